@@ -1,0 +1,78 @@
+"""Sends a thousand requests of each shape and does nothing else, for tools that count.
+
+Every shape is set up and warmed first, so that what comes before the requests can be subtracted.
+"""
+
+import gc
+import os
+from collections.abc import Callable
+
+from benchmarks.drivers import IN_LOOP, WSGI, Door
+from benchmarks.harness import floor
+from benchmarks.logs import only
+from benchmarks.samples import FORGED, SECRET, SHAPES, Shape
+from hmac_guard import Guard
+
+WARM = 50
+REQUESTS = 1000
+QUERY, HEADER, JSON, *_, ESCAPED = SHAPES
+
+
+def _floor(times: int) -> None:
+    for _ in range(times):
+        floor()
+
+
+def _bare(door: Door, shape: Shape) -> Callable[[int], object]:
+    return door.driver(door.app, shape.sample()).timed
+
+
+def _guarded(door: Door, shape: Shape, *signature: str) -> Callable[[int], object]:
+    driver = door.driver(door.guarded(Guard(shape.scheme, SECRET), door.app), shape.sample(*signature))
+    with only(None):
+        assert driver.status() == (401 if signature else 200)
+    return driver.timed
+
+
+def shapes() -> dict[str, Callable[[int], object]]:
+    return {
+        "floor": _floor,
+        "ASGI bare, query": _bare(IN_LOOP, QUERY),
+        "ASGI bare, header": _bare(IN_LOOP, HEADER),
+        "ASGI bare, JSON": _bare(IN_LOOP, JSON),
+        "WSGI bare, query": _bare(WSGI, QUERY),
+        "WSGI bare, header": _bare(WSGI, HEADER),
+        "WSGI bare, JSON": _bare(WSGI, JSON),
+        "ASGI query": _guarded(IN_LOOP, QUERY),
+        "ASGI header": _guarded(IN_LOOP, HEADER),
+        "ASGI JSON": _guarded(IN_LOOP, JSON),
+        "WSGI query": _guarded(WSGI, QUERY),
+        "WSGI header": _guarded(WSGI, HEADER),
+        "WSGI JSON": _guarded(WSGI, JSON),
+        "ASGI bare, escaped query": _bare(IN_LOOP, ESCAPED),
+        "ASGI escaped query": _guarded(IN_LOOP, ESCAPED),
+        "ASGI query, refused": _guarded(IN_LOOP, QUERY, FORGED),
+        "WSGI query, refused": _guarded(WSGI, QUERY, FORGED),
+    }
+
+
+def main() -> None:
+    """Each shape in a child of its own, so that all of them start from the very same state; the first does nothing."""
+    made = shapes()
+    # What a log line takes is the logging module's affair.
+    with only(None):
+        for send in made.values():
+            send(WARM)
+        gc.collect()
+        gc.freeze()
+        for shape, send in {"": lambda times: None, **made}.items():
+            child = os.fork()
+            if child == 0:
+                send(REQUESTS)
+                os._exit(0)
+            os.waitpid(child, 0)
+            print(child, shape, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Whole requests through the doors in front of a bare application: accepted, and refused for a forged signature."""
+
+import logging
+from collections.abc import Iterator
+
+from benchmarks.drivers import DOORS, Door
+from benchmarks.function import json_loads
+from benchmarks.harness import Row
+from benchmarks.logs import Formatting, logged, only
+from benchmarks.samples import FORGED, SECRET, SHAPES, Shape
+from hmac_guard import Guard
+
+LOGS = {"log off": None, "null handler": logging.NullHandler(), "log line formatted": Formatting()}
+
+
+def groups() -> Iterator[list[Row]]:
+    for door in DOORS:
+        for shape in SHAPES:
+            yield _group(door, shape)
+
+
+def _group(door: Door, shape: Shape) -> list[Row]:
+    name = f"{door.name}: {shape.name}"
+    guarded = door.guarded(Guard(shape.scheme, SECRET), door.app)
+    accepted, refused = door.driver(guarded, shape.sample()), door.driver(guarded, shape.sample(FORGED))
+    with only(None):
+        statuses = accepted.status(), refused.status()
+    if statuses != (200, 401):
+        print(f"not run: {name} (answers {statuses})")
+        return []
+    return [
+        Row(f"{name}, bare", door.driver(door.app, shape.sample()).timed),
+        Row(name, accepted.timed, above=f"{name}, bare"),
+        *(Row(f"{name}, refused, {what}", logged(refused.timed, handler)) for what, handler in LOGS.items()),
+        *([json_loads(f"{name}, json.loads")] if shape.sample().body else []),
+    ]

@@ -1,0 +1,38 @@
+"""The check alone: what the guard reads and judges, and what its peers verify of the same 22 bytes."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from benchmarks import peers
+from benchmarks.harness import Row, called
+from benchmarks.samples import SECRET, SHAPES, Shape, one_by_json
+from hmac_guard import Guard, Keyring
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard.wsgi.request import WsgiRequest
+
+
+def groups() -> Iterator[list[Row]]:
+    for shape in SHAPES:
+        yield [Row(f"guard, {door}: {shape.name}", called(read_and_judge(shape, door))) for door in ("ASGI", "WSGI")]
+    yield [json_loads()]
+    for name, verify in peers.verifiers().items():
+        yield [Row(name, called(verify))]
+
+
+def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
+    """The decision on a request that a server has just handed over, without the door around it."""
+    guard, keyring, sample = Guard(shape.scheme, SECRET), Keyring(SECRET), shape.sample()
+    scope, environ, names = sample.scope(), sample.environ(), HeaderNames(shape.scheme)
+
+    def check() -> bool:
+        request = AsgiRequest(scope, names) if door == "ASGI" else WsgiRequest(environ)
+        request.body = sample.body
+        return guard.judge(guard.read(request), keyring, 0.0).verified
+
+    assert check()
+    return check
+
+
+def json_loads(name: str = "json.loads of the same 200 bytes") -> Row:
+    body = one_by_json().body
+    return Row(name, called(lambda: json.loads(body)))

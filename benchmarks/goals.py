@@ -1,0 +1,181 @@
+"""What was to be reached, beside what was measured: of all rows that a goal speaks of, the best and the worst.
+
+Ratios are medians over the rounds, each round's cost against the same round's floor.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from benchmarks.drivers import DOORS, IN_LOOP, WSGI
+from benchmarks.growth import BOTH, FIELDS, HEADERS, KEYS, TENANTS
+from benchmarks.harness import Result
+from benchmarks.peers import PARSES
+
+RATIO = "median / floor"
+Results = dict[str, Result]
+#: What each row gives that a goal speaks of.
+Seen = Iterator[tuple[str, float]]
+
+
+class Goal(NamedTuple):
+    """One line of the table. `most` says whether `limit` is the most or the least that holds."""
+
+    measure: str
+    limit: float
+    seen: Callable[[Results], Seen]
+    most: bool = True
+    aim: str = ""
+
+
+class Reached(NamedTuple):
+    """The best and the worst of the rows that a goal speaks of, and which row is the worst."""
+
+    best: float
+    worst: float
+    row: str
+
+
+def reached(goal: Goal, results: Results) -> Reached | None:
+    """What was measured, or None where the suite was not run."""
+    try:
+        seen = sorted((value, row) for row, value in goal.seen(results))
+    except KeyError:
+        return None
+    if not seen:
+        return None
+    (best, _), (worst, row) = (seen[0], seen[-1]) if goal.most else (seen[-1], seen[0])
+    return Reached(best, worst, row)
+
+
+def table(results: Results) -> str:
+    lines = ["| measure | limit | aim | best | worst | worst row | holds |", "|---|--:|--:|--:|--:|---|---|"]
+    return "\n".join([*lines, *(_line(goal, reached(goal, results)) for goal in GOALS)])
+
+
+def _line(goal: Goal, seen: Reached | None) -> str:
+    start = f"| {goal.measure} | {'≤' if goal.most else '≥'} {goal.limit} | {goal.aim} |"
+    if seen is None:
+        return f"{start} | | | not run |"
+    holds = seen.worst <= goal.limit if goal.most else seen.worst >= goal.limit
+    return f"{start} {seen.best:.2f} | {seen.worst:.2f} | {seen.row} | {'yes' if holds else 'NO'} |"
+
+
+def _pairs(results: Results) -> Seen:
+    for door in DOORS:
+        for shape in ("pair by query", "pair by header"):
+            yield _ratio(results, "doors", f"{door.name}: {shape}")
+
+
+def _presets(results: Results) -> Seen:
+    for door in DOORS[1:]:
+        for shape in ("NANGO by query", "SUPRSEND by query", "escaped pair by query"):
+            yield _ratio(results, "doors", f"{door.name}: {shape}")
+
+
+def _json(results: Results) -> Seen:
+    row, ratio = _ratio(results, "doors", f"{IN_LOOP.name}: one id by JSON")
+    yield row, ratio - 2 * results["doors"][f"{row}, json.loads"][RATIO]
+
+
+def _tenants(results: Results) -> Seen:
+    for door in BOTH:
+        for what in ("", ", another each time"):
+            row, ratio = _ratio(results, "growth", f"{door.name}: {TENANTS[-1]} tenants{what}")
+            yield row, ratio - results["growth"][f"{door.name}: a static key"][RATIO]
+
+
+def _cached(results: Results) -> Seen:
+    for door in BOTH:
+        row, ratio = _ratio(results, "growth", f"{door.name}: a cached tenant")
+        yield row, ratio - results["growth"][f"{door.name}: a static key, no cache"][RATIO]
+
+
+def _ring(results: Results) -> Seen:
+    for door in BOTH:
+        yield _slope(results, [f"{door.name}: {count} keys" for count in KEYS], KEYS)
+
+
+def _unnamed(results: Results) -> Seen:
+    for door in BOTH:
+        for shape in ("pair by query", "pair by header"):
+            for what, counts in (("query parameters", FIELDS), ("headers", HEADERS)):
+                yield _slope(results, [f"{door.name}: {count} {what}, {shape}" for count in counts], counts)
+
+
+def _refused(log: str) -> Callable[[Results], Seen]:
+    """Whole requests: the refused one without, the accepted one with the bare application behind the guard."""
+
+    def seen(results: Results) -> Seen:
+        rows = results["doors"]
+        for row in [row for row in rows if row.endswith(f", refused, {log}")]:
+            name = row.removesuffix(f", refused, {log}")
+            yield row, rows[row][RATIO] / (rows[name][RATIO] + rows[f"{name}, bare"][RATIO])
+
+    return seen
+
+
+def _by_hand(results: Results) -> Seen:
+    middleware, frameworks = results["middleware"], results["frameworks"]
+    guard = middleware[f"{IN_LOOP.name}: guard, pair by query"][RATIO]
+    yield "BaseHTTPMiddleware", middleware[f"{IN_LOOP.name}: by hand: BaseHTTPMiddleware"][RATIO] / guard
+    for row, cells in frameworks.items():
+        framework, _, how = row.partition(", by hand: ")
+        if "dependency" in how or how == "BaseHTTPMiddleware":
+            yield row, cells[RATIO] / frameworks[f"{framework}, guard"][RATIO]
+
+
+def _middleware(results: Results) -> Seen:
+    rows = results["middleware"]
+    for row, door in (("asgi-csrf", IN_LOOP), ("18F hmac_authentication", WSGI)):
+        yield row, rows[f"{door.name}: {row}"][RATIO] / rows[f"{door.name}: guard, pair by header"][RATIO]
+
+
+def _peers(results: Results) -> Seen:
+    rows = results["function"]
+    ours = max(rows[f"guard, {door}: pair by header"][RATIO] for door in ("ASGI", "WSGI"))
+    for row in PARSES:
+        yield row, rows[row][RATIO] / ours
+
+
+def _served(column: str) -> Callable[[Results], Seen]:
+    def seen(results: Results) -> Seen:
+        for row, cells in results["served"].items():
+            if row.endswith(": guarded"):
+                yield row, cells[column]
+
+    return seen
+
+
+def _imports(results: Results) -> Seen:
+    yield "import hmac_guard", results["imports"]["import hmac_guard"]["median ms"]
+
+
+def _ratio(results: Results, suite: str, row: str) -> tuple[str, float]:
+    return row, results[suite][row][RATIO]
+
+
+def _slope(results: Results, rows: list[str], counts: tuple[int, ...]) -> tuple[str, float]:
+    """The growth for each further one, from the first row to the last."""
+    first, last = (results["growth"][row][RATIO] for row in (rows[0], rows[-1]))
+    return rows[-1], (last - first) / (counts[-1] - counts[0])
+
+
+GOALS = (
+    Goal("a pair by header or query, either door, above the bare app, in floors", 3.0, _pairs, aim="2.0"),
+    Goal(
+        "the presets and an escaped pair by query, either door, above the bare app, in floors", 3.0, _presets, aim="2.0"
+    ),
+    Goal("one id in 200 bytes of JSON through ASGI, less twice json.loads, in floors", 3.5, _json, aim="2.0"),
+    Goal("mapping of 1,000,000 tenants above one static key, in floors", 0.2, _tenants),
+    Goal("a cached tenant above one static key, in floors", 0.5, _cached),
+    Goal("each further key in the ring, in floors", 0.5, _ring),
+    Goal("a refused request against an accepted one, log off", 1.5, _refused("log off")),
+    Goal("a refused request against an accepted one, null handler", 1.5, _refused("null handler")),
+    Goal("each header or query parameter that the scheme does not name, in floors", 0.05, _unnamed),
+    Goal("BaseHTTPMiddleware and FastAPI dependency by hand, against the guard", 20, _by_hand, most=False),
+    Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, most=False),
+    Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, most=False),
+    Goal("served throughput, guarded / bare", 0.96, _served("/ bare"), most=False),
+    Goal("the same by the server's CPU time, bare / guarded", 0.96, _served("by CPU"), most=False),
+    Goal("import hmac_guard above asyncio, hmac, urllib.parse, ms", 25, _imports),
+)

@@ -1,0 +1,171 @@
+"""How the cost grows: with keys, tenants, a cache around the keys, fields that the scheme does not name, body size, and
+requests at once."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from benchmarks.drivers import IN_LOOP, WSGI, AsgiInLoop, Door, Wsgi, asgi_app
+from benchmarks.harness import LOOP, Row, called, clock
+from benchmarks.samples import BY_HEADER, BY_JSON, IDS, SECRET, SHAPES, SIGNATURE, Sample, Shape, by_header, padded
+from hmac_guard import Guard, Header
+from hmac_guard.keys import CachedKeys
+
+BOTH = (IN_LOOP, WSGI)
+QUERY, HEADER = SHAPES[:2]
+KEYS = (1, 2, 4, 8)
+TENANTS = (1, 1_000, 1_000_000)
+FIELDS = (3, 10, 50, 200)
+HEADERS = (11, 25, 50, 100)
+KILOBYTES = (1, 4, 16, 64, 256)
+AT_ONCE = (1, 10, 100, 1000)
+THREADS = (1, 4, 16)
+
+
+def groups() -> Iterator[list[Row]]:
+    for door in BOTH:
+        yield list(_keys(door))
+        yield list(_hits(door))
+        for shape in (QUERY, HEADER):
+            yield list(_fields(door, shape))
+            yield list(_headers(door, shape))
+        yield from _bodies(door)
+    yield from _at_once()
+    tenants = dict.fromkeys(map(_tenant, range(max(TENANTS))), SECRET)
+    for door in BOTH:
+        yield list(_tenants(door, tenants))
+
+
+def _rows(door: Door, name: str, guard: Guard, *samples: Sample) -> list[Row]:
+    """The bare application, and above it the guarded one."""
+    name = f"{door.name}: {name}"
+    driver = door.driver(door.guarded(guard, door.app), *samples)
+    assert driver.status() == 200, name
+    # A key is made ready when it is first used, and that once.
+    driver.timed(len(samples))
+    return [
+        Row(f"{name}, bare", door.driver(door.app, *samples).timed),
+        Row(name, driver.timed, above=f"{name}, bare"),
+    ]
+
+
+def _keys(door: Door) -> Iterator[Row]:
+    for count in KEYS:
+        ring = [*(f"{number:02} {SECRET}" for number in range(count - 1)), SECRET]
+        yield from _rows(door, f"{count} keys", Guard(BY_HEADER, ring), by_header())
+
+
+def _hits(door: Door) -> Iterator[Row]:
+    """What remembering costs: a tenant that the cache has heard of, beside one static key."""
+    scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
+    for name, keys in {"a static key, no cache": SECRET, "a cached tenant": CachedKeys({_tenant(0): SECRET})}.items():
+        yield from _rows(door, name, Guard(scheme, keys), _of_tenant(0))
+
+
+def _fields(door: Door, shape: Shape) -> Iterator[Row]:
+    for count in FIELDS:
+        others = "".join(f"utm_field_{number}=newsletter-{number}&" for number in range(count - 3))
+        crowded = replace(shape.sample(), query=others + shape.sample().query)
+        yield from _rows(door, f"{count} query parameters, {shape.name}", Guard(shape.scheme, SECRET), crowded)
+
+
+def _headers(door: Door, shape: Shape) -> Iterator[Row]:
+    for count in HEADERS:
+        own = shape.sample().headers
+        others = ((f"x-other-header-{number}", f"value {number}") for number in range(count - len(own)))
+        crowded = replace(shape.sample(), headers=(*others, *own))
+        yield from _rows(door, f"{count} headers, {shape.name}", Guard(shape.scheme, SECRET), crowded)
+
+
+def _bodies(door: Door) -> Iterator[list[Row]]:
+    """A document of many small records, and beside it what the parser alone takes for it."""
+    for kilobytes in KILOBYTES:
+        body = _document(kilobytes * 1024)
+        name = f"{kilobytes} KB of JSON"
+        rows = _rows(door, name, Guard(BY_JSON, SECRET), Sample(method="POST", body=body))
+        yield [*rows, Row(f"{door.name}: {name}, json.loads", called(partial(json.loads, body)))]
+
+
+def _document(size: int) -> bytes:
+    record = {"id": 1234567, "name": "a line of an order", "price": 12.5, "tags": ["new", "sale"], "note": None}
+    records = [record] * ((size - 300) // len(json.dumps(record) + ", "))
+    return padded({**IDS, "hmac": SIGNATURE, "records": records}, size)
+
+
+def _at_once() -> Iterator[list[Row]]:
+    guard = Guard(BY_HEADER, SECRET)
+    for count in AT_ONCE:
+        name = f"ASGI: {count} requests at once"
+        bare, guarded = (AtOnce(app, count) for app in (_waiting_app, guard.asgi(_waiting_app)))
+        yield [Row(f"{name}, bare", bare.timed), Row(name, guarded.timed, above=f"{name}, bare")]
+    for count in THREADS:
+        name = f"WSGI: {count} threads at once"
+        bare_threads, guarded_threads = (InThreads(app, count) for app in (WSGI.app, guard.wsgi(WSGI.app)))
+        yield [Row(f"{name}, bare", bare_threads.timed), Row(name, guarded_threads.timed, above=f"{name}, bare")]
+
+
+async def _waiting_app(scope: Any, receive: Any, send: Any) -> None:
+    """Waits once, as an application does that asks a database, so that all requests are under way together."""
+    await asyncio.sleep(0)
+    await asgi_app(scope, receive, send)
+
+
+class AtOnce(AsgiInLoop):
+    """So many tasks at once; the time of one request is the share of each."""
+
+    def __init__(self, app: Any, count: int) -> None:
+        super().__init__(app, by_header())
+        self.count = count
+
+    def timed(self, times: int) -> float:
+        async def batch() -> float:
+            started = clock()
+            for _ in range(times):
+                await asyncio.gather(*map(self._one, range(self.count)))
+            return (clock() - started) / self.count
+
+        return LOOP.run_until_complete(batch())
+
+    async def _one(self, _number: int) -> None:
+        await self.app(next(self.scopes).copy(), self.receive(), self.send)
+
+
+class InThreads:
+    """So many threads at once; the time of one request is the share of each."""
+
+    def __init__(self, app: Any, count: int) -> None:
+        self.drivers = [Wsgi(app, by_header()) for _ in range(count)]
+        self.pool = ThreadPoolExecutor(count)
+
+    def timed(self, times: int) -> float:
+        started = clock()
+        list(self.pool.map(lambda driver: driver.timed(times), self.drivers))
+        return (clock() - started) / len(self.drivers)
+
+
+def _tenant(number: int) -> str:
+    return f"pk_live_{number:07}"
+
+
+def _tenants(door: Door, keys: dict[str, str]) -> Iterator[Row]:
+    """One static key, which asks for no tenant; then mappings, of which one tenant asks all the time, or a thousand."""
+    scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
+    yield from _rows(door, "a static key", Guard(scheme, SECRET), _of_tenant(0))
+    for count in TENANTS:
+        guard = Guard(scheme, _first(keys, count))
+        yield from _rows(door, f"{count} tenants", guard, _of_tenant(count // 2))
+    many = [_of_tenant(number) for number in range(0, max(TENANTS), max(TENANTS) // 1000)]
+    yield from _rows(door, f"{max(TENANTS)} tenants, another each time", guard, *many)
+
+
+def _first(keys: dict[str, str], count: int) -> dict[str, str]:
+    return {tenant: keys[tenant] for tenant in map(_tenant, range(count))}
+
+
+def _of_tenant(number: int) -> Sample:
+    signed = by_header()
+    return replace(signed, headers=(*signed.headers, ("x-tenant", _tenant(number))))

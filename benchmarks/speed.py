@@ -1,0 +1,152 @@
+"""Writes what was kept into `docs/speed.md`, between its two markers, and draws its plots."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import goals, plot
+from benchmarks.drivers import DOORS, IN_LOOP, WSGI
+from benchmarks.goals import RATIO, Results
+from benchmarks.growth import FIELDS, HEADERS, KEYS, KILOBYTES
+from benchmarks.harness import FLOOR
+from benchmarks.report import RESULTS, kept, shown
+from benchmarks.samples import SHAPES
+
+DOCS = Path(__file__).parent.parent / "docs"
+BEGIN, END = "<!-- measured: `make bench` writes what follows -->", "<!-- end of what was measured -->"
+
+
+class Run(NamedTuple):
+    """All suites that were kept for one minor version of Python."""
+
+    version: str
+    about: dict[str, str]
+    results: Results
+
+
+def write() -> None:
+    runs = [_run(folder) for folder in sorted(RESULTS.iterdir(), key=lambda folder: int(folder.name.split(".")[1]))]
+    page = DOCS / "speed.md"
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{_measured(runs)}\n\n{END}{after}")
+    (DOCS / "speed-middleware.svg").write_text(_bars(runs[0]))
+    (DOCS / "speed-growth.svg").write_text(_lines(runs[0]))
+
+
+def _run(folder: Path) -> Run:
+    suites = {path.stem: kept(folder.name, path.stem) for path in folder.glob("*.json")}
+    return Run(folder.name, next(iter(suites.values()))["about"], {name: it["rows"] for name, it in suites.items()})
+
+
+def _measured(runs: list[Run]) -> str:
+    versions = ", ".join(run.about["python"] for run in runs)
+    sections = [f"Measured on {runs[0].about['machine']}, CPython {versions}."]
+    for title, note, table in (
+        ("At a glance", "Of all rows of a kind, the best and the worst.", _glance(runs)),
+        ("Whole requests", "Above the bare application.", _rows(runs, "doors", _accepted)),
+        ("Refused requests", "The whole request; the application is not called.", _rows(runs, "doors", _refused)),
+        ("The check alone, beside its peers", "Each verifies the same 22 bytes.", _rows(runs, "function", _every)),
+        ("Middleware, over a bare application", "Above it.", _rows(runs, "middleware", _not_bare)),
+        ("In frameworks", "The bare one whole, the others above it.", _rows(runs, "frameworks", _every)),
+        ("Growth", "", _rows(runs, "growth", _not_bare)),
+        (
+            "Requests made to be dear",
+            "Whole, refused, without the log line.",
+            _rows(runs, "hostile", _every, ("median µs",)),
+        ),
+        (
+            "Served on loopback",
+            "",
+            _rows(runs, "served", _every, ("requests/s", "p50 ms", "p99 ms", "/ bare", "CPU µs", "by CPU")),
+        ),
+        ("Memory", "", _rows(runs, "memory", _every, ("peak KiB", "left bytes"))),
+        ("Allocations", "", _rows(runs, "allocations", _every, ("allocations",))),
+        ("Import", "Above the first row.", _rows(runs, "imports", _every, ("median ms", "/ base", "modules"))),
+    ):
+        sections.append("\n\n".join(part for part in (f"## {title}", note, table) if part))
+    return "\n\n".join(sections)
+
+
+def _glance(runs: list[Run]) -> str:
+    head = ["measure", *(f"{run.version}: {what}" for run in runs for what in ("best", "worst"))]
+    lines = [head, ["---", *("--:" for _ in head[1:])]]
+    for goal in goals.GOALS:
+        seen = [goals.reached(goal, run.results) for run in runs]
+        cells = [cell for it in seen for cell in ((shown(it.best), shown(it.worst)) if it else ("", ""))]
+        lines.append([goal.measure, *cells])
+    return _table(lines)
+
+
+def _rows(
+    runs: list[Run],
+    suite: str,
+    chosen: Callable[[str], bool],
+    columns: tuple[str, ...] = ("median µs", RATIO),
+) -> str:
+    having = [run for run in runs if suite in run.results]
+    if not having:
+        return "Not run."
+    head = ["", *(f"{run.version}: {column}" for run in having for column in columns)]
+    lines = [head, ["---", *("--:" for _ in head[1:])]]
+    for row in filter(chosen, having[0].results[suite]):
+        cells = [run.results[suite].get(row, {}) for run in having]
+        lines.append([row, *(shown(cell.get(column)) for cell in cells for column in columns)])
+    return _table(lines)
+
+
+def _table(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _every(row: str) -> bool:
+    return True
+
+
+def _not_bare(row: str) -> bool:
+    return not row.endswith(", bare")
+
+
+def _accepted(row: str) -> bool:
+    return any(row == f"{door.name}: {shape.name}" for door in DOORS for shape in SHAPES)
+
+
+def _refused(row: str) -> bool:
+    return ", refused, " in row
+
+
+def _bars(run: Run) -> str:
+    """What a check adds, in stdlib HMACs, by this guard, by hand and by a peer; but no row that is mostly noise."""
+    rows = {row: run.results["middleware"][row] for row in _MIDDLEWARE} | run.results["frameworks"]
+    values = [
+        (row, cells[RATIO], "guard" in row)
+        for row, cells in rows.items()
+        if _not_bare(row) and row != FLOOR and cells[RATIO] > 3 * cells["±"]
+    ]
+    return plot.bars(f"What a check adds to a request, in HMACs of the standard library, CPython {run.version}", values)
+
+
+_MIDDLEWARE = (
+    f"{IN_LOOP.name}: guard, pair by query",
+    f"{IN_LOOP.name}: guard, pair by header",
+    f"{IN_LOOP.name}: asgi-csrf",
+    f"{IN_LOOP.name}: by hand: BaseHTTPMiddleware",
+    f"{WSGI.name}: guard, pair by query",
+    f"{WSGI.name}: guard, pair by header",
+    f"{WSGI.name}: by hand: closure",
+    f"{WSGI.name}: 18F hmac_authentication",
+)
+
+
+def _lines(run: Run) -> str:
+    rows = run.results["growth"]
+    panels = [
+        (label, [(float(count), rows[f"{IN_LOOP.name}: {name.format(count)}"][RATIO]) for count in counts])
+        for label, name, counts in (
+            ("keys in the ring", "{} keys", KEYS),
+            ("query parameters, a pair by query", "{} query parameters, pair by query", FIELDS),
+            ("headers, a pair by header", "{} headers, pair by header", HEADERS),
+            ("KB of JSON", "{} KB of JSON", KILOBYTES),
+        )
+    ]
+    return plot.lines(f"How it grows, in HMACs of the standard library, ASGI, CPython {run.version}", panels)

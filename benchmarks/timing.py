@@ -1,0 +1,167 @@
+"""`python -m benchmarks.timing`: does the time of a refusal tell who is a customer?
+
+Two requests that differ in one thing alone: the signature of one is wrong for a tenant that has keys, the other names a
+tenant that has none. They are sent in random turn through a door, and each is timed. Welch's t says how surely the two
+kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) nothing can be told from so many samples.
+The slowest samples are left out, by the same bound for both kinds: they tell of the machine.
+
+A look-up that reaches a database always tells: a row that is there takes another time than one that is not. That is
+why it is measured here behind a cache that has heard of both tenants, and beside it, for what it is, without one.
+"""
+
+import argparse
+import asyncio
+import gc
+import io
+import logging
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import create_engine
+
+from hmac_guard import Guard, Query, Scheme
+from hmac_guard.keys import CachedKeys, MappingKeys, SqlKeys
+
+SAMPLES = 200_000
+BOUND = 4.5
+KEPT = 0.9
+
+SCHEME = Scheme(name="timing", ids={"id": Query("id")}, message="{id}", signature=Query("sig"), tenant=Query("tenant"))
+KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+KNOWN, UNKNOWN = "tenant-1000", "tenant-2000"
+WRONG = "0" * 64
+
+Send = Callable[[str], None]
+
+
+class Formatting(logging.Handler):
+    """Makes the log line, as a handler does that writes it, and drops it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.format(record)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.timing", description=__doc__)
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="for each row (default: 200,000)")
+    samples = parser.parse_args().samples
+    logger = logging.getLogger("hmac_guard")
+    logger.addHandler(Formatting())
+    logger.propagate = False
+    print(f"{samples:,} samples a row; |t| < {BOUND}: the two cannot be told apart\n")
+    print(f"{'keys':28}{'door':6}{'known µs':>10}{'unknown µs':>12}{'median Δ ns':>13}{'Welch t':>9}")
+    with TemporaryDirectory() as folder:
+        for name, keys in sources(Path(folder)).items():
+            for door, sender in {"WSGI": wsgi, "ASGI": asgi}.items():
+                report(name, door, *measure(sender(Guard(SCHEME, keys)), samples))
+
+
+def sources(folder: Path) -> dict[str, Any]:
+    stored = SqlKeys(create_engine(f"sqlite:///{folder / 'keys.db'}"))
+    stored.create_table()
+    stored.add(KNOWN, KEY)
+    mapping = {KNOWN: KEY, **{f"other-{number}": KEY for number in range(1_000)}}
+    return {
+        "a mapping": MappingKeys(mapping),
+        "a cache of a mapping": CachedKeys(MappingKeys(mapping), ttl=3_600, negative_ttl=3_600),
+        "a cache of a database": CachedKeys(stored, ttl=3_600, negative_ttl=3_600),
+    }
+
+
+def measure(send: Send, samples: int) -> tuple[list[int], list[int]]:
+    """Nanoseconds of the refusals of each kind, in random turn."""
+    times: dict[str, list[int]] = {KNOWN: [], UNKNOWN: []}
+    turns = [KNOWN, UNKNOWN] * (samples // 2)
+    random.shuffle(turns)
+    for tenant in turns[:2_000]:
+        send(tenant)
+    gc.collect()
+    gc.disable()
+    clock = time.perf_counter_ns
+    for tenant in turns:
+        kept = times[tenant].append
+        started = clock()
+        send(tenant)
+        kept(clock() - started)
+    gc.enable()
+    return times[KNOWN], times[UNKNOWN]
+
+
+def welch(one: list[int], other: list[int]) -> float:
+    """Welch's t of the samples below one common bound."""
+    bound = sorted(one + other)[int(KEPT * (len(one) + len(other)))]
+    cropped = [[sample for sample in samples if sample <= bound] for samples in (one, other)]
+    means = [statistics.fmean(samples) for samples in cropped]
+    errors = [statistics.variance(samples) / len(samples) for samples in cropped]
+    return float((means[0] - means[1]) / sum(errors) ** 0.5)
+
+
+def report(name: str, door: str, known: list[int], unknown: list[int]) -> None:
+    medians = statistics.median(known), statistics.median(unknown)
+    t = welch(known, unknown)
+    verdict = "" if abs(t) < BOUND else "  told apart"
+    print(
+        f"{name:28}{door:6}{medians[0] / 1_000:10.2f}{medians[1] / 1_000:12.2f}{medians[0] - medians[1]:13.0f}{t:9.2f}"
+        f"{verdict}"
+    )
+
+
+def query(tenant: str) -> str:
+    return f"id=user-42&sig={WRONG}&tenant={tenant}"
+
+
+def wsgi(guard: Guard) -> Send:
+    app = guard.wsgi(lambda environ, start_response: [])
+    bodies = {tenant: query(tenant) for tenant in (KNOWN, UNKNOWN)}
+
+    def send(tenant: str) -> None:
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/",
+            "QUERY_STRING": bodies[tenant],
+            "wsgi.input": io.BytesIO(),
+        }
+        app(environ, lambda status, headers, exc_info=None, /: print)
+
+    return send
+
+
+def asgi(guard: Guard) -> Send:
+    """The coroutine is run by hand: no event loop is needed where the keys are at hand, and none is in the way."""
+    loop = asyncio.new_event_loop()
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    app = guard.asgi(nothing)
+    scopes = {tenant: scope(tenant) for tenant in (KNOWN, UNKNOWN)}
+    for each in scopes.values():
+        loop.run_until_complete(app(each, nothing, nothing))
+
+    def send(tenant: str) -> None:
+        try:
+            app(scopes[tenant], nothing, nothing).send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("the guard waits for the event loop")
+
+    return send
+
+
+def scope(tenant: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": query(tenant).encode(),
+        "headers": [(b"host", b"localhost")],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Counts what `benchmarks.counted` costs under valgrind, where nothing else on the machine matters."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.counted import REQUESTS
+
+_ROOT = Path(__file__).parent.parent
+_INSTRUCTIONS = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
+_ALLOCATIONS = ("--tool=memcheck", "--leak-check=no", "--undef-value-errors=no")
+
+
+def is_there() -> bool:
+    return shutil.which("valgrind") is not None
+
+
+def instructions() -> dict[str, int]:
+    """Instructions for one request of each shape."""
+    return _each(_INSTRUCTIONS, "Collected : ")
+
+
+def allocations() -> dict[str, int]:
+    """Calls to the allocator for one request of each shape; what CPython takes from its free lists is none."""
+    return _each(_ALLOCATIONS, "total heap usage: ", PYTHONMALLOC="malloc")
+
+
+def _each(tool: tuple[str, ...], label: str, **environment: str) -> dict[str, int]:
+    # A fixed environment: its size alone moves addresses, and with them what a hash table costs.
+    fixed = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", **environment}
+    command = [sys.executable, "-m", "benchmarks.counted"]
+    subprocess.run(command, env=fixed, check=True, capture_output=True)  # So that no module is left to compile.
+    done = subprocess.run(["valgrind", *tool, *command], env=fixed, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"valgrind failed: {done.stderr[-2000:]}")
+    totals = {
+        process: int(total.replace(",", ""))
+        for process, total in re.findall(rf"==(\d+)== +{label}([\d,]+)", done.stderr)
+    }
+    counted = {
+        shape: totals[process] for process, _, shape in (line.partition(" ") for line in done.stdout.splitlines())
+    }
+    nothing = counted.pop("")
+    return {shape: round((total - nothing) / REQUESTS) for shape, total in counted.items()}

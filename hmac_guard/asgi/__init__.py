@@ -1,0 +1,5 @@
+"""The ASGI door."""
+
+from hmac_guard.asgi.middleware import GuardMiddleware as GuardMiddleware
+
+__all__ = ["GuardMiddleware"]

@@ -1,0 +1,92 @@
+"""A `Request` out of an ASGI scope (HTTP and websocket)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hmac_guard.core.request import Request
+from hmac_guard.core.scheme import Scheme
+
+_ALWAYS = (
+    *("content-type", "content-length", "content-encoding", "transfer-encoding"),
+    *("cookie", "origin", "access-control-request-method"),
+)
+
+
+class HeaderNames:
+    """The headers that a guard may look at, so that a request's headers are gone through once and no further."""
+
+    __slots__ = ("lengths", "names")
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.names = {name.encode(): name for name in (*_ALWAYS, *scheme.header_names())}
+        self.lengths = frozenset(map(len, self.names))
+
+    def find(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
+        """All values of each, under every spelling: frameworks disagree on upper case and on `_` for `-`."""
+        names, lengths = self.names, self.lengths
+        found: dict[str, list[str]] = {}
+        for key, value in headers:
+            if len(key) in lengths:
+                name = names.get(key) or names.get(key.lower().replace(b"_", b"-"))
+                if name is not None:
+                    found.setdefault(name, []).append(value.decode("latin-1"))
+        return found
+
+
+class AsgiRequest(Request):
+    """Of its headers it knows those that `names` lists."""
+
+    __slots__ = ("_found", "_names", "_scope")
+
+    def __init__(self, scope: Any, names: HeaderNames) -> None:
+        super().__init__()
+        self._scope = scope
+        self._names = names
+        self._found: dict[str, list[str]] | None = None
+
+    @property
+    def method(self) -> str:
+        method: str = self._scope.get("method", "GET")
+        return method
+
+    @property
+    def path(self) -> str:
+        """The path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
+        path: str = self._scope.get("path", "")
+        root: str = self._scope.get("root_path", "")
+        root = root.rstrip("/")
+        if root and (path == root or path.startswith(root + "/")):
+            return path[len(root) :]
+        return path
+
+    @property
+    def query(self) -> str:
+        query: str = self._scope.get("query_string", b"").decode("latin-1")
+        return query
+
+    def header(self, name: str) -> Sequence[str]:
+        if self._found is None:
+            self._found = self._names.find(self._scope.get("headers", ()))
+        return self._found.get(name, ())
+
+    def paths(self) -> Sequence[str]:
+        root: str = self._scope.get("root_path", "")
+        if not root.strip("/"):
+            return (self.path,)
+        path: str = self._scope.get("path", "")
+        # Quart and Litestar cut the mount point out without a look at what follows; Litestar wherever it stands.
+        readings = (self.path, path.split(root, 1)[-1])
+        # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
+        # by the `spec_version` that it alone leaves out.
+        return readings if "spec_version" in self._scope.get("asgi", ("spec_version",)) else (*readings, path)
+
+
+def merged_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with all Cookie lines as one, where the first one stood: some frameworks read only one of several."""
+    headers = list(headers)
+    cookies = [value for name, value in headers if name.lower() == b"cookie"]
+    if len(cookies) < 2:
+        return headers
+    first = next(index for index, (name, _) in enumerate(headers) if name.lower() == b"cookie")
+    others = [header for header in headers[first + 1 :] if header[0].lower() != b"cookie"]
+    return [*headers[:first], (b"cookie", b"; ".join(cookies)), *others]

@@ -1,0 +1,68 @@
+"""Drives the steps for one ASGI request: for the middleware, and for the handles of the frameworks."""
+
+from typing import Any
+
+from hmac_guard.annotation import annotate
+from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
+from hmac_guard.core.framing import framing_problem
+from hmac_guard.core.sources import Cookie
+from hmac_guard.core.verdict import Verdict
+from hmac_guard.guard import Guard, Outcome, check_guard
+from hmac_guard.keys.calling import AT_HAND, awaited, from_loop
+
+
+class Steps:
+    """The steps of one guard, with its key resolver made ready for an event loop.
+
+    `owner` is what a `ConfigError` calls the place where the guard was given.
+    """
+
+    def __init__(self, owner: str, guard: Guard) -> None:
+        self.guard: Guard = check_guard(owner, guard)
+        self.merges_cookies = any(isinstance(place, Cookie) for place in guard.scheme.places())
+        self._names = HeaderNames(guard.scheme)
+        self._resolver: Any = from_loop(guard.keys)
+
+    async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
+        """The outcome of the request, told to the log and to `on_verdict`; and its body, if that had to be read."""
+        guard = self.guard
+        request = AsgiRequest(scope, self._names)
+        waived = guard.waive(request)
+        if waived is not None:
+            return (waived, None), None
+        body = await self._take_body(request, scope, receive) if guard.needs_body else None
+        claim = guard.read(request)
+        answer: Any = None
+        try:
+            if guard.asks_keys(claim):
+                answer = self._resolver(claim)
+                if type(answer) not in AT_HAND:
+                    answer = await awaited(answer)
+        except Exception as error:
+            outcome = guard.keys_failed(claim, error)
+        else:
+            outcome = guard.conclude(claim, answer)
+        # A client that hung up in mid-body gets no answer, and there is nothing to report of it.
+        if outcome[1] is None or body is None or not body.disconnected:
+            guard.record(claim, outcome)
+        return outcome, body
+
+    def request(self, scope: Any) -> AsgiRequest:
+        """The request as the guard sees it."""
+        return AsgiRequest(scope, self._names)
+
+    def annotate(self, scope: Any, verdict: Verdict) -> None:
+        """Leave the verdict in a scope that is the request's own, with the cookies as they were read."""
+        annotate(self.guard, scope, verdict)
+        if self.merges_cookies:
+            scope["headers"] = merged_cookies(scope.get("headers", ()))
+
+    async def _take_body(self, request: AsgiRequest, scope: Any, receive: Any) -> Body | None:
+        request.body_problem = framing_problem(request)
+        if request.body_problem is not None or scope["type"] != "http" or not self.guard.wants_body(request):
+            return None
+        body = Body(receive)
+        request.body_problem = await body.take(request, self.guard.max_body)
+        request.body = body.content
+        return body

@@ -1,0 +1,117 @@
+"""The example applications, each on a real server in a process of its own."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from hmac_guard.cli.errors import CliError
+
+APPS = ("flask", "fastapi", "django")
+_START, _STOP = 30.0, 5.0
+
+
+def examples() -> Path:
+    """The folder of the example applications: beside this package in a wheel, at the top of a source tree."""
+    package = Path(__file__).parents[2]
+    shipped = package / "cli" / "examples"
+    return shipped if shipped.is_dir() else package.parent / "examples"
+
+
+@contextmanager
+def running(keys: Mapping[str, str], origin: str = "") -> Iterator[dict[str, "App"]]:
+    """All the applications, up, by name; ended when the block ends, however it ends.
+
+    `keys` are the environment variables that they read. Where `origin` is given, the page there may call them, and what
+    they log is shown. Raises `CliError` where one does not start.
+    """
+    with ExitStack() as stack:
+        apps = {name: stack.enter_context(_started(name, keys, origin)) for name in APPS}
+        for app in apps.values():
+            app.await_port()
+        yield apps
+
+
+class App:
+    """One application: the port it serves, and the verdicts that it prints."""
+
+    def __init__(self, name: str, process: "subprocess.Popen[str]", log: IO[str]) -> None:
+        self.name = name
+        self.port = 0
+        self._log = log
+        self._lines: list[str] = []
+        self._ended = False
+        self._more = threading.Condition()
+        self._listener = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
+        self._listener.start()
+
+    def await_port(self) -> None:
+        with self._more:
+            self._more.wait_for(lambda: self._lines or self._ended, _START)
+        if not self._lines:
+            self._log.seek(0)
+            last = self._log.read().strip().rpartition("\n")[2]
+            raise CliError(f"the example application {self.name} did not start; its last words: {last or 'see above'}")
+        self.port = int(self._lines[0])
+
+    @property
+    def judged(self) -> int:
+        """How many verdicts it has printed."""
+        return len(self._lines) - 1
+
+    def reason(self, number: int, patience: float = 2.0) -> str:
+        """The reason of the verdict of that number, from 0; empty where none comes within `patience` seconds."""
+        with self._more:
+            self._more.wait_for(lambda: self.judged > number or self._ended, patience)
+            return self._lines[number + 1].rpartition(": ")[2] if self.judged > number else ""
+
+    def _listen(self, output: IO[str]) -> None:
+        with output:
+            for line in output:
+                with self._more:
+                    self._lines.append(line.strip())
+                    self._more.notify_all()
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+    def join(self) -> None:
+        """Wait until all that it printed is read."""
+        self._listener.join()
+
+
+@contextmanager
+def _started(name: str, keys: Mapping[str, str], origin: str) -> Iterator[App]:
+    command = [sys.executable, "-m", "hmac_guard.cli.demo.serve_app", name, *([origin] if origin else [])]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=examples(),
+            env={**os.environ, **keys},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if origin else log,
+            text=True,
+        )
+        app = App(name, process, log)
+        try:
+            yield app
+        finally:
+            _end(process)
+            app.join()
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    # It ends with its standard input, and so also where this process is killed.
+    if process.stdin:
+        process.stdin.close()
+    try:
+        process.wait(_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,77 @@
+"""One example application on a real server: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN]`, in their folder.
+
+It prints its port, then a line for each verdict. It ends when its standard input does, so with whatever started it.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hmac_guard.cli.demo.wire import HOST
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HEADERS = "Content-Type, X-Tenant, X-Signature"
+
+
+class Cors:
+    """Lets the page at `origin` call a WSGI application, and read what it answers. It stands outside of the guard, so
+    that the page can read a refusal too."""
+
+    def __init__(self, app: "WSGIApplication", origin: str) -> None:
+        self.app = app
+        self.headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Headers", HEADERS)]
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            start_response("204 No Content", self.headers)
+            return []
+        return self.app(environ, lambda status, headers, *error: start_response(status, headers + self.headers, *error))
+
+
+def serve_wsgi(app: Any, listener: socket.socket, origin: str) -> None:
+    import waitress
+
+    waitress.serve(Cors(app, origin) if origin else app, sockets=[listener], _quiet=True)
+
+
+def serve_asgi(app: Any, listener: socket.socket, origin: str) -> None:
+    import uvicorn
+    from starlette.middleware.cors import CORSMiddleware
+
+    if origin:
+        app = CORSMiddleware(app, allow_origins=[origin], allow_methods=["*"], allow_headers=HEADERS.split(", "))
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+SERVED = {
+    "flask": ("flask_app", "app", serve_wsgi),
+    "fastapi": ("fastapi_app", "app", serve_asgi),
+    "django": ("django_app", "application", serve_wsgi),
+}
+
+
+def main(name: str, origin: str = "") -> None:
+    # Ctrl-C in a terminal reaches every process in it; the one that started this one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    module, attribute, serve = SERVED[name]
+    app = getattr(import_module(module), attribute)
+    listener = socket.create_server((HOST, 0))
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    print(listener.getsockname()[1], flush=True)
+    serve(app, listener, origin)
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

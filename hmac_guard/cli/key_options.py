@@ -1,0 +1,79 @@
+"""Where a command takes its key from: the environment, a file or a hidden prompt, and never from an argument, which
+would stay in the shell's history and show in the list of processes."""
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hmac_guard.cli.errors import CliError
+from hmac_guard.core.errors import WeakKeyWarning
+from hmac_guard.core.key import Key
+from hmac_guard.keys.forms import key_from_text
+
+
+def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the options of a key, for `read_key`: `key_env`, `key_file` and `key_form`."""
+    for option in (
+        click.option(
+            "--key-form",
+            type=click.Choice(["text", "hex", "base64"]),
+            default="text",
+            show_default=True,
+            help="How the key is written: text is used as it stands, the others decoded.",
+        ),
+        click.option("--key-file", metavar="PATH", help="Take the key from this file."),
+        click.option("--key-env", metavar="NAME", help="Take the key from this environment variable."),
+    ):
+        function = option(function)
+    return function
+
+
+def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the options of a key; `function` gets the `Key` as its argument `key`."""
+
+    @key_options
+    @functools.wraps(function)
+    def with_key(*, key_env: str | None, key_file: str | None, key_form: str, **others: Any) -> Any:
+        return function(key=read_key(key_env, key_file, key_form), **others)
+
+    return with_key
+
+
+def read_key(env: str | None, file: str | None, form: str) -> Key:
+    """The key from this variable, or this file, or a prompt. Raises `CliError` and `ConfigError`."""
+    if env and file:
+        raise CliError("two places are named for one key; give --key-env or --key-file, not both")
+    with warnings.catch_warnings(record=True) as weak:
+        warnings.simplefilter("always", WeakKeyWarning)
+        key = key_from_text(*written(env, file), form)
+    for warning in weak:
+        click.echo(f"Warning: {warning.message}", err=True)
+    return key
+
+
+def written(env: str | None, file: str | None) -> tuple[str, str]:
+    """Where the key is, and what is written there."""
+    if env:
+        if env not in os.environ:
+            raise CliError(f"the variable {env} is not set; export it with the key")
+        return f"the variable {env}", os.environ[env]
+    if file:
+        return f"the file {file}", _text_of(Path(file))
+    if not sys.stdin.isatty():
+        raise CliError("there is no key, and nobody to ask; name its place with --key-env NAME or --key-file PATH")
+    return "the prompt", click.prompt("Key (hidden)", hide_input=True, err=True)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise CliError(f"the key file {path} cannot be read ({error.strerror}); name one that can") from None
+    except UnicodeDecodeError:
+        raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex") from None

@@ -1,0 +1,113 @@
+"""Many at once: rows from stdin, each passed on to stdout with what came of it, one after the other."""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from hmac_guard.cli.errors import CliError
+from hmac_guard.core.errors import ConfigError
+
+Row = dict[str, Any]
+
+takes_rows = click.option(
+    "--rows",
+    type=click.Choice(["jsonl", "csv"]),
+    help="Take many from stdin: a JSON object in each line, or CSV with the names in its first line.",
+)
+
+
+def pass_on(form: str, work: Callable[[Row], Row]) -> None:
+    """Write each row of stdin to stdout, in the same form, with what `work` adds to it.
+
+    Raises `CliError` that names the line: for a row that cannot be read, and for a `ConfigError` of `work`.
+    """
+    with _progress() as count:
+        rows = _json_rows(_lines(count)) if form == "jsonl" else _csv_rows(_lines(count))
+        write = _write_json if form == "jsonl" else _csv_writer()
+        for number, row in rows:
+            try:
+                write(row | work(row))
+            except ConfigError as error:
+                raise CliError(f"line {number}: {error}") from None
+
+
+def refuse_both(given: object) -> None:
+    """Raises `CliError` where ids or a signature stand on the command line beside --rows."""
+    if given:
+        raise CliError("--rows takes ids and signatures from stdin; leave them out of the command")
+
+
+def ids_of(row: Row, names: Any) -> dict[str, Any]:
+    """The ids in a row; a blank cell is an absent one."""
+    return {name: row[name] for name in names if row.get(name) not in (None, "")}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """What is told of each number of bytes read. It draws only for somebody who watches and sees no rows."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda size: None
+        return
+    length = os.fstat(sys.stdin.fileno()).st_size or None
+    with click.progressbar(iter(()), length=length, label="bytes", show_pos=True, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def _lines(count: Callable[[int], None]) -> Iterator[str]:
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        count(len(line))
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise CliError(f"line {number} is not UTF-8; convert the input first") from None
+
+
+def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise CliError(f"line {number} is no JSON object; give one in each line")
+        yield number, row
+
+
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise CliError(f"line {reader.line_num} has not as many cells as the first line has names")
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise CliError(f"line {reader.line_num} is no CSV: {error}") from None
+
+
+def _write_json(row: Row) -> None:
+    click.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _csv_writer() -> Callable[[Row], None]:
+    names: list[str] = []
+
+    def write(row: Row) -> None:
+        text = io.StringIO()
+        first = not names
+        names.extend(row if first else ())
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        if first:
+            writer.writeheader()
+        writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in row.items()})
+        click.echo(text.getvalue(), nl=False)
+
+    return write

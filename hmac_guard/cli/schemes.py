@@ -1,0 +1,84 @@
+"""`hmac-guard schemes`: the presets, and where each of their strings travels."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from hmac_guard.cli.arguments import PRESETS
+from hmac_guard.core.field import Source
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.sources import Header, Json, Path
+
+Place = dict[str, str]
+
+_NAME, _FIELD, _VALUE = 12, 16, 52
+
+
+@click.command("schemes")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(as_json: bool) -> None:
+    """List the presets: what each signs, how, and where it travels."""
+    presets = [_described(PRESETS[name]) for name in sorted(PRESETS)]
+    if as_json:
+        click.echo(json.dumps(presets, indent=2))
+    else:
+        click.echo("\n\n".join("\n".join(_lines(preset)) for preset in presets))
+
+
+def _described(scheme: Scheme) -> dict[str, Any]:
+    return {
+        "name": scheme.name,
+        "message": scheme.message,
+        "algorithm": scheme.algorithm,
+        "encoding": scheme.encoding,
+        "prefix": scheme.prefix,
+        "optional": sorted(scheme.optional),
+        "ids": {name: _places(source) for name, source in scheme.ids.items()},
+        "signature": _places(scheme.signature),
+        "tenant": _places(scheme.tenant) if scheme.tenant else [],
+    }
+
+
+def _places(source: Source) -> list[Place]:
+    return [described for place in source.places() for described in _described_place(place)]
+
+
+def _described_place(place: Any) -> Iterator[Place]:
+    kind = type(place).__name__.lower()
+    if isinstance(place, Path):
+        yield from ({"in": kind, "template": template} for template in place.templates)
+    elif isinstance(place, Json):
+        yield {"in": kind, "pointer": place.pointer}
+    elif isinstance(place, Header) and place.before:
+        yield {"in": kind, "name": place.name, "before": place.before}
+    else:
+        yield {"in": kind, "name": place.name}
+
+
+def _lines(preset: dict[str, Any]) -> Iterator[str]:
+    name = preset["name"]
+    for field, values in _rows(preset):
+        joined = ", ".join(values)
+        for value in [joined] if len(joined) <= _VALUE else values:
+            yield f"{name:{_NAME}}{field:{_FIELD}}{value}"
+            name = field = ""
+
+
+def _rows(preset: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    yield "message", [preset["message"]]
+    yield (
+        "digest",
+        [preset["algorithm"], preset["encoding"], *([f"after {preset['prefix']}"] if preset["prefix"] else [])],
+    )
+    fields = {**preset["ids"], "signature": preset["signature"], "tenant": preset["tenant"]}
+    for field, places in fields.items():
+        optional = ["or absent"] if field in preset["optional"] else []
+        if places:
+            yield field, [*map(_words, places), *optional]
+
+
+def _words(place: Place) -> str:
+    kind, at, *before = place.values()
+    return f"{kind} {at}" + "".join(f" before {text!r}" for text in before)

@@ -1,0 +1,57 @@
+"""`hmac-guard snippet`: the code that signs, in the language of whoever has to."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from hmac_guard.cli.arguments import takes_scheme
+from hmac_guard.cli.errors import CliError
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.snippets import LANGUAGES, page, snippet
+
+
+@click.command("snippet")
+@takes_scheme()
+@click.option("--lang", multiple=True, type=click.Choice(list(LANGUAGES)), metavar="LANGUAGE", help="Which language.")
+@click.option("--all", "every", is_flag=True, help="Every language.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["code", "markdown"]),
+    default="code",
+    show_default=True,
+    help="markdown is a whole page on how to sign: code, an example, the call.",
+)
+@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs: the code by language.")
+def command(
+    scheme: Scheme, words: tuple[str, ...], lang: tuple[str, ...], every: bool, form: str, in_json: bool
+) -> None:
+    """Print the code that makes a scheme's signature, ready to paste.
+
+    SCHEME is the name of a preset (see `hmac-guard schemes`) or, for one of
+    your own, MODULE:OBJECT. The languages are python, javascript, typescript,
+    webcrypto, java, kotlin, ruby, go, rust, php, csharp, elixir, plpgsql and
+    shell.
+
+    \b
+      hmac-guard snippet nango --lang go
+      hmac-guard snippet shop.guards:ORDERS --format markdown > signing.md
+    """
+    if words:
+        raise CliError(f"there is a word too many, {words[0]!r}; name one scheme, and languages with --lang")
+    languages = list(LANGUAGES) if every or (form == "markdown" and not lang) else list(dict.fromkeys(lang))
+    if not languages:
+        raise CliError("the language is missing; add --lang LANGUAGE, or --all")
+    if in_json:
+        click.echo(json.dumps({language: snippet(scheme, language) for language in languages}, indent=2))
+    elif form == "markdown":
+        click.echo(page(scheme, languages), nl=False)
+    else:
+        click.echo(_listing(scheme, languages), nl=False)
+
+
+def _listing(scheme: Scheme, languages: Sequence[str]) -> str:
+    if len(languages) == 1:
+        return snippet(scheme, languages[0])
+    return "\n".join(f"===== {LANGUAGES[one].title} =====\n{snippet(scheme, one)}" for one in languages)

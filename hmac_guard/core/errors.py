@@ -1,0 +1,37 @@
+"""The exceptions of the package, by whose fault it is.
+
+ConfigError        the engineer who configures a guard; raised when the wrong thing is made
+KeysUnavailable    the place where the keys are; the request is answered 503
+WeakKeyWarning     a key that works, but is too short
+Refused            the request; internal, never leaves `core`: `read` turns it into the claim's problem
+"""
+
+from collections.abc import Iterable
+
+from hmac_guard.core.verdict import Reason
+
+
+class ConfigError(ValueError):
+    """A guard, scheme, source or key was given something that cannot work. The text names it and the cure."""
+
+
+def refuse_unknown(what: str, unknown: Iterable[str]) -> None:
+    """Options that do not exist are a wrong configuration like any other."""
+    names = ", ".join(unknown)
+    if names:
+        raise ConfigError(f"{what}: there is no option {names}; see help(hmac_guard.{what})")
+
+
+class KeysUnavailable(Exception):
+    """Keys could not be had just now. A key resolver may raise it; the request is refused with 503, never passed."""
+
+
+class WeakKeyWarning(UserWarning):
+    """A key is shorter than 16 bytes. RFC 2104 section 3 advises a key as long as the digest (32 bytes for sha256)."""
+
+
+class Refused(Exception):
+    """A part of a request cannot be read in the one way in which every framework would read it."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason

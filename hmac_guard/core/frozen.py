@@ -1,0 +1,31 @@
+"""Values that cannot be changed once they are made, and that do not leave the process."""
+
+from typing import NoReturn, TypeVar
+
+_Self = TypeVar("_Self", bound="Frozen")
+
+
+class Frozen:
+    """Base of such values: guards are shared between threads, and a key must not end up in a pickle."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed; make another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed; make another one")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} stays in its process: it is not pickled")
+
+    def __copy__(self: _Self) -> _Self:
+        return self
+
+    def __deepcopy__(self: _Self, memo: object) -> _Self:
+        return self
+
+    def _set(self, **fields: object) -> None:
+        """Fill the slots. For `__init__` alone."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)

@@ -1,0 +1,122 @@
+"""Paths: which ones are canonical, which ones a guard leaves alone, and which ones bear an id.
+
+A path here is the application's own: decoded once by the server, without the mount point. What is odd about it is never
+resolved, only refused, since no two servers resolve it alike (threats T036, T058 to T062).
+"""
+
+import re
+from collections.abc import Iterable
+
+from hmac_guard.core.errors import ConfigError
+
+_ODD = re.compile(
+    r"//|/\.\.?(?:/|\Z)|[\\\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]|%2f|%5c",
+    re.IGNORECASE,
+)
+_PATTERN = re.compile(r"[*?#<>{}]|%[0-9A-Fa-f]{2}")
+_PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
+
+
+def is_canonical(path: str) -> bool:
+    """Whether every server and framework takes `path` for the same path."""
+    return path.startswith("/") and _ODD.search(path) is None
+
+
+class PathSet:
+    """The paths that `only` or `exempt` names: exact ones, and prefixes that end in `/`."""
+
+    __slots__ = ("_exact", "_prefixes")
+
+    def __init__(self, exact: Iterable[str], prefixes: Iterable[str]) -> None:
+        self._exact = frozenset(exact)
+        self._prefixes = tuple(prefixes)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._exact or path.startswith(self._prefixes)
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._prefixes)
+
+    def may_hold(self, start: str) -> bool:
+        """Whether some path that begins with `start` is in it."""
+        return self.holds_all(start) or any(entry.startswith(start) for entry in (*self._exact, *self._prefixes))
+
+    def holds_all(self, start: str) -> bool:
+        """Whether every path that begins with `start` is in it."""
+        return start.startswith(self._prefixes)
+
+
+def exempt_set(entries: Iterable[str]) -> PathSet:
+    """The paths that go unguarded. `/` alone means the front page: a whole site is never exempt."""
+    checked = _checked("exempt", entries)
+    if any(";" in entry for entry in checked):
+        raise ConfigError("exempt: an entry has a ';'; no path with a ';' is ever exempt, leave the entry out")
+    prefixes = [entry for entry in checked if entry.endswith("/") and entry != "/"]
+    return PathSet([entry for entry in checked if entry not in prefixes], prefixes)
+
+
+def guarded_set(entries: Iterable[str]) -> PathSet:
+    """The paths that are guarded where only some are. An entry counts with and without its last `/`."""
+    checked = _checked("only", entries)
+    exact = {spelling for entry in checked for spelling in (entry.rstrip("/"), entry.rstrip("/") + "/")}
+    return PathSet(exact, [entry for entry in checked if entry.endswith("/")])
+
+
+def _checked(argument: str, entries: Iterable[str]) -> list[str]:
+    if isinstance(entries, str):
+        raise ConfigError(f'{argument}: give several paths, not one text: {argument}=("/health",)')
+    if not isinstance(entries, Iterable):
+        raise ConfigError(f'{argument}: give paths as a tuple or list: {argument}=("/health",)')
+    checked = list(entries)
+    for entry in checked:
+        if isinstance(entry, str) and _PATTERN.search(entry):
+            raise ConfigError(
+                f"{argument}: {entry!r} looks like a pattern or is not decoded, and would match nothing; give an exact "
+                "path, or a prefix that ends in '/', such as '/api/'"
+            )
+        if not isinstance(entry, str) or not is_canonical(entry):
+            raise ConfigError(
+                f"{argument}: {entry!r} is not a canonical path: one '/' first, decoded, no '//', no '.' or '..' "
+                "segment, no backslash, no control character"
+            )
+    return checked
+
+
+def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]":
+    """One pattern for the templates of whole paths; its one group that takes part is the placeholder `{name}`."""
+    compiled: list[list[str]] = []
+    for template in templates:
+        segments = _segment_patterns(template, name)
+        for earlier, other in zip(templates, compiled, strict=False):
+            if len(other) == len(segments) and all(map(_overlap, other, segments)):
+                raise ConfigError(
+                    f"Path: {earlier!r} and {template!r} can match the same path, and the id could be in two places; "
+                    "keep one of them"
+                )
+        compiled.append(segments)
+    return re.compile("|".join("/" + "/".join(segments) for segments in compiled))
+
+
+_ID_SEGMENT = "([^/]+)"
+_ANY_SEGMENT = "[^/]+"
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or not {one, other}.isdisjoint((_ID_SEGMENT, _ANY_SEGMENT))
+
+
+def _segment_patterns(template: str, name: str) -> list[str]:
+    if not isinstance(template, str) or not is_canonical(template):
+        raise ConfigError(f"Path: {template!r} is not a template of a whole path such as '/connect/{{{name}}}'")
+    patterns = []
+    for segment in template[1:].split("/"):
+        placeholder = _PLACEHOLDER.fullmatch(segment)
+        if placeholder:
+            patterns.append(_ID_SEGMENT if placeholder[1] == name else _ANY_SEGMENT)
+        elif "{" in segment or "}" in segment:
+            raise ConfigError(f"Path: in {template!r} a placeholder must be a whole segment, as in '/{{{name}}}/'")
+        else:
+            patterns.append(re.escape(segment))
+    if patterns.count(_ID_SEGMENT) != 1:
+        raise ConfigError(f"Path: {template!r} must have the placeholder {{{name}}} exactly once")
+    return patterns

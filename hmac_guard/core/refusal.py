@@ -1,0 +1,107 @@
+"""The fixed bytes of each answer. No byte of them comes from a request or a tenant (threats T101 to T104)."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.verdict import Reason
+
+PROBLEM_JSON = "application/problem+json"
+
+#: What a `refusal` function may give: the body, or the body and its media type.
+RefusalBody = bytes | tuple[bytes, str]
+
+
+class Refusal(NamedTuple):
+    """One answer, ready to be sent: `headers` as text, and as lower-case bytes in `raw_headers`."""
+
+    status: HTTPStatus
+    headers: tuple[tuple[str, str], ...]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class _Answer(NamedTuple):
+    code: str
+    status: HTTPStatus
+    message: str
+    header: tuple[str, str] | None = None
+
+
+_CHALLENGE = ("WWW-Authenticate", 'HMAC realm="hmac_guard"')
+_UNSIGNED = _Answer("missing_signature", HTTPStatus.UNAUTHORIZED, "The request is not signed.", _CHALLENGE)
+_FORGED = _Answer("invalid_signature", HTTPStatus.UNAUTHORIZED, "The signature does not match the request.", _CHALLENGE)
+
+_ANSWERS = {
+    Reason.MISSING_ID: _UNSIGNED,
+    Reason.MISSING_SIGNATURE: _UNSIGNED,
+    **dict.fromkeys(
+        (
+            Reason.MALFORMED,
+            Reason.DUPLICATE,
+            Reason.CONFLICT,
+            Reason.AMBIGUOUS,
+            Reason.UNKNOWN_KEY,
+            Reason.INVALID_SIGNATURE,
+        ),
+        _FORGED,
+    ),
+    Reason.BAD_FRAMING: _Answer("bad_request", HTTPStatus.BAD_REQUEST, "The request body is not framed correctly."),
+    Reason.BODY_TIMEOUT: _Answer(
+        "body_timeout", HTTPStatus.REQUEST_TIMEOUT, "The request body did not arrive in time."
+    ),
+    Reason.BODY_TOO_LARGE: _Answer(
+        "body_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request body is too large to be verified."
+    ),
+    Reason.UNSUPPORTED_BODY: _Answer(
+        "unsupported_body", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The request body is of a kind that cannot be verified."
+    ),
+    Reason.KEYS_UNAVAILABLE: _Answer(
+        "keys_unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The request cannot be verified at the moment.",
+        ("Retry-After", "5"),
+    ),
+}
+
+
+def make_refusals(body_of: Callable[[str, str], RefusalBody] | None) -> Mapping[Reason, Refusal]:
+    """The answer for each reason. `body_of(code, message)` is asked once for each code; None gives the default body."""
+    answers = set(_ANSWERS.values())
+    made = {answer: _make(answer, body_of) for answer in answers}
+    return {reason: made[answer] for reason, answer in _ANSWERS.items()}
+
+
+def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None) -> Refusal:
+    body, media_type = _problem(answer), PROBLEM_JSON
+    if body_of is not None:
+        given = body_of(answer.code, answer.message)
+        body, media_type = given if isinstance(given, tuple) and len(given) == 2 else (given, media_type)
+        if not isinstance(body, bytes):
+            raise ConfigError("refusal: the function must return bytes, or (bytes, media type)")
+        if (
+            not isinstance(media_type, str)
+            or not media_type.isascii()
+            or not media_type.isprintable()
+            or not media_type
+        ):
+            raise ConfigError("refusal: the media type must be printable ASCII, such as 'application/json'")
+    headers = [("Content-Type", media_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    headers += [answer.header] if answer.header else []
+    raw_headers = tuple((name.lower().encode(), value.encode()) for name, value in headers)
+    return Refusal(answer.status, tuple(headers), raw_headers, body)
+
+
+def _problem(answer: _Answer) -> bytes:
+    # RFC 9457, with the two members that vendors' SDKs read: `error` (Nango) and `message` (SuprSend).
+    return json.dumps(
+        {
+            "title": answer.status.phrase,
+            "status": answer.status.value,
+            "detail": answer.message,
+            "error": {"code": answer.code, "message": answer.message},
+            "message": answer.message,
+        }
+    ).encode()

@@ -1,0 +1,64 @@
+"""The system checks. Their ids are stable; SILENCED_SYSTEM_CHECKS takes them.
+
+hmac_guard.E001  HMAC_GUARD is missing
+hmac_guard.E002  HMAC_GUARD names what cannot be imported
+hmac_guard.E003  HMAC_GUARD is no guard
+hmac_guard.E004  HMAC_GUARD is a dict of which no guard can be made
+hmac_guard.E005  a guard in MIDDLEWARE cannot serve Django, or two of them have one name
+hmac_guard.W001  a guard stands before the CORS middleware
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.django.conf import SettingError, guard_from_settings
+from hmac_guard.django.judging import Judge
+from hmac_guard.django.routes import guard_middleware
+
+
+def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """The setting `HMAC_GUARD`, if it is set or needed, and the place of the guards in MIDDLEWARE."""
+    found = guard_middleware()
+    needed = hasattr(settings, "HMAC_GUARD") or any(middleware.guard is None for _, middleware in found)
+    wrong = list(_wrong_setting()) if needed else []
+    return [*wrong, *([] if wrong else _wrong_guards()), *_before_cors([path for path, _ in found])]
+
+
+def _wrong_setting() -> Iterator[checks.CheckMessage]:
+    try:
+        guard_from_settings()
+    except SettingError as error:
+        yield checks.Error(str(error), id=error.id)
+
+
+def _wrong_guards() -> Iterator[checks.CheckMessage]:
+    names: set[str] = set()
+    for path, middleware in guard_middleware():
+        guard = middleware.guard_in_use()
+        try:
+            Judge(path, guard)
+        except ConfigError as error:
+            yield checks.Error(str(error), id="hmac_guard.E005")
+        if guard.annotate_as in names:
+            yield checks.Error(
+                f"{path}: another guard in MIDDLEWARE is called {guard.annotate_as!r} too",
+                hint="Give one of them annotate_as=.",
+                id="hmac_guard.E005",
+            )
+        names.add(guard.annotate_as)
+
+
+def _before_cors(guards: list[str]) -> Iterator[checks.CheckMessage]:
+    entries = list(settings.MIDDLEWARE)
+    cors = [entry for entry in entries if "cors" in entry.rpartition(".")[2].lower()]
+    for path in guards:
+        if any(entries.index(path) < entries.index(entry) for entry in cors):
+            yield checks.Warning(
+                f"{path} stands before {cors[0]} in MIDDLEWARE: a page on another origin cannot read a refusal.",
+                hint="Put the CORS middleware first.",
+                id="hmac_guard.W001",
+            )

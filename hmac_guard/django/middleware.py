@@ -1,0 +1,47 @@
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from hmac_guard.django.conf import guard_from_settings
+from hmac_guard.django.judging import Judge, respond
+from hmac_guard.guard import Guard
+
+
+class GuardMiddleware:
+    """Guards every request of a Django project, in sync and in async stacks, without a change of thread.
+
+    The guard is the one of the setting `HMAC_GUARD`; for a second one make a subclass with another `guard`, and name
+    that in MIDDLEWARE. The verdict is `request.hmac_guard` (the guard's `annotate_as`). It stands below the CORS
+    middleware, so that a page elsewhere can read the refusal, and above whatever reads the body. Raises `ConfigError`
+    when the middleware is loaded.
+    """
+
+    sync_capable = True
+    async_capable = True
+    guard: Guard | None = None
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._judge = Judge(type(self).__name__, self.guard_in_use())
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    @classmethod
+    def guard_in_use(cls) -> Guard:
+        return cls.guard or guard_from_settings()
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self.__acall__(request)
+        refusal = self._judge.refuse(request)
+        return cast(HttpResponseBase, self.get_response(request)) if refusal is None else respond(refusal, request)
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        refusal = await self._judge.arefuse(request)
+        return (
+            cast(HttpResponseBase, await self.get_response(request)) if refusal is None else respond(refusal, request)
+        )

@@ -1,0 +1,93 @@
+"""A guard as an authentication class of Django REST framework."""
+
+import hashlib
+import json
+from functools import cache
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.verdict import Reason, Verdict
+from hmac_guard.django.conf import guard_from_settings
+from hmac_guard.django.judging import Judge
+from hmac_guard.guard import Guard
+
+
+class SignedCaller:
+    """Who called, as far as it was proven: `request.user` behind `GuardAuthentication`. `verdict` has the ids.
+
+    It is no user of the database. `pk` is a stable name for the proven ids, by which throttles tell callers apart.
+    """
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        proven = json.dumps([verdict.scheme, verdict.tenant, *verdict.ids.items()])
+        self.pk = hashlib.sha256(proven.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"signed:{self.pk[:12]}"
+
+
+class GuardAuthentication(BaseAuthentication):
+    """Authenticates by the guard of the setting `HMAC_GUARD`; for another one make a subclass with its `guard`.
+
+    `request.user` is what `user_of` makes of the verdict, a `SignedCaller` if you do not say otherwise; `request.auth`
+    is the verdict. Put it first: Django REST framework asks no further class once one has found a user. A request that
+    the guard refuses is refused here, whatever the permission classes are: that of a fresh project lets anybody in. The
+    answer has the guard's status, headers and document, rendered by the view. Where the guard is off or only reports,
+    nobody is authenticated.
+    """
+
+    guard: Guard | None = None
+
+    def authenticate(self, request: Request) -> tuple[Any, Verdict] | None:
+        judge = self._judge()
+        refusal = judge.refuse(request._request)
+        if refusal is not None:
+            raise GuardRefused(refusal)
+        verdict = judge.verdict_on(request._request)
+        return (self.user_of(verdict), verdict) if verdict else None
+
+    def authenticate_header(self, request: Request) -> str:
+        return dict(self._judge().guard.refusals()[Reason.MISSING_SIGNATURE].headers)["WWW-Authenticate"]
+
+    def user_of(self, verdict: Verdict) -> Any:
+        """The `request.user` for a verified verdict; override it to look up your own."""
+        return SignedCaller(verdict)
+
+    @classmethod
+    def guard_in_use(cls) -> Guard:
+        return cls.guard or guard_from_settings()
+
+    def _judge(self) -> Judge:
+        return _judge_of(type(self).__name__, self.guard_in_use())
+
+
+@cache
+def _judge_of(owner: str, guard: Guard) -> Judge:
+    return Judge(owner, guard.for_route())
+
+
+class GuardRefused(APIException):
+    """The guard's answer, in the form that Django REST framework renders."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        headers = dict(refusal.headers)
+        self.status_code = refusal.status.value
+        self.detail = _document(refusal.body)
+        self.auth_header = headers.get("WWW-Authenticate")
+        self.wait = int(headers.get("Retry-After", 0))
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")

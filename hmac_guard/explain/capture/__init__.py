@@ -1,0 +1,29 @@
+"""A request out of what people paste: a URL, a curl command line, a raw HTTP request, an entry of a HAR file."""
+
+from hmac_guard.explain.capture.curl import from_curl, is_curl
+from hmac_guard.explain.capture.har import from_har
+from hmac_guard.explain.capture.raw import from_raw, is_raw
+from hmac_guard.explain.capture.request import Captured as Captured
+from hmac_guard.explain.capture.request import CaptureError as CaptureError
+from hmac_guard.explain.capture.request import as_request as as_request
+from hmac_guard.explain.capture.url import from_url
+
+
+def capture(given: bytes, entry: int | None = None) -> Captured:
+    """The request that was pasted, whichever of the four kinds it is. `entry` is for a whole HAR file.
+    Raises `CaptureError`."""
+    if is_raw(given):
+        return from_raw(given)
+    try:
+        text = given.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise CaptureError("this is no text; give a URL, a curl command, a raw HTTP request or a HAR entry") from None
+    if not text:
+        raise CaptureError("there is no request; give a URL, a curl command, a raw HTTP request or a HAR entry")
+    if is_curl(text):
+        return from_curl(text)
+    if text.startswith("{"):
+        return from_har(text, entry)
+    if any(character.isspace() for character in text) and "://" not in text:
+        raise CaptureError("this is none of a URL, a curl command, a raw HTTP request and a HAR entry")
+    return from_url(text)

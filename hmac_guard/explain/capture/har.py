@@ -1,0 +1,60 @@
+"""An entry of a HAR file, which browsers save from their network panel (format 1.2)."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from hmac_guard.explain.capture.request import Captured, CaptureError
+from hmac_guard.explain.capture.url import from_sent_url
+
+
+def from_har(text: str, entry: int | None = None) -> Captured:
+    """The request of an entry. A whole file may be given too; `entry` says which of its entries, counted from 0.
+    Raises `CaptureError`."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise CaptureError(f"this looks like JSON, but is none ({error}); copy the whole HAR entry") from None
+    try:
+        request = _request(document, entry)
+        url = str(request["url"]).encode().decode("latin-1")
+        captured = from_sent_url(url, str(request.get("method", "GET")))
+        headers = tuple((str(header["name"]), str(header["value"])) for header in request.get("headers", ()))
+        body = _body(request.get("postData") or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CaptureError):
+            raise
+        raise CaptureError("this JSON is no HAR entry; an entry has a request with a url and headers") from None
+    return captured._replace(headers=tuple(pair for pair in headers if not pair[0].startswith(":")), body=body)
+
+
+def _request(document: Any, entry: int | None) -> Any:
+    if "log" in document:
+        document = _chosen(document["log"]["entries"], entry)
+    return document.get("request", document)
+
+
+def _chosen(entries: Any, entry: int | None) -> Any:
+    if entry is not None and 0 <= entry < len(entries):
+        return entries[entry]
+    refused = [found for found in entries if found.get("response", {}).get("status") == 401]
+    for several in (entries, refused):
+        if entry is None and len(several) == 1:
+            return several[0]
+    choices = [f"{number}: {_line(found)}" for number, found in enumerate(entries)]
+    raise CaptureError("\n  ".join([f"say which of {len(entries)} entries is meant, with --entry NUMBER:", *choices]))
+
+
+def _line(entry: Any) -> str:
+    return f"{entry['request']['method']} {entry['request']['url'].partition('?')[0]}"[:60]
+
+
+def _body(data: Mapping[str, Any]) -> bytes:
+    text = str(data.get("text", ""))
+    if data.get("encoding") == "base64":
+        return base64.b64decode(text)
+    if not text and "params" in data:
+        text = urlencode([(str(param["name"]), str(param.get("value", ""))) for param in data["params"]])
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,70 @@
+"""The mistakes that can be tried knowing a request: other keys, other texts, ids that something cut."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from urllib.parse import unquote_plus
+
+from hmac_guard.core.key import Key
+from hmac_guard.core.message import Id, Literal
+from hmac_guard.core.request import Request
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.sources import Query
+from hmac_guard.explain.keys import KnownKeys, secret_of
+from hmac_guard.explain.mistakes import MISTAKES
+from hmac_guard.explain.mistakes.arrangements import of_absent_id, of_further_ids, of_longer_ids, of_other_texts
+from hmac_guard.explain.mistakes.other_keys import of_known_texts, of_other_keys
+from hmac_guard.explain.mistakes.shape import Mistake
+from hmac_guard.explain.mistakes.signatures import of_cut_signature
+
+_SHORTEST_CUT = 16
+_LONGEST_BODY = 16_384
+
+
+def mistakes_for(
+    scheme: Scheme, request: Request, keys: KnownKeys, ids: Mapping[str, str], tenant: str | None, signature: str
+) -> list[Mistake]:
+    """Every mistake that can be tried for a request, the likelier ones first."""
+    tenants = [tenant] if tenant else []
+    known = [
+        *of_other_keys(_secrets(keys.previous), _secrets(keys.others)),
+        *of_known_texts([*tenants, *ids.values()], keys.variables),
+        of_further_ids([("the tenant", tenant) for tenant in tenants], _separator(scheme)),
+        of_other_texts(_other_texts(scheme, request)),
+        of_longer_ids(dict(_longer(scheme, request, ids))),
+    ]
+    if set(scheme.optional) - set(ids):
+        known.append(of_absent_id(_separator(scheme)))
+    cut = [of_cut_signature(len(signature))] if len(signature) >= _SHORTEST_CUT else []
+    return [*known, *MISTAKES, *cut]
+
+
+def _secrets(keys: Sequence[tuple[str, Key]]) -> list[tuple[str, bytes]]:
+    return [(what, secret_of(key)) for what, key in keys]
+
+
+def _separator(scheme: Scheme) -> str:
+    """What stands before the last id."""
+    texts = [part.separator for part in scheme.parts if isinstance(part, Id) and part.separator]
+    return texts[-1] if texts else ":"
+
+
+def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
+    yield "the path", request.path
+    if request.query:
+        yield "the query", request.query
+        yield "path and query", f"{request.path}?{request.query}"
+    if request.body and len(request.body) <= _LONGEST_BODY:
+        yield "the body", request.body.decode("utf-8", "replace")
+    for braces in ("{{{}}}", "${{{}}}", "{{{{{}}}}}", "%{{{}}}", "#{{{}}}", ":{}", "{}", "${}"):
+        texts = (part.text if isinstance(part, Literal) else braces.format(part.name) for part in scheme.parts)
+        yield "a template that nobody filled in", "".join(texts)
+
+
+def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Ids of the query with what stands behind them without a name, which may have been a part of the id."""
+    places = [(name, place) for name in ids for place in scheme.ids[name].places() if isinstance(place, Query)]
+    for name, place in places:
+        _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
+        rest = list(takewhile(lambda field: "=" not in field, behind.split("&")[1:]))
+        if found and rest:
+            yield name, "&".join([ids[name], *map(unquote_plus, rest)])

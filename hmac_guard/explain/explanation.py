@@ -1,0 +1,128 @@
+"""The answer to "why is it refused?": what the guard sees, what it stumbles over, and which mistake explains it."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from typing import NamedTuple
+
+from hmac_guard.core.key import Keyring
+from hmac_guard.core.request import Request
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.verdict import Reason
+from hmac_guard.explain.capture import Captured, as_request
+from hmac_guard.explain.context import mistakes_for
+from hmac_guard.explain.decoded import Decoded, decode
+from hmac_guard.explain.keys import KnownKeys, secret_of
+from hmac_guard.explain.mistakes.shape import right_attempt
+from hmac_guard.explain.near import Leaf, leaves
+from hmac_guard.explain.reading import Reading, read_ids, read_signature, read_tenant
+from hmac_guard.explain.search import SECONDS, Search, search
+from hmac_guard.guard import Guard
+
+_MOST_MEANINGS = 4
+_LONGEST_MESSAGE = 16_384
+
+
+class Explanation(NamedTuple):
+    """`reason`    the guard's verdict
+    `ids`, `signature`, `tenant`  what was read, and where
+    `message`   the bytes that are to be signed, for what was read or probably meant
+    `decoded`   what the signature decodes to, None where there is none
+    `found`     what explains the signature, None where there is nothing to explain
+    `right`     the right signature for that message, where the key is known; whoever reads it can use it
+    """
+
+    scheme: Scheme
+    reason: Reason
+    ids: tuple[Reading, ...]
+    signature: Reading
+    tenant: Reading | None
+    message: bytes
+    decoded: Decoded | None
+    found: Search | None
+    right: str | None
+
+    @property
+    def verified(self) -> bool:
+        return self.reason is Reason.VERIFIED
+
+    @property
+    def problems(self) -> list[Reading]:
+        """The readings that the guard stumbles over, or misses."""
+        return [] if self.verified else [reading for reading in (*self.ids, self.signature) if reading.problem]
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self.scheme.name}: {self.reason.value}>"
+
+
+class _Meaning(NamedTuple):
+    """What the sender may have meant: ids by name, and the signature."""
+
+    ids: dict[str, str]
+    signature: str | None
+
+
+def explain_captured(
+    scheme: Scheme, captured: Captured, keys: KnownKeys, mount: str = "", seconds: float = SECONDS
+) -> Explanation:
+    """Why a guard with this scheme and key refuses a request that somebody copied, or that it does not; its
+    application is mounted at `mount`. The search takes about `seconds` at most."""
+    request = as_request(captured, scheme, mount)
+    guard = Guard(scheme, keys.current)
+    verdict = guard.waive(request)
+    if verdict is None:
+        verdict = guard.judge(guard.read(request), Keyring(keys.current), 0.0)
+    every = tuple(leaves(request.query, captured.headers, captured.body))
+    return explain(scheme, request, verdict.reason, keys, every, seconds)
+
+
+def explain(
+    scheme: Scheme,
+    request: Request,
+    reason: Reason,
+    keys: KnownKeys | None,
+    every: Sequence[Leaf],
+    seconds: float = SECONDS,
+) -> Explanation:
+    """Why a guard decided for `reason`. Without keys nobody can say what the signature was made of.
+
+    `every` are all texts of the request that are known: a string may stand in the wrong place.
+    """
+    ids, tenant = read_ids(scheme, request, every), read_tenant(scheme, request, every)
+    signature = read_signature(scheme, request, every)
+    meanings = list(islice(_meanings(ids, signature), _MOST_MEANINGS))
+    found: list[Search | None] = [None]
+    if keys is not None:
+        whose = tenant.value if tenant else None
+        found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
+    best = next((number for number, result in enumerate(found) if result and result.explains), 0)
+    meant = meanings[best]
+    attempt = right_attempt(scheme, secret_of(keys.current) if keys else b"", meant.ids)
+    return Explanation(
+        scheme,
+        reason,
+        ids,
+        signature,
+        tenant,
+        message=attempt.message(),
+        decoded=decode(meant.signature, scheme) if meant.signature else None,
+        found=found[best],
+        right=attempt.write(attempt.digest()) if keys else None,
+    )
+
+
+def _meanings(ids: Sequence[Reading], signature: Reading) -> Iterator[_Meaning]:
+    for *texts, signed in product(*(reading.meanings() for reading in (*ids, signature))):
+        named = {reading.name: text for reading, text in zip(ids, texts, strict=True) if text is not None}
+        yield _Meaning(named, signed)
+
+
+def _search(
+    scheme: Scheme, request: Request, keys: KnownKeys, meaning: _Meaning, tenant: str | None, seconds: float
+) -> Search | None:
+    """What explains the signature, or None where there is none, or too much to try things with."""
+    ids, signature = meaning
+    attempt = right_attempt(scheme, secret_of(keys.current), ids)
+    if signature is None or len(attempt.message()) > _LONGEST_MESSAGE:
+        return None
+    mistakes = mistakes_for(scheme, request, keys, ids, tenant, signature)
+    return search(attempt, signature, decode(signature, scheme).digest, mistakes, seconds)

@@ -1,0 +1,19 @@
+"""The mistakes that people make when they sign, as tables of small transformations; the likelier ones first."""
+
+from hmac_guard.explain.mistakes.arrangements import ARRANGEMENT_MISTAKES
+from hmac_guard.explain.mistakes.digests import DIGEST_MISTAKES
+from hmac_guard.explain.mistakes.ids import ID_MISTAKES
+from hmac_guard.explain.mistakes.keys import KEY_MISTAKES
+from hmac_guard.explain.mistakes.messages import MESSAGE_MISTAKES
+from hmac_guard.explain.mistakes.shape import Mistake
+from hmac_guard.explain.mistakes.signatures import SIGNATURE_MISTAKES
+
+#: What can be tried knowing nothing but the scheme, the key and the ids.
+MISTAKES: tuple[Mistake, ...] = (
+    *KEY_MISTAKES,
+    *ARRANGEMENT_MISTAKES,
+    *ID_MISTAKES,
+    *MESSAGE_MISTAKES,
+    *DIGEST_MISTAKES,
+    *SIGNATURE_MISTAKES,
+)

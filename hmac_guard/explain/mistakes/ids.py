@@ -1,0 +1,156 @@
+"""Mistakes with the text of an id: it is signed in another form than it arrives in."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from hmac_guard.explain.mistakes.shape import of_ids, utf8
+
+
+def _with_pluses(text: str, which: int) -> str:
+    """The text with a plus for some of its first four spaces, one bit each; for all of them where all bits are set."""
+    pieces = text.split(" ")
+    marks = ("+" if which == 15 or (number < 4 and which >> number & 1) else " " for number in range(len(pieces) - 1))
+    return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
+
+
+def _normal(form: str) -> Callable[[str], str]:
+    return lambda text: unicodedata.normalize(form, text)  # type: ignore[arg-type]
+
+
+def _as_number(text: str) -> str | None:
+    return str(int(text)) if re.fullmatch("[+-]?[0-9]{1,400}", text) else None
+
+
+def _as_javascript_number(text: str) -> str | None:
+    """As JavaScript prints a number: 17 digits at most, whole below 1e21."""
+    if not re.fullmatch("[+-]?[0-9]{1,300}(?:[.][0-9]{1,300})?", text):
+        return None
+    number = float(text)
+    return repr(number) if abs(number) >= 1e21 else f"{Decimal(repr(number)):f}".removesuffix(".0")
+
+
+def _as_float(text: str) -> str | None:
+    return repr(float(text)) if re.fullmatch("[+-]?[0-9]{1,300}(?:[.][0-9]{1,300})?", text) else None
+
+
+def _lower_escapes(text: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), quote(text, safe=""))
+
+
+ID_MISTAKES = (
+    of_ids(
+        "id_plus",
+        "{what} was signed with '+' where the guard reads a space, or the other way round",
+        "percent-encode the id when it is sent: in a query a '+' is a space, a plus is %2B",
+        *(lambda text, which=which: _with_pluses(text, which) for which in (15, *range(1, 15))),
+        lambda text: text.replace("+", " "),
+    ),
+    of_ids(
+        "id_trimmed",
+        "{what} was signed with other white space at its ends than it was sent with",
+        "sign exactly what is sent, and send ids without white space at either end",
+        str.strip,
+        *(lambda text, end=end: text + end for end in ("\n", " ", "\r\n", "\t")),
+        lambda text: " " + text,
+        lambda text: f" {text} ",
+    ),
+    of_ids(
+        "id_case",
+        "{what} was signed in another case than it was sent in",
+        "sign exactly what is sent; ids are case-sensitive",
+        str.lower,
+        str.upper,
+        str.casefold,
+        str.capitalize,
+        str.title,
+        str.swapcase,
+    ),
+    of_ids(
+        "id_normal_form",
+        "{what} was signed in another Unicode normal form than it was sent in",
+        "sign exactly what is sent, or normalise both to NFC",
+        *map(_normal, ("NFC", "NFD", "NFKC", "NFKD")),
+    ),
+    of_ids(
+        "id_url_encoded",
+        "{what} was signed URL-encoded, or encoded once less when it was sent",
+        "sign the id itself, and percent-encode it once when it is sent",
+        lambda text: quote(text, safe=""),
+        quote_plus,
+        quote,
+        lambda text: quote(text, safe="-_.!~*'()"),
+        lambda text: quote(text, safe="-_.!~*'();/?:@&=+$,#"),
+        _lower_escapes,
+    ),
+    of_ids(
+        "id_url_decoded",
+        "{what} was signed decoded, but is sent percent-encoded twice",
+        "percent-encode the id once when it is sent; most HTTP clients do that themselves",
+        unquote,
+        unquote_plus,
+    ),
+    of_ids(
+        "id_json_quoted",
+        "{what} was signed as JSON, with its quotes or escapes",
+        "sign the text itself, not its JSON",
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: f"'{text}'",
+        lambda text: json.dumps(text)[1:-1],
+        lambda text: json.dumps(json.dumps(text)),
+        repr,
+    ),
+    of_ids(
+        "id_json_unquoted",
+        "{what} was sent as JSON, with its quotes, and signed without",
+        "send the text itself, not its JSON",
+        lambda text: text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else None,
+    ),
+    of_ids(
+        "id_number",
+        "{what} was signed as a number, and sent as other text",
+        "treat ids as text throughout; a number loses leading zeros, and long ones their last digits",
+        _as_number,
+        _as_javascript_number,
+        _as_float,
+    ),
+    of_ids(
+        "id_uuid",
+        "{what} was signed as another spelling of the same UUID",
+        "sign exactly what is sent",
+        lambda text: text.replace("-", ""),
+        lambda text: "{" + text + "}",
+        lambda text: f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if len(text) == 32 else None,
+    ),
+    of_ids(
+        "id_html",
+        "{what} was signed with HTML's escapes, or sent with them",
+        "sign and send the text itself; escape it where HTML is made, and nowhere else",
+        html.escape,
+        html.unescape,
+    ),
+    of_ids(
+        "id_hashed",
+        "{what} was hashed or encoded before it was signed",
+        "sign the id itself",
+        lambda text: utf8(text).hex(),
+        lambda text: base64.b64encode(utf8(text)).decode(),
+        lambda text: hashlib.sha256(utf8(text)).hexdigest(),
+        lambda text: hashlib.sha1(utf8(text), usedforsecurity=False).hexdigest(),
+        lambda text: hashlib.md5(utf8(text), usedforsecurity=False).hexdigest(),
+    ),
+    of_ids(
+        "id_mail",
+        "of {what} another part was signed than was sent",
+        "sign exactly what is sent",
+        lambda text: text.partition("@")[0],
+        lambda text: text.partition("+")[0] + "@" + text.rpartition("@")[2] if "+" in text and "@" in text else None,
+    ),
+)

@@ -1,0 +1,187 @@
+"""Mistakes with the key: another one, or the right one in another form."""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from hmac_guard.explain.mistakes.shape import of_key
+
+
+def _textual(function: Callable[[str], str | bytes | None]) -> Callable[[bytes], bytes | None]:
+    """A change of the key's text, for keys that are text."""
+
+    def change(key: bytes) -> bytes | None:
+        try:
+            changed = function(key.decode())
+            return changed.encode() if isinstance(changed, str) else changed
+        except (ValueError, binascii.Error):
+            return None
+
+    return change
+
+
+def _lenient_base64(text: str) -> bytes:
+    """As Node reads it: both alphabets, whatever else is skipped, padding or not."""
+    digits = re.sub(r"[^A-Za-z0-9+/]", "", text.translate({ord("-"): "+", ord("_"): "/"}))
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return base64.b64decode(digits + "=" * (-len(digits) % 4))
+
+
+def _behind_its_prefix(text: str) -> str | None:
+    match = re.match(r"[A-Za-z0-9]{1,12}(?:_(?:live|test))?[_.:-]", text)
+    return text[match.end() :] if match else None
+
+
+def _decoded_behind_its_prefix(text: str) -> bytes | None:
+    bare = _behind_its_prefix(text)
+    return None if bare is None else _lenient_base64(bare)
+
+
+def _hashes(key: bytes) -> Iterator[bytes]:
+    for algorithm in ("sha256", "md5", "sha1", "sha512"):
+        digest = hashlib.new(algorithm, key).digest()
+        yield digest
+        yield digest.hex().encode()
+
+
+def _hash_number(number: int) -> Callable[[bytes], bytes]:
+    return lambda key: list(_hashes(key))[number]
+
+
+KEY_MISTAKES = (
+    of_key(
+        "key_newline",
+        "the key was used with a newline at its end",
+        "strip the key where the signer reads it; a file, or echo, adds the newline",
+        lambda key: key + b"\n",
+        lambda key: key + b"\r\n",
+        lambda key: b"\n" + key,
+    ),
+    of_key(
+        "key_spaces",
+        "the key was used with white space at an end",
+        "strip the key where the signer reads it",
+        lambda key: key + b" ",
+        lambda key: b" " + key,
+        lambda key: b" " + key + b" ",
+        lambda key: key + b"\t",
+        lambda key: b"\xef\xbb\xbf" + key,
+        lambda key: key + b"\0",
+    ),
+    of_key(
+        "key_unstripped_here",
+        "the guard's own key has white space at an end, the signer's has none",
+        "strip the key that the guard is given",
+        bytes.strip,
+    ),
+    of_key(
+        "key_quoted",
+        "the key was used with quotes around it",
+        "take the quotes out of the signer's configuration, or read it with a reader that does",
+        lambda key: b'"' + key + b'"',
+        lambda key: b"'" + key + b"'",
+        lambda key: b"`" + key + b"`",
+        _textual(json.dumps),
+        _textual(lambda text: f"b'{text}'"),
+    ),
+    of_key(
+        "key_unquoted",
+        "the guard's own key has quotes around it, the signer's has none",
+        "take the quotes out of the key that the guard is given",
+        lambda key: key[1:-1] if len(key) > 2 and key[:1] == key[-1:] and key[:1] in b"\"'`" else None,
+    ),
+    of_key(
+        "key_hex_decoded",
+        "the key was hex-decoded before use",
+        "use the key's text as it stands, or give the guard Key.from_hex(...) if it is meant to be decoded",
+        _textual(binascii.unhexlify),
+        lambda key: bytes.fromhex(match[0].decode()) if (match := re.match(rb"(?:[0-9A-Fa-f]{2})+", key)) else None,
+    ),
+    of_key(
+        "key_base64_decoded",
+        "the key was base64-decoded before use",
+        "use the key's text as it stands, or give the guard Key.from_base64(...) if it is meant to be decoded",
+        _textual(_lenient_base64),
+        _textual(lambda text: base64.b64decode(text + "===")),
+        _textual(_decoded_behind_its_prefix),
+    ),
+    of_key(
+        "key_hex_encoded",
+        "the key's hex text was used where the guard uses the bytes",
+        "decode the hex before use, or give the guard the key as text",
+        lambda key: key.hex().encode(),
+        lambda key: key.hex().upper().encode(),
+    ),
+    of_key(
+        "key_base64_encoded",
+        "the key's base64 text was used where the guard uses the bytes",
+        "decode the base64 before use, or give the guard the key as text",
+        base64.b64encode,
+        base64.urlsafe_b64encode,
+        lambda key: base64.b64encode(key).rstrip(b"="),
+        lambda key: base64.urlsafe_b64encode(key).rstrip(b"="),
+    ),
+    of_key(
+        "key_case",
+        "the key was used in another case",
+        "keep the key's letters as they are; it is case-sensitive",
+        bytes.lower,
+        bytes.upper,
+    ),
+    of_key(
+        "key_without_prefix",
+        "the key was used without its prefix",
+        "use the whole key, with what stands before the '_'",
+        _textual(_behind_its_prefix),
+    ),
+    of_key(
+        "key_cut",
+        "only a part of the key was used",
+        "copy the whole key; the first or last characters are missing",
+        lambda key: key[:-1] or None,
+        lambda key: key[1:] or None,
+        *(lambda key, size=size: key[:size] if len(key) > size else None for size in (16, 24, 32, 64, 128)),
+        lambda key: key.partition(b"#")[0] or None,
+        lambda key: key.partition(b"$")[0] or None,
+        lambda key: key.partition(b"=")[0] or None,
+        lambda key: key.partition(b" ")[0] or None,
+        lambda key: key.partition(b"\n")[0] or None,
+    ),
+    of_key(
+        "key_hashed",
+        "a hash of the key was used",
+        "use the key itself; HMAC does what is needed with a key of any length",
+        *map(_hash_number, range(8)),
+    ),
+    of_key(
+        "key_url_encoded",
+        "the key was URL-encoded or -decoded",
+        "use the key's text as it stands",
+        _textual(lambda text: quote(text, safe="")),
+        _textual(quote_plus),
+        _textual(unquote),
+        _textual(unquote_plus),
+    ),
+    of_key(
+        "key_escaped",
+        "an escape in the key, such as \\n, was read as the character, or the other way round",
+        "use the key's text as it stands",
+        _textual(lambda text: json.dumps(text)[1:-1]),
+        _textual(lambda text: json.loads(f'"{text}"')),
+        _textual(lambda text: text.replace("\\n", "\n")),
+    ),
+    of_key(
+        "key_charset",
+        "the key became bytes in another charset than UTF-8",
+        "encode the key as UTF-8",
+        _textual(lambda text: text.encode("latin-1")),
+        _textual(lambda text: text.encode("utf-16-le")),
+        _textual(lambda text: text.encode("utf-16-be")),
+        _textual(lambda text: text.encode("ascii", "replace")),
+        lambda key: key.decode("latin-1").encode(),
+    ),
+)

@@ -1,0 +1,134 @@
+"""An explanation in words: the sentences that name the cause, and the whole report as text and as JSON."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hmac_guard.core.verdict import Reason
+from hmac_guard.explain.explanation import Explanation
+from hmac_guard.explain.reading import Reading
+
+_WIDTH = 78
+_MOST_BYTES = 512
+#: What an encoding is called.
+SPELLED = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
+
+
+def sentences(explanation: Explanation) -> list[str]:
+    """Whether the request is verified, and where it is not, the cause and its cure. They hold no signature."""
+    if explanation.verified:
+        return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
+    if explanation.reason is Reason.PREFLIGHT:
+        return ["Not judged: no browser can sign a CORS preflight, so it passes. Take the request that follows it."]
+    problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
+    if explanation.reason is Reason.BODY_TOO_LARGE:
+        problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
+    return [f"Not verified: {explanation.reason.value}.", *problems, *_causes(explanation, bool(problems))]
+
+
+def _without_tenant(explanation: Explanation) -> Iterator[str]:
+    tenant = explanation.tenant
+    if tenant is not None and tenant.value is None:
+        yield f"Where keys are by tenant it is refused all the same: {tenant.problem or 'the request names no tenant'}."
+
+
+def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
+    found = explanation.found
+    if found is None:
+        return
+    if found.right:
+        yield "Apart from that, the signature is right."
+    elif found.mistakes:
+        cause = ", and ".join(mistake.says for mistake in found.mistakes)
+        cure = "; ".join(mistake.cure for mistake in found.mistakes)
+        lead = "And another cause" if besides else "Cause"
+        yield f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}: {cause}. Cure: {cure}."
+    else:
+        tried = "neither one alone nor two together" if found.whole else "though the time did not suffice for all pairs"
+        yield f"No mistake that is known here explains the signature, {tried}."
+        yield "Compare the bytes that are to be signed with what the signer signs, and ask which key it uses."
+
+
+def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
+    """The report, step by step, at most 78 columns wide. It shows no signature whole unless `show_signature`."""
+    return "\n".join(_lines(explanation, notes, show_signature))
+
+
+def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool) -> Iterator[str]:
+    scheme = explanation.scheme
+    yield from _wrapped(
+        f"The scheme {scheme.name} signs {scheme.message!a} with HMAC-{scheme.algorithm.upper()}, written as "
+        f"{SPELLED[scheme.encoding]}{f' behind {scheme.prefix!a}' if scheme.prefix else ''}."
+    )
+    for note in notes:
+        yield from _wrapped(f"Note: {note}.")
+    yield from ("", "1. What the request says")
+    for reading in (*explanation.ids, explanation.tenant, explanation.signature):
+        if reading is not None:
+            yield from _reading_lines(reading, hidden=reading is explanation.signature and not show_signature)
+    yield from ("", f"2. What is to be signed: {len(explanation.message)} bytes")
+    yield from _byte_lines(explanation.message)
+    yield from ("", "3. What the signature decodes to")
+    decoded = explanation.decoded
+    yield from _wrapped(decoded.words(whole=show_signature) if decoded else "there is none", "   ")
+    if show_signature:
+        yield from _wrapped(f"the right one is {explanation.right}", "   ")
+    yield from ("", "4. The answer")
+    for sentence in sentences(explanation):
+        yield from _wrapped(sentence, "   ")
+
+
+def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
+    if reading.value is None:
+        value = "nothing"
+    elif hidden:
+        value = f"{len(reading.value)} characters"
+    else:
+        value = f"{reading.value!a}"
+    yield from _wrapped(f"{reading.name}: {value}", "   ")
+    for place in reading.places:
+        yield from _wrapped(f"in {place}", "      ")
+
+
+def _byte_lines(message: bytes) -> Iterator[str]:
+    shown = message[:_MOST_BYTES]
+    # Cut and not wrapped: every space counts.
+    escaped = ascii(shown.decode("utf-8", "backslashreplace"))
+    yield from ("   " + escaped[at : at + 72] for at in range(0, len(escaped), 72))
+    yield from ("   " + shown[at : at + 16].hex(" ") for at in range(0, len(shown), 16))
+    if len(message) > len(shown):
+        yield f"   ... and {len(message) - len(shown)} bytes more"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+
+
+def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> dict[str, Any]:
+    """The report for programs: what `json.dumps` takes. It holds no signature unless `show_signature`."""
+    found, decoded = explanation.found, explanation.decoded
+    signature = _reading_document(explanation.signature, with_value=show_signature)
+    if decoded is not None:
+        signature |= {"encoding": decoded.encoding, "bytes": len(decoded.digest)}
+    return {
+        "verified": explanation.verified,
+        "reason": explanation.reason.value,
+        "scheme": explanation.scheme.name,
+        "ids": [_reading_document(reading) for reading in explanation.ids],
+        "tenant": _reading_document(explanation.tenant) if explanation.tenant else None,
+        "signature": signature | ({"right": explanation.right} if show_signature else {}),
+        "message": {
+            "text": explanation.message.decode("utf-8", "backslashreplace"),
+            "hex": explanation.message.hex(),
+        },
+        "mistakes": [mistake._asdict() for mistake in found.mistakes] if found else [],
+        "signature_is_right": found is not None and found.right,
+        "all_tried": found is None or found.whole,
+        "notes": list(notes),
+        "answer": sentences(explanation),
+    }
+
+
+def _reading_document(reading: Reading, *, with_value: bool = True) -> dict[str, Any]:
+    document = {"name": reading.name, "places": list(reading.places), "problem": reading.problem or None}
+    return document | ({"value": reading.value} if with_value else {})

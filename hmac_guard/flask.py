@@ -1,0 +1,165 @@
+"""A guard as Flask wants it: an extension, a decorator, a `before_request`."""
+
+import io
+from collections.abc import Callable, Iterator
+from functools import wraps
+from itertools import accumulate
+from typing import Any, NamedTuple, ParamSpec, cast
+
+from flask import Flask, Response, current_app, request
+from werkzeug.local import LocalProxy
+from werkzeug.routing import Rule
+
+from hmac_guard.annotation import annotate, standing_verdict
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.verdict import Verdict, verdict_from
+from hmac_guard.coverage import covered, layers
+from hmac_guard.guard import Guard
+from hmac_guard.wsgi import GuardMiddleware
+from hmac_guard.wsgi.request import WsgiRequest
+from hmac_guard.wsgi.steps import check_wsgi_guard, decide
+
+_P = ParamSpec("_P")
+
+#: The verdict on the current request, left by a guard with the usual `annotate_as`; for another name take
+#: `verdict_from(request, name)`. Raises `LookupError` where no guard has judged the request.
+current_verdict: Verdict = cast(Verdict, LocalProxy(lambda: verdict_from(request)))
+
+
+class GuardExtension:
+    """A guard for a Flask application, for some of its blueprints, or for single views.
+
+        signed = GuardExtension(guard)
+        signed.init_app(app)                            # every request of the application
+        blueprint.before_request(signed.before_request) # every request of a blueprint
+        @signed.guarded                                 # one view, below @app.get(…); sync or async
+
+    `guard`  a `Guard`; or, where its keys are in `app.config`, a function that makes one of the application:
+             `GuardExtension(lambda app: Guard(NANGO, app.config["NANGO_KEY"]))`. It is called once, by `init_app`
+    `app`    an application to guard at once, as `init_app` does
+
+    On a blueprint or a view the guard's `only` and `exempt` do not count: Flask's router has decided. A request that
+    the same guard let through already is not judged again. A refusal passes through `after_request`, so that Flask-CORS
+    adds its headers. Several guards of one application need several names (`annotate_as`). Raises `ConfigError`.
+    """
+
+    def __init__(self, guard: Guard | Callable[[Flask], Guard], app: Flask | None = None) -> None:
+        self._make = None if isinstance(guard, Guard) or not callable(guard) else guard
+        self._bound = None if self._make else _bind(guard)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, *, everywhere: bool = True) -> None:
+        """Guard every request of the application, static files and unknown paths included.
+
+        Call it before other extensions, so that nothing answers before the guard. `everywhere=False` only makes the
+        guard out of `app.config`, for `guarded` and `before_request`. Raises `ConfigError` where another guard of the
+        application has the same `annotate_as`.
+        """
+        guards: dict[GuardExtension, _Bound] = app.extensions.setdefault("hmac_guard", {})
+        bound = self._bound or _bind(cast(Callable[[Flask], Guard], self._make)(app))
+        if any(other.guard.annotate_as == bound.guard.annotate_as for other in guards.values()):
+            raise ConfigError("GuardExtension: two guards of one application need two names; give one annotate_as=")
+        guards[self] = bound
+        if everywhere:
+            app.before_request(self.before_any_request)
+
+    def guarded(self, view: Callable[_P, Any]) -> Callable[_P, Any]:
+        """Guard one view, sync or async. It stands below the route: the view that Flask calls is the guarded one."""
+
+        @wraps(view)
+        def guarded_view(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+            refused = self.before_request()
+            return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
+
+        guarded_view.hmac_guard = self  # type: ignore[attr-defined]  # `uncovered_routes` looks for it
+        return guarded_view
+
+    def before_request(self) -> Response | None:
+        """The refusal of the current request, or None: for `blueprint.before_request`."""
+        return _check(self.bound_to(current_app).on_route)
+
+    def before_any_request(self) -> Response | None:
+        """The same for every request of the application; the guard's `only` and `exempt` count. `init_app` takes it."""
+        return _check(self.bound_to(current_app).guard)
+
+    def bound_to(self, app: Flask) -> "_Bound":
+        """The guard of this application. Raises `ConfigError` where it was to be made by `init_app`."""
+        if self._bound is not None:
+            return self._bound
+        if self in app.extensions.get("hmac_guard", ()):
+            return cast(_Bound, app.extensions["hmac_guard"][self])
+        raise ConfigError("GuardExtension: the guard is made of the application; call init_app(app) first")
+
+
+class _Bound(NamedTuple):
+    guard: Guard
+    on_route: Guard
+
+
+def _bind(guard: object) -> _Bound:
+    checked = check_wsgi_guard("GuardExtension", guard)
+    return _Bound(checked, checked.for_route())
+
+
+def _check(guard: Guard) -> Response | None:
+    environ = request.environ
+    if standing_verdict(guard, environ) is not None:
+        return None
+    environ.pop(guard.annotate_as, None)
+    try:
+        if guard.wants_body(WsgiRequest(environ)):
+            _rewind_body()
+        verdict, refusal = decide(guard, environ)
+    except Exception as error:
+        return _response(guard.fault(error))
+    if refusal is not None:
+        return _response(refusal)
+    annotate(guard, environ, verdict)
+    return None
+
+
+class BodyAlreadyRead(Exception):
+    """Something read the request's body before the guard, and not as a whole into Flask's cache."""
+
+
+def _rewind_body() -> None:
+    """Give the guard a body that Flask has in its cache, since `request.get_json()` was called before."""
+    if "stream" not in vars(cast(Any, request)._get_current_object()):
+        return
+    body = request.get_data()
+    if "HTTP_TRANSFER_ENCODING" in request.environ or len(body) != (request.content_length or 0):
+        raise BodyAlreadyRead
+    request.environ["wsgi.input"] = io.BytesIO(body)
+
+
+def _response(refusal: Refusal) -> Response:
+    return Response(refusal.body, refusal.status, list(refusal.headers))
+
+
+def uncovered_routes(app: Flask) -> list[str]:
+    """The rules that no guard covers, for a test of your own: `assert uncovered_routes(app) == ["/health"]`.
+
+    A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
+    `guarded` on its view. One that a guard's `only` or `exempt` may leave alone, or whose guard is off, is uncovered.
+    """
+    return sorted({rule.rule for rule in app.url_map.iter_rules() if not _is_covered(app, rule)})
+
+
+def _is_covered(app: Flask, rule: Rule) -> bool:
+    start, variable, _ = rule.rule.partition("<")
+    return covered(_guards_before(app, rule.endpoint), start, fixed=not variable)
+
+
+def _guards_before(app: Flask, endpoint: str) -> Iterator[Guard]:
+    yield from (layer.guard for layer in layers(app.wsgi_app) if isinstance(layer, GuardMiddleware))
+    blueprints = accumulate(endpoint.split(".")[:-1], "{}.{}".format)
+    for hook in [hook for name in (None, *blueprints) for hook in app.before_request_funcs.get(name, ())]:
+        extension = getattr(hook, "__self__", None)
+        if isinstance(extension, GuardExtension):
+            bound = extension.bound_to(app)
+            yield bound.guard if hook == extension.before_any_request else bound.on_route
+    marked = getattr(app.view_functions.get(endpoint), "hmac_guard", None)
+    if isinstance(marked, GuardExtension):
+        yield marked.bound_to(app).on_route

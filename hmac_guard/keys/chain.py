@@ -1,0 +1,76 @@
+"""Several sources of keys, asked one after the other."""
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.key import Keyring
+from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.calling import awaited, from_loop, settled
+from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
+
+
+class ChainKeys(Frozen):
+    """The keys of the first source that knows the tenant: `ChainKeys({"acme": "s3cret"}, SqlKeys(engine))`.
+
+    `sources`  whatever a guard's `keys` may be, sync or async
+
+    A source that fails is not passed over: the request is answered 503. Who can bring down the first source must not
+    thereby choose the keys of the next. Keys that are the same for every tenant can only stand last; there they are the
+    keys of every tenant that no other source knows, and prove any such name. Raises `ConfigError`.
+    """
+
+    __slots__ = ("_asks_on_loop", "_sources", "asgi_only", "per_tenant")
+
+    per_tenant: bool | None
+    asgi_only: bool
+    _sources: tuple[KeyResolver, ...]
+    _asks_on_loop: tuple[Any, ...]
+
+    def __init__(self, *sources: Any) -> None:
+        if not sources:
+            raise ConfigError("ChainKeys: give at least one source of keys")
+        chain = tuple(map(as_resolver, sources))
+        by_tenant = [getattr(source, "per_tenant", None) for source in chain]
+        if False in by_tenant[:-1]:
+            raise ConfigError(
+                "ChainKeys: a source that is the same for every tenant stands before others, which would never be "
+                "asked; put it last"
+            )
+        self._set(
+            per_tenant=True if True in by_tenant else by_tenant[0],
+            asgi_only=any(getattr(source, "asgi_only", False) for source in chain),
+            _sources=chain,
+            _asks_on_loop=tuple(map(from_loop, chain)),
+        )
+
+    def __call__(self, claim: Claim) -> Keyring | None:
+        for source in self._sources:
+            ring = as_keyring(settled(source(claim)))
+            if ring is not None:
+                return ring
+        return None
+
+    def on_loop(self, claim: Claim) -> Any:
+        """The same for an event loop: the keys, or from the first source that has to be awaited on, an awaitable."""
+        for position, ask in enumerate(self._asks_on_loop, 1):
+            answer = ask(claim)
+            if inspect.isawaitable(answer):
+                return self._go_on(answer, self._asks_on_loop[position:], claim)
+            ring = as_keyring(answer)
+            if ring is not None:
+                return ring
+        return None
+
+    async def _go_on(self, answer: Awaitable[Any], others: tuple[Any, ...], claim: Claim) -> Keyring | None:
+        ring = as_keyring(await awaited(answer))
+        for ask in others:
+            if ring is not None:
+                break
+            ring = as_keyring(await awaited(ask(claim)))
+        return ring
+
+    def __repr__(self) -> str:
+        return f"ChainKeys({', '.join(map(repr, self._sources))})"

@@ -1,0 +1,71 @@
+"""Keys from environment variables."""
+
+import os
+import re
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.forms import key_from_text, tenant_in
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class EnvKeys(Frozen):
+    """Keys from environment variables, read once, when this is made.
+
+    `EnvKeys("NANGO_HMAC_KEY")`                          one key
+    `EnvKeys("NANGO_HMAC_KEY", "NANGO_HMAC_KEY_OLD")`    rotation: the first signs; the others may be unset
+    `EnvKeys("NANGO_HMAC_KEY_{tenant}")`                 one variable for each tenant; `{tenant}` is as in the request
+
+    `form` says how the secret is written: "text" (used as UTF-8), "hex" or "base64" (used decoded).
+    Raises `ConfigError` where the variable is unset, blank, a placeholder, or has white space at either end (a
+    newline from a file, most often). Two servers (wsgiref, granian) copy the environment into every WSGI environ: never
+    print an environ there.
+    """
+
+    __slots__ = ("_names", "_rings", "per_tenant")
+
+    _names: tuple[str, ...]
+    _rings: dict[str | None, Keyring]
+    per_tenant: bool
+    blocking = False
+
+    def __init__(self, *names: str, form: str = "text") -> None:
+        if not names:
+            raise ConfigError('EnvKeys: give the name of a variable: EnvKeys("NANGO_HMAC_KEY")')
+        for name in names:
+            if not isinstance(name, str) or not _NAME.fullmatch(name.replace("{tenant}", "T", 1)):
+                # Not shown: who passes the secret itself for the name of its variable must not find it in a log.
+                raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
+        per_tenant = any("{tenant}" in name for name in names)
+        if per_tenant and len(names) > 1:
+            raise ConfigError("EnvKeys: give one name where it has {tenant}; chain two EnvKeys for two keys a tenant")
+        rings = _tenant_rings(names[0], form) if per_tenant else {None: Keyring(_named_keys(names, form))}
+        self._set(_names=names, _rings=rings, per_tenant=per_tenant)
+
+    def __call__(self, claim: Claim) -> Keyring | None:
+        return self._rings.get(claim.tenant if self.per_tenant else None)
+
+    def __repr__(self) -> str:
+        return f"EnvKeys({', '.join(map(repr, self._names))})"
+
+
+def _named_keys(names: tuple[str, ...], form: str) -> list[Key]:
+    if names[0] not in os.environ:
+        raise ConfigError(f"EnvKeys: the variable {names[0]} is not set; set it to the secret")
+    return [key_from_text(f"EnvKeys: {name}", os.environ[name], form, id=name) for name in names if name in os.environ]
+
+
+def _tenant_rings(pattern: str, form: str) -> dict[str | None, Keyring]:
+    if pattern == "{tenant}":
+        raise ConfigError("EnvKeys: put a fixed text beside {tenant}, or any variable would be some tenant's key")
+    rings: dict[str | None, Keyring] = {
+        tenant: Keyring(key_from_text(f"EnvKeys: {name}", text, form, id=name))
+        for name, text in os.environ.items()
+        if (tenant := tenant_in(name, pattern))
+    }
+    if not rings:
+        raise ConfigError(f"EnvKeys: no variable like {pattern} is set; set one for each tenant")
+    return rings

@@ -1,0 +1,148 @@
+"""Keys from files, as Docker and Kubernetes hand secrets to a container."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.forms import key_from_text, tenant_in
+from hmac_guard.log import logger
+
+#: Seconds between two looks at the files.
+EVERY = 1.0
+
+# A file may change twice within one tick of the file system's clock; what changed just now is read once more.
+_STILL_WARM = 2.0
+
+Tenant = str | None
+Stamp = tuple[str, int, int, int]
+
+
+class FileKeys(Frozen):
+    """Keys from files, read anew within a second of a change.
+
+    `FileKeys("/run/secrets/hmac_key")`                              one key
+    `FileKeys("/run/secrets/hmac_key", "/run/secrets/hmac_key_old")` rotation: the first signs; the others may be absent
+    `FileKeys("/etc/hmac-keys/{tenant}")`                            one file for each tenant, hidden ones passed over
+
+    `form` says how the secret is written: "text" (UTF-8, used as it stands), "hex" or "base64" (used decoded). A file
+    holds the secret alone: white space or a newline at either end is refused, since it would be part of the key.
+    The key's id is the name of its file. A new version that cannot be read, is empty or is no key changes nothing: the
+    last good one stays in use, and the log says so. A tenant whose file is gone is unknown.
+    Meant for files at hand: they are looked at on the request's own thread, once a second. Raises `ConfigError` where
+    a file is no key when this is made.
+    """
+
+    __slots__ = ("_due", "_faults", "_form", "_paths", "_rings", "_stamps", "per_tenant")
+
+    _paths: tuple[Path, ...]
+    _form: str
+    _rings: dict[Tenant, Keyring]
+    _faults: list[str]
+    _stamps: list[Stamp] | None
+    _due: float
+    per_tenant: bool
+    blocking = False
+
+    def __init__(self, *paths: "str | os.PathLike[str]", form: str = "text") -> None:
+        if not paths or not all(isinstance(path, (str, os.PathLike)) and os.fspath(path) for path in paths):
+            raise ConfigError('FileKeys: give the path of a file: FileKeys("/run/secrets/hmac_key")')
+        files = tuple(map(Path, paths))
+        per_tenant = any("{tenant}" in str(path) for path in files)
+        if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
+            raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
+        self._set(_paths=files, _form=form, per_tenant=per_tenant, _rings={}, _faults=[], _stamps=None, _due=0.0)
+        self._refresh()
+        if self._faults:
+            raise ConfigError(self._faults[0])
+
+    def __call__(self, claim: Claim) -> Keyring | None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._set(_due=now + EVERY)
+            known_faults = self._faults
+            self._refresh()
+            for fault in self._faults:
+                if fault not in known_faults:
+                    logger.error("%s; the last good keys stay in use", fault)
+        return self._rings.get(claim.tenant if self.per_tenant else None)
+
+    def _refresh(self) -> None:
+        try:
+            files = self._files_by_tenant()
+        except OSError as error:
+            self._set(_faults=[f"FileKeys: {self._paths[0].parent} cannot be listed ({error.strerror})"], _stamps=None)
+            return
+        stamps = _stamps_of(files.values())
+        if stamps == self._stamps:
+            return
+        rings, faults = self._read(files)
+        settled = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
+        self._set(_rings=rings, _faults=faults, _stamps=stamps if settled else None)
+
+    def _files_by_tenant(self) -> dict[Tenant, Sequence[Path]]:
+        if not self.per_tenant:
+            return {None: self._paths}
+        [pattern] = self._paths
+        return {
+            tenant: [pattern.parent / name]
+            for name in sorted(os.listdir(pattern.parent))
+            if (tenant := tenant_in(name, pattern.name)) and not name.startswith(".")
+        }
+
+    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Tenant, Keyring], list[str]]:
+        """The rings as the files have them, or else as they last were; and what was wrong."""
+        if not files:
+            return self._rings, [f"FileKeys: there is no file like {self._paths[0]}; put one there for each tenant"]
+        rings: dict[Tenant, Keyring] = {}
+        faults = []
+        for tenant, paths in files.items():
+            try:
+                rings[tenant] = Keyring(self._keys_in(paths))
+            except ConfigError as error:
+                faults.append(str(error))
+                if tenant in self._rings:
+                    rings[tenant] = self._rings[tenant]
+        return rings, faults
+
+    def _keys_in(self, paths: Sequence[Path]) -> list[Key]:
+        texts = {path: _text_of(path) for path in paths}
+        if texts[paths[0]] is None:
+            raise ConfigError(f"FileKeys: there is no file {paths[0]}; put the secret there")
+        return [
+            key_from_text(f"FileKeys: {path}", text, self._form, id=path.name)
+            for path, text in texts.items()
+            if text is not None
+        ]
+
+    def __repr__(self) -> str:
+        return f"FileKeys({', '.join(repr(str(path)) for path in self._paths)})"
+
+
+def _stamps_of(files: Iterable[Sequence[Path]]) -> list[Stamp]:
+    """What tells one version of the files from the next."""
+    stamps = []
+    for path in chain.from_iterable(files):
+        with suppress(OSError):
+            seen = path.stat()
+            stamps.append((str(path), seen.st_ino, seen.st_size, seen.st_ctime_ns))
+    return stamps
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"FileKeys: {path} cannot be read ({error.strerror})") from None
+    with suppress(UnicodeDecodeError):
+        return secret.decode()
+    # Raised out here, since the decoder's error holds the secret.
+    raise ConfigError(f"FileKeys: {path} is not UTF-8 text; write the secret as hex or base64")

@@ -1,0 +1,93 @@
+"""Keys in a database."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.key import Keyring
+from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
+from hmac_guard.keys.sql.secret import MasterKeys, Sealing
+from hmac_guard.keys.sql.table import KeyTable, has_ended
+from hmac_guard.keys.sql.transaction import operation
+from hmac_guard.log import logger, where
+
+
+class SqlKeys(KeyOperations[AnyEngine]):
+    """Keys by tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
+
+    `engine`       a SQLAlchemy engine; `pool_pre_ping=True` lets it outlive a restart of the database unnoticed. An
+                   `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited
+    `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
+                   with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
+    `table`        the name of the table; `create_table` makes it
+    `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
+    `clock`        gives Unix seconds
+
+    Each request asks the database: put `CachedKeys` around it. Every operation is one transaction, and raises
+    `ConfigError` where it is asked for what cannot be.
+    """
+
+    per_tenant = True
+    asgi_only: bool
+    blocking: bool
+    _on_change: Callable[[str], object]
+
+    def __init__(
+        self,
+        engine: AnyEngine,
+        *,
+        master_keys: MasterKeys = (),
+        table: str = "hmac_guard_keys",
+        on_change: Callable[[str], object] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(engine, (Engine, AsyncEngine)):
+            raise ConfigError("SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url, pool_pre_ping=True))")
+        if on_change is not None and not callable(on_change):
+            raise ConfigError("SqlKeys: on_change must be a function of the tenant")
+        self._set(
+            asgi_only=isinstance(engine, AsyncEngine),
+            blocking=isinstance(engine, Engine),
+            engine=_discreet(engine),
+            announce=self._announce if on_change else None,
+            table=KeyTable(table),
+            _sealing=Sealing(master_keys),
+            _on_change=on_change,
+            clock=clock,
+        )
+
+    def __call__(self, claim: Claim) -> Keyring | Awaitable[Keyring | None] | None:
+        if claim.tenant is None:
+            return None
+        ask: Callable[[str], Keyring | Awaitable[Keyring | None] | None] = self._ring
+        return ask(claim.tenant)
+
+    @operation
+    def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
+        rows = self.table.rows(connection, tenant)
+        if not rows:
+            return None
+        # Where all have ended, the newest still says the tenant's mode.
+        lasting = [row for row in rows if not has_ended(row, self.clock())] or rows[:1]
+        return Keyring([*map(self._key, lasting)], mode=rows[0].mode)
+
+    def _announce(self, tenant: str) -> None:
+        try:
+            self._on_change(tenant)
+        except Exception as error:
+            logger.warning("the change is made, but on_change failed; caches see it within their ttl: %s", where(error))
+
+    def __repr__(self) -> str:
+        return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
+
+
+def _discreet(engine: Any) -> Any:
+    """The same engine, on the same pool, which shows no parameters in logs and errors: a secret is one of them."""
+    discreet = engine.execution_options()
+    getattr(discreet, "sync_engine", discreet).hide_parameters = True
+    return discreet

@@ -1,0 +1,83 @@
+"""Methods that are one transaction each, written once for both kinds of engine."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from asgiref.sync import sync_to_async
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hmac_guard.core.errors import ConfigError
+
+Held = TypeVar("Held", bound=Engine | AsyncEngine, covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class HasEngine(Protocol[Held]):
+    """Whatever has operations."""
+
+    @property
+    def engine(self) -> Held: ...
+
+
+class operation(Generic[P, T]):  # noqa: N801 - a decorator
+    """Makes a method of a function of a connection: with an `Engine` it gives the result, with an `AsyncEngine` an
+    awaitable of it."""
+
+    def __init__(self, work: Callable[Concatenate[Any, Connection, P], T]) -> None:
+        self._work = work
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: Any) -> "operation[P, T]": ...
+    @overload
+    def __get__(self, owner: HasEngine[Engine], kind: Any) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, owner: HasEngine[AsyncEngine], kind: Any) -> Callable[P, Awaitable[T]]: ...
+    @overload
+    def __get__(self, owner: HasEngine[Engine | AsyncEngine], kind: Any) -> Callable[P, T | Awaitable[T]]: ...
+    def __get__(self, owner: Any, kind: Any) -> Any:
+        if owner is None:
+            return self
+        run: Callable[..., Any] = _await_it if isinstance(owner.engine, AsyncEngine) else _do_it
+        return partial(run, owner.engine, partial(self._work, owner), self._then(owner))
+
+    def _then(self, owner: Any) -> Callable[[Any], None] | None:
+        """What follows once the transaction is committed; it is given the first argument."""
+        return None
+
+
+class change(operation[P, T]):  # noqa: N801 - a decorator
+    """An operation on the tenant that is its first argument; `owner.announce` is told of it."""
+
+    def _then(self, owner: Any) -> Callable[[Any], None] | None:
+        announce: Callable[[Any], None] | None = owner.announce
+        return announce
+
+
+def _do_it(engine: Engine, work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any) -> T:
+    with engine.begin() as connection:
+        result = work(connection, *args, **options)
+    if then is not None:
+        then(args[0])
+    return result
+
+
+async def _await_it(
+    engine: AsyncEngine, work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any
+) -> T:
+    async with engine.connect() as connection:
+        try:
+            async with connection.begin():
+                result = await connection.run_sync(work, *args, **options)
+        except ConfigError:
+            raise
+        except Exception:
+            # A connection of an event loop that is closed never works again, and its pool would not notice.
+            await connection.invalidate()
+            raise
+    if then is not None:
+        await sync_to_async(then, thread_sensitive=False)(args[0])
+    return result

@@ -1,0 +1,5 @@
+"""The WSGI door."""
+
+from hmac_guard.wsgi.middleware import GuardMiddleware as GuardMiddleware
+
+__all__ = ["GuardMiddleware"]

@@ -1,0 +1,55 @@
+"""A `Request` out of a WSGI environ (PEP 3333)."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from hmac_guard.core.request import Request
+
+
+class WsgiRequest(Request):
+    """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__()
+        self._environ = environ
+
+    @property
+    def method(self) -> str:
+        method: str = self._environ.get("REQUEST_METHOD", "")
+        return method
+
+    @property
+    def path(self) -> str:
+        # PATH_INFO alone: gunicorn and granian let a client's header or a prefix move bytes into SCRIPT_NAME.
+        return _path(self._environ.get("PATH_INFO", ""))
+
+    @property
+    def query(self) -> str:
+        query: str = self._environ.get("QUERY_STRING", "")
+        return query
+
+    def header(self, name: str) -> Sequence[str]:
+        key, twin = _environ_keys(name)
+        value = self._environ.get(key)
+        if twin in self._environ:
+            return [self._environ[twin]] if value is None else [value, self._environ[twin]]
+        return () if value is None else (value,)
+
+
+@cache
+def _environ_keys(name: str) -> tuple[str, str | None]:
+    key = name.upper().replace("-", "_")
+    # Some servers put `Content_Type:` beside the real one under an HTTP_ key.
+    return (key, "HTTP_" + key) if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else ("HTTP_" + key, None)
+
+
+def _path(latin: str) -> str:
+    if latin.isascii():
+        return latin
+    try:
+        return latin.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return "\ufffd"

@@ -1,0 +1,64 @@
+"""The vendors' own packages from the npm registry, bundled as a customer would. They are kept in a cache folder outside
+the repository; nothing of theirs is part of it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parent / "pages"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "hmac-guard-tests", "npm")
+PACKAGES = [
+    "esbuild@0.28.2",
+    "nango-new@npm:@nangohq/frontend@0.71.10",
+    "nango-old@npm:@nangohq/frontend@0.36.89",
+    "@suprsend/react-headless@1.2.0",
+    "react@18.2.0",
+    "react-dom@18.2.0",
+]
+#: The package has its servers' addresses as constants; on the page they are the guarded application's.
+SUPRSEND_HOSTS = ("https://inboxs.live", "https://hub.suprsend.com")
+
+
+def install() -> Path:
+    """The folder with the packages, filled once. Skips the test where node or the registry cannot be had."""
+    if shutil.which("npm") is None:
+        pytest.skip("not run: there is no node and npm")
+    done = CACHE / "installed"
+    if not done.exists() or done.read_text() != "\n".join(PACKAGES):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / "package.json").write_text('{"private": true}')
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--legacy-peer-deps", *PACKAGES]
+        if subprocess.run(command, cwd=CACHE, capture_output=True).returncode:
+            pytest.skip("not run: npm could not install the vendors' packages")
+        done.write_text("\n".join(PACKAGES))
+    return CACHE / "node_modules"
+
+
+def bundle(page: str, into: Path, **aliases: str) -> None:
+    """Bundle one of our pages with the packages that it imports; `aliases` name other files or packages for some."""
+    modules = install()
+    command = [
+        str(modules / ".bin" / "esbuild"),
+        str(PAGES / page),
+        "--bundle",
+        f"--outfile={into}",
+        "--loader:.js=jsx",
+    ]
+    command += ['--define:process.env.NODE_ENV="production"', "--define:global=window"]
+    command += [f"--alias:{name}={target}" for name, target in aliases.items()]
+    done = subprocess.run(command, env={**os.environ, "NODE_PATH": str(modules)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def suprsend_with_host(host: str, folder: Path) -> Path:
+    """The package's module with the address of the guarded application in the place of its own."""
+    source = (install() / "@suprsend" / "react-headless" / "dist" / "index.modern.js").read_text()
+    for constant in SUPRSEND_HOSTS:
+        assert source.count(constant) == 1
+        source = source.replace(constant, host)
+    changed = folder / "react-headless.js"
+    changed.write_text(source)
+    return changed

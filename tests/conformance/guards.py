@@ -1,0 +1,54 @@
+"""The guards that every application of this suite has, and what its endpoints tell.
+
+`/orders` is behind a guard that also reads bodies, `/upload` behind one that reads none, `/bare` behind none.
+"""
+
+import hashlib
+import os
+from typing import Any
+
+from orders import KEY, ORDERS
+
+from hmac_guard import Claim, Guard, Query, Scheme, Verdict
+
+#: Names the file to which each verdict's reason is added.
+RECORD = "HMAC_GUARD_TEST_RECORD"
+#: The most bytes that the guard of `/orders` reads.
+LIMIT = 4096
+METHODS = ["GET", "HEAD", "POST", "PUT"]
+PIECE = 65_536
+
+
+def _record(verdict: Verdict, claim: Claim) -> None:
+    if RECORD in os.environ:
+        with open(os.environ[RECORD], "a") as record:
+            record.write(f"{verdict.reason.value}\n")
+
+
+ORDERS_GUARD = Guard(ORDERS, KEY, only=("/orders", "/live"), max_body=LIMIT, on_verdict=_record)
+UPLOAD_GUARD = Guard(
+    Scheme(name="upload", ids={"upload": Query("upload")}, message="{upload}", signature=Query("sig")),
+    KEY,
+    only=("/upload",),
+    annotate_as="upload",
+)
+GUARDS = {"/orders": ORDERS_GUARD, "/upload": UPLOAD_GUARD}
+
+
+class Told:
+    """What an endpoint tells of the body that it has read in pieces, and of the ids."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._digest = hashlib.sha256()
+
+    def read(self, piece: bytes) -> None:
+        self._size += len(piece)
+        self._digest.update(piece)
+
+    def answer(self, verdict: Verdict | None = None) -> dict[str, Any]:
+        return {
+            "ids": None if verdict is None else dict(verdict.ids),
+            "size": self._size,
+            "sha256": self._digest.hexdigest(),
+        }

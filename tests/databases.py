@@ -1,0 +1,85 @@
+"""The databases that keys are tested with: SQLite in a file, and a real PostgreSQL where there is one."""
+
+import asyncio
+import inspect
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from hmac_guard import Claim, Keyring
+from hmac_guard.keys import SqlKeys
+
+POSTGRES = make_url(os.environ.get("HMAC_GUARD_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"))
+REDIS = make_url(os.environ.get("HMAC_GUARD_REDIS", "redis://127.0.0.1:6379/0"))
+
+SYNC = ("sqlite", "postgresql+psycopg")
+_SQLITE = ("sqlite", "sqlite+aiosqlite")
+ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
+
+
+def needs(url: URL, what: str) -> None:
+    """Skips the test where nothing listens there."""
+    try:
+        socket.create_connection((url.host, url.port), timeout=2).close()
+    except OSError:
+        pytest.skip(f"not run: no {what} at {url.host}:{url.port}")
+
+
+class Database:
+    """One table of keys, and an engine of either kind to reach it. `do` waits for whatever an operation gives."""
+
+    def __init__(self, url: URL, *, is_async: bool) -> None:
+        self.url = url
+        self.table = f"keys_{uuid4().hex[:12]}"
+        self.loop = asyncio.new_event_loop()
+        self.engine: Any = create_async_engine(url) if is_async else create_engine(url)
+
+    def keys(self, **options: Any) -> Any:
+        return SqlKeys(self.engine, table=self.table, **options)
+
+    def ring(self, keys: Any, tenant: str | None) -> Keyring | None:
+        ring: Keyring | None = self.do(keys(Claim("", {}, tenant, b"", b"", None)))
+        return ring
+
+    def do(self, result: Any) -> Any:
+        return self.loop.run_until_complete(result) if inspect.isawaitable(result) else result
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run a statement of one's own; `{table}` is the table."""
+        engine = create_engine(self.url.set(drivername=SYNC[0] if self.url.drivername in _SQLITE else SYNC[1]))
+        with engine.begin() as connection:
+            result = connection.execute(text(statement.format(table=self.table)), values)
+            rows = list(result) if result.returns_rows else []
+        engine.dispose()
+        return rows
+
+    def close(self) -> None:
+        for table in (self.table, f"{self.table}_counts"):
+            self.sql(f"DROP TABLE IF EXISTS {table}")
+        self.do(self.engine.dispose())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+@contextmanager
+def database_of(kind: str, folder: Path) -> Iterator[Database]:
+    """A database of one of the kinds in `SYNC` and `ASYNC`, its table made."""
+    if kind.startswith("sqlite"):
+        url = make_url(f"{kind}:///{folder / 'keys.db'}")
+    else:
+        needs(POSTGRES, "PostgreSQL")
+        url = POSTGRES.set(drivername=kind)
+    found = Database(url, is_async=kind in ASYNC)
+    found.do(found.keys().create_table())
+    try:
+        yield found
+    finally:
+        found.close()

@@ -1,0 +1,54 @@
+"""The fixed requests: inputs on which frameworks were seen to differ."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support import Sent
+
+from differential.grammar.path import sent_to
+
+
+def _cases(name: str) -> list[Any]:
+    corpus: dict[str, Any] = json.loads((Path(__file__).parent / "corpora" / f"{name}.json").read_text())
+    cases: list[Any] = corpus["cases"]
+    return cases
+
+
+def fixed(source: str) -> list[Sent]:
+    """The fixed requests for one source."""
+    return _MAKERS[source]()
+
+
+def _headers() -> list[Sent]:
+    # What a server hands on: white space around a value is not part of it, a line without a colon is none.
+    lines = [[line.partition(":")[::2] for line in lines if ":" in line] for _, lines in _cases("wire_headers")]
+    lines = [[(name, value.strip(" \t")) for name, value in case] for case in lines]
+    raw = [[(name, value) for name, value in lines] for _, lines in _cases("header_asgi")]
+    return [Sent("GET", "/header", headers=case) for case in raw + lines]
+
+
+def _forms(multipart: bool) -> list[Sent]:
+    cases = [(kind, body) for _, kind, body in _cases("form_body")]
+    wanted = [case for case in cases if (case[0] or "").lower().startswith("multipart") == multipart]
+    return [_with_body("/form", kind, body) for kind, body in wanted]
+
+
+def _with_body(path: str, kind: str | None, body: str) -> Sent:
+    headers = [] if kind is None else [("Content-Type", kind)]
+    return Sent("POST", path, headers=headers, body=body.encode("latin-1"))
+
+
+_MAKERS: dict[str, Callable[[], list[Sent]]] = {
+    "query": lambda: [Sent("GET", "/query", query) for _, query in _cases("query")],
+    "header": _headers,
+    "cookie": lambda: [
+        Sent("GET", "/cookie", headers=[("Cookie", line) for line in lines]) for _, lines in _cases("cookie")
+    ],
+    "form": lambda: _forms(multipart=False),
+    "multipart": lambda: _forms(multipart=True),
+    "json": lambda: [_with_body("/json", kind, body) for _, kind, body in _cases("json_body")],
+    "number": lambda: fixed("json"),
+    "path": lambda: [sent_to(target) for target in _cases("wire_paths")],
+}

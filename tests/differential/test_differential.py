@@ -1,0 +1,82 @@
+"""Ten frameworks read what the guard verified: over the fixed requests, and over some thousand generated ones.
+
+`make fuzz-differential` does the same for half a million a source.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("falcon", reason="not run: the frameworks are not installed")
+
+from support import Sent
+
+from differential.compare import PLACES, Comparison
+from differential.corpora import fixed
+from differential.deviations import DEVIATIONS, Deviation, explained, page
+from differential.generate import requests
+from differential.views import event_loop
+from hmac_guard.core.field import Field
+from hmac_guard.core.request import Request
+
+# What a framework warns of is its own affair, and must not look like a request that it refused.
+pytestmark = pytest.mark.filterwarnings("default")
+
+SEED = 20260731
+GENERATED = 2_000
+
+
+@pytest.fixture(params=list(PLACES))
+def comparison(request: pytest.FixtureRequest) -> Iterator[Comparison]:
+    with event_loop() as loop:
+        yield Comparison(request.param, loop)
+
+
+def unexplained(comparison: Comparison, sent: Iterable[Sent]) -> list[str]:
+    return [str(finding) for one in sent for finding in comparison.findings(one) if not explained(finding)]
+
+
+def test_every_framework_reads_what_was_verified_in_the_fixed_requests(comparison: Comparison) -> None:
+    assert unexplained(comparison, fixed(comparison.source)) == []
+    assert comparison.counts["accepted"] >= 3
+
+
+def test_every_framework_reads_what_was_verified_in_generated_requests(comparison: Comparison) -> None:
+    findings = unexplained(comparison, islice(requests(comparison.source, SEED), GENERATED))
+
+    print(f"seed {SEED}, {comparison.source}: {dict(comparison.counts)}")
+    assert findings == []
+    assert comparison.counts["accepted"] > GENERATED / 5
+
+
+def test_a_guard_that_takes_the_last_of_two_values_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def last(field: Field, request: Request) -> str | None:
+        values = field._lookup(request)
+        return values[-1] if values else None
+
+    monkeypatch.setattr(Field, "read", last)
+    with event_loop() as loop:
+        comparison = Comparison("query", loop)
+        found = {
+            finding.framework: finding.answer.text for finding in comparison.findings(Sent("GET", "/query", "a=1&a=2"))
+        }
+
+    assert found == {"Flask": "1", "Quart": "1"}
+
+
+@pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: f"{row.frameworks[0]}-{next(iter(row.examples))}")
+def test_a_known_deviation_is_still_there(row: Deviation) -> None:
+    for source, example in row.examples.items():
+        with event_loop() as loop:
+            findings = Comparison(source, loop).findings(example)
+
+        assert {finding.framework for finding in findings if row.applies(finding)} == set(row.frameworks)
+        assert all(map(explained, findings))
+
+
+def test_the_documentation_shows_the_deviations() -> None:
+    shown = Path(__file__).parents[2] / "docs" / "frameworks-differ.md"
+
+    assert shown.read_text() == page(), "run: python -m differential.deviations > docs/frameworks-differ.md"

@@ -1,0 +1,18 @@
+"""The code that docs/frameworks.md shows, section by section."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+PAGE = (Path(__file__).parent.parent / "docs" / "frameworks.md").read_text()
+_SECTIONS = dict(re.findall(r"^## (.*?)\n\n?(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+#: The sections that show code.
+SECTIONS = {name: text.strip() for name, text in _SECTIONS.items() if "```python" in text}
+
+
+def run(section: str, **names: Any) -> dict[str, Any]:
+    """The names that a section's code leaves behind, run with the names that it takes for granted."""
+    given = {"__name__": "docs", **names}
+    for code in re.findall(r"```python\n(.*?)```", SECTIONS[section], re.DOTALL):
+        exec(compile(code, section, "exec"), given)
+    return given

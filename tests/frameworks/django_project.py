@@ -1,0 +1,67 @@
+"""A Django project that is made anew for each test: its middleware, its one view, its server side."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import django_settings  # noqa: F401 -- first of all
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from django.urls import clear_url_caches, re_path
+from django.utils.decorators import async_only_middleware, sync_only_middleware
+from support import Reply, Sent, environ_for, run_asgi
+from werkzeug.test import run_wsgi_app
+
+from hmac_guard.django import GuardMiddleware
+
+GUARDED = f"{__name__}.Guarded"
+SYNC_ONLY = f"{__name__}.sync_only"
+ASYNC_ONLY = f"{__name__}.async_only"
+
+
+class Guarded(GuardMiddleware):
+    """The guard's middleware; each test sets its `guard`."""
+
+
+@sync_only_middleware
+def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    return get_response
+
+
+@async_only_middleware
+def async_only(get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> Any:
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        return await get_response(request)
+
+    return middleware
+
+
+class CorsMiddleware:
+    """Stands for django-cors-headers where only its name and place matter."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+
+@contextmanager
+def project(view: Any = None, *, urls: Any = None, **changes: Any) -> Iterator[None]:
+    """The settings of a project whose every path leads to `view`, or with the URL patterns `urls`."""
+
+    class URLs:
+        urlpatterns = urls if urls is not None else [re_path("", view)]
+
+    with override_settings(ROOT_URLCONF=URLs, **changes):
+        try:
+            yield
+        finally:
+            clear_url_caches()
+
+
+def send(server: str, sent: Sent) -> Reply:
+    """What the project answers as a WSGI or an ASGI application."""
+    if server == "asgi":
+        return run_asgi(ASGIHandler(), sent)
+    body, status, headers = run_wsgi_app(WSGIHandler(), environ_for(sent))
+    return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, b"".join(body))

@@ -1,0 +1,478 @@
+"""The FastAPI dependency: it answers as a door does, and shows in the OpenAPI document."""
+
+import asyncio
+import json
+import threading
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+
+from fastapi import APIRouter, FastAPI, Form, Request, Security, UploadFile, WebSocket
+from handles import check_case, check_generated
+from orders import (
+    CASES,
+    FORM,
+    GOOD,
+    GOOD_FORM,
+    GOOD_JSON,
+    GOOD_MULTIPART,
+    JSON,
+    KEY,
+    ORDERS,
+    UNSIGNED,
+    hex_of,
+    query_of,
+)
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
+from support import Call, Reply, Sent, run_asgi, scope_for
+
+from hmac_guard import (
+    ConfigError,
+    Cookie,
+    Guard,
+    Header,
+    Json,
+    Path,
+    Query,
+    Reason,
+    Scheme,
+    Verdict,
+    openapi,
+    verdict_from,
+)
+from hmac_guard import Form as FormSource
+from hmac_guard.asgi import GuardMiddleware
+from hmac_guard.core.field import Source
+from hmac_guard.fastapi import GuardRefused, GuardSecurity, uncovered_routes
+from hmac_guard.schemes import NANGO
+
+METHODS = ["GET", "POST", "PUT", "OPTIONS"]
+
+
+class App:
+    """An application whose one endpoint keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.app = FastAPI()
+        self.seen: list[tuple[Verdict, bytes]] = []
+
+    async def endpoint(self, request: Request) -> str:
+        self.seen.append((verdict_from(request), await request.body()))
+        return "reached"
+
+    def route(self, owner: Any, signed: GuardSecurity | None = None) -> None:
+        dependencies = [Security(signed)] if signed else []
+        owner.add_api_route("/{anything:path}", self.endpoint, methods=METHODS, dependencies=dependencies)
+
+    def answer(self, sent: Sent) -> Reply:
+        reply = run_asgi(self.app, sent)
+        reply.seen = self.seen
+        return reply
+
+
+def through_route(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.route(here.app, GuardSecurity(guard))
+    return here.answer(sent)
+
+
+def through_application(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.app = FastAPI(dependencies=[Security(GuardSecurity(guard))])
+    here.route(here.app)
+    return here.answer(sent)
+
+
+def through_router(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    router = APIRouter(dependencies=[Security(GuardSecurity(guard))])
+    here.route(router)
+    here.app.include_router(router)
+    return here.answer(sent)
+
+
+def through_body_that_fastapi_has_read(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.route(here.app, GuardSecurity(guard))
+
+    @here.app.middleware("http")
+    async def read(request: Request, call_next: Any) -> Any:
+        await request.body()
+        return await call_next(request)
+
+    return here.answer(sent)
+
+
+def through_middleware(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.app.add_middleware(GuardMiddleware, guard=guard)
+    here.route(here.app)
+    return here.answer(sent)
+
+
+def through_middleware_and_route(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.app.add_middleware(GuardMiddleware, guard=guard)
+    here.route(here.app, GuardSecurity(guard))
+    return here.answer(sent)
+
+
+HANDLES: dict[str, Call] = {
+    "route": through_route,
+    "application": through_application,
+    "router": through_router,
+    "a body that was read before": through_body_that_fastapi_has_read,
+    "middleware": through_middleware,
+    "middleware and route": through_middleware_and_route,
+}
+
+
+@pytest.fixture(params=list(HANDLES))
+def handle(request: pytest.FixtureRequest) -> Call:
+    return HANDLES[request.param]
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
+    check_case(handle, *CASES[case])
+
+
+def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+    check_generated(handle)
+
+
+class Order(BaseModel):
+    order: dict[str, str]
+
+
+def test_the_endpoint_gets_the_verdict_and_its_own_parameters() -> None:
+    app = FastAPI()
+
+    @app.post("/orders")
+    def orders(verdict: Annotated[Verdict, Security(GuardSecurity(Guard(ORDERS, KEY)))], body: Order) -> dict[str, str]:
+        return {**verdict.ids, "read": body.order["id"]}
+
+    reply = run_asgi(app, GOOD_JSON)
+    assert json.loads(reply.body) == {"tenant_id": "acme", "order_id": "42", "read": "42"}
+
+
+def test_an_async_resolver_and_a_blocking_one_are_asked() -> None:
+    async def later(_: object) -> str:
+        await asyncio.sleep(0)
+        return KEY
+
+    def on_a_thread(_: object) -> str:
+        threads.append(threading.current_thread())
+        return KEY
+
+    threads: list[threading.Thread] = []
+    assert [through_route(Guard(ORDERS, keys), GOOD).status for keys in (later, on_a_thread)] == [200, 200]
+    assert threads != [threading.main_thread()]
+
+
+def form_app(*, with_middleware: bool) -> FastAPI:
+    guard = Guard(ORDERS, KEY)
+    app = FastAPI()
+    if with_middleware:
+        app.add_middleware(GuardMiddleware, guard=guard)
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(guard))])
+    def orders(order_id: Annotated[str, Form()], file: UploadFile | None = None) -> str:
+        return order_id + (file.file.read().decode() if file else "")
+
+    return app
+
+
+def test_a_form_that_fastapi_has_parsed_needs_the_middleware(caplog: pytest.LogCaptureFixture) -> None:
+    assert run_asgi(form_app(with_middleware=False), GOOD_FORM).status == 503
+    assert "RuntimeError" in caplog.text
+
+    replies = [run_asgi(form_app(with_middleware=True), sent) for sent in (GOOD_FORM, GOOD_MULTIPART)]
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b'"42"'), (200, b'"42content"')]
+
+
+def test_a_form_that_no_source_reads_needs_no_middleware() -> None:
+    app = FastAPI()
+    in_query = ORDERS.replace(
+        ids={"tenant_id": Query("tenant_id"), "order_id": Query("order_id") | Json("/order_id")}, signature=Query("sig")
+    )
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(Guard(in_query, KEY)))])
+    def orders(note: Annotated[str, Form()]) -> str:
+        return note
+
+    assert run_asgi(app, Sent("POST", "/orders", query_of(), [FORM], b"note=hello")).body == b'"hello"'
+
+
+def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
+    judged: list[Verdict] = []
+    reply = through_middleware_and_route(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict)), GOOD)
+
+    assert reply.verdict is judged[0]
+    assert len(judged) == 1
+
+
+def test_the_middleware_of_another_guard_has_judged_nothing() -> None:
+    other = "another key of sixteen bytes or more"
+    here = App()
+    here.app.add_middleware(GuardMiddleware, guard=Guard(ORDERS, other))
+    here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
+
+    assert here.answer(Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=other)))).status == 401
+
+
+def test_an_exemption_by_path_does_not_open_a_guarded_route() -> None:
+    guard = Guard(ORDERS, KEY, exempt=("/orders",))
+
+    assert through_middleware_and_route(guard, UNSIGNED).status == 401
+    assert through_route(guard, UNSIGNED).status == 401
+
+
+def test_report_mode_calls_the_endpoint_with_the_verdict() -> None:
+    assert through_route(Guard(ORDERS, KEY, mode="report"), UNSIGNED).verdict.reason is Reason.MISSING_ID
+
+
+def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified() -> None:
+    sent = Sent("POST", "/orders", headers=[JSON, ("Content-Length", "300")], body=b" " * 300)
+    reply = through_route(Guard(ORDERS, KEY, mode="report", max_body=100), sent)
+
+    assert (reply.verdict.reason, reply.app_body) == (Reason.BODY_TOO_LARGE, sent.body)
+
+
+def test_a_fault_of_the_guard_is_refused_in_report_mode_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Scheme):
+        def wants_body(self, kind: str) -> bool:
+            raise ZeroDivisionError
+
+    guard = Guard(
+        Broken(**{name: getattr(ORDERS, name) for name in ("name", "ids", "message", "signature")}), KEY, mode="report"
+    )
+    assert through_route(guard, GOOD).status == 503
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_id_in_a_second_cookie_line_is_where_the_endpoint_reads_it() -> None:
+    sent = Sent(
+        "GET", "/orders", f"order_id=42&sig={hex_of('acme', '42')}", [("Cookie", "a=b"), ("Cookie", "tenant=acme")]
+    )
+    app = FastAPI()
+
+    @app.get("/orders", dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY)))])
+    def orders(request: Request) -> list[str]:
+        return [value.decode() for name, value in request.scope["headers"] if name == b"cookie"]
+
+    assert json.loads(run_asgi(app, sent).body) == ["a=b; tenant=acme"]
+
+
+def test_a_mounted_application_reads_its_own_path() -> None:
+    scheme = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_id": Query("order_id")})
+    inner = FastAPI()
+
+    @inner.get("/tenants/{tenant}", dependencies=[Security(GuardSecurity(Guard(scheme, KEY)))])
+    def tenants(tenant: str, request: Request) -> str:
+        return tenant + verdict_from(request).ids["tenant_id"]
+
+    outer = FastAPI()
+    outer.mount("/api", inner)
+    sent = Sent("GET", "/api/tenants/acme", f"order_id=42&sig={hex_of('acme', '42')}")
+    assert run_asgi(outer, sent).body == b'"acmeacme"'
+
+
+def test_a_handler_of_the_users_own_answers_for_the_guard() -> None:
+    here = App()
+    here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
+
+    @here.app.exception_handler(GuardRefused)
+    async def own(_: Request, refused: GuardRefused) -> JSONResponse:
+        return JSONResponse({"own": refused.status_code}, refused.status_code)
+
+    reply = here.answer(UNSIGNED)
+    assert (reply.status, reply.body) == (401, b'{"own":401}')
+
+
+def test_without_fastapis_table_of_handlers_the_refusal_is_still_a_401() -> None:
+    here = App()
+    here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
+
+    async def without_table(scope: Any, receive: Any, send: Any) -> None:
+        await here.app.router({**scope, "app": here.app, "fastapi_middleware_astack": AsyncExitStack()}, receive, send)
+
+    with pytest.raises(GuardRefused) as refused:
+        run_asgi(without_table, UNSIGNED)
+    assert (refused.value.status_code, refused.value.headers) == (
+        401,
+        {"Cache-Control": "no-store", "WWW-Authenticate": 'HMAC realm="hmac_guard"'},
+    )
+
+
+def test_what_is_no_guard_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="GuardSecurity: guard must be a Guard, not Scheme"):
+        GuardSecurity(ORDERS)  # type: ignore[arg-type]
+
+
+def websocket_app(guard: Guard, *, by_middleware: bool) -> FastAPI:
+    app = FastAPI()
+    if by_middleware:
+        app.add_middleware(GuardMiddleware, guard=guard)
+
+    @app.websocket("/orders")
+    async def orders(websocket: WebSocket, _: Annotated[Verdict, Security(GuardSecurity(guard))]) -> None:
+        await websocket.accept()
+        await websocket.send_text(verdict_from(websocket).ids["order_id"])
+        await websocket.close()
+
+    return app
+
+
+def websocket_messages(app: Any, sent: Sent, *, denial: bool) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        out.append(message)
+
+    extensions: dict[str, Any] = {"websocket.http.response": {}} if denial else {}
+    asyncio.run(app({**scope_for(sent, "websocket"), "extensions": extensions, "subprotocols": []}, receive, send))
+    return out
+
+
+@pytest.mark.parametrize("by_middleware", [True, False])
+def test_a_signed_websocket_is_accepted_and_knows_its_ids(by_middleware: bool) -> None:
+    out = websocket_messages(websocket_app(Guard(ORDERS, KEY), by_middleware=by_middleware), GOOD, denial=True)
+
+    assert [message.get("text", message["type"]) for message in out] == ["websocket.accept", "42", "websocket.close"]
+
+
+@pytest.mark.parametrize("by_middleware", [True, False])
+def test_an_unsigned_websocket_is_refused_before_it_is_accepted(by_middleware: bool) -> None:
+    app = websocket_app(Guard(ORDERS, KEY), by_middleware=by_middleware)
+    start, body = websocket_messages(app, UNSIGNED, denial=True)
+    [close] = websocket_messages(app, UNSIGNED, denial=False)
+
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
+    assert json.loads(body["body"])["error"]["code"] == "missing_signature"
+    assert (close["type"], close["code"]) == ("websocket.close", 1008)
+
+
+def test_the_openapi_document_describes_signature_ids_and_refusals() -> None:
+    app = FastAPI()
+    signed = GuardSecurity(Guard(NANGO, KEY))
+
+    @app.get("/inbox", responses=signed.responses)
+    def inbox(verdict: Annotated[Verdict, Security(signed)]) -> None: ...
+
+    document = app.openapi()
+    operation = document["paths"]["/inbox"]["get"]
+    described = document["components"]["securitySchemes"]["nango"]
+    assert operation["security"] == [{"nango": []}]
+    assert (described["type"], described["in"], described["name"]) == ("apiKey", "query", "hmac")
+    assert "HMAC-SHA256 over `{integration_id}:{connection_id}`, written as lower-case hex." in described["description"]
+    assert (
+        "`connection_id` (may be left out): query parameter `connection_id`, or JSON body" in described["description"]
+    )
+    assert "whose key" not in described["description"]
+    assert {(field["in"], field["name"], field["required"]) for field in operation["parameters"]} == {
+        ("query", "integration_id", False),
+        ("query", "connection_id", False),
+    }
+    assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "503"}
+    examples = operation["responses"]["401"]["content"]["application/problem+json"]["examples"]
+    assert {name: example["value"]["error"]["code"] for name, example in examples.items()} == {
+        "missing_signature": "missing_signature",
+        "invalid_signature": "invalid_signature",
+    }
+
+
+@pytest.mark.parametrize(
+    ("signature", "described"),
+    [
+        (Header("X-Signature"), {"type": "apiKey", "in": "header", "name": "X-Signature"}),
+        (Cookie("sig"), {"type": "apiKey", "in": "cookie", "name": "sig"}),
+        (Json("/sig") | Header("X-Signature"), {"type": "apiKey", "in": "header", "name": "X-Signature"}),
+        (FormSource("sig"), {"type": "http", "scheme": "HMAC"}),
+    ],
+)
+def test_the_signature_is_described_where_it_travels(signature: Any, described: dict[str, str]) -> None:
+    scheme = ORDERS.replace(
+        name="my orders", signature=signature, tenant=Header("Authorization", before=":"), prefix="v1="
+    )
+    app = FastAPI(dependencies=[Security(GuardSecurity(Guard(scheme, {"acme": KEY})))])
+    app.get("/orders")(lambda: None)
+
+    found = app.openapi()["components"]["securitySchemes"]["my_orders"]
+    assert {name: found[name] for name in described} == described
+    assert "written as `v1=` and then lower-case hex" in found["description"]
+    assert "- whose key: header `Authorization`, what stands before `:`" in found["description"]
+    assert "path" not in found["description"]
+
+
+def test_a_source_of_the_users_own_is_described_as_it_prints_itself() -> None:
+    @dataclass(frozen=True)
+    class ClientCertificate(Source):
+        def lookup(self, name: str) -> Any:
+            return lambda request: ()
+
+    scheme = ORDERS.replace(ids={"tenant_id": ClientCertificate(), "order_id": Query("order_id")})
+    assert "`tenant_id`: " + repr(ClientCertificate()) in openapi.description(Guard(scheme, KEY))
+
+
+def test_a_scheme_that_reads_no_body_promises_no_answer_about_bodies() -> None:
+    scheme = ORDERS.replace(ids={"tenant_id": Path("/t/{tenant_id}"), "order_id": Query("o")}, signature=Query("sig"))
+    own = GuardSecurity(Guard(scheme, KEY, refusal=lambda code, _: (code.encode(), "text/plain")), scheme_name="own")
+
+    assert set(own.responses) == {401, 503}
+    assert own.responses[503]["content"]["text/plain"]["examples"] == {
+        "keys_unavailable": {"value": "keys_unavailable"}
+    }
+    assert own.scheme_name == "own"
+
+
+def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
+    signed = [Security(GuardSecurity(Guard(ORDERS, KEY)))]
+    app = FastAPI(docs_url="/docs", redoc_url=None)
+    shut, half = APIRouter(prefix="/shut", dependencies=signed), APIRouter(prefix="/half")
+    shut.add_api_route("/a", lambda: None)
+    half.add_api_route("/open", lambda: None)
+    half.add_api_route("/shut", lambda: None, dependencies=signed)
+    half.add_api_websocket_route("/ws", websocket_endpoint)
+    half.add_api_websocket_route("/ws-shut", websocket_endpoint, dependencies=signed)
+    app.include_router(shut)
+    app.include_router(half, prefix="/v1")
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    app.mount("/guarded", Guard(ORDERS, KEY).asgi(FastAPI()))
+
+    assert uncovered_routes(app) == [
+        "/docs",
+        "/docs/oauth2-redirect",
+        "/openapi.json",
+        "/static/{path:path}",
+        "/v1/half/open",
+        "/v1/half/ws",
+    ]
+
+
+async def websocket_endpoint(websocket: WebSocket) -> None: ...
+
+
+@pytest.mark.skipif(not hasattr(FastAPI, "frontend"), reason="not run: this FastAPI has no frontends")
+def test_frontends_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
+    signed = [Security(GuardSecurity(Guard(ORDERS, KEY)))]
+
+    def with_frontend(**options: Any) -> FastAPI:
+        app = FastAPI(openapi_url=None, **options)
+        router = APIRouter(prefix="/in")
+        router.frontend("/web", directory=tmp_path)
+        app.include_router(router, prefix="/v1")
+        app.frontend("/ui", directory=tmp_path)
+        return app
+
+    assert uncovered_routes(with_frontend()) == ["/ui/{path:path}", "/v1/in/web/{path:path}"]
+    assert uncovered_routes(with_frontend(dependencies=signed)) == []

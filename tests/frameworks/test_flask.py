@@ -1,0 +1,419 @@
+"""The Flask handles: they answer as a door does, and sit where Flask's users look for them."""
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("flask", reason="not run: Flask is not installed")
+
+from flask import Blueprint, Flask, Response, request
+from flask.views import MethodView
+from handles import check_case, check_generated
+from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
+from support import Call, Reply, Sent, environ_for
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import run_wsgi_app
+
+from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Verdict, verdict_from
+from hmac_guard.flask import BodyAlreadyRead, GuardExtension, current_verdict, uncovered_routes
+
+METHODS = ["GET", "POST", "PUT", "OPTIONS"]
+
+
+def send(app: Flask, sent: Sent) -> Reply:
+    body, status, headers = run_wsgi_app(app, environ_for(sent))
+    return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, b"".join(body))
+
+
+class App:
+    """An application whose one view keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.app = Flask("guarded")
+        self.seen: list[tuple[Verdict, bytes]] = []
+
+    def view(self, **_: Any) -> str:
+        self.seen.append((verdict_from(request), request.get_data()))
+        return "reached"
+
+    async def async_view(self, **_: Any) -> str:
+        return self.view()
+
+    def route(self, owner: Any, view: Any) -> None:
+        owner.add_url_rule("/", "front", view, methods=METHODS)
+        owner.add_url_rule("/<path:anything>", "any", view, methods=METHODS)
+
+    def answer(self, sent: Sent) -> Reply:
+        reply = send(self.app, sent)
+        reply.seen = self.seen
+        return reply
+
+
+def through_init_app(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    GuardExtension(guard, here.app)
+    here.route(here.app, here.view)
+    return here.answer(sent)
+
+
+def through_factory(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.app.config["GUARD"] = guard
+    signed = GuardExtension(lambda app: app.config["GUARD"])
+    signed.init_app(here.app, everywhere=False)
+    here.route(here.app, signed.guarded(here.view))
+    return here.answer(sent)
+
+
+def through_decorator(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.route(here.app, GuardExtension(guard).guarded(here.view))
+    return here.answer(sent)
+
+
+def through_async_view(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    here.route(here.app, GuardExtension(guard).guarded(here.async_view))
+    return here.answer(sent)
+
+
+def through_blueprint(guard: Guard, sent: Sent) -> Reply:
+    here = App()
+    blueprint = Blueprint("partners", __name__)
+    blueprint.before_request(GuardExtension(guard).before_request)
+    here.route(blueprint, here.view)
+    here.app.register_blueprint(blueprint)
+    return here.answer(sent)
+
+
+HANDLES: dict[str, Call] = {
+    "init_app": through_init_app,
+    "a guard made of app.config": through_factory,
+    "guarded view": through_decorator,
+    "guarded async view": through_async_view,
+    "blueprint": through_blueprint,
+}
+
+
+@pytest.fixture(params=list(HANDLES))
+def handle(request: pytest.FixtureRequest) -> Call:
+    return HANDLES[request.param]
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
+    check_case(handle, *CASES[case])
+
+
+def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+    check_generated(handle)
+
+
+def test_the_verdict_stands_where_a_view_looks_for_it() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+    app.add_url_rule(
+        "/orders", view_func=lambda: {**current_verdict.ids, "same": current_verdict == verdict_from(request)}
+    )
+
+    assert app.test_client().get("/orders?" + GOOD.query).json == {"tenant_id": "acme", "order_id": "42", "same": True}
+
+
+def test_without_a_guard_there_is_no_current_verdict() -> None:
+    with Flask("bare").test_request_context("/"), pytest.raises(LookupError, match="no guard annotated"):
+        bool(current_verdict)
+
+
+def test_a_text_in_the_environ_is_no_verdict() -> None:
+    here = App()
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = {**environ_for(UNSIGNED), "hmac_guard": "verified", "hmac_guard:issuer": "me"}
+
+    assert run_wsgi_app(here.app, environ)[1] == "401 UNAUTHORIZED"
+
+
+def test_a_view_reads_json_after_the_guard_has_read_it() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+    app.add_url_rule("/orders", view_func=lambda: request.get_json(), methods=["POST"])
+
+    assert send(app, GOOD_JSON).body == b'{"order":{"id":"42"},"sig":"%s","tenant":"acme"}\n' % GOOD_JSON.body[-66:-2]
+
+
+def test_a_view_reads_form_and_file_after_the_guard_has_read_them() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+    app.add_url_rule("/orders", "order", lambda: request.form["order_id"], methods=["POST"])
+    app.add_url_rule("/file", "file", lambda: request.files["file"].read(), methods=["POST"])
+    upload = Sent("POST", "/file", headers=GOOD_MULTIPART.headers, body=GOOD_MULTIPART.body)
+
+    assert [send(app, sent).body for sent in (GOOD_FORM, GOOD_MULTIPART, upload)] == [b"42", b"42", b"content"]
+
+
+def test_a_body_that_flask_has_in_its_cache_is_verified() -> None:
+    here = App()
+    here.app.before_request(lambda: request.get_json(silent=True) and None)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    reply = here.answer(GOOD_JSON)
+    assert (reply.status, reply.app_body) == (200, GOOD_JSON.body)
+
+
+def test_a_body_that_is_gone_is_refused_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    reply = here.answer(GOOD_FORM)
+    assert (reply.status, reply.seen) == (503, [])
+    assert BodyAlreadyRead.__name__ in caplog.text
+
+
+def test_a_chunked_body_that_is_gone_is_refused() -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = {**environ_for(GOOD_FORM), "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+
+    assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+    assert here.seen == []
+
+
+def test_a_hook_that_looked_for_a_body_where_there_is_none_changes_nothing() -> None:
+    here = App()
+    here.app.before_request(lambda: request.get_data() and None)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    assert here.answer(GOOD).status == 200
+
+
+def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
+    judged: list[Verdict] = []
+    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    here = App()
+    here.route(here.app, GuardExtension(guard).guarded(here.view))
+    here.app.wsgi_app = guard.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
+
+    assert here.answer(GOOD_JSON).verdict is judged[0]
+    assert len(judged) == 1
+
+
+def test_the_middleware_of_another_guard_has_judged_nothing() -> None:
+    here = App()
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    other = Guard(ORDERS, "another key of sixteen bytes or more")
+    here.app.wsgi_app = other.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
+    forged = query_of(signature=hex_of("acme", "42", key="another key of sixteen bytes or more"))
+
+    assert here.answer(Sent("GET", "/orders", forged)).status == 401
+
+
+def test_an_exemption_by_path_does_not_open_a_guarded_view() -> None:
+    guard = Guard(ORDERS, KEY, exempt=("/orders",))
+    here = App()
+    here.route(here.app, GuardExtension(guard).guarded(here.view))
+    here.app.wsgi_app = guard.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
+
+    assert here.answer(UNSIGNED).status == 401
+    assert here.answer(GOOD).status == 200
+
+
+def test_report_mode_calls_the_view_with_the_verdict() -> None:
+    here = App()
+    GuardExtension(Guard(ORDERS, KEY, mode="report"), here.app)
+    here.route(here.app, here.view)
+
+    assert here.answer(UNSIGNED).verdict.reason is Reason.MISSING_ID
+
+
+def test_keys_that_cannot_be_had_are_503() -> None:
+    def broken(_: object) -> str:
+        raise OSError
+
+    here = App()
+    GuardExtension(Guard(ORDERS, broken), here.app)
+    here.route(here.app, here.view)
+
+    reply = here.answer(GOOD)
+    assert (reply.status, reply.headers["retry-after"], reply.seen) == (503, "5", [])
+
+
+def test_a_head_request_is_refused_without_a_body() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+
+    reply = send(app, Sent("HEAD", "/orders"))
+    assert (reply.status, reply.body) == (401, b"")
+
+
+@pytest.mark.parametrize("path", ["/static/site.css", "/no-such-path", "/orders/"])
+def test_init_app_guards_what_is_no_view(path: str) -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+    app.add_url_rule("/orders", view_func=lambda: "reached")
+
+    assert app.test_client().get(path).status_code == 401
+
+
+def test_two_guards_under_two_names_both_have_to_be_convinced() -> None:
+    partner = Guard(ORDERS.replace(name="partner", signature=Header("X-Partner")), KEY, annotate_as="partner")
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+
+    @app.get("/orders")
+    @GuardExtension(partner).guarded
+    def orders() -> str:
+        return verdict_from(request, "partner").scheme
+
+    signed = hex_of("acme", "42")
+
+    assert app.test_client().get("/orders?" + GOOD.query).status_code == 401
+    assert app.test_client().get("/orders?" + GOOD.query, headers={"X-Partner": signed}).text == "partner"
+
+
+def test_a_mounted_application_reads_its_own_path() -> None:
+    scheme = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_id": Query("order_id")})
+    app = Flask("guarded")
+    GuardExtension(Guard(scheme, KEY), app)
+    app.add_url_rule("/tenants/<tenant>", view_func=lambda tenant: tenant + current_verdict.ids["tenant_id"])
+    mounted = DispatcherMiddleware(Flask("outer"), {"/api": app})
+    sent = Sent("GET", "/api/tenants/acme", f"order_id=42&sig={hex_of('acme', '42')}")
+
+    assert b"".join(run_wsgi_app(mounted, environ_for(sent))[0]) == b"acmeacme"
+
+
+def test_a_refusal_passes_through_after_request_so_that_a_page_elsewhere_can_read_it() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+
+    @app.after_request
+    def allow(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "https://app.example"
+        return response
+
+    reply = send(app, UNSIGNED)
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (401, "https://app.example")
+
+
+def test_one_view_of_a_class_is_guarded_by_decorators() -> None:
+    class Orders(MethodView):
+        decorators = [GuardExtension(Guard(ORDERS, KEY)).guarded]  # noqa: RUF012  # as Flask has it
+
+        def get(self) -> str:
+            return "reached"
+
+    app = Flask("guarded")
+    app.add_url_rule("/orders", view_func=Orders.as_view("orders"))
+
+    assert [app.test_client().get(url).status_code for url in ("/orders", "/orders?" + GOOD.query)] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        (None, "must be a Guard, not NoneType"),
+        (ORDERS, "must be a Guard, not Scheme"),
+        (lambda _: None, "must be a Guard, not NoneType"),
+    ],
+)
+def test_what_is_no_guard_is_a_config_error(given: Any, cure: str) -> None:
+    with pytest.raises(ConfigError, match=cure):
+        GuardExtension(given, Flask("guarded"))
+
+
+def test_a_resolver_of_one_event_loop_is_a_config_error() -> None:
+    async def resolver(_: object) -> str:
+        return KEY
+
+    resolver.asgi_only = True  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="cannot serve WSGI"):
+        GuardExtension(Guard(ORDERS, resolver))
+
+
+def test_two_guards_under_one_name_are_a_config_error() -> None:
+    app = Flask("guarded")
+    GuardExtension(Guard(ORDERS, KEY), app)
+    with pytest.raises(ConfigError, match="two names"):
+        GuardExtension(Guard(ORDERS, KEY), app)
+
+
+def test_a_guard_that_is_still_to_be_made_refuses_to_work() -> None:
+    signed = GuardExtension(lambda app: Guard(ORDERS, app.config["KEY"]))
+    with Flask("guarded").test_request_context("/"), pytest.raises(ConfigError, match=r"call init_app\(app\) first"):
+        signed.before_request()
+
+
+def test_one_extension_serves_two_applications_with_a_key_each() -> None:
+    signed = GuardExtension(lambda app: Guard(ORDERS, app.config["KEY"]))
+    statuses = []
+    for key in (KEY, "another key of sixteen bytes or more"):
+        here = App()
+        here.app.config["KEY"] = key
+        signed.init_app(here.app)
+        here.route(here.app, here.view)
+        statuses.append(here.answer(GOOD).status)
+
+    assert statuses == [200, 401]
+
+
+def a_view() -> str:
+    return "reached"
+
+
+def test_routes_that_no_guard_covers_are_listed() -> None:
+    guard = Guard(ORDERS, KEY)
+    app = Flask("guarded")
+    outer, inner = Blueprint("outer", __name__, url_prefix="/outer"), Blueprint("inner", __name__, url_prefix="/inner")
+    outer.add_url_rule("/open", view_func=a_view)
+    inner.add_url_rule("/shut", view_func=a_view)
+    inner.before_request(GuardExtension(guard).before_request)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    app.add_url_rule("/marked", "marked", GuardExtension(guard).guarded(a_view))
+    app.add_url_rule("/plain", "plain", a_view)
+    switched_off = GuardExtension(Guard(ORDERS, KEY, mode="off"))
+    app.add_url_rule("/off", "off", switched_off.guarded(a_view))
+
+    assert uncovered_routes(app) == ["/off", "/outer/open", "/plain", "/static/<path:filename>"]
+
+
+@pytest.mark.parametrize("how", ["init_app", "middleware"])
+@pytest.mark.parametrize(
+    ("policy", "uncovered"),
+    [
+        ({}, []),
+        ({"exempt": ("/health",)}, ["/health"]),
+        ({"exempt": ("/static/",)}, ["/static/<path:filename>"]),
+        ({"exempt": ("/orders/7",)}, ["/orders/<order>"]),
+        ({"only": ("/orders/",)}, ["/health", "/static/<path:filename>"]),
+        ({"only": ("/orders",)}, ["/health", "/orders/<order>", "/static/<path:filename>"]),
+        ({"mode": "off"}, ["/health", "/orders/<order>", "/static/<path:filename>"]),
+        ({"mode": "report"}, []),
+    ],
+)
+def test_a_route_that_the_policy_may_leave_alone_is_listed(how: str, policy: Any, uncovered: list[str]) -> None:
+    app = Flask("guarded")
+    app.add_url_rule("/health", "health", a_view)
+    app.add_url_rule("/orders/<order>", "order", a_view)
+    app.before_request(lambda: None)
+    guard = Guard(ORDERS, KEY, **policy)
+    if how == "init_app":
+        GuardExtension(guard, app)
+    else:
+        app.wsgi_app = ProxyFix(guard.wsgi(app.wsgi_app))  # type: ignore[method-assign]
+
+    assert uncovered_routes(app) == uncovered
+
+
+def test_behind_a_proxy_that_cuts_a_prefix_off_the_application_reads_its_own_path() -> None:
+    scheme = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_id": Query("order_id")})
+    app = Flask("guarded")
+    GuardExtension(Guard(scheme, KEY), app)
+    app.add_url_rule("/tenants/<tenant>", view_func=lambda tenant: request.url)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    query = f"order_id=42&sig={hex_of('acme', '42')}"
+
+    reply = send(app, Sent("GET", "/tenants/acme", query, [("X-Forwarded-Prefix", "/api")]))
+    assert (reply.status, reply.body.decode()) == (200, f"http://testserver/api/tenants/acme?{query}")

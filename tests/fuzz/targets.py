@@ -1,0 +1,120 @@
+"""What is fuzzed: each target takes any bytes, makes a request of them, and raises where the guard is wrong about it.
+
+The guard must never raise, take less than a second, and say the same at both doors; of what it accepts from a parser,
+every framework must read the same.
+"""
+
+import asyncio
+import hmac
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from posixpath import normpath
+
+from differential.compare import KEY, Comparison
+from differential.deviations import explained
+from differential.grammar.path import sent_to
+from support import Sent, call_asgi, call_wsgi
+from test_both_doors_agree import check as check_both_doors
+
+from hmac_guard import Guard, Header, Query, Scheme
+
+Target = Callable[[bytes], None]
+
+DIGEST = hmac.digest(KEY, b"1", "sha256")
+SIGNATURES = {
+    "hex": DIGEST.hex(),
+    "base64": b64encode(DIGEST).decode(),
+    "base64url": urlsafe_b64encode(DIGEST).rstrip(b"=").decode(),
+}
+
+
+def parser(source: str, make: Callable[[str], Sent]) -> Target:
+    """The guard against the frameworks, with the id in one source."""
+    comparison = Comparison(source, asyncio.new_event_loop())
+
+    def target(data: bytes) -> None:
+        sent = make(data.decode("latin-1"))
+        start = time.thread_time()
+        comparison.claims(sent)
+        assert time.thread_time() - start < 1
+        assert not [finding for finding in comparison.findings(sent) if not explained(finding)]
+
+    return target
+
+
+def with_body(path: str) -> Callable[[str], Sent]:
+    """The first line is the media type, the rest the body."""
+
+    def make(text: str) -> Sent:
+        kind, _, body = text.partition("\n")
+        return Sent("POST", path, headers=[("Content-Type", kind)], body=body.encode("latin-1"))
+
+    return make
+
+
+def signature() -> Target:
+    """Whatever is given for a signature, the one text that is expected is verified, and nothing else."""
+    schemes = {
+        encoding: Scheme(name=encoding, ids={"a": Query("a")}, message="{a}", signature=Header("S"), encoding=encoding)
+        for encoding in SIGNATURES
+    }
+    guards = {encoding: Guard(scheme, KEY) for encoding, scheme in schemes.items()}
+
+    def target(data: bytes) -> None:
+        text = data.decode("latin-1")
+        for encoding, guard in guards.items():
+            status = call_wsgi(guard, Sent(query="a=1", headers=[("S", text)])).status
+            assert status == (200 if text == SIGNATURES[encoding] else 401)
+
+    return target
+
+
+def exempt() -> Target:
+    """Only what is plainly below an exempt path goes unguarded."""
+    scheme = Scheme(name="exempt", ids={"a": Query("a")}, message="{a}", signature=Header("S"))
+    guard = Guard(scheme, KEY, exempt=("/health", "/static/"))
+
+    def target(data: bytes) -> None:
+        sent = sent_to(data.decode("latin-1"))
+        waived = bool(call_wsgi(guard, sent).seen)
+        assert waived == bool(call_asgi(guard, sent).seen)
+        if waived and sent.path != "/health":
+            assert normpath(sent.path).rstrip("/") == sent.path.rstrip("/")
+            assert sent.path.startswith("/static/")
+            assert not any(odd in sent.path.lower() for odd in ("\\", "%2f", "%5c", ";", "\n", "\x00"))
+
+    return target
+
+
+def both_doors() -> Target:
+    """A whole request: its first line, a line for each header, an empty one, and the body."""
+
+    def target(data: bytes) -> None:
+        head, _, body = data.decode("latin-1").partition("\n\n")
+        first, *lines = head.split("\n")
+        method, _, raw_path = first.partition(" ")
+        sent = sent_to(raw_path)
+        pairs = [line.partition(": ") for line in lines]
+        sent.method, sent.body = method, body.encode("latin-1")
+        sent.headers = [(name, value) for name, _, value in pairs if name.isascii() and name.replace("-", "").isalnum()]
+        check_both_doors(sent)
+
+    return target
+
+
+#: Each is made when it is asked for.
+TARGETS: dict[str, Callable[[], Target]] = {
+    "query": lambda: parser("query", lambda text: Sent("GET", "/query", text)),
+    "header": lambda: parser("header", lambda text: Sent("GET", "/header", headers=[("X-Sig", text)])),
+    "cookie": lambda: parser(
+        "cookie", lambda text: Sent("GET", "/cookie", headers=[("Cookie", line) for line in text.split("\n")])
+    ),
+    "form": lambda: parser("form", with_body("/form")),
+    "multipart": lambda: parser("multipart", with_body("/form")),
+    "json": lambda: parser("json", with_body("/json")),
+    "path": lambda: parser("path", lambda text: sent_to(text)),
+    "signature": signature,
+    "exempt": exempt,
+    "request": both_doors,
+}

@@ -1,0 +1,67 @@
+"""What every framework's handle has to answer: the same as a door, for the same request and the same guard."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from orders import KEY, ORDERS
+from support import Call, Reply, Sent, call_wsgi
+from test_both_doors_agree import EVERYWHERE, EXAMPLES, KEYS, requests
+
+from hmac_guard import Guard, Reason, Verdict
+
+
+def check_case(handle: Call, sent: Sent, reason: Reason) -> None:
+    """The handle finds the reason; it answers a refusal with the door's bytes, and hands on the body untouched."""
+    decided: list[Verdict] = []
+    reply = handle(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: decided.append(verdict)), sent)
+    door = call_wsgi(Guard(ORDERS, KEY), sent)
+
+    assert [verdict.reason for verdict in decided] == [reason]
+    if reason is Reason.VERIFIED:
+        assert (reply.status, reply.verdict, reply.app_body) == (200, decided[0], sent.delivered())
+    else:
+        assert reply.seen == []
+        assert answer_of(reply) == answer_of(door)
+
+
+def answer_of(reply: Reply) -> tuple[Any, ...]:
+    """Of an answer what the client goes by; frameworks add lines of their own."""
+    fields = ("content-type", "content-length", "cache-control", "www-authenticate", "retry-after")
+    return reply.status, reply.body, {name: reply.headers.get(name) for name in fields}
+
+
+def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lambda sent: False) -> None:
+    """Over generated requests, good and hostile, the handle never decides otherwise than the door, and never raises.
+
+    A router may turn a request away before the handle is asked; then it did not reach the application either.
+    `reads_otherwise` tells the requests that reach the handle as other ones, by what the framework does to them.
+    """
+
+    @settings(max_examples=EXAMPLES // 100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(requests())
+    def check(sent: Sent) -> None:
+        assume(not reads_otherwise(sent))
+        decided: list[Verdict] = []
+        guard = Guard(EVERYWHERE, KEYS, on_verdict=lambda verdict, _: decided.append(verdict))
+        reply, door = handle(guard, sent), call_wsgi(guard, sent)
+        *by_handle, by_door = decided
+        assert by_handle in ([], [by_door])
+        assert bool(reply.seen) <= by_door.verified
+        if by_handle and not by_door:
+            assert answer_of(reply) == answer_of(door)
+
+    with quiet():
+        check()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Thousands of refusals: their log lines would cost more than the requests."""
+    logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.getLogger("hmac_guard").setLevel(logging.NOTSET)

@@ -1,0 +1,84 @@
+"""A guard behind either door, and its keys in a PostgreSQL whose connection can be cut."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import uuid4
+
+from databases import POSTGRES
+from key_sources import KEY
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from support import Reply, Sent, ask_asgi, call_wsgi
+from wires import LOCAL, Wire
+
+from hmac_guard import Claim, Guard, Query, Scheme
+from hmac_guard.keys import SqlKeys
+
+SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+FORGED = "not the key that acme has, but long enough"
+
+
+def signed(secret: str, tenant: str = "acme") -> Sent:
+    return Sent(query=f"a=x&sig={SCHEME.sign(secret, a='x')}&t={tenant}")
+
+
+class Door:
+    """A guard behind one of the two doors. `status` also sees to it that nothing unproven reaches the application."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.loop = asyncio.new_event_loop()
+
+    def status(self, guard: Guard, secret: str, tenant: str = "acme") -> int:
+        reply = self.call(guard, signed(secret, tenant))
+        assert [bool(verdict) for verdict, _ in reply.seen] == ([True] if reply.status == 200 else [])
+        return reply.status
+
+    def call(self, guard: Guard, sent: Sent) -> Reply:
+        return self.loop.run_until_complete(ask_asgi(guard, sent)) if self.kind == "asgi" else call_wsgi(guard, sent)
+
+    def becomes(self, guard: Guard, secret: str, status: int, tenant: str = "acme") -> bool:
+        """Whether the answer becomes that within ten seconds."""
+        patience = time.monotonic() + 10
+        while time.monotonic() < patience:
+            if self.status(guard, secret, tenant) == status:
+                return True
+        return False
+
+
+class Remote:
+    """Keys in PostgreSQL at the end of a wire. `keys` are asked through the wire, `operator` changes them beside it."""
+
+    def __init__(self, wire: Wire, door: Door, colour: str) -> None:
+        self.wire = wire
+        self.door = door
+        self._table = f"keys_{uuid4().hex[:12]}"
+        self._near = create_engine(POSTGRES.set(drivername="postgresql+psycopg"))
+        self.operator = SqlKeys(self._near, table=self._table)
+        self.operator.create_table()
+        self.operator.add("acme", KEY)
+        self.engine: Any = self._engine(colour)
+        keys = SqlKeys(self.engine, table=self._table)
+
+        async def resolve(claim: Claim) -> Any:
+            return await keys(claim)  # type: ignore[misc]
+
+        # Behind WSGI each call has an event loop of its own; without a pool an async engine can live with that.
+        self.keys: Any = resolve if colour == "async" and door.kind == "wsgi" else keys
+
+    def _engine(self, colour: str) -> Any:
+        url = POSTGRES.set(host=LOCAL, port=self.wire.port)
+        if colour == "sync":
+            patient = {"connect_timeout": 2}
+            return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=patient)
+        pool = {"poolclass": NullPool} if self.door.kind == "wsgi" else {}
+        return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": 2}, **pool)
+
+    def close(self) -> None:
+        with self._near.begin() as connection:
+            connection.execute(text(f"DROP TABLE {self._table}"))
+        self._near.dispose()
+        disposal = self.engine.dispose()
+        if disposal is not None:
+            self.door.loop.run_until_complete(disposal)

@@ -1,0 +1,132 @@
+"""Servers as processes of their own, each on a free port of the loopback interface."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+_TESTS = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Server:
+    """`door` is "wsgi" or "asgi", `command` a command line in which `{port}` and `{app}` stand."""
+
+    name: str
+    door: str
+    distribution: str
+    command: str
+
+    @property
+    def version(self) -> str:
+        """The installed release; skips the test where there is none."""
+        try:
+            return metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"not run: {self.distribution} is not installed")
+
+    def words(self, app: str, port: int) -> list[str]:
+        program, *words = self.command.format(app=app, port=port).split()
+        path = sys.executable if program == "python" else str(Path(sysconfig.get_path("scripts"), program))
+        return [path, *words]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that accepts connections. `pid` leads a process group of its own; `output` is what it printed."""
+
+    server: Server
+    port: int
+    pid: int
+    output: Path
+
+    def printed(self) -> str:
+        return self.output.read_text(errors="replace")
+
+
+def _gunicorn(workers: str) -> str:
+    return f"gunicorn --bind 127.0.0.1:{{port}} --no-control-socket --worker-class {workers} {{app}}"
+
+
+SERVERS = [
+    Server("werkzeug", "wsgi", "werkzeug", "python -m werkzeug_server {port} {app}"),
+    Server("gunicorn-sync", "wsgi", "gunicorn", _gunicorn("sync")),
+    Server("gunicorn-gthread", "wsgi", "gunicorn", _gunicorn("gthread --threads 8")),
+    Server("waitress", "wsgi", "waitress", "waitress-serve --listen=127.0.0.1:{port} {app}"),
+    Server("cheroot", "wsgi", "cheroot", "cheroot --bind 127.0.0.1:{port} --request-queue-size 256 {app}"),
+    Server(
+        "uvicorn-h11", "asgi", "uvicorn", "uvicorn --port {port} --loop asyncio --ws websockets-sansio --http h11 {app}"
+    ),
+    Server(
+        "uvicorn-httptools",
+        "asgi",
+        "uvicorn",
+        "uvicorn --port {port} --loop asyncio --ws websockets-sansio --http httptools {app}",
+    ),
+    Server("hypercorn", "asgi", "hypercorn", "hypercorn --bind 127.0.0.1:{port} {app}"),
+    Server("daphne", "asgi", "daphne", "daphne -p {port} {app}"),
+    Server("granian", "asgi", "granian", "granian --port {port} --interface asgi {app}"),
+]
+
+
+@contextmanager
+def serving(server: Server, app: str, folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """The server with `app` (`module:name`, found in the tests), from its first connection to the end of the block."""
+    output, port = folder / "output", free_port()
+    search = os.pathsep.join(filter(None, [str(_TESTS), os.environ.get("PYTHONPATH", "")]))
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            server.words(app, port),
+            env={**os.environ, "PYTHONPATH": search, "PYTHONUNBUFFERED": "1", **(environ or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_it_accepts(process, port, output)
+            yield Running(server, port, process.pid, output)
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_it_accepts(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"the server did not start: {output.read_text(errors='replace')[-2000:]}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """The workers too: the server leads a process group of its own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(STOP_TIMEOUT)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,31 @@
+"""A WSGI application on a real server, on a free port of the loopback interface."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from hmac_guard import verdict_from
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[int]:
+    """The port on which waitress serves `app`."""
+    waitress = pytest.importorskip("waitress.server", reason="not run: waitress is not installed")
+    server: Any = waitress.create_server(app, host="127.0.0.1", port=0, threads=2)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.effective_port
+    finally:
+        server.close()
+        thread.join(10)
+
+
+def proven(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """An application that answers with the ids that its guard has proven."""
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(dict(verdict_from(environ).ids)).encode()]

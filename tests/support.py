@@ -1,0 +1,165 @@
+"""One request, sent through either door, and one reply, whichever door it came out of."""
+
+import asyncio
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hmac_guard import Guard, Verdict, verdict_from
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass
+class Reply:
+    """What came back, and what the application behind the guard was given (None where it was not called)."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seen: list[tuple[Verdict, bytes]] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.seen[0][0]
+
+    @property
+    def app_body(self) -> bytes:
+        return self.seen[0][1]
+
+
+@dataclass
+class Sent:
+    """A request as a client would send it: text is latin-1, one character for each byte.
+
+    `path` is what a server makes of `raw_path`, the path on the wire; without one, the two are alike.
+    """
+
+    method: str = "GET"
+    path: str = "/"
+    query: str = ""
+    headers: Headers = ()
+    body: bytes = b""
+    raw_path: str = ""
+
+    def all_headers(self) -> list[tuple[str, str]]:
+        named = {name.lower() for name, _ in self.headers}
+        length = [("Content-Length", str(len(self.body)))] if self.body and "content-length" not in named else []
+        return [*self.headers, *length]
+
+    def delivered(self) -> bytes:
+        """The bytes that a server hands over: no more than were announced."""
+        lengths = [value for name, value in self.all_headers() if name.lower() == "content-length"]
+        return self.body[: int(lengths[0])] if lengths and re.fullmatch("[0-9]{1,9}", lengths[0]) else self.body
+
+
+Call = Callable[[Guard, Sent], Reply]
+
+
+def environ_for(sent: Sent) -> dict[str, Any]:
+    """The environ that a server makes: lines of one name joined by a comma, cookies by `; `."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": sent.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": sent.path,
+        "QUERY_STRING": sent.query,
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(sent.body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in sent.all_headers():
+        key = name.upper().replace("-", "_")
+        key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+        separator = "; " if key == "HTTP_COOKIE" else ","
+        environ[key] = environ[key] + separator + value if key in environ else value
+    return environ
+
+
+def scope_for(sent: Sent, kind: str = "http") -> dict[str, Any]:
+    return {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": sent.method,
+        "scheme": "http" if kind == "http" else "ws",
+        "path": sent.path.encode("latin-1").decode("utf-8", "replace"),
+        "raw_path": (sent.raw_path or sent.path).encode("latin-1"),
+        "query_string": sent.query.encode("latin-1"),
+        "root_path": "",
+        "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.all_headers()],
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+    }
+
+
+def call_wsgi(guard: Guard, sent: Sent) -> Reply:
+    seen: list[tuple[Verdict, bytes]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        seen.append((verdict_from(environ, guard.annotate_as), environ["wsgi.input"].read(length)))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"reached"]
+
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    result = guard.wsgi(app)(environ_for(sent), lambda status, headers, _=None: started.append((status, headers)))  # type: ignore[arg-type]
+    body = b"".join(result)
+    [(status, headers)] = started
+    return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, body, seen)
+
+
+def run_asgi(app: Any, sent: Sent) -> Reply:
+    """What an ASGI application answers to the request."""
+    return asyncio.run(ask_app(app, sent))
+
+
+async def ask_app(app: Any, sent: Sent) -> Reply:
+    out: list[dict[str, Any]] = []
+    messages = [{"type": "http.request", "body": sent.delivered(), "more_body": False}]
+
+    async def receive() -> Any:
+        # The client waits for its answer: nothing more comes.
+        return messages.pop(0) if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        out.append(message)
+
+    await asyncio.wait_for(app(scope_for(sent), receive, send), 30)
+    [start] = [message for message in out if message["type"] == "http.response.start"]
+    headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    return Reply(start["status"], headers, b"".join(message.get("body", b"") for message in out))
+
+
+def call_asgi(guard: Guard, sent: Sent) -> Reply:
+    return asyncio.run(ask_asgi(guard, sent))
+
+
+async def ask_asgi(guard: Guard, sent: Sent) -> Reply:
+    """The same, on the event loop that runs."""
+    seen: list[tuple[Verdict, bytes]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        seen.append((verdict_from(scope, guard.annotate_as), body))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"reached"})
+
+    reply = await ask_app(guard.asgi(app), sent)
+    reply.seen = seen
+    return reply
+
+
+DOORS: dict[str, Call] = {"wsgi": call_wsgi, "asgi": call_asgi}

@@ -1,0 +1,411 @@
+"""What is particular to ASGI: messages, the deadline, scope types, websockets, and where resolvers run."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from support import Sent, scope_for
+
+from hmac_guard import Cookie, Guard, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
+from hmac_guard.asgi import body as asgi_body
+
+KEY = "a key that is long enough"
+SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
+QUERY = f"sig={SCHEME.sign(KEY, a='x')}"
+BODY = b'{"a": "x"}'
+GUARD = Guard(SCHEME, KEY, max_body=100)
+JSON = ("Content-Type", "application/json")
+
+
+def more(body: Any, more_body: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more_body}
+
+
+DISCONNECT = {"type": "http.disconnect"}
+
+
+class Server:
+    """Plays the server's part: gives the messages, then waits for ever, and keeps what was sent."""
+
+    def __init__(self, *messages: Any) -> None:
+        self.messages = list(messages)
+        self.sent: list[dict[str, Any]] = []
+        self.calls = 0
+
+    async def receive(self) -> Any:
+        self.calls += 1
+        if not self.messages:
+            await asyncio.Event().wait()
+        message = self.messages.pop(0)
+        if isinstance(message, BaseException):
+            raise message
+        return message
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int | None:
+        return self.sent[0].get("status") if self.sent else None
+
+
+def run(guard: Guard, server: Server, reads: int = 1, **scope: Any) -> list[Any]:
+    """What the application saw: its verdict, then as many messages as it read."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(verdict_from(scope))
+        for _ in range(reads):
+            seen.append(await receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    made = {**scope_for(Sent("POST", query=QUERY, headers=[JSON])), **scope}
+    asyncio.run(asyncio.wait_for(guard.asgi(app)(made, server.receive, server.send), 5))
+    return seen
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [more(BODY, False)],
+        [{"type": "http.request", "body": BODY}],
+        [more(BODY[:4]), more(b""), more(BODY[4:]), more(b"", False)],
+        [more(BODY), {"type": "http.request"}],
+        [more(bytearray(BODY[:4])), more(memoryview(BODY[4:]), False)],
+        [more(BODY[i : i + 1]) for i in range(len(BODY))] + [more(b"", False)],
+        [{"type": "http.request", "body": None, "more_body": True}, more(BODY, False)],
+    ],
+    ids=["whole", "no more_body", "pieces", "no body key", "buffers", "bytes", "None"],
+)
+def test_a_body_in_any_pieces_is_read_whole_and_handed_on_once(messages: list[Any]) -> None:
+    server = Server(*messages, DISCONNECT)
+    seen = run(GUARD, server, reads=2)
+
+    assert seen[0].reason is Reason.VERIFIED
+    assert seen[1] == more(BODY, False)
+    assert seen[2] is DISCONNECT
+    assert server.calls == len(messages) + 1
+
+
+def test_a_client_that_hangs_up_in_mid_body_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    for messages in ([DISCONNECT], [more(BODY[:3]), DISCONNECT]):
+        server = Server(*messages)
+        assert run(GUARD, server) == []
+        assert server.sent == []
+    assert caplog.records == []
+
+
+def test_report_mode_hands_on_what_was_read_before_the_hang_up() -> None:
+    seen = run(Guard(SCHEME, KEY, mode="report"), Server(more(BODY[:3]), DISCONNECT), reads=2)
+
+    assert (seen[0].reason, seen[1], seen[2]) == (Reason.BAD_FRAMING, more(BODY[:3]), DISCONNECT)
+
+
+def test_report_mode_hands_on_a_large_body_in_full() -> None:
+    guard = Guard(SCHEME, KEY, mode="report", max_body=10)
+    seen = run(guard, Server(more(b"x" * 8), more(b"y" * 8), more(b"z", False)), reads=2)
+
+    assert (seen[0].reason, seen[1:]) == (Reason.BODY_TOO_LARGE, [more(b"x" * 8 + b"y" * 8), more(b"z", False)])
+
+
+def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
+    server = Server(more(b"x" * 200, False))
+    run(GUARD, server, headers=[(b"content-type", b"application/json"), (b"content-length", b"200")])
+
+    assert (server.status, server.calls) == (413, 0)
+
+
+def test_a_body_over_the_limit_is_413_and_not_read_further() -> None:
+    server = Server(*[more(b"x" * 60)] * 9)
+    run(GUARD, server)
+
+    assert (server.status, server.calls) == (413, 2)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-length", b"9")],
+        [(b"content-length", b"+10")],
+        [(b"content-length", b"10"), (b"content-length", b"10")],
+        [(b"content-length", b"10"), (b"content_length", b"10")],
+        [(b"content-length", b"10"), (b"transfer-encoding", b"chunked")],
+    ],
+    ids=repr,
+)
+def test_a_body_that_is_framed_wrongly_is_400(headers: Any) -> None:
+    server = Server(more(BODY, False))
+    run(GUARD, server, headers=[(b"content-type", b"application/json"), *headers])
+
+    assert server.status == 400
+
+
+def test_a_servers_error_while_it_reads_is_400() -> None:
+    for message in (OSError("reset"), {"type": "http.surprise"}, {}, more(3, False)):
+        server = Server(message)
+        run(GUARD, server)
+        assert server.status == 400
+
+
+def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi_body, "DEADLINE", 0.01)
+    server = Server(more(BODY[:3]))
+    run(GUARD, server)
+
+    assert server.status == 408
+
+
+def test_report_mode_hands_on_the_real_receive_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi_body, "DEADLINE", 0.01)
+    late = asyncio.Event()
+
+    class Late(Server):
+        async def receive(self) -> Any:
+            if self.messages:
+                return self.messages.pop(0)
+            self.calls += 1
+            if self.calls == 1:
+                await late.wait()
+            return more(BODY[3:], False)
+
+    seen = run(Guard(SCHEME, KEY, mode="report"), Late(more(BODY[:3])), reads=2)
+
+    assert (seen[0].reason, seen[1:]) == (Reason.BODY_TIMEOUT, [more(BODY[:3]), more(BODY[3:], False)])
+
+
+def test_cancellation_passes_through() -> None:
+    async def cancelled() -> tuple[bool, list[Any]]:
+        server = Server(more(BODY[:3]))
+        called: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            called.append(scope)
+
+        scope = scope_for(Sent("POST", query=QUERY, headers=[JSON]))
+        task = asyncio.create_task(GUARD.asgi(app)(scope, server.receive, server.send))
+        while server.calls < 2:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled(), called + server.sent
+
+    assert asyncio.run(cancelled()) == (True, [])
+
+
+def test_a_body_that_no_source_reads_is_not_touched() -> None:
+    server = Server(more(b"image", False))
+    query = f"{QUERY}&a=x".encode()
+    seen = run(GUARD, server, reads=0, query_string=query, headers=[(b"content-type", b"image/png")])
+
+    assert (seen[0].verified, server.calls) == (True, 0)
+
+
+def test_lifespan_passes_and_an_unknown_scope_type_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    called: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        called.append(scope["type"])
+
+    for kind in ("lifespan", "http2.push"):
+        server = Server()
+        asyncio.run(GUARD.asgi(app)({"type": kind}, server.receive, server.send))
+        assert server.sent == []
+    assert called == ["lifespan"]
+    assert "does not know the ASGI scope type 'http2.push'" in caplog.text
+
+
+def websocket(query: str, **more: Any) -> tuple[Server, list[Any]]:
+    server = Server({"type": "websocket.connect"})
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(verdict_from(scope))
+        await send({"type": "websocket.accept"})
+
+    scope = {**scope_for(Sent(query=query), "websocket"), **more}
+    del scope["method"]
+    asyncio.run(GUARD.asgi(app)(scope, server.receive, server.send))
+    return server, seen
+
+
+def test_a_websocket_is_verified_before_it_is_accepted() -> None:
+    server, seen = websocket(f"{QUERY}&a=x")
+
+    assert dict(seen[0].ids) == {"a": "x"}
+    assert server.sent == [{"type": "websocket.accept"}]
+
+
+def test_a_websocket_is_closed_before_it_is_accepted() -> None:
+    server, seen = websocket("a=x&sig=0")
+
+    assert seen == []
+    assert [message["type"] for message in server.sent] == ["websocket.close"]
+
+
+def test_a_websocket_gets_the_real_401_where_the_server_can() -> None:
+    server, seen = websocket("a=x&sig=0", extensions={"websocket.http.response": {}})
+
+    assert seen == []
+    assert [message["type"] for message in server.sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert server.status == 401
+    assert b"invalid_signature" in server.sent[1]["body"]
+
+
+def test_the_scope_is_copied_and_not_written_to() -> None:
+    scope = {**scope_for(Sent(query=f"{QUERY}&a=x")), "hmac_guard": "verified"}
+    server = Server(more(b"", False))
+    asyncio.run(
+        GUARD.asgi(lambda scope, receive, send: server.send(scope["hmac_guard"]))(scope, server.receive, server.send)
+    )
+
+    assert scope["hmac_guard"] == "verified"
+    assert server.sent[0].verified  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "matches"),
+    [
+        ("", "/orgs/x", True),
+        ("/api", "/api/orgs/x", True),
+        ("/api", "/orgs/x", True),
+        ("/api/", "/api/orgs/x", True),
+        ("/api", "/apiorgs/x", False),
+        ("/api", "/api", False),
+    ],
+)
+def test_the_mount_point_is_not_part_of_the_path(root_path: str, path: str, matches: bool) -> None:
+    """uvicorn leaves `root_path` in `path`, others do not; it ends where a segment does (T061)."""
+    scheme = Scheme(name="path", ids={"a": Path("/orgs/{a}")}, message="{a}", signature=Query("sig"))
+    server = Server(more(b"", False))
+    run(Guard(scheme, KEY), server, reads=0, root_path=root_path, path=path)
+
+    assert server.status == (200 if matches else 401)
+
+
+DAPHNE = {"version": "3.0"}
+UVICORN = {"version": "3.0", "spec_version": "2.3"}
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "asgi"),
+    [
+        pytest.param(
+            "/api", "/apiadmin", UVICORN, id="Quart and Litestar run /admin: the mount point is cut off blindly"
+        ),
+        pytest.param("/api", "/static/api/admin", UVICORN, id="Litestar runs /admin: the mount point is cut out"),
+        pytest.param(
+            "/api/", "/api/health", UVICORN, id="Starlette keeps the whole path: the mount point ends in a slash"
+        ),
+        pytest.param("x", "/static/x/admin", UVICORN, id="Litestar runs /admin: the client named half a segment"),
+        pytest.param("/admin", "/admin/health", DAPHNE, id="the client named the mount point to daphne"),
+    ],
+)
+def test_a_path_that_a_framework_takes_for_another_under_a_mount_point_is_guarded(
+    root_path: str, path: str, asgi: dict[str, str]
+) -> None:
+    for policy in ({"exempt": ("/health", "/static/")}, {"only": ("/admin", "/admin/", "/health", "/static/")}):
+        server = Server(more(b"", False))
+        run(Guard(SCHEME, KEY, **policy), server, root_path=root_path, path=path, asgi=asgi)
+
+        assert server.status == 401
+
+
+@pytest.mark.parametrize("root_path", ["", "/", "/api"])
+@pytest.mark.parametrize("path", ["/health", "/static/a"])
+def test_an_exempt_path_under_a_mount_point_is_not_looked_at(root_path: str, path: str) -> None:
+    guard = Guard(SCHEME, KEY, exempt=("/health", "/static/"))
+    for full in {path, root_path.rstrip("/") + path}:
+        [verdict] = run(guard, Server(), reads=0, root_path=root_path, path=full)
+
+        assert verdict.reason is Reason.EXEMPT
+
+
+def test_several_cookie_headers_are_handed_on_as_one() -> None:
+    scheme = Scheme(name="cookie", ids={"a": Cookie("a")}, message="{a}", signature=Query("sig"))
+    headers = [(b"host", b"h"), (b"cookie", b"b=1"), (b"accept", b"*/*"), (b"Cookie", b"a=x")]
+    handed: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        handed.append(scope["headers"])
+
+    for sent in (headers, headers[:2]):
+        scope = {**scope_for(Sent(query=QUERY)), "headers": sent}
+        asyncio.run(Guard(scheme, KEY, mode="report").asgi(app)(scope, Server().receive, Server().send))
+
+    assert handed == [[(b"host", b"h"), (b"cookie", b"b=1; a=x"), (b"accept", b"*/*")], headers[:2]]
+
+
+def thread_of(keys: Any) -> Any:
+    threads: list[Any] = []
+    guard = Guard(SCHEME, keys(threads))
+    server = Server(more(b"", False))
+    run(guard, server, reads=0, query_string=f"{QUERY}&a=x".encode(), headers=[])
+    assert server.status == 200
+    return threads[0]
+
+
+def test_a_sync_resolver_runs_in_a_worker_thread_and_a_quick_one_does_not() -> None:
+    def slow(threads: list[Any]) -> Any:
+        def resolve(claim: Any) -> str:
+            threads.append(threading.current_thread())
+            return KEY
+
+        return resolve
+
+    def quick(threads: list[Any]) -> Any:
+        keys = slow(threads)
+        keys.blocking = False
+        return keys
+
+    assert thread_of(slow) is not threading.current_thread()
+    assert thread_of(quick) is threading.current_thread()
+
+
+def test_an_async_resolver_runs_on_the_event_loop() -> None:
+    def keys(threads: list[Any]) -> Any:
+        async def resolve(claim: Any) -> Any:
+            await asyncio.sleep(0)
+            threads.append(threading.current_thread())
+            return KEY
+
+        return resolve
+
+    assert thread_of(keys) is threading.current_thread()
+
+
+def test_a_sync_callable_may_give_an_awaitable() -> None:
+    async def resolve(claim: Any) -> Any:
+        return KEY
+
+    server = Server(more(b"", False))
+    run(Guard(SCHEME, lambda claim: resolve(claim)), server, reads=0, query_string=f"{QUERY}&a=x".encode(), headers=[])
+
+    assert server.status == 200
+
+
+def test_a_failing_async_resolver_is_503() -> None:
+    async def resolve(claim: Any) -> Any:
+        raise KeysUnavailable
+
+    server = Server(more(b"", False))
+    run(Guard(SCHEME, resolve), server, query_string=f"{QUERY}&a=x".encode(), headers=[])
+
+    assert server.status == 503
+
+
+def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixture) -> None:
+    def clock() -> float:
+        raise RuntimeError(KEY)
+
+    for mode in ("enforce", "report"):
+        server = Server(more(b"", False))
+        guard = Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock)
+        assert run(guard, server, query_string=f"{QUERY}&a=x".encode(), headers=[]) == []
+        assert server.status == 503
+    assert "the guard itself failed" in caplog.text
+    assert KEY not in caplog.text

@@ -1,0 +1,265 @@
+"""Requests as people paste them: each is read as what would go over the wire; curl's as curl itself sends it."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+
+from hmac_guard.explain import Captured, CaptureError, capture
+from hmac_guard.explain.capture.raw import from_raw
+
+
+def target(text: str) -> str:
+    return capture(text.encode()).target
+
+
+def pairs(captured: Captured) -> dict[str, str]:
+    return {name.lower(): value for name, value in captured.headers}
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://api.example.com/a/b?x=1&y=2", "/a/b?x=1&y=2"),
+        ("https://api.example.com", "/"),
+        ("https://api.example.com?x=1", "/?x=1"),
+        ("api.example.com/a?x=1", "/a?x=1"),
+        ("/a?x=1", "/a?x=1"),
+        ("  https://h/a\n", "/a"),
+        ("https://h/größe?x=日本 🚀", "/gr%C3%B6%C3%9Fe?x=%E6%97%A5%E6%9C%AC%20%F0%9F%9A%80"),
+        ("https://h/a?x=%2B+%zz&y={a|b}^`'\"<>", "/a?x=%2B+%zz&y={a|b}^`'%22%3C%3E"),
+        ("https://h/a?x=1?2&y=/", "/a?x=1?2&y=/"),
+    ],
+)
+def test_a_url_is_read_as_a_browser_sends_it(url: str, sent: str) -> None:
+    assert target(url) == sent
+
+
+def test_what_a_fragment_cuts_off_is_noted_and_not_shown() -> None:
+    captured = capture(b"https://h/a?x=1#b&hmac=secret")
+
+    assert captured.target == "/a?x=1"
+    assert len(captured.notes) == 1
+    assert "secret" not in captured.notes[0]
+
+
+RAW = "POST /a?b=%20 HTTP/1.1\r\nHost: h\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Length: 4\r\n\r\nbody and more"
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n"], ids=["CRLF", "LF"])
+def test_a_raw_request_is_read_with_either_line_end(newline: str) -> None:
+    captured = capture(RAW.replace("\r\n", newline).encode())
+
+    assert (captured.method, captured.target, captured.body, captured.notes) == ("POST", "/a?b=%20", b"body", ())
+    assert [value for name, value in captured.headers if name == "X-Two"] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sent", "body", "noted"),
+    [
+        (b"GET http://h/a?x=1 HTTP/1.0\n\n", "/a?x=1", b"", ""),
+        (b"GET /a?x=1\nHost: h\n", "/a?x=1", b"", ""),
+        (b"\n GET /caf\xc3\xa9?x=\xff HTTP/1.1\n\n", "/caf\xc3\xa9?x=\xff", b"", ""),
+        (b"POST /a HTTP/1.1\nContent-Type: x\n\nline\n\n", "/a", b"line", ""),
+        (b"POST /a HTTP/1.1\nContent-Length: 9\n\nshort", "/a", b"short", "Content-Length says 9 bytes"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n4\r\nbody\r\n0\r\n\r\n", "/a", b"body", ""),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\nxyz", "/a", b"xyz", "cannot be put together"),
+    ],
+)
+def test_a_raw_request_is_read_as_it_stands(text: bytes, sent: str, body: bytes, noted: str) -> None:
+    captured = capture(text)
+
+    assert (captured.target, captured.body) == (sent, body)
+    assert noted in "".join(captured.notes)
+    assert bool(noted) == bool(captured.notes)
+
+
+ENTRY: dict[str, Any] = {
+    "request": {
+        "method": "POST",
+        "url": "https://h/a?x=1",
+        "headers": [{"name": ":authority", "value": "h"}, {"name": "X-A", "value": "1"}],
+        "postData": {"mimeType": "application/json", "text": '{"größe": 1}'},
+    },
+    "response": {"status": 401},
+}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        ENTRY,
+        ENTRY["request"],
+        {"log": {"entries": [ENTRY]}},
+        {"log": {"entries": [{"request": {"url": "https://h/other"}, "response": {"status": 200}}, ENTRY]}},
+    ],
+    ids=["an entry", "its request", "a file with one entry", "a file with one refused entry"],
+)
+def test_an_entry_of_a_har_file_is_read(document: dict[str, Any]) -> None:
+    captured = capture(json.dumps(document).encode())
+
+    assert (captured.method, captured.target, captured.body) == ("POST", "/a?x=1", '{"größe": 1}'.encode())
+    assert pairs(captured)["x-a"] == "1"
+    assert ":authority" not in pairs(captured)
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"text": "Ym9keQ==", "encoding": "base64"}, b"body"),
+        ({"params": [{"name": "a b", "value": "ü"}, {"name": "c"}]}, b"a+b=%C3%BC&c="),
+        (None, b""),
+    ],
+)
+def test_a_body_in_a_har_file_is_read_in_each_of_its_forms(data: Any, body: bytes) -> None:
+    entry = {"request": {"url": "https://h/", "postData": data}}
+
+    assert capture(json.dumps(entry).encode()).body == body
+
+
+def test_one_of_several_entries_is_chosen_by_its_number() -> None:
+    document = json.dumps({"log": {"entries": [ENTRY, {"request": {"method": "GET", "url": "https://h/b"}}, ENTRY]}})
+
+    assert capture(document.encode(), 1).target == "/b"
+    with pytest.raises(CaptureError, match=r"which of 3 entries(.|\n)*1: GET https://h/b"):
+        capture(document.encode())
+    with pytest.raises(CaptureError, match="which of 3 entries"):
+        capture(document.encode(), 3)
+
+
+# HOST is where the server listens. Each is run in bash, with the real curl, and read by us.
+COMMANDS = [
+    "curl 'http://HOST/a?b=1&c=größe%20x'",
+    "curl 'http://HOST/ü?ü=ä'",
+    "curl HOST",
+    "curl 'http://HOST?x=1'",
+    "curl 'http://HOST/a#fragment' -G -d a=1 --data-urlencode 'b=x y+&/ü~'",
+    "curl 'http://HOST/a?x=1' --get --data 'a=1'",
+    "curl http://HOST/ -d a=1 -d 'b=2' --data-raw '@x' --data-urlencode '=q w' --data-urlencode 'plain text'",
+    "curl http://HOST/ --data-binary $'a\\tb\\n\\'c\\'' --data-ascii x",
+    "curl http://HOST/p -d ''",
+    """curl http://HOST/ --json '{"a":' --json '1}'""",
+    """curl --location --request POST 'http://HOST/p' --header 'Content-Type: application/json' --data '{"a": "b"}'""",
+    "curl http://HOST/x -X PUT -H 'X-A: b' -H 'Accept:' -H 'X-Empty;' -H 'Host: other' -b 'a=b; c=d' -b e=f",
+    "curl http://HOST/ -u me:pw -A agent -e http://referer",
+    "curl http://HOST/ --oauth2-bearer token --user-agent 'a b'",
+    "curl http://HOST/ -F a=1 -F 'b=two;type=text/plain' --form-string 'c=@x;type=y' -F 'ü\"x=1'",
+    "curl 'http://HOST?x=1' --url-query 'n=a b' --url-query '+raw=%20' --url-query 'just text'",
+    "curl -sSLkI http://HOST/h",
+    "curl -XDELETE http://HOST/h -o/dev/null -HX-B:c",
+    "curl $'http://HOST/p?x=\\'\\x41\\101' -H 'X: y' \\\n  -H \"Z: a\\\"b\\\\c\"",
+    "curl --url http://HOST/a -H 'a: 1' -H 'A: 2' --compressed",
+    "curl http://HOST/a?x=1 | cat",
+    "curl http://HOST/a > /dev/null",
+    "curl http://HOST/a -w '%{http_code}' --max-time 5 -m 9",
+]
+
+
+def sent_by_curl(command: str) -> tuple[str, bytes]:
+    """The command as it was run, and what came out of the socket."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                received.append(_whole_request(connection))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        ran = command.replace("HOST", f"127.0.0.1:{listener.getsockname()[1]}")
+        subprocess.run(["bash", "-c", ran], capture_output=True, check=False, timeout=30, env={"PATH": "/usr/bin:/bin"})
+        thread.join(10)
+    return ran, received[0]
+
+
+def _whole_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while length and len(body) < int(length[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def comparable(captured: Captured) -> tuple[Any, ...]:
+    """What must agree: not curl's own name, nor the boundary that it makes up, nor the case of an escape."""
+    boundary = pairs(captured).get("content-type", "").partition("boundary=")[2] or "-"
+    headers = {
+        (name.lower(), value.replace(boundary, "BOUNDARY"))
+        for name, value in captured.headers
+        if name.lower() not in ("content-length", "expect", "accept-encoding") and not value.startswith("curl")
+    }
+    escapes = re.sub("%..", lambda escape: escape[0].upper(), captured.target)
+    body = re.sub(rb"%[0-9a-f]{2}", lambda escape: escape[0].upper(), captured.body)
+    return captured.method, escapes, headers, body.replace(boundary.encode(), b"BOUNDARY")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="not run: curl is not installed")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_curl_command_is_read_as_curl_sends_it(command: str) -> None:
+    ran, received = sent_by_curl(command)
+
+    assert comparable(capture(ran.encode())) == comparable(from_raw(received))
+
+
+def test_what_a_browser_copies_as_curl_is_read() -> None:
+    command = (
+        "$ curl 'https://h/a?x=1' \\\n  -H 'accept: */*' \\\n  -H 'cookie: a=b' \\\n"
+        '  --data-raw $\'{"a":"it\\\'s \\u0021 \\u00e4"}\' \\\n  --compressed ;'
+    )
+
+    captured = capture(command.encode())
+
+    assert (captured.method, captured.target) == ("POST", "/a?x=1")
+    assert captured.body == '{"a":"it\'s ! ä"}'.encode()
+
+
+def test_a_url_that_the_shell_cuts_is_noted() -> None:
+    captured = capture(b"curl https://h/a?x=1&hmac=2")
+
+    assert captured.target == "/a?x=1"
+    assert "not quoted" in captured.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "there is no request"),
+        ("hello there", "none of a URL, a curl command"),
+        ("{", "looks like JSON, but is none"),
+        ("{}", "no HAR entry"),
+        ('{"log": {}}', "no HAR entry"),
+        ('{"request": {"url": 1, "headers": 2}}', "no HAR entry"),
+        ("https://[h/a", "the URL cannot be read"),
+        ("curl -H 'a: b'", "has no URL"),
+        ("curl 'https://h", "is not closed"),
+        ("curl https://h -d @file", "comes from the file 'file'"),
+        ("curl https://h --data-binary @-", "comes from the file '-'"),
+        ("curl https://h --data-urlencode x@file", "comes from the file 'file'"),
+        ("curl https://h -F x=@file", "the form field 'x' comes from the file 'file'"),
+        ("curl https://h -F 'x=<file'", "the form field 'x' comes from the file 'file'"),
+        ("curl https://h -b cookies.txt", "the cookies come from the file 'cookies.txt'"),
+        ("curl https://h -H @headers", "a header comes from the file 'headers'"),
+        ("curl https://h -T file", "comes from the file 'file'"),
+        ("curl https://h --json @file", "the JSON comes from the file 'file'"),
+        ('curl ^"https://h^" ^\n -H ^"a: b^"', "Copy as cURL (bash)"),
+    ],
+)
+def test_what_is_no_request_is_refused_with_what_to_do(text: str, sentence: str) -> None:
+    with pytest.raises(CaptureError) as caught:
+        capture(text.encode())
+    assert sentence in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(CaptureError, match="this is no text"):
+        capture(b"\xff\xfe\x00")

@@ -1,0 +1,367 @@
+"""The command `hmac-guard`: known answers from outside, and every way to ask it wrongly."""
+
+import base64
+import hmac
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("click", reason="not run: click is not installed")
+
+from click.testing import CliRunner
+
+from hmac_guard.cli import main
+from hmac_guard.cli.commands import COMMANDS, hmac_guard
+
+SUPRSEND_KEY = "IG-J8Wvf7M-w4ll13h53NJAMQQNHdUqFTSJ2JVAZl0s"
+SUPRSEND_ID = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
+SUPRSEND_SIGNATURE = "dHBWYF4oV190o4j-e3eYxB-SCkeHnoaiofe8EmGk9JQ"
+
+# Key, preset, ids, signature. SuprSend's and Pusher's are published by the vendors; the others were computed with
+# `openssl dgst -sha256 -hmac`.
+KNOWN = [
+    pytest.param(SUPRSEND_KEY, "suprsend", [f"distinct_id={SUPRSEND_ID}"], SUPRSEND_SIGNATURE, id="SuprSend's page"),
+    pytest.param(
+        "bar",
+        "pusher",
+        ["socket_id=345.23", "channel_name=private-channel"],
+        "89955e77e1b40e33df6d515a5ecbba86a01dc816a5b720da18a06fd26f7d92ff",
+        id="Pusher's channel",
+    ),
+    pytest.param(
+        "test-hmac-key",
+        "nango",
+        ["integration_id=github-prod", "connection_id=user-42"],
+        "1288239e6071124b9f8f6fbb3792c6a00b1a60ab32429defff96ed3671c9aee8",
+        id="Nango's pair",
+    ),
+    pytest.param(
+        "test-hmac-key",
+        "terapi",
+        ["integration_id=github-prod"],
+        "3aeda3aa0d7a861a6a2d070dbcb317f8b94f9fb04b4b83de4b291774ab96af6c",
+        id="a pair without the optional id",
+    ),
+    pytest.param(
+        "abcdefgh",
+        "intercom",
+        ["id=1234"],
+        "3f5ed07739c3217c03afaff4ecf40a6974ee8e0523e6c9914236b4251504db23",
+        id="Intercom's user",
+    ),
+    pytest.param(
+        "api-secret", "magicbell", ["id=joe@example.com"], "4tJL+WzV0avx+d2NxbnCksZ07IrNp6X7FPnaIGvz6AE=", id="base64"
+    ),
+]
+
+OWN_SCHEME = """
+from hmac_guard import Header, Query, Scheme, Guard
+ORDERS = Scheme(
+    name="orders", ids={"tenant_id": Header("X-Tenant"), "order_id": Query("id")}, message="{tenant_id}:{order_id}",
+    signature=Query("sig"), algorithm="sha512", encoding="base64url", prefix="v1=",
+)
+guard = Guard(ORDERS, keys="0123456789abcdef")
+NUMBER = 42
+"""
+
+
+def run(*words: str, **environment: str) -> tuple[int, str]:
+    """The exit code of the command, and all that it printed."""
+    result = CliRunner().invoke(hmac_guard, words, env=environment)
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with the module `shop`, in which a user keeps a scheme."""
+    (tmp_path / "shop.py").write_text(OWN_SCHEME)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("key", "preset", "ids", "signature"), KNOWN)
+def test_ids_of_a_known_answer_are_signed_with_it(key: str, preset: str, ids: list[str], signature: str) -> None:
+    code, output = run("sign", preset, *ids, "--key-env", "KEY", KEY=key)
+
+    assert (code, output.splitlines()[-1]) == (0, signature)
+
+
+@pytest.mark.parametrize(("key", "preset", "ids", "signature"), KNOWN)
+def test_a_known_answer_is_verified(key: str, preset: str, ids: list[str], signature: str) -> None:
+    code, output = run("verify", preset, *ids, "--signature", signature, "--key-env", "KEY", KEY=key)
+
+    assert (code, output.splitlines()[-1]) == (0, "verified")
+
+
+@pytest.mark.parametrize(
+    ("ids", "signature", "reason"),
+    [
+        pytest.param([f"distinct_id={SUPRSEND_ID[:-1]}7"], SUPRSEND_SIGNATURE, "invalid_signature", id="another id"),
+        pytest.param([f"distinct_id={SUPRSEND_ID}"], SUPRSEND_SIGNATURE + "=", "invalid_signature", id="a padded one"),
+        pytest.param([f"distinct_id={SUPRSEND_ID}"], "", "invalid_signature", id="an empty one"),
+        pytest.param([f"distinct_id={SUPRSEND_ID}"], "-ü", "invalid_signature", id="one that begins with a dash"),
+        pytest.param(["distinct_id="], SUPRSEND_SIGNATURE, "malformed", id="an empty id"),
+        pytest.param(["distinct_id= x"], SUPRSEND_SIGNATURE, "malformed", id="an id with white space before it"),
+        pytest.param(["distinct_id=\udcff"], SUPRSEND_SIGNATURE, "malformed", id="an id that is not UTF-8"),
+    ],
+)
+def test_what_is_not_proven_is_named_with_its_reason(ids: list[str], signature: str, reason: str) -> None:
+    code, output = run("verify", "suprsend", *ids, "--signature", signature, "--key-env", "KEY", KEY=SUPRSEND_KEY)
+
+    assert code == 1
+    assert output.startswith(f"not verified: {reason} (")
+    assert SUPRSEND_KEY not in output
+
+
+def test_ids_that_two_pairs_could_share_are_ambiguous() -> None:
+    ids = ["integration_id=a:b", "connection_id=c"]
+    signature = "cd2c87a7186d0cc272c85de39de70e1a2e5859f4c806d1beb768060b1f89cada"  # of a:b:c
+    code, output = run("verify", "nango", *ids, "--signature", signature, "--key-env", "KEY", KEY="test-hmac-key")
+
+    assert code == 1
+    assert "not verified: ambiguous" in output
+
+
+@pytest.mark.parametrize("place", [["shop:ORDERS"], ["--scheme", "shop:ORDERS"], ["shop:guard.scheme"]])
+def test_a_scheme_of_ones_own_is_found_in_the_current_folder(own_folder: Path, place: list[str]) -> None:
+    expected = hmac.digest(b"0123456789abcdef", b"acme:a=b", "sha512")
+    signature = "v1=" + base64.urlsafe_b64encode(expected).decode().rstrip("=")
+
+    code, output = run("sign", *place, "tenant_id=acme", "order_id=a=b", "--key-env", "KEY", KEY="0123456789abcdef")
+
+    assert (code, output) == (0, signature + "\n")
+
+
+@pytest.mark.parametrize(
+    ("form", "written"), [("text", "0123456789abcdef"), ("hex", "30" * 16), ("base64", "MDAwMDAwMDAwMDAwMDAwMA==")]
+)
+def test_a_key_in_a_file_is_read_in_the_form_that_is_named(tmp_path: Path, form: str, written: str) -> None:
+    secret = b"0123456789abcdef" if form == "text" else b"0" * 16
+    (tmp_path / "key").write_text(written)
+
+    code, output = run("sign", "intercom", "id=42", "--key-file", str(tmp_path / "key"), "--key-form", form)
+
+    assert (code, output) == (0, hmac.new(secret, b"42", "sha256").hexdigest() + "\n")
+
+
+def test_a_key_is_asked_for_on_a_terminal_without_showing_it() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hmac_guard.cli", "sign", "suprsend", f"distinct_id={SUPRSEND_ID}"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = os.read(ours, 100)
+        while b"Key (hidden): " not in shown:
+            shown += os.read(ours, 100)
+        os.write(ours, SUPRSEND_KEY.encode() + b"\n")
+        signature, _ = process.communicate(timeout=60)
+    shown += os.read(ours, 100)
+    os.close(ours)
+
+    assert (process.returncode, signature.decode()) == (0, SUPRSEND_SIGNATURE + "\n")
+    assert shown.split() == [b"Key", b"(hidden):"]
+
+
+def test_a_short_key_is_warned_of_and_used() -> None:
+    code, output = run("sign", "intercom", "id=1234", "--key-env", "KEY", KEY="abcdefgh")
+
+    assert code == 0
+    assert output.startswith("Warning: a key of 8 bytes is short; take 32 random ones (hmac-guard keygen)\n")
+
+
+SECRET = "do-not-print-this-secret!"
+SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        pytest.param(["sign"], "the scheme is missing; put its name first", id="no scheme"),
+        pytest.param(["sign", "id=42"], "the scheme is missing; put its name first", id="an id and no scheme"),
+        pytest.param(["sign", "nagno", "id=42"], "no preset is called 'nagno'; take one of chatwoot, ", id="a typo"),
+        pytest.param(["sign", "nango", "connection_id"], "'connection_id' is no id; write each as ID=VALUE", id="no ="),
+        pytest.param(
+            ["sign", "nango", "user=1"], "the scheme nango has no id 'user'; it has integration_id", id="no id"
+        ),
+        pytest.param([*SIGN, "connection_id=c"], "the id 'connection_id' is given twice; give it once", id="id twice"),
+        pytest.param([*SIGN[:2], "--key-env", "KEY"], "the id 'integration_id' is missing", id="id missing, to sign"),
+        pytest.param(
+            ["verify", "nango", "--signature", "s", "--key-env", "KEY"],
+            "the id 'integration_id' is missing; add integration_id=VALUE",
+            id="id missing, to verify",
+        ),
+        pytest.param(
+            ["sign", "nango", "integration_id=a:b", "connection_id=c", "--key-env", "KEY"],
+            "an id holds the text that separates it from the next id",
+            id="separator in an id",
+        ),
+        pytest.param([*SIGN, "--key-env", "NOPE"], "the variable NOPE is not set; export it with the key", id="unset"),
+        pytest.param([*SIGN, "--key-env", "BLANK"], "the secret is empty or blank", id="a blank variable"),
+        pytest.param(
+            [*SIGN, "--key-env", "LINE"], "the variable LINE: the secret has white space or a newline", id="\\n"
+        ),
+        pytest.param([*SIGN, "--key-env", "STUB"], "the secret is a placeholder in angle brackets", id="a placeholder"),
+        pytest.param(
+            [*SIGN, "--key-env", "KEY", "--key-form", "hex"], "not an even number of hex digits", id="not hex"
+        ),
+        pytest.param([*SIGN, "--key-env", "KEY", "--key-form", "base64"], "the text is not base64", id="not base64"),
+        pytest.param(
+            [*SIGN, "--key-env", "KEY", "--key-file", "key"], "two places are named for one key", id="two keys"
+        ),
+        pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
+        pytest.param(
+            [*SIGN, "--key-file", "."], "the key file . cannot be read (Is a directory); name one", id="folder"
+        ),
+        pytest.param(
+            [*SIGN, "--key-file", "binary"], "is not text; write the key as hex and add --key-form hex", id="raw"
+        ),
+        pytest.param(
+            [*SIGN, "--key-file", "lined"], "the file lined: the secret has white space or a newline", id="\\n file"
+        ),
+        pytest.param(
+            SIGN, "there is no key, and nobody to ask; name its place with --key-env NAME", id="no key at all"
+        ),
+        pytest.param(["sign", "nowhere:X"], "nowhere:X cannot be imported (ModuleNotFoundError)", id="no module"),
+        pytest.param(["sign", "shop:NOPE"], "the module shop has no NOPE; give the name of a Scheme", id="no object"),
+        pytest.param(["sign", "shop:NUMBER"], "shop:NUMBER is a int; name a Scheme", id="an object of another kind"),
+        pytest.param(
+            ["sign", "shop:guard"], "shop:guard is a Guard; name a Scheme (the one of a guard is", id="a guard"
+        ),
+        pytest.param(
+            ["sign", "broken:X"], "broken:X cannot be imported (ZeroDivisionError)", id="a module that raises"
+        ),
+        pytest.param(["sign", "unset:X"], "unset:X cannot be imported: keys: give at least one key", id="a bad guard"),
+    ],
+)
+def test_a_wrong_question_is_answered_in_one_sentence(own_folder: Path, words: list[str], sentence: str) -> None:
+    (own_folder / "binary").write_bytes(b"\xff" * 32)
+    (own_folder / "lined").write_text(SECRET + "\n")
+    (own_folder / "key").write_text(SECRET)
+    (own_folder / "broken.py").write_text("X = 1 / 0")
+    (own_folder / "unset.py").write_text("from hmac_guard.keys import StaticKeys\nX = StaticKeys([])")
+    keys = {"KEY": SECRET, "BLANK": " ", "LINE": SECRET + "\n", "STUB": "<HMAC-KEY>"}
+
+    code, output = run(*words, **keys)
+
+    assert code == 2
+    assert output.startswith("Error: ") or "\nError: " in output
+    assert sentence in output.splitlines()[-1]
+    assert "Traceback" not in output
+    assert SECRET not in output
+
+
+def test_a_key_is_never_taken_from_an_argument() -> None:
+    code, output = run(*SIGN, "--key", SECRET)
+
+    assert code == 2
+    assert "No such option" in output
+
+
+@pytest.mark.parametrize(("form", "length"), [("text", 43), ("hex", 64), ("base64", 44)])
+def test_a_key_is_32_random_bytes_in_each_form(form: str, length: int) -> None:
+    decode = {
+        "text": lambda text: base64.urlsafe_b64decode(text + "="),
+        "hex": bytes.fromhex,
+        "base64": base64.b64decode,
+    }
+    keys = {run("keygen", "--form", form)[1] for _ in range(3)}
+
+    assert {(len(key), len(decode[form](key))) for key in keys} == {(length, 32)}
+    assert len(keys) == 3
+
+
+def test_a_key_that_is_written_into_a_file_can_be_used_from_there(tmp_path: Path) -> None:
+    key = run("keygen")[1]
+    (tmp_path / "key").write_text(key)
+
+    code, output = run("sign", "intercom", "id=42", "--key-file", str(tmp_path / "key"))
+
+    assert (code, output) == (0, hmac.new(key.encode(), b"42", "sha256").hexdigest() + "\n")
+
+
+def test_a_key_on_a_terminal_ends_its_line() -> None:
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-m", "hmac_guard.cli", "keygen"], stdout=theirs, check=True, timeout=60)
+    os.close(theirs)
+
+    with os.fdopen(ours, "rb") as terminal:
+        assert len(terminal.readline().removesuffix(b"\r\n")) == 43
+
+
+def test_the_presets_are_listed_within_80_columns() -> None:
+    code, output = run("schemes")
+    lines = output.splitlines()
+
+    assert code == 0
+    assert max(map(len, lines)) <= 80
+    assert "suprsend    message         {distinct_id}" in lines
+    assert "            distinct_id     query distinct_id, json /distinct_id" in lines
+    assert "            tenant          header Authorization before ':'" in lines
+    assert "            connection_id   query connection_id, json /connection_id, or absent" in lines
+
+
+def test_the_presets_are_listed_for_programs() -> None:
+    code, output = run("schemes", "--json")
+    presets = {preset["name"]: preset for preset in json.loads(output)}
+
+    assert code == 0
+    assert set(presets) >= {
+        *("chatwoot", "courier", "front", "helpscout", "intercom", "magicbell", "nango", "novu", "pusher"),
+        *("suprsend", "terapi"),
+    }
+    assert presets["suprsend"] == {
+        "name": "suprsend",
+        "message": "{distinct_id}",
+        "algorithm": "sha256",
+        "encoding": "base64url",
+        "prefix": "",
+        "optional": [],
+        "ids": {"distinct_id": [{"in": "query", "name": "distinct_id"}, {"in": "json", "pointer": "/distinct_id"}]},
+        "signature": [{"in": "query", "name": "subscriber_id"}, {"in": "json", "pointer": "/subscriber_id"}],
+        "tenant": [{"in": "header", "name": "Authorization", "before": ":"}],
+    }
+    assert {"in": "path", "template": "/oauth/connect/{integration_id}"} in presets["nango"]["ids"]["integration_id"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_is_for_within_80_columns(name: str) -> None:
+    code, output = run(name, "--help")
+
+    assert code == 0
+    assert max(map(len, output.splitlines())) <= 80
+    assert name in run("--help")[1]
+
+
+def test_an_unknown_command_is_refused() -> None:
+    code, output = run("singe")
+
+    assert code == 2
+    assert "No such command 'singe'" in output
+
+
+def test_the_entry_point_runs_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["hmac-guard", "keygen"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out) == 43
+
+
+def test_without_click_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "hmac-guard needs click: pip install 'hmac-guard[cli]'\n"

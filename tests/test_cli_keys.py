@@ -1,0 +1,213 @@
+"""`hmac-guard keys`, as an operator uses it: real databases, a real Redis, and what is said when something is wrong."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("click", reason="not run: click is not installed")
+
+from click.testing import CliRunner, Result
+from cryptography.fernet import Fernet
+from databases import Database
+from key_sources import KEY, OTHER_KEY, claim_of
+from wires import own_redis
+
+from hmac_guard import Reason, Verdict
+from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("HMAC_GUARD_DB", sync_database.url.render_as_string(hide_password=False))
+    for name in ("HMAC_GUARD_REDIS", "HMAC_GUARD_MASTER_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(hmac_guard, ["keys", *arguments, "--table", sync_database.table])
+
+    return invoke
+
+
+def shown(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_key_is_made_rotated_and_retired(run: Run, sync_database: Database) -> None:
+    keys = sync_database.keys()
+    first = shown(run("add", "acme", "--json", "--mode", "report"))
+    second = shown(run("rotate", "acme", "--grace", "1h", "--json", "--id", "second"))
+    ring = sync_database.ring(keys, "acme")
+
+    assert ring is not None
+    assert [key.id for key in ring.keys] == ["second", first["id"]]
+    assert len(first["secret"]) == len(second["secret"]) == 43
+    assert ring.mode == "report"
+
+    assert run("retire", "acme", first["id"]).exit_code == 0
+    assert run("mode", "acme", "enforce").exit_code == 0
+    states = [line.split() for line in run("list", "acme").stdout.splitlines()]
+    assert states[0] == ["TENANT", "KEY", "MODE", "STATE", "STORED"]
+    assert states[1] == ["acme", "second", "enforce", "in", "force", "clear"]
+    assert states[2][:4] == ["acme", first["id"], "enforce", "ended"]
+    assert run("mode", "acme", "guard").exit_code == 0
+    assert {key["mode"] for key in shown(run("list", "--json"))} == {None}
+
+
+def test_a_secret_is_shown_once_and_apart_from_what_is_said_about_it(run: Run) -> None:
+    result = run("add", "acme")
+    [*_, line] = result.stdout.splitlines()
+    word, secret = line.split()
+
+    assert word == "secret"
+    assert "only time" in result.stderr
+    assert secret not in result.stderr + run("list").output + run("list", "--json").output
+
+
+@pytest.mark.parametrize("form", ["text", "hex"])
+def test_a_secret_that_exists_comes_from_a_file_or_the_environment(
+    run: Run, sync_database: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text(KEY)
+    monkeypatch.setenv("OLD_SECRET", OTHER_KEY)
+
+    added = run("add", "acme", "--secret-file", str(path), "--secret-form", form)
+    rotated = run("rotate", "acme", "--secret-env", "OLD_SECRET", "--secret-form", form)
+
+    assert (added.exit_code, rotated.exit_code) == (0, 0)
+    assert KEY not in added.output
+    assert sync_database.sql("SELECT secret FROM {table} ORDER BY made_at") == [
+        (f"{form}:{KEY}",),
+        (f"{form}:{OTHER_KEY}",),
+    ]
+
+
+def test_secrets_are_sealed_and_sealed_anew(run: Run, sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    monkeypatch.setenv("HMAC_GUARD_MASTER_KEYS", old)
+    run("add", "acme")
+    assert "sealed" in run("list").stdout
+
+    monkeypatch.setenv("HMAC_GUARD_MASTER_KEYS", f"{new},{old}")
+    assert run("reseal").stdout == "sealed 1 secrets\n"
+
+    assert sync_database.ring(sync_database.keys(master_keys=new), "acme") is not None
+
+
+def test_readiness_says_whose_mode_may_become_enforce(run: Run, sync_database: Database) -> None:
+    keys: SqlKeys[Any] = sync_database.keys()
+    counts = VerdictCounts(keys)
+    for tenant in ("failing", "idle", "ready"):
+        keys.add(tenant, mode="report")
+    counts.create_table()
+    for tenant, reason, times in (
+        ("ready", Reason.VERIFIED, 3),
+        ("failing", Reason.VERIFIED, 1),
+        ("failing", Reason.MALFORMED, 2),
+        ("made up", Reason.UNKNOWN_KEY, 4),
+    ):
+        for _ in range(times):
+            counts(Verdict(reason, "one"), claim_of(tenant))
+    counts.close()
+
+    assert [line.split() for line in run("readiness").stdout.splitlines()] == [
+        ["TENANT", "MODE", "VERIFIED", "REFUSED"],
+        ["(none", "known)", "guard", "0", "4", "unknown_key", "4"],
+        ["failing", "report", "1", "2", "malformed", "2"],
+        ["idle", "report", "0", "0", "no", "requests"],
+        ["ready", "report", "3", "0", "ready"],
+    ]
+    assert {row["tenant"]: row["ready"] for row in shown(run("readiness", "--json"))} == {
+        "": False,
+        "failing": False,
+        "idle": False,
+        "ready": True,
+    }
+
+
+def test_every_cache_hears_of_a_change(run: Run, sync_database: Database) -> None:
+    with own_redis() as server:
+        cached = CachedKeys(sync_database.keys(), ttl=3_600)
+        news = RedisInvalidation(server.url)
+        news.watch(cached)
+        assert cached(claim_of("acme")) is None
+
+        assert run("add", "acme", "--redis", server.url).exit_code == 0
+
+        patience = time.monotonic() + 1
+        while cached(claim_of("acme")) is None:
+            assert time.monotonic() < patience
+        news.close()
+
+
+def test_a_change_is_made_although_redis_is_away(run: Run) -> None:
+    result = run("add", "acme", "--redis", "redis://127.0.0.1:1/0")
+
+    assert result.exit_code == 0
+    assert "Redis is away" in result.stderr
+    assert "acme" in run("list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["rotate", "nobody"], "no tenant 'nobody'", id="rotate an unknown tenant"),
+        pytest.param(["retire", "acme", "x"], "no key 'x'", id="retire an unknown key"),
+        pytest.param(["rotate", "acme", "--grace", "1y"], "write it like 90s", id="a grace in years"),
+        pytest.param(["rotate", "acme", "--grace", "24"], "write it like 90s", id="a grace without its unit"),
+        pytest.param(["rotate", "acme", "--grace", "\N{ARABIC-INDIC DIGIT ONE}h"], "90s", id="a grace in other digits"),
+        pytest.param(["mode", "acme", "on"], "'enforce', 'report', 'off', 'guard'", id="an unknown mode"),
+        pytest.param(["add", " acme"], "none that a request could name", id="white space in a tenant"),
+        pytest.param(["add", "acme", "--secret-env", "NOT_SET"], "NOT_SET is not set", id="a variable that is not set"),
+        pytest.param(["add", "acme", "--secret-file", "/none"], "/none cannot be read", id="a file that is not there"),
+        pytest.param(["add", "acme", "--secret-env", "A", "--secret-file", "B"], "not both", id="two secrets"),
+        pytest.param(["reseal"], "nothing to seal with", id="no master key"),
+        pytest.param(["list", "--db", "nonsense"], "write it like", id="no URL"),
+        pytest.param(["list", "--db", "postgresql+asyncpg://h/d"], "async driver", id="an async driver"),
+        pytest.param(["list", "--db", "oracle://h/d"], "is not installed", id="a driver that is not there"),
+        pytest.param(
+            ["list", "--db", "postgresql+psycopg://127.0.0.1:1/d"], "refused", id="a database that is not there"
+        ),
+        pytest.param(["list", "--db", ""], "HMAC_GUARD_DB", id="no database"),
+        pytest.param(["add", "acme", "--redis", "nonsense"], "url must be like", id="no URL of a Redis"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence_with_its_cure(run: Run, arguments: list[str], said: str) -> None:
+    run("add", "acme")
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_missing_table_is_said(run: Run, sync_database: Database) -> None:
+    sync_database.sql("DROP TABLE {table}")
+    result = run("list")
+
+    assert result.exit_code == 2
+    assert sync_database.table in result.stderr
+
+
+@pytest.mark.parametrize("option", ["db", "redis"])
+def test_a_password_in_an_argument_is_warned_of(run: Run, option: str) -> None:
+    urls = {"db": "postgresql+psycopg://me:hunter2@127.0.0.1:1/d", "redis": "redis://:hunter2@127.0.0.1:1/0"}
+    result = run("add", "acme", f"--{option}", urls[option])
+
+    assert f"the password in --{option}" in result.stderr
+    assert f"HMAC_GUARD_{option.upper()}" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_a_password_in_a_variable_is_not_warned_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", "postgresql+psycopg://me:hunter2@127.0.0.1:1/d")
+
+    assert "Warning" not in run("list").output

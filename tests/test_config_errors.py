@@ -1,0 +1,287 @@
+"""Law 2: what cannot work is refused when it is made, and the error says the cure."""
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme
+from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+from hmac_guard.keys import EnvKeys
+from hmac_guard.schemes import NANGO, SUPRSEND
+from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
+
+KEY = "a key that is long enough"
+
+
+def scheme(**changes: Any) -> Scheme:
+    arguments: dict[str, Any] = {
+        "name": "orders",
+        "ids": {"a": Query("a"), "b": Query("b")},
+        "message": "{a}:{b}",
+        "signature": Query("sig"),
+    }
+    return Scheme(**{**arguments, **changes})
+
+
+def guard(keys: Any = KEY, **options: Any) -> Guard:
+    return Guard(scheme(), keys, **options)
+
+
+def wsgi_app(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def generator(claim: Any) -> Iterator[str]:
+    yield KEY
+
+
+async def async_generator(claim: Any) -> AsyncIterator[str]:
+    yield KEY
+
+
+async def async_function(*_: Any) -> None: ...
+
+
+class AsyncCall:
+    async def __call__(self, verdict: Any, claim: Any) -> None: ...
+
+
+class OneLoop:
+    asgi_only = True
+
+    def __call__(self, claim: Any) -> str:
+        return KEY
+
+
+CASES: dict[str, tuple[Callable[[], object], str]] = {
+    "an unknown encoding": (lambda: scheme(encoding="hexx"), "take one of hex"),
+    "an upper-case encoding": (lambda: scheme(encoding="HEX"), "take one of hex"),
+    "an unknown algorithm": (lambda: scheme(algorithm="md5"), "take one of sha256"),
+    "sha1": (lambda: scheme(algorithm="sha1"), "take one of sha256"),
+    "a prefix with a space": (lambda: scheme(prefix="v1, "), "visible ASCII"),
+    "a prefix that is no text": (lambda: scheme(prefix=None), "visible ASCII"),
+    "a name that is blank": (lambda: scheme(name=" "), "printable text"),
+    "a name with a newline": (lambda: scheme(name="a\nb"), "printable text"),
+    "no ids": (lambda: scheme(ids={}), "map each id's name"),
+    "ids as a list": (lambda: scheme(ids=["a", "b"]), "map each id's name"),
+    "an id name with a space": (lambda: scheme(ids={"a b": Query("a")}, message="{a b}"), "identifier"),
+    "an id whose source is text": (lambda: scheme(ids={"a": "a", "b": Query("b")}), "needs a source"),
+    "a signature that is text": (lambda: scheme(signature="sig"), "needs a source"),
+    "a tenant that is text": (lambda: scheme(tenant="t"), "needs a source"),
+    "an id in message without a source": (lambda: scheme(message="{a}:{b}:{c}"), "has a source"),
+    "a source without a place in message": (lambda: scheme(message="{a}"), "has a source"),
+    "an id twice in message": (lambda: scheme(message="{a}:{b}:{a}"), "once"),
+    "ids without a separator": (lambda: scheme(message="{a}{b}"), "put a separator"),
+    "a message with a conversion": (lambda: scheme(message="{a!r}:{b}"), "plain placeholders"),
+    "a message with a format": (lambda: scheme(message="{a:>3}:{b}"), "plain placeholders"),
+    "a message with a lone brace": (lambda: scheme(message="{a}:{b"), "format string"),
+    "a message with a lone surrogate": (lambda: scheme(message="{a}\ud800{b}"), "format string"),
+    "a message that is no text": (lambda: scheme(message=None), "format string"),
+    "a placeholder without a name": (lambda: scheme(message="{}:{b}"), "has a source"),
+    "an id and the signature in one place": (lambda: scheme(signature=Query("a")), "cannot be both"),
+    "two ids in one place": (lambda: scheme(ids={"a": Query("x"), "b": Query("x")}), "cannot be both"),
+    "optional as text": (lambda: scheme(optional="b"), "as a set"),
+    "the first id optional": (lambda: scheme(optional={"a"}), "only the last"),
+    "the only id optional": (lambda: scheme(ids={"a": Query("a")}, message="{a}", optional={"a"}), "only the last"),
+    "an unknown id optional": (lambda: scheme(optional={"c"}), "only the last"),
+    "an unknown argument": (lambda: scheme(digest="hex"), "no option digest"),
+    "replace with an unknown argument": (lambda: NANGO.replace(digest="hex"), "no option digest"),
+    "a header name with _": (lambda: Header("X_Sig"), "no '_'"),
+    "a header name with a space": (lambda: Header("X Sig"), "letters, digits"),
+    "an empty header name": (lambda: Header(""), "letters, digits"),
+    "a cookie read as a header": (lambda: Header("Cookie"), "use Cookie"),
+    "a framing header": (lambda: Header("Content-Length"), "no place for an id"),
+    "a header cut before nothing sensible": (lambda: Header("X-Sig", before="\n"), "visible ASCII"),
+    "an empty query name": (lambda: Query(""), "visible ASCII"),
+    "a query name with &": (lambda: Query("a&b"), "visible ASCII"),
+    "a query name that is no text": (lambda: Query(3), "visible ASCII"),  # type: ignore[arg-type]
+    "a form name with a quote": (lambda: Form('a"b'), "visible ASCII"),
+    "a cookie name with =": (lambda: Cookie("a=b"), "RFC 6265"),
+    "a JSON pointer without /": (lambda: Json("order"), "starts with '/'"),
+    "the whole JSON document": (lambda: Json(""), "starts with '/'"),
+    "a JSON pointer with a bad escape": (lambda: Json("/a~2"), "JSON pointer"),
+    "a place twice": (lambda: Query("a") | Query("a"), "once"),
+    "a path without a template": (lambda: Path(), "at least one template"),
+    "a template without a placeholder": (lambda: path("/connect"), "exactly once"),
+    "a template with another placeholder": (lambda: path("/connect/{b}"), "exactly once"),
+    "a template with the placeholder twice": (lambda: path("/{a}/{a}"), "exactly once"),
+    "a template with a part of a segment": (lambda: path("/x-{a}"), "whole segment"),
+    "a template that is relative": (lambda: path("connect/{a}"), "template of a whole path"),
+    "a template with //": (lambda: path("//{a}"), "template of a whole path"),
+    "a template that is no text": (lambda: path(3), "template of a whole path"),
+    "two templates for one path": (lambda: path("/{a}/{k}", "/{k}/{a}"), "keep one of them"),
+    "one line under two spellings": (lambda: scheme(ids={"a": Header("X-A"), "b": Header("x-a")}), "cannot be both"),
+    "a header in a choice with itself": (lambda: Header("X-A") | Header("x-a"), "twice"),
+    "a pointer in a choice with itself": (lambda: Json("/a") | Json("/a", allow_int=True), "twice"),
+    "two paths in a choice": (lambda: Path("/x/{a}/{k}") | Path("/x/{k}/{a}"), "give one Path all its templates"),
+    "a body of two kinds": (lambda: scheme(ids={"a": Json("/a"), "b": Form("b")}), "cannot be JSON and a form"),
+    "a header cut before a comma": (lambda: Header("X-A", before=","), "without a comma"),
+    "optional as a number": (lambda: scheme(optional=5), "as a set"),
+    "a glob": (lambda: guard(only=("/api/*",)), "looks like a pattern"),
+    "a template": (lambda: guard(only=("/users/{id}",)), "looks like a pattern"),
+    "a converter": (lambda: guard(only=("/users/<int:id>",)), "looks like a pattern"),
+    "a path with its query": (lambda: guard(exempt=("/inbox?x=1",)), "looks like a pattern"),
+    "a path that is not decoded": (lambda: guard(exempt=("/caf%C3%A9",)), "not decoded"),
+    "an on_verdict without arguments": (lambda: guard(on_verdict=lambda: None), "on_verdict(verdict, claim)"),
+    "an async on_verdict object": (lambda: guard(on_verdict=AsyncCall()), "not async"),
+    "a clock with an argument": (lambda: guard(clock=lambda zone: 0.0), "callable as clock()"),
+    "a refusal without arguments": (lambda: guard(refusal=lambda: b""), "refusal(code, message)"),
+    "annotate_as of a framework": (lambda: guard(annotate_as="starlette.exception_handlers"), "frameworks use"),
+    "no scheme": (lambda: Guard("nango", KEY), "must be a Scheme"),  # type: ignore[arg-type]
+    "an unknown mode": (lambda: guard(mode="audit"), '"enforce"'),
+    "exempt as text": (lambda: guard(exempt="/health"), "not one text"),
+    "only as text": (lambda: guard(only="/inbox/"), "not one text"),
+    "exempt as a number": (lambda: guard(exempt=3), "tuple or list"),
+    "an exempt path without /": (lambda: guard(exempt=("health",)), "canonical path"),
+    "an exempt path with ..": (lambda: guard(exempt=("/a/../b",)), "canonical path"),
+    "an exempt path that is no text": (lambda: guard(exempt=(None,)), "canonical path"),
+    "an exempt path with ;": (lambda: guard(exempt=("/a;b",)), "leave the entry out"),
+    "an only path with //": (lambda: guard(only=("//inbox/",)), "canonical path"),
+    "preflight as text": (lambda: guard(preflight="yes"), "True or False"),
+    "a max_body of zero": (lambda: guard(max_body=0), "at least 1"),
+    "a max_body as text": (lambda: guard(max_body="1 MB"), "at least 1"),
+    "a max_body that is True": (lambda: guard(max_body=True), "at least 1"),
+    "annotate_as with a space": (lambda: guard(annotate_as="my guard"), "lower-case"),
+    "annotate_as of the server": (lambda: guard(annotate_as="path"), "frameworks use"),
+    "annotate_as of WSGI": (lambda: guard(annotate_as="wsgi.input"), "frameworks use"),
+    "annotate_as like an environment variable": (lambda: guard(annotate_as="HTTP_X"), "lower-case"),
+    "refusal that is no function": (lambda: guard(refusal=b"no"), "plain (not async) function"),
+    "refusal that gives text": (lambda: guard(refusal=lambda code, message: "no"), "must return bytes"),
+    "refusal with a media type with a newline": (
+        lambda: guard(refusal=lambda code, message: (b"", "a/b\r\nX-Evil: 1")),
+        "printable ASCII",
+    ),
+    "an async on_verdict": (lambda: guard(on_verdict=async_function), "not async"),
+    "no clock": (lambda: guard(clock=None), "plain (not async) function"),
+    "an unknown option": (lambda: guard(report_only=True), "no option report_only"),
+    "no key": (lambda: guard([]), "at least one key"),
+    "an empty key": (lambda: guard(""), "empty or blank"),
+    "a key of blanks": (lambda: guard(b" \n"), "empty or blank"),
+    "a placeholder": (lambda: guard("<HMAC-KEY>"), "placeholder"),
+    "a key with a lone surrogate": (lambda: guard("\ud800" * 20), "surrogate"),
+    "a key that is a number": (lambda: guard([3]), "text or bytes"),
+    "keys that are None": (lambda: guard(None), "no source of keys"),
+    "keys that are a class": (lambda: guard(dict), "no source of keys"),
+    "a mapping for a scheme without tenant": (lambda: guard({"acme": KEY}), "has no tenant="),
+    "an empty mapping": (lambda: Guard(NANGO, {}), "mapping is empty"),
+    "a tenant without a key": (lambda: Guard(NANGO, {"acme": []}), "has no key"),
+    "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),
+    "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),
+    "a resolver without an argument": (lambda: guard(lambda: KEY), "one argument"),
+    "a generator as a resolver": (lambda: guard(generator), "'yield'"),
+    "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
+    "a resolver of one event loop in WSGI": (lambda: guard(OneLoop()).wsgi(wsgi_app), "cannot serve WSGI"),
+    "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "must be a Guard"),  # type: ignore[arg-type]
+    "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "must be a Guard"),  # type: ignore[arg-type]
+    "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),
+    "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),
+    "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),
+    "two ASGI guards under one name": (lambda: guard().asgi(guard().asgi(asgi_app)), "annotate_as="),
+    "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),
+    "a key time that is text": (lambda: Key(KEY, not_after="2030"), "Unix seconds"),  # type: ignore[arg-type]
+    "a key time that is NaN": (lambda: Key(KEY, not_before=float("nan")), "Unix seconds"),
+    "a key that is never in force": (lambda: Key(KEY, not_before=2, not_after=1), "never be in force"),
+    "odd hex": (lambda: Key.from_hex("abc"), "hex digits"),
+    "hex with spaces": (lambda: Key.from_hex("ab cd"), "hex digits"),
+    "bytes as text": (lambda: Key.from_text(b"abc"), "give text"),  # type: ignore[arg-type]
+    "base64 with a stray character": (lambda: Key.from_base64("ab*d"), "not base64"),
+    "base64 with loose bits": (lambda: Key.from_base64("mjx7oR=="), "not base64"),
+    "base64 with too much padding": (lambda: Key.from_base64("mjx7==="), "not base64"),
+    "base64 that is no text": (lambda: Key.from_base64(b"mjx7"), "not base64"),  # type: ignore[arg-type]
+    "two equal keys": (lambda: Keyring([KEY, KEY]), "same key to HMAC"),
+    "two keys that differ in a NUL": (lambda: Keyring([KEY, KEY + "\0"]), "same key to HMAC"),
+    "an unknown ring mode": (lambda: Keyring(KEY, mode="audit"), '"report"'),
+    "an empty ring": (lambda: Keyring([]), "at least one key"),
+    "no variable": (lambda: EnvKeys(), "name of a variable"),
+    "a variable with a dash": (lambda: EnvKeys("MY-KEY"), "letters, digits"),
+    "an unset variable": (lambda: EnvKeys("HMAC_GUARD_NEVER_SET"), "is not set"),
+    "no variable for any tenant": (lambda: EnvKeys("HMAC_GUARD_NEVER_SET_{tenant}"), "no variable like"),
+    "any variable for a tenant": (lambda: EnvKeys("{tenant}"), "fixed text"),
+    "two patterns": (lambda: EnvKeys("A_{tenant}", "B_{tenant}"), "one name"),
+}
+
+
+def path(*templates: Any) -> Scheme:
+    return scheme(ids={"a": Path(*templates), "b": Query("b")})
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_bad_configuration_is_refused_with_the_cure(case: str) -> None:
+    make, cure = CASES[case]
+
+    with pytest.raises(ConfigError) as caught:
+        make()
+
+    assert cure in str(caught.value)
+
+
+SIGNING = {
+    "an id missing": ({"a": "x"}, "is missing"),
+    "an id too many": ({"a": "x", "b": "y", "c": "z"}, "has no id 'c'"),
+    "an empty id": ({"a": "", "b": "y"}, "1 to 1,024 bytes"),
+    "a number": ({"a": 3, "b": "y"}, "must be text"),
+    "an id that is too long": ({"a": "x" * 1025, "b": "y"}, "1 to 1,024 bytes"),
+    "an id too long in bytes": ({"a": "ß" * 513, "b": "y"}, "1 to 1,024 bytes"),
+    "a control character": ({"a": "x\n", "b": "y"}, "control characters"),
+    "a lone surrogate": ({"a": "x\ud800", "b": "y"}, "must be text"),
+    "outer white space": ({"a": " x", "b": "y"}, "white space"),
+    "outer Unicode white space": ({"a": "x\u3000", "b": "y"}, "white space"),
+    "the separator": ({"a": "x:", "b": "y"}, "separates it"),
+}
+
+
+@pytest.mark.parametrize("case", list(SIGNING))
+def test_ids_that_no_request_could_verify_are_not_signed(case: str) -> None:
+    ids, why = SIGNING[case]
+
+    with pytest.raises(ValueError, match=why):
+        scheme().sign(KEY, **ids)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (Header("X-Id"), "größe"),
+        (Header("X-Id"), "a,b"),
+        (Header("X-Id"), "a  b"),
+        (Header("X-Id", before=":"), "a:b"),
+        (Cookie("id"), "a b"),
+        (Cookie("id"), "50%"),
+        (Path("/x/{id}"), "a/b"),
+        (Path("/x/{id}"), ".."),
+        (Path("/x/{id}"), "a%2Fb"),
+        (Header("X-Id") | Cookie("id"), "a,b"),
+    ],
+    ids=repr,
+)
+def test_an_id_that_its_source_cannot_carry_is_not_signed(source: Any, text: str) -> None:
+    signed = Scheme(name="one", ids={"id": source}, message="{id}", signature=Query("sig"))
+
+    with pytest.raises(ValueError, match="cannot travel"):
+        signed.sign(KEY, id=text)
+
+
+def test_signing_with_a_blank_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty or blank"):
+        SUPRSEND.sign("", distinct_id="x")
+
+
+def test_no_error_shows_the_secret() -> None:
+    for broken in (
+        lambda: Key(f"<{KEY}>"),
+        lambda: Guard(KEY, NANGO),  # type: ignore[arg-type]
+        lambda: guard(mode=KEY),
+        lambda: scheme(signature=KEY),
+        lambda: Guard(NANGO, {KEY.encode(): KEY}),
+        lambda: Key.from_hex(KEY),
+        lambda: Keyring([KEY, KEY]),
+        lambda: guard({KEY}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            broken()
+        assert KEY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"

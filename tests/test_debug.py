@@ -1,0 +1,150 @@
+"""`Guard(..., debug=True)`: the log says why, the answer does not, and whoever does not debug pays nothing."""
+
+import hashlib
+import hmac
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import ConfigError, Guard, Keyring
+from hmac_guard.explain.debug import DebugWarning
+from hmac_guard.schemes import NANGO, SUPRSEND
+
+KEY = "the-key-that-signs-all-of-this"
+
+
+def debugged(keys: Any = KEY, **options: Any) -> Guard:
+    with pytest.warns(DebugWarning, match="not for production"):
+        return Guard(NANGO, keys, debug=True, **options)
+
+
+def signed(message: str, key: str = KEY) -> str:
+    return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmac_guard.explain.debug._SECONDS", 30)
+
+
+def finding(caplog: pytest.LogCaptureFixture) -> str:
+    [found] = [record.getMessage() for record in caplog.records if record.getMessage().startswith("debug: ")]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "cause"),
+    [
+        (f"integration_id=a&connection_id=b&hmac={signed('a:b', KEY + chr(10))}", "a newline at its end"),
+        (f"integration_id=a&connection_id=b&hmac={signed('b:a')}", "in another order"),
+        ("integration_id=a&connection_id=b", "signature: it is missing"),
+        (f"integration_id=a&integration_id=b&hmac={signed('a')}", "stands there 2 times"),
+        (f"integration_id=a%FF&hmac={signed('a')}", "not UTF-8"),
+        (f"integration_id=a&connectionId=b&hmac={signed('a:b')}", "connectionId"),
+        (f"integration_id=a&connection_id=b&hmac={'0' * 64}", "No mistake that is known here"),
+    ],
+)
+def test_the_log_of_a_refused_request_names_the_cause(
+    call: Call, caplog: pytest.LogCaptureFixture, query: str, cause: str
+) -> None:
+    plain = call(Guard(NANGO, KEY), Sent(query=query))
+    guard = debugged()
+    caplog.clear()
+
+    reply = call(guard, Sent(query=query))
+
+    assert reply.status == 401
+    assert (reply.status, reply.headers, reply.body) == (plain.status, plain.headers, plain.body)
+    assert cause in finding(caplog)
+
+
+def test_a_verified_request_is_not_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    guard = debugged()
+    caplog.clear()
+
+    reply = call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}"))
+
+    assert reply.verdict.verified
+    assert caplog.records == []
+
+
+def test_a_tenant_without_keys_and_a_ring_of_several_are_explained(
+    call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = debugged({"acme": [KEY, "another-key-of-the-same-ring"]})
+    caplog.clear()
+    call(guard, Sent(query=f"integration_id=a&hmac={signed('a')}&public_key=nobody"))
+    assert "The tenant 'nobody' has no key" in finding(caplog)
+
+    caplog.clear()
+    second = signed("a", "another-key-of-the-same-ring\n")
+    call(guard, Sent(query=f"integration_id=a&hmac={second}&public_key=acme"))
+    assert "number 2 of the ring" in finding(caplog)
+    assert "newline" in finding(caplog)
+
+
+def test_a_tenant_whose_guard_is_off_is_not_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    guard = debugged({"acme": Keyring(KEY, mode="off")})
+    caplog.clear()
+
+    reply = call(guard, Sent(query="integration_id=a&hmac=x&public_key=acme"))
+
+    assert reply.status == 200
+    assert caplog.records == []
+
+
+def test_report_mode_is_explained_too(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    guard = debugged(mode="report")
+    caplog.clear()
+
+    reply = call(guard, Sent(query=f"integration_id=a&hmac={signed('A')}"))
+
+    assert reply.status == 200
+    assert "another case" in finding(caplog)
+
+
+def test_nothing_secret_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    guard = debugged()
+    right = signed("a:b")
+
+    for sent in (right.upper(), right[:-1], f"sha256={right}", f'"{right}"', right + "%20", right + "%zz", right + "ü"):
+        call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={sent}"))
+
+    for secret in (KEY, KEY.encode().hex(), right, right.upper(), right[:16]):
+        assert secret not in caplog.text
+
+
+def test_an_explanation_that_fails_changes_nothing(
+    call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError(KEY)
+
+    guard = debugged()
+    monkeypatch.setattr("hmac_guard.explain.debug.explain", broken)
+
+    reply = call(guard, Sent(query="integration_id=a&hmac=x"))
+
+    assert reply.status == 401
+    assert "could not be explained" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_debug_is_a_flag() -> None:
+    with pytest.raises(ConfigError, match="debug must be True or False"):
+        Guard(SUPRSEND, KEY, debug="yes")  # type: ignore[arg-type]
+
+
+def test_a_guard_that_does_not_debug_imports_nothing_of_it_and_keeps_its_own_methods() -> None:
+    code = (
+        "import sys; from hmac_guard import Guard; from hmac_guard.schemes import NANGO\n"
+        "guard = Guard(NANGO, 'k' * 32)\n"
+        "assert not any(name.startswith('hmac_guard.explain') for name in sys.modules)\n"
+        "assert not {'read', 'conclude', 'record'} & set(vars(guard))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

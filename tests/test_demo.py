@@ -1,0 +1,283 @@
+"""The demo, for real: three servers, requests over sockets, one table; and its page, in a browser too."""
+
+import http.client
+import json
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("click", reason="not run: click is not installed")
+pytest.importorskip("flask", reason="not run: flask is not installed")
+
+from click.testing import CliRunner
+
+from hmac_guard.cli import demo
+from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.cli.demo import processes
+from hmac_guard.cli.demo.cases import all_cases
+from hmac_guard.cli.demo.page import make_page
+from hmac_guard.cli.demo.processes import App, running
+from hmac_guard.cli.demo.samples import NANGO_QUERY, SAMPLES, Sample, new_keys
+from hmac_guard.cli.demo.table import run
+from hmac_guard.cli.demo.wire import HOST, Answer, Request, send
+from hmac_guard.cli.errors import CliError
+
+MISSING = [package for package in demo.NEEDED if find_spec(package) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run: {', '.join(MISSING)} not installed")
+
+ORIGIN = "http://127.0.0.1:9"
+KEYS = new_keys()
+
+
+@pytest.fixture(scope="module")
+def apps() -> Iterator[dict[str, App]]:
+    with running(KEYS, ORIGIN) as apps:
+        yield apps
+
+
+def is_up(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
+    started = time.monotonic()
+    result = CliRunner().invoke(hmac_guard, ["demo"])
+    rows = [line.split() for line in result.output.splitlines()[1:-2]]
+
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, f"{len(rows)} requests, {len(rows)} as expected")
+    assert max(map(len, result.output.splitlines())) <= 80
+    assert all(row[-3] == row[-2] for row in rows)
+    assert {row[0] for row in rows if row[-1] == "verified"} == {"flask", "fastapi", "django"}
+    assert {row[-1] for row in rows} >= {
+        *("verified", "invalid_signature", "missing_signature", "missing_id", "malformed", "duplicate", "conflict"),
+        *("ambiguous", "unknown_key", "unsupported_body", "body_too_large"),
+    }
+    assert time.monotonic() - started < 60  # Ten seconds on a quiet machine.
+
+
+@pytest.mark.parametrize(
+    ("broken", "flagged"),
+    [
+        pytest.param(
+            ("on_verdict=tell", 'on_verdict=tell, mode="report"'), "not 401", id="a guard that lets all through"
+        ),
+        pytest.param(("verdict_from(request).ids", '{"connection_id": "user-7"}'), "ids {", id="an app with other ids"),
+        pytest.param(
+            ("Guard(NANGO", 'Guard(NANGO.replace(message="{connection_id}:{integration_id}", optional=())'),
+            "not verified",
+            id="another message",
+        ),
+    ],
+)
+def test_a_broken_application_makes_the_demo_exit_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: tuple[str, str], flagged: str
+) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(processes.examples(), folder)
+    source = (folder / "flask_app.py").read_text()
+    (folder / "flask_app.py").write_text(source.replace(*broken))
+    monkeypatch.setattr(processes, "examples", lambda: folder)
+
+    result = CliRunner().invoke(hmac_guard, ["demo"])
+    wrong = [line for line in result.output.splitlines() if "<--" in line]
+
+    assert result.exit_code == 1
+    assert wrong
+    assert all(line.startswith("flask ") for line in wrong)
+    assert any(flagged in line for line in wrong)
+    assert result.output.splitlines()[-1].endswith(f"{len(wrong)} NOT")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"reason": "malformed"}, id="another reason"),
+        pytest.param({"status": 401}, id="another status"),
+        pytest.param({"ids": {"connection_id": "user-7"}}, id="other ids"),
+        pytest.param({"request": Request("GET", "/", ("Content-Length: 1, 2",))}, id="a request that no guard sees"),
+    ],
+)
+def test_a_wrong_expectation_is_counted(
+    apps: dict[str, App], capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    case = all_cases(KEYS)[0]
+
+    assert run([case], apps) == 0
+    assert run([case, case._replace(**change)], apps) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 requests, 1 as expected, 1 NOT"
+
+
+def test_the_servers_are_gone_when_the_demo_ends_in_an_error() -> None:
+    ports: list[int] = []
+
+    def interrupted() -> None:
+        with running(KEYS) as apps:
+            ports.extend(app.port for app in apps.values())
+            assert all(map(is_up, ports))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+    assert len(ports) == 3
+    assert not any(map(is_up, ports))
+
+
+def test_an_application_that_does_not_start_is_named_with_its_last_words() -> None:
+    with pytest.raises(CliError) as refused, running({"NANGO_HMAC_KEY": ""}):
+        pass
+
+    assert refused.value.exit_code == 2
+    assert refused.value.message.startswith("the example application flask did not start; its last words: ")
+    assert "the secret is empty or blank" in refused.value.message
+
+
+def test_a_missing_framework_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "NEEDED", ("flask", "no_such_server"))
+
+    result = CliRunner().invoke(hmac_guard, ["demo"])
+
+    assert (result.exit_code, result.output) == (
+        2,
+        "Error: the demo needs no_such_server: pip install 'hmac-guard[demo]'\n",
+    )
+
+
+def test_a_server_that_does_not_answer_is_status_0() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+
+    assert send(Request("GET", "/"), port).status == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
+def test_an_answer_without_a_json_object_has_no_members(body: bytes) -> None:
+    assert Answer(200, body).document() == {}
+
+
+def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_STOP", 0.1)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], text=True) as process:
+        processes._end(process)
+
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_the_page_holds_signed_requests_and_no_key(apps: dict[str, App]) -> None:
+    text = make_page(apps, KEYS).test_client().get("/").get_data(as_text=True)
+    [data] = re.findall(r'type="application/json">(.*?)</script>', text)
+
+    assert [sample["origin"] for sample in json.loads(data)] == [
+        f"http://{HOST}:{apps[sample.app].port}" for sample in SAMPLES
+    ]
+    assert not any(key in text for key in KEYS.values())
+    assert "http://" not in text.replace("http://127.0.0.1", "")
+    assert "https://" not in text
+
+
+def test_the_page_signs_ids_and_tells_the_reason_of_a_verdict(apps: dict[str, App]) -> None:
+    page = make_page(apps, KEYS).test_client()
+    ids = {"integration_id": "github", "connection_id": "user-7"}
+    judged = page.get("/judged/flask").get_data(as_text=True)
+
+    signature = page.post("/sign/0", data=ids).get_data(as_text=True)
+    answer = send(NANGO_QUERY.request({**ids, "signature": signature}), apps["flask"].port)
+
+    assert answer.document() == {"ids": ids}
+    assert page.get(f"/reason/flask/{judged}").get_data(as_text=True) == "verified"
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.app}, {sample.name}")
+def test_the_page_may_send_every_sample_and_read_its_refusal(apps: dict[str, App], sample: Sample) -> None:
+    port = apps[sample.app].port
+    unsigned = sample.request(sample.ids)
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    preflight = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": sample.method,
+        "Access-Control-Request-Headers": "content-type,x-signature,x-tenant",
+    }
+
+    connection.request("OPTIONS", unsigned.target, headers=preflight)
+    allowed = connection.getresponse()
+    allowed.read()
+    headers = dict(line.split(": ") for line in unsigned.headers)
+    connection.request(sample.method, unsigned.target, body=unsigned.body, headers={**headers, "Origin": ORIGIN})
+    refused = connection.getresponse()
+    refused.read()
+    connection.close()
+
+    assert allowed.status in (200, 204)
+    assert {"content-type", "x-signature", "x-tenant"} <= set(
+        (allowed.getheader("Access-Control-Allow-Headers") or "").lower().split(", ")
+    )
+    assert (refused.status, refused.getheader("Access-Control-Allow-Origin")) == (401, ORIGIN)
+
+
+def test_every_command_that_the_demo_prints_is_verified(
+    apps: dict[str, App], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("not run: curl is not installed")
+    demo.invite(ORIGIN, apps, KEYS)
+    commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("curl ")]
+
+    answers = [subprocess.run(command, capture_output=True, text=True, timeout=20).stdout for command in commands]
+
+    assert [answer.split()[1] for answer in answers] == ["200"] * len(SAMPLES)
+    assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
+
+
+@contextmanager
+def serving() -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
+    """`hmac-guard demo --serve` in a process of its own, the address of its page, and all ports that it names."""
+    command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        lines = list(takewhile(lambda line: not line.startswith("Change an id"), process.stdout or ()))
+        ports = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", "".join(lines))}
+        try:
+            yield process, re.findall(r"http://\S+/", lines[0])[0], ports
+        finally:
+            process.kill()
+
+
+def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("not run: chromium is not installed")
+    quiet = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+    flags = ["--headless", "--no-sandbox", *quiet.split(), "--disable-sync", f"--user-data-dir={tmp_path}"]
+
+    with serving() as (_, page, _):
+        command = [browser, *flags, "--virtual-time-budget=20000", "--dump-dom", page]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+    assert '<strong id="status">200</strong>' in shown
+    assert '<pre id="reason">verified</pre>' in shown
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_the_servers_end_with_the_demo(ending: signal.Signals, code: int) -> None:
+    with serving() as (process, _, ports):
+        assert len(ports) == 4
+        assert all(map(is_up, ports))
+
+        process.send_signal(ending)
+        process.communicate(timeout=20)  # To the end of what the servers may write too.
+
+        assert process.returncode == code
+        assert not any(map(is_up, ports))

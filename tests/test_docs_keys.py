@@ -1,0 +1,215 @@
+"""docs/keys.md is true: each row of its table verifies a real request, its code and its commands run as printed."""
+
+import http.server
+import inspect
+import os
+import re
+import shlex
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from cryptography.fernet import Fernet
+from databases import REDIS, needs
+from key_sources import KEY, OTHER_KEY, claim_of
+from remote import FORGED, SCHEME, Door, signed
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+import hmac_guard.keys
+from hmac_guard import Guard, Key, Reason, Verdict
+from hmac_guard.cli.commands import hmac_guard as command
+from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
+from hmac_guard.schemes import NANGO
+
+PAGE = (Path(__file__).parent.parent / "docs" / "keys.md").read_text()
+ROWS: dict[str, str] = dict(re.findall(r"^\| ((?:in|written|the same|behind).+?) \| `(.+)` \|$", PAGE, re.MULTILINE))
+PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+CONSOLE = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+BY_HEX = "written as hex, and decoded before use"
+
+
+class Secrets(http.server.BaseHTTPRequestHandler):
+    """An API that knows one tenant."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/secrets/acme" else 404)
+        self.end_headers()
+        self.wfile.write(KEY.encode())
+
+    def log_message(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Secrets)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: str) -> Iterator[dict[str, Any]]:
+    """What the page's code speaks of: variables, files, settings, a database, an API. KEY is acme's secret in each."""
+    environ = {"NANGO_HMAC_KEY": KEY, "NANGO_HMAC_KEY_OLD": OTHER_KEY, "NANGO_HMAC_KEY_acme": KEY, "HMAC_KEY_HEX": KEY}
+    for name, value in {**environ, "MASTER_KEYS": Fernet.generate_key().decode()}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "tenants").mkdir()
+    for path, secret in {"hmac_key": KEY, "hmac_key_old": OTHER_KEY, "tenants/acme": KEY}.items():
+        (tmp_path / path).write_text(secret)
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    engines: list[Any] = []
+    yield {
+        **{name: getattr(hmac_guard.keys, name) for name in dir(hmac_guard.keys) if name[0].isupper()},
+        "Guard": Guard,
+        "Key": Key,
+        "NANGO": NANGO,
+        "os": os,
+        "settings": SimpleNamespace(ACME_SECRET=KEY, NEW_SECRET=KEY, OLD_SECRET=OTHER_KEY),
+        "DATABASE_URL": url,
+        "ASYNC_DATABASE_URL": url.replace("sqlite", "sqlite+aiosqlite"),
+        "REDIS_URL": REDIS.render_as_string(hide_password=False),
+        "create_engine": noting(create_engine, engines),
+        "create_async_engine": noting(create_async_engine, engines),
+        "secret_of": table_of_ones_own(url, engines),
+        "fetch_secret": api_of_ones_own(api),
+        "engines": engines,
+    }
+    for engine in engines:
+        if not isinstance(engine, AsyncEngine):
+            engine.dispose()
+
+
+def noting(make: Callable[..., Any], made: list[Any]) -> Callable[..., Any]:
+    def note(*arguments: Any, **options: Any) -> Any:
+        made.append(make(*arguments, **options))
+        return made[-1]
+
+    return note
+
+
+def table_of_ones_own(url: str, engines: list[Any]) -> Callable[[str], str | None]:
+    engine = noting(create_engine, engines)(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE customers (name TEXT, secret TEXT)"))
+        connection.execute(text("INSERT INTO customers VALUES ('acme', :secret)"), {"secret": KEY})
+
+    def secret_of(tenant: str) -> str | None:
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT secret FROM customers WHERE name = :name"), {"name": tenant})
+            secret: str | None = found.scalar()
+        return secret
+
+    return secret_of
+
+
+def api_of_ones_own(url: str) -> Callable[[Any], Any]:
+    async def fetch_secret(claim: Any) -> str | None:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{url}/secrets/{claim.tenant}")
+            return answer.text if answer.status_code == 200 else None
+
+    return fetch_secret
+
+
+def test_the_page_has_its_table() -> None:
+    assert len(ROWS) == 15
+    assert BY_HEX in ROWS
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+@pytest.mark.parametrize("where", ROWS)
+def test_what_is_to_be_written_verifies_a_signed_request_and_no_other(
+    names: dict[str, Any], tmp_path: Path, where: str, kind: str
+) -> None:
+    code = ROWS[where].replace("/run/secrets", str(tmp_path))
+    if "async" in code and kind == "wsgi":
+        with pytest.raises(hmac_guard.ConfigError, match="event loop"):
+            Guard(SCHEME, eval(code, names)).wsgi(lambda environ, start_response: [])
+        return
+    stored(names, code)
+    door = Door(kind)
+    guard = Guard(SCHEME, eval(code, names))
+    secret: Any = bytes.fromhex(KEY) if where == BY_HEX else KEY
+
+    replies = [door.call(guard, signed(each)) for each in (secret, FORGED)]
+
+    assert [reply.status for reply in replies] == [200, 401]
+    for engine in names["engines"]:
+        if isinstance(engine, AsyncEngine):
+            door.loop.run_until_complete(engine.dispose())
+    door.loop.run_until_complete(door.loop.shutdown_default_executor())
+    door.loop.close()
+
+
+def stored(names: dict[str, Any], code: str) -> None:
+    """The database as the row needs it: the tenant's key in it, sealed where it is to be."""
+    engine = create_engine(names["DATABASE_URL"])
+    keys = SqlKeys(engine, master_keys=os.environ["MASTER_KEYS"] if "master_keys" in code else ())
+    keys.create_table()
+    keys.add("acme", KEY)
+    engine.dispose()
+
+
+def test_keys_rotate_as_printed(names: dict[str, Any]) -> None:
+    exec(PYTHON[0], names)
+    keys, second = names["keys"], names["second"]
+    ring = keys(claim_of("acme"))
+
+    assert ring.keys[0].id == second.id
+    assert {key.mode for key in keys.list("acme")} == {"enforce"}
+
+
+def test_caches_hear_of_changes_and_verdicts_are_counted_as_printed(names: dict[str, Any]) -> None:
+    needs(REDIS, "Redis")
+    stored(names, "")
+    exec(PYTHON[1], names)
+    exec(PYTHON[2], names)
+    names["stored"].rotate("acme")
+    names["counts"].close()
+    names["news"].close()
+
+    assert isinstance(names["keys"], CachedKeys)
+    assert names["guard"].keys is names["keys"]
+
+
+def test_the_commands_run_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
+    for line in CONSOLE[0].splitlines():
+        run = CliRunner().invoke(command, shlex.split(line)[2:])
+        assert run.exit_code == 0, run.output
+
+
+def test_readiness_is_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
+    printed = CONSOLE[1].partition("\n")
+    keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
+    keys.create_table()
+    counts = VerdictCounts(keys)
+    counts.create_table()
+    for tenant, verified, missing in (("acme", 1204, 3), ("globex", 310, 0)):
+        keys.add(tenant, mode="report")
+        for reason, times in ((Reason.VERIFIED, verified), (Reason.MISSING_SIGNATURE, missing)):
+            for _ in range(times):
+                counts(Verdict(reason, "one"), claim_of(tenant))
+    counts.close()
+
+    run = CliRunner().invoke(command, shlex.split(printed[0])[2:])
+
+    assert run.stdout == printed[2]
+
+
+def test_the_options_of_the_cache_are_listed_with_their_defaults() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", PAGE, re.MULTILINE)
+    options = list(inspect.signature(CachedKeys).parameters.values())[1:-1]
+
+    assert [(name, float(value.replace(",", ""))) for name, value in listed] == [
+        (option.name, option.default) for option in options
+    ]

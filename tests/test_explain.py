@@ -1,0 +1,429 @@
+"""Explain says what the guard says, and why: one sentence for each thing that a guard refuses; and nothing secret."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("click", reason="not run: click is not installed")
+
+from click.testing import CliRunner
+
+from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme
+from hmac_guard import Path as PathSource
+from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
+from hmac_guard.explain.mistakes import MISTAKES
+from hmac_guard.explain.mistakes.shape import right_attempt
+from hmac_guard.explain.report import as_json, as_text, sentences
+from hmac_guard.explain.search import search
+from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND
+
+KEY = "the-key-that-signs-all-of-this"
+EVERYWHERE = Scheme(
+    name="everywhere",
+    ids={
+        "a": Query("a") | Json("/a") | Form("a") | Header("X-A") | Cookie("a"),
+        "b": PathSource("/x/{b}", "/y/{b}/z") | Query("b"),
+    },
+    message="{a}:{b}",
+    signature=Header("X-Sig") | Query("sig"),
+    tenant=Query("t"),
+    prefix="v1=",
+)
+
+
+def signed(message: str, key: str = KEY) -> str:
+    return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def explained(scheme: Scheme, request: str | bytes, **known: Any) -> Explanation:
+    captured = capture(request.encode() if isinstance(request, str) else request)
+    return explain_captured(scheme, captured, KnownKeys(Key(KEY), **known), seconds=5)
+
+
+def run(*words: str, given: str = "", **environment: str) -> tuple[int, str]:
+    result = CliRunner().invoke(hmac_guard, ["explain", *words], input=given, env={"KEY": KEY, **environment})
+    return result.exit_code, result.output
+
+
+GOOD = f"https://h/oauth/connect/github?connection_id=user-42&hmac={signed('github:user-42')}"
+
+
+def test_a_right_request_is_verified_and_nothing_is_blamed() -> None:
+    explanation = explained(NANGO, GOOD)
+
+    assert explanation.verified
+    assert sentences(explanation)[0] == "Verified: the signature is the right one."
+
+
+POST = "POST / HTTP/1.1\nContent-Type: {}\n\n{}"
+JSON = "application/json"
+SIG = f"v1={signed('1:2')}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text", "sentence"),
+    [
+        (NANGO, "/?hmac=1", "integration_id: it is missing; send it in the path /oauth/connect/{integration_id} or "),
+        (NANGO, "/?integration_id=a", "signature: it is missing; send it in the query parameter 'hmac' or in the JSON"),
+        (NANGO, "/?integration_id=a&hmac=", "signature: it is empty in the query parameter 'hmac'"),
+        (NANGO, "/?integration_id=+&hmac=1", "integration_id: it is empty in the query parameter 'integration_id'"),
+        (NANGO, "/?integration_id=a&integration_id=b&hmac=1", "'integration_id' stands there 2 times; send it once"),
+        (NANGO, "/?integration_id=a&hmac=1&hmac=1", "signature: the query parameter 'hmac' stands there 2 times"),
+        (NANGO, "/oauth/connect/a?integration_id=a&hmac=1", "integration_id: it is in the path /oauth/connect/{integ"),
+        (NANGO, "/oauth/connect/a:b?connection_id=c&hmac=1", "it holds ':', which separates it from the next id"),
+        (NANGO, "/?integration_id=a%FF&hmac=1", "its percent-escapes are not UTF-8"),
+        (NANGO, "/?integration_id=a%zz&hmac=1", "'%zz' is no percent-escape; write '%' as '%25'"),
+        (NANGO, "GET /?integration_id=a\xe9&hmac=1 HTTP/1.1", "characters that are not percent-encoded"),
+        (NANGO, "/?integration_id=a%20&hmac=1", "it has white space at an end ('a '); send it without"),
+        (NANGO, f"/?integration_id=a%20{'b' * 60}%20&hmac=1", "it has white space at an end ('a bbbb"),
+        (NANGO, "/?integration_id=a%00b&hmac=1", "it has the character U+0000, which no id may have"),
+        (NANGO, f"/?integration_id={'a' * 1025}&hmac=1", "it has 1025 bytes; an id has at most 1024"),
+        (NANGO, f"/?{'a=1&' * 1001}integration_id=a&hmac=1", "there are more than 1,000 fields"),
+        (NANGO, "/?integration_id=a&hmac=%C3%A9", "signature: it is not ASCII, so it is no signature"),
+        (NANGO, "/oauth//connect/a?hmac=1", "the path is not canonical"),
+        (
+            NANGO,
+            "/?IntegrationID=a&hmac=1",
+            "it stands in the query parameter 'IntegrationID', where the guard does not",
+        ),
+        (NANGO, "curl h/?integration_id=a\\&hmac=1 -b connection_id=b", "it stands in the cookie 'connection_id', wh"),
+        (NANGO, "GET /?integration_id=a HTTP/1.1\nX-Hmac: 1", "signature: it stands in the header 'X-Hmac', where the"),
+        (NANGO, POST.format("text/plain", '{"integration_id": "a"}'), "but the body is said to be 'text/plain'; send"),
+        (NANGO, POST.format(JSON, '{"integration_id": 42, "hmac": "1"}'), "it is a number; send it as a string"),
+        (NANGO, POST.format(JSON, '{"integration_id": [], "hmac": "1"}'), "it is an array; send it as a string"),
+        (NANGO, POST.format(JSON, '{"integration_id": true, "hmac": "1"}'), "it is true or false; send it as a"),
+        (NANGO, POST.format(JSON, '{"integration_id": "a", "integration_id": "b"}'), "'integration_id' stands twice"),
+        (NANGO, POST.format(JSON, '{"integration_id": "a",}'), "the JSON body cannot be read: "),
+        (NANGO, POST.format(JSON, '{"x": NaN, "integration_id": "a"}'), "NaN is no JSON"),
+        (NANGO, POST.format(JSON, '{"x": 1e999, "integration_id": "a"}'), "the number 1e999 is too large"),
+        (NANGO, POST.format(JSON, f'{{"integration_id": "a", "x": {"[" * 70}{"]" * 70}}}'), "deeper than 64 levels"),
+        (NANGO, POST.format(JSON + "; charset=latin-1", "{}"), "send plain application/json or a form, in UTF-8"),
+        (NANGO, POST.format(JSON + "\nContent-Type: text/x", "{}"), "there are two Content-Type headers; send one"),
+        (NANGO, POST.format(JSON + "\nContent-Encoding: gzip", "{}"), "the body is compressed ('gzip'); send it as it"),
+        (CHATWOOT, POST.format("text/plain", "x"), "id: the body is said to be 'text/plain'"),
+        (CHATWOOT, "POST / HTTP/1.1\n\n{}", "the body has no Content-Type; send application/json"),
+        (CHATWOOT, POST.format(JSON, '{"identifier": "\\ud800", "identifier_hash": "1"}'), "the character U+D800"),
+        (CHATWOOT, POST.format(JSON, "x" * 300_000), "The body is larger than the 262,144 bytes"),
+        (PUSHER, POST.format("application/x-www-form-urlencoded", "socket_id=%FF"), "escapes are not UTF-8"),
+        (PUSHER, POST.format("application/x-www-form-urlencoded", "x;socket_id=1"), "a ';' stands before the field"),
+        (PUSHER, POST.format("multipart/form-data; boundary=x", "--x--"), "the multipart body is not written strictly"),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1\nX-A: 1\n", "a: in the header 'X-A' the header stands there 2 times"),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1,2\n", "it has a comma, which joins two headers to one"),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1  2\n", "it has characters that a header cannot carry"),
+        (EVERYWHERE, 'GET /x/2 HTTP/1.1\nCookie: a="1"\n', "a: in the cookie 'a' its value is quoted"),
+        (EVERYWHERE, "GET /x//2?a=1 HTTP/1.1\n", "b: in the path /x/{b} or /y/{b}/z the path is not canonical"),
+        (EVERYWHERE, "GET /x/%FF?a=1 HTTP/1.1\n", "the path is not UTF-8 where it is decoded"),
+    ],
+)
+def test_what_a_guard_refuses_is_said_in_a_sentence(scheme: Scheme, request_text: str, sentence: str) -> None:
+    explanation = explained(scheme, request_text.encode("latin-1"))
+
+    said = " ".join(sentences(explanation))
+    assert not explanation.verified
+    assert sentence in said
+    assert said.startswith(f"Not verified: {explanation.reason.value}.")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text"),
+    [
+        (NANGO, f"/?integration_id=a&connectionId=b&hmac={signed('a:b')}"),
+        (NANGO, f"/?integration_id=a&connection_id=x&connection_id=b&hmac={signed('a:b')}"),
+        (NANGO, POST.format(JSON, f'{{"integration_id": 42, "hmac": "{signed("42")}"}}')),
+        (NANGO, f"/?integration_id=a%20&hmac={signed('a ')}"),
+        (NANGO, f"/?integration_id=a:b&connection_id=c&hmac={signed('a:b:c')}"),
+        (EVERYWHERE, f'GET /x/2?sig={SIG} HTTP/1.1\nCookie: a="1"'),
+        (EVERYWHERE, f"GET /x/2?sig={SIG} HTTP/1.1\nX-A: 1\nCookie: a=1"),
+        (EVERYWHERE, f"POST /y/2/z?sig={SIG} HTTP/1.1\nContent-Type: application/x-www-form-urlencoded\n\na=1&a=1"),
+    ],
+)
+def test_a_signature_that_is_right_for_what_was_meant_is_said_to_be(scheme: Scheme, request_text: str) -> None:
+    said = sentences(explained(scheme, request_text))
+
+    assert said[0].startswith("Not verified")
+    assert said[-1] == "Apart from that, the signature is right."
+
+
+def test_a_problem_and_a_mistake_are_both_named() -> None:
+    said = sentences(explained(NANGO, f"/?integration_id=a%20&hmac={signed('a', KEY + chr(10))}"))
+
+    assert "white space" in said[1]
+    assert said[2].startswith("And another cause, two mistakes together: ")
+
+
+def test_a_preflight_is_not_judged() -> None:
+    request = "OPTIONS /?integration_id=a HTTP/1.1\nOrigin: http://h\nAccess-Control-Request-Method: GET\n\n"
+
+    assert sentences(explained(NANGO, request))[0].startswith("Not judged: no browser can sign a CORS preflight")
+
+
+def test_an_id_that_the_url_cut_is_found_behind_the_ampersand() -> None:
+    explanation = explained(NANGO, f"/?integration_id=a&connection_id=b&c%20d&hmac={signed('a:b&c d')}")
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["id_cut"]
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("github:undefined", "id_absent"),
+        ("github:", "id_absent"),
+        ("pk_live:github", "id_further"),
+        ("/oauth/connect/github", "message_other"),
+        ("{integration_id}:{connection_id}", "message_other"),
+        ("${integration_id}:${connection_id}", "message_other"),
+        ('{"integration_id":"github"}', "ids_named"),
+    ],
+)
+def test_something_else_that_was_signed_is_named(message: str, name: str) -> None:
+    explanation = explained(NANGO, f"/oauth/connect/github?public_key=pk_live&hmac={signed(message)}")
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == [name]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("pk_live", "key_public"),
+        ("", "key_unset"),
+        ("undefined", "key_unset"),
+        ("$NANGO_KEY", "key_unset"),
+        ("process.env.NANGO_KEY", "key_unset"),
+        ("the key of old times", "key_previous"),
+        ("the key of somebody else", "key_other"),
+    ],
+)
+def test_another_text_that_was_used_for_the_key_is_named(key: str, name: str) -> None:
+    explanation = explained(
+        NANGO,
+        f"/oauth/connect/github?public_key=pk_live&hmac={signed('github', key)}",
+        previous=(("of old times", Key("the key of old times")),),
+        others=(("of somebody else", Key("the key of somebody else")),),
+        variables=("NANGO_KEY",),
+    )
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == [name]
+
+
+@pytest.mark.parametrize("cut", [slice(0, 32), slice(0, 63), slice(-40, None)], ids=repr)
+def test_a_signature_that_was_cut_is_named(cut: slice) -> None:
+    explanation = explained(NANGO, f"/oauth/connect/github?hmac={signed('github')[cut]}")
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["signature_cut"]
+
+
+@pytest.mark.parametrize("ids", [{"a": "User 1+2 é <b>", "b": "00042"}, {"a": "%41\\n'x'", "b": "9" * 20}], ids=str)
+@pytest.mark.parametrize("secret", [b"c2VjcmV0LXNlY3JldC1zZWNyZXQ=", b"whsec_00ff00ff00ff00ff", bytes(range(100, 200))])
+def test_every_mistake_of_the_tables_explains_what_it_makes(ids: dict[str, str], secret: bytes) -> None:
+    attempt = right_attempt(EVERYWHERE, secret, ids)
+    right = attempt.write(attempt.digest())
+
+    for mistake in MISTAKES:
+        for _, changed in mistake.vary(attempt):
+            signature = changed.write(changed.digest())
+            if signature != right:
+                result = search(attempt, signature, b"", [mistake], seconds=60)
+                assert [found.name for found in result.mistakes] == [mistake.name]
+                assert "{" not in result.mistakes[0].says
+
+
+@given(
+    path=st.text(max_size=20),
+    query=st.lists(st.tuples(st.sampled_from(["a", "b", "sig", "A", "t"]), st.text(max_size=8)), max_size=5),
+    headers=st.lists(
+        st.tuples(st.sampled_from(["X-A", "Cookie", "Content-Type", "X-Sig"]), st.text(max_size=8)), max_size=4
+    ),
+    body=st.one_of(
+        st.binary(max_size=40), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_no_request_makes_explain_raise(path: str, query: Any, headers: Any, body: Any) -> None:
+    raw = f"/{path}?" + "&".join(f"{name}={value}" for name, value in query)
+    target = raw.encode("utf-8", "surrogatepass").decode("latin-1")
+    sent = Captured("POST", target, tuple(headers), body if isinstance(body, bytes) else body.encode())
+
+    for scheme in (EVERYWHERE, CHATWOOT):
+        explanation = explain_captured(scheme, sent, KnownKeys(Key(KEY)), seconds=0.0)
+        report = as_text(explanation)
+        assert max(map(len, report.splitlines())) <= 78
+        assert report.isprintable() or report.replace("\n", "").isprintable()
+        json.dumps(as_json(explanation))
+
+
+def test_a_search_ends_in_time_and_says_so() -> None:
+    began = time.monotonic()
+    explanation = explain_captured(NANGO, capture(GOOD[:-64].encode() + b"0" * 64), KnownKeys(Key(KEY)), seconds=0.01)
+
+    assert time.monotonic() - began < 1.0
+    assert explanation.found is not None
+    assert not explanation.found.whole
+    assert "though the time did not suffice" in " ".join(sentences(explanation))
+
+
+def test_a_message_too_long_to_try_things_with_is_not_searched() -> None:
+    explanation = explained(
+        CHATWOOT, POST.format(JSON, json.dumps({"identifier": "x" * 20_000, "identifier_hash": "1"}))
+    )
+
+    assert explanation.found is None
+    assert "20000 bytes" in " ".join(sentences(explanation))
+
+
+def test_the_report_goes_step_by_step_and_fits_a_terminal() -> None:
+    report = as_text(explained(NANGO, GOOD.replace("user-42", "gr%C3%B6%C3%9Fe%20" + "x" * 500)))
+
+    steps = [line for line in report.splitlines() if line[:1].isdigit()]
+    assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4."]
+    assert "integration_id: 'github'\n      in the path /oauth/connect/{integration_id}\n" in report
+    assert "gr\\xf6\\xdfe" in report
+    assert "67 69 74 68 75 62 3a" in report
+    assert "hex of 32 bytes, as sha256 makes them: " in report
+    assert max(map(len, report.splitlines())) <= 78
+
+
+@pytest.mark.parametrize(
+    ("signature", "decoded"),
+    [
+        ("ab" * 32, "hex of 32 bytes, as sha256 makes them: ab ab ab ab ..."),
+        ("AB" * 32, "upper-case hex of 32 bytes, as sha256 makes them"),
+        ("ab" * 20, "hex of 20 bytes, as sha1 makes them"),
+        ("ab" * 31, "hex of 31 bytes, which no digest has"),
+        ("q6ur" * 10 + "q6s=", "base64 of 32 bytes, as sha256 makes them"),
+        ("q6ur" * 10 + "q_s", "base64url of 32 bytes"),
+        ("sha256=" + "ab" * 32, "hex of 32 bytes"),
+        ("!" * 64, "neither hex nor base64"),
+        ("q6ur" * 10 + "q", "neither hex nor base64"),
+    ],
+)
+def test_what_the_signature_decodes_to_is_said(signature: str, decoded: str) -> None:
+    explanation = explained(NANGO, f"/oauth/connect/a?hmac={signature}")
+
+    assert explanation.decoded is not None
+    assert decoded in explanation.decoded.words(whole=False)
+
+
+SECRETS = (KEY, KEY.encode().hex(), base64.b64encode(KEY.encode()).decode(), repr(KEY.encode()))
+
+
+@pytest.mark.parametrize("message", ["github:user-42", "GITHUB:user-42", "x"])
+@pytest.mark.parametrize("change", [str, str.upper, lambda text: f'"{text}"', lambda text: text + "%zz"])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "JSON"])
+def test_nothing_secret_is_printed(message: str, change: Any, form: list[str]) -> None:
+    sent = change(signed(message))
+    url = f"https://h/oauth/connect/github?connection_id=user-42&hmac={sent}"
+
+    _, output = run("nango", url, "--key-env", "KEY", *form)
+
+    right = signed("github:user-42")
+    for secret in (*SECRETS, right, right.upper(), bytes.fromhex(right).hex(" "), right[:16], sent):
+        assert secret not in output
+
+
+def test_the_right_signature_is_shown_where_it_is_asked_for() -> None:
+    url = GOOD.replace("user-42", "user-43")
+
+    code, output = run("nango", url, "--key-env", "KEY", "--show-signature")
+    _, document = run("nango", url, "--key-env", "KEY", "--show-signature", "--json")
+
+    assert code == 1
+    assert f"the right one is\n     {signed('github:user-43')}" in output
+    assert json.loads(document)["signature"]["right"] == signed("github:user-43")
+    assert json.loads(document)["signature"]["value"] == signed("github:user-42")
+
+
+def test_the_exit_code_says_whether_it_is_verified(tmp_path: Path) -> None:
+    (tmp_path / "request.txt").write_text(GOOD)
+
+    assert run("nango", GOOD, "--key-env", "KEY")[0] == 0
+    assert run("nango", "--key-env", "KEY", given=GOOD)[0] == 0
+    assert run("nango", "-", "--key-env", "KEY", given=f"curl '{GOOD}'")[0] == 0
+    assert run("nango", f"@{tmp_path / 'request.txt'}", "--key-env", "KEY")[0] == 0
+    assert run("--scheme", "hmac_guard.schemes:NANGO", GOOD, "--key-env", "KEY")[0] == 0
+    assert run("nango", GOOD.replace("42", "43"), "--key-env", "KEY")[0] == 1
+    assert run("nango", "/", "--key-env", "KEY")[0] == 1
+
+
+def test_the_document_has_what_the_report_says() -> None:
+    url = GOOD.replace("user-42", "user+42")
+
+    code, output = run("nango", url, "--key-env", "KEY", "--json")
+
+    document = json.loads(output)
+    assert code == 1
+    assert (document["verified"], document["reason"], document["scheme"]) == (False, "invalid_signature", "nango")
+    assert document["message"] == {"text": "github:user 42", "hex": b"github:user 42".hex()}
+    assert [reading["value"] for reading in document["ids"]] == ["github", "user 42"]
+    assert document["mistakes"] == []
+    assert document["all_tried"] in (True, False)
+
+
+def test_further_keys_are_tried_and_called_by_their_place(tmp_path: Path) -> None:
+    (tmp_path / "old.key").write_text("the key of old times")
+    url = GOOD[:-64] + signed("github:user-42", "the key of old times")
+
+    _, output = run("nango", url, "--key-env", "KEY", "--previous-file", str(tmp_path / "old.key"))
+    assert "the previous key" in output
+    assert "old.key" in output
+
+    _, output = run("nango", url, "--key-env", "KEY", "--other-env", "THEIRS", THEIRS="the key of old times")
+    assert "another key (of the variable THEIRS) was used" in " ".join(output.split())
+
+
+def test_a_mounted_application_reads_the_path_behind_its_mount() -> None:
+    url = GOOD.replace("/oauth", "/api/v1/oauth")
+
+    assert run("nango", url, "--key-env", "KEY")[0] == 1
+    assert run("nango", url, "--key-env", "KEY", "--mount", "/api/v1")[0] == 0
+
+
+def test_a_verified_request_without_a_tenant_is_noted() -> None:
+    assert "Where keys are by tenant" in run("nango", GOOD, "--key-env", "KEY")[1]
+    assert "Where keys are by tenant" not in run("nango", GOOD + "&public_key=pk", "--key-env", "KEY")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nango", "https://h", "extra"], "the request is in several words; put it in quotes"),
+        (["nango", "@nowhere.txt"], "the file nowhere.txt cannot be read"),
+        (["nango", ""], "there is no request"),
+        (["nango", "{}"], "no HAR entry"),
+        (["nagno", "https://h"], "no preset is called 'nagno'"),
+        (["nango", GOOD, "--previous-env", "NOPE"], "the variable NOPE is not set"),
+    ],
+)
+def test_a_wrong_question_is_answered_with_what_to_do(words: list[str], sentence: str) -> None:
+    code, output = run(*words, "--key-env", "KEY")
+
+    assert code == 2
+    assert sentence in output
+
+
+def test_nothing_secret_is_in_a_repr() -> None:
+    explanation = explained(NANGO, GOOD)
+    attempt = right_attempt(NANGO, KEY.encode(), {"integration_id": "a"})
+
+    shown = f"{capture(GOOD.encode())} {explanation} {explanation.signature} {explanation.decoded} {attempt}"
+
+    for secret in (*SECRETS, signed("github:user-42"), signed("github:user-42")[:16], "digest="):
+        assert secret not in shown
+    assert repr(explained(SUPRSEND, "/?distinct_id=a&subscriber_id=b")) == "<Explanation suprsend: invalid_signature>"
+
+
+def test_no_request_is_read_from_what_is_none() -> None:
+    with pytest.raises(CaptureError):
+        capture(b"   ")

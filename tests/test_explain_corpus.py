@@ -1,0 +1,111 @@
+"""Explain finds what was planted, names nothing where nothing is wrong, and is quick about it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from explain_corpus import GROUPS, Sample, corpus, correct
+
+from hmac_guard.explain import Explanation, KnownKeys, capture, explain_captured
+
+SEED = 20261121
+
+# What explain may call a planted mistake; where a scheme signs one id alone, an id and the message are the same text.
+NAMES = {
+    "previous key": {"key_previous"},
+    "another tenant's key": {"key_other"},
+    "no key": {"key_unset"},
+    "quoted key": {"key_quoted"},
+    "newline behind key": {"key_newline"},
+    "space around key": {"key_spaces"},
+    "key decoded": {"key_hex_decoded", "key_base64_decoded"},
+    "key not decoded": {"key_hex_encoded", "key_base64_encoded"},
+    "ids swapped": {"ids_swapped"},
+    "id missing": {"id_missing"},
+    "other separator": {"separator"},
+    "JSON id": {"id_json_quoted", "message_json_quoted"},
+    "JSON message": {"message_json_quoted", "id_json_quoted"},
+    "encoded id": {"id_url_encoded", "message_url_encoded"},
+    "encoded message": {"message_url_encoded", "id_url_encoded"},
+    "encoded twice": {"id_url_decoded", "message_url_decoded"},
+    "plus for space": {"id_plus"},
+    "plus not encoded": {"id_plus"},
+    "decomposed": {"id_normal_form"},
+    "composed": {"id_normal_form"},
+    "lower case": {"id_case", "message_case"},
+    "upper case": {"id_case", "message_case"},
+    "spaces around id": {"id_trimmed", "message_spaces"},
+    "newline behind id": {"id_trimmed", "message_newline"},
+    "newline behind message": {"message_newline", "id_trimmed"},
+    "number": {"id_number"},
+    "another algorithm": {"algorithm"},
+    "plain hash": {"plain_hash"},
+    "arguments swapped": {"key_and_message_swapped"},
+    "hash of the hex digest": {"hashed_twice"},
+    "hex text encoded": {"digest_of_hex"},
+    "other encoding": {"encoding"},
+    "other padding": {"padding", "encoding"},
+    "upper-case signature": {"hex_case"},
+    "other prefix": {"prefix"},
+}
+
+
+def explained(sample: Sample) -> tuple[Explanation, float]:
+    """The explanation, and the seconds of the processor that it took, whatever else the machine was doing."""
+    keys = KnownKeys(sample.key, (("old", sample.previous),), (("theirs", sample.other),))
+    began = time.process_time()
+    explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=20)
+    return explanation, time.process_time() - began
+
+
+def is_found(sample: Sample, explanation: Explanation) -> bool:
+    names = [mistake.name for mistake in explanation.found.mistakes] if explanation.found else []
+    # Base64 without its padding is one way to write a digest, and has one name.
+    if sample.planted == {"other encoding", "other padding"}:
+        return names == ["encoding"]
+    planted = list(sample.planted)
+    return any(
+        len(order) == len(names) and all(name in NAMES[one] for one, name in zip(order, names, strict=True))
+        for order in (planted, planted[::-1])
+    )
+
+
+def hold(samples: Iterable[Sample]) -> float:
+    """Holds the share that is found; the seconds that the slowest took."""
+    missed: Counter[frozenset[str]] = Counter()
+    count = found = 0
+    slowest = 0.0
+    for sample in samples:
+        explanation, seconds = explained(sample)
+        assert not explanation.verified
+        count, slowest = count + 1, max(slowest, seconds)
+        if is_found(sample, explanation):
+            found += 1
+        else:
+            missed[sample.planted] += 1
+    print(f"{found} of {count} found ({100 * found / count:.1f}%), the slowest in {slowest:.2f} s; missed: {missed}")
+    assert found >= 0.95 * count
+    return slowest
+
+
+def test_every_mistake_has_a_name() -> None:
+    assert {mistake for group in GROUPS for mistake in group} == set(NAMES)
+
+
+def test_planted_mistakes_are_found() -> None:
+    hold(corpus(60, SEED))
+
+
+@pytest.mark.corpus
+def test_planted_mistakes_are_found_in_a_large_corpus() -> None:
+    assert hold(corpus(2000, SEED + 1)) < 1.0
+
+
+def test_a_correct_request_is_verified_and_nothing_is_named() -> None:
+    for sample in correct(300, SEED):
+        explanation, _ = explained(sample)
+
+        assert explanation.verified
+        assert explanation.found is not None
+        assert (explanation.found.right, explanation.found.mistakes, explanation.problems) == (True, (), [])

@@ -1,0 +1,243 @@
+"""Keys, rings and the resolvers that do no I/O; and what a resolver may answer, through both doors."""
+
+import copy
+import os
+import pickle
+import warnings
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Claim, ConfigError, Guard, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, WeakKeyWarning
+from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
+
+KEY = "a key that is long enough"
+OLD = "another key, long enough"
+SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+
+
+def signed(key: Any = KEY, tenant: str = "acme") -> Sent:
+    return Sent(query=f"a=x&sig={SCHEME.sign(key, a='x')}&t={tenant}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [KEY, KEY.encode(), Key(KEY), [KEY], (OLD, KEY), Keyring(KEY), Keyring([OLD, Key(KEY)])],
+    ids=["text", "bytes", "key", "list", "tuple", "ring", "ring of two"],
+)
+def test_a_resolver_may_answer_in_any_form(call: Call, answer: Any) -> None:
+    async def late(claim: Claim) -> Any:
+        return answer
+
+    for resolver in (lambda claim: answer, late, answer):
+        assert call(Guard(SCHEME, resolver), signed()).status == 200
+
+
+@pytest.mark.parametrize("answer", [None, [], ()], ids=repr)
+def test_no_answer_means_no_such_tenant(call: Call, answer: Any) -> None:
+    reasons: list[Reason] = []
+    guard = Guard(SCHEME, lambda claim: answer, on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
+
+    assert call(guard, signed()).status == 401
+    assert reasons == [Reason.UNKNOWN_KEY]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        " ",
+        b"",
+        [""],
+        [KEY, ""],
+        [None],
+        "<KEY>",
+        3,
+        True,
+        {},
+        {"acme": KEY},
+        pytest.param(object(), id="an object"),
+        [KEY, KEY],
+        {KEY},
+        bytearray(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_bad_answer_is_503_and_never_a_pass(
+    call: Call, caplog: pytest.LogCaptureFixture, colour: str, answer: Any
+) -> None:
+    async def late(claim: Claim) -> Any:
+        return answer
+
+    for mode, status in (("enforce", 503), ("report", 200)):
+        guard = Guard(SCHEME, late if colour == "async" else lambda claim: answer, mode=mode)
+        reply = call(guard, signed())
+        assert reply.status == status
+        assert not any(verdict for verdict, _ in reply.seen)
+    assert "the key resolver failed" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [KeysUnavailable("x"), RuntimeError(KEY), KeyError(KEY), TimeoutError(), StopIteration()]
+)
+def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+    def keys(claim: Claim) -> Any:
+        raise error
+
+    assert call(Guard(SCHEME, keys), signed()).status == 503
+    assert "the key resolver failed" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_a_weak_key_from_a_resolver_works_and_warns(call: Call) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert call(Guard(SCHEME, lambda claim: "short"), signed("short")).status == 200
+
+    assert {warning.category for warning in caught} == {WeakKeyWarning}
+
+
+def test_any_key_of_a_ring_verifies_and_says_which(call: Call) -> None:
+    guard = Guard(SCHEME, [Key(KEY, id="new"), Key(OLD, id="old")])
+
+    assert call(guard, signed(KEY)).verdict.key_id == "new"
+    assert call(guard, signed(OLD)).verdict.key_id == "old"
+    assert call(guard, signed("a third key, long enough")).status == 401
+
+
+@pytest.mark.parametrize("tenant", ["acme", "ACME", "acme%20", "other", "", "%D0%B0cme"])
+def test_a_mapping_knows_its_tenants_exactly(call: Call, tenant: str) -> None:
+    assert (call(Guard(SCHEME, {"acme": KEY, "b": OLD}), signed(tenant=tenant)).status == 200) == (tenant == "acme")
+
+
+def test_a_mapping_is_copied(call: Call) -> None:
+    keys: dict[str, Any] = {"acme": KEY}
+    guard = Guard(SCHEME, keys)
+    keys.clear()
+
+    assert call(guard, signed()).status == 200
+
+
+def test_keys_of_each_form_decode_what_they_are_named_for() -> None:
+    raw = bytes(range(200, 232))
+    import base64
+
+    forms = [
+        Key(raw),
+        Key.from_hex(raw.hex()),
+        Key.from_hex(raw.hex().upper()),
+        Key.from_base64(base64.b64encode(raw).decode()),
+        Key.from_base64(base64.b64encode(raw).decode().rstrip("=")),
+        Key.from_base64(base64.urlsafe_b64encode(raw).decode()),
+    ]
+
+    assert len({SCHEME.sign(key, a="x") for key in forms}) == 1
+    assert SCHEME.sign(Key.from_text(raw.hex()), a="x") == SCHEME.sign(raw.hex(), a="x") != SCHEME.sign(forms[1], a="x")
+
+
+@pytest.mark.parametrize(
+    "value", [Key(KEY), Keyring(KEY), StaticKeys(KEY), MappingKeys({"a": KEY}), Guard(SCHEME, KEY)]
+)
+def test_what_holds_a_key_never_shows_it(value: Any) -> None:
+    """T090."""
+    assert KEY not in f"{value} {value!r} {[value]}"
+    assert copy.copy(value) is value
+    assert copy.deepcopy(value) is value
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(value)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        value.id = "x"
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        del value.id
+
+
+def test_a_claim_never_shows_its_signature() -> None:
+    claim = Claim("one", {"a": "x"}, "acme", b"x", b"5ecret", Reason.MALFORMED)
+
+    assert repr(claim) == "Claim(scheme='one', ids={'a': 'x'}, tenant='acme', problem='malformed')"
+
+
+def test_a_short_key_warns() -> None:
+    with pytest.warns(WeakKeyWarning, match="15 bytes"):
+        Key("x" * 15)
+
+
+def test_env_keys_are_read_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    guard = Guard(SCHEME, EnvKeys("TEST_KEY", "TEST_KEY_OLD"))
+    monkeypatch.setenv("TEST_KEY", OLD)
+    verdict = call(guard, signed()).verdict
+
+    assert (verdict.key_id, verdict.tenant) == ("TEST_KEY", None)
+    assert repr(guard.keys) == "EnvKeys('TEST_KEY', 'TEST_KEY_OLD')"
+
+
+def test_env_keys_rotate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    monkeypatch.setenv("TEST_KEY_OLD", OLD)
+
+    assert call(Guard(SCHEME, EnvKeys("TEST_KEY", "TEST_KEY_OLD")), signed(OLD)).verdict.key_id == "TEST_KEY_OLD"
+
+
+def test_env_keys_for_each_tenant(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY_acme_V1", KEY)
+    monkeypatch.setenv("TEST_KEY_other_V1", OLD)
+    guard = Guard(SCHEME, EnvKeys("TEST_KEY_{tenant}_V1"))
+
+    assert call(guard, signed()).verdict.tenant == "acme"
+    for tenant in ("other", "ACME", "", "acme_V1", "PATH"):
+        assert call(guard, signed(tenant=tenant)).status == 401
+
+
+def test_random_bytes_between_angle_brackets_are_no_placeholder(call: Call) -> None:
+    secret = b"<" + bytes(range(120, 150)) + b">\n"
+
+    assert call(Guard(SCHEME, secret), signed(secret)).status == 200
+    with pytest.raises(ConfigError, match="placeholder"):
+        Key(b"<HMAC-KEY>\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "why"),
+    [
+        ("", "text", "empty or blank"),
+        ("  ", "text", "empty or blank"),
+        (f"{KEY}\n", "text", "white space or a newline"),
+        (f" {KEY}", "text", "white space or a newline"),
+        ("<HMAC-KEY>", "text", "placeholder"),
+        ("xyz", "hex", "hex digits"),
+        ("x*z", "base64", "not base64"),
+        (KEY, "binary", "take one of text, hex, base64"),
+    ],
+)
+def test_a_variable_that_holds_no_key_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, text: str, form: str, why: str
+) -> None:
+    monkeypatch.setitem(os.environ, "TEST_KEY", text)
+
+    with pytest.raises(ConfigError, match=f"TEST_KEY.*{why}") as caught:
+        EnvKeys("TEST_KEY", form=form)
+    assert KEY not in str(caught.value)
+
+
+def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T020: the refusal of an unknown tenant and that of a wrong signature do the same work."""
+    digests: list[str] = []
+    digest = Key.digest
+
+    def counting(key: Key, algorithm: str, message: bytes) -> bytes:
+        digests.append(algorithm)
+        return digest(key, algorithm, message)
+
+    monkeypatch.setattr(Key, "digest", counting)
+    counted = []
+    for tenant in ("acme", "nobody"):
+        sent = Sent(query=f"a=x&sig={'0' * 64}&t={tenant}")
+        digests.clear()
+        call(Guard(SCHEME, {"acme": KEY}), sent)
+        counted.append(len(digests))
+
+    assert counted == [1, 1]

@@ -1,0 +1,258 @@
+"""Keys from files, as containers get them: read anew when they change, and never for the worse."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from key_sources import KEY, OTHER_KEY, claim_of
+from support import Call, Sent
+
+from hmac_guard import ConfigError, Guard, Query, Scheme
+from hmac_guard.keys import FileKeys, files
+
+SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+
+
+@pytest.fixture(autouse=True)
+def look_at_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "EVERY", 0.0)
+
+
+def verifies(keys: FileKeys, secret: str, tenant: str | None = None) -> bool:
+    ring = keys(claim_of(tenant))
+    return ring is not None and SCHEME.sign(secret, a="x") in {SCHEME.sign(key, a="x") for key in ring.keys}
+
+
+def write(path: Path, secret: str) -> Path:
+    path.write_text(secret)
+    return path
+
+
+def test_a_file_holds_a_key(call: Call, tmp_path: Path) -> None:
+    guard = Guard(SCHEME, FileKeys(write(tmp_path / "hmac_key", KEY)))
+    reply = call(guard, Sent(query=f"a=x&sig={SCHEME.sign(KEY, a='x')}&t=acme"))
+
+    assert reply.status == 200
+    assert (reply.verdict.key_id, reply.verdict.tenant) == ("hmac_key", None)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "secret"),
+    [
+        ("text", KEY, KEY.encode()),
+        ("hex", KEY, bytes.fromhex(KEY)),
+        ("base64", "AAECAwQFBgcICQoLDA0ODw==", bytes(range(16))),
+    ],
+)
+def test_the_form_is_named(tmp_path: Path, form: str, text: str, secret: bytes) -> None:
+    ring = FileKeys(str(write(tmp_path / "key", text)), form=form)(claim_of(None))
+
+    assert ring is not None
+    assert SCHEME.sign(ring.keys[0], a="x") == SCHEME.sign(secret, a="x")
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+
+    path.write_text(OTHER_KEY)
+
+    assert verifies(keys, OTHER_KEY)
+    assert not verifies(keys, KEY)
+
+
+def test_a_file_that_is_put_in_the_place_of_another_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+
+    os.replace(write(tmp_path / "new", OTHER_KEY), path)
+
+    assert verifies(keys, OTHER_KEY)
+
+
+def test_a_volume_of_kubernetes_that_swaps_its_folder_is_read(tmp_path: Path) -> None:
+    for version, secret in (("..1", KEY), ("..2", OTHER_KEY)):
+        (tmp_path / version).mkdir()
+        write(tmp_path / version / "acme", secret)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "acme").symlink_to("..data/acme")
+    keys = FileKeys(tmp_path / "{tenant}")
+    assert verifies(keys, KEY, "acme")
+
+    (tmp_path / "..next").symlink_to("..2")
+    os.replace(tmp_path / "..next", tmp_path / "..data")
+
+    assert verifies(keys, OTHER_KEY, "acme")
+    assert keys(claim_of(".data")) is None
+
+
+def test_two_changes_within_a_tick_of_the_clock_are_both_seen(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+    for _ in range(50):
+        for secret in (OTHER_KEY, KEY):
+            path.write_text(secret)
+            assert verifies(keys, secret)
+
+
+def test_a_file_that_has_not_changed_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_STILL_WARM", -60.0)
+    keys = FileKeys(write(tmp_path / "key", KEY))
+    ring = keys(claim_of(None))
+
+    assert keys(claim_of(None)) is ring
+
+
+def test_the_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "EVERY", 60.0)
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+    keys(claim_of(None))
+
+    path.write_text(OTHER_KEY)
+
+    assert verifies(keys, KEY)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.write_text(""), id="empty"),
+        pytest.param(lambda path: path.write_text(" \n"), id="blank"),
+        pytest.param(lambda path: path.write_text("<KEY>"), id="a placeholder"),
+        pytest.param(lambda path: path.write_text(OTHER_KEY + "\n"), id="with a newline at its end"),
+        pytest.param(lambda path: path.write_bytes(b"\xff" * 32), id="not text"),
+        pytest.param(lambda path: path.unlink(), id="gone"),
+        pytest.param(lambda path: (path.unlink(), path.mkdir()), id="a folder"),
+        pytest.param(lambda path: (path.unlink(), path.symlink_to(path)), id="a link to itself"),
+    ],
+)
+def test_a_bad_new_version_leaves_the_last_good_one_in_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], object]
+) -> None:
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+
+    spoil(path)
+    for _ in range(3):
+        assert verifies(keys, KEY)
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "last good keys stay in use" in caplog.text
+    assert str(path) in caplog.text
+    assert OTHER_KEY not in caplog.text
+
+
+def test_a_good_version_after_a_bad_one_is_used(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+    path.write_text("")
+    assert verifies(keys, KEY)
+
+    path.write_text(OTHER_KEY)
+
+    assert verifies(keys, OTHER_KEY)
+
+
+def test_a_file_may_be_unreadable_for_a_time(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("not run: the superuser may read every file")
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+    path.chmod(0)
+    assert verifies(keys, KEY)
+
+
+def test_the_previous_key_may_come_and_go(tmp_path: Path) -> None:
+    current, previous = write(tmp_path / "key", KEY), tmp_path / "key_old"
+    keys = FileKeys(current, previous)
+    assert not verifies(keys, OTHER_KEY)
+
+    previous.write_text(OTHER_KEY)
+    ring = keys(claim_of(None))
+    assert ring is not None
+    assert [key.id for key in ring.keys] == ["key", "key_old"]
+
+    previous.unlink()
+    assert not verifies(keys, OTHER_KEY)
+
+
+def test_a_folder_holds_a_file_for_each_tenant(call: Call, tmp_path: Path) -> None:
+    write(tmp_path / "acme.key", KEY)
+    write(tmp_path / "other.key", OTHER_KEY)
+    write(tmp_path / "README", "not a key")
+    write(tmp_path / ".acme.key", "hidden")
+    guard = Guard(SCHEME, FileKeys(tmp_path / "{tenant}.key"))
+
+    def status(tenant: str) -> int:
+        return call(guard, Sent(query=f"a=x&sig={SCHEME.sign(KEY, a='x')}&t={tenant}")).status
+
+    tenants = ("acme", "other", "ACME", "README", "acme.key", "../acme", "%2E%2E", ".acme")
+    assert {tenant: status(tenant) for tenant in tenants} == {
+        tenant: 200 if tenant == "acme" else 401 for tenant in tenants
+    }
+
+
+def test_tenants_come_go_and_fail_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "a", KEY)
+    write(tmp_path / "b", KEY)
+    keys = FileKeys(tmp_path / "{tenant}")
+
+    write(tmp_path / "a", "")
+    write(tmp_path / "c", OTHER_KEY)
+    (tmp_path / "b").unlink()
+
+    assert [verifies(keys, KEY, tenant) for tenant in "abc"] == [True, False, False]
+    assert verifies(keys, OTHER_KEY, "c")
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "empty"])
+def test_a_folder_without_files_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: bool) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    path = write(folder / "acme", KEY)
+    keys = FileKeys(folder / "{tenant}")
+
+    path.unlink()
+    if gone:
+        folder.rmdir()
+
+    assert verifies(keys, KEY, "acme")
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "why"),
+    [
+        pytest.param([], "give the path", id="no path"),
+        pytest.param([""], "give the path", id="an empty path"),
+        pytest.param([7], "give the path", id="a number"),
+        pytest.param(["{tmp}/none"], "no file .*none", id="no such file"),
+        pytest.param(["{tmp}/empty"], "empty or blank", id="an empty file"),
+        pytest.param(["{tmp}/newline"], "newline", id="a newline at its end"),
+        pytest.param(["{tmp}"], "cannot be read", id="a folder"),
+        pytest.param(["{tmp}/key", "{tmp}/empty"], "empty or blank", id="an empty previous key"),
+        pytest.param(["{tmp}/key", "{tmp}/same"], "same key", id="one key twice"),
+        pytest.param(["{tmp}/{tenant}", "{tmp}/key"], "one path", id="a pattern beside a path"),
+        pytest.param(["{tmp}/{tenant}/key"], "in the file's name", id="a pattern in the folder's name"),
+        pytest.param(["{tmp}/{tenant}.pem"], "no file like", id="no tenant at all"),
+        pytest.param(["{tmp}/none/{tenant}"], "cannot be listed", id="no such folder"),
+    ],
+)
+def test_files_that_cannot_work_are_refused(tmp_path: Path, paths: list[object], why: str) -> None:
+    for name, text in {"key": KEY, "same": KEY, "empty": "", "newline": OTHER_KEY + "\n"}.items():
+        write(tmp_path / name, text)
+    given = [path.replace("{tmp}", str(tmp_path)) if isinstance(path, str) else path for path in paths]
+
+    with pytest.raises(ConfigError, match=why) as refusal:
+        FileKeys(*given)  # type: ignore[arg-type]
+    assert OTHER_KEY not in str(refusal.value)
+
+
+def test_the_representation_shows_the_path_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "key", KEY)
+
+    assert repr(FileKeys(path)) == f"FileKeys('{path}')"

@@ -1,0 +1,62 @@
+"""T020, T108: a wrong signature and an unknown tenant go the same way, call for call.
+
+How long that takes is measured by `python -m benchmarks.timing`; here it is held that nothing is called for one alone.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from key_sources import KEY
+from support import Call, Sent
+
+from hmac_guard import Guard, Keyring, Query, Reason, Scheme
+from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys
+
+SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+
+SOURCES: dict[str, Callable[[], Any]] = {
+    "a mapping": lambda: MappingKeys({"acme": KEY}),
+    "a cache": lambda: CachedKeys({"acme": KEY}),
+    "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY})),
+    "a mode of its own": lambda: CachedKeys(lambda claim: Keyring(KEY, "enforce") if claim.tenant == "acme" else None),
+}
+
+
+def calls_of(work: Callable[[], object]) -> list[str]:
+    """What is called meanwhile, Python and C, in order."""
+    seen: list[str] = []
+
+    def note(frame: Any, event: str, what: Any) -> None:
+        if event == "call":
+            seen.append(frame.f_code.co_name)
+        elif event == "c_call":
+            seen.append(what.__qualname__)
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return seen
+
+
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
+def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call, make: Callable[[], Any]) -> None:
+    reasons = []
+    guard = Guard(SCHEME, make(), on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
+    sent = {tenant: Sent(query=f"a=x&sig={'0' * 64}&t={tenant}") for tenant in ("acme", "ecma")}
+    for each in sent.values():
+        call(guard, each)  # Everything is at hand after that.
+
+    calls = {tenant: calls_of(lambda each=each: call(guard, each)) for tenant, each in sent.items()}  # type: ignore[misc]
+
+    assert reasons == [Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY] * 2
+    assert len(calls["acme"]) > 50
+    assert inside(calls["acme"]) == inside(calls["ecma"])
+
+
+def inside(calls: list[str]) -> list[str]:
+    """From where the guard is asked to where it has answered: what an event loop does before and after may differ."""
+    return calls[calls.index("decide") : len(calls) - calls[::-1].index("record")]

@@ -1,0 +1,47 @@
+"""A message's text and ids: whatever its literals hold, two sets of ids never sign alike."""
+
+import hashlib
+import hmac
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Guard, Query, Reason, Scheme
+
+KEY = "k" * 32
+
+
+def scheme(message: str) -> Scheme:
+    return Scheme(name="odd", ids={"a": Query("a"), "b": Query("b")}, message=message, signature=Query("sig"))
+
+
+@pytest.mark.parametrize(
+    ("message", "separator"),
+    [
+        ("{a}{{-{b}", "{-"),
+        ("{a}-}}{b}", "-}"),
+        ("{a}{{{{{b}", "{{"),
+        ("{a}{{x}}{b}", "{x}"),
+    ],
+)
+def test_a_separator_with_braces_is_signed_and_kept_out_of_the_first_id(message: str, separator: str) -> None:
+    signed = hmac.new(KEY.encode(), f"x{separator}y".encode(), hashlib.sha256).hexdigest()
+
+    assert scheme(message).sign(KEY, a="x", b="y") == signed
+    with pytest.raises(ValueError, match="separates it"):
+        scheme(message).sign(KEY, a=f"x{separator}y", b="z")
+
+
+def test_ids_that_hold_a_separator_with_braces_are_refused(call: Call) -> None:
+    seen: list[Reason] = []
+    guard = Guard(scheme("{a}{{-{b}"), KEY, on_verdict=lambda verdict, _: seen.append(verdict.reason))
+
+    reply = call(guard, Sent(query=f"a=x%7B-y&b=z&sig={'0' * 64}"))
+
+    assert (reply.status, seen) == (401, [Reason.AMBIGUOUS])
+
+
+def test_text_with_braces_around_the_ids_is_signed_as_it_stands() -> None:
+    signed = hmac.new(KEY.encode(), b"{x:y}", hashlib.sha256).hexdigest()
+
+    assert scheme("{{{a}:{b}}}").sign(KEY, a="x", b="y") == signed

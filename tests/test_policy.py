@@ -1,0 +1,243 @@
+"""Which requests are looked at, in which mode, and what the application is told."""
+
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Guard, Header, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, verdict_from
+
+KEY = "a key that is long enough"
+SCHEME = Scheme(
+    name="inbox",
+    ids={"user": Query("user")},
+    message="{user}",
+    signature=Query("sig"),
+    tenant=Header("X-Tenant"),
+)
+GOOD = f"user=u&sig={SCHEME.sign(KEY, user='u')}"
+EXEMPT = ("/health", "/static/")
+
+
+@pytest.mark.parametrize("path", ["/health", "/static/", "/static/a/b.css", "/static/größe"])
+def test_an_exempt_path_is_not_looked_at(call: Call, path: str) -> None:
+    reply = call(Guard(SCHEME, KEY, exempt=EXEMPT), Sent(path=path.encode().decode("latin-1")))
+
+    assert reply.verdict.reason is Reason.EXEMPT
+    assert not reply.verdict
+
+
+ODD_PATHS = [
+    "/health/",
+    "/health\n",
+    "/HEALTH",
+    "/health;x",
+    "/health%2f..",
+    "//health",
+    "/./health",
+    "/x/../health",
+    "health",
+    "http://h/health",
+    "*",
+    "",
+    "/static",
+    "/staticx",
+    "/static/../admin",
+    "/static/./admin",
+    "/static//admin",
+    "/static/..",
+    "/static/\\admin",
+    "/static/%2e%2e%2fadmin",
+    "/static/%5Cadmin",
+    "/static/\x00",
+    "/static/\x7f",
+    "/static/\xff",
+    "/static/a;b",
+    "/",
+]
+
+
+@pytest.mark.parametrize("path", ODD_PATHS, ids=repr)
+def test_a_path_that_only_looks_exempt_is_guarded(call: Call, path: str) -> None:
+    reply = call(Guard(SCHEME, KEY, exempt=EXEMPT), Sent(path=path))
+
+    assert (reply.status, reply.seen) == (401, [])
+
+
+def test_the_whole_site_is_never_exempt(call: Call) -> None:
+    guard = Guard(SCHEME, KEY, exempt=("/",))
+
+    assert call(guard, Sent(path="/")).verdict.reason is Reason.EXEMPT
+    assert call(guard, Sent(path="/admin")).status == 401
+
+
+@pytest.mark.parametrize("path", ["/inbox", "/inbox/", "/inbox/a", "/exact", "/exact/"])
+def test_only_guards_its_paths_with_and_without_the_last_slash(call: Call, path: str) -> None:
+    assert call(Guard(SCHEME, KEY, only=("/inbox/", "/exact")), Sent(path=path)).status == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/other", "/inboxes", "/exact/x", "/x/inbox/"])
+def test_only_leaves_other_canonical_paths_alone(call: Call, path: str) -> None:
+    reply = call(Guard(SCHEME, KEY, only=("/inbox/", "/exact")), Sent(path=path))
+
+    assert reply.verdict.reason is Reason.EXEMPT
+
+
+@pytest.mark.parametrize(
+    "path", ["//inbox/a", "/./inbox", "/x/../inbox", "/inbox\n", "inbox", "/\xff", "/%2finbox"], ids=repr
+)
+def test_only_guards_whatever_is_odd(call: Call, path: str) -> None:
+    assert call(Guard(SCHEME, KEY, only=("/inbox/",)), Sent(path=path)).status == 401
+
+
+def test_exempt_wins_over_only(call: Call) -> None:
+    guard = Guard(SCHEME, KEY, only=("/inbox/",), exempt=("/inbox/logo.png",))
+
+    assert call(guard, Sent(path="/inbox/logo.png")).verdict.reason is Reason.EXEMPT
+    assert call(guard, Sent(path="/inbox/logo.png/")).status == 401
+
+
+PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
+
+
+def test_a_preflight_goes_on_unverified(call: Call) -> None:
+    reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=PREFLIGHT))
+
+    assert reply.verdict.reason is Reason.PREFLIGHT
+    assert not reply.verdict
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("OPTIONS", []),
+        ("OPTIONS", PREFLIGHT[:1]),
+        ("OPTIONS", PREFLIGHT[1:]),
+        ("options", PREFLIGHT),
+        ("GET", PREFLIGHT),
+    ],
+    ids=repr,
+)
+def test_what_is_not_quite_a_preflight_is_guarded(call: Call, method: str, headers: Any) -> None:
+    assert call(Guard(SCHEME, KEY), Sent(method, headers=headers)).status == 401
+
+
+def test_preflights_can_be_guarded_too(call: Call) -> None:
+    assert call(Guard(SCHEME, KEY, preflight=False), Sent("OPTIONS", headers=PREFLIGHT)).status == 401
+
+
+def test_off_does_not_look(call: Call) -> None:
+    asked: list[object] = []
+    reply = call(Guard(SCHEME, lambda claim: asked.append(claim), mode="off"), Sent(query=GOOD))
+
+    assert reply.verdict.reason is Reason.OFF
+    assert (bool(reply.verdict), asked) == (False, [])
+
+
+RINGS = {
+    "strict": Keyring(KEY, mode="enforce"),
+    "trying": Keyring(KEY, mode="report"),
+    "absent": Keyring(KEY, mode="off"),
+    "plain": Keyring(KEY),
+}
+
+
+@pytest.mark.parametrize(("tenant", "status"), [("strict", 401), ("trying", 200), ("absent", 200), ("plain", 401)])
+@pytest.mark.parametrize(
+    "query", ["user=u&sig=0", "user=u", "", "user=u&user=u"], ids=["wrong", "none", "nothing", "twice"]
+)
+def test_a_tenant_may_have_a_mode_of_its_own(call: Call, tenant: str, status: int, query: str) -> None:
+    reply = call(Guard(SCHEME, RINGS), Sent(query=query, headers=[("X-Tenant", tenant)]))
+
+    assert reply.status == status
+    if tenant == "absent":
+        assert reply.verdict.reason is Reason.OFF
+
+
+def test_a_tenant_can_be_enforced_while_the_guard_reports(call: Call) -> None:
+    guard = Guard(SCHEME, RINGS, mode="report")
+
+    assert call(guard, Sent(headers=[("X-Tenant", "strict")])).status == 401
+    assert call(guard, Sent(headers=[("X-Tenant", "plain")])).status == 200
+    assert call(guard, Sent()).status == 200
+
+
+def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Call) -> None:
+    def away(claim: Any) -> Any:
+        raise KeysUnavailable
+
+    reply = call(Guard(SCHEME, away), Sent(query="user=u", headers=[("X-Tenant", "trying")]))
+
+    assert reply.status == 401
+
+
+def test_the_tenant_is_proven_with_its_key(call: Call) -> None:
+    keys = {"acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")], "other": KEY[::-1]}
+    guard = Guard(SCHEME, keys)
+    verdict = call(guard, Sent(query=GOOD, headers=[("X-Tenant", "acme")])).verdict
+
+    assert (verdict.tenant, verdict.key_id, verdict.scheme) == ("acme", "2025", "inbox")
+    assert call(guard, Sent(query=GOOD, headers=[("X-Tenant", "other")])).status == 401
+
+
+def test_the_tenant_is_not_read_where_the_keys_do_not_depend_on_it(call: Call) -> None:
+    reply = call(Guard(SCHEME, KEY), Sent(query=GOOD, headers=[("X-Tenant", "a"), ("X-Tenant", "b")]))
+
+    assert (reply.verdict.verified, reply.verdict.tenant) == (True, None)
+
+
+def test_two_guards_annotate_under_two_names(call: Call) -> None:
+    seen: list[Any] = []
+    inner = Guard(SCHEME, KEY, annotate_as="inner")
+    outer = Guard(SCHEME, KEY[::-1], mode="report")
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": GOOD}
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        seen.extend([verdict_from(environ), verdict_from(environ, "inner")])
+        return []
+
+    outer.wsgi(inner.wsgi(app))(environ, lambda *_: None)  # type: ignore[arg-type]
+
+    assert [verdict.verified for verdict in seen] == [False, True]
+
+
+def test_what_stands_under_the_name_already_is_no_verdict() -> None:
+    for found in ("verified", {"verified": True}, ("verified",), None):
+        with pytest.raises(LookupError, match="no guard annotated"):
+            verdict_from({"hmac_guard": found})
+    with pytest.raises(LookupError):
+        verdict_from(object())
+
+
+def test_an_environment_variable_never_passes_for_a_verdict() -> None:
+    """wsgiref and granian copy the process environment into the environ (T070)."""
+    seen: list[Any] = []
+    guard = Guard(SCHEME, KEY, mode="report")
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "hmac_guard": "verified"}
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append(verdict_from(environ))
+        return []
+
+    guard.wsgi(app)(environ, lambda *_: None)  # type: ignore[arg-type]
+
+    assert [verdict.reason for verdict in seen] == [Reason.MISSING_ID]
+
+
+def test_the_clock_decides_which_keys_are_in_force(call: Call) -> None:
+    now = [100.0]
+    keys = [Key("the current key, 32 bytes long ..", not_before=150), Key(KEY, id="old", not_after=200)]
+    guard = Guard(SCHEME, keys, clock=lambda: now[0])
+    replies = {}
+    for now[0] in (100.0, 200.0, 200.1):
+        replies[now[0]] = call(guard, Sent(query=GOOD)).status
+
+    assert replies == {100.0: 200, 200.0: 200, 200.1: 401}
+
+
+def test_a_ring_whose_time_is_over_knows_nobody(call: Call) -> None:
+    reasons: list[Reason] = []
+    guard = Guard(SCHEME, Key(KEY, not_after=1), on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
+
+    assert call(guard, Sent(query=GOOD)).status == 401
+    assert reasons == [Reason.UNKNOWN_KEY]

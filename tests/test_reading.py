@@ -1,0 +1,518 @@
+"""How ids are read out of each place: the one value that every framework would return, or none (T022 to T040)."""
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
+from hmac_guard.core.field import Source
+
+KEY = "a key that is long enough"
+
+
+def read(call: Call, source: Source, sent: Sent) -> str | Reason:
+    """The id that a guard finds in `source`, or the reason why it finds none."""
+    scheme = Scheme(name="one", ids={"id": source}, message="{id}", signature=Header("X-Signature"))
+    told: list[tuple[Verdict, Claim]] = []
+    guard = Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim)))
+    call(guard, sent)
+    text = told[0][1].ids.get("id", "")
+    signature = hmac.new(KEY.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    told.clear()
+    reply = call(
+        guard, Sent(sent.method, sent.path, sent.query, [*sent.headers, ("X-Signature", signature)], sent.body)
+    )
+    [(verdict, _)] = told
+    assert bool(verdict) == (reply.status == 200)
+    return verdict.ids["id"] if verdict else verdict.reason
+
+
+QUERY: dict[str, str | Reason] = {
+    "a=1": "1",
+    "b=1&a=2&c": "2",
+    "&&a=1&": "1",
+    "a==1": "=1",
+    "a=1=2": "1=2",
+    "a=1;a=2": "1;a=2",
+    "a=1+2": "1 2",
+    "a=1%202": "1 2",
+    "a=1%2B2": "1+2",
+    "a=%2561": "%61",
+    "a=%C3%A9": "é",
+    "a=%F0%9F%9A%80": "🚀",
+    "a=e%CC%81": "e\u0301",
+    "%61=1": "1",
+    "a={a|b}^c`~!*()$,": "{a|b}^c`~!*()$,",
+    "a=1&x=%ff&y=\xff&%zz=%": "1",
+    "a=1&a[]=2&A=3&a%20=4": "1",
+    "a=" + "x" * 1024: "x" * 1024,
+    "a=1" + "&" * 999: "1",
+    "": Reason.MISSING_ID,
+    "a": Reason.MISSING_ID,
+    "a=": Reason.MISSING_ID,
+    "a[]=1": Reason.MISSING_ID,
+    "A=1": Reason.MISSING_ID,
+    "+a=1": Reason.MISSING_ID,
+    "a=+": Reason.MISSING_ID,
+    "a=%E3%80%80": Reason.MISSING_ID,
+    "a=1&a=2": Reason.DUPLICATE,
+    "a=1&a=1": Reason.DUPLICATE,
+    "a=1&a": Reason.DUPLICATE,
+    "a=&a=2": Reason.DUPLICATE,
+    "a=1&%61=2": Reason.DUPLICATE,
+    "a=%ff": Reason.MALFORMED,
+    "a=%C0%AF": Reason.MALFORMED,
+    "a=%ED%A0%80": Reason.MALFORMED,
+    "a=%zz": Reason.MALFORMED,
+    "a=%4": Reason.MALFORMED,
+    "a=%": Reason.MALFORMED,
+    "a=x%00y": Reason.MALFORMED,
+    "a=1%0D%0Ax": Reason.MALFORMED,
+    "a=1%C2%85": Reason.MALFORMED,
+    "a=%EF%BF%BD": Reason.MALFORMED,
+    "a=%EF%BB%BFx": Reason.MALFORMED,
+    "a=1%20": Reason.MALFORMED,
+    "a=+1": Reason.MALFORMED,
+    "a=1 2": Reason.MALFORMED,
+    "a=1\t2": Reason.MALFORMED,
+    "a=\xc3\xa9": Reason.MALFORMED,
+    "a=\xff": Reason.MALFORMED,
+    "a=" + "x" * 1025: Reason.MALFORMED,
+    "a=1" + "&" * 1000: Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize("query", list(QUERY), ids=lambda query: ascii(query)[:40])
+def test_query(call: Call, query: str) -> None:
+    assert read(call, Query("a"), Sent(query=query)) == QUERY[query]
+
+
+HEADERS: list[tuple[list[tuple[str, str]], str | Reason]] = [
+    ([("X-Id", "1")], "1"),
+    ([("x-id", "a b")], "a b"),
+    ([("X-Id", "{a|b}'\"")], "{a|b}'\""),
+    ([("X-Other", "2"), ("X-Id", "1")], "1"),
+    ([], Reason.MISSING_ID),
+    ([("X-Id", "")], Reason.MISSING_ID),
+    ([("X-Id", "1"), ("X-Id", "2")], Reason.DUPLICATE),
+    ([("X-Id", "1"), ("X-Id", "")], Reason.DUPLICATE),
+    ([("X-Id", "1,2")], Reason.DUPLICATE),
+    ([("X-Id", "1"), ("X_Id", "2")], Reason.DUPLICATE),
+    ([("X-Id", " 1")], Reason.MALFORMED),
+    ([("X-Id", "1 ")], Reason.MALFORMED),
+    ([("X-Id", "1  2")], Reason.MALFORMED),
+    ([("X-Id", "1\t2")], Reason.MALFORMED),
+    ([("X-Id", "\xe9")], Reason.MALFORMED),
+    ([("X-Id", "1\x00")], Reason.MALFORMED),
+    ([("X-Id", "1\n")], Reason.MALFORMED),
+]
+
+
+@pytest.mark.parametrize(("headers", "expected"), HEADERS, ids=repr)
+def test_header(call: Call, headers: Any, expected: str | Reason) -> None:
+    assert read(call, Header("X-Id"), Sent(headers=headers)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("key:rest", "key"),
+        ("key:", "key"),
+        ("key:a:b", "key"),
+        ("key", Reason.MISSING_ID),
+        (":rest", Reason.MISSING_ID),
+        ("k,ey:rest", Reason.DUPLICATE),
+        ("Basic key:rest", "Basic key"),
+    ],
+)
+def test_header_before_a_separator(call: Call, value: str, expected: str | Reason) -> None:
+    sent = Sent(headers=[("Authorization", value)])
+
+    assert read(call, Header("Authorization", before=":"), sent) == expected
+
+
+COOKIES: list[tuple[list[str], str | Reason]] = [
+    (["a=1"], "1"),
+    (["b=1; a=2"], "2"),
+    (["b=1;a=2; c=3"], "2"),
+    (["b=1", "a=2"], "2"),
+    (["a=1=2"], "1=2"),
+    (["A=1; a=2"], "2"),
+    (['b="x; y"; a=1'], "1"),
+    (['g_state={"i_l":0}; a=1'], "1"),
+    (["bad[key]=1; a=2"], "2"),
+    ([], Reason.MISSING_ID),
+    (["a="], Reason.MISSING_ID),
+    (["a"], Reason.MISSING_ID),
+    (["b=1"], Reason.MISSING_ID),
+    (["a=1; a=2"], Reason.DUPLICATE),
+    (["a=1", "a=1"], Reason.DUPLICATE),
+    (["a=1; a"], Reason.DUPLICATE),
+    (['b="x; a=1'], "1"),
+    (['b="x; a=1; c="1"'], "1"),
+    (['b="x; a=1; c"'], Reason.MALFORMED),
+    (['b="x\\"; a=1; c"; d'], Reason.MALFORMED),
+    (['b="x; a=2"; a=1'], Reason.MALFORMED),
+    (['a="1"'], Reason.MALFORMED),
+    (["a=1,2"], Reason.MALFORMED),
+    (["a=%31"], Reason.MALFORMED),
+    (["a=1\\2"], Reason.MALFORMED),
+    (["a=1 2"], Reason.MALFORMED),
+    (["a = 1"], Reason.MALFORMED),
+    (["\ta=1"], Reason.MALFORMED),
+    (["\xa0a=1"], Reason.MALFORMED),
+    (["a=1; \xe2\x80\xa8a=2"], Reason.MALFORMED),
+    (["a=1; a\xe3\x80\x80=2"], Reason.MALFORMED),
+    (["a=1; \xe2\x80\xa8b=2"], "1"),
+    (["a=\xe9"], Reason.MALFORMED),
+    (["a=1\x01"], Reason.MALFORMED),
+    (["b=1,a=2"], Reason.MALFORMED),
+    (["b=1 a=2; a=1"], Reason.MALFORMED),
+    (["b a=2; a=1"], Reason.MALFORMED),
+]
+
+
+@pytest.mark.parametrize(("cookies", "expected"), COOKIES, ids=repr)
+def test_cookie(call: Call, cookies: list[str], expected: str | Reason) -> None:
+    assert read(call, Cookie("a"), Sent(headers=[("Cookie", cookie) for cookie in cookies])) == expected
+
+
+TEMPLATES = Path("/connect/{id}", "/api/{kind}/{id}", "/users/{id}/inbox")
+PATHS: dict[str, str | Reason] = {
+    "/connect/github": "github",
+    "/api/basic/c++": "c++",
+    "/users/größe/inbox": "größe",
+    "/connect/a b": "a b",
+    "/connect/a:b;c=d": "a:b;c=d",
+    "/connect/%2561": "%2561",
+    "/connect/...": "...",
+    "/": Reason.MISSING_ID,
+    "": Reason.MISSING_ID,
+    "/connect/": Reason.MISSING_ID,
+    "/connect/github/": Reason.MISSING_ID,
+    "/connect/a/b": Reason.MISSING_ID,
+    "/Connect/github": Reason.MISSING_ID,
+    "/x/connect/github": Reason.MISSING_ID,
+    "/connect/ ": Reason.MISSING_ID,
+    "/connect//github": Reason.MALFORMED,
+    "/connect/..": Reason.MALFORMED,
+    "/connect/../connect/x": Reason.MALFORMED,
+    "/connect/a%2fb": Reason.MALFORMED,
+    "/connect/a\\b": Reason.MALFORMED,
+    "/connect/a\n": Reason.MALFORMED,
+    "/connect/\x00": Reason.MALFORMED,
+    "connect/github": Reason.MALFORMED,
+    "http://h/connect/github": Reason.MALFORMED,
+    "/connect/ x": Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize("path", list(PATHS), ids=repr)
+def test_path(call: Call, path: str) -> None:
+    assert read(call, TEMPLATES, Sent(path=path.encode().decode("latin-1"))) == PATHS[path]
+
+
+def test_a_path_that_is_not_utf_8_is_refused(call: Call) -> None:
+    assert read(call, TEMPLATES, Sent(path="/connect/\xff")) is Reason.MALFORMED
+
+
+def post(body: bytes, content_type: str | None = "application/json", *more: tuple[str, str]) -> Sent:
+    headers = [("Content-Type", content_type)] if content_type is not None else []
+    return Sent("POST", headers=[*headers, *more], body=body)
+
+
+DEEP = '{"a":' * 63 + '"1"' + "}" * 63
+DOCUMENTS: dict[str | bytes, str | Reason] = {
+    '{"a":"1"}': "1",
+    ' \n{"b":[1,2.5e3,null,true],"a":"1"}\t': "1",
+    '{"a":"\\u00e9\\ud83d\\ude80"}': "é🚀",
+    '{"a":"+%41"}': "+%41",
+    '{"\\u0061":"1"}': "1",
+    '{"a":"1","b":{"a":"2"}}': "1",
+    '{"a":"1","b":' + "[" * 63 + "]" * 63 + "}": "1",
+    '{"a":"1","b":[' + "[]," * 70 + "[]]}": "1",
+    "": Reason.MISSING_ID,
+    "{}": Reason.MISSING_ID,
+    "null": Reason.MISSING_ID,
+    '"a"': Reason.MISSING_ID,
+    '"' + "[" * 70 + '"': Reason.MISSING_ID,
+    '["a"]': Reason.MISSING_ID,
+    '{"a":""}': Reason.MISSING_ID,
+    '{"a":null}': Reason.MISSING_ID,
+    '{"a":1}': Reason.MALFORMED,
+    '{"a":true}': Reason.MALFORMED,
+    '{"a":["1"]}': Reason.MALFORMED,
+    '{"a":{"b":1}}': Reason.MALFORMED,
+    '{"a":"1","a":"1"}': Reason.MALFORMED,
+    '{"a":"1","\\u0061":"2"}': Reason.MALFORMED,
+    '{"a":"1","b":{"c":1,"c":2}}': Reason.MALFORMED,
+    '{"a":"1","b":NaN}': Reason.MALFORMED,
+    '{"a":"1","b":-Infinity}': Reason.MALFORMED,
+    '{"a":"1","b":1e400}': Reason.MALFORMED,
+    '{"a":"1","b":' + "9" * 5000 + "}": Reason.MALFORMED,
+    '{"a":"1","b":' + "[" * 64 + "]" * 64 + "}": Reason.MALFORMED,
+    '{"a":"1","b":' + "[" * 5000 + "]" * 5000 + "}": Reason.MALFORMED,
+    '{"a":"\\ud800"}': Reason.MALFORMED,
+    '{"a":"x\\u0000"}': Reason.MALFORMED,
+    '{"a":"1\\n"}': Reason.MALFORMED,
+    '{"a":"1"}x': Reason.MALFORMED,
+    '{"a":"1"': Reason.MALFORMED,
+    '{"a":01}': Reason.MALFORMED,
+    b'\xef\xbb\xbf{"a":"1"}': Reason.MALFORMED,
+    b'{"a":"\xff"}': Reason.MALFORMED,
+    b'{"a":"\xed\xa0\x80"}': Reason.MALFORMED,
+    '{"a":"1"}'.encode("utf-16"): Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize("document", list(DOCUMENTS), ids=lambda document: ascii(document)[:40])
+def test_json(call: Call, document: str | bytes) -> None:
+    body = document.encode() if isinstance(document, str) else document
+
+    assert read(call, Json("/a"), post(body)) == DOCUMENTS[document]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"),
+    [
+        ("/order/id", "7"),
+        ("/list/1", "two"),
+        ("/a~1b", "slash"),
+        ("/m~0n", "tilde"),
+        ("/", "blank key"),
+        ("/order/id/x", Reason.MISSING_ID),
+        ("/list/01", Reason.MISSING_ID),
+        ("/list/-", Reason.MISSING_ID),
+        ("/list/9", Reason.MISSING_ID),
+        ("/list/x", Reason.MISSING_ID),
+        ("/order", Reason.MALFORMED),
+    ],
+)
+def test_json_pointer(call: Call, pointer: str, expected: str | Reason) -> None:
+    document = {"order": {"id": "7"}, "list": ["one", "two"], "a/b": "slash", "m~n": "tilde", "": "blank key"}
+
+    assert read(call, Json(pointer), post(json.dumps(document).encode())) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("7", "7"),
+        ("-7", "-7"),
+        ("0", "0"),
+        ("9007199254740991", "9007199254740991"),
+        ('"07"', "07"),
+        ("9007199254740992", Reason.MALFORMED),
+        ("7.0", Reason.MALFORMED),
+        ("7e0", Reason.MALFORMED),
+        ("true", Reason.MALFORMED),
+    ],
+)
+def test_json_numbers_where_they_are_allowed(call: Call, number: str, expected: str | Reason) -> None:
+    assert read(call, Json("/a", allow_int=True), post(f'{{"a":{number}}}'.encode())) == expected
+
+
+B = "multipart/form-data; boundary=B"
+
+
+def part(name: str = 'name="a"', value: str = "1", more: str = "") -> str:
+    return f"--B\r\nContent-Disposition: form-data; {name}\r\n{more}\r\n{value}\r\n"
+
+
+MULTIPART: dict[str, str | Reason] = {
+    part() + "--B--\r\n": "1",
+    part() + "--B--": "1",
+    part("name=a") + "--B--\r\n": "1",
+    part(value="größe-🚀") + "--B--\r\n": "größe-🚀",
+    part(value="1+2%20") + "--B--\r\n": "1+2%20",
+    part(more="Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n") + "--B--\r\n": "1",
+    part(more="Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n") + "--B--": "1",
+    part(value="é", more="Content-Type: text/plain; charset=ISO-8859-1\r\n") + "--B--": Reason.MALFORMED,
+    part('name="f"; filename="x.txt"', "data", "Content-Type: image/png\r\n") + part() + "--B--\r\n": "1",
+    part("name=f; filename=x.txt; filename*=utf-8''x.txt", "data") + part() + "--B--\r\n": "1",
+    part("name=a; filename=x.txt; filename*=utf-8''x.txt", "data") + "--B--\r\n": Reason.MALFORMED,
+    part('name="b"', "x") + part() + "--B--\r\n": "1",
+    part('name="b"') + "--B--\r\n": Reason.MISSING_ID,
+    part(value="") + "--B--\r\n": Reason.MISSING_ID,
+    part() + part(value="2") + "--B--\r\n": Reason.DUPLICATE,
+    part('name="a"; filename="x"') + "--B--\r\n": Reason.MALFORMED,
+    part('name="a"; filename=""') + "--B--\r\n": Reason.MALFORMED,
+    part("name=\"a\"; filename*=utf-8''x") + "--B--\r\n": Reason.MALFORMED,
+    part("name=\"b\"; name*=utf-8''a") + "--B--\r\n": Reason.MALFORMED,
+    part('name="a"; name="b"') + "--B--\r\n": Reason.MALFORMED,
+    part('name="\\a"') + "--B--\r\n": Reason.MALFORMED,
+    part('name=" a"') + "--B--\r\n": Reason.MALFORMED,
+    part('name ="a"') + "--B--\r\n": Reason.MALFORMED,
+    part().replace(": form", ":form") + "--B--\r\n": Reason.MALFORMED,
+    part().replace(": form", ":\tform") + "--B--\r\n": Reason.MALFORMED,
+    part(more='Content-Disposition: form-data; name="b"\r\n') + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Transfer-Encoding: base64\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: text/plain; charset=utf-7\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: application/json\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: text/plaiN; charset=utf-8\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: text/plain; CHARSET=UTF-8\r\n") + "--B--\r\n": "1",
+    part(more="X-A: b\r\n c\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="X-A : b\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="X-A: \xff\r\n") + "--B--\r\n": "1",
+    part('name="_charset_"', "utf-7") + part() + "--B--\r\n": Reason.MALFORMED,
+    part(): Reason.MALFORMED,
+    part()[:-2]: Reason.MALFORMED,
+    "preamble\r\n" + part() + "--B--\r\n": Reason.MALFORMED,
+    part() + "--B--\r\nepilogue": Reason.MALFORMED,
+    part() + "--B--\r\n" + part(value="2") + "--B--\r\n": Reason.MALFORMED,
+    part(value="1--B") + "--B--\r\n": Reason.MALFORMED,
+    part(value="1\r\n--BX") + "--B--\r\n": Reason.MALFORMED,
+    part().replace("\r\n", "\n") + "--B--\n": Reason.MALFORMED,
+    part().replace("\r\n\r\n", "\r\n") + "--B--\r\n": Reason.MALFORMED,
+    "--B--\r\n": Reason.MALFORMED,
+    part() * 1 + part('name="b"') * 999 + "--B--\r\n": "1",
+    part() * 1 + part('name="b"') * 1000 + "--B--\r\n": Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize("body", list(MULTIPART), ids=lambda body: ascii(body)[:60])
+def test_multipart(call: Call, body: str) -> None:
+    assert read(call, Form("a"), post(body.encode(), B)) == MULTIPART[body]
+
+
+@pytest.mark.parametrize("at", ["header", "value"])
+def test_multipart_bytes_that_are_no_utf_8_are_refused(call: Call, at: str) -> None:
+    body = (part(more="X-A: ?\r\n" if at == "header" else "", value="?") + "--B--\r\n").encode().replace(b"?", b"\xff")
+
+    assert read(call, Form("a"), post(body, B)) is Reason.MALFORMED
+
+
+FORMS: dict[str | bytes, str | Reason] = {
+    "a=1": "1",
+    "b=x&a=1+2%C3%A9": "1 2é",
+    "a=1&b=x;y": "1",
+    "a=1&b=%zz&c=%ff": "1",
+    "b=größe&a=1": "1",
+    "%61=1": "1",
+    "b=1": Reason.MISSING_ID,
+    "a=": Reason.MISSING_ID,
+    "a=1&a=2": Reason.DUPLICATE,
+    "a=1;a=2": Reason.MALFORMED,
+    "b=1;a=2": Reason.MALFORMED,
+    "a=1&b=1;a=2": Reason.MALFORMED,
+    "a=1;b": Reason.MALFORMED,
+    "a=é": Reason.MALFORMED,
+    "a=%zz": Reason.MALFORMED,
+    "a=1\r\n": Reason.MALFORMED,
+    b"b=\xff&a=1": Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize("body", list(FORMS), ids=lambda body: ascii(body)[:40])
+def test_form(call: Call, body: str | bytes) -> None:
+    raw = body.encode() if isinstance(body, str) else body
+
+    assert read(call, Form("a"), post(raw, "application/x-www-form-urlencoded")) == FORMS[body]
+
+
+TYPES: dict[str | None, tuple[bytes, str | Reason]] = {
+    "application/json; charset=utf-8": (b'{"a":"1"}', "1"),
+    'application/json;charset="UTF-8"': (b'{"a":"1"}', "1"),
+    "APPLICATION/JSON": (b'{"a":"1"}', "1"),
+    "application/vnd.api+json": (b'{"a":"1"}', "1"),
+    "application/x-www-form-urlencoded; charset=utf8": (b"a=1", "1"),
+    "multipart/form-data; boundary=B": ((part() + "--B--\r\n").encode(), "1"),
+    'multipart/form-data; boundary="B"': ((part() + "--B--\r\n").encode(), "1"),
+    "multipart/form-data; charset=utf-8; boundary=B": ((part() + "--B--\r\n").encode(), "1"),
+    None: (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "text/plain": (b"a=1", Reason.UNSUPPORTED_BODY),
+    "text/json": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json, text/plain": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json; charset=utf-7": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json; charset=utf-8; charset=utf-16": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json; version=1": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json;": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/x-www-form-urlencoded; charset=iso-8859-1": (b"a=1", Reason.UNSUPPORTED_BODY),
+    "Multipart/Form-Data; boundary=B": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    "multipart/form-data": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    "multipart/form-data; boundary=B; boundary=C": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    "multipart/form-data; boundary*=utf-8''B": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    'multipart/form-data; boundary="B B"': ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    "multipart/mixed; boundary=B": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+}
+
+
+@pytest.mark.parametrize("content_type", list(TYPES), ids=repr)
+def test_media_type_where_the_body_is_the_only_place(call: Call, content_type: str | None) -> None:
+    body, expected = TYPES[content_type]
+
+    assert read(call, Json("/a") | Form("a"), post(body, content_type)) == expected
+
+
+def test_two_media_types_are_refused_wherever_a_body_counts(call: Call) -> None:
+    sent = post(b'{"a":"1"}', "application/json", ("Content-Type", "text/plain"))
+    sent.query = "a=1"
+
+    assert read(call, Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+    assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+
+
+def test_another_media_type_is_an_absent_body_where_the_id_can_come_from_elsewhere(call: Call) -> None:
+    sent = post(b'{"a":"2"}', "text/plain")
+    sent.query = "a=1"
+
+    assert read(call, Query("a") | Json("/a"), sent) == "1"
+
+
+def test_an_empty_json_body_is_an_absent_one(call: Call) -> None:
+    """A vendor's SDK posts `application/json` with nothing."""
+    sent = Sent("POST", query="a=1", headers=[("Content-Type", "application/json"), ("Content-Length", "0")])
+
+    assert read(call, Query("a") | Json("/a"), sent) == "1"
+    assert read(call, Json("/a"), sent) is Reason.MISSING_ID
+
+
+def test_identity_is_no_content_coding(call: Call) -> None:
+    assert read(call, Json("/a"), post(b'{"a":"1"}', "application/json", ("Content-Encoding", "identity"))) == "1"
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "expected"),
+    [
+        ("a=1", b"{}", "1"),
+        ("", b'{"a":"1"}', "1"),
+        ("a=1", b'{"a":"1"}', Reason.CONFLICT),
+        ("a=1", b'{"a":"2"}', Reason.CONFLICT),
+        ("a=1", b'{"a":null}', Reason.CONFLICT),
+        ("a=", b'{"a":"1"}', Reason.CONFLICT),
+        ("a=1", b'{"a":"1","a":"1"}', Reason.MALFORMED),
+        ("a=1", b"{", Reason.MALFORMED),
+        ("a=1&a=1", b"{}", Reason.DUPLICATE),
+        ("", b"{}", Reason.MISSING_ID),
+    ],
+)
+def test_either_place_but_not_both(call: Call, query: str, body: bytes, expected: str | Reason) -> None:
+    sent = post(body)
+    sent.query = query
+
+    assert read(call, Query("a") | Json("/a"), sent) == expected
+
+
+def test_a_choice_of_three_reads_as_written() -> None:
+    assert repr(Query("a") | (Json("/a") | Header("X-A", before=":"))) == (
+        "Query(name='a') | Json(pointer='/a', allow_int=False) | Header(name='X-A', before=':')"
+    )
+    with pytest.raises(TypeError):
+        Query("a") | "b"  # type: ignore[operator]
+
+
+def test_a_form_is_read_once_for_all_its_fields(call: Call) -> None:
+    scheme = Scheme(name="form", ids={"a": Form("a"), "b": Form("b")}, message="{a}:{b}", signature=Form("sig"))
+    signature = hmac.new(KEY.encode(), b"1:2", hashlib.sha256).hexdigest()
+    for content_type, body in (
+        (B, part() + part('name="b"', "2") + part('name="sig"', signature) + "--B--\r\n"),
+        ("application/x-www-form-urlencoded", f"a=1&b=2&sig={signature}"),
+    ):
+        reply = call(Guard(scheme, KEY), post(body.encode(), content_type))
+        assert dict(reply.verdict.ids) == {"a": "1", "b": "2"}
+        assert reply.app_body == body.encode()

@@ -1,0 +1,100 @@
+"""The architecture, held: `core` is pure, the public names are pinned, an import pulls in no framework."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hmac_guard
+import hmac_guard.core
+
+CORE = Path(hmac_guard.core.__file__).parent
+PACKAGE = CORE.parent
+PURE = {
+    *(
+        "abc",
+        "base64",
+        "binascii",
+        "collections.abc",
+        "dataclasses",
+        "enum",
+        "functools",
+        "hashlib",
+        "hmac",
+        "http",
+        "json",
+        "math",
+    ),
+    *("json", "math", "re", "secrets", "string", "types", "typing", "urllib.parse", "uuid", "warnings"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or ".")
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda path: path.name)
+def test_core_imports_nothing_that_does_io_and_nothing_of_the_rest(path: Path) -> None:
+    for name in imports(path):
+        assert name in PURE or name == "hmac_guard.core" or name.startswith("hmac_guard.core."), name
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda path: path.name)
+def test_core_files_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 200
+
+
+def test_there_is_one_comparison_of_signatures() -> None:
+    found = [path.name for path in PACKAGE.rglob("*.py") if "compare_digest(" in path.read_text()]
+
+    assert found == ["scheme.py"]
+
+
+def test_nothing_rests_on_a_context_variable_or_a_thread() -> None:
+    """T073: context variables leak between requests on nine of ten WSGI set-ups."""
+    for path in PACKAGE.rglob("*.py"):
+        assert not {"contextvars", "_thread"} & imports(path), path
+        assert "threading.local" not in path.read_text(), path
+
+
+def test_no_request_can_trip_an_assert_or_a_bare_except() -> None:
+    """T021, T053: `python -O` drops an assert; a server's time-out is a SystemExit."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, ast.Assert), path
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, path
+                assert "BaseException" not in ast.unparse(node.type), path
+
+
+def test_the_public_names_are_these() -> None:
+    public = {
+        *("Guard", "Scheme", "Query", "Header", "Cookie", "Path", "Json", "Form", "Key", "Keyring", "Claim", "Verdict"),
+        *("Reason", "ConfigError", "KeysUnavailable", "WeakKeyWarning", "verdict_from"),
+    }
+    modules = {path.stem for path in PACKAGE.iterdir()}
+
+    assert set(hmac_guard.__all__) == public
+    assert {name for name in vars(hmac_guard) if not name.startswith("_")} - modules == public
+
+
+def test_the_import_pulls_in_no_framework_and_no_server() -> None:
+    code = "import hmac_guard, hmac_guard.schemes, hmac_guard.keys, sys; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+    for name in ("werkzeug", "asgiref", "flask", "django", "fastapi", "starlette", "click", "sqlalchemy", "asyncio"):
+        assert name not in loaded
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()

@@ -1,0 +1,192 @@
+"""`sign` and `verify` for many: every row goes on with what came of it, one by one, and a bar for whoever watches."""
+
+import contextlib
+import csv
+import hashlib
+import hmac
+import io
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("click", reason="not run: click is not installed")
+
+from click.testing import CliRunner
+
+from hmac_guard.cli.commands import hmac_guard
+
+KEY = "the-key-that-signs-all-of-this"
+COMMAND = [sys.executable, "-m", "hmac_guard.cli"]
+SIGN_ROWS = ["sign", "nango", "--key-env", "KEY", "--rows", "jsonl"]
+
+
+def run(*words: str, given: str | bytes) -> tuple[int, str]:
+    result = CliRunner().invoke(hmac_guard, [*words, "--key-env", "KEY"], input=given, env={"KEY": KEY})
+    return result.exit_code, result.output
+
+
+def signed(message: str) -> str:
+    return hmac.new(KEY.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def lines(*rows: object) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
+    given = lines({"integration_id": "a", "connection_id": "ü", "note": [1]}, {"integration_id": "b"})
+
+    code, output = run("sign", "nango", "--rows", "jsonl", given=given + "\n  \n")
+
+    assert code == 0
+    assert [json.loads(line) for line in output.splitlines()] == [
+        {"integration_id": "a", "connection_id": "ü", "note": [1], "signature": signed("a:ü")},
+        {"integration_id": "b", "signature": signed("b")},
+    ]
+
+
+def test_csv_is_signed_and_keeps_its_cells() -> None:
+    given = '\ufeffintegration_id,note,connection_id\r\na,"x, ""y""\nz",ü\r\nb,,\r\n'
+
+    code, output = run("sign", "nango", "--rows", "csv", given=given)
+
+    assert code == 0
+    assert list(csv.DictReader(io.StringIO(output))) == [
+        {"integration_id": "a", "note": 'x, "y"\nz', "connection_id": "ü", "signature": signed("a:ü")},
+        {"integration_id": "b", "note": "", "connection_id": "", "signature": signed("b")},
+    ]
+
+
+def test_rows_are_verified_each_with_its_reason() -> None:
+    given = lines(
+        {"integration_id": "a", "connection_id": "b", "signature": signed("a:b")},
+        {"integration_id": "a", "connection_id": "c", "signature": signed("a:b")},
+        {"connection_id": "b", "signature": signed("a:b")},
+        {"integration_id": "a"},
+        {"integration_id": "a", "connection_id": 5, "signature": signed("a:5")},
+        {"integration_id": "a:b", "connection_id": "c", "signature": signed("a:b:c")},
+        {"integration_id": "a", "connection_id": " b", "signature": signed("a: b")},
+    )
+
+    code, output = run("verify", "nango", "--rows", "jsonl", given=given)
+
+    reasons = [json.loads(line)["reason"] for line in output.splitlines()]
+    assert code == 1
+    assert reasons == [
+        "verified",
+        "invalid_signature",
+        "missing_id",
+        "missing_signature",
+        "malformed",
+        "ambiguous",
+        "malformed",
+    ]
+    assert [json.loads(line)["verified"] for line in output.splitlines()] == [True] + [False] * 6
+
+
+def test_what_was_signed_as_csv_is_verified_as_csv() -> None:
+    _, signatures = run("sign", "nango", "--rows", "csv", given="integration_id,connection_id\na,b\nc,\n")
+
+    code, output = run("verify", "nango", "--rows", "csv", given=signatures)
+
+    assert code == 0
+    assert [(row["verified"], row["reason"]) for row in csv.DictReader(io.StringIO(output))] == [
+        ("true", "verified")
+    ] * 2
+
+
+def test_one_signature_is_verified_as_json() -> None:
+    code, output = run("verify", "nango", "integration_id=a", "--signature", signed("a"), "--json", given="")
+    assert (code, json.loads(output)) == (0, {"verified": True, "reason": "verified"})
+
+    code, output = run("verify", "nango", "integration_id=b", "--signature", signed("a"), "--json", given="")
+    assert (code, json.loads(output)) == (1, {"verified": False, "reason": "invalid_signature"})
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "sentence"),
+    [
+        (["sign", "nango", "--rows", "jsonl"], lines({"integration_id": "a"}) + "{", "line 2 is no JSON object"),
+        (["sign", "nango", "--rows", "jsonl"], "[1]\n", "line 1 is no JSON object; give one in each line"),
+        (["sign", "nango", "--rows", "jsonl"], "[" * 100_000, "line 1 is no JSON object"),
+        (["sign", "nango", "--rows", "jsonl"], lines({"connection_id": "a"}), "line 1: sign: the id 'integration_id'"),
+        (
+            ["sign", "nango", "--rows", "jsonl"],
+            lines({"integration_id": 7}),
+            "line 1: sign: the id 'integration_id' must",
+        ),
+        (["sign", "nango", "--rows", "jsonl"], b"\xff\n", "line 1 is not UTF-8; convert the input first"),
+        (["sign", "nango", "--rows", "csv"], "integration_id\na,b\n", "line 2 has not as many cells"),
+        (["sign", "nango", "--rows", "csv"], "integration_id,x\na\n", "line 2 has not as many cells"),
+        (["sign", "nango", "--rows", "csv"], 'integration_id\n"a', "is no CSV"),
+        (["sign", "nango", "integration_id=a", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
+        (["verify", "nango", "--signature", "x", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
+        (["verify", "nango", "integration_id=a"], "", "the signature is missing; add --signature SIGNATURE"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(words: Sequence[str], given: str | bytes, sentence: str) -> None:
+    code, output = run(*words, given=given)
+
+    assert code == 2
+    assert sentence in output
+
+
+def test_each_row_comes_out_before_the_next_one_goes_in() -> None:
+    with subprocess.Popen(
+        [*COMMAND, *SIGN_ROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "KEY": KEY}
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("a", "b", "c"):
+            process.stdin.write(lines({"integration_id": text}).encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["signature"] == signed(text)
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+ROWS = lines(*({"integration_id": f"a{number}"} for number in range(2000))).encode()
+
+
+def on_a_terminal(before: str, behind: str) -> bytes:
+    """What is drawn on a terminal where the command stands between these words of a shell."""
+    ours, theirs = pty.openpty()
+    command = f"{before} {shlex.join([*COMMAND, *SIGN_ROWS])} {behind}"
+    with subprocess.Popen(["sh", "-c", command], stderr=theirs, env={**os.environ, "KEY": KEY}) as process:
+        os.close(theirs)
+        drawn = b""
+        with contextlib.suppress(OSError):  # once nobody holds the other side
+            while piece := os.read(ours, 65536):
+                drawn += piece
+        os.close(ours)
+        assert process.wait(60) == 0
+    return drawn
+
+
+def test_a_bar_is_drawn_for_whoever_watches(tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    rows.write_bytes(ROWS)
+
+    from_a_file = on_a_terminal("", f"< {rows} > {out}")
+    from_a_pipe = on_a_terminal(f"cat {rows} |", f"> {out}.piped")
+
+    assert f"{len(ROWS)}/{len(ROWS)}".encode() in from_a_file
+    assert b"bytes" in from_a_pipe
+    assert out.read_bytes() == Path(f"{out}.piped").read_bytes()
+    assert len(out.read_bytes().splitlines()) == 2000
+
+
+def test_nothing_is_drawn_where_nobody_watches() -> None:
+    done = subprocess.run(
+        [*COMMAND, *SIGN_ROWS], input=ROWS, capture_output=True, env={**os.environ, "KEY": KEY}, check=True
+    )
+
+    assert len(done.stdout.splitlines()) == 2000
+    assert done.stderr == b""

@@ -1,0 +1,22 @@
+"""The list of what is defended names tests that exist, and each threat once."""
+
+import re
+from pathlib import Path
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "threats.md").read_text()
+ROWS = re.findall(r"^\| (T\d{3}) \| (.+?) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+
+
+def test_every_test_that_is_named_exists() -> None:
+    tests = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    named = {name for _, _, held_by in ROWS for name in re.findall(r"`(test_\w+)`", held_by)}
+
+    assert len(named) > 60
+    assert {name for name in named if not re.search(rf"^(async )?def {name}\(", tests, re.MULTILINE)} == set()
+
+
+def test_every_threat_is_listed_once_and_held_or_said_not_to_be() -> None:
+    numbers = [number for number, _, _ in ROWS]
+
+    assert len(numbers) == len(set(numbers)) > 90
+    assert [number for number, _, held_by in ROWS if "`test_" not in held_by and "**not**" not in held_by] == []

@@ -1,0 +1,57 @@
+"""What was proven, read as numbers and UUIDs only where that is what was signed (T039)."""
+
+import uuid
+
+import pytest
+
+from hmac_guard import Reason, Verdict
+from hmac_guard.schemes import NANGO
+
+
+def proven(text: str) -> Verdict:
+    return Verdict(Reason.VERIFIED, "one", {"id": text})
+
+
+@pytest.mark.parametrize("text", ["0", "1", "42", "-7", "9" * 30])
+def test_a_canonical_number_is_given(text: str) -> None:
+    assert proven(text).as_int("id") == int(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["01", "-0", "+1", " 1", "1 ", "1\n", "1.0", "1e0", "1_0", "0x1", "\uff11", "\u0661", "", "-", "--1", "a"]
+)
+def test_a_number_that_is_written_otherwise_is_not(text: str) -> None:
+    with pytest.raises(ValueError, match="not a canonical decimal"):
+        proven(text).as_int("id")
+
+
+def test_a_canonical_uuid_is_given() -> None:
+    text = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
+
+    assert proven(text).as_uuid("id") == uuid.UUID(text)
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda t: t.replace("-", ""), "{{{}}}".format, "urn:uuid:{}".format, str.title]
+)
+def test_a_uuid_that_is_written_otherwise_is_not(change: object) -> None:
+    text = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
+
+    with pytest.raises(ValueError, match="not a canonical UUID"):
+        proven(change(text)).as_uuid("id")  # type: ignore[operator]
+    with pytest.raises(ValueError, match="not a canonical UUID"):
+        proven("no uuid").as_uuid("id")
+
+
+def test_an_id_that_was_not_proven_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        Verdict(Reason.MALFORMED, "one").as_int("id")
+
+
+def test_a_verdict_is_true_only_when_verified() -> None:
+    assert {reason for reason in Reason if Verdict(reason, "one")} == {Reason.VERIFIED}
+    assert {str(reason) for reason in Reason} == {reason.value for reason in Reason}
+
+
+def test_a_scheme_shows_what_it_signs() -> None:
+    assert repr(NANGO) == "<Scheme nango: '{integration_id}:{connection_id}', sha256, hex>"

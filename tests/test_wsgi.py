@@ -1,0 +1,253 @@
+"""What is particular to WSGI: how bodies are framed and handed on, threads, and who raises what."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from support import Sent, environ_for
+from werkzeug.middleware.lint import LintMiddleware
+from werkzeug.test import Client
+
+from hmac_guard import Guard, Json, Key, Keyring, Query, Reason, Scheme, verdict_from
+
+KEY = "a key that is long enough"
+SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
+QUERY = f"sig={SCHEME.sign(KEY, a='x')}"
+BODY = b'{"a": "x"}'
+
+
+class Stream:
+    """An input stream that gives what it is told to, and remembers how it was asked."""
+
+    def __init__(self, *pieces: bytes | BaseException) -> None:
+        self.pieces = list(pieces)
+        self.asked: list[int] = []
+
+    def read(self, size: int) -> bytes:
+        self.asked.append(size)
+        if not self.pieces:
+            return b""
+        piece = self.pieces.pop(0)
+        if isinstance(piece, BaseException):
+            raise piece
+        if len(piece) > size:
+            self.pieces.insert(0, piece[size:])
+        return piece[:size]
+
+    def __repr__(self) -> str:
+        return f"Stream{tuple(self.pieces)}"
+
+
+def environ(stream: Any, **more: Any) -> dict[str, Any]:
+    made = environ_for(Sent("POST", query=QUERY, headers=[("Content-Type", "application/json")]))
+    return {**made, "wsgi.input": stream, **more}
+
+
+def run(guard: Guard, environ: dict[str, Any]) -> tuple[int, list[Any], bytes]:
+    """The status, the verdict and the body that the application saw, and the answer's body."""
+    seen: list[Any] = []
+    statuses: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH")
+        stream = environ["wsgi.input"]
+        seen.extend([verdict_from(environ), stream.read(int(length)) if length else stream.read(-1)])
+        start_response("200 OK", [])
+        return [b"reached"]
+
+    answer = b"".join(guard.wsgi(app)(environ, lambda status, headers: statuses.append(status)))  # type: ignore[arg-type]
+    return int(statuses[0][:3]), seen, answer
+
+
+GUARD = Guard(SCHEME, KEY, max_body=100)
+
+
+@pytest.mark.parametrize(
+    "pieces", [[BODY], [BODY[:3], BODY[3:]], [BODY[i : i + 1] for i in range(len(BODY))]], ids=["whole", "two", "bytes"]
+)
+@pytest.mark.parametrize("framing", ["length", "end", "length and end"])
+def test_a_body_in_pieces_is_read_whole_and_handed_on(pieces: list[bytes], framing: str) -> None:
+    stream = Stream(*pieces)
+    more: dict[str, Any] = {"wsgi.input_terminated": True} if "end" in framing else {}
+    if "length" in framing:
+        more["CONTENT_LENGTH"] = str(len(BODY))
+    else:
+        more["HTTP_TRANSFER_ENCODING"] = "chunked"
+    made = environ(stream, **more)
+    status, seen, _ = run(GUARD, made)
+
+    assert (status, seen[0].reason, seen[1]) == (200, Reason.VERIFIED, BODY)
+    assert made["CONTENT_LENGTH"] == str(len(BODY))
+    assert "HTTP_TRANSFER_ENCODING" not in made
+    assert all(0 < size <= 101 for size in stream.asked)
+    if framing == "length":
+        assert sum(stream.asked) <= len(BODY) * (len(BODY) + 1)
+
+
+def test_without_a_length_and_a_promised_end_the_stream_is_never_read() -> None:
+    """T045: such a read hangs on two servers."""
+    stream = Stream(BODY)
+    status, seen, _ = run(GUARD, environ(stream))
+
+    assert (status, seen, stream.asked) == (401, [], [])
+
+
+def test_a_body_that_the_guard_takes_for_empty_is_empty_to_the_application() -> None:
+    """The bare connection behind it would show the application an id that nobody verified, or hang."""
+    stream = Stream(b'{"a": "another"}')
+    status, seen, _ = run(GUARD, environ(stream, QUERY_STRING=f"{QUERY}&a=x"))
+
+    assert (status, seen[1], stream.asked) == (200, b"", [])
+
+
+@pytest.mark.parametrize(
+    ("stream", "more"),
+    [
+        (Stream(BODY[:5]), {"CONTENT_LENGTH": "10"}),
+        (Stream(BODY + b" "), {"CONTENT_LENGTH": "10", "wsgi.input_terminated": True}),
+        (Stream(BODY[:5], OSError()), {"CONTENT_LENGTH": "10"}),
+        (Stream(ValueError()), {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}),
+        (Stream(BODY), {"CONTENT_LENGTH": "10", "HTTP_TRANSFER_ENCODING": "chunked"}),
+        (Stream(BODY), {"HTTP_TRANSFER_ENCODING": "chunked"}),
+        *(
+            (Stream(BODY), {"CONTENT_LENGTH": length})
+            for length in ("+10", "0x5", "1_0", "\uff11\uff10", "\xb2", "-1", "9" * 19)
+        ),
+    ],
+    ids=repr,
+)
+def test_a_body_that_is_framed_wrongly_is_400(stream: Stream, more: dict[str, Any]) -> None:
+    status, seen, _ = run(GUARD, environ(stream, **more))
+
+    assert (status, seen) == (400, [])
+
+
+def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
+    stream = Stream(b" " * 200)
+
+    assert run(GUARD, environ(stream, CONTENT_LENGTH="101"))[0] == 413
+    assert stream.asked == []
+
+
+def test_a_body_over_the_limit_is_413_and_not_read_much_further() -> None:
+    stream = Stream(*[b" " * 60] * 100)
+
+    assert run(GUARD, environ(stream, **{"wsgi.input_terminated": True}))[0] == 413
+    assert len(stream.pieces) >= 98
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    body = b'{"a": "x"}'.ljust(100)
+
+    assert run(GUARD, environ(Stream(body), CONTENT_LENGTH="100"))[1][1] == body
+    assert run(GUARD, environ(Stream(body), **{"wsgi.input_terminated": True}))[1][1] == body
+
+
+@pytest.mark.parametrize(
+    ("stream", "more", "reason"),
+    [
+        (Stream(b"x" * 300), {"CONTENT_LENGTH": "300"}, Reason.BODY_TOO_LARGE),
+        (Stream(b"x" * 300), {"wsgi.input_terminated": True}, Reason.BODY_TOO_LARGE),
+        (Stream(b"x" * 5), {"CONTENT_LENGTH": "10"}, Reason.BAD_FRAMING),
+    ],
+    ids=["announced", "streamed", "cut off"],
+)
+def test_report_mode_hands_on_what_was_read_and_the_rest(stream: Stream, more: Any, reason: Reason) -> None:
+    total = b"".join(piece for piece in stream.pieces if isinstance(piece, bytes))
+    status, seen, _ = run(Guard(SCHEME, KEY, max_body=100, mode="report"), environ(stream, **more))
+
+    assert (status, seen[0].reason, seen[1]) == (200, reason, total)
+
+
+def test_report_mode_leaves_the_servers_own_error_to_the_application() -> None:
+    stream = Stream(BODY[:3], OSError("reset"), OSError("reset"))
+
+    with pytest.raises(OSError, match="reset"):
+        run(Guard(SCHEME, KEY, mode="report"), environ(stream, CONTENT_LENGTH="10"))
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_a_servers_time_out_inside_read_passes_through(error: BaseException) -> None:
+    """T053: gunicorn's is a SystemExit; whoever catches it answers for a body that never came."""
+    with pytest.raises(type(error)):
+        run(GUARD, environ(Stream(error), CONTENT_LENGTH="10"))
+
+
+def test_a_body_that_no_source_reads_is_not_touched() -> None:
+    stream = Stream(b"image")
+    query = f"{QUERY}&a=x"
+    made = environ(stream, CONTENT_LENGTH="5", CONTENT_TYPE="image/png", QUERY_STRING=query)
+    Guard(SCHEME, KEY, max_body=1).wsgi(lambda environ, start: [])(made, lambda *_: None)  # type: ignore[arg-type]
+
+    assert stream.asked == []
+    assert made["wsgi.input"] is stream
+
+
+def test_the_guard_keeps_to_the_wsgi_protocol_on_both_sides() -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+        return [b"ok"]
+
+    guarded = LintMiddleware(GUARD.wsgi(LintMiddleware(app)))
+    for query, status in ((f"{QUERY}&a=x", "200 OK"), ("", "401 Unauthorized")):
+        assert Client(guarded).get(f"/?{query}").status == status
+
+
+def test_the_applications_own_exception_is_its_own() -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        raise RuntimeError("the application's")
+
+    with pytest.raises(RuntimeError, match="the application's"):
+        GUARD.wsgi(app)(environ(Stream(BODY), CONTENT_LENGTH="10"), lambda *_: None)  # type: ignore[arg-type]
+
+
+def test_the_applications_iterable_is_returned_as_it_is() -> None:
+    class Answer:
+        def __iter__(self) -> Any:
+            return iter([b"x"])
+
+    answer = Answer()
+    made = environ(Stream(BODY), CONTENT_LENGTH="10")
+
+    assert GUARD.wsgi(lambda environ, start: answer)(made, lambda *_: None) is answer  # type: ignore[arg-type]
+
+
+def test_a_sync_resolver_runs_on_the_requests_own_thread() -> None:
+    threads: list[Any] = []
+
+    def keys(claim: Any) -> str:
+        threads.append(threading.current_thread())
+        return KEY
+
+    assert run(Guard(SCHEME, keys), environ(Stream(BODY), CONTENT_LENGTH="10"))[0] == 200
+    assert threads == [threading.current_thread()]
+
+
+def test_an_async_resolver_is_run_to_its_end() -> None:
+    async def keys(claim: Any) -> Keyring:
+        await asyncio.sleep(0)
+        return Keyring(Key(KEY))
+
+    assert run(Guard(SCHEME, keys), environ(Stream(BODY), CONTENT_LENGTH="10"))[0] == 200
+
+
+def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixture) -> None:
+    def clock() -> float:
+        raise RuntimeError(KEY)
+
+    for mode in ("enforce", "report"):
+        status, seen, _ = run(
+            Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock), environ(Stream(BODY), CONTENT_LENGTH="10")
+        )
+        assert (status, seen) == (503, [])
+    assert "the guard itself failed" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_an_environ_with_text_that_is_no_latin_1_is_refused_and_does_not_raise() -> None:
+    for key in ("PATH_INFO", "QUERY_STRING", "HTTP_X_A"):
+        made = environ(io.BytesIO(b""), **{key: "/größe-日本?a=日本&sig=\ud800"})
+        assert run(GUARD, made)[0] == 401

@@ -1,0 +1,130 @@
+"""Connections that can be cut and held up, and a Redis that can be stopped, beside the machine's own servers."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+LOCAL = "127.0.0.1"
+
+
+class Wire:
+    """A port of this machine that leads to another."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._ends: set[socket.socket] = set()
+        self._lost: set[socket.socket] = set()
+        self._listener = socket.create_server((LOCAL, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._start()
+
+    def cut(self) -> None:
+        """Break every connection and refuse new ones."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+        self.drop()
+
+    def drop(self) -> None:
+        """Break every connection, as a server does that is started anew."""
+        for end in list(self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def restore(self) -> None:
+        self._listener = socket.create_server((LOCAL, self.port))
+        self._start()
+
+    def hold(self) -> None:
+        """Let nothing through, and break nothing."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        self._flowing.set()
+
+    def lose(self) -> None:
+        """Let nothing more through the connections that there are, and break none, as a firewall does that forgot
+        them; new ones work."""
+        self._lost |= self._ends
+
+    def _start(self) -> None:
+        self._accepting = threading.Thread(target=self._accept, args=[self._listener], daemon=True)
+        self._accepting.start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(self._target)
+                self._ends |= {near, far}
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                self._flowing.wait()
+                if source not in self._lost:
+                    target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
+        self._ends.discard(source)
+
+
+@contextmanager
+def wire_to(host: str, port: int) -> Iterator[Wire]:
+    wire = Wire(host, port)
+    try:
+        yield wire
+    finally:
+        wire.release()
+        with suppress(OSError):
+            wire.cut()
+
+
+class RedisServer:
+    """A redis-server of one's own."""
+
+    def __init__(self) -> None:
+        with socket.create_server((LOCAL, 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://{LOCAL}:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        settings = {"port": self.port, "bind": LOCAL, "save": "", "appendonly": "no", "dir": tempfile.gettempdir()}
+        options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        patience = time.monotonic() + 10
+        while True:
+            with suppress(OSError):
+                socket.create_connection((LOCAL, self.port), timeout=1).close()
+                return
+            assert time.monotonic() < patience, "redis-server does not answer"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@contextmanager
+def own_redis() -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("not run: there is no redis-server")
+    server = RedisServer()
+    try:
+        yield server
+    finally:
+        server.stop()
