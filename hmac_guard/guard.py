@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hmac_guard.core import decision
 from hmac_guard.core.errors import ConfigError, refuse_unknown
-from hmac_guard.core.express import Express
+from hmac_guard.core.express import Reader, compile_reader
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import PathSet, exempt_set, guarded_set, is_canonical
@@ -65,7 +65,7 @@ class Guard(Frozen):
     max_body: int
     needs_body: bool
     per_tenant: bool
-    _express: Express
+    _read_plain: Reader
     _mode: str
     _only: PathSet
     _exempt: PathSet
@@ -113,7 +113,7 @@ class Guard(Frozen):
             max_body=max_body,
             needs_body=scheme.needs_body,
             per_tenant=reads_tenant,
-            _express=Express(scheme, with_tenant=reads_tenant),
+            _read_plain=compile_reader(scheme, with_tenant=reads_tenant),
             _mode=mode,
             _only=paths[0],
             _exempt=paths[1],
@@ -186,7 +186,7 @@ class Guard(Frozen):
 
     def read(self, request: Request) -> Claim:
         """What the request says. Pure, and never raises."""
-        return self._express.read(request) or decision.read(self.scheme, request, with_tenant=self.per_tenant)
+        return self._read_plain(request) or decision.read(self.scheme, request, with_tenant=self.per_tenant)
 
     def judge(self, claim: Claim, keyring: Keyring | None, now: float) -> Verdict:
         """Whether the claim is proven by one of the keys in force at `now` (Unix seconds). Pure, and never raises.
@@ -202,11 +202,13 @@ class Guard(Frozen):
 
     def conclude(self, claim: Claim, answer: object) -> Outcome:
         """The outcome of a claim for which the key resolver gave `answer` (None also where it was not asked)."""
-        try:
-            # A tenant that nobody knows goes the same way as any other, to the nanosecond.
-            ring = as_keyring(decision.NOBODY if answer is None else answer) or decision.NOBODY
-        except Exception as error:
-            return self.keys_failed(claim, error)
+        # A tenant that nobody knows goes the same way as any other, to the nanosecond.
+        ring: Any = decision.NOBODY if answer is None else answer
+        if type(ring) is not Keyring:
+            try:
+                ring = as_keyring(ring) or decision.NOBODY
+            except Exception as error:
+                return self.keys_failed(claim, error)
         mode = ring.mode or self._mode
         if mode == "off":
             return Verdict(Reason.OFF, self.scheme.name), None

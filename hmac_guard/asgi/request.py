@@ -36,18 +36,12 @@ class HeaderNames:
 class AsgiRequest(Request):
     """Of its headers it knows those that `names` lists."""
 
-    __slots__ = ("_found", "_names", "_scope")
+    _found: dict[str, list[str]] | None = None
 
     def __init__(self, scope: Any, names: HeaderNames) -> None:
-        super().__init__()
         self._scope = scope
         self._names = names
-        self._found: dict[str, list[str]] | None = None
-
-    @property
-    def method(self) -> str:
-        method: str = self._scope.get("method", "GET")
-        return method
+        self.method = scope.get("method", "GET")
 
     @property
     def path(self) -> str:

@@ -42,12 +42,9 @@ def judge(scheme: Scheme, claim: Claim, keyring: Keyring | None, now: float) -> 
     if claim.problem is not None:
         return Verdict(claim.problem, scheme.name)
     ring = NOBODY if keyring is None else keyring
-    keys = ring.active(now) or NOBODY.keys
-    proven_by = None
-    # Every key is tried, so that the time does not tell which one matched.
-    for key in keys:
-        if scheme.matches(key, claim.message, claim.signature) and proven_by is None:
-            proven_by = key
+    keys = ring.active(now) if ring.timed else ring.keys
+    keys = keys or NOBODY.keys
+    proven_by = scheme.proven_by(keys, claim.message, claim.signature)
     if proven_by is None or keys is NOBODY.keys:
         return Verdict(Reason.UNKNOWN_KEY if keys is NOBODY.keys else Reason.INVALID_SIGNATURE, scheme.name)
     return make(Verdict, (VERIFIED, scheme.name, claim.ids, claim.tenant, proven_by.id))

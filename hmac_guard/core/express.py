@@ -3,189 +3,163 @@
 Plain is what leaves nothing to decide: each string in one of its places, once, and in no need of decoding. Whatever is
 not plain may still be fine, or is refused with its reason: `decision.read` says which, and is the specification of this
 file. Tests hold the two together.
+
+The reader is written as source text, once for each scheme, as `dataclasses` writes its `__init__`. No text of a scheme
+stands in it: names, separators and patterns are values that it is run with.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from hmac_guard.core.bodies import NOWHERE, step_down
 from hmac_guard.core.errors import Refused
-from hmac_guard.core.field import Field
-from hmac_guard.core.message import Literal
+from hmac_guard.core.field import Field, Source
+from hmac_guard.core.message import Id, Literal
 from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
-from hmac_guard.core.text import MAX_FIELDS, MAX_ID_BYTES, is_id, is_visible
+from hmac_guard.core.text import MAX_FIELDS, MAX_ID_BYTES, is_visible
 from hmac_guard.core.verdict import Claim, make
 
-#: What was found so far, by the number of the string; None where nothing was.
-Texts = list[str | None]
-#: Puts what one kind of place holds into the texts; false where the request is not plain.
-Step = Callable[[Request, Texts], bool]
+#: Gives the claim of a plain request, and None for any other.
+Reader = Callable[[Request], Claim | None]
+#: Each place, and the variables of the strings that it holds: a tenant may be an id too.
+Places = Mapping[Source, list[str]]
+#: Gives a value a name by which the source text calls it.
+Name = Callable[[object], str]
+S = TypeVar("S", bound=Source)
 
-_FEW = 8
+
+def compile_reader(scheme: Scheme, *, with_tenant: bool) -> Reader:
+    """The reader of one scheme."""
+    fields = {f"id{number}": field for number, field in enumerate(scheme.id_fields)}
+    fields["signature"] = scheme.signature_field
+    if with_tenant and scheme.tenant_field:
+        fields["tenant"] = scheme.tenant_field
+    places: dict[Source, list[str]] = {}
+    for variable, field in fields.items():
+        for place in field.source.places():
+            places.setdefault(place, []).append(variable)
+    if not _is_plain(scheme, list(places)):
+        return lambda request: None
+    values: dict[str, Any] = {**globals()}
+
+    def name(value: object) -> str:
+        values[f"v{len(values)}"] = value
+        return f"v{len(values) - 1}"
+
+    lines = [*_look(fields, places, name), *_conclude(scheme, list(fields), name)]
+    exec("\n    ".join(["def read(request):", *lines]), values)  # noqa: S102 -- no text of a scheme is in it
+    reader: Reader = values["read"]
+    return reader
 
 
-class Express:
-    """A scheme, compiled. `read` gives the claim of a plain request, and None for any other."""
+def _is_plain(scheme: Scheme, places: list[Source]) -> bool:
+    """Not where one place is read in two ways, or where a separator is not visible: rare, and not worth a line here."""
+    alone = [place.place() for place in places if not place.shared]
+    literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
+    return len(set(alone)) == len(alone) and all(map(is_visible, literals))
 
-    __slots__ = ("_blank", "_count", "_marks", "_names", "_scheme", "_steps", "_template", "_with_tenant")
 
-    def __init__(self, scheme: Scheme, *, with_tenant: bool) -> None:
-        fields = [*scheme.id_fields, scheme.signature_field]
-        if with_tenant and scheme.tenant_field:
-            fields.append(scheme.tenant_field)
-        self._scheme = scheme.name
-        self._names = tuple(field.name for field in scheme.id_fields)
-        self._count = len(scheme.id_fields)
-        self._with_tenant = len(fields) > len(scheme.id_fields) + 1
-        self._blank: Texts = [None] * len(fields)
-        self._steps = tuple(_steps(fields))
-        literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
-        self._template = "".join(
-            part.text.replace("%", "%%") if isinstance(part, Literal) else "%s" for part in scheme.parts
-        )
+def _look(fields: Mapping[str, Field], places: Places, name: Name) -> Iterator[str]:
+    """Looks into every place; a variable is None as long as nothing was found for it."""
+    yield "if request.body_problem is not None: return None"
+    yield f"{' = '.join(fields)} = None"
+    if _of(Form, places):
+        yield "if request.body and request.media.kind != 'json': return None"
+    if _of(Cookie, places):
+        yield "if request.header('cookie'): return None"
+    if paths := _of(Path, places):
+        yield from _look_at_path(fields, paths, name)
+    if queries := _of(Query, places):
+        yield from _look_at_query(queries, name)
+    for header, variables in _of(Header, places).items():
+        yield from _look_at_header(header, variables, name)
+    if documents := _of(Json, places):
+        yield from _look_at_json(documents, name)
+
+
+def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], name: Name) -> Iterator[str]:
+    # Paths come first, and a string has one `Path` at the most: nothing can have been found for it yet.
+    yield "path = request.path"
+    yield "if path and not is_canonical(path): return None"
+    for path, variables in paths.items():
+        for variable in variables:
+            yield f"match = {name(compile_templates(path.templates, fields[variable].name))}.fullmatch(path)"
+            yield f"if match: {variable} = match[match.lastindex]"
+
+
+def _look_at_query(queries: dict[Query, list[str]], name: Name) -> Iterator[str]:
+    yield "query = request.query"
+    yield "if '%' in query or '+' in query: return None"
+    yield "fields = query.split('&')"
+    # A few are quicker looked at than sifted; of many, nearly all are the application's own.
+    names = name(tuple(query.name for query in queries))
+    yield "if len(fields) > 8:"
+    yield "    if len(fields) > MAX_FIELDS: return None"
+    yield f"    fields = [field for field in fields if field.startswith({names})]"
+    yield "for field in fields:"
+    yield "    key, _, value = field.partition('=')"
+    for query, variables in queries.items():
+        yield f"    if key == {name(query.name)}:"
+        yield f"        if {_taken(variables)}: return None"
+        yield f"        {' = '.join(variables)} = value"
+
+
+def _look_at_header(header: Header, variables: list[str], name: Name) -> Iterator[str]:
+    yield f"lines = request.header({name(header.name.lower())})"
+    yield "if lines:"
+    yield "    value = lines[0]"
+    yield f"    if len(lines) > 1 or {_taken(variables)} or ',' in value: return None"
+    if header.before:
+        yield "    if not is_visible(value): return None"
+        yield f"    value, separator, _ = value.partition({name(header.before)})"
+        yield "    if not separator: return None"
+    yield f"    {' = '.join(variables)} = value"
+
+
+def _look_at_json(documents: dict[Json, list[str]], name: Name) -> Iterator[str]:
+    yield "if request.body:"
+    yield "    try: document = request.json_document()"
+    yield "    except Refused: return None"
+    yield "    if document is None: return None"
+    for json, variables in documents.items():
+        tokens = json.tokens()
+        node = f"step_down(document, {name(tokens)})"
+        if len(tokens) == 1:
+            node = f"document.get({name(tokens[0])}, NOWHERE) if type(document) is dict else {node}"
+        yield f"    node = {node}"
+        yield "    if node is not NOWHERE:"
+        yield f"        if type(node) is not str or {_taken(variables)}: return None"
+        yield f"        {' = '.join(variables)} = node"
+
+
+def _conclude(scheme: Scheme, variables: list[str], name: Name) -> Iterator[str]:
+    """Makes a claim of what was found."""
+    of_id = {field.name: f"id{number}" for number, field in enumerate(scheme.id_fields)}
+    message = [of_id[part.name] if isinstance(part, Id) else name(part.text) for part in scheme.parts]
+    yield f"if not ({' and '.join(variables)}): return None"
+    yield f"message = {' + '.join(message)}"
+    # Visible ASCII is what every place and every server hands over alike; such a text is an id if it is short enough.
+    yield f"text = {' + '.join(['message', *variables[len(of_id):]])}"
+    yield "if not (text.isascii() and text.isprintable()) or ' ' in text or len(message) > MAX_ID_BYTES: return None"
+    if "tenant" in variables:
+        yield "if len(tenant) > MAX_ID_BYTES: return None"
+    literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
+    for literal in literals:
         # Where an id holds the first character of a literal, the message has more of them, and may be ambiguous.
-        self._marks = [(text[0], "".join(literals).count(text[0])) for text in literals]
-        if literals and not is_visible("".join(literals)):
-            self._steps = (_never,)
-
-    def read(self, request: Request) -> Claim | None:
-        if request.body_problem is not None:
-            return None
-        texts = self._blank.copy()
-        for step in self._steps:
-            if not step(request, texts):
-                return None
-        if not all(texts):
-            return None
-        found: Any = texts[: self._count]
-        message = self._template % tuple(found)
-        if not is_visible(message) or len(message) > MAX_ID_BYTES:
-            return None
-        for mark, count in self._marks:
-            if message.count(mark) != count:
-                return None
-        signature: Any = texts[self._count]
-        tenant = texts[-1] if self._with_tenant else None
-        # Of the ids the message tells; visible ASCII is what every place and every server hands over alike.
-        if not is_visible(signature) or (tenant and not (is_visible(tenant) and is_id(tenant))):
-            return None
-        ids = MappingProxyType(dict(zip(self._names, found)))  # noqa: B905 -- as many by construction; strict costs
-        return make(Claim, (self._scheme, ids, tenant, message.encode(), signature.encode(), None))
+        yield f"if message.count({name(literal[0])}) != {''.join(literals).count(literal[0])}: return None"
+    ids = ", ".join(f"{name(text)}: {variable}" for text, variable in of_id.items())
+    tenant = "tenant" if "tenant" in variables else "None"
+    fields = f"{name(scheme.name)}, MappingProxyType({{{ids}}}), {tenant}, message.encode(), signature.encode(), None"
+    yield f"return make(Claim, ({fields}))"
 
 
-def _steps(fields: list[Field]) -> Iterator[Step]:
-    places = [(place, number) for number, field in enumerate(fields) for place in field.source.places()]
-    queries = {place.name: number for place, number in places if isinstance(place, Query)}
-    headers = {place.name.lower(): (place.before, number) for place, number in places if isinstance(place, Header)}
-    documents = [(place, number) for place, number in places if isinstance(place, Json)]
-    paths = [(compile_templates(place.templates, fields[n].name), n) for place, n in places if isinstance(place, Path)]
-    slow = {type(place) for place, _ in places if isinstance(place, (Cookie, Form))}
-    if len(queries) + len(headers) + len(documents) + len(paths) < sum(type(place) not in slow for place, _ in places):
-        # Two strings are read from one place, the tenant and an id: rare, and not worth a special case here.
-        yield _never
-    if slow:
-        yield _without(Form in slow, Cookie in slow)
-    if paths:
-        yield _from_path(paths)
-    if queries:
-        yield _from_query(queries)
-    if headers:
-        yield _from_headers([(name, before, number) for name, (before, number) in headers.items()])
-    if documents:
-        yield _from_json(documents)
+def _of(kind: type[S], places: Places) -> dict[S, list[str]]:
+    return {place: variables for place, variables in places.items() if isinstance(place, kind)}
 
 
-def _never(request: Request, texts: Texts) -> bool:
-    return False
-
-
-def _without(body: bool, cookie: bool) -> Step:
-    def step(request: Request, texts: Texts) -> bool:
-        return not (body and request.body and request.media.kind != "json") and not (
-            cookie and request.header("cookie")
-        )
-
-    return step
-
-
-def _from_path(paths: list[tuple[Any, int]]) -> Step:
-    def step(request: Request, texts: Texts) -> bool:
-        path = request.path
-        if path and not is_canonical(path):
-            return False
-        for pattern, number in paths:
-            match = pattern.fullmatch(path)
-            if match is not None:
-                # Paths come first, and a string has one `Path` at the most: nothing can stand here yet.
-                texts[number] = match[match.lastindex]
-        return True
-
-    return step
-
-
-def _from_query(queries: dict[str, int]) -> Step:
-    names = tuple(queries)
-
-    def step(request: Request, texts: Texts) -> bool:
-        query = request.query
-        if "%" in query or "+" in query:
-            return False
-        fields = query.split("&")
-        if len(fields) > MAX_FIELDS:
-            return False
-        # A few are quicker looked at than sifted; of many, nearly all are the application's own.
-        for field in fields if len(fields) < _FEW else [field for field in fields if field.startswith(names)]:
-            name, _, value = field.partition("=")
-            if name in queries:
-                number = queries[name]
-                if texts[number] is not None:
-                    return False
-                texts[number] = value
-        return True
-
-    return step
-
-
-def _from_headers(headers: list[tuple[str, str, int]]) -> Step:
-    def step(request: Request, texts: Texts) -> bool:
-        for name, before, number in headers:
-            lines = request.header(name)
-            if lines:
-                text = lines[0]
-                if len(lines) > 1 or texts[number] is not None or "," in text or not is_visible(text):
-                    return False
-                if before:
-                    text, separator, _ = text.partition(before)
-                    if not separator:
-                        return False
-                texts[number] = text
-        return True
-
-    return step
-
-
-def _from_json(documents: list[tuple[Json, int]]) -> Step:
-    pointers = [(place.tokens(), number) for place, number in documents]
-
-    def step(request: Request, texts: Texts) -> bool:
-        if not request.body:
-            return True
-        try:
-            document = request.json_document()
-        except Refused:
-            return False
-        if document is None:
-            return False
-        for tokens, number in pointers:
-            node = step_down(document, tokens)
-            if node is not NOWHERE:
-                if type(node) is not str or texts[number] is not None:
-                    return False
-                texts[number] = node
-        return True
-
-    return step
+def _taken(variables: list[str]) -> str:
+    return " or ".join(f"{variable} is not None" for variable in variables)

@@ -23,17 +23,11 @@ class Request(ABC):
     `body_problem`  why the door could not read the body, or None
     """
 
-    __slots__ = ("_media", "_parsed", "body", "body_problem")
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.body_problem: Reason | None = None
-        self._media: bodies.Media | None = None
-        self._parsed: Any = None
-
-    @property
-    @abstractmethod
-    def method(self) -> str: ...
+    method: str
+    body: bytes = b""
+    body_problem: Reason | None = None
+    _media: bodies.Media | None = None
+    _parsed: Any = None
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """Schemes: what is signed and how, to make a signature and to check one.
 
-The only comparison of signatures in the package is here (`Scheme.matches`).
+The only comparison of signatures in the package is here (`Scheme.proven_by`).
 """
 
 import hmac
@@ -158,9 +158,16 @@ class Scheme(Frozen):
     def signature_of(self, key: Key, message: bytes) -> bytes:
         return self._prefix + self._encode(key.digest(self.algorithm, message))
 
-    def matches(self, key: Key, message: bytes, signature: bytes) -> bool:
-        """Whether `signature` is the one spelling of the signature that `key` makes; in constant time."""
-        return hmac.compare_digest(self._prefix + self._encode(key.digest(self.algorithm, message)), signature)
+    def proven_by(self, keys: Iterable[Key], message: bytes, signature: bytes) -> Key | None:
+        """The first of the keys whose signature is spelled as `signature`, in constant time.
+
+        Every key is tried, so that the time does not tell which one matched.
+        """
+        prefix, encode, algorithm, found = self._prefix, self._encode, self.algorithm, None
+        for key in keys:
+            if hmac.compare_digest(prefix + encode(key.digest(algorithm, message)), signature) and found is None:
+                found = key
+        return found
 
     def __repr__(self) -> str:
         return f"<Scheme {self.name}: {self.message!r}, {self.algorithm}, {self.encoding}>"

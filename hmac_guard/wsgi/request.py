@@ -10,16 +10,9 @@ from hmac_guard.core.request import Request
 class WsgiRequest(Request):
     """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
 
-    __slots__ = ("_environ",)
-
     def __init__(self, environ: dict[str, Any]) -> None:
-        super().__init__()
         self._environ = environ
-
-    @property
-    def method(self) -> str:
-        method: str = self._environ.get("REQUEST_METHOD", "")
-        return method
+        self.method = environ.get("REQUEST_METHOD", "")
 
     @property
     def path(self) -> str:
