@@ -22,7 +22,7 @@ def groups() -> Iterator[list[Row]]:
 def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
     """The decision on a request that a server has just handed over, without the door around it."""
     guard, keyring, sample = Guard(shape.scheme, SECRET), Keyring(SECRET), shape.sample()
-    scope, environ, names = sample.scope(), sample.environ(), HeaderNames(shape.scheme)
+    scope, environ, names = sample.scope(), sample.environ(), HeaderNames.of(shape.scheme)
 
     def check() -> bool:
         request = AsgiRequest(scope, names) if door == "ASGI" else WsgiRequest(environ)

@@ -65,15 +65,15 @@ def _places(source: Source) -> str:
 
 def _place(place: Source) -> str:
     match place:
-        case Query(name):
+        case Query(name=name):
             return f"query parameter `{name}`"
-        case Header(name, before):
+        case Header(name=name, before=before):
             return f"header `{name}`" + (f", what stands before `{before}`" if before else "")
-        case Cookie(name):
+        case Cookie(name=name):
             return f"cookie `{name}`"
-        case Json(pointer):
+        case Json(pointer=pointer):
             return f"JSON body at `{pointer}`"
-        case Form(name):
+        case Form(name=name):
             return f"form field `{name}`"
         case Path():
             return "path " + ", ".join(f"`{template}`" for template in place.templates)

@@ -1,17 +1,23 @@
 """The express lane reads what the plain reader reads, or leaves the request to it."""
 
+import json
 import os
+from collections import Counter
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 from support import Sent, environ_for, scope_for
 from test_both_doors_agree import GUARDS, requests
 
-from hmac_guard import Guard, Header, Json, Path, Query, Scheme
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core import decision
 from hmac_guard.core.express import compile_reader
+from hmac_guard.core.field import Source
 from hmac_guard.core.request import Request
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -26,7 +32,7 @@ PAIR = Scheme(
 
 
 def made(sent: Sent, scheme: Scheme) -> list[Request]:
-    both: list[Request] = [WsgiRequest(environ_for(sent)), AsgiRequest(scope_for(sent), HeaderNames(scheme))]
+    both: list[Request] = [WsgiRequest(environ_for(sent)), AsgiRequest(scope_for(sent), HeaderNames.of(scheme))]
     for request in both:
         request.body = sent.delivered()
     return both
@@ -42,12 +48,103 @@ def express(scheme: Scheme, sent: Sent, with_tenant: bool = False) -> list[bool]
     return taken
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(requests())
 def test_generated_requests_are_read_alike(sent: Sent) -> None:
     for watched in GUARDS:
         guard: Guard = watched.guard
         express(guard.scheme, sent, guard.per_tenant)
+
+
+PLACES = {
+    "org": [Path("/orgs/{org}", "/{org}"), Query("org"), Header("X-Org"), Json("/org"), Form("org"), Query("o")],
+    "user": [Query("user"), Cookie("user"), Json("/deep/user", allow_int=True), Form("user"), Path("/orgs/{user}")],
+    "signature": [Header("X-Signature"), Query("sig"), Json("/sig"), Form("sig")],
+    "tenant": [Header("X-Tenant", before=":"), Query("org"), Header("X-Org"), Json("/org"), Query("sig")],
+}
+
+
+rarely = st.sampled_from([True, *[False] * 7])
+
+
+@st.composite
+def schemes(draw: st.DrawFn) -> Scheme:
+    """Any strings in any places; the tenant may be one of the ids, or stand beside them."""
+    found: dict[str, Source] = {
+        name: reduce(or_, draw(st.lists(st.sampled_from(places), min_size=1, max_size=3, unique=True)))
+        for name, places in PLACES.items()
+    }
+    return Scheme(
+        name="drawn",
+        ids={"org": found["org"], "user": found["user"]},
+        message=draw(st.sampled_from(["{org}:{user}", "{user}/{org}", "v1%.{org}.{user}.", "{org}::{user}"])),
+        signature=found["signature"],
+        tenant=draw(st.sampled_from([None, found["tenant"]])),
+    )
+
+
+@st.composite
+def sent_to(draw: st.DrawFn, scheme: Scheme) -> Sent:
+    """A plain request to a scheme: each string in one of its places, and now and then in a second one."""
+    sent = Sent()
+    query: list[str] = []
+    headers: list[tuple[str, str]] = []
+    document: dict[str, Any] = {}
+    sources = {**scheme.ids, "signature": scheme.signature, **({"tenant": scheme.tenant} if scheme.tenant else {})}
+    for source in sources.values():
+        for place in draw(st.lists(st.sampled_from(source.places()), min_size=1, max_size=2 if draw(rarely) else 1)):
+            value = draw(st.sampled_from(["acme", "a1", "x-y", "a:b", ""]))
+            match place:
+                case Path():
+                    sent.path = f"/orgs/{value}"
+                case Query(name=name):
+                    query.append(f"{name}={value}")
+                case Header(name=name, before=before):
+                    headers.append((name, value + before))
+                case Json(pointer=pointer):
+                    first, *rest = pointer[1:].split("/")
+                    document[first] = {rest[0]: value} if rest else value
+                case _:
+                    continue
+    sent.query, sent.headers = "&".join(query), headers
+    if document:
+        sent.method, sent.body = "POST", json.dumps(document).encode()
+        headers.append(("Content-Type", "application/json"))
+    return sent
+
+
+def test_generated_schemes_are_read_alike() -> None:
+    taken: Counter[bool] = Counter()
+
+    @settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(st.data())
+    def hold(data: st.DataObject) -> None:
+        try:
+            scheme = data.draw(schemes())
+        except ConfigError:
+            reject()
+        sent = data.draw(st.one_of(sent_to(scheme), requests()))
+        taken.update(express(scheme, sent, with_tenant=scheme.tenant is not None))
+
+    hold()
+    assert taken[True] > EXAMPLES / 10
+
+
+@pytest.mark.parametrize("text", ["'", '"', "#", "''')", "\\", "\\'", "');raise(SystemExit", "%s", "$x", "}}{{"])
+def test_no_text_of_a_scheme_becomes_code(text: str) -> None:
+    plain = text.replace("}}{{", "}{")
+    scheme = Scheme(
+        name=plain,
+        ids={"a": Json("/" + plain), "b": Header("X-B", before=plain)},
+        message=f"{text}{{a}}{text}{{b}}",
+        signature=Query("sig"),
+    )
+    headers = [("Content-Type", "application/json"), ("X-B", f"two{plain}three")]
+    sent = Sent("POST", "/", "sig=0", headers, json.dumps({plain: "one"}).encode())
+    claim = compile_reader(scheme, with_tenant=False)(made(sent, scheme)[1])
+
+    assert claim is not None
+    assert (claim.scheme, claim.message) == (plain, f"{plain}one{plain}two".encode())
 
 
 TENANT = ("X-Tenant", "acme:x")
@@ -60,8 +157,9 @@ TENANT = ("X-Tenant", "acme:x")
         Sent(query="x=y&sig=0&b=2&abc=3&a=1", headers=[TENANT]),
         Sent(path="/x/1", query="sig=0", headers=[("X-B", "2"), TENANT]),
         Sent("POST", "/x/1", "sig=0", [("Content-Type", "application/json"), TENANT], b'{"b":"2"}'),
+        Sent(query="&".join(["x=y", "abc=3"] * 100) + "&sig=0&b=2&a=1", headers=[TENANT]),
     ],
-    ids=["query", "other fields", "path and header", "path and JSON"],
+    ids=["query", "other fields", "path and header", "path and JSON", "many other fields"],
 )
 def test_a_plain_request_takes_the_express_lane(sent: Sent) -> None:
     assert express(PAIR, sent, with_tenant=True) == [True, True]
@@ -81,6 +179,8 @@ def test_a_plain_request_takes_the_express_lane(sent: Sent) -> None:
         Sent(query="a=1&b=2 3&sig=0"),
         Sent(query="a=1&b=" + "2" * 1030 + "&sig=0"),
         Sent(query="a=1&b=2&sig=0" + "&" * 1000),
+        Sent(query="a=1&b=2&sig=0" + "&x=y" * 100 + "&a=1"),
+        Sent(query="a=1&b=2&sig=0" + "&x=y" * 100 + "&a"),
         Sent(path="/x/1", query="a=1&b=2&sig=0"),
         Sent(path="//x", query="a=1&b=2&sig=0"),
         Sent(query="a=1&b=2&sig=0", headers=[("X-B", "2")]),

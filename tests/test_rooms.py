@@ -18,7 +18,6 @@ PURE = {
         "base64",
         "binascii",
         "collections.abc",
-        "dataclasses",
         "enum",
         "functools",
         "hashlib",

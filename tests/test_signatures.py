@@ -44,7 +44,7 @@ def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
 def reasons(guard: Guard, query: str) -> tuple[Reason, Reason]:
     requests: list[Request] = [
         WsgiRequest(environ_for(Sent(query=query))),
-        AsgiRequest(scope_for(Sent(query=query)), HeaderNames(guard.scheme)),
+        AsgiRequest(scope_for(Sent(query=query)), HeaderNames.of(guard.scheme)),
     ]
     ring = Keyring(KEY)
     first, second = (guard.judge(guard.read(request), ring, 0.0).reason for request in requests)

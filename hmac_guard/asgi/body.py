@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hmac_guard.asgi.deadline import within
+from hmac_guard.asgi.deadline import rest_within
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Reason
 
@@ -11,21 +11,14 @@ DEADLINE = 10.0
 
 
 class Body:
-    """The body of one request, as far as it has been read."""
+    """The body of one request, as far as it has been read: `content`, and whether that is all of it."""
 
-    __slots__ = ("_disconnect", "_pieces", "_receive", "_size", "_touched", "complete")
+    content = b""
+    complete = False
+    _disconnect: Any = None
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._touched = False
-        self._disconnect: Any = None
-        self.complete = False
-
-    @property
-    def content(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     @property
     def disconnected(self) -> bool:
@@ -37,39 +30,49 @@ class Body:
         announced = int(lengths[0]) if lengths and lengths[0] else None
         if announced is not None and announced > limit:
             return Reason.BODY_TOO_LARGE
+        collecting = self._collect(limit)
         try:
-            problem = await within(DEADLINE, self._collect(limit))
+            # No timer is armed where everything is there at once.
+            waits_for = collecting.send(None)
+            problem = await rest_within(DEADLINE, waits_for, collecting)
+        except StopIteration as done:
+            problem = done.value
         except asyncio.TimeoutError:
             return Reason.BODY_TIMEOUT
         except Exception:  # A server's own error while it reads: the body did not arrive whole.
             return Reason.BAD_FRAMING
-        if problem is None and announced is not None and announced != self._size:
+        if problem is None and announced is not None and announced != len(self.content):
             return Reason.BAD_FRAMING
         return problem
 
     async def _collect(self, limit: int) -> Reason | None:
-        while not self.complete:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self._disconnect = message
-            if message["type"] != "http.request":
-                return Reason.BAD_FRAMING
-            piece = message.get("body") or b""
-            piece = piece if type(piece) is bytes else bytes(memoryview(piece))
-            self._touched = True
-            if piece:
-                self._pieces.append(piece)
-                self._size += len(piece)
-            self.complete = not message.get("more_body", False)
-            if self._size > limit:
-                return Reason.BODY_TOO_LARGE
+        receive = self._receive
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while not self.complete:
+                message = await receive()
+                if message["type"] != "http.request":
+                    if message["type"] == "http.disconnect":
+                        self._disconnect = message
+                    return Reason.BAD_FRAMING
+                piece = message.get("body") or b""
+                if piece:
+                    pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
+                    size += len(pieces[-1])
+                self.complete = not message.get("more_body", False)
+                if size > limit:
+                    return Reason.BODY_TOO_LARGE
+        finally:
+            # Also where time ran out: in report mode the application gets what there is.
+            self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return None
 
     def hand_on(self) -> Any:
         """A `receive` that gives what was read once, and then is the server's own: whatever it invented, a repeated
         body or a disconnect, would freeze or cut off a streaming application."""
         receive = self._receive
-        if not self._touched and self._disconnect is None:
+        if not (self.content or self.complete or self._disconnect):
             return receive
         pending = [{"type": "http.request", "body": self.content, "more_body": not self.complete}]
         if self._disconnect is not None:

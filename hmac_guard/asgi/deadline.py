@@ -1,4 +1,4 @@
-"""A deadline that costs nothing where the answer is there at once, as a request's body nearly always is."""
+"""A deadline for a coroutine that could not end at once, as reading a body nearly always does."""
 
 import asyncio
 import sys
@@ -8,21 +8,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
-    """What the coroutine gives; `TimeoutError` if that takes longer than so many seconds.
+async def rest_within(seconds: float, waits_for: Any, coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives that was begun by `send(None)` and has to wait; `TimeoutError` if that takes longer than
+    so many seconds.
 
-    The timer is armed only when the coroutine has to wait. It runs in the awaiting task throughout: some frameworks
-    bind what they do in `receive` to the task in which they began it.
+    It runs in the awaiting task throughout: some frameworks bind what they do in `receive` to the task in which they
+    began it.
     """
-    try:
-        waits_for = coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    return await _in_time(_Begun(waits_for, coroutine), seconds)
-
-
-async def _in_time(begun: "_Begun[T]", seconds: float) -> T:
+    begun = _Begun(waits_for, coroutine)
     if sys.version_info >= (3, 11):
         async with asyncio.timeout(seconds):
             return await begun

@@ -40,7 +40,9 @@ class GuardMiddleware:
             return
         if refusal is None:
             guard = self.guard
-            annotated = {**scope, guard.annotate_as: verdict, guard.issued_as: guard.issuer}
+            annotated = dict(scope)
+            annotated[guard.annotate_as] = verdict
+            annotated[guard.issued_as] = guard.issuer
             if self._steps.merges_cookies:
                 annotated["headers"] = merged_cookies(scope.get("headers", ()))
             await self.app(annotated, receive if body is None else body.hand_on(), send)

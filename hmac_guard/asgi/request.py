@@ -6,37 +6,45 @@ from typing import Any
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 
-_ALWAYS = (
-    *("content-type", "content-length", "content-encoding", "transfer-encoding"),
-    *("cookie", "origin", "access-control-request-method"),
-)
+_OF_BODIES = ("content-type", "content-length", "content-encoding", "transfer-encoding")
+# Frameworks disagree on upper case and on `_` for `-`.
+_AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
 
 
 class HeaderNames:
-    """The headers that a guard may look at, so that a request's headers are gone through once and no further."""
+    """Headers that are looked up together, so that a request's headers are gone through once and no further."""
 
-    __slots__ = ("lengths", "names")
+    __slots__ = ("_lengths", "_names", "_none")
 
-    def __init__(self, scheme: Scheme) -> None:
-        self.names = {name.encode(): name for name in (*_ALWAYS, *scheme.header_names())}
-        self.lengths = frozenset(map(len, self.names))
+    def __init__(self, *names: str) -> None:
+        self._names = {name.encode(): name for name in names}
+        self._lengths = frozenset(map(len, names))
+        self._none: dict[str, Sequence[str]] = dict.fromkeys(names, ())
 
-    def find(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
-        """All values of each, under every spelling: frameworks disagree on upper case and on `_` for `-`."""
-        names, lengths = self.names, self.lengths
-        found: dict[str, list[str]] = {}
+    @classmethod
+    def of(cls, scheme: Scheme) -> "HeaderNames":
+        """Those that every request to a guard with this scheme is asked for."""
+        return cls(*scheme.header_names(), *(_OF_BODIES if scheme.needs_body else ()))
+
+    def find(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Sequence[str]]:
+        """All values of each, under every spelling."""
+        names, lengths = self._names, self._lengths
+        found: dict[str, Any] = self._none.copy()
         for key, value in headers:
             if len(key) in lengths:
-                name = names.get(key) or names.get(key.lower().replace(b"_", b"-"))
+                name = names.get(key) or names.get(key.translate(_AS_ONE))
                 if name is not None:
-                    found.setdefault(name, []).append(value.decode("latin-1"))
+                    if found[name]:
+                        found[name].append(value.decode("latin-1"))
+                    else:
+                        found[name] = [value.decode("latin-1")]
         return found
 
 
 class AsgiRequest(Request):
-    """Of its headers it knows those that `names` lists."""
+    """Those of its headers that `names` lists are looked up together, any other one by itself."""
 
-    _found: dict[str, list[str]] | None = None
+    _found: dict[str, Sequence[str]] | None = None
 
     def __init__(self, scope: Any, names: HeaderNames) -> None:
         self._scope = scope
@@ -59,9 +67,12 @@ class AsgiRequest(Request):
         return query
 
     def header(self, name: str) -> Sequence[str]:
-        if self._found is None:
-            self._found = self._names.find(self._scope.get("headers", ()))
-        return self._found.get(name, ())
+        found = self._found
+        if found is None:
+            found = self._found = self._names.find(self._scope.get("headers", ()))
+        if name not in found:
+            found.update(HeaderNames(name).find(self._scope.get("headers", ())))
+        return found[name]
 
     def paths(self) -> Sequence[str]:
         root: str = self._scope.get("root_path", "")

@@ -21,7 +21,7 @@ class Steps:
     def __init__(self, owner: str, guard: Guard) -> None:
         self.guard: Guard = check_guard(owner, guard)
         self.merges_cookies = any(isinstance(place, Cookie) for place in guard.scheme.places())
-        self._names = HeaderNames(guard.scheme)
+        self._names = HeaderNames.of(guard.scheme)
         self._resolver: Any = from_loop(guard.keys)
 
     async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
@@ -31,7 +31,11 @@ class Steps:
         waived = guard.waive(request)
         if waived is not None:
             return (waived, None), None
-        body = await self._take_body(request, scope, receive) if guard.needs_body else None
+        body = None
+        if guard.needs_body and self._wants_body(request, scope):
+            body = Body(receive)
+            request.body_problem = await body.take(request, guard.max_body)
+            request.body = body.content
         claim = guard.read(request)
         answer: Any = None
         try:
@@ -58,11 +62,6 @@ class Steps:
         if self.merges_cookies:
             scope["headers"] = merged_cookies(scope.get("headers", ()))
 
-    async def _take_body(self, request: AsgiRequest, scope: Any, receive: Any) -> Body | None:
+    def _wants_body(self, request: AsgiRequest, scope: Any) -> bool:
         request.body_problem = framing_problem(request)
-        if request.body_problem is not None or scope["type"] != "http" or not self.guard.wants_body(request):
-            return None
-        body = Body(receive)
-        request.body_problem = await body.take(request, self.guard.max_body)
-        request.body = body.content
-        return body
+        return request.body_problem is None and scope["type"] == "http" and self.guard.wants_body(request)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hmac_guard.core.errors import Refused
 from hmac_guard.core.field import Lookup, Source, check_name
@@ -14,14 +13,14 @@ _COOKIE_VALUE = re.compile(r"[!#$&-+\--:<-\[\]-~]*")
 _QUOTED_COOKIE = re.compile(r'=[ \t]*"(?:[^\\"]|\\.)*"[ \t]*(?=;|\Z)')
 
 
-@dataclass(frozen=True)
 class Cookie(Source):
     """The cookie `name`: RFC 6265 characters, unquoted, without `%` (one framework would decode it)."""
 
     name: str
 
-    def __post_init__(self) -> None:
-        check_name("Cookie", self.name, _COOKIE_NAME, "letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)")
+    def __init__(self, name: str) -> None:
+        check_name("Cookie", name, _COOKIE_NAME, "letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)")
+        self._set(name=name)
 
     def lookup(self, name: str) -> Lookup:
         # The standard library's parser also ends a value at white space or a comma and begins a name there.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from hmac_guard.core.bodies import NOWHERE, step_down
+from hmac_guard.core import bodies, text, verdict
 from hmac_guard.core.errors import Refused
 from hmac_guard.core.field import Field, Source
 from hmac_guard.core.message import Id, Literal
@@ -20,11 +20,9 @@ from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
-from hmac_guard.core.text import MAX_FIELDS, MAX_ID_BYTES, is_visible
-from hmac_guard.core.verdict import Claim, make
 
 #: Gives the claim of a plain request, and None for any other.
-Reader = Callable[[Request], Claim | None]
+Reader = Callable[[Request], verdict.Claim | None]
 #: Each place, and the variables of the strings that it holds: a tenant may be an id too.
 Places = Mapping[Source, list[str]]
 #: Gives a value a name by which the source text calls it.
@@ -44,7 +42,7 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool) -> Reader:
             places.setdefault(place, []).append(variable)
     if not _is_plain(scheme, list(places)):
         return lambda request: None
-    values: dict[str, Any] = {**globals()}
+    values = {**_KNOWN}
 
     def name(value: object) -> str:
         values[f"v{len(values)}"] = value
@@ -60,7 +58,7 @@ def _is_plain(scheme: Scheme, places: list[Source]) -> bool:
     """Not where one place is read in two ways, or where a separator is not visible: rare, and not worth a line here."""
     alone = [place.place() for place in places if not place.shared]
     literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
-    return len(set(alone)) == len(alone) and all(map(is_visible, literals))
+    return len(set(alone)) == len(alone) and all(map(text.is_visible, literals))
 
 
 def _look(fields: Mapping[str, Field], places: Places, name: Name) -> Iterator[str]:
@@ -94,18 +92,22 @@ def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], nam
 def _look_at_query(queries: dict[Query, list[str]], name: Name) -> Iterator[str]:
     yield "query = request.query"
     yield "if '%' in query or '+' in query: return None"
-    yield "fields = query.split('&')"
     # A few are quicker looked at than sifted; of many, nearly all are the application's own.
-    names = name(tuple(query.name for query in queries))
-    yield "if len(fields) > 8:"
-    yield "    if len(fields) > MAX_FIELDS: return None"
-    yield f"    fields = [field for field in fields if field.startswith({names})]"
+    yield "if len(query) < 300: fields = query.split('&')"
+    yield "elif query.count('&') >= MAX_FIELDS: return None"
+    yield f"else: fields = sift(query, {name([query.name for query in queries])})"
     yield "for field in fields:"
     yield "    key, _, value = field.partition('=')"
     for query, variables in queries.items():
         yield f"    if key == {name(query.name)}:"
         yield f"        if {_taken(variables)}: return None"
         yield f"        {' = '.join(variables)} = value"
+
+
+def sift(query: str, names: list[str]) -> list[str]:
+    """The fields that begin with one of the names."""
+    query = "&" + query
+    return [name + rest.partition("&")[0] for name in names for rest in query.split("&" + name)[1:]]
 
 
 def _look_at_header(header: Header, variables: list[str], name: Name) -> Iterator[str]:
@@ -143,7 +145,7 @@ def _conclude(scheme: Scheme, variables: list[str], name: Name) -> Iterator[str]
     yield f"if not ({' and '.join(variables)}): return None"
     yield f"message = {' + '.join(message)}"
     # Visible ASCII is what every place and every server hands over alike; such a text is an id if it is short enough.
-    yield f"text = {' + '.join(['message', *variables[len(of_id):]])}"
+    yield f"text = {' + '.join(['message', *variables[len(of_id) :]])}"
     yield "if not (text.isascii() and text.isprintable()) or ' ' in text or len(message) > MAX_ID_BYTES: return None"
     if "tenant" in variables:
         yield "if len(tenant) > MAX_ID_BYTES: return None"
@@ -151,7 +153,7 @@ def _conclude(scheme: Scheme, variables: list[str], name: Name) -> Iterator[str]
     for literal in literals:
         # Where an id holds the first character of a literal, the message has more of them, and may be ambiguous.
         yield f"if message.count({name(literal[0])}) != {''.join(literals).count(literal[0])}: return None"
-    ids = ", ".join(f"{name(text)}: {variable}" for text, variable in of_id.items())
+    ids = ", ".join(f"{name(id_)}: {variable}" for id_, variable in of_id.items())
     tenant = "tenant" if "tenant" in variables else "None"
     fields = f"{name(scheme.name)}, MappingProxyType({{{ids}}}), {tenant}, message.encode(), signature.encode(), None"
     yield f"return make(Claim, ({fields}))"
@@ -163,3 +165,19 @@ def _of(kind: type[S], places: Places) -> dict[S, list[str]]:
 
 def _taken(variables: list[str]) -> str:
     return " or ".join(f"{variable} is not None" for variable in variables)
+
+
+#: What the source text calls by these very names.
+_KNOWN: dict[str, Any] = {
+    "Claim": verdict.Claim,
+    "MAX_FIELDS": text.MAX_FIELDS,
+    "MAX_ID_BYTES": text.MAX_ID_BYTES,
+    "MappingProxyType": MappingProxyType,
+    "NOWHERE": bodies.NOWHERE,
+    "Refused": Refused,
+    "is_canonical": is_canonical,
+    "is_visible": text.is_visible,
+    "make": verdict.make,
+    "sift": sift,
+    "step_down": bodies.step_down,
+}

@@ -7,9 +7,9 @@ T022, T023). `a | b` is either place, but not both.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from hmac_guard.core.errors import ConfigError, Refused
+from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Reason
 
@@ -17,8 +17,8 @@ from hmac_guard.core.verdict import Reason
 Lookup = Callable[[Request], Sequence[str]]
 
 
-class Source(ABC):
-    """Where one string travels."""
+class Source(Frozen, ABC):
+    """Where one string travels. Two sources of one kind with the same arguments are equal."""
 
     #: The kinds of body in which this source looks; none where it does not look into the body.
     kinds: tuple[str, ...] = ()
@@ -45,15 +45,25 @@ class Source(ABC):
             return NotImplemented
         return _Either(self.places() + other.places())
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
+
+
 class _Either(Source):
     """One of several places. A request that uses two is refused: the application might read the other one."""
 
     alternatives: tuple[Source, ...]
 
-    def __post_init__(self) -> None:
-        if len({source.place() for source in self.alternatives}) < len(self.alternatives):
+    def __init__(self, alternatives: tuple[Source, ...]) -> None:
+        self._set(alternatives=alternatives)
+        if len({source.place() for source in alternatives}) < len(alternatives):
             raise ConfigError(f"{self!r} names a place twice; name each once, and give one Path all its templates")
 
     def places(self) -> tuple[Source, ...]:

@@ -95,7 +95,10 @@ class Key(Frozen):
 
     def digest(self, algorithm: str, message: bytes) -> bytes:
         """HMAC (RFC 2104) of `message`."""
-        inner, outer = self._states.get(algorithm) or self._keep_states(algorithm)
+        try:
+            inner, outer = self._states[algorithm]
+        except KeyError:
+            inner, outer = self._keep_states(algorithm)
         inner, outer = inner.copy(), outer.copy()
         inner.update(message)
         outer.update(inner.digest())

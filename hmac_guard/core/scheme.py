@@ -15,7 +15,7 @@ from hmac_guard.core.field import Field, Source, check_sources
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import ALGORITHMS, Key
 from hmac_guard.core.message import Id, Part, check_optional, compile_message, compose
-from hmac_guard.core.sources import Header
+from hmac_guard.core.sources import Cookie, Header
 from hmac_guard.core.text import is_id
 
 _PREFIX = re.compile(r"[!-~]{0,64}")
@@ -116,7 +116,9 @@ class Scheme(Frozen):
 
     def header_names(self) -> list[str]:
         """The headers in which something is looked for, in lower case."""
-        return [place.name.lower() for place in self.places() if isinstance(place, Header)]
+        places = self.places()
+        cookie = ["cookie"] if any(isinstance(place, Cookie) for place in places) else []
+        return [*(place.name.lower() for place in places if isinstance(place, Header)), *cookie]
 
     def wants_body(self, kind: str) -> bool:
         """Whether a body of that kind of media type can decide anything here."""

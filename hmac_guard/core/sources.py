@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hmac_guard.core.bodies import NOWHERE, step_down
@@ -22,46 +21,44 @@ _POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)+")
 _MAX_INT = 2**53 - 1
 
 
-@dataclass(frozen=True)
 class Query(Source):
     """The query parameter `name`. `+` is a space, escapes are UTF-8, and it stands there once."""
 
     name: str
 
-    def __post_init__(self) -> None:
-        check_name("Query", self.name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
+    def __init__(self, name: str) -> None:
+        check_name("Query", name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
+        self._set(name=name)
 
     def lookup(self, name: str) -> Lookup:
         return lambda request: request.query_values(self.name)
 
 
-@dataclass(frozen=True)
 class Form(Source):
     """The field `name` of an urlencoded or multipart body; in multipart a plain text field, never a file."""
 
     name: str
     kinds = ("form", "multipart")
 
-    def __post_init__(self) -> None:
-        check_name("Form", self.name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
+    def __init__(self, name: str) -> None:
+        check_name("Form", name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
+        self._set(name=name)
 
     def lookup(self, name: str) -> Lookup:
         return lambda request: request.form_values(self.name)
 
 
-@dataclass(frozen=True)
 class Json(Source):
     """The string at `pointer` (RFC 6901, `/order/id`) of a JSON body. `allow_int=True` also takes a whole number
     within ±(2^53-1), as canonical decimal; beyond that JavaScript would round it."""
 
     pointer: str
-    allow_int: bool = False
+    allow_int: bool
     kinds = ("json",)
 
-    def __post_init__(self) -> None:
-        check_name(
-            "Json", self.pointer, _POINTER, "a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'"
-        )
+    def __init__(self, pointer: str, allow_int: bool = False) -> None:
+        check_name("Json", pointer, _POINTER, "a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'")
+        self._set(pointer=pointer, allow_int=allow_int)
 
     def place(self) -> object:
         return Json, self.pointer
@@ -86,24 +83,22 @@ class Json(Source):
         raise Refused(Reason.MALFORMED)
 
 
-@dataclass(frozen=True)
 class Header(Source):
     """The header `name`: one line of visible ASCII, single inner spaces, no comma (WSGI joins two lines with one).
     `before=":"` takes what stands before the first `:`; a value without one names nothing."""
 
     name: str
-    before: str = ""
+    before: str
 
-    def __post_init__(self) -> None:
-        check_name("Header", self.name, _HEADER_NAME, "letters, digits and '-', no '_' (servers drop or confuse it)")
-        if self.name.lower() == "cookie":
+    def __init__(self, name: str, before: str = "") -> None:
+        check_name("Header", name, _HEADER_NAME, "letters, digits and '-', no '_' (servers drop or confuse it)")
+        if name.lower() == "cookie":
             raise ConfigError("Header: for a cookie use Cookie(name)")
-        if self.name.lower() in _NOT_A_PLACE:
-            raise ConfigError(f"Header: {self.name!r} tells how the request is framed; it is no place for an id")
-        if not isinstance(self.before, str) or not (
-            self.before == "" or (_HEADER_VALUE.fullmatch(self.before) and "," not in self.before)
-        ):
+        if name.lower() in _NOT_A_PLACE:
+            raise ConfigError(f"Header: {name!r} tells how the request is framed; it is no place for an id")
+        if not isinstance(before, str) or not (before == "" or (_HEADER_VALUE.fullmatch(before) and "," not in before)):
             raise ConfigError("Header: before must be visible ASCII without a comma, such as ':'")
+        self._set(name=name, before=before)
 
     def place(self) -> object:
         return Header, self.name.lower()
@@ -128,7 +123,6 @@ class Header(Source):
         return bool(_HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
 
 
-@dataclass(frozen=True, init=False)
 class Path(Source):
     """A segment of the application's path: `Path("/oauth/connect/{integration_id}", …)`, templates of the whole path.
 
@@ -142,7 +136,7 @@ class Path(Source):
     def __init__(self, *templates: str) -> None:
         if not templates:
             raise ConfigError("Path: give at least one template of a whole path, such as '/connect/{connection_id}'")
-        object.__setattr__(self, "templates", templates)
+        self._set(templates=templates)
 
     def place(self) -> object:
         return Path

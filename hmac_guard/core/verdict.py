@@ -6,8 +6,10 @@ Both records are named tuples: immutable, and cheap enough to be made for every 
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 NO_IDS: Mapping[str, str] = MappingProxyType({})
 
@@ -99,11 +101,13 @@ class Verdict(NamedTuple):
             raise ValueError(f"id {name!r} was verified, but it is not a canonical decimal number")
         return number
 
-    def as_uuid(self, name: str) -> UUID:
+    def as_uuid(self, name: str) -> "UUID":
         """The verified id `name` as a UUID; `ValueError` unless it is in the lower-case form with four hyphens.
 
         `UUID()` alone also reads upper case, braces and `urn:uuid:`, so that many signed texts become one id.
         """
+        from uuid import UUID  # a slow import, and few need it
+
         text = self.ids[name]
         try:
             parsed = UUID(text)

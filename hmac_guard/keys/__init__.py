@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.keys.env import EnvKeys as EnvKeys
-from hmac_guard.keys.files import FileKeys as FileKeys
 from hmac_guard.keys.resolver import KeyAnswer as KeyAnswer
 from hmac_guard.keys.resolver import KeyResolver as KeyResolver
 from hmac_guard.keys.resolver import KeySource as KeySource
@@ -18,16 +17,18 @@ from hmac_guard.keys.resolver import StaticKeys as StaticKeys
 if TYPE_CHECKING:
     from hmac_guard.keys.cached import CachedKeys as CachedKeys
     from hmac_guard.keys.chain import ChainKeys as ChainKeys
+    from hmac_guard.keys.files import FileKeys as FileKeys
     from hmac_guard.keys.redis import RedisInvalidation as RedisInvalidation
     from hmac_guard.keys.sql import SqlKeys as SqlKeys
     from hmac_guard.keys.sql import VerdictCounts as VerdictCounts
 
-__all__ = ["EnvKeys", "FileKeys", "KeyAnswer", "KeyResolver", "KeySource", "MappingKeys", "StaticKeys"]
+__all__ = ["EnvKeys", "KeyAnswer", "KeyResolver", "KeySource", "MappingKeys", "StaticKeys"]
 
 # Imported when it is first named: the module, and the extra that brings what it needs.
 _LATER = {
     "CachedKeys": ("hmac_guard.keys.cached", "cache"),
     "ChainKeys": ("hmac_guard.keys.chain", None),
+    "FileKeys": ("hmac_guard.keys.files", None),
     "RedisInvalidation": ("hmac_guard.keys.redis", "redis"),
     "SqlKeys": ("hmac_guard.keys.sql", "sql"),
     "VerdictCounts": ("hmac_guard.keys.sql", "sql"),

@@ -41,7 +41,7 @@ def as_request(captured: Captured, scheme: Scheme, mount: str = "") -> AsgiReque
         "query_string": query.encode("latin-1"),
         "headers": [(name.lower().encode("latin-1", "replace"), _wire(value)) for name, value in captured.headers],
     }
-    request = AsgiRequest(scope, HeaderNames(scheme))
+    request = AsgiRequest(scope, HeaderNames.of(scheme))
     if scheme.needs_body and scheme.wants_body(request.media.kind):
         request.body = captured.body
         request.body_problem = Reason.BODY_TOO_LARGE if len(captured.body) > MAX_BODY else None
