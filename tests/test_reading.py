@@ -457,6 +457,18 @@ def test_two_media_types_are_refused_wherever_a_body_counts(call: Call) -> None:
     assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
 
 
+def test_a_body_without_a_media_type_is_refused_wherever_a_body_counts(call: Call) -> None:
+    sent = post(b'{"a":"2"}', None)
+    sent.query = "a=1"
+
+    assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+    assert read(call, Query("a"), sent) == "1"
+
+    sent.body = b""
+
+    assert read(call, Query("a") | Json("/a"), sent) == "1"
+
+
 def test_another_media_type_is_an_absent_body_where_the_id_can_come_from_elsewhere(call: Call) -> None:
     sent = post(b'{"a":"2"}', "text/plain")
     sent.query = "a=1"

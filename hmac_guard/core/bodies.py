@@ -31,7 +31,8 @@ class Media(NamedTuple):
     boundary: str = ""
 
 
-NO_MEDIA = Media("none")
+# Whoever reads a body whatever its type, as Starlette's `request.json()` does, would read one that nobody looked at.
+NO_MEDIA = Media("none", readable=False)
 _OTHER = Media("other")
 # Two Content-Type lines, or one that no grammar covers: servers and frameworks pick different halves.
 _UNCLEAR = Media("unclear", readable=False)

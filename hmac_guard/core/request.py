@@ -80,7 +80,7 @@ class Request(ABC):
         if not self.body:
             return False
         media = self.media
-        if media.kind != kind and media.kind != "unclear":
+        if media.kind not in (kind, "unclear", "none"):
             return False
         # Nobody inflates: the application would get the compressed bytes, and a gateway behind it perhaps others.
         codings = self.header("content-encoding")

@@ -105,7 +105,7 @@ class Scheme(Frozen):
             raise ConfigError("Scheme: one body cannot be JSON and a form; give all ids sources of one kind")
         self._set(
             needs_body=bool(kinds),
-            _body_kinds=kinds | {"unclear"},
+            _body_kinds=kinds | {"unclear", "none"},
             _needs_every_body=any(field.needs_body for field in fields),
         )
 
