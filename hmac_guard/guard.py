@@ -1,7 +1,5 @@
 """The guard: one frozen binding of a scheme, its keys and a policy. It decides what a verdict leads to."""
 
-import inspect
-import re
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,26 +8,19 @@ from hmac_guard.core import decision
 from hmac_guard.core.errors import ConfigError, refuse_unknown
 from hmac_guard.core.express import Reader, compile_reader
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.key import MODES, Keyring
+from hmac_guard.core.key import Keyring
 from hmac_guard.core.paths import PathSet, exempt_set, guarded_set, is_canonical
 from hmac_guard.core.refusal import Refusal, RefusalBody, make_refusals
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import VERIFIED, Claim, Reason, Verdict
-from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver, functions_of
+from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
 from hmac_guard.log import logger, where
+from hmac_guard.options import check_functions, check_policy, check_scheme
 
 if TYPE_CHECKING:
     from hmac_guard.asgi import GuardMiddleware as AsgiGuard
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
-
-_ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
-_TAKEN = {
-    *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers"),
-    *("client", "server", "state", "extensions", "subprotocols", "app", "router", "endpoint", "path_params", "session"),
-    *("user", "auth", "url_route", "cookies"),
-}
-
 
 #: What a door has to do: call the application with the verdict on the request, or send the refusal.
 Outcome = tuple[Verdict, Refusal | None]
@@ -93,9 +84,9 @@ class Guard(Frozen):
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("Guard", unknown)
-        _check_scheme(scheme)
-        _check_policy(mode, preflight, max_body, annotate_as, debug)
-        _check_functions(refusal=refusal, on_verdict=on_verdict, clock=clock)
+        check_scheme(scheme)
+        check_policy(mode, preflight, max_body, annotate_as, debug)
+        check_functions(refusal=refusal, on_verdict=on_verdict, clock=clock)
         resolver = as_resolver(keys)
         per_tenant = getattr(resolver, "per_tenant", None)
         if per_tenant and scheme.tenant is None:
@@ -264,46 +255,6 @@ def check_guard(owner: str, guard: object) -> Guard:
     return guard
 
 
-def _check_scheme(scheme: object) -> None:
-    if not isinstance(scheme, Scheme):
-        raise ConfigError(f"Guard: scheme must be a Scheme such as schemes.NANGO, not {type(scheme).__name__}")
-
-
-def _check_policy(mode: object, preflight: object, max_body: object, annotate_as: object, debug: object) -> None:
-    if mode not in MODES:
-        raise ConfigError('Guard: mode is unknown; take "enforce", "report" or "off"')
-    if not isinstance(preflight, bool):
-        raise ConfigError("Guard: preflight must be True or False")
-    if not isinstance(debug, bool):
-        raise ConfigError("Guard: debug must be True or False")
-    if isinstance(max_body, bool) or not isinstance(max_body, int) or max_body < 1:
-        raise ConfigError("Guard: max_body must be a number of bytes, at least 1")
-    if not isinstance(annotate_as, str) or not _ANNOTATION.fullmatch(annotate_as) or _is_taken(annotate_as):
-        raise ConfigError(
-            f"Guard: annotate_as {annotate_as!r} cannot name the verdict; take lower-case letters, digits and '_', "
-            "and no key that servers or frameworks use themselves"
-        )
-
-
-def _check_functions(**functions: Any) -> None:
-    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "clock": ""}
-    for argument, function in functions.items():
-        if function is None and argument != "clock":
-            continue
-        if not callable(function) or any(map(inspect.iscoroutinefunction, functions_of(function))):
-            raise ConfigError(f"Guard: {argument} must be a plain (not async) function")
-        try:
-            inspect.signature(function).bind(*filter(None, takes[argument].split(", ")))
-        except TypeError:
-            raise ConfigError(f"Guard: {argument} must be callable as {argument}({takes[argument]})") from None
-        except ValueError:
-            continue  # Some built-in callables have no signature to look at.
-
-
 def _is_preflight(request: Request) -> bool:
     """A CORS preflight, as the Fetch standard defines it."""
     return bool(request.header("origin") and request.header("access-control-request-method"))
-
-
-def _is_taken(name: str) -> bool:
-    return name in _TAKEN or re.split(r"[._]", name)[0] in ("wsgi", "werkzeug", "asgi", "starlette", "fastapi", "flask")

@@ -1,0 +1,60 @@
+"""What a guard's options may be. Whatever cannot work is refused when the guard is made, with the cure."""
+
+import inspect
+import re
+from typing import Any
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.key import MODES
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.keys.resolver import functions_of
+
+_ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
+_TAKEN = {
+    *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers"),
+    *("client", "server", "state", "extensions", "subprotocols", "app", "router", "endpoint", "path_params", "session"),
+    *("user", "auth", "url_route", "cookies"),
+}
+
+
+def check_scheme(scheme: object) -> None:
+    """Raises `ConfigError` for what is no scheme."""
+    if not isinstance(scheme, Scheme):
+        raise ConfigError(f"Guard: scheme must be a Scheme such as schemes.NANGO, not {type(scheme).__name__}")
+
+
+def check_policy(mode: object, preflight: object, max_body: object, annotate_as: object, debug: object) -> None:
+    """Raises `ConfigError` for a policy that cannot be meant."""
+    if mode not in MODES:
+        raise ConfigError('Guard: mode is unknown; take "enforce", "report" or "off"')
+    if not isinstance(preflight, bool):
+        raise ConfigError("Guard: preflight must be True or False")
+    if not isinstance(debug, bool):
+        raise ConfigError("Guard: debug must be True or False")
+    if isinstance(max_body, bool) or not isinstance(max_body, int) or max_body < 1:
+        raise ConfigError("Guard: max_body must be a number of bytes, at least 1")
+    if not isinstance(annotate_as, str) or not _ANNOTATION.fullmatch(annotate_as) or _is_taken(annotate_as):
+        raise ConfigError(
+            f"Guard: annotate_as {annotate_as!r} cannot name the verdict; take lower-case letters, digits and '_', "
+            "and no key that servers or frameworks use themselves"
+        )
+
+
+def check_functions(**functions: Any) -> None:
+    """Raises `ConfigError` for a function that cannot be called as it will be; only the clock is never None."""
+    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "clock": ""}
+    for argument, function in functions.items():
+        if function is None and argument != "clock":
+            continue
+        if not callable(function) or any(map(inspect.iscoroutinefunction, functions_of(function))):
+            raise ConfigError(f"Guard: {argument} must be a plain (not async) function")
+        try:
+            inspect.signature(function).bind(*filter(None, takes[argument].split(", ")))
+        except TypeError:
+            raise ConfigError(f"Guard: {argument} must be callable as {argument}({takes[argument]})") from None
+        except ValueError:
+            continue  # Some built-in callables have no signature to look at.
+
+
+def _is_taken(name: str) -> bool:
+    return name in _TAKEN or re.split(r"[._]", name)[0] in ("wsgi", "werkzeug", "asgi", "starlette", "fastapi", "flask")
