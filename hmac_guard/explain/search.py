@@ -1,11 +1,11 @@
 """Which mistake explains a signature: every one is tried alone, and then every two together."""
 
 import time
-from collections.abc import Iterator, Sequence
-from itertools import chain, product
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part
+from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
 
 SECONDS = 0.8
 
@@ -39,8 +39,7 @@ class _Variant(NamedTuple):
     attempt: Attempt
 
 
-#: Two mistakes, and the signature that has them.
-_Candidate = tuple[tuple[_Variant, _Variant], str]
+_Pair = tuple[_Variant, _Variant]
 
 
 def search(
@@ -54,13 +53,17 @@ def search(
         if made == signature:
             return Search(right=False, mistakes=(_found(variant),))
     ones = {part: list(_distinct(attempt, [m for m in mistakes if m.part is part])) for part in Part}
-    candidates = _pairs_with_a_writing(attempt, ones, mistakes)
+    candidates: Iterator[tuple[_Pair, bool]]
+    candidates = ((pair, made == signature) for pair, made in _pairs_with_a_writing(attempt, ones, mistakes))
     # What is written as it should be has no mistake in its writing, and what is not has one there.
     if attempt.write(digest) == signature:
-        candidates = chain(candidates, _pairs_of_digests(attempt, ones, mistakes))
-    for count, (variants, made) in enumerate(candidates):
-        if made == signature:
-            return Search(right=False, mistakes=tuple(map(_found, variants)))
+        written_well = (
+            (pair, made == digest) for pair, made in _pairs_of_digests(attempt, ones, mistakes, len(digest))
+        )
+        candidates = chain(candidates, written_well)
+    for count, (pair, matches) in enumerate(candidates):
+        if matches:
+            return Search(right=False, mistakes=tuple(map(_found, pair)))
         # Looking at the clock each time would cost as much as the trying.
         if count % 200 == 0 and time.monotonic() > deadline:
             return Search(right=False, whole=False)
@@ -88,7 +91,7 @@ def _distinct(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[_Varian
             yield variant
 
 
-def _twice(ones: Sequence[_Variant], mistakes: Sequence[Mistake]) -> Iterator[tuple[_Variant, _Variant]]:
+def _twice(ones: Sequence[_Variant], mistakes: Sequence[Mistake]) -> Iterator[_Pair]:
     """Two mistakes with the same part, in either order."""
     for first in ones:
         others = [m for m in mistakes if m.part is first.mistake.part and m is not first.mistake]
@@ -101,29 +104,58 @@ def _singles(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[tuple[_V
         yield variant, variant.attempt.write(variant.attempt.digest())
 
 
-def _pairs_with_a_writing(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake]) -> Iterator[_Candidate]:
+def _pairs_with_a_writing(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake]) -> Iterator[tuple[_Pair, str]]:
+    """Two mistakes of which one is in the writing, and the signature that has them."""
     right = attempt.digest()
     for first, second in _twice(ones[Part.SIGNATURE], mistakes):
         yield (first, second), second.attempt.write(right)
+    writings: dict[Callable[[bytes], str], list[_Variant]] = {}
+    for second in ones[Part.SIGNATURE]:
+        writings.setdefault(second.attempt.encode, []).append(second)
     for first in chain(ones[Part.KEY], ones[Part.MESSAGE], ones[Part.DIGEST]):
         digest = first.attempt.digest()
-        for second in ones[Part.SIGNATURE]:
-            yield (first, second), second.attempt.write(digest)
+        for encode, seconds in writings.items():
+            text = encode(digest)
+            for second in seconds:
+                yield (first, second), second.attempt.send(text)
 
 
-def _pairs_of_digests(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake]) -> Iterator[_Candidate]:
-    messages = [(variant, variant.attempt.message()) for variant in ones[Part.MESSAGE]]
-    for key, (message, text) in product(ones[Part.KEY], messages):
-        yield (key, message), attempt.write(attempt.hashing(key.attempt.key, text, attempt.algorithm))
+def _pairs_of_digests(
+    attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake], size: int
+) -> Iterator[tuple[_Pair, bytes]]:
+    """Two mistakes before the writing, and the digest that has them: those that can come to so many bytes."""
+    if len(attempt.digest()) == size:
+        yield from _pairs_without_a_digest(attempt, ones, mistakes)
     for digest in ones[Part.DIGEST]:
+        if len(digest.attempt.digest()) != size:
+            continue
         hashing, algorithm = digest.attempt.hashing, digest.attempt.algorithm
         for key in ones[Part.KEY]:
-            yield (key, digest), attempt.write(hashing(key.attempt.key, attempt.message(), algorithm))
+            yield (key, digest), hashing(key.attempt.key, attempt.message(), algorithm)
+        for message in ones[Part.MESSAGE]:
+            yield (message, digest), hashing(attempt.key, message.attempt.message(), algorithm)
+    for pair in _twice(ones[Part.DIGEST], mistakes):
+        yield pair, pair[1].attempt.digest()
+
+
+def _pairs_without_a_digest(
+    attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake]
+) -> Iterator[tuple[_Pair, bytes]]:
+    messages = [(variant, variant.attempt.message()) for variant in ones[Part.MESSAGE]]
+    for key in ones[Part.KEY]:
+        sign = hmac_with(key.attempt.key, attempt.algorithm)
         for message, text in messages:
-            yield (message, digest), attempt.write(hashing(attempt.key, text, algorithm))
-    for part in (Part.KEY, Part.DIGEST, Part.MESSAGE):
-        for first, second in _twice(ones[part], mistakes):
-            yield (first, second), attempt.write(second.attempt.digest())
+            yield (key, message), sign(text)
+    for pair in _twice(ones[Part.KEY], mistakes):
+        yield pair, pair[1].attempt.digest()
+    sign = hmac_with(attempt.key, attempt.algorithm)
+    # Most pairs come to a message that another one came to before, and hashing costs more than looking.
+    made: set[bytes] = set()
+    for pair in _twice(ones[Part.MESSAGE], mistakes):
+        text = pair[1].attempt.message()
+        if text not in made:
+            made.add(text)
+            yield pair, sign(text)
 
 
 def _found(variant: _Variant) -> Found:
