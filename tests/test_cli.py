@@ -204,6 +204,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             id="separator in an id",
         ),
         pytest.param([*SIGN, "--key-env", "NOPE"], "the variable NOPE is not set; export it with the key", id="unset"),
+        pytest.param([*SIGN, "--key-env", "e8b16179fb34"], "the variable ... is not set", id="a secret for its name"),
         pytest.param([*SIGN, "--key-env", "BLANK"], "the secret is empty or blank", id="a blank variable"),
         pytest.param(
             [*SIGN, "--key-env", "LINE"], "the variable LINE: the secret has white space or a newline", id="\\n"

@@ -175,6 +175,36 @@ def test_env_keys_are_read_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> 
     assert repr(guard.keys) == "EnvKeys('TEST_KEY', 'TEST_KEY_OLD')"
 
 
+@pytest.mark.parametrize("name", ["NANGO_HMAC_KEY", "nango_hmac_key_2", "KEY_V1", "_KEY", "S3_SECRET"])
+def test_the_name_of_a_variable_that_is_not_set_is_shown(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"the variable {name} is not set"):
+        EnvKeys(name)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "e8b16179fb34f1ad29de3ce18d08eb45",
+        "E8B16179FB34F1AD29DE3CE18D08EB45",
+        "mjx7oRqPzVbNwYtKdLhGfSaZ",
+        "xq_P7vRt2_mN4bKdLhGfSaZ",
+        "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+        "correcthorsebatterystaplecorrect",
+    ],
+)
+def test_a_secret_in_the_place_of_its_variable_is_shown_nowhere(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    told = [repr(EnvKeys("TEST_KEY", secret))]
+    for name in (secret, f"{secret}{{tenant}}"):
+        with pytest.raises(
+            ConfigError, match=r"the variable \.\.\. is not set|no variable like \.\.\. is set"
+        ) as error:
+            EnvKeys(name)
+        told.append(str(error.value))
+
+    assert secret not in " ".join(told)
+
+
 def test_env_keys_rotate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
     monkeypatch.setenv("TEST_KEY_OLD", OLD)

@@ -14,7 +14,7 @@ import click
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.key import Key
-from hmac_guard.keys.forms import key_from_text
+from hmac_guard.keys.forms import key_from_text, shown
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +61,7 @@ def written(env: str | None, file: str | None) -> tuple[str, str]:
     """Where the key is, and what is written there."""
     if env:
         if env not in os.environ:
-            raise CliError(f"the variable {env} is not set; export it with the key")
+            raise CliError(f"the variable {shown(env)} is not set; export it with the key")
         return f"the variable {env}", os.environ[env]
     if file:
         return f"the file {file}", _text_of(Path(file))

@@ -7,7 +7,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
-from hmac_guard.keys.forms import key_from_text, tenant_in
+from hmac_guard.keys.forms import key_from_text, shown, tenant_in
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -49,12 +49,12 @@ class EnvKeys(Frozen):
         return self._rings.get(claim.tenant if self.per_tenant else None)
 
     def __repr__(self) -> str:
-        return f"EnvKeys({', '.join(map(repr, self._names))})"
+        return f"EnvKeys({', '.join(repr(shown(name)) for name in self._names)})"
 
 
 def _named_keys(names: tuple[str, ...], form: str) -> list[Key]:
     if names[0] not in os.environ:
-        raise ConfigError(f"EnvKeys: the variable {names[0]} is not set; set it to the secret")
+        raise ConfigError(f"EnvKeys: the variable {shown(names[0])} is not set; set it to the secret")
     return [key_from_text(f"EnvKeys: {name}", os.environ[name], form, id=name) for name in names if name in os.environ]
 
 
@@ -67,5 +67,5 @@ def _tenant_rings(pattern: str, form: str) -> dict[str | None, Keyring]:
         if (tenant := tenant_in(name, pattern))
     }
     if not rings:
-        raise ConfigError(f"EnvKeys: no variable like {pattern} is set; set one for each tenant")
+        raise ConfigError(f"EnvKeys: no variable like {shown(pattern)} is set; set one for each tenant")
     return rings
