@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 from handles import check_case, check_generated
 from orders import (
     CASES,
@@ -286,6 +288,47 @@ def test_a_body_that_is_gone_is_refused_and_the_log_says_why(server: str, caplog
     assert reply_of(view, GOOD_MULTIPART, server).status == 503
     assert "RawPostDataException" in caplog.text
     assert here.seen == []
+
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+CSRF_TOKEN = "t" * 32
+
+
+def with_csrf_token(sent: Sent) -> Sent:
+    token = [("Cookie", f"csrftoken={CSRF_TOKEN}"), ("X-CSRFToken", CSRF_TOKEN)]
+    return replace(sent, headers=[*sent.headers, *token])
+
+
+@SERVERS
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
+@pytest.mark.parametrize("middleware", [[GUARDED, CSRF], [CSRF, GUARDED]], ids=["guard first", "guard last"])
+def test_the_middleware_reads_a_form_before_the_csrf_check_does(server: str, sent: Sent, middleware: list[str]) -> None:
+    """Django checks CSRF behind all middleware, right before the view."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"{verdict_from(request).ids['order_id']} {request.POST['order_id']}")
+
+    Guarded.guard = GUARD
+    with project(hmac_guarded(GUARD)(view), MIDDLEWARE=middleware):
+        assert send(server, with_csrf_token(sent)).body == b"42 42"
+        assert send(server, sent).status == 403
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("sent", "exempt", "status"),
+    [
+        pytest.param(GOOD_FORM, False, 200, id="urlencoded, which Django keeps"),
+        pytest.param(GOOD_MULTIPART, False, 503, id="multipart, which is gone"),
+        pytest.param(GOOD_MULTIPART, True, 200, id="multipart, exempt"),
+    ],
+)
+def test_a_guarded_view_reads_a_form_after_the_csrf_check_unless_it_is_exempt(
+    server: str, sent: Sent, exempt: bool, status: int
+) -> None:
+    view = hmac_guarded(GUARD)(Seen().sync)
+    with project(csrf_exempt(view) if exempt else view, MIDDLEWARE=[CSRF]):
+        assert send(server, with_csrf_token(sent)).status == status
 
 
 @SERVERS
