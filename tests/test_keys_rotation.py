@@ -113,6 +113,8 @@ def judged(sent: list[Sent], issued: list[Issued]) -> Counter[tuple[str, int]]:
 def test_no_request_falls_between_two_keys(seconds: float, tmp_path: Path) -> None:
     needs(POSTGRES, "PostgreSQL")
     needs(REDIS, "Redis")
+    for server in ("waitress", "uvicorn"):
+        pytest.importorskip(server, reason=f"not run: {server} is not installed")
     channel = f"keys:{uuid4().hex}"
     step = 0.3 * seconds
     with database_of("postgresql+psycopg", tmp_path) as database, workers(database, channel) as ports:
