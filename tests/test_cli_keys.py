@@ -97,8 +97,33 @@ def test_secrets_are_sealed_and_sealed_anew(run: Run, sync_database: Database, m
 
     monkeypatch.setenv("HMAC_GUARD_MASTER_KEYS", f"{new},{old}")
     assert run("reseal").stdout == "sealed 1 secrets\n"
+    assert shown(run("reseal", "--json")) == {"sealed": 1}
 
     assert sync_database.ring(sync_database.keys(master_keys=new), "acme") is not None
+
+
+def test_tables_stay_within_80_columns_whatever_the_tenants_are_called(run: Run, sync_database: Database) -> None:
+    tenants = ["7c1ce4ba-6a5e-4b2e-9b6d-0f6f6ad4c0de", "a", "t" * 90]
+    for tenant in tenants:
+        run("add", tenant, "--id", f"of-{tenant[0]}", "--mode", "report")
+    run("rotate", tenants[0], "--id", "new")
+    keys = sync_database.keys()
+    counts = VerdictCounts(keys)
+    counts.create_table()
+    for reason in Reason:
+        counts(Verdict(reason, "one"), claim_of(tenants[0]))
+    counts.close()
+
+    for command in ("list", "readiness"):
+        lines = run(command).stdout.splitlines()
+        assert [line for line in lines if len(line) > 80] == ["t" * 90]
+        assert set(tenants) < set(lines)
+        assert all(line.startswith("  ") for line in lines if line not in {*tenants, "TENANT"})
+    listed = [line.split() for line in run("list").stdout.splitlines()]
+    assert listed[:2] == [["TENANT"], ["KEY", "MODE", "STATE", "STORED"]]
+    assert ["of-a", "report", "in", "force", "clear"] in listed
+    told = " ".join(run("readiness").stdout.split())
+    assert all(f"{reason} 1" in told for reason in (Reason.MISSING_ID, Reason.DUPLICATE, Reason.INVALID_SIGNATURE))
 
 
 def test_readiness_says_whose_mode_may_become_enforce(run: Run, sync_database: Database) -> None:

@@ -1,6 +1,7 @@
 """`hmac-guard keys`: the keys of a platform's tenants, in its database."""
 
 import json
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from hmac_guard.cli.errors import CliError
 from hmac_guard.cli.key_options import written
 from hmac_guard.cli.key_store import takes_store
 
+_WIDTH = 80
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -100,10 +102,15 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
 
 
 @command.command("reseal")
+@_as_json
 @takes_store
-def reseal(keys: Any) -> None:
+def reseal(keys: Any, as_json: bool) -> None:
     """Seal every secret anew under the first master key."""
-    click.echo(f"sealed {keys.reseal()} secrets")
+    count = keys.reseal()
+    if as_json:
+        _print_json({"sealed": count})
+    else:
+        click.echo(f"sealed {count} secrets")
 
 
 @command.command("list")
@@ -188,7 +195,20 @@ def _print_json(data: Any) -> None:
 
 
 def _print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    lines = [head, *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
+    aligned = _aligned(lines)
+    if max(map(len, aligned)) <= _WIDTH:
+        click.echo("\n".join(aligned))
+        return
+    # A tenant that leaves too little room stands on a line of its own, its columns below it.
+    fronts = [f"  {front}  " for front in _aligned([line[1:-1] for line in lines], strip=False)]
+    for (tenant, *_, last), front in zip(lines, fronts, strict=True):
+        click.echo(tenant)
+        wrapped = textwrap.wrap(last, _WIDTH, initial_indent=front, subsequent_indent=" " * len(front))
+        click.echo("\n".join(wrapped) if wrapped else front.rstrip())
+
+
+def _aligned(lines: Sequence[Sequence[str]], *, strip: bool = True) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return [row.rstrip() if strip else row for row in rows]
