@@ -34,7 +34,8 @@ class Reply:
 class Sent:
     """A request as a client would send it: text is latin-1, one character for each byte.
 
-    `path` is what a server makes of `raw_path`, the path on the wire; without one, the two are alike.
+    `path` is what a server makes of `raw_path`, the path on the wire; without one, the two are alike. `root` is where
+    the server has the application mounted. A body that is `chunked` has no length.
     """
 
     method: str = "GET"
@@ -43,8 +44,12 @@ class Sent:
     headers: Headers = ()
     body: bytes = b""
     raw_path: str = ""
+    root: str = ""
+    chunked: bool = False
 
     def all_headers(self) -> list[tuple[str, str]]:
+        if self.chunked:
+            return [*self.headers, ("Transfer-Encoding", "chunked")]
         named = {name.lower() for name, _ in self.headers}
         length = [("Content-Length", str(len(self.body)))] if self.body and "content-length" not in named else []
         return [*self.headers, *length]
@@ -62,7 +67,7 @@ def environ_for(sent: Sent) -> dict[str, Any]:
     """The environ that a server makes: lines of one name joined by a comma, cookies by `; `."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": sent.method,
-        "SCRIPT_NAME": "",
+        "SCRIPT_NAME": sent.root,
         "PATH_INFO": sent.path,
         "QUERY_STRING": sent.query,
         "SERVER_NAME": "testserver",
@@ -75,6 +80,7 @@ def environ_for(sent: Sent) -> dict[str, Any]:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        **({"wsgi.input_terminated": True} if sent.chunked else {}),
     }
     for name, value in sent.all_headers():
         key = name.upper().replace("-", "_")
@@ -94,7 +100,7 @@ def scope_for(sent: Sent, kind: str = "http") -> dict[str, Any]:
         "path": sent.path.encode("latin-1").decode("utf-8", "replace"),
         "raw_path": (sent.raw_path or sent.path).encode("latin-1"),
         "query_string": sent.query.encode("latin-1"),
-        "root_path": "",
+        "root_path": sent.root,
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.all_headers()],
         "client": ("127.0.0.1", 1),
         "server": ("testserver", 80),
