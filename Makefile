@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-conformance test-browser test-languages test-explain check \
-	fuzz fuzz-differential fuzz-atheris bench bench-check clean
+	test-wire fuzz fuzz-differential fuzz-atheris bench bench-check clean
 
 help:
 	@echo "make demo   three guarded applications on real servers, good and forged requests, one table"
@@ -14,6 +14,7 @@ help:
 	@echo "make test   the tests, against the built wheel"
 	@echo "make test-versions  the same with the oldest frameworks, and with none"
 	@echo "make test-conformance  every framework on every server, over real sockets"
+	@echo "make test-wire  odd requests over raw sockets to every server, beside what each answered before"
 	@echo "make slow   what takes minutes: rotation under load, a million made-up tenants"
 	@echo "make test-browser  what a page on another origin sees; needs chromium and node"
 	@echo "make test-languages  the code for customers, run in fourteen languages; installs them from Debian where it may"
@@ -65,6 +66,10 @@ test-versions: $(VENV)-oldest/ready $(VENV)-none/ready $(VENV)/wheel
 test-conformance: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m conformance tests/conformance --write-matrix $(ARGS)
 
+# Odd requests to every server; ARGS=--write-golden writes what they answered to tests/wire/golden.
+test-wire: $(VENV)/wire $(VENV)/wheel
+	$(BIN)/pytest -m wire tests/wire -s $(ARGS)
+
 # A page on another origin, and the vendors' own packages, in Debian's chromium.
 test-browser: $(VENV)/browser $(VENV)/wheel
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
@@ -107,6 +112,12 @@ $(VENV)/fuzz: pyproject.toml | $(BIN)/python
 
 $(VENV)/check: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group check '.[cli]'
+	@touch $@
+
+# uWSGI is built where it is installed; where it cannot be, its tests say that they were not run.
+$(VENV)/wire: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group wire '.[cli]' || \
+		$(BIN)/python -m pip install --quiet --group conformance '.[cli]'
 	@touch $@
 
 $(VENV)/browser $(VENV)/conformance: pyproject.toml | $(BIN)/python

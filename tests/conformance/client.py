@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import h11
@@ -34,8 +35,8 @@ def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 class Connection:
     """One TCP connection to a server on this machine."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
         self._parser = h11.Connection(h11.CLIENT)
 
     def __enter__(self) -> "Connection":
@@ -47,19 +48,37 @@ class Connection:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def finish(self) -> None:
+        """Say that nothing more will be sent."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def is_closed(self) -> bool:
+        """Whether the server closes the connection, whatever it still sends before."""
+        try:
+            while self._socket.recv(65_536):
+                pass
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
     def ask(self, sent: Sent) -> Answer:
         self.send(head(sent) + sent.body)
         return self.answer(sent.method)
 
     def answer(self, method: str = "GET") -> Answer:
-        """The next final answer. Raises `EOFError` where the server closed instead."""
-        if self._parser.our_state is not h11.IDLE:
-            if self._parser.their_state is not h11.DONE:
-                raise EOFError
+        """The next final answer. Raises `EOFError` where the server closed instead, and `TimeoutError` where none has
+        begun; then it can be asked for again."""
+        if self._parser.their_state is h11.DONE:
             self._parser.start_next_cycle()
-        # The parser has to know the method; what was sent is not its concern.
-        self._parser.send(h11.Request(method=method, target="/", headers=[("Host", "127.0.0.1")]))
-        self._parser.send(h11.EndOfMessage())
+        if self._parser.our_state is h11.IDLE:
+            # The parser has to know the method; what was sent is not its concern.
+            self._parser.send(h11.Request(method=method, target="/", headers=[("Host", "127.0.0.1")]))
+            self._parser.send(h11.EndOfMessage())
+        elif self._parser.their_state is not h11.SEND_RESPONSE:
+            raise EOFError
         response, body = None, b""
         while True:
             event = self._parser.next_event()

@@ -10,10 +10,11 @@ from support import Sent
 from differential.grammar.path import sent_to
 
 
-def _cases(name: str) -> list[Any]:
+def cases(name: str) -> list[Any]:
+    """The cases of one corpus, as they stand in its file."""
     corpus: dict[str, Any] = json.loads((Path(__file__).parent / "corpora" / f"{name}.json").read_text())
-    cases: list[Any] = corpus["cases"]
-    return cases
+    found: list[Any] = corpus["cases"]
+    return found
 
 
 def fixed(source: str) -> list[Sent]:
@@ -23,15 +24,15 @@ def fixed(source: str) -> list[Sent]:
 
 def _headers() -> list[Sent]:
     # What a server hands on: white space around a value is not part of it, a line without a colon is none.
-    lines = [[line.partition(":")[::2] for line in lines if ":" in line] for _, lines in _cases("wire_headers")]
+    lines = [[line.partition(":")[::2] for line in lines if ":" in line] for _, lines in cases("wire_headers")]
     lines = [[(name, value.strip(" \t")) for name, value in case] for case in lines]
-    raw = [[(name, value) for name, value in lines] for _, lines in _cases("header_asgi")]
+    raw = [[(name, value) for name, value in lines] for _, lines in cases("header_asgi")]
     return [Sent("GET", "/header", headers=case) for case in raw + lines]
 
 
 def _forms(multipart: bool) -> list[Sent]:
-    cases = [(kind, body) for _, kind, body in _cases("form_body")]
-    wanted = [case for case in cases if (case[0] or "").lower().startswith("multipart") == multipart]
+    bodies = [(kind, body) for _, kind, body in cases("form_body")]
+    wanted = [case for case in bodies if (case[0] or "").lower().startswith("multipart") == multipart]
     return [_with_body("/form", kind, body) for kind, body in wanted]
 
 
@@ -41,14 +42,14 @@ def _with_body(path: str, kind: str | None, body: str) -> Sent:
 
 
 _MAKERS: dict[str, Callable[[], list[Sent]]] = {
-    "query": lambda: [Sent("GET", "/query", query) for _, query in _cases("query")],
+    "query": lambda: [Sent("GET", "/query", query) for _, query in cases("query")],
     "header": _headers,
     "cookie": lambda: [
-        Sent("GET", "/cookie", headers=[("Cookie", line) for line in lines]) for _, lines in _cases("cookie")
+        Sent("GET", "/cookie", headers=[("Cookie", line) for line in lines]) for _, lines in cases("cookie")
     ],
     "form": lambda: _forms(multipart=False),
     "multipart": lambda: _forms(multipart=True),
-    "json": lambda: [_with_body("/json", kind, body) for _, kind, body in _cases("json_body")],
+    "json": lambda: [_with_body("/json", kind, body) for _, kind, body in cases("json_body")],
     "number": lambda: fixed("json"),
-    "path": lambda: [sent_to(target) for target in _cases("wire_paths")],
+    "path": lambda: [sent_to(target) for target in cases("wire_paths")],
 }

@@ -1,0 +1,18 @@
+"""What is proven here: no server makes a request of odd bytes into one that gets past the guard.
+
+Real servers run an echo application behind five guards (none, all paths, some exempt, only some, one that reads the
+body), at their root and at a mount point. Raw sockets send the corpora of odd header lines, request targets and body
+framings, and the walks B1 to B10 of the threat model, each with and without a valid signature. For every request:
+
+- the application is never reached without a signature that the client had, save on a path that is exempt letter by
+  letter, or that no router would take for a guarded one;
+- every place in which an application could read the id holds the one that was verified, and the body is the one that
+  was signed, byte for byte, in whichever way it is read;
+- the connection is of use afterwards, or closed; no server waits for ever;
+- no answer of 5xx that the server would not give without a guard, and no exception of the guard in its output.
+
+These are asserted whatever the golden files say. `golden/` holds one table for each server: what it answered, whether
+the application was reached, and what became of the connection. A run compares; `ARGS=--write-golden` writes them anew.
+
+Two hundred clients at once, each with ids of its own, are never told another's.
+"""
