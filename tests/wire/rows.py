@@ -100,6 +100,11 @@ def _line_row(name: str, lines: list[str]) -> Row:
         filled = _fill(_for_ids(lines), *(values if first else values[::-1]))
         return Ask(_request(f"/admin?sig={hex_of(own)}", guard, *filled), guard, signed=frozenset([own]))
 
+    def in_query_too(number: int) -> Ask:
+        own = f"wire-{number}"
+        filled = _fill(_for_ids(lines), f"other-{number}", f"third-{number}")
+        return Ask(_request(f"/admin?{_signed(own)}", "all", *filled), "all", signed=frozenset([own]))
+
     def as_it_stands(number: int) -> Ask:
         value = lines[0].partition(":")[2].strip(" \t")
         return Ask(_request(f"/admin?sig={hex_of(value)}", "all", *_for_ids(lines)), "all", signed=frozenset([value]))
@@ -111,6 +116,7 @@ def _line_row(name: str, lines: list[str]) -> Row:
         **{name: unsigned(guard) for name, guard in _UNSIGNED.items()},
         "id 1st": lambda number: bearing(number, first=True),
         "id 2nd": lambda number: bearing(number, first=False),
+        "query too": in_query_too,
     }
     if not in_cookie:
         makers |= {
@@ -177,29 +183,24 @@ def paths(prefix: str = "") -> list[Row]:
 
 
 def _path_row(name: str, target: str) -> Row:
+    """Where the target bears an id, a signature for that one, and one for another id in a header."""
+
     def unsigned(guard: str) -> Maker:
         return lambda number: Ask(_request(target, guard), guard)
 
-    def signed(guard: str, decode: bool) -> Maker:
-        def make(number: int) -> Ask:
-            in_target = re.search(r"/p/([^/?]*)/c|[?&]a=([^&#]*)", target)
-            if in_target is None:
-                return _signed_aside(target, guard, f"wire-{number}")
-            own = in_target[1] or in_target[2] or ""
-            text = unquote_to_bytes(own.encode("latin-1")).decode("utf-8", "replace") if decode else own
-            line = f"X-Sig: {hex_of(text)}"
-            return Ask(_request(target, guard, line), guard, signed=frozenset([text]))
+    def bearing(text: str) -> Ask:
+        return Ask(_request(target, "all", f"X-Sig: {hex_of(text)}"), "all", signed=frozenset([text]))
 
-        return make
-
-    return Row(
-        name,
-        {
-            **{name: unsigned(guard) for name, guard in _UNSIGNED.items()},
-            "signed": signed("all", decode=True),
-            "signed raw": signed("all", decode=False),
-        },
-    )
+    makers: dict[str, Maker] = {
+        **{name: unsigned(guard) for name, guard in _UNSIGNED.items()},
+        "signed": lambda number: _signed_aside(target, "all", f"wire-{number}"),
+    }
+    in_target = re.search(r"/p/([^/?]*)/c|[?&]a=([^&#]*)", target)
+    if in_target is not None:
+        raw = in_target[1] or in_target[2] or ""
+        decoded = unquote_to_bytes(raw.encode("latin-1")).decode("utf-8", "replace")
+        makers |= {"its id signed": lambda number: bearing(decoded), "the same, raw": lambda number: bearing(raw)}
+    return Row(name, makers)
 
 
 def _signed_aside(target: str, guard: str, id: str) -> Ask:

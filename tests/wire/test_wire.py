@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 from orders import KEY
 
-from wire.exchange import Ask, Outcome, Site, told
+from wire.exchange import Outcome, Site, told
 from wire.golden import Golden
 from wire.guards import BARE
-from wire.reach import Reach
+from wire.problems import problems_of
 from wire.rows import Row, bodies, mixed, other_lines, paths, signature_lines, walks
 
 pytestmark = pytest.mark.wire
@@ -66,31 +66,6 @@ def test_nothing_gets_past_the_guard(
     line = golden.line(section.name, section.columns, row.name, {name: str(found) for name, found in outcomes.items()})
     if not request.config.getoption("--write-golden", default=False):
         assert line == golden.expected(section.name, row.name), f"{golden.written_for()}; {site.running.server.version}"
-
-
-def problems_of(ask: Ask, outcome: Outcome, without_guard: int | None) -> list[str]:
-    """What must never be, whatever the golden files say."""
-    problems = [problem for reach in outcome.reached if reach.guard != BARE for problem in reach_problems(ask, reach)]
-    if outcome.connection == "hangs":
-        problems.append("the connection is neither of use nor closed")
-    if ask.guard != BARE and (outcome.status or 0) >= 500 and outcome.status != without_guard:
-        problems.append(f"answers {outcome.status}, and {without_guard} without a guard")
-    return problems
-
-
-def reach_problems(ask: Ask, reach: Reach) -> list[str]:
-    if reach.reason != "verified":
-        return [] if reach.may_go_unsigned() else [f"reached unsigned: {reach}"]
-    problems = []
-    if reach.ids["id"] not in ask.signed:
-        problems.append(f"nobody signed {reach.ids}")
-    if reach.ids_read() != {reach.ids["id"]}:
-        problems.append(f"verified {reach.ids}, the application reads {reach.ids_read()}")
-    if ask.document is not None and reach.body.encode("latin-1") != ask.document:
-        problems.append(f"the application reads {reach.body!r}")
-    if ask.document is not None and reach.length != str(len(ask.document)):
-        problems.append(f"the application is told of {reach.length} bytes")
-    return problems
 
 
 CLIENTS, REQUESTS = 200, 5
