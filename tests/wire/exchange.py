@@ -16,6 +16,8 @@ from wire.guards import BARE
 from wire.reach import Reach
 
 _TAGS = count()
+#: So begin the ids of the requests that try whether a connection is still of use.
+_AFTER = "after-"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ class Site:
     outcomes: list[tuple[Ask, Outcome]] = field(default_factory=list)
 
     def exchange(self, ask: Ask) -> Outcome:
-        after = f"after-{next(_TAGS)}"
+        after = f"{_AFTER}{next(_TAGS)}"
         outcome = self._exchange(ask, after)
         if outcome.status is None or (ask.guard == BARE and outcome.status >= 400):
             sleep(0.05)  # Nothing has told when the application was done with it.
         lines = self.record.read_text().splitlines()
         self.record.write_text("")
-        outcome.reached.extend(reach for reach in map(Reach.of, lines) if reach.ids.get("id") != after)
+        reached = map(Reach.of, lines)
+        outcome.reached.extend(reach for reach in reached if not reach.ids.get("id", "").startswith(_AFTER))
         self.outcomes.append((ask, outcome))
         return outcome
 

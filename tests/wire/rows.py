@@ -213,7 +213,7 @@ def _signed_aside(target: str, guard: str, id: str) -> Ask:
 
 def bodies() -> list[Row]:
     """Lengths and chunks that say what they should not."""
-    return [*(_body_row(*case) for case in cases("wire_bodies")), _hidden_request()]
+    return [*(_body_row(*case) for case in cases("wire_bodies")), _request_in_the_body(), _request_behind_the_body()]
 
 
 def _body_row(name: str, way: str, lines: list[str], body: str) -> Row:
@@ -265,7 +265,7 @@ def _length(line: str, size: int) -> str:
     return name + colon + re.sub("0x5|50|5", lambda found: lengths[found[0]], value)
 
 
-def _hidden_request() -> Row:
+def _request_in_the_body() -> Row:
     """A refused request whose body, if it were left lying, would be a good request."""
 
     def make(number: int) -> Ask:
@@ -275,6 +275,21 @@ def _hidden_request() -> Row:
         )
 
     return Row("a request in the body", {"not read": make})
+
+
+def _request_behind_the_body() -> Row:
+    """A refused request and a good one, sent at once: the second one begins where the body of the first one ends."""
+
+    def make(number: int, guard: str) -> Ask:
+        next_one = f"next-{number}"
+        refused = _with_document(_document(f"wire-{number}", _WRONG), guard, [], frozenset())
+        data = refused.data + _request(f"/next?{_signed(next_one)}", "all")
+        return Ask(data, guard, "POST", frozenset([next_one]))
+
+    return Row(
+        "a request behind the body",
+        {"forged": lambda number: make(number, "body"), "not read": lambda number: make(number, "all")},
+    )
 
 
 # The walks of threats.md, 1.0
