@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
 from hmac_guard.core.errors import Refused
@@ -88,24 +89,23 @@ def parse_json(body: bytes) -> Any:
         raise Refused(Reason.MALFORMED) from None
     if end != len(text):
         raise Refused(Reason.MALFORMED)
-    # A document with so few brackets cannot be deeper; most need no walk.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _refuse_deeper(document)
+    # A document with so few brackets cannot be deeper; most need no closer look.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise Refused(Reason.MALFORMED)
     return document
 
 
-def _refuse_deeper(document: Any) -> None:
-    level = [document] if isinstance(document, (dict, list)) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return
-    raise Refused(Reason.MALFORMED)
+# In C throughout: a look at each character or node in Python takes longer than to parse them.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_STEP = bytes(set(range(256)).difference(b"[{]}"))
+
+
+def _depth(body: bytes) -> int:
+    """How many arrays and objects stand within each other in a body that is JSON."""
+    without_escapes = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside_of_strings = b"".join(without_escapes.split(b'"')[::2])
+    steps = memoryview(outside_of_strings.translate(_STEPS, _NO_STEP)).cast("b")
+    return max(accumulate(steps), default=0)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
