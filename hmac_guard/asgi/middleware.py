@@ -33,20 +33,22 @@ class GuardMiddleware:
         if kind not in ("http", "websocket"):
             await self._pass_lifespan(scope, receive, send)
             return
+        guard = self.guard
         try:
             (verdict, refusal), body = await self._steps.decide(scope, receive)
+            if refusal is None:
+                scope = {**scope, guard.annotate_as: verdict, guard.issued_as: guard.issuer}
+                if self._steps.merges_cookies:
+                    scope["headers"] = merged_cookies(scope.get("headers", ()))
+                if body is not None:
+                    receive = body.hand_on()
+            elif body is not None and body.disconnected:
+                return
         except Exception as error:
-            await send_refusal(self.guard.fault(error), scope, send)
-            return
+            refusal = guard.fault(error)
         if refusal is None:
-            guard = self.guard
-            annotated = dict(scope)
-            annotated[guard.annotate_as] = verdict
-            annotated[guard.issued_as] = guard.issuer
-            if self._steps.merges_cookies:
-                annotated["headers"] = merged_cookies(scope.get("headers", ()))
-            await self.app(annotated, receive if body is None else body.hand_on(), send)
-        elif body is None or not body.disconnected:
+            await self.app(scope, receive, send)
+        else:
             await send_refusal(refusal, scope, send)
 
     async def _pass_lifespan(self, scope: Any, receive: Any, send: Any) -> None:

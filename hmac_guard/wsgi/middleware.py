@@ -30,12 +30,12 @@ class GuardMiddleware:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         guard = self.guard
-        # An environment variable of that name would stand here on two servers; it must never pass for a verdict.
-        environ.pop(guard.annotate_as, None)
         try:
+            # An environment variable of that name would stand here on two servers; it must never pass for a verdict.
+            environ.pop(guard.annotate_as, None)
             verdict, refusal = decide(guard, environ)
         except Exception as error:
-            return send_refusal(guard.fault(error), environ, start_response)
+            refusal = guard.fault(error)
         if refusal is not None:
             return send_refusal(refusal, environ, start_response)
         environ[guard.annotate_as] = verdict

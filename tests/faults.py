@@ -1,0 +1,56 @@
+"""Makes one call fail that a package's own code makes: any call, to Python or to C."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+#: What is not made to fail, since a thread would wait for ever: the release of a lock, which cannot fail; and what the
+#: interpreter calls while it cleans up, in the middle of whatever runs.
+SPARED = ("lock.__exit__", "__del__", "weakref_cb")
+
+
+class Site(NamedTuple):
+    """A call in the code: who makes it, where, and what is called."""
+
+    code: CodeType
+    instruction: int
+    callee: str
+
+    def __str__(self) -> str:
+        lines = {start: line for start, _, line in self.code.co_lines()}
+        nearest = max((start for start in lines if start <= self.instruction), default=0)
+        return f"{Path(self.code.co_filename).name}:{lines.get(nearest)} {self.code.co_name} calls {self.callee}"
+
+
+class Watch:
+    """Goes through the calls that code below `folder` makes; `at` is told each, and may raise in its place.
+
+    It uses the profiling hook, which is unset by an exception that leaves it: nothing fails twice.
+    """
+
+    def __init__(self, folder: Path, at: Callable[[Site], None]) -> None:
+        self._folder = str(folder) + "/"
+        self._at = at
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "c_call":
+            caller, callee = frame, getattr(argument, "__qualname__", repr(argument))
+        elif event == "call" and frame.f_back is not None:
+            caller, callee = frame.f_back, frame.f_code.co_name
+        else:
+            return
+        if caller.f_code.co_filename.startswith(self._folder) and callee not in SPARED:
+            self._at(Site(caller.f_code, caller.f_lasti, callee))
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)

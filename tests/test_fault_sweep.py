@@ -1,0 +1,307 @@
+"""Every call that the guard's own code makes fails once, for requests of each kind: nothing gets through for it (T054).
+
+A call is one that code of the package makes, to Python or to C, until the application is called.
+"""
+
+import asyncio
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import Site, Watch, watched
+from orders import CASES, GOOD, GOOD_JSON, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
+from support import Sent, environ_for, scope_for
+
+import hmac_guard
+from hmac_guard import Cookie, Guard, Header, Key, Keyring, Query, Scheme, Verdict
+from hmac_guard import Path as InPath
+
+HERE = Path(hmac_guard.__file__).parent
+TENANTS = Scheme(
+    name="tenants",
+    ids={"org": InPath("/orgs/{org}"), "user": Cookie("user") | Query("user")},
+    message="{org}:{user}",
+    signature=Header("X-Signature", before=";"),
+    tenant=Header("X-Tenant"),
+)
+TENANT_SIGNED = [("X-Tenant", "acme"), ("X-Signature", hex_of("o", "u") + ";v=1")]
+PREFLIGHT = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]
+
+
+QUOTE = f"a driver's error that quotes {KEY!r}"
+
+
+class Fault(Exception):
+    """An error that nobody expects. Its text must never be seen."""
+
+
+#: What code may well catch for a reason of its own; a request that is good may then still be found to be.
+EXPECTED = [ValueError, KeyError, TypeError, RecursionError, MemoryError, OSError, TimeoutError, StopIteration]
+
+
+@dataclass
+class Outcome:
+    """What came of one request. `stray` is what the interpreter met while it cleaned up, and told nobody."""
+
+    starts: list[int] = field(default_factory=list)
+    body: bytes = b""
+    reached: list[Verdict] = field(default_factory=list)
+    error: Exception | None = None
+    stray: list[Any] = field(default_factory=list)
+
+
+def through_wsgi(guarded: Any, sent: Sent, watch: Watch, outcome: Outcome) -> None:
+    environ = environ_for(sent)
+    with watched(watch):
+        result = guarded(environ, lambda status, headers, _=None: outcome.starts.append(int(status[:3])))
+    outcome.body = b"".join(result)
+
+
+def through_asgi(guarded: Any, sent: Sent, watch: Watch, outcome: Outcome, kind: str = "http") -> None:
+    body = sent.delivered()
+    messages = [
+        {"type": "http.request", "body": body[:9], "more_body": True},
+        {"type": "http.request", "body": body[9:], "more_body": False},
+    ]
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"].endswith((".start", ".close")):
+            outcome.starts.append(message.get("status", 0))
+        outcome.body += message.get("body", b"")
+
+    async def ask() -> None:
+        with watched(watch):
+            await guarded(scope_for(sent, kind), receive, send)
+
+    asyncio.run(ask())
+
+
+def through_websocket(guarded: Any, sent: Sent, watch: Watch, outcome: Outcome) -> None:
+    through_asgi(guarded, sent, watch, outcome, "websocket")
+
+
+DOORS: dict[str, Callable[[Any, Sent, Watch, Outcome], None]] = {
+    "wsgi": through_wsgi,
+    "asgi": through_asgi,
+    "websocket": through_websocket,
+}
+
+
+def run(door: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> Outcome:
+    """The request through the guard; `at` is told each call until the application is called."""
+    outcome = Outcome()
+
+    def before_the_application(site: Site) -> None:
+        if not outcome.reached:
+            at(site)
+
+    def wsgi_app(environ: Any, start_response: Any) -> list[bytes]:
+        outcome.reached.append(environ[guard.annotate_as])
+        return []
+
+    async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+        outcome.reached.append(scope[guard.annotate_as])
+
+    guarded: Any = guard.wsgi(wsgi_app) if door == "wsgi" else guard.asgi(asgi_app)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "unraisablehook", outcome.stray.append)
+            DOORS[door](guarded, sent, Watch(HERE, before_the_application), outcome)
+    except Exception as error:
+        outcome.error = error
+    return outcome
+
+
+async def later(claim: Any) -> Any:
+    await asyncio.sleep(0)
+    return Keyring([Key(KEY, not_after=2e12)])
+
+
+def inline(claim: Any) -> Any:
+    return [KEY] if claim.tenant == "acme" else None
+
+
+def broken(claim: Any) -> Any:
+    raise Fault(QUOTE)
+
+
+def tell(verdict: Verdict, claim: Any) -> None:
+    raise Fault(QUOTE)
+
+
+inline.blocking = broken.blocking = False  # type: ignore[attr-defined]
+
+#: Guards, and the requests that are sent to each.
+SWEPT: dict[str, tuple[Callable[[], Guard], list[Sent]]] = {
+    "one key": (lambda: Guard(ORDERS, KEY), [sent for sent, _ in CASES.values()]),
+    "an async key source, keys with a time": (lambda: Guard(ORDERS, later), [GOOD, GOOD_JSON, UNSIGNED]),
+    "keys by tenant": (
+        lambda: Guard(TENANTS, inline),
+        [
+            Sent("GET", "/orgs/o", headers=[*TENANT_SIGNED, ("Cookie", "a=b"), ("Cookie", "user=u")]),
+            Sent("GET", "/orgs/o", "user=u", TENANT_SIGNED),
+            Sent("GET", "/orgs/o", "user=u", [("X-Tenant", "nobody"), ("X-Signature", "0;")]),
+            Sent("GET", "/orgs/o//", "user=u", TENANT_SIGNED),
+        ],
+    ),
+    "some paths": (
+        lambda: Guard(ORDERS, KEY, only=("/orders",), exempt=("/health",)),
+        [GOOD, UNSIGNED, Sent(path="/health"), Sent(path="/other"), Sent("OPTIONS", "/orders", headers=PREFLIGHT)],
+    ),
+    "report": (
+        lambda: Guard(ORDERS, KEY, mode="report", max_body=400),
+        [GOOD, UNSIGNED, Sent("POST", "/orders", query_of(), [JSON], b" " * 401), GOOD_JSON],
+    ),
+    "keys that fail": (lambda: Guard(ORDERS, broken), [GOOD, UNSIGNED]),
+    "on_verdict that fails": (lambda: Guard(ORDERS, KEY, on_verdict=tell), [GOOD, UNSIGNED]),
+    "off": (lambda: Guard(ORDERS, KEY, mode="off"), [UNSIGNED]),
+    "a tenant whose mode is off": (
+        lambda: Guard(TENANTS, {"acme": Keyring(KEY, mode="off")}),
+        [Sent("GET", "/orgs/o", headers=[("X-Tenant", "acme")])],
+    ),
+}
+
+
+@dataclass
+class Case:
+    name: str
+    door: str
+    make: Callable[[], Guard]
+    sent: Sent
+
+    def __post_init__(self) -> None:
+        self.guard = self.make()
+        # Once before, since what is cached for all guards makes the first request another one than the next.
+        run(self.door, self.make(), self.sent, lambda site: None)
+        self.sites: list[Site] = []
+        self.outcome = run(self.door, self.guard, self.sent, self.sites.append)
+        assert self.outcome.error is None
+
+    def fail(self, index: int, error: Callable[[], Exception]) -> tuple[Site | None, Outcome]:
+        """What comes of the request if its call of that number fails; and which call that was."""
+        left, failed = index, list[Site]()
+
+        def at(site: Site) -> None:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                failed.append(site)
+                raise error()
+
+        outcome = run(self.door, self.make(), self.sent, at)
+        return (failed[0] if failed else None), outcome
+
+
+def cases() -> Iterator[Case]:
+    for name, (make, requests) in SWEPT.items():
+        for sent in requests:
+            for door in DOORS:
+                if door != "websocket" or not sent.body:
+                    yield Case(f"{door}, {name}, {sent.method} {sent.path}", door, make, sent)
+
+
+@contextmanager
+def everything_told() -> Iterator[io.StringIO]:
+    """All that is logged or printed."""
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    logger = logging.getLogger()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with redirect_stdout(told), redirect_stderr(told):
+            yield told
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool) -> None:
+    """Nothing got through, and the answer is one of the guard's own."""
+    reports = case.guard._mode == "report"
+    what = f"{case.name}: {site}: {outcome}"
+    assert KEY not in told, told
+    assert len(outcome.starts) <= 1, what
+    if outcome.reached:
+        # What `on_verdict` raises changes nothing. A guard that reports calls the application also where keys or body
+        # could not be had, and says so.
+        decided_alike = (expected or site.callee == "tell") and outcome.reached == case.outcome.reached
+        assert decided_alike or (reports and not outcome.reached[0]), what
+    elif outcome.error is not None:
+        # Once a refusal is on its way there is nobody left to send another one; and the application is not the guard's.
+        assert "send_refusal" in (site.code.co_name, site.callee) or site.callee in ("wsgi_app", "asgi_app"), what
+    elif case.door == "websocket":
+        assert outcome.starts == [0], what
+    else:
+        refusals = case.guard._refusals.values()
+        assert (*outcome.starts, outcome.body) in {(each.status.value, each.body) for each in refusals}, what
+
+
+def sweep(error: Callable[[], Exception], *, every: bool, expected: bool = False) -> tuple[int, set[Site]]:
+    """How many faults were made, in place of which calls: each call once for each outcome, or whenever it is made."""
+    count, swept = 0, set[tuple[Any, ...]]()
+    with everything_told() as told:
+        for case in cases():
+            kind = (case.door == "wsgi", case.guard._mode, *case.outcome.starts, bool(case.outcome.reached))
+            for index, site in enumerate(case.sites):
+                if not every and (site, kind) in swept:
+                    continue
+                failed, outcome = case.fail(index, error)
+                # The interpreter's own calls, while it cleans up, are nobody's.
+                if failed == site and not outcome.stray:
+                    swept.add((site, kind))
+                    count += 1
+                    check(case, site, outcome, told.getvalue(), expected=expected)
+                told.seek(0)
+                told.truncate()
+    return count, {site for site, _ in swept}
+
+
+def test_a_fault_at_any_call_lets_nothing_through() -> None:
+    count, sites = sweep(lambda: Fault(QUOTE), every=False)
+
+    print(f"{count:,} faults in place of {len(sites)} calls")
+    assert len(sites) > 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_fault_at_any_call_whenever_it_is_made_lets_nothing_through() -> None:
+    count, sites = sweep(lambda: Fault(QUOTE), every=True)
+
+    print(f"{count:,} faults in place of {len(sites)} calls")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("error", EXPECTED)
+def test_an_error_that_code_may_expect_never_makes_a_good_request_of_a_bad_one(error: type[Exception]) -> None:
+    count, sites = sweep(lambda: error(QUOTE), every=False, expected=True)
+
+    print(f"{count:,} faults in place of {len(sites)} calls")
+
+
+def test_the_sweep_sees_every_part_of_the_guard_that_a_request_goes_through() -> None:
+    """The files whose calls fail are all those that a request goes through."""
+    met = {Path(site.code.co_filename).relative_to(HERE).as_posix() for case in cases() for site in case.sites}
+
+    assert met >= {
+        *(f"asgi/{name}.py" for name in ("body", "deadline", "middleware", "request", "steps")),
+        *(f"wsgi/{name}.py" for name in ("body", "middleware", "request", "steps")),
+        *(f"core/{name}.py" for name in ("bodies", "cookies", "decision", "express", "field", "framing", "key")),
+        *(f"core/{name}.py" for name in ("message", "multipart", "paths", "request", "scheme", "sources", "text")),
+        *(f"keys/{name}.py" for name in ("calling", "resolver")),
+        "guard.py",
+        "log.py",
+    }
