@@ -15,6 +15,7 @@ SPARED = ("lock.__exit__", "__del__", "weakref_cb")
 class Site(NamedTuple):
     """A call in the code: who makes it, where, and what is called."""
 
+    module: str
     code: CodeType
     instruction: int
     callee: str
@@ -26,13 +27,13 @@ class Site(NamedTuple):
 
 
 class Watch:
-    """Goes through the calls that code below `folder` makes; `at` is told each, and may raise in its place.
+    """Goes through the calls that a package's code makes; `at` is told each, and may raise in its place.
 
     It uses the profiling hook, which is unset by an exception that leaves it: nothing fails twice.
     """
 
-    def __init__(self, folder: Path, at: Callable[[Site], None]) -> None:
-        self._folder = str(folder) + "/"
+    def __init__(self, package: str, at: Callable[[Site], None]) -> None:
+        self._package = package
         self._at = at
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -42,8 +43,9 @@ class Watch:
             caller, callee = frame.f_back, frame.f_code.co_name
         else:
             return
-        if caller.f_code.co_filename.startswith(self._folder) and callee not in SPARED:
-            self._at(Site(caller.f_code, caller.f_lasti, callee))
+        module: str = caller.f_globals.get("__name__", "")
+        if module.partition(".")[0] == self._package and callee not in SPARED:
+            self._at(Site(module, caller.f_code, caller.f_lasti, callee))
 
 
 @contextmanager

@@ -49,7 +49,8 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool) -> Reader:
         return f"v{len(values) - 1}"
 
     lines = [*_look(fields, places, name), *_conclude(scheme, list(fields), name)]
-    exec("\n    ".join(["def read(request):", *lines]), values)  # noqa: S102 -- no text of a scheme is in it
+    source = "\n    ".join(["def read(request):", *lines])
+    exec(compile(source, f"<{__name__}>", "exec"), values)  # noqa: S102 -- no text of a scheme is in it
     reader: Reader = values["read"]
     return reader
 
@@ -175,6 +176,7 @@ _KNOWN: dict[str, Any] = {
     "MappingProxyType": MappingProxyType,
     "NOWHERE": bodies.NOWHERE,
     "Refused": Refused,
+    "__name__": __name__,
     "is_canonical": is_canonical,
     "is_visible": text.is_visible,
     "make": verdict.make,
