@@ -12,6 +12,7 @@ from frameworks.django_project import GUARDED, Guarded, project, send  # isort: 
 
 from django.urls import path
 from orders import CASES, GOOD, GOOD_JSON, KEY, ORDERS, UNSIGNED, query_of
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -153,3 +154,16 @@ def test_a_view_with_the_class_is_covered() -> None:
     ]
     with project(urls=urls, HMAC_GUARD=GUARD):
         assert uncovered_routes() == ["/bare/"]
+
+
+def test_a_view_with_the_class_behind_another_one_is_uncovered() -> None:
+    """Django REST framework asks no further class once one has found a user: whoever has a session got by unsigned."""
+
+    class Behind(Orders):
+        authentication_classes = (SessionAuthentication, GuardAuthentication)
+
+    class First(Orders):
+        authentication_classes = (GuardAuthentication, SessionAuthentication)
+
+    with project(urls=[path("behind/", Behind.as_view()), path("first/", First.as_view())], HMAC_GUARD=GUARD):
+        assert uncovered_routes() == ["/behind/"]

@@ -1,0 +1,161 @@
+"""What a request that was made to be dear may cost, in calls, which do not depend on the machine (T042, T055).
+
+Seconds and bytes are measured in `benchmarks/hostile.py`.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from support import DOORS, Call, Sent
+
+from hmac_guard import Claim, Form, Guard, Json, Query, Reason, Scheme, Verdict
+from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard.core.bodies import parse_json
+
+KEY = "a key that is long enough"
+BY_QUERY = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+BY_BODY = Scheme(
+    name="body", ids={"a": Json("/a") | Form("a")}, message="{a}", signature=Json("/sig") | Form("sig") | Query("sig")
+)
+SIZE = 65_536
+
+
+class Counted:
+    """The calls, Python and C, that are made while it counts."""
+
+    calls = 0
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> None:
+        self.calls += event in ("call", "c_call")
+
+
+@contextmanager
+def counted() -> Iterator[Counted]:
+    count, before = Counted(), sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield count
+    finally:
+        sys.setprofile(before)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    work()  # What is cached for good is at hand after that.
+    with counted() as count:
+        work()
+    return count.calls
+
+
+def judged(call: Call, scheme: Scheme, sent: Sent) -> Reason:
+    told: list[tuple[Verdict, Claim]] = []
+    call(Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim))), sent)
+    [(verdict, _)] = told
+    return verdict.reason
+
+
+@pytest.mark.parametrize("text", ["[", "{", "]}[{", '\\"[', "\\\\{"])
+def test_brackets_in_a_json_string_cost_no_calls(text: str) -> None:
+    """They made a document look deep, and its every node was looked at."""
+    few, many = (b'{"a": "' + text.encode() * times + b'"}' for times in (100, SIZE // len(text)))
+
+    assert calls_of(lambda: parse_json(many)) == calls_of(lambda: parse_json(few)) < 30
+
+
+def test_nodes_of_a_json_document_with_many_brackets_cost_no_calls() -> None:
+    few, many = (b"[[]" * 33 + b',"[["' * times + b"]" * 33 for times in (10, SIZE // 5))
+    few, many = (document.replace(b"[[]", b"[[],", 32) for document in (few, many))
+
+    assert calls_of(lambda: parse_json(many)) == calls_of(lambda: parse_json(few)) < 30
+
+
+@pytest.mark.parametrize("query", ["{}", "a={}", "{}=1", "a=x&{}", "x={}&a=1"])
+def test_a_query_of_percent_signs_costs_no_calls(call: Call, query: str) -> None:
+    """Each one was split off and decoded, though a name that long is nobody's."""
+
+    def cost(times: int) -> int:
+        sent = Sent(query=query.format("%" * times))
+        assert judged(call, BY_QUERY, sent) is not Reason.VERIFIED
+        return calls_of(lambda: call(Guard(BY_QUERY, KEY), sent))
+
+    # Reading an answer off an event loop may take a turn more.
+    assert abs(cost(SIZE) - cost(100)) < 50
+
+
+@pytest.mark.parametrize("piece", [b"", b"x", bytearray(b""), memoryview(b""), None], ids=repr)
+def test_a_piece_of_a_body_costs_a_few_calls_and_an_empty_one_is_not_kept(piece: Any) -> None:
+    def take(pieces: int) -> Body:
+        messages = iter([{"type": "http.request", "body": piece, "more_body": True}] * pieces)
+
+        async def receive() -> Any:
+            return next(messages, {"type": "http.request", "body": b"end", "more_body": False})
+
+        async def read() -> Body:
+            body = Body(receive)
+            assert await body.take(AsgiRequest({"headers": ()}, HeaderNames(BY_BODY)), 20_000) is None
+            return body
+
+        return asyncio.run(read())
+
+    assert calls_of(lambda: take(10_000)) - calls_of(lambda: take(0)) < 10_000 * 15
+    assert take(10_000).content == bytes(piece or b"") * 10_000 + b"end"
+    assert len(take(10_000)._pieces) == (10_001 if piece else 1)
+
+
+def test_ten_thousand_headers_cost_a_few_calls_each() -> None:
+    names = HeaderNames(BY_BODY)
+
+    def cost(name: bytes) -> int:
+        headers = [(name, b"x")] * 10_000
+        return calls_of(lambda: names.find(headers))
+
+    # One of another length is not even looked at; one of the same is brought into one spelling.
+    assert cost(b"x-a-header-that-nobody-asks-for") < 11_000
+    assert cost(b"X_nten_type.") < 60_000
+
+
+LENGTHS = {
+    "+10": False,
+    "-1": False,
+    " ": False,
+    "0x5": False,
+    "1_0": False,
+    "10,10": False,
+    "10, 10": False,
+    "10;": False,
+    "1" * 19: False,
+    "\xb2": False,
+    "10": True,
+    "010": True,
+    "": True,  # a blank one is none
+}
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_a_request_says_of_its_length_is_judged_alike_at_both_doors(
+    call: Call, length: str, chunked: bool
+) -> None:
+    """There were two rules, one at each door, and they did not agree about what nearly is a number."""
+    body = b"a=x&b=yz&c"
+    headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", length)]
+    sent = Sent("POST", "/", "sig=" + "0" * 64, headers + [("Transfer-Encoding", "chunked")] * chunked, body)
+    if length == "":
+        # It is none, and messages tell the end of a body. Under WSGI nothing does: there is no body, or an endless one.
+        without = Reason.BAD_FRAMING if chunked else Reason.MISSING_ID
+        expected = without if call is DOORS["wsgi"] else Reason.INVALID_SIGNATURE
+    else:
+        expected = Reason.INVALID_SIGNATURE if LENGTHS[length] and not chunked else Reason.BAD_FRAMING
+
+    assert judged(call, BY_BODY, sent) is expected
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Content_Length"])
+def test_two_lengths_are_refused_at_both_doors_though_they_are_equal(call: Call, name: str) -> None:
+    headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", "3"), (name, "3")]
+
+    assert judged(call, BY_BODY, Sent("POST", headers=headers, body=b"a=x")) is Reason.BAD_FRAMING
