@@ -1,4 +1,4 @@
-"""`python -m benchmarks.timing`: does the time of a refusal tell who is a customer?
+"""`make bench-timing`: does the time of a refusal tell who is a customer?
 
 Two requests that differ in one thing alone: the signature of one is wrong for a tenant that has keys, the other names a
 tenant that has none. They are sent in random turn through a door, and each is timed. Welch's t says how surely the two
@@ -6,7 +6,7 @@ kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) nothing
 The slowest samples are left out, by the same bound for both kinds: they tell of the machine.
 
 A look-up that reaches a database always tells: a row that is there takes another time than one that is not. That is
-why it is measured here behind a cache that has heard of both tenants, and beside it, for what it is, without one.
+why it is measured here behind a cache that has heard of both tenants.
 """
 
 import argparse

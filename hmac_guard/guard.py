@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hmac_guard.core import decision
+from hmac_guard.core.decision import NOBODY
 from hmac_guard.core.errors import ConfigError, refuse_unknown
 from hmac_guard.core.express import Reader, compile_reader
 from hmac_guard.core.frozen import Frozen
@@ -194,11 +195,11 @@ class Guard(Frozen):
 
     def conclude(self, claim: Claim, answer: object) -> Outcome:
         """The outcome of a claim for which the key resolver gave `answer` (None also where it was not asked)."""
-        # A tenant that nobody knows goes the same way as any other, to the nanosecond.
-        ring: Any = decision.NOBODY if answer is None else answer
+        # A tenant that nobody knows goes the same way as any other, to the nanosecond: no branch takes it aside.
+        ring: Any = (answer, NOBODY)[answer is None]
         if type(ring) is not Keyring:
             try:
-                ring = as_keyring(ring) or decision.NOBODY
+                ring = as_keyring(ring) or NOBODY
             except Exception as error:
                 return self.keys_failed(claim, error)
         mode = ring.mode or self._mode

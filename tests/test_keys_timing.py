@@ -1,17 +1,18 @@
 """T020, T108: a wrong signature and an unknown tenant go the same way, call for call.
 
-How long that takes is measured by `python -m benchmarks.timing`; here it is held that nothing is called for one alone.
+How long that takes is measured by `make bench-timing`; here it is held that nothing is called for one alone.
 """
 
 import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import pytest
 from key_sources import KEY
 from support import Call, Sent
 
-from hmac_guard import Guard, Keyring, Query, Reason, Scheme
+from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme
 from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
@@ -55,6 +56,40 @@ def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call,
     assert reasons == [Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY] * 2
     assert len(calls["acme"]) > 50
     assert inside(calls["acme"]) == inside(calls["ecma"])
+
+
+def test_they_are_concluded_by_the_same_instructions() -> None:
+    guard = Guard(SCHEME, MappingKeys({"acme": KEY}))
+    claim = Claim("one", {"a": "x"}, "acme", b"x", b"0" * 64, None)
+
+    known, unknown = (
+        instructions_of(Guard.conclude.__code__, lambda ring=ring: guard.conclude(claim, ring))  # type: ignore[misc]
+        for ring in (Keyring(KEY), None)
+    )
+
+    assert len(known) > 20
+    assert known == unknown
+
+
+def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
+    """Where the interpreter is in `code` meanwhile, instruction for instruction."""
+    seen: list[int] = []
+
+    def note(frame: Any, event: str, _: Any) -> Any:
+        if frame.f_code is not code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen.append(frame.f_lasti)
+        return note
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return seen
 
 
 def inside(calls: list[str]) -> list[str]:
