@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from support import Call, Sent
+from support import Call, Sent, environ_for
+from werkzeug.test import run_wsgi_app
 
 from hmac_guard import Guard, Header, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, verdict_from
 
@@ -124,6 +125,36 @@ def test_what_is_not_quite_a_preflight_is_guarded(call: Call, method: str, heade
 
 def test_preflights_can_be_guarded_too(call: Call) -> None:
     assert call(Guard(SCHEME, KEY, preflight=False), Sent("OPTIONS", headers=PREFLIGHT)).status == 401
+
+
+def overriding(app: Any) -> Any:
+    """A middleware that takes another method's place, as Rails and some Python ones do."""
+
+    def middleware(environ: Any, start_response: Any) -> Any:
+        method = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", environ["REQUEST_METHOD"])
+        return app({**environ, "REQUEST_METHOD": method}, start_response)
+
+    return middleware
+
+
+def test_a_method_override_belongs_outside_the_guard_or_preflights_are_guarded_too() -> None:
+    """T064: inside, it would make any method of a preflight."""
+    reached: list[tuple[str, Reason]] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        reached.append((environ["REQUEST_METHOD"], verdict_from(environ).reason))
+        start_response("200 OK", [])
+        return []
+
+    sent = Sent("OPTIONS", headers=[*PREFLIGHT, ("X-HTTP-Method-Override", "DELETE")])
+    outside = overriding(Guard(SCHEME, KEY).wsgi(app))
+    guarding_preflights = Guard(SCHEME, KEY, preflight=False).wsgi(overriding(app))
+    inside = Guard(SCHEME, KEY).wsgi(overriding(app))
+
+    assert [run_wsgi_app(each, environ_for(sent))[1][:3] for each in (outside, guarding_preflights)] == ["401", "401"]
+    assert reached == []
+    assert run_wsgi_app(inside, environ_for(sent))[1] == "200 OK"
+    assert reached == [("DELETE", Reason.PREFLIGHT)]
 
 
 def test_off_does_not_look(call: Call) -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("rest_framework", reason="not run: Django REST framework is 
 from frameworks.django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from django.urls import path
-from orders import CASES, GOOD, GOOD_JSON, KEY, ORDERS, UNSIGNED, query_of
+from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, query_of
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -44,6 +44,14 @@ class Open(Orders):
     permission_classes = ()
 
 
+class Form(Orders):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def post(self, request: Any) -> Response:
+        return Response(verdict_from(request).ids)
+
+
 def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard = GUARD, **changes: Any) -> Reply:
     with project(view.as_view(), HMAC_GUARD=guard, **changes):
         return send(server, sent)
@@ -67,6 +75,14 @@ def test_what_a_door_refuses_is_refused_whatever_the_permissions_are(case: str, 
 
     assert (reply.status, json.loads(reply.body)) == (refusal.status.value, json.loads(refusal.body))
     assert reply.headers.get("www-authenticate") == dict(refusal.headers).get("WWW-Authenticate")
+
+
+@SERVERS
+def test_the_csrf_check_leaves_a_multipart_body_to_the_guard(server: str) -> None:
+    csrf = ["django.middleware.csrf.CsrfViewMiddleware"]
+
+    assert reply_of(Orders, GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
+    assert reply_of(hmac_guarded(GUARD)(Form), GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
 
 
 def test_keys_that_cannot_be_had_are_503() -> None:
