@@ -86,8 +86,12 @@ def test_a_query_of_percent_signs_costs_no_calls(call: Call, query: str) -> None
     assert abs(cost(SIZE) - cost(100)) < 50
 
 
-@pytest.mark.parametrize("piece", [b"", b"x", bytearray(b""), memoryview(b""), None], ids=repr)
-def test_a_piece_of_a_body_costs_a_few_calls_and_an_empty_one_is_not_kept(piece: Any) -> None:
+@pytest.mark.parametrize(
+    "piece",
+    [b"", b"x", bytearray(b""), memoryview(b""), None],
+    ids=["empty", "a byte", "bytearray", "memoryview", "none"],
+)
+def test_a_piece_of_a_body_costs_a_few_calls(piece: Any) -> None:
     def take(pieces: int) -> Body:
         messages = iter([{"type": "http.request", "body": piece, "more_body": True}] * pieces)
 
@@ -96,18 +100,17 @@ def test_a_piece_of_a_body_costs_a_few_calls_and_an_empty_one_is_not_kept(piece:
 
         async def read() -> Body:
             body = Body(receive)
-            assert await body.take(AsgiRequest({"headers": ()}, HeaderNames(BY_BODY)), 20_000) is None
+            assert await body.take(AsgiRequest({"headers": ()}, HeaderNames.of(BY_BODY)), 20_000) is None
             return body
 
         return asyncio.run(read())
 
     assert calls_of(lambda: take(10_000)) - calls_of(lambda: take(0)) < 10_000 * 15
     assert take(10_000).content == bytes(piece or b"") * 10_000 + b"end"
-    assert len(take(10_000)._pieces) == (10_001 if piece else 1)
 
 
 def test_ten_thousand_headers_cost_a_few_calls_each() -> None:
-    names = HeaderNames(BY_BODY)
+    names = HeaderNames.of(BY_BODY)
 
     def cost(name: bytes) -> int:
         headers = [(name, b"x")] * 10_000
