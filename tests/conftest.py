@@ -1,11 +1,30 @@
-"""Every behaviour test runs on both doors, through the fixture `call`; every test of stored keys on each database."""
+"""Every behaviour test runs on both doors, through the fixture `call`; every test of stored keys on each database; and
+no test may see a key told."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from databases import ASYNC, SYNC, Database, database_of
+from secrecy import SECRECY, watch, watched
 from support import DOORS, Call
+
+watch()
+
+
+@pytest.fixture(autouse=True)
+def secrecy() -> Iterator[None]:
+    yield from watched()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """What a test printed is known once it has run, and before its fixtures end."""
+    outcome: Any = yield
+    if call.when == "call":
+        report = outcome.get_result()
+        SECRECY.tell(report.capstdout, report.capstderr)
 
 
 @pytest.fixture(params=list(DOORS))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from secrecy import SECRECY
+
 from hmac_guard import Guard, Verdict, verdict_from
 
 Headers = Sequence[tuple[str, str]]
@@ -20,6 +22,10 @@ class Reply:
     headers: dict[str, str]
     body: bytes
     seen: list[tuple[Verdict, bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.status >= 400:
+            SECRECY.tell(self.headers, self.body)
 
     @property
     def verdict(self) -> Verdict:
