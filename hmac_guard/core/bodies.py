@@ -109,7 +109,8 @@ def _depth(body: bytes) -> int:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
+    # A call of `dict` is most of what an empty object costs.
+    unique = dict(pairs) if pairs else {}
     if len(unique) != len(pairs):
         raise ValueError
     return unique
