@@ -57,9 +57,11 @@ check: $(VENV)/check
 	$(BIN)/mypy
 
 # With the oldest supported release of each framework, and with no framework at all.
-test-versions: $(VENV)-oldest/ready $(VENV)-none/ready $(VENV)/wheel
+test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(VENV)/wheel
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-oldest/bin/pytest tests/frameworks $(ARGS)
+	$(VENV)-litestar/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	$(VENV)-litestar/bin/pytest tests/frameworks/test_docs.py $(ARGS)
 	$(VENV)-none/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-none/bin/pytest $(ARGS)
 
@@ -130,6 +132,8 @@ $(VENV)/browser $(VENV)/conformance: pyproject.toml | $(BIN)/python
 
 $(VENV)-oldest/ready: tests/oldest.txt
 $(VENV)-oldest/ready: packages := -r tests/oldest.txt
+# Apart: it brings a module `multipart`, which the oldest Starlette takes for python-multipart.
+$(VENV)-litestar/ready: packages := litestar==2.19.0
 $(VENV)-%/ready: pyproject.toml | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
