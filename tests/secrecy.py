@@ -34,7 +34,7 @@ class Secrecy(logging.Handler):
     def found(self) -> list[str]:
         """What was told and must not have been; after that, nothing was told yet."""
         told, self.told = "\n".join(self.told), []
-        return sorted({form for secret in self.made for form in forms_of(secret) if form in told})
+        return sorted({form for secret in tuple(self.made) for form in forms_of(secret) if form in told})
 
 
 @functools.cache
