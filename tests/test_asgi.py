@@ -131,6 +131,8 @@ def test_a_body_over_the_limit_is_413_and_not_read_further() -> None:
         [(b"content-length", b"+10")],
         [(b"content-length", b"10"), (b"content-length", b"10")],
         [(b"content-length", b"10"), (b"content_length", b"10")],
+        [(b"content-length", b""), (b"content-length", b"")],
+        [(b"content-length", b""), (b"content-length", b"10")],
         [(b"content-length", b"10"), (b"transfer-encoding", b"chunked")],
     ],
     ids=repr,

@@ -1,6 +1,8 @@
 """Law 2: what cannot work is refused when it is made, and the error says the cure."""
 
 import functools
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -264,6 +266,48 @@ def test_an_id_that_its_source_cannot_carry_is_not_signed(source: Any, text: str
 
     with pytest.raises(ValueError, match="cannot travel"):
         signed.sign(KEY, id=text)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [Header("X-Id"), Header("X-Id", before=":"), Cookie("id"), Path("/x/{id}"), Query("id"), Form("id"), Json("/id")],
+    ids=repr,
+)
+def test_an_id_that_its_source_can_carry_is_signed(source: Any) -> None:
+    signed = Scheme(name="one", ids={"id": source}, message="{id}", signature=Query("sig"))
+
+    assert signed.sign(KEY, id="user-1") == hmac.new(KEY.encode(), b"user-1", hashlib.sha256).hexdigest()
+
+
+def test_a_changed_scheme_keeps_all_that_is_not_changed() -> None:
+    arguments: dict[str, Any] = {
+        "ids": {"a": Query("a"), "b": Query("b")},
+        "message": "{a}/{b}",
+        "signature": Query("sig"),
+        "encoding": "base64",
+        "algorithm": "sha512",
+        "prefix": "v1=",
+        "tenant": Query("t"),
+        "optional": frozenset({"b"}),
+    }
+    changed = Scheme(name="one", **arguments).replace(name="two")
+
+    assert {name: getattr(changed, name) for name in ("name", *arguments)} == {"name": "two", **arguments}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Query("a\n"),
+        lambda: Header("X-Id\n"),
+        lambda: Cookie("id\n"),
+        lambda: scheme(prefix="sha256=\n"),
+    ],
+    ids=["query", "header", "cookie", "prefix"],
+)
+def test_a_name_with_a_line_break_behind_it_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError):
+        make()
 
 
 def test_signing_with_a_blank_key_is_refused() -> None:

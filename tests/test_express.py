@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -194,7 +195,7 @@ def test_a_plain_request_takes_the_express_lane(sent: Sent) -> None:
 )
 def test_what_is_not_plain_is_left_to_the_plain_reader(sent: Sent) -> None:
     if not any(name == "X-Tenant" for name, _ in sent.headers):
-        sent.headers = [*sent.headers, TENANT]
+        sent = replace(sent, headers=[*sent.headers, TENANT])
 
     assert express(PAIR, sent, with_tenant=True) == [False, False]
 

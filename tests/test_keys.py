@@ -138,6 +138,35 @@ def test_keys_of_each_form_decode_what_they_are_named_for() -> None:
     assert SCHEME.sign(Key.from_text(raw.hex()), a="x") == SCHEME.sign(raw.hex(), a="x") != SCHEME.sign(forms[1], a="x")
 
 
+def test_keys_of_each_form_keep_their_name_and_their_times() -> None:
+    for make, text in ((Key.from_text, KEY), (Key.from_hex, "0f" * 32), (Key.from_base64, "0f" * 32)):
+        key = make(text, "k", not_before=1, not_after=2)
+
+        assert (key.id, key.not_before, key.not_after) == ("k", 1, 2)
+
+
+def test_base64_may_end_in_any_of_its_digits() -> None:
+    import base64
+
+    for last in range(64):
+        raw = b"k" * 32 + bytes([last])
+
+        assert SCHEME.sign(Key.from_base64(base64.b64encode(raw).decode().rstrip("=")), a="x") == SCHEME.sign(
+            Key(raw), a="x"
+        )
+
+
+def test_base64_that_is_padded_halfway_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not base64"):
+        Key.from_base64("AA" * 15 + "AA=")
+
+
+def test_a_key_is_in_force_at_its_first_and_at_its_last_second() -> None:
+    ring = Keyring([Key(KEY, not_before=10, not_after=20), OLD])
+
+    assert [len(ring.active(now)) for now in (9.9, 10, 20, 20.1)] == [1, 2, 2, 1]
+
+
 @pytest.mark.parametrize(
     "value", [Key(KEY), Keyring(KEY), StaticKeys(KEY), MappingKeys({"a": KEY}), Guard(SCHEME, KEY)]
 )

@@ -98,6 +98,31 @@ def test_exempt_wins_over_only(call: Call) -> None:
     assert call(guard, Sent(path="/inbox/logo.png/")).status == 401
 
 
+@pytest.mark.parametrize(
+    ("start", "fixed", "skips"),
+    [
+        ("/health", True, True),
+        ("/healthy", True, False),
+        ("/static/a", True, True),
+        ("/static/", False, True),
+        ("/static/a", False, True),
+        ("/stat", False, True),
+        ("/heal", False, True),
+        ("/inbox/", False, False),
+        ("/inbox/", True, False),
+    ],
+)
+def test_a_route_that_an_exemption_may_reach_is_known(start: str, fixed: bool, skips: bool) -> None:
+    assert Guard(SCHEME, KEY, exempt=EXEMPT).may_skip(start, fixed=fixed) is skips
+
+
+@pytest.mark.parametrize(
+    ("start", "skips"), [("/inbox/", False), ("/inbox/a", False), ("/in", True), ("/other/", True)]
+)
+def test_a_route_that_only_may_leave_out_is_known(start: str, skips: bool) -> None:
+    assert Guard(SCHEME, KEY, only=("/inbox/",)).may_skip(start, fixed=False) is skips
+
+
 PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
 
 

@@ -127,12 +127,60 @@ def test_header(call: Call, headers: Any, expected: str | Reason) -> None:
         (":rest", Reason.MISSING_ID),
         ("k,ey:rest", Reason.DUPLICATE),
         ("Basic key:rest", "Basic key"),
+        ("key:rest\n", Reason.MALFORMED),
     ],
 )
 def test_header_before_a_separator(call: Call, value: str, expected: str | Reason) -> None:
     sent = Sent(headers=[("Authorization", value)])
 
     assert read(call, Header("Authorization", before=":"), sent) == expected
+
+
+def test_two_headers_are_refused_even_where_only_the_start_of_one_is_read(call: Call) -> None:
+    sent = Sent(headers=[("Authorization", "one:rest"), ("Authorization", "two:rest")])
+
+    assert read(call, Header("Authorization", before=":"), sent) == Reason.DUPLICATE
+
+
+def test_a_signature_in_a_cookie_does_not_end_in_a_line_break(call: Call) -> None:
+    scheme = Scheme(name="one", ids={"id": Query("id")}, message="{id}", signature=Cookie("sig"))
+    reasons: list[Reason] = []
+    guard = Guard(scheme, KEY, on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
+    call(guard, Sent(query="id=x", headers=[("Cookie", f"sig={scheme.sign(KEY, id='x')}\n")]))
+
+    assert reasons == [Reason.MALFORMED]
+
+
+@pytest.mark.parametrize("name", ["X-Id", "x", "__Host-id", "~"])
+def test_a_cookie_of_any_name_is_read(call: Call, name: str) -> None:
+    assert read(call, Cookie(name), Sent(headers=[("Cookie", f"other=0; {name}=1")])) == "1"
+
+
+def test_a_tenant_and_a_signature_are_read_from_a_path_under_their_own_names(call: Call) -> None:
+    template = "/{tenant}/{signature}"
+    scheme = Scheme(
+        name="one", ids={"id": Query("id")}, message="{id}", signature=Path(template), tenant=Path(template)
+    )
+    signature = hmac.new(KEY.encode(), b"x", hashlib.sha256).hexdigest()
+    reply = call(Guard(scheme, {"acme": KEY}), Sent(path=f"/acme/{signature}", query="id=x"))
+
+    assert (reply.status, reply.verdict.tenant) == (200, "acme")
+
+
+def test_the_body_is_read_where_only_the_tenant_is_in_it(call: Call) -> None:
+    scheme = Scheme(name="one", ids={"id": Query("id")}, message="{id}", signature=Query("sig"), tenant=Json("/tenant"))
+    signature = hmac.new(KEY.encode(), b"x", hashlib.sha256).hexdigest()
+    sent = Sent("POST", "/", f"id=x&sig={signature}", [("Content-Type", "application/json")], b'{"tenant": "acme"}')
+    reply = call(Guard(scheme, {"acme": KEY}), sent)
+
+    assert (reply.status, reply.verdict.tenant) == (200, "acme")
+
+
+def test_sources_are_equal_where_their_kind_and_their_arguments_are() -> None:
+    assert Query("a") == Query("a")
+    assert Query("a") != Query("b")
+    assert Query("a") != Form("a")
+    assert Header("A") != Header("A", before=":")
 
 
 COOKIES: list[tuple[list[str], str | Reason]] = [
@@ -286,6 +334,8 @@ def test_json(call: Call, document: str | bytes) -> None:
         ("/", "blank key"),
         ("/order/id/x", Reason.MISSING_ID),
         ("/list/01", Reason.MISSING_ID),
+        ("/list/1\n", Reason.MISSING_ID),
+        ("/list/\uff11", Reason.MISSING_ID),
         ("/list/-", Reason.MISSING_ID),
         ("/list/9", Reason.MISSING_ID),
         ("/list/x", Reason.MISSING_ID),
@@ -432,6 +482,7 @@ TYPES: dict[str | None, tuple[bytes, str | Reason]] = {
     "application/json; charset=utf-8; charset=utf-16": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json; version=1": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json;": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json\n": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/x-www-form-urlencoded; charset=iso-8859-1": (b"a=1", Reason.UNSUPPORTED_BODY),
     "Multipart/Form-Data; boundary=B": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
     "multipart/form-data": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),

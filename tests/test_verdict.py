@@ -1,10 +1,11 @@
 """What was proven, read as numbers and UUIDs only where that is what was signed (T039)."""
 
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
-from hmac_guard import Reason, Verdict
+from hmac_guard import Reason, Verdict, verdict_from
 from hmac_guard.schemes import NANGO
 
 
@@ -51,6 +52,13 @@ def test_an_id_that_was_not_proven_is_a_key_error() -> None:
 def test_a_verdict_is_true_only_when_verified() -> None:
     assert {reason for reason in Reason if Verdict(reason, "one")} == {Reason.VERIFIED}
     assert {str(reason) for reason in Reason} == {reason.value for reason in Reason}
+
+
+@pytest.mark.parametrize("holder", ["scope", "environ", "env"])
+def test_a_verdict_is_found_in_what_a_request_holds(holder: str) -> None:
+    request = SimpleNamespace(**{holder: {"hmac_guard": proven("1")}})
+
+    assert verdict_from(request) is request.__dict__[holder]["hmac_guard"]
 
 
 def test_a_scheme_shows_what_it_signs() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import threading
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -120,9 +121,19 @@ def test_a_body_that_the_guard_takes_for_empty_is_empty_to_the_application() -> 
     ids=repr,
 )
 def test_a_body_that_is_framed_wrongly_is_400(stream: Stream, more: dict[str, Any]) -> None:
-    status, seen, _ = run(GUARD, environ(stream, **more))
+    status, seen, _ = run(GUARD, environ(deepcopy(stream), **more))
 
     assert (status, seen) == (400, [])
+
+
+def test_a_blank_length_is_no_length() -> None:
+    status, seen, _ = run(GUARD, environ(Stream(), CONTENT_LENGTH="", QUERY_STRING=f"{QUERY}&a=x"))
+
+    assert (status, seen[0].ids) == (200, {"a": "x"})
+
+
+def test_a_length_of_eighteen_digits_is_one() -> None:
+    assert run(GUARD, environ(Stream(BODY), CONTENT_LENGTH="9" * 18))[0] == 413
 
 
 def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
@@ -157,7 +168,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 )
 def test_report_mode_hands_on_what_was_read_and_the_rest(stream: Stream, more: Any, reason: Reason) -> None:
     total = b"".join(piece for piece in stream.pieces if isinstance(piece, bytes))
-    status, seen, _ = run(Guard(SCHEME, KEY, max_body=100, mode="report"), environ(stream, **more))
+    status, seen, _ = run(Guard(SCHEME, KEY, max_body=100, mode="report"), environ(deepcopy(stream), **more))
 
     assert (status, seen[0].reason, seen[1]) == (200, reason, total)
 
