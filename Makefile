@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-conformance test-browser test-languages test-explain check \
-	test-wire fuzz fuzz-differential fuzz-atheris bench bench-check bench-timing clean
+	test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   three guarded applications on real servers, good and forged requests, one table"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-check  the instructions of one request against the ones that were kept; needs valgrind"
 	@echo "make bench-timing  whether the time of a refusal tells who is a customer: 200,000 samples for each kind of keys"
 	@echo "make fuzz-differential   half a million requests for each source, and what ten frameworks read in them"
+	@echo "make mutants  mistakes made in the package on purpose, and whether the tests see them; takes an hour"
 	@echo "make fuzz-atheris TARGET=multipart SECONDS=600   requests that coverage leads to"
 
 demo: $(VENV)/demo $(VENV)/wheel
@@ -98,6 +99,13 @@ SECONDS ?= 600
 fuzz-atheris: $(VENV)/fuzz $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m fuzz $(TARGET) $(SECONDS)
 
+# First the mistakes that are written out, then those that mutmut makes (ARGS="hmac_guard.core.scheme*" for some of them).
+# The package is not installed where they run: it is a changed copy that counts.
+mutants: $(VENV)-mutation/ready
+	cd tests && ../$(VENV)-mutation/bin/python -m mutants
+	PYTHONPATH=tests/mutants HMAC_GUARD_EXAMPLES=150 $(VENV)-mutation/bin/mutmut run --max-children 2 $(ARGS)
+	$(VENV)-mutation/bin/mutmut results
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "hmac_guard needs Python 3.10 or later; say which: make PYTHON=python3.12 ..."; exit 1; }
@@ -140,6 +148,12 @@ $(VENV)-%/ready: pyproject.toml | $(BIN)/python
 	$(VENV)-$*/bin/python -m pip install --quiet --group tools . $(packages)
 	@touch $@
 
+$(VENV)-mutation/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-mutation
+	$(VENV)-mutation/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-mutation/bin/python -m pip install --quiet --group mutation
+	@touch $@
+
 $(VENV)/bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group bench .
 	@touch $@
@@ -152,4 +166,4 @@ $(VENV)/wheel: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-* dist build .coverage .coverage.json .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* dist build mutants .coverage .coverage.json .hypothesis .mypy_cache .pytest_cache .ruff_cache
