@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support import Call, Reply, Sent
 
-from hmac_guard import Guard, Header, Json, KeysUnavailable, Query, Reason, Scheme, Verdict
+from hmac_guard import ConfigError, Guard, Header, Json, KeysUnavailable, Query, Reason, Scheme, Verdict
 
 KEY = "a key that is long enough"
 ORDERS = Scheme(
@@ -173,6 +173,32 @@ def test_refusal_replaces_the_body_and_is_called_once_for_each_code(call: Call) 
     assert sorted(code for code, _ in asked) == sorted({code for *_, code in REFUSED.values()} | {"body_timeout"})
     assert [reply.body for reply in replies] == [b"<p>missing_signature</p>"] * 2
     assert replies[0].headers["content-type"] == "text/html"
+    assert all(message.endswith(".") for _, message in asked)
+
+
+@pytest.mark.parametrize(
+    "given", ["text", (b"", 1), (b"", ""), (b"", "größe"), (b"", "a\r\nX: b"), (b"",), None], ids=repr
+)
+def test_refusal_that_gives_no_body_and_media_type_is_a_wrong_configuration(given: Any) -> None:
+    with pytest.raises(ConfigError, match="refusal: the"):
+        Guard(ORDERS, KEY, refusal=lambda code, message: given)
+
+
+def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
+    """As the ASGI specification demands of an application."""
+    for refusal in Guard(ORDERS, KEY).refusals().values():
+        names = [name for name, _ in refusal.raw_headers]
+
+        assert names == [name.lower() for name in names]
+        assert [value for _, value in refusal.raw_headers] == [value.encode() for _, value in refusal.headers]
+
+
+def test_the_default_body_is_a_problem_of_rfc_9457(call: Call) -> None:
+    problem = json.loads(call(Guard(ORDERS, KEY), Sent()).body)
+
+    assert problem.keys() == {"title", "status", "detail", "error", "message"}
+    assert (problem["title"], problem["status"]) == ("Unauthorized", 401)
+    assert problem["detail"] == problem["message"] == problem["error"]["message"]
 
 
 def test_refusal_that_gives_bytes_keeps_the_media_type(call: Call) -> None:

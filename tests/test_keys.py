@@ -7,10 +7,11 @@ import warnings
 from typing import Any
 
 import pytest
-from support import Call, Sent
+from support import Call, Sent, environ_for
 
 from hmac_guard import Claim, ConfigError, Guard, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, WeakKeyWarning
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
+from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "a key that is long enough"
 OLD = "another key, long enough"
@@ -300,3 +301,13 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
         counted.append(len(digests))
 
     assert counted == [1, 1]
+
+
+def test_a_claim_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
+    guard = Guard(SCHEME, {"acme": KEY})
+    claim = guard.read(WsgiRequest(environ_for(signed())))
+    refused = claim._replace(problem=Reason.MALFORMED)
+
+    assert guard.judge(claim, None, 0.0) == (Reason.UNKNOWN_KEY, "one", {}, None, None)
+    assert guard.judge(claim, Keyring(OLD), 0.0) == (Reason.INVALID_SIGNATURE, "one", {}, None, None)
+    assert guard.judge(refused, Keyring(KEY), 0.0) == (Reason.MALFORMED, "one", {}, None, None)

@@ -91,6 +91,15 @@ def test_only_guards_whatever_is_odd(call: Call, path: str) -> None:
     assert call(Guard(SCHEME, KEY, only=("/inbox/",)), Sent(path=path)).status == 401
 
 
+def test_a_path_to_be_guarded_may_end_in_any_letter(call: Call) -> None:
+    guard = Guard(SCHEME, KEY, only=("/indeX",))
+
+    assert [call(guard, Sent(path=path)).status for path in ("/indeX", "/indeX/", "/inde", "/inde/")] == [
+        *(401, 401),
+        *(200, 200),
+    ]
+
+
 def test_exempt_wins_over_only(call: Call) -> None:
     guard = Guard(SCHEME, KEY, only=("/inbox/",), exempt=("/inbox/logo.png",))
 
