@@ -310,6 +310,12 @@ def test_a_name_with_a_line_break_behind_it_is_refused(make: Callable[[], object
         make()
 
 
+@pytest.mark.parametrize("template", ["/x{/{id}", "/x}/{id}", "/{id}/{"])
+def test_a_brace_that_is_no_placeholder_is_refused_in_a_path(template: str) -> None:
+    with pytest.raises(ConfigError, match="a placeholder must be a whole segment"):
+        Scheme(name="one", ids={"id": Path(template)}, message="{id}", signature=Query("sig"))
+
+
 def test_signing_with_a_blank_key_is_refused() -> None:
     with pytest.raises(ValueError, match="empty or blank"):
         SUPRSEND.sign("", distinct_id="x")

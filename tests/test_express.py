@@ -166,6 +166,29 @@ def test_a_plain_request_takes_the_express_lane(sent: Sent) -> None:
     assert express(PAIR, sent, with_tenant=True) == [True, True]
 
 
+@pytest.mark.parametrize("source", [Query("x"), Header("X"), Json("/x")], ids=repr)
+def test_a_tenant_that_is_an_id_too_takes_the_express_lane(source: Source) -> None:
+    scheme = Scheme(name="one", ids={"a": source}, message="{a}", signature=Query("sig"), tenant=source)
+    sent = {
+        Query: Sent(query="sig=0&x=1"),
+        Header: Sent(query="sig=0", headers=[("X", "1")]),
+        Json: Sent("POST", "/", "sig=0", [("Content-Type", "application/json")], b'{"x":"1"}'),
+    }[type(source)]
+
+    assert express(scheme, sent, with_tenant=True) == [True, True]
+
+
+@pytest.mark.parametrize("pointer", ["/x", "/x/y", "/x/y/z", "/x/0"])
+def test_a_pointer_of_any_depth_takes_the_express_lane(pointer: str) -> None:
+    document: Any = "1"
+    for token in reversed(pointer[1:].split("/")):
+        document = [document] if token == "0" else {token: document}
+    scheme = Scheme(name="one", ids={"a": Json(pointer)}, message="{a}", signature=Query("sig"))
+    body = json.dumps(document).encode()
+
+    assert express(scheme, Sent("POST", "/", "sig=0", [("Content-Type", "application/json")], body)) == [True, True]
+
+
 @pytest.mark.parametrize(
     "sent",
     [

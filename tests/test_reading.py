@@ -94,6 +94,20 @@ def test_query(call: Call, query: str) -> None:
     assert read(call, Query("a"), Sent(query=query)) == QUERY[query]
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("user=1", "1"),
+        ("%75%73%65%72=1", "1"),
+        ("user=1&us%65r=2", Reason.DUPLICATE),
+        ("user=1&user%20=2", "1"),
+        ("user=1&user+=2", "1"),
+    ],
+)
+def test_a_name_is_compared_decoded(call: Call, query: str, expected: str | Reason) -> None:
+    assert read(call, Query("user"), Sent(query=query)) == expected
+
+
 HEADERS: list[tuple[list[tuple[str, str]], str | Reason]] = [
     ([("X-Id", "1")], "1"),
     ([("x-id", "a b")], "a b"),
@@ -189,6 +203,7 @@ def test_sources_are_equal_where_their_kind_and_their_arguments_are() -> None:
 COOKIES: list[tuple[list[str], str | Reason]] = [
     (["a=1"], "1"),
     (["b=1; a=2"], "2"),
+    (['a=1"'], Reason.MALFORMED),
     (["b=1;a=2; c=3"], "2"),
     (["b=1", "a=2"], "2"),
     (["a=1=2"], "1=2"),
@@ -412,6 +427,8 @@ MULTIPART: dict[str, str | Reason] = {
     part(more="Content-Type: text/plain; CHARSET=UTF-8\r\n") + "--B--\r\n": "1",
     part(more="X-A: b\r\n c\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="X-A : b\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: Xtext/plain\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="Content-Type: \x0btext/plain\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="Content-Transfer-Encoding: X7bit\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="Content-Transfer-Encoding: \x0b7bit\r\n") + "--B--\r\n": Reason.MALFORMED,
     part().replace("Content-D", "(X: b\r\nContent-D") + "--B--\r\n": Reason.MALFORMED,
@@ -493,6 +510,13 @@ TYPES: dict[str | None, tuple[bytes, str | Reason]] = {
     "application/json; charset=utf-8; charset=utf-16": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json; version=1": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json;": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json; charset=utf-8; charset=utf-8": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "multipart/form-data; boundary=B; version=1": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
+    f"multipart/form-data; boundary={'B' * 70}": ((part() + "--B--").replace("B", "B" * 70).encode(), "1"),
+    f"multipart/form-data; boundary={'B' * 71}": (
+        (part() + "--B--").replace("B", "B" * 71).encode(),
+        Reason.UNSUPPORTED_BODY,
+    ),
     "application/json\n": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/x-www-form-urlencoded; charset=iso-8859-1": (b"a=1", Reason.UNSUPPORTED_BODY),
     "Multipart/Form-Data; boundary=B": ((part() + "--B--\r\n").encode(), Reason.UNSUPPORTED_BODY),
