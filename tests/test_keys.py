@@ -311,3 +311,9 @@ def test_a_claim_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
     assert guard.judge(claim, None, 0.0) == (Reason.UNKNOWN_KEY, "one", {}, None, None)
     assert guard.judge(claim, Keyring(OLD), 0.0) == (Reason.INVALID_SIGNATURE, "one", {}, None, None)
     assert guard.judge(refused, Keyring(KEY), 0.0) == (Reason.MALFORMED, "one", {}, None, None)
+
+
+def test_a_claim_that_cannot_be_judged_has_nothing_to_judge() -> None:
+    claim = Guard(SCHEME, KEY).read(WsgiRequest(environ_for(Sent(query="a=%00"))))
+
+    assert (claim.problem, claim.message, claim.signature) == (Reason.MALFORMED, b"", b"")

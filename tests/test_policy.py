@@ -251,6 +251,13 @@ def test_the_tenant_is_not_read_where_the_keys_do_not_depend_on_it(call: Call) -
     assert (reply.verdict.verified, reply.verdict.tenant) == (True, None)
 
 
+def test_a_tenant_that_does_not_count_is_not_read_from_a_request_that_has_to_be_decoded(call: Call) -> None:
+    query = f"user=%75&sig={SCHEME.sign(KEY, user='u')}"
+    reply = call(Guard(SCHEME, KEY), Sent(query=query, headers=[("X-Tenant", "a"), ("X-Tenant", "b")]))
+
+    assert (reply.status, reply.verdict.tenant) == (200, None)
+
+
 def test_two_guards_annotate_under_two_names(call: Call) -> None:
     seen: list[Any] = []
     inner = Guard(SCHEME, KEY, annotate_as="inner")

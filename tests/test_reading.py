@@ -357,6 +357,7 @@ def test_json(call: Call, document: str | bytes) -> None:
         ("/list/\uff11", Reason.MISSING_ID),
         ("/list/-", Reason.MISSING_ID),
         ("/list/9", Reason.MISSING_ID),
+        ("/list/2", Reason.MISSING_ID),
         ("/list/x", Reason.MISSING_ID),
         ("/order", Reason.MALFORMED),
     ],
