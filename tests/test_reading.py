@@ -428,6 +428,7 @@ MULTIPART: dict[str, str | Reason] = {
     part(more="Content-Type: text/plain; CHARSET=UTF-8\r\n") + "--B--\r\n": "1",
     part(more="X-A: b\r\n c\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="X-A : b\r\n") + "--B--\r\n": Reason.MALFORMED,
+    part(more="X-A: \x00\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="Content-Type: Xtext/plain\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="Content-Type: \x0btext/plain\r\n") + "--B--\r\n": Reason.MALFORMED,
     part(more="Content-Transfer-Encoding: X7bit\r\n") + "--B--\r\n": Reason.MALFORMED,
@@ -595,6 +596,12 @@ def test_either_place_but_not_both(call: Call, query: str, body: bytes, expected
     sent.query = query
 
     assert read(call, Query("a") | Json("/a"), sent) == expected
+
+
+def test_a_path_that_ends_before_its_id_is_no_second_place(call: Call) -> None:
+    source = Path("/connect/{id}") | Query("id")
+
+    assert read(call, source, Sent(path="/connect/", query="id=1")) == "1"
 
 
 def test_a_choice_of_three_reads_as_written() -> None:
