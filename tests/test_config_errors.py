@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from support import Sent, scope_for
 
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
@@ -314,6 +315,12 @@ def test_a_name_with_a_line_break_behind_it_is_refused(make: Callable[[], object
 def test_a_brace_that_is_no_placeholder_is_refused_in_a_path(template: str) -> None:
     with pytest.raises(ConfigError, match="a placeholder must be a whole segment"):
         Scheme(name="one", ids={"id": Path(template)}, message="{id}", signature=Query("sig"))
+
+
+@pytest.mark.parametrize("name", [*scope_for(Sent()), "state", "extensions", "subprotocols", "session", "user", "auth"])
+def test_no_verdict_takes_the_place_of_what_servers_and_frameworks_put_in_a_scope(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name the verdict"):
+        Guard(NANGO, KEY, annotate_as=name)
 
 
 def test_signing_with_a_blank_key_is_refused() -> None:

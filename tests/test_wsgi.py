@@ -12,7 +12,7 @@ from support import Sent, environ_for
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 
-from hmac_guard import Guard, Json, Key, Keyring, Query, Reason, Scheme, verdict_from
+from hmac_guard import Guard, Json, Key, Keyring, Path, Query, Reason, Scheme, verdict_from
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
@@ -134,6 +134,20 @@ def test_a_blank_length_is_no_length() -> None:
 
 def test_a_length_of_eighteen_digits_is_one() -> None:
     assert run(GUARD, environ(Stream(BODY), CONTENT_LENGTH="9" * 18))[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("twin", "status"), [({"HTTP_CONTENT_TYPE": "application/json"}, 415), ({"HTTP_CONTENT_LENGTH": "10"}, 400)]
+)
+def test_a_second_type_or_length_under_another_spelling_is_refused(twin: dict[str, str], status: int) -> None:
+    assert run(GUARD, environ(Stream(BODY), CONTENT_LENGTH="10", **twin))[0] == status
+
+
+def test_the_mount_point_is_not_part_of_the_path() -> None:
+    scheme = Scheme(name="path", ids={"a": Path("/orgs/{a}")}, message="{a}", signature=Query("sig"))
+    sent = environ_for(Sent(path="/orgs/x", query=QUERY))
+
+    assert run(Guard(scheme, KEY), {**sent, "SCRIPT_NAME": "/api"})[0] == 200
 
 
 def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
