@@ -258,6 +258,39 @@ def test_a_websocket_gets_the_real_401_where_the_server_can() -> None:
     assert b"invalid_signature" in server.sent[1]["body"]
 
 
+def test_lifespan_is_given_the_servers_own_channels() -> None:
+    given: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        given.extend(arguments)
+
+    scope, server = {"type": "lifespan"}, Server()
+    receive, send = server.receive, server.send
+    asyncio.run(GUARD.asgi(app)(scope, receive, send))
+
+    assert given == [scope, receive, send]
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    server = Server(more(BODY.ljust(100), False))
+    run(GUARD, server, headers=[(b"content-type", b"application/json")])
+
+    assert server.status == 200
+
+
+def test_a_scope_may_leave_out_what_the_specification_lets_it() -> None:
+    scope = scope_for(Sent(path="/health"))
+    del scope["root_path"]
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(verdict_from(scope).reason)
+
+    asyncio.run(Guard(SCHEME, KEY, exempt=("/health",)).asgi(app)(scope, None, None))
+
+    assert seen == [Reason.EXEMPT]
+
+
 def test_the_scope_is_copied_and_not_written_to() -> None:
     scope = {**scope_for(Sent(query=f"{QUERY}&a=x")), "hmac_guard": "verified"}
     server = Server(more(b"", False))
