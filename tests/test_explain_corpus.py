@@ -94,7 +94,7 @@ def test_every_mistake_has_a_name() -> None:
 
 
 def test_planted_mistakes_are_found() -> None:
-    hold(corpus(60, SEED))
+    hold(corpus(30, SEED))
 
 
 @pytest.mark.corpus

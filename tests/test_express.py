@@ -22,7 +22,7 @@ from hmac_guard.core.field import Source
 from hmac_guard.core.request import Request
 from hmac_guard.wsgi.request import WsgiRequest
 
-EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 PAIR = Scheme(
     name="pair",
     ids={"a": Query("a") | Path("/x/{a}"), "b": Query("b") | Header("X-B") | Json("/b")},

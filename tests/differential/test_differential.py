@@ -25,7 +25,7 @@ from hmac_guard.core.request import Request
 pytestmark = pytest.mark.filterwarnings("default")
 
 SEED = 20260731
-GENERATED = 2_000
+GENERATED = 1_000
 
 
 @pytest.fixture(params=list(PLACES))
