@@ -144,14 +144,14 @@ NAMED = [
     Mutant(
         "exception swallowed: the guard's own, WSGI",
         "wsgi/middleware.py",
-        "            return send_refusal(guard.fault(error), environ, start_response)\n",
+        "            refusal = guard.fault(error)\n",
         "            return self.app(environ, start_response)\n",
         "test_wsgi.py",
     ),
     Mutant(
         "exception swallowed: the guard's own, ASGI",
         "asgi/middleware.py",
-        "            await send_refusal(self.guard.fault(error), scope, send)\n            return\n",
+        "            refusal = guard.fault(error)\n",
         "            return await self.app(scope, receive, send)\n",
         "test_asgi.py",
     ),
