@@ -18,7 +18,7 @@ from hmac_guard.coverage import covered, layers
 from hmac_guard.guard import Guard
 from hmac_guard.wsgi import GuardMiddleware
 from hmac_guard.wsgi.request import WsgiRequest
-from hmac_guard.wsgi.steps import check_wsgi_guard, decide
+from hmac_guard.wsgi.steps import Steps
 
 _P = ParamSpec("_P")
 
@@ -82,7 +82,7 @@ class GuardExtension:
 
     def before_any_request(self) -> Response | None:
         """The same for every request of the application; the guard's `only` and `exempt` count. `init_app` takes it."""
-        return _check(self.bound_to(current_app).guard)
+        return _check(self.bound_to(current_app).everywhere)
 
     def bound_to(self, app: Flask) -> "_Bound":
         """The guard of this application. Raises `ConfigError` where it was to be made by `init_app`."""
@@ -94,24 +94,28 @@ class GuardExtension:
 
 
 class _Bound(NamedTuple):
-    guard: Guard
-    on_route: Guard
+    everywhere: Steps
+    on_route: Steps
+
+    @property
+    def guard(self) -> Guard:
+        return self.everywhere.guard
 
 
-def _bind(guard: object) -> _Bound:
-    checked = check_wsgi_guard("GuardExtension", guard)
-    return _Bound(checked, checked.for_route())
+def _bind(guard: Any) -> _Bound:
+    steps = Steps("GuardExtension", guard)
+    return _Bound(steps, Steps("GuardExtension", steps.guard.for_route()))
 
 
-def _check(guard: Guard) -> Response | None:
-    environ = request.environ
+def _check(steps: Steps) -> Response | None:
+    guard, environ = steps.guard, request.environ
     if standing_verdict(guard, environ) is not None:
         return None
     environ.pop(guard.annotate_as, None)
     try:
         if guard.wants_body(WsgiRequest(environ)):
             _rewind_body()
-        verdict, refusal = decide(guard, environ)
+        verdict, refusal = steps.decide(environ)
     except Exception as error:
         return _response(guard.fault(error))
     if refusal is not None:
@@ -159,7 +163,7 @@ def _guards_before(app: Flask, endpoint: str) -> Iterator[Guard]:
         extension = getattr(hook, "__self__", None)
         if isinstance(extension, GuardExtension):
             bound = extension.bound_to(app)
-            yield bound.guard if hook == extension.before_any_request else bound.on_route
+            yield (bound.everywhere if hook == extension.before_any_request else bound.on_route).guard
     marked = getattr(app.view_functions.get(endpoint), "hmac_guard", None)
     if isinstance(marked, GuardExtension):
-        yield marked.bound_to(app).on_route
+        yield marked.bound_to(app).on_route.guard

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hmac_guard.core import decision
 from hmac_guard.core.decision import NOBODY
 from hmac_guard.core.errors import ConfigError, refuse_unknown
-from hmac_guard.core.express import Reader, compile_reader
+from hmac_guard.core.express import Reader, compile_reader, leave
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.paths import PathSet, exempt_set, guarded_set, is_canonical
@@ -15,6 +15,7 @@ from hmac_guard.core.refusal import Refusal, RefusalBody, make_refusals
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import VERIFIED, Claim, Reason, Verdict
+from hmac_guard.core.wire import Wire
 from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
 from hmac_guard.log import logger, where
 from hmac_guard.options import check_functions, check_policy, check_scheme
@@ -57,7 +58,7 @@ class Guard(Frozen):
     max_body: int
     needs_body: bool
     per_tenant: bool
-    _read_plain: Reader
+    _express: Reader
     _mode: str
     _only: PathSet
     _exempt: PathSet
@@ -105,7 +106,7 @@ class Guard(Frozen):
             max_body=max_body,
             needs_body=scheme.needs_body,
             per_tenant=reads_tenant,
-            _read_plain=compile_reader(scheme, with_tenant=reads_tenant),
+            _express=compile_reader(scheme, with_tenant=reads_tenant),
             _mode=mode,
             _only=paths[0],
             _exempt=paths[1],
@@ -177,9 +178,14 @@ class Guard(Frozen):
         is of a media type that no source reads while the ids may come from elsewhere."""
         return self.needs_body and self.scheme.wants_body(request.media.kind)
 
+    def reader(self, wire: Wire) -> Reader:
+        """What a door reads plain requests with before it makes a `Request` of one: it gives the claim of a request
+        that is to be judged and has no body, or None for any other."""
+        return compile_reader(self.scheme, with_tenant=self.per_tenant, wire=wire) if self._sees_all else leave
+
     def read(self, request: Request) -> Claim:
         """What the request says. Pure, and never raises."""
-        return self._read_plain(request) or decision.read(self.scheme, request, with_tenant=self.per_tenant)
+        return self._express(request) or decision.read(self.scheme, request, with_tenant=self.per_tenant)
 
     def judge(self, claim: Claim, keyring: Keyring | None, now: float) -> Verdict:
         """Whether the claim is proven by one of the keys in force at `now` (Unix seconds). Pure, and never raises.

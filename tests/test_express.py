@@ -15,11 +15,13 @@ from support import Sent, environ_for, scope_for
 from test_both_doors_agree import GUARDS, requests
 
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme
+from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core import decision
 from hmac_guard.core.express import compile_reader
 from hmac_guard.core.field import Source
 from hmac_guard.core.request import Request
+from hmac_guard.wsgi.express import ENVIRON
 from hmac_guard.wsgi.request import WsgiRequest
 
 EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
@@ -32,6 +34,16 @@ PAIR = Scheme(
 )
 
 
+#: Nothing of it travels in a body, so that the doors' own wires take it.
+BODILESS = Scheme(
+    name="bodiless",
+    ids={"a": Path("/x/{a}") | Header("X-A"), "b": Header("X-B") | Cookie("b") | Query("b")},
+    message="{a}:{b}",
+    signature=Header("X-Sig"),
+    tenant=Header("X-Tenant", before=":"),
+)
+
+
 def made(sent: Sent, scheme: Scheme) -> list[Request]:
     both: list[Request] = [WsgiRequest(environ_for(sent)), AsgiRequest(scope_for(sent), HeaderNames.of(scheme))]
     for request in both:
@@ -40,11 +52,16 @@ def made(sent: Sent, scheme: Scheme) -> list[Request]:
 
 
 def express(scheme: Scheme, sent: Sent, with_tenant: bool = False) -> list[bool]:
-    """Whether the express lane takes the request, at each door; what it reads is what the plain reader reads."""
+    """Whether the express lane takes the request, at each door; what it reads is what the plain reader reads.
+
+    A door's own wire takes the same requests, as long as the scheme needs no body.
+    """
     taken = []
-    for quick, plain in zip(made(sent, scheme), made(sent, scheme), strict=True):
+    bare = (environ_for(sent), ENVIRON), (scope_for(sent), SCOPE)
+    for quick, plain, (raw, wire) in zip(made(sent, scheme), made(sent, scheme), bare, strict=True):
         claim = compile_reader(scheme, with_tenant=with_tenant)(quick)
         assert claim in (None, decision.read(scheme, plain, with_tenant=with_tenant))
+        assert compile_reader(scheme, with_tenant=with_tenant, wire=wire)(raw) == (None if scheme.needs_body else claim)
         taken.append(claim is not None)
     return taken
 
@@ -164,6 +181,45 @@ TENANT = ("X-Tenant", "acme:x")
 )
 def test_a_plain_request_takes_the_express_lane(sent: Sent) -> None:
     assert express(PAIR, sent, with_tenant=True) == [True, True]
+
+
+BODILESS_PLAIN = [("X-A", "1"), ("X-B", "2"), ("X-Sig", "0"), TENANT]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        Sent(headers=BODILESS_PLAIN),
+        Sent(headers=[("X_A", "1"), ("x-b", "2"), ("X-SIG", "0"), ("X_tenant", "acme:x"), ("X-Y", "1"), ("X-Y", "2")]),
+        Sent(path="/x/1", query="b=2", headers=BODILESS_PLAIN[2:]),
+    ],
+    ids=["headers", "other spellings", "path and query"],
+)
+def test_a_plain_request_without_a_body_takes_the_lane_of_each_door(sent: Sent) -> None:
+    assert express(BODILESS, sent, with_tenant=True) == [True, True]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": [*BODILESS_PLAIN, ("X-A", "1")]},
+        {"headers": [*BODILESS_PLAIN, ("x_sig", "0")]},
+        {"headers": [("x-tenant", "other:x"), *BODILESS_PLAIN]},
+        {"headers": [("X-A", "1,1"), *BODILESS_PLAIN[1:]]},
+        {"headers": [("X-A", "\xe9"), *BODILESS_PLAIN[1:]]},
+        {"headers": [("X-A", ""), *BODILESS_PLAIN[1:]]},
+        {"headers": BODILESS_PLAIN[1:]},
+        {"headers": [*BODILESS_PLAIN, ("Cookie", "c=1")]},
+        {"headers": [*BODILESS_PLAIN, ("Cookie", "c=1"), ("Cookie", "b=2")]},
+        {"path": "/x/1"},
+        {"path": "//"},
+        {"query": "b=2"},
+        {"method": "OPTIONS"},
+    ],
+    ids=ascii,
+)
+def test_what_is_not_plain_and_has_no_body_is_left_by_each_door(changes: dict[str, Any]) -> None:
+    assert express(BODILESS, replace(Sent(headers=BODILESS_PLAIN), **changes), with_tenant=True) == [False, False]
 
 
 @pytest.mark.parametrize("source", [Query("x"), Header("X"), Json("/x")], ids=repr)

@@ -7,8 +7,8 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 
 _OF_BODIES = ("content-type", "content-length", "content-encoding", "transfer-encoding")
-# Frameworks disagree on upper case and on `_` for `-`.
-_AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
+#: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
+AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
 
 
 class HeaderNames:
@@ -32,7 +32,7 @@ class HeaderNames:
         found: dict[str, Any] = self._none.copy()
         for key, value in headers:
             if len(key) in lengths:
-                name = names.get(key) or names.get(key.translate(_AS_ONE))
+                name = names.get(key) or names.get(key.translate(AS_ONE))
                 if name is not None:
                     if found[name]:
                         found[name].append(value.decode("latin-1"))
@@ -53,13 +53,7 @@ class AsgiRequest(Request):
 
     @property
     def path(self) -> str:
-        """The path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
-        path: str = self._scope.get("path", "")
-        root: str = self._scope.get("root_path", "")
-        root = root.rstrip("/")
-        if root and (path == root or path.startswith(root + "/")):
-            return path[len(root) :]
-        return path
+        return path_of(self._scope)
 
     @property
     def query(self) -> str:
@@ -84,6 +78,16 @@ class AsgiRequest(Request):
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out.
         return readings if "spec_version" in self._scope.get("asgi", ("spec_version",)) else (*readings, path)
+
+
+def path_of(scope: Any) -> str:
+    """The path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
+    path: str = scope.get("path", "")
+    root: str = scope.get("root_path", "")
+    root = root.rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :]
+    return path
 
 
 def merged_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from hmac_guard.annotation import annotate
 from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
 from hmac_guard.core.framing import framing_problem
 from hmac_guard.core.sources import Cookie
@@ -22,24 +23,26 @@ class Steps:
         self.guard: Guard = check_guard(owner, guard)
         self.merges_cookies = any(isinstance(place, Cookie) for place in guard.scheme.places())
         self._names = HeaderNames.of(guard.scheme)
+        self._read_plain = guard.reader(SCOPE)
         self._resolver: Any = from_loop(guard.keys)
 
     async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
         """The outcome of the request, told to the log and to `on_verdict`; and its body, if that had to be read."""
-        guard = self.guard
-        request = AsgiRequest(scope, self._names)
-        waived = guard.waive(request)
-        if waived is not None:
-            return (waived, None), None
-        body = None
-        if guard.needs_body and self._wants_body(request, scope):
-            body = Body(receive)
-            request.body_problem = await body.take(request, guard.max_body)
-            request.body = body.content
-        claim = guard.read(request)
+        guard, body = self.guard, None
+        claim = self._read_plain(scope)
+        if claim is None:
+            request = AsgiRequest(scope, self._names)
+            waived = guard.waive(request)
+            if waived is not None:
+                return (waived, None), None
+            if guard.needs_body and self._wants_body(request, scope):
+                body = Body(receive)
+                request.body_problem = await body.take(request, guard.max_body)
+                request.body = body.content
+            claim = guard.read(request)
         answer: Any = None
         try:
-            if guard.asks_keys(claim):
+            if claim.problem is None or guard.asks_keys(claim):
                 answer = self._resolver(claim)
                 if type(answer) not in AT_HAND:
                     answer = await awaited(answer)

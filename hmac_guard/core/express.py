@@ -5,7 +5,8 @@ not plain may still be fine, or is refused with its reason: `decision.read` says
 file. Tests hold the two together.
 
 The reader is written as source text, once for each scheme, as `dataclasses` writes its `__init__`. No text of a scheme
-stands in it: names, separators and patterns are values that it is run with.
+stands in it: names, separators and patterns are values that it is run with. Each door has a `Wire` of its own, so that
+no `Request` has to be made for a plain one without a body.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,20 +18,18 @@ from hmac_guard.core.errors import Refused
 from hmac_guard.core.field import Field, Source
 from hmac_guard.core.message import Id, Literal
 from hmac_guard.core.paths import compile_templates, is_canonical
-from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
+from hmac_guard.core.wire import REQUEST, Name, Wire
 
-#: Gives the claim of a plain request, and None for any other.
-Reader = Callable[[Request], verdict.Claim | None]
+#: Gives the claim of a plain request, and None for any other. What stands for a request is the wire's affair.
+Reader = Callable[[Any], verdict.Claim | None]
 #: Each place, and the variables of the strings that it holds: a tenant may be an id too.
 Places = Mapping[Source, list[str]]
-#: Gives a value a name by which the source text calls it.
-Name = Callable[[object], str]
 S = TypeVar("S", bound=Source)
 
 
-def compile_reader(scheme: Scheme, *, with_tenant: bool) -> Reader:
+def compile_reader(scheme: Scheme, *, with_tenant: bool, wire: Wire = REQUEST) -> Reader:
     """The reader of one scheme."""
     fields = {f"id{number}": field for number, field in enumerate(scheme.id_fields)}
     fields["signature"] = scheme.signature_field
@@ -40,19 +39,23 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool) -> Reader:
     for variable, field in fields.items():
         for place in field.source.places():
             places.setdefault(place, []).append(variable)
-    if not _is_plain(scheme, list(places)):
-        return lambda request: None
-    values = {**_KNOWN}
+    if not _is_plain(scheme, list(places)) or (scheme.needs_body and wire is not REQUEST):
+        return leave
+    values = {**_KNOWN, **wire.values}
 
     def name(value: object) -> str:
         values[f"v{len(values)}"] = value
         return f"v{len(values) - 1}"
 
-    lines = [*_look(fields, places, name), *_conclude(scheme, list(fields), name)]
+    lines = [*_look(fields, places, wire, name), *_conclude(scheme, list(fields), name)]
     source = "\n    ".join(["def read(request):", *lines])
     exec(compile(source, f"<{__name__}>", "exec"), values)  # noqa: S102 -- no text of a scheme is in it
     reader: Reader = values["read"]
     return reader
+
+
+def leave(request: object) -> None:
+    """The reader that leaves every request to `read`."""
 
 
 def _is_plain(scheme: Scheme, places: list[Source]) -> bool:
@@ -62,27 +65,27 @@ def _is_plain(scheme: Scheme, places: list[Source]) -> bool:
     return len(set(alone)) == len(alone) and all(map(text.is_visible, literals))
 
 
-def _look(fields: Mapping[str, Field], places: Places, name: Name) -> Iterator[str]:
+def _look(fields: Mapping[str, Field], places: Places, wire: Wire, name: Name) -> Iterator[str]:
     """Looks into every place; a variable is None as long as nothing was found for it."""
-    yield "if request.body_problem is not None: return None"
+    # It may be a preflight, which is for the guard to see.
+    yield f"if {wire.method} == 'OPTIONS': return None"
+    if wire is REQUEST:
+        yield "if request.body_problem is not None: return None"
     yield f"{' = '.join(fields)} = None"
     if _of(Form, places):
         yield "if request.body and request.media.kind != 'json': return None"
-    if _of(Cookie, places):
-        yield "if request.header('cookie'): return None"
     if paths := _of(Path, places):
-        yield from _look_at_path(fields, paths, name)
+        yield from _look_at_path(fields, paths, wire, name)
     if queries := _of(Query, places):
-        yield from _look_at_query(queries, name)
-    for header, variables in _of(Header, places).items():
-        yield from _look_at_header(header, variables, name)
+        yield from _look_at_query(queries, wire, name)
+    yield from _look_at_headers(_of(Header, places), bool(_of(Cookie, places)), wire, name)
     if documents := _of(Json, places):
         yield from _look_at_json(documents, name)
 
 
-def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], name: Name) -> Iterator[str]:
+def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], wire: Wire, name: Name) -> Iterator[str]:
     # Paths come first, and a string has one `Path` at the most: nothing can have been found for it yet.
-    yield "path = request.path"
+    yield f"path = {wire.path}"
     yield "if path and not is_canonical(path): return None"
     for path, variables in paths.items():
         for variable in variables:
@@ -90,8 +93,8 @@ def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], nam
             yield f"if match: {variable} = match[match.lastindex]"
 
 
-def _look_at_query(queries: dict[Query, list[str]], name: Name) -> Iterator[str]:
-    yield "query = request.query"
+def _look_at_query(queries: dict[Query, list[str]], wire: Wire, name: Name) -> Iterator[str]:
+    yield f"query = {wire.query}"
     yield "if '%' in query or '+' in query: return None"
     # A few are quicker looked at than sifted; of many, nearly all are the application's own.
     yield "if len(query) < 300: fields = query.split('&')"
@@ -111,16 +114,23 @@ def sift(query: str, names: list[str]) -> list[str]:
     return [name + rest.partition("&")[0] for name in names for rest in query.split("&" + name)[1:]]
 
 
-def _look_at_header(header: Header, variables: list[str], name: Name) -> Iterator[str]:
-    yield f"lines = request.header({name(header.name.lower())})"
-    yield "if lines:"
-    yield "    value = lines[0]"
-    yield f"    if len(lines) > 1 or {_taken(variables)} or ',' in value: return None"
-    if header.before:
-        yield "    if not is_visible(value): return None"
-        yield f"    value, separator, _ = value.partition({name(header.before)})"
-        yield "    if not separator: return None"
-    yield f"    {' = '.join(variables)} = value"
+def _look_at_headers(headers: dict[Header, list[str]], with_cookies: bool, wire: Wire, name: Name) -> Iterator[str]:
+    lines = {f"line{number}": header.name.lower() for number, header in enumerate(headers)}
+    wanted = {**lines, **({"cookies": "cookie"} if with_cookies else {})}
+    if not wanted:
+        return
+    yield f"{' = '.join(wanted)} = None"
+    yield from wire.headers(wanted, name)
+    if with_cookies:
+        yield "if cookies: return None"
+    for line, (header, variables) in zip(lines, headers.items(), strict=True):
+        yield f"if {line} is not None:"
+        yield f"    if {_taken(variables)} or ',' in {line}: return None"
+        if header.before:
+            yield f"    if not is_visible({line}): return None"
+            yield f"    {line}, separator, _ = {line}.partition({name(header.before)})"
+            yield "    if not separator: return None"
+        yield f"    {' = '.join(variables)} = {line}"
 
 
 def _look_at_json(documents: dict[Json, list[str]], name: Name) -> Iterator[str]:
@@ -147,7 +157,7 @@ def _conclude(scheme: Scheme, variables: list[str], name: Name) -> Iterator[str]
     yield f"message = {' + '.join(message)}"
     # Visible ASCII is what every place and every server hands over alike; such a text is an id if it is short enough.
     yield f"text = {' + '.join(['message', *variables[len(of_id) :]])}"
-    yield "if not (text.isascii() and text.isprintable()) or ' ' in text or len(message) > MAX_ID_BYTES: return None"
+    yield "if not is_visible(text) or len(message) > MAX_ID_BYTES: return None"
     if "tenant" in variables:
         yield "if len(tenant) > MAX_ID_BYTES: return None"
     literals = [part.text for part in scheme.parts if isinstance(part, Literal)]

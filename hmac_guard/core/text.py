@@ -14,6 +14,8 @@ MAX_ID_BYTES = 1024
 # Django and Starlette stop at a thousand; beyond it one framework refuses what another one reads.
 MAX_FIELDS = 1000
 
+# Taken out of a text, they leave what is not visible: much quicker than a look at each character.
+_VISIBLE = bytes(range(0x21, 0x7F))
 _NOT_IN_AN_ID = re.compile("[\x00-\x1f\x7f-\x9f\ufeff\ufffd\ud800-\udfff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -28,7 +30,7 @@ def is_id(text: str) -> bool:
 
 def is_visible(text: str) -> bool:
     """Whether `text` is visible ASCII (0x21 to 0x7E) throughout."""
-    return text.isascii() and text.isprintable() and " " not in text
+    return text.isascii() and not text.encode().translate(None, _VISIBLE)
 
 
 def field_values(name: str, encoded: str) -> list[str]:

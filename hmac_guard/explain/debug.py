@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from hmac_guard.core.express import leave
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Claim, Reason, Verdict
@@ -53,7 +54,8 @@ def watching(guard: Guard) -> dict[str, Callable[..., Any]]:
         if isinstance(claim, _Watched) and not outcome[0] and outcome[0].reason is not Reason.OFF:
             _explain(guard, claim, outcome[0])
 
-    return {"read": read, "conclude": conclude, "record": record}
+    # Every claim is read from a request, so that there is one to explain.
+    return {"reader": lambda wire: leave, "read": read, "conclude": conclude, "record": record}
 
 
 def _explain(guard: Guard, claim: _Watched, verdict: Verdict) -> None:

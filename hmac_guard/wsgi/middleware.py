@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.guard import Guard
-from hmac_guard.wsgi.steps import check_wsgi_guard, decide
+from hmac_guard.wsgi.steps import Steps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,19 +21,20 @@ class GuardMiddleware:
     """
 
     def __init__(self, app: "WSGIApplication", *, guard: Guard) -> None:
-        self.guard: Guard = check_wsgi_guard("GuardMiddleware", guard)
+        self._steps = Steps("GuardMiddleware", guard)
         if not callable(app):
             raise ConfigError("GuardMiddleware: app must be a WSGI application")
         if isinstance(app, GuardMiddleware) and app.guard.annotate_as == guard.annotate_as:
             raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
         self.app: WSGIApplication = app
+        self.guard: Guard = guard
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         guard = self.guard
         try:
             # An environment variable of that name would stand here on two servers; it must never pass for a verdict.
             environ.pop(guard.annotate_as, None)
-            verdict, refusal = decide(guard, environ)
+            verdict, refusal = self._steps.decide(environ)
         except Exception as error:
             refusal = guard.fault(error)
         if refusal is not None:

@@ -16,8 +16,7 @@ class WsgiRequest(Request):
 
     @property
     def path(self) -> str:
-        # PATH_INFO alone: gunicorn and granian let a client's header or a prefix move bytes into SCRIPT_NAME.
-        return _path(self._environ.get("PATH_INFO", ""))
+        return path_of(self._environ)
 
     @property
     def query(self) -> str:
@@ -25,7 +24,7 @@ class WsgiRequest(Request):
         return query
 
     def header(self, name: str) -> Sequence[str]:
-        key, twin = _environ_keys(name)
+        key, twin = environ_keys(name)
         value = self._environ.get(key)
         if twin in self._environ:
             return [self._environ[twin]] if value is None else [value, self._environ[twin]]
@@ -33,13 +32,16 @@ class WsgiRequest(Request):
 
 
 @cache
-def _environ_keys(name: str) -> tuple[str, str | None]:
+def environ_keys(name: str) -> tuple[str, str | None]:
+    """Under which key a header stands, and under which other one, too, on some servers."""
     key = name.upper().replace("-", "_")
     # Some servers put `Content_Type:` beside the real one under an HTTP_ key.
     return (key, "HTTP_" + key) if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else ("HTTP_" + key, None)
 
 
-def _path(latin: str) -> str:
+def path_of(environ: dict[str, Any]) -> str:
+    # PATH_INFO alone: gunicorn and granian let a client's header or a prefix move bytes into SCRIPT_NAME.
+    latin: str = environ.get("PATH_INFO", "")
     if latin.isascii():
         return latin
     try:

@@ -64,6 +64,20 @@ NAMED = [
         "test_express.py",
     ),
     Mutant(
+        "duplicate check dropped: express lane, ASGI header",
+        "asgi/express.py",
+        "if {line} is not None or not value.isascii(): return None",
+        "if not value.isascii(): return None",
+        "test_express.py",
+    ),
+    Mutant(
+        "a header's other spellings dropped: express lane, ASGI",
+        "asgi/express.py",
+        " or {numbers}.get(key.translate(AS_ONE))",
+        "",
+        "test_express.py",
+    ),
+    Mutant(
         "last value wins",
         "core/field.py",
         "        if len(values) > 1:\n            raise Refused(Reason.DUPLICATE)\n",
