@@ -52,8 +52,7 @@ class Scheme(Frozen):
     signature_field: Field
     tenant_field: Field | None
     needs_body: bool
-    _encode: Callable[[bytes], bytes]
-    _prefix: bytes
+    _spell: Callable[[bytes], bytes]
     _body_kinds: frozenset[str]
     _needs_every_body: bool
 
@@ -95,8 +94,7 @@ class Scheme(Frozen):
             id_fields=tuple(Field(part.name, ids[part.name]) for part in parts if isinstance(part, Id)),
             signature_field=Field("signature", signature),
             tenant_field=Field("tenant", tenant) if tenant else None,
-            _encode=ENCODINGS[encoding],
-            _prefix=prefix.encode(),
+            _spell=_spelling(encoding, prefix.encode()),
         )
         fields = [*self.id_fields, self.signature_field, *([self.tenant_field] if self.tenant_field else [])]
         kinds: frozenset[str] = frozenset().union(*(field.kinds for field in fields))
@@ -158,16 +156,16 @@ class Scheme(Frozen):
         return self.signature_of(key if isinstance(key, Key) else Key(key), message).decode()
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
-        return self._prefix + self._encode(key.digest(self.algorithm, message))
+        return self._spell(key.digest(self.algorithm, message))
 
     def proven_by(self, keys: Iterable[Key], message: bytes, signature: bytes) -> Key | None:
         """The first of the keys whose signature is spelled as `signature`, in constant time.
 
         Every key is tried, so that the time does not tell which one matched.
         """
-        prefix, encode, algorithm, found = self._prefix, self._encode, self.algorithm, None
+        spell, algorithm, found = self._spell, self.algorithm, None
         for key in keys:
-            if hmac.compare_digest(prefix + encode(key.digest(algorithm, message)), signature) and found is None:
+            if hmac.compare_digest(spell(key.digest(algorithm, message)), signature) and found is None:
                 found = key
         return found
 
@@ -176,6 +174,12 @@ class Scheme(Frozen):
 
 
 _ARGUMENTS = ("name", "ids", "message", "signature", "encoding", "algorithm", "prefix", "tenant", "optional")
+
+
+def _spelling(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
+    """How a digest is spelled as a signature."""
+    encode = ENCODINGS[encoding]
+    return (lambda digest: prefix + encode(digest)) if prefix else encode
 
 
 def _check_name(name: object) -> None:

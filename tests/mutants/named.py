@@ -17,8 +17,8 @@ NAMED = [
     Mutant(
         "== for compare_digest",
         "core/scheme.py",
-        "hmac.compare_digest(prefix + encode(key.digest(algorithm, message)), signature)",
-        "prefix + encode(key.digest(algorithm, message)) == signature",
+        "hmac.compare_digest(spell(key.digest(algorithm, message)), signature)",
+        "spell(key.digest(algorithm, message)) == signature",
         "test_rooms.py",
     ),
     Mutant(
