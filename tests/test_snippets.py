@@ -210,6 +210,7 @@ def test_the_help_names_every_language() -> None:
         (["snippet", "nango", "go", "--all"], "there is a word too many, 'go'"),
         (["snippet", "--all"], "the scheme is missing"),
         (["snippet", "nango", "--lang", "cobol"], "'cobol' is not one of"),
+        (["snippet", "nango", "--format", "markdown", "--json"], "--json gives the code, not a page"),
     ],
 )
 def test_a_wrong_question_is_answered_with_what_to_do(words: list[str], sentence: str) -> None:

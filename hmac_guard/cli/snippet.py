@@ -40,6 +40,8 @@ def command(
     """
     if words:
         raise CliError(f"there is a word too many, {words[0]!r}; name one scheme, and languages with --lang")
+    if in_json and form == "markdown":
+        raise CliError("--json gives the code, not a page; leave out --json, or --format markdown")
     languages = list(LANGUAGES) if every or (form == "markdown" and not lang) else list(dict.fromkeys(lang))
     if not languages:
         raise CliError("the language is missing; add --lang LANGUAGE, or --all")
