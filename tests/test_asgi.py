@@ -89,6 +89,18 @@ def test_a_body_in_any_pieces_is_read_whole_and_handed_on_once(messages: list[An
     assert server.calls == len(messages) + 1
 
 
+def test_a_body_whose_every_piece_has_to_be_waited_for_is_read_whole() -> None:
+    class Slow(Server):
+        async def receive(self) -> Any:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return await super().receive()
+
+    seen = run(GUARD, Slow(more(BODY[:4]), more(BODY[4:]), more(b"", False)))
+
+    assert [seen[0].reason, seen[1]] == [Reason.VERIFIED, more(BODY, False)]
+
+
 def test_a_client_that_hangs_up_in_mid_body_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     for messages in ([DISCONNECT], [more(BODY[:3]), DISCONNECT]):
         server = Server(*messages)
@@ -280,15 +292,16 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 def test_a_scope_may_leave_out_what_the_specification_lets_it() -> None:
     scope = scope_for(Sent(path="/health"))
-    del scope["root_path"]
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(verdict_from(scope).reason)
 
-    asyncio.run(Guard(SCHEME, KEY, exempt=("/health",)).asgi(app)(scope, None, None))
+    for left_out in ({"root_path": "/api", "path": "/api/health"}, {}):
+        given = {**{key: value for key, value in scope.items() if key not in ("asgi", "root_path")}, **left_out}
+        asyncio.run(Guard(SCHEME, KEY, exempt=("/health",)).asgi(app)(given, None, None))
 
-    assert seen == [Reason.EXEMPT]
+    assert seen == [Reason.EXEMPT, Reason.EXEMPT]
 
 
 def test_the_scope_is_copied_and_not_written_to() -> None:
@@ -333,6 +346,7 @@ UVICORN = {"version": "3.0", "spec_version": "2.3"}
             "/api", "/apiadmin", UVICORN, id="Quart and Litestar run /admin: the mount point is cut off blindly"
         ),
         pytest.param("/api", "/static/api/admin", UVICORN, id="Litestar runs /admin: the mount point is cut out"),
+        pytest.param("/api", "/static/api/admin/api/health", UVICORN, id="Litestar cuts it out once"),
         pytest.param(
             "/api/", "/api/health", UVICORN, id="Starlette keeps the whole path: the mount point ends in a slash"
         ),
@@ -443,4 +457,5 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
         assert run(guard, server, query_string=f"{QUERY}&a=x".encode(), headers=[]) == []
         assert server.status == 503
     assert "the guard itself failed" in caplog.text
+    assert "in clock" in caplog.text
     assert KEY not in caplog.text

@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from support import Call, Sent, environ_for
 
-from hmac_guard import Claim, ConfigError, Guard, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, WeakKeyWarning
+from hmac_guard import (
+    Claim,
+    ConfigError,
+    Guard,
+    Key,
+    Keyring,
+    KeysUnavailable,
+    Query,
+    Reason,
+    Scheme,
+    Verdict,
+    WeakKeyWarning,
+)
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -88,8 +100,13 @@ def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture,
     def keys(claim: Claim) -> Any:
         raise error
 
-    assert call(Guard(SCHEME, keys), signed()).status == 503
+    told: list[Verdict] = []
+    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: told.append(verdict))
+
+    assert call(guard, signed()).status == 503
+    assert told == [(Reason.KEYS_UNAVAILABLE, "one", {}, None, None)]
     assert "the key resolver failed" in caplog.text
+    assert 'File "' in caplog.text
     assert KEY not in caplog.text
 
 
@@ -310,6 +327,8 @@ def test_a_claim_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
 
     assert guard.judge(claim, None, 0.0) == (Reason.UNKNOWN_KEY, "one", {}, None, None)
     assert guard.judge(claim, Keyring(OLD), 0.0) == (Reason.INVALID_SIGNATURE, "one", {}, None, None)
+    assert guard.judge(claim, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
+    assert guard.judge(claim, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
     assert guard.judge(refused, Keyring(KEY), 0.0) == (Reason.MALFORMED, "one", {}, None, None)
 
 

@@ -132,6 +132,24 @@ def test_a_route_that_only_may_leave_out_is_known(start: str, skips: bool) -> No
     assert Guard(SCHEME, KEY, only=("/inbox/",)).may_skip(start, fixed=False) is skips
 
 
+def test_a_guard_that_is_off_may_skip_anything() -> None:
+    for fixed in (True, False):
+        assert Guard(SCHEME, KEY, mode="off").may_skip("/inbox/", fixed=fixed)
+        assert not Guard(SCHEME, KEY, mode="report").may_skip("/inbox/", fixed=fixed)
+
+
+def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Call) -> None:
+    for only, exempt in ((("/other",), ()), ((), ("/",))):
+        guard = Guard(SCHEME, KEY, only=only, exempt=exempt, annotate_as="signed")
+        bound = guard.for_route()
+
+        assert call(guard, Sent()).status == 200
+        assert call(bound, Sent()).status == 401
+        assert call(bound, Sent(query=GOOD)).status == 200
+        assert (bound.issuer, bound.annotate_as, bound.keys) == (guard.issuer, "signed", guard.keys)
+    assert call(Guard(SCHEME, KEY, mode="off", only=("/other",)).for_route(), Sent()).verdict.reason is Reason.OFF
+
+
 PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
 
 

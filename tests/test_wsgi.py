@@ -269,6 +269,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
         )
         assert (status, seen) == (503, [])
     assert "the guard itself failed" in caplog.text
+    assert "in clock" in caplog.text
     assert KEY not in caplog.text
 
 
