@@ -187,6 +187,20 @@ def test_report_mode_hands_on_what_was_read_and_the_rest(stream: Stream, more: A
     assert (status, seen[0].reason, seen[1]) == (200, reason, total)
 
 
+def test_report_mode_hands_on_no_more_than_was_announced() -> None:
+    """Behind the body stands the next request, where a server hands over the bare connection."""
+    stream = Stream(BODY[:3], OSError("reset"), b"y" * 20)
+    read: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read())
+        return []
+
+    Guard(SCHEME, KEY, mode="report").wsgi(app)(environ(stream, CONTENT_LENGTH="10"), lambda *_: None)  # type: ignore[arg-type]
+
+    assert read == [BODY[:3] + b"y" * 7]
+
+
 def test_report_mode_leaves_the_servers_own_error_to_the_application() -> None:
     stream = Stream(BODY[:3], OSError("reset"), OSError("reset"))
 
