@@ -1,19 +1,19 @@
 """A guard behind either door, and its keys in a PostgreSQL whose connection can be cut."""
 
 import asyncio
-import time
 from typing import Any
 from uuid import uuid4
 
 from databases import POSTGRES
-from key_sources import KEY
+from key_sources import KEY, Clock
+from patience import PATIENCE, comes
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Reply, Sent, ask_asgi, call_wsgi
 from wires import LOCAL, Wire
 
 from hmac_guard import Claim, Guard, Query, Scheme
-from hmac_guard.keys import SqlKeys
+from hmac_guard.keys import SqlKeys, shelf
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 FORGED = "not the key that acme has, but long enough"
@@ -24,10 +24,14 @@ def signed(secret: str, tenant: str = "acme") -> Sent:
 
 
 class Door:
-    """A guard behind one of the two doors. `status` also sees to it that nothing unproven reaches the application."""
+    """A guard behind one of the two doors. `status` also sees to it that nothing unproven reaches the application.
+
+    `clock` is for a cache of its keys.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.clock = Clock()
         self.loop = asyncio.new_event_loop()
 
     def status(self, guard: Guard, secret: str, tenant: str = "acme") -> int:
@@ -39,12 +43,13 @@ class Door:
         return self.loop.run_until_complete(ask_asgi(guard, sent)) if self.kind == "asgi" else call_wsgi(guard, sent)
 
     def becomes(self, guard: Guard, secret: str, status: int, tenant: str = "acme") -> bool:
-        """Whether the answer becomes that within ten seconds."""
-        patience = time.monotonic() + 10
-        while time.monotonic() < patience:
-            if self.status(guard, secret, tenant) == status:
-                return True
-        return False
+        """Whether the answer becomes that, where a cache that goes by `clock` tries its source each time."""
+
+        def has_become() -> bool:
+            self.clock.pass_by(shelf.RETRY)
+            return self.status(guard, secret, tenant) == status
+
+        return comes(has_become)
 
 
 class Remote:
@@ -70,10 +75,10 @@ class Remote:
     def _engine(self, colour: str) -> Any:
         url = POSTGRES.set(host=LOCAL, port=self.wire.port)
         if colour == "sync":
-            patient = {"connect_timeout": 2}
+            patient = {"connect_timeout": int(PATIENCE)}
             return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=patient)
         pool = {"poolclass": NullPool} if self.door.kind == "wsgi" else {}
-        return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": 2}, **pool)
+        return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
 
     def close(self) -> None:
         with self._near.begin() as connection:
