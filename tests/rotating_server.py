@@ -9,6 +9,7 @@ import socket
 import sys
 from typing import Any
 
+from patience import PATIENCE
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -19,7 +20,7 @@ SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Quer
 
 
 def guard_of(engine: Any, table: str, redis: str, channel: str) -> Guard:
-    keys = CachedKeys(SqlKeys(engine, table=table), ttl=3_600)
+    keys = CachedKeys(SqlKeys(engine, table=table), ttl=3_600, timeout=PATIENCE)
     RedisInvalidation(redis, channel).watch(keys)
     return Guard(SCHEME, keys)
 
@@ -44,7 +45,8 @@ def serve_asgi(listener: socket.socket, database: str, *where: str) -> None:
 
     async def serve() -> None:
         guard = guard_of(create_async_engine(database.replace("psycopg", "asyncpg")), *where)
-        config = uvicorn.Config(guard.asgi(app), log_level="critical", lifespan="off")
+        # A client of a busy machine may not come to its next request for a while.
+        config = uvicorn.Config(guard.asgi(app), log_level="critical", lifespan="off", timeout_keep_alive=int(PATIENCE))
         await uvicorn.Server(config).serve(sockets=[listener])
 
     asyncio.run(serve())

@@ -16,25 +16,31 @@ from uuid import uuid4
 
 import pytest
 from databases import POSTGRES, REDIS, Database, database_of, needs
+from patience import PATIENCE, comes
 from rotating_server import SCHEME
 
 from hmac_guard.keys import RedisInvalidation, SqlKeys
 
 CLIENTS = 8
-ROTATIONS = 3
+#: Seconds: a grace that lasts until a later rotation shortens it, and one that ends by itself.
+LONG, SHORT = 3_600.0, 0.3
+#: What each kind of request has to be answered, and how many of it are waited for.
+ANSWERS = {"in force": 200, "in its grace": 200, "past": 401}
+ENOUGH = 25
 
 
 class Issued(NamedTuple):
-    """A key, when every worker has heard of it, and when it ends."""
+    """A key: when the next one was made, when it ends, and since when every worker knows that."""
 
     id: str
     signature: str
-    since: float
-    until: float
+    followed: float = float("inf")
+    until: float = float("inf")
+    known: float = 0.0
 
 
 class Sent(NamedTuple):
-    key: Issued
+    id: str
     started: float
     ended: float
     status: int
@@ -43,22 +49,56 @@ class Sent(NamedTuple):
 class Operator:
     """Rotates one tenant's key, and knows which key should verify when."""
 
-    def __init__(self, keys: SqlKeys, spread: float, grace: float) -> None:  # type: ignore[type-arg]
+    def __init__(self, keys: SqlKeys, ports: list[int]) -> None:  # type: ignore[type-arg]
         self._keys = keys
-        self._spread = spread
-        self._grace = grace
+        self._ports = ports
+        self.slowest = 0.0
         new = keys.add("acme")
-        self.issued = [Issued(new.id, SCHEME.sign(new.secret or "", a="x"), 0.0, float("inf"))]
+        self.issued = [Issued(new.id, SCHEME.sign(new.secret or "", a="x"))]
 
-    def rotate(self) -> None:
-        new = self._keys.rotate("acme", grace=self._grace)
-        ends = {key.id: key.not_after or float("inf") for key in self._keys.list("acme")}
-        known = [key._replace(until=ends[key.id]) for key in self.issued]
-        heard = time.time() + self._spread
-        self.issued = [*known, Issued(new.id, SCHEME.sign(new.secret or "", a="x"), heard, float("inf"))]
+    def rotate(self, grace: float) -> None:
+        """Clients use the new key once every worker is seen to take it. Each knows then, too, when the others end."""
+        new = self._keys.rotate("acme", grace=grace)
+        made = time.time()
+        ends = {key.id: key.not_after or 0.0 for key in self._keys.list("acme")}
+        signature = SCHEME.sign(new.secret or "", a="x")
+        for port in self._ports:
+            assert comes(lambda port=port: self._is_taken(port, signature))  # type: ignore[misc]
+        known = time.time()
+        self.slowest = max(self.slowest, known - made)
+        retired = [
+            key._replace(followed=min(key.followed, made), until=ends[key.id], known=known)
+            if key.until != ends[key.id]
+            else key
+            for key in self.issued
+        ]
+        self.issued = [*retired, Issued(new.id, signature)]
 
-    def now_in_force_or_past(self) -> list[Issued]:
-        return [key for key in self.issued if key.since <= time.time()]
+    def _is_taken(self, port: int, signature: str) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        status = ask(connection, signature)
+        connection.close()
+        return status == 200
+
+    def judged(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
+        """How often each answer was given to a key that was in force, in its grace or past for the whole of the
+        request. What a worker answered that need not have known yet is not counted."""
+        final = {key.id: key for key in self.issued}
+        counted: Counter[tuple[str, int]] = Counter()
+        for each in tuple(sent):
+            key = final[each.id]
+            if each.ended <= key.until:
+                counted["in force" if each.started < key.followed else "in its grace", each.status] += 1
+            elif each.started > max(key.until, key.known):
+                counted["past", each.status] += 1
+        return counted
+
+
+def ask(connection: http.client.HTTPConnection, signature: str) -> int:
+    connection.request("GET", f"/?a=x&t=acme&sig={signature}")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 @contextmanager
@@ -79,60 +119,64 @@ def workers(database: Database, channel: str) -> Iterator[list[int]]:
             process.communicate()
 
 
-def client(number: int, ports: list[int], operator: Operator, stop: threading.Event) -> list[Sent]:
-    """Sends with each key in turn that is in force, retiring or past."""
-    connection = http.client.HTTPConnection("127.0.0.1", ports[number % len(ports)], timeout=30)
-    sent = []
-    while not stop.is_set():
-        for key in operator.now_in_force_or_past():
-            started = time.time()
-            connection.request("GET", f"/?a=x&t=acme&sig={key.signature}")
-            answer = connection.getresponse()
-            answer.read()
-            sent.append(Sent(key, started, time.time(), answer.status))
-    connection.close()
-    return sent
+@contextmanager
+def clients(ports: list[int], operator: Operator) -> Iterator[list[Sent]]:
+    """Eight, each of which sends with every key in turn, whatever became of it; and what they have sent so far."""
+    sent: list[Sent] = []
+    stop = threading.Event()
 
+    def send(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        while not stop.is_set():
+            for key in operator.issued:
+                started = time.time()
+                status = ask(connection, key.signature)
+                sent.append(Sent(key.id, started, time.time(), status))
+        connection.close()
 
-def judged(sent: list[Sent], issued: list[Issued]) -> Counter[tuple[str, int]]:
-    """How often each answer was given to a key that was in force, or past, for the whole of the request."""
-    final = {key.id: key for key in issued}
-    counted: Counter[tuple[str, int]] = Counter()
-    for key, started, ended, status in sent:
-        if ended <= final[key.id].until:
-            counted["in force", status] += 1
-        elif started > final[key.id].until:
-            counted["past", status] += 1
-    return counted
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        running = [pool.submit(send, ports[number % len(ports)]) for number in range(CLIENTS)]
+        try:
+            yield sent
+        finally:
+            stop.set()
+            for run in running:
+                run.result()
 
 
 @pytest.mark.parametrize(
-    "seconds",
-    [pytest.param(2.0, id="2 seconds"), pytest.param(10.0, id="10 seconds", marks=pytest.mark.slow)],
+    ("seconds", "soon"),
+    [pytest.param(0.0, PATIENCE, id="briefly"), pytest.param(2.0, 1.0, id="10 seconds", marks=pytest.mark.slow)],
 )
-def test_no_request_falls_between_two_keys(seconds: float, tmp_path: Path) -> None:
+def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path: Path) -> None:
+    """On a machine that has nothing else to do, every worker hears of each rotation within a second."""
     needs(POSTGRES, "PostgreSQL")
     needs(REDIS, "Redis")
     for server in ("waitress", "uvicorn"):
         pytest.importorskip(server, reason=f"not run: {server} is not installed")
     channel = f"keys:{uuid4().hex}"
-    step = 0.3 * seconds
     with database_of("postgresql+psycopg", tmp_path) as database, workers(database, channel) as ports:
         news = RedisInvalidation(REDIS.render_as_string(hide_password=False), channel)
-        keys = database.keys(on_change=news.publish)
-        operator = Operator(keys, spread=min(1.0, 0.6 * step), grace=0.8 * step)
-        stop = threading.Event()
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            running = [pool.submit(client, number, ports, operator, stop) for number in range(CLIENTS)]
-            stop.wait(0.1 * seconds)
-            for _ in range(ROTATIONS):
-                operator.rotate()
-                stop.wait(step)
-            stop.set()
-            sent = [one for client_run in running for one in client_run.result()]
+        operator = Operator(database.keys(on_change=news.publish), ports)
+
+        def go_on_until_enough_are(kind: str) -> None:
+            def count() -> int:
+                return operator.judged(sent)[kind, ANSWERS[kind]]
+
+            goal = count() + ENOUGH
+            time.sleep(seconds)
+            assert comes(lambda: count() >= goal), operator.judged(sent)
+
+        with clients(ports, operator) as sent:
+            go_on_until_enough_are("in force")
+            for _ in range(2):
+                operator.rotate(LONG)
+                go_on_until_enough_are("in its grace")
+                operator.rotate(SHORT)
+                go_on_until_enough_are("past")
         news.close()
 
-    counted = judged(sent, operator.issued)
-    print(f"{seconds:.0f} s, {ROTATIONS} rotations, {len(sent)} requests: {dict(counted)}")
-    assert set(counted) == {("in force", 200), ("past", 401)}
-    assert min(counted.values()) > 20
+    counted = operator.judged(sent)
+    print(f"4 rotations, heard of within {operator.slowest:.2f} s, {len(sent)} requests: {dict(counted)}")
+    assert set(counted) == set(ANSWERS.items())
+    assert operator.slowest < soon
