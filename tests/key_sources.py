@@ -1,11 +1,14 @@
-"""Sources of keys that count how often they are asked, and that fail when they are told to."""
+"""Sources of keys that count how often they are asked, and that fail when they are told to; and caches that follow."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from patience import comes
+
 from hmac_guard import Claim
+from hmac_guard.keys import CachedKeys, RedisInvalidation
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
 OTHER_KEY = "1b2c3d4e5f60718293a4b5c6d7e8f901"
@@ -51,3 +54,10 @@ class Clock:
 
     def pass_by(self, seconds: float) -> None:
         self.now += seconds
+
+
+def follow(keys: CachedKeys, news: RedisInvalidation, tenant: str) -> None:
+    """Have the cache follow the news, and wait until it does: then a tenant that has keys is looked up anew."""
+    known = keys(claim_of(tenant))
+    news.watch(keys)
+    assert comes(lambda: keys(claim_of(tenant)) is not known)

@@ -1,7 +1,6 @@
 """`hmac-guard keys`, as an operator uses it: real databases, a real Redis, and what is said when something is wrong."""
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,8 @@ pytest.importorskip("click", reason="not run: click is not installed")
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from databases import Database
-from key_sources import KEY, OTHER_KEY, claim_of
+from key_sources import KEY, OTHER_KEY, claim_of, follow
+from patience import PATIENCE, comes
 from wires import own_redis
 
 from hmac_guard import Reason, Verdict
@@ -158,17 +158,16 @@ def test_readiness_says_whose_mode_may_become_enforce(run: Run, sync_database: D
 
 
 def test_every_cache_hears_of_a_change(run: Run, sync_database: Database) -> None:
+    run("add", "other")
     with own_redis() as server:
-        cached = CachedKeys(sync_database.keys(), ttl=3_600)
+        cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=PATIENCE)
         news = RedisInvalidation(server.url)
-        news.watch(cached)
+        follow(cached, news, "other")
         assert cached(claim_of("acme")) is None
 
         assert run("add", "acme", "--redis", server.url).exit_code == 0
 
-        patience = time.monotonic() + 1
-        while cached(claim_of("acme")) is None:
-            assert time.monotonic() < patience
+        assert comes(lambda: cached(claim_of("acme")) is not None)
         news.close()
 
 
