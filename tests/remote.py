@@ -7,10 +7,11 @@ from uuid import uuid4
 from databases import POSTGRES
 from key_sources import KEY, Clock
 from patience import PATIENCE, comes
+from ports import LOCAL
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Reply, Sent, ask_asgi, call_wsgi
-from wires import LOCAL, Wire
+from wires import Wire
 
 from hmac_guard import Claim, Guard, Query, Scheme
 from hmac_guard.keys import SqlKeys, shelf

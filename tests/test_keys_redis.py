@@ -15,8 +15,9 @@ import pytest
 from databases import REDIS, Database, needs
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
 from patience import PATIENCE, comes
+from ports import LOCAL
 from redis import Redis
-from wires import LOCAL, RedisServer, own_redis, wire_to
+from wires import RedisServer, own_redis, wire_to
 
 from hmac_guard import ConfigError, Key
 from hmac_guard.keys import CachedKeys, RedisInvalidation, redis

@@ -5,27 +5,25 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-
-LOCAL = "127.0.0.1"
+from patience import PATIENCE, comes
+from ports import LOCAL, own_port
 
 
 class Wire:
     """A port of this machine that leads to another."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = host, port
+    def __init__(self, port: int, target: tuple[str, int]) -> None:
+        self.port = port
+        self._target = target
         self._flowing = threading.Event()
         self._flowing.set()
         self._ends: set[socket.socket] = set()
         self._lost: set[socket.socket] = set()
-        self._listener = socket.create_server((LOCAL, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._start()
+        self.restore()
 
     def cut(self) -> None:
         """Break every connection and refuse new ones."""
@@ -42,7 +40,8 @@ class Wire:
 
     def restore(self) -> None:
         self._listener = socket.create_server((LOCAL, self.port))
-        self._start()
+        self._accepting = threading.Thread(target=self._accept, args=[self._listener], daemon=True)
+        self._accepting.start()
 
     def hold(self) -> None:
         """Let nothing through, and break nothing."""
@@ -55,10 +54,6 @@ class Wire:
         """Let nothing more through the connections that there are, and break none, as a firewall does that forgot
         them; new ones work."""
         self._lost |= self._ends
-
-    def _start(self) -> None:
-        self._accepting = threading.Thread(target=self._accept, args=[self._listener], daemon=True)
-        self._accepting.start()
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
@@ -84,47 +79,46 @@ class Wire:
 
 @contextmanager
 def wire_to(host: str, port: int) -> Iterator[Wire]:
-    wire = Wire(host, port)
-    try:
-        yield wire
-    finally:
-        wire.release()
-        with suppress(OSError):
-            wire.cut()
+    with own_port() as near:
+        wire = Wire(near, (host, port))
+        try:
+            yield wire
+        finally:
+            wire.release()
+            with suppress(OSError):
+                wire.cut()
 
 
 class RedisServer:
     """A redis-server of one's own."""
 
-    def __init__(self) -> None:
-        with socket.create_server((LOCAL, 0)) as probe:
-            self.port: int = probe.getsockname()[1]
-        self.url = f"redis://{LOCAL}:{self.port}/0"
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"redis://{LOCAL}:{port}/0"
         self.start()
 
     def start(self) -> None:
         settings = {"port": self.port, "bind": LOCAL, "save": "", "appendonly": "no", "dir": tempfile.gettempdir()}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        patience = time.monotonic() + 10
-        while True:
-            with suppress(OSError):
-                socket.create_connection((LOCAL, self.port), timeout=1).close()
-                return
-            assert time.monotonic() < patience, "redis-server does not answer"
-            time.sleep(0.01)
+        assert comes(self._accepts), "redis-server does not answer"
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
+
+    def _accepts(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((LOCAL, self.port)) == 0
 
 
 @contextmanager
 def own_redis() -> Iterator[RedisServer]:
     if shutil.which("redis-server") is None:
         pytest.skip("not run: there is no redis-server")
-    server = RedisServer()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with own_port() as port:
+        server = RedisServer(port)
+        try:
+            yield server
+        finally:
+            server.stop()
