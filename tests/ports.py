@@ -18,3 +18,9 @@ def own_port() -> Iterator[int]:
         if sys.platform != "linux":
             place.close()  # Elsewhere nobody may listen there, either.
         yield port
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOCAL, port)) == 0

@@ -2,11 +2,9 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from patience import comes
+from ports import accepts, own_port
 
-START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 _TESTS = Path(__file__).resolve().parent
 
@@ -84,9 +83,9 @@ SERVERS = [
 @contextmanager
 def serving(server: Server, app: str, folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
     """The server with `app` (`module:name`, found in the tests), from its first connection to the end of the block."""
-    output, port = folder / "output", free_port()
+    output = folder / "output"
     search = os.pathsep.join(filter(None, [str(_TESTS), os.environ.get("PYTHONPATH", "")]))
-    with output.open("wb") as out:
+    with own_port() as port, output.open("wb") as out:
         process = subprocess.Popen(
             server.words(app, port),
             env={**os.environ, "PYTHONPATH": search, "PYTHONUNBUFFERED": "1", **(environ or {})},
@@ -103,21 +102,9 @@ def serving(server: Server, app: str, folder: Path, environ: Mapping[str, str] |
             _stop(process)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _wait_until_it_accepts(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail(f"the server did not start: {output.read_text(errors='replace')[-2000:]}")
+    if not comes(lambda: accepts(port) or process.poll() is not None) or not accepts(port):
+        pytest.fail(f"the server did not start: {output.read_text(errors='replace')[-2000:]}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

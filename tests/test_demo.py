@@ -2,14 +2,13 @@
 
 import http.client
 import json
+import os
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -23,6 +22,8 @@ pytest.importorskip("click", reason="not run: click is not installed")
 pytest.importorskip("flask", reason="not run: flask is not installed")
 
 from click.testing import CliRunner
+from patience import PATIENCE
+from ports import accepts, own_port
 
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
@@ -48,13 +49,8 @@ def apps() -> Iterator[dict[str, App]]:
         yield apps
 
 
-def is_up(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
-
-
 def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
-    started = time.monotonic()
+    before = os.times()
     result = CliRunner().invoke(hmac_guard, ["demo"])
     rows = [line.split() for line in result.output.splitlines()[1:-2]]
 
@@ -66,7 +62,8 @@ def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
         *("verified", "invalid_signature", "missing_signature", "missing_id", "malformed", "duplicate", "conflict"),
         *("ambiguous", "unknown_key", "unsupported_body", "body_too_large"),
     }
-    assert time.monotonic() - started < 60  # Ten seconds on a quiet machine.
+    # Of the processor, whatever else it does: the servers' and our own.
+    assert sum(os.times()[:4]) - sum(before[:4]) < 20
 
 
 @pytest.mark.parametrize(
@@ -127,14 +124,14 @@ def test_the_servers_are_gone_when_the_demo_ends_in_an_error() -> None:
     def interrupted() -> None:
         with running(KEYS) as apps:
             ports.extend(app.port for app in apps.values())
-            assert all(map(is_up, ports))
+            assert all(map(accepts, ports))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
     assert len(ports) == 3
-    assert not any(map(is_up, ports))
+    assert not any(map(accepts, ports))
 
 
 def test_an_application_that_does_not_start_is_named_with_its_last_words() -> None:
@@ -158,10 +155,8 @@ def test_a_missing_framework_is_named_with_the_extra(monkeypatch: pytest.MonkeyP
 
 
 def test_a_server_that_does_not_answer_is_status_0() -> None:
-    with socket.create_server((HOST, 0)) as listener:
-        port = listener.getsockname()[1]
-
-    assert send(Request("GET", "/"), port).status == 0
+    with own_port() as port:
+        assert send(Request("GET", "/"), port).status == 0
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
@@ -205,7 +200,7 @@ def test_the_page_signs_ids_and_tells_the_reason_of_a_verdict(apps: dict[str, Ap
 def test_the_page_may_send_every_sample_and_read_its_refusal(apps: dict[str, App], sample: Sample) -> None:
     port = apps[sample.app].port
     unsigned = sample.request(sample.ids)
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
     preflight = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": sample.method,
@@ -236,7 +231,7 @@ def test_every_command_that_the_demo_prints_is_verified(
     demo.invite(ORIGIN, apps, KEYS)
     commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("curl ")]
 
-    answers = [subprocess.run(command, capture_output=True, text=True, timeout=20).stdout for command in commands]
+    answers = [subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout for command in commands]
 
     assert [answer.split()[1] for answer in answers] == ["200"] * len(SAMPLES)
     assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
@@ -274,10 +269,10 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
 def test_the_servers_end_with_the_demo(ending: signal.Signals, code: int) -> None:
     with serving() as (process, _, ports):
         assert len(ports) == 4
-        assert all(map(is_up, ports))
+        assert all(map(accepts, ports))
 
         process.send_signal(ending)
-        process.communicate(timeout=20)  # To the end of what the servers may write too.
+        process.communicate(timeout=PATIENCE)  # To the end of what the servers may write too.
 
         assert process.returncode == code
-        assert not any(map(is_up, ports))
+        assert not any(map(accepts, ports))

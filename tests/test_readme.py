@@ -1,20 +1,19 @@
 """The README is true: its code runs, its requests get the answers that it prints, its tables name what there is."""
 
-import contextlib
 import inspect
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from patience import comes
+from ports import accepts, own_port
 
 import hmac_guard
 import hmac_guard.keys
@@ -39,17 +38,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("flask", reason="not run: Flask is not installed")
     folder = tmp_path_factory.mktemp("readme")
     (folder / "app.py").write_text(block("# app.py"))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     [command] = [line for line in CONSOLE if line.startswith("flask")]
-    arguments = shlex.split(command.replace("8000", str(port)))
-    with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder, stderr=subprocess.DEVNULL) as server:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-        server.terminate()
+    with own_port() as port:
+        arguments = shlex.split(command.replace("8000", str(port)))
+        with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder, stderr=subprocess.DEVNULL) as server:
+            assert comes(lambda: accepts(port))
+            yield f"127.0.0.1:{port}"
+            server.terminate()
 
 
 @pytest.mark.parametrize("line", REQUESTS, ids=["signed", "forged"])

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from patience import PATIENCE, comes
-from ports import LOCAL, own_port
+from ports import LOCAL, accepts, own_port
 
 
 class Wire:
@@ -101,15 +101,11 @@ class RedisServer:
         settings = {"port": self.port, "bind": LOCAL, "save": "", "appendonly": "no", "dir": tempfile.gettempdir()}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        assert comes(self._accepts), "redis-server does not answer"
+        assert comes(lambda: accepts(self.port)), "redis-server does not answer"
 
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(PATIENCE)
-
-    def _accepts(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((LOCAL, self.port)) == 0
 
 
 @contextmanager
