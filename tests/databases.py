@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from patience import PATIENCE
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -28,7 +29,7 @@ ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
 def needs(url: URL, what: str) -> None:
     """Skips the test where nothing listens there."""
     try:
-        socket.create_connection((url.host, url.port), timeout=2).close()
+        socket.create_connection((url.host, url.port), PATIENCE).close()
     except OSError:
         pytest.skip(f"not run: no {what} at {url.host}:{url.port}")
 
@@ -40,7 +41,10 @@ class Database:
         self.url = url
         self.table = f"keys_{uuid4().hex[:12]}"
         self.loop = asyncio.new_event_loop()
-        self.engine: Any = create_async_engine(url) if is_async else create_engine(url)
+        # A thread that writes to SQLite waits for the others that do; five seconds, if nothing is said.
+        patient = {"timeout": PATIENCE} if url.drivername in _SQLITE else {}
+        make: Any = create_async_engine if is_async else create_engine
+        self.engine: Any = make(url, connect_args=patient)
 
     def keys(self, **options: Any) -> Any:
         return SqlKeys(self.engine, table=self.table, **options)

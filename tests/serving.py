@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from hmac_guard import verdict_from
 
@@ -22,7 +23,7 @@ def serving(app: Any) -> Iterator[int]:
         yield server.effective_port
     finally:
         server.close()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def proven(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

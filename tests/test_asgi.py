@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from support import Sent, scope_for
 
 from hmac_guard import Cookie, Guard, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
@@ -62,7 +63,7 @@ def run(guard: Guard, server: Server, reads: int = 1, **scope: Any) -> list[Any]
         await send({"type": "http.response.body"})
 
     made = {**scope_for(Sent("POST", query=QUERY, headers=[JSON])), **scope}
-    asyncio.run(asyncio.wait_for(guard.asgi(app)(made, server.receive, server.send), 5))
+    asyncio.run(asyncio.wait_for(guard.asgi(app)(made, server.receive, server.send), PATIENCE))
     return seen
 
 

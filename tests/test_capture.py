@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from hmac_guard.explain import Captured, CaptureError, capture
 from hmac_guard.explain.capture.raw import from_raw
@@ -156,7 +157,7 @@ COMMANDS = [
     "curl --url http://HOST/a -H 'a: 1' -H 'A: 2' --compressed",
     "curl http://HOST/a?x=1 | cat",
     "curl http://HOST/a > /dev/null",
-    "curl http://HOST/a -w '%{http_code}' --max-time 5 -m 9",
+    "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
 ]
 
 
@@ -174,8 +175,10 @@ def sent_by_curl(command: str) -> tuple[str, bytes]:
         thread = threading.Thread(target=answer)
         thread.start()
         ran = command.replace("HOST", f"127.0.0.1:{listener.getsockname()[1]}")
-        subprocess.run(["bash", "-c", ran], capture_output=True, check=False, timeout=30, env={"PATH": "/usr/bin:/bin"})
-        thread.join(10)
+        subprocess.run(
+            ["bash", "-c", ran], capture_output=True, check=False, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin"}
+        )
+        thread.join(PATIENCE)
     return ran, received[0]
 
 

@@ -46,7 +46,7 @@ def signed(message: str, key: str = KEY) -> str:
 
 def explained(scheme: Scheme, request: str | bytes, **known: Any) -> Explanation:
     captured = capture(request.encode() if isinstance(request, str) else request)
-    return explain_captured(scheme, captured, KnownKeys(Key(KEY), **known), seconds=5)
+    return explain_captured(scheme, captured, KnownKeys(Key(KEY), **known), seconds=60)
 
 
 def run(*words: str, given: str = "", **environment: str) -> tuple[int, str]:
@@ -265,10 +265,10 @@ def test_no_request_makes_explain_raise(path: str, query: Any, headers: Any, bod
 
 
 def test_a_search_ends_in_time_and_says_so() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     explanation = explain_captured(NANGO, capture(GOOD[:-64].encode() + b"0" * 64), KnownKeys(Key(KEY)), seconds=0.01)
 
-    assert time.monotonic() - began < 1.0
+    assert time.thread_time() - began < 0.25  # The whole search takes twice as long.
     assert explanation.found is not None
     assert not explanation.found.whole
     assert "though the time did not suffice" in " ".join(sentences(explanation))

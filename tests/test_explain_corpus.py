@@ -55,7 +55,7 @@ def explained(sample: Sample) -> tuple[Explanation, float]:
     """The explanation, and the seconds of the processor that it took, whatever else the machine was doing."""
     keys = KnownKeys(sample.key, (("old", sample.previous),), (("theirs", sample.other),))
     began = time.process_time()
-    explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=20)
+    explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=60)
     return explanation, time.process_time() - began
 
 

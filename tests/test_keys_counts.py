@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from databases import Database
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
+from patience import comes
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Call, Sent
@@ -149,11 +149,8 @@ def test_it_is_written_by_itself_and_at_the_end(sync_database: Database, tmp_pat
     counted = VerdictCounts(keys, every=0.05)
     counted.create_table()
     counted(Verdict(Reason.VERIFIED, "one"), claim_of("acme"))
-    waited = threading.Event()
-    for _ in range(200):
-        if counted.readiness()[0].verified:
-            break
-        waited.wait(0.05)
+
+    assert comes(lambda: counted.readiness()[0].verified == 1)
     counted.close()
 
     assert counted.readiness()[0].verified == 1

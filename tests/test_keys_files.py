@@ -106,7 +106,7 @@ def test_a_file_that_has_not_changed_is_not_read(tmp_path: Path, monkeypatch: py
 
 
 def test_the_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "EVERY", 60.0)
+    monkeypatch.setattr(files, "EVERY", 3_600.0)
     path = write(tmp_path / "key", KEY)
     keys = FileKeys(path)
     keys(claim_of(None))

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any
 
 import pytest
-from key_sources import KEY
+from key_sources import KEY, Clock
 from support import Call, Sent
 
 from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme
@@ -19,9 +19,11 @@ SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Quer
 
 SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
-    "a cache": lambda: CachedKeys({"acme": KEY}),
-    "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY})),
-    "a mode of its own": lambda: CachedKeys(lambda claim: Keyring(KEY, "enforce") if claim.tenant == "acme" else None),
+    "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
+    "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
+    "a mode of its own": lambda: CachedKeys(
+        lambda claim: Keyring(KEY, "enforce") if claim.tenant == "acme" else None, clock=Clock()
+    ),
 }
 
 

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("click", reason="not run: click is not installed")
 
 from click.testing import CliRunner
+from patience import PATIENCE
 
 from hmac_guard.cli.commands import hmac_guard
 
@@ -149,7 +150,7 @@ def test_each_row_comes_out_before_the_next_one_goes_in() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["signature"] == signed(text)
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 ROWS = lines(*({"integration_id": f"a{number}"} for number in range(2000))).encode()
@@ -166,7 +167,7 @@ def on_a_terminal(before: str, behind: str) -> bytes:
             while piece := os.read(ours, 65536):
                 drawn += piece
         os.close(ours)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
     return drawn
 
 

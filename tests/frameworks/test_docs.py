@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import documented
 import pytest
 from orders import KEY, hex_of
+from patience import PATIENCE
 from support import Reply, Sent, environ_for, run_asgi, scope_for
 from werkzeug.test import run_wsgi_app
 
@@ -62,7 +63,7 @@ async def first_answer(app: Any, sent: Sent) -> Any:
     incoming.put_nowait({"type": "websocket.connect"})
     scope = {**scope_for(sent, "websocket"), "subprotocols": []}
     task = asyncio.ensure_future(app(scope, incoming.get, answers.put))
-    first = await asyncio.wait_for(answers.get(), 10)
+    first = await asyncio.wait_for(answers.get(), PATIENCE)
     task.cancel()
     await asyncio.wait([task])
     return first["type"]

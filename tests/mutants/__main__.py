@@ -47,6 +47,7 @@ def fail(tests: Iterable[str], *mutants: Mutant) -> bool:
                 "-c",
                 "import pytest, sys; sys.exit(pytest.main())",
                 "-xq",
+                "--timeout=120",
                 "-p",
                 "no:cacheprovider",
                 *tests,
