@@ -237,11 +237,17 @@ def test_every_command_that_the_demo_prints_is_verified(
     assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
 
 
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def serving() -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
     """`hmac-guard demo --serve` in a process of its own, the address of its page, and all ports that it names."""
     command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    # What a shell has in its background ignores Ctrl-C, and hands that on to whatever it starts.
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts) as process:
         lines = list(takewhile(lambda line: not line.startswith("Change an id"), process.stdout or ()))
         ports = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", "".join(lines))}
         try:
