@@ -1,12 +1,14 @@
 """Looks for every key that a test makes in everything that the package tells meanwhile: what is logged, at any level,
-printed, warned of, raised as an error of its own, and answered to a refused request (T090 to T092).
+printed, warned of, raised as an error of its own, and answered to a refused request (T090 to T092). What a process
+prints that a test starts counts as printed where the test reads all of it, or none.
 
-Not seen: what other processes print that a test starts, and what the tests of the commands read off a command.
+Not seen: what the tests of the commands read off a command, and a key that a process makes for itself.
 """
 
 import base64
 import functools
 import logging
+import subprocess
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -51,8 +53,8 @@ SECRECY = Secrecy()
 
 
 def watch() -> None:
-    """From now on, every key that is made and every error of the package is noted."""
-    make_key, show = Key.__init__, warnings.showwarning
+    """From now on, every key that is made, every error of the package and all output of processes is noted."""
+    make_key, show, communicate = Key.__init__, warnings.showwarning, subprocess.Popen.communicate
 
     @functools.wraps(make_key)
     def noted_key(self: Key, secret: Any, *args: Any, **more: Any) -> None:
@@ -67,7 +69,13 @@ def watch() -> None:
         SECRECY.tell(message)
         show(message, *args, **more)
 
+    def noted_output(self: Any, *args: Any, **more: Any) -> Any:
+        output = communicate(self, *args, **more)
+        SECRECY.tell(*output)
+        return output
+
     Key.__init__ = noted_key  # type: ignore[method-assign]
+    subprocess.Popen.communicate = noted_output  # type: ignore[method-assign]
     warnings.showwarning = noted_warning
     for error in (ConfigError, KeysUnavailable):
         error.__init__ = noted_error  # type: ignore[method-assign, assignment]

@@ -25,6 +25,7 @@ from click.testing import CliRunner
 from patience import PATIENCE
 from ports import accepts, own_port
 
+from hmac_guard import Key
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.cli.demo import processes
@@ -41,6 +42,8 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run: {', '.join(MISS
 
 ORIGIN = "http://127.0.0.1:9"
 KEYS = new_keys()
+for secret in KEYS.values():
+    Key(secret)  # So no test may see one told, be it by one of the servers.
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from ports import accepts, own_port
 import hmac_guard
 import hmac_guard.keys
 import hmac_guard.schemes
-from hmac_guard import Guard, Reason, Scheme
+from hmac_guard import Guard, Key, Reason, Scheme
 
 README = (FilePath(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -39,9 +39,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "app.py").write_text(block("# app.py"))
     [command] = [line for line in CONSOLE if line.startswith("flask")]
+    [secret] = re.findall('keys="(.+)"', block("# app.py"))
+    Key(secret)  # So no test may see it told, be it by the server.
     with own_port() as port:
         arguments = shlex.split(command.replace("8000", str(port)))
-        with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder, stderr=subprocess.DEVNULL) as server:
+        with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder) as server:
             assert comes(lambda: accepts(port))
             yield f"127.0.0.1:{port}"
             server.terminate()

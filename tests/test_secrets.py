@@ -6,6 +6,8 @@ import copy
 import logging
 import pickle
 import secrets
+import subprocess
+import sys
 import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
@@ -60,7 +62,11 @@ def by_answer(text: str) -> None:
     Reply(401, {}, text.encode())
 
 
-@pytest.mark.parametrize("tell", [by_log, by_log_extra, by_logged_error, by_error, by_answer])
+def by_process(text: str) -> None:
+    subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1], file=sys.stderr)", text], capture_output=True)
+
+
+@pytest.mark.parametrize("tell", [by_log, by_log_extra, by_logged_error, by_error, by_answer, by_process])
 def test_a_key_that_is_told_is_found_wherever_it_is_told(tell: Callable[[str], None]) -> None:
     secret = secrets.token_urlsafe()
     Key(secret)
