@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support import Call, Sent
 
-from hmac_guard import ConfigError, Guard, Keyring
+from hmac_guard import ConfigError, Guard, Keyring, Query
 from hmac_guard.explain.debug import DebugWarning
-from hmac_guard.schemes import NANGO, SUPRSEND
+from hmac_guard.schemes import NANGO, SUPRSEND, user_hash
 
 KEY = "the-key-that-signs-all-of-this"
 
@@ -60,6 +60,17 @@ def test_the_log_of_a_refused_request_names_the_cause(
     assert reply.status == 401
     assert (reply.status, reply.headers, reply.body) == (plain.status, plain.headers, plain.body)
     assert cause in finding(caplog)
+
+
+def test_a_plain_request_without_a_body_is_explained_too(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    scheme = user_hash(id=Query("user"), signature=Query("hash"))
+    with pytest.warns(DebugWarning, match="not for production"):
+        guard = Guard(scheme, KEY, debug=True)
+    caplog.clear()
+
+    call(guard, Sent(query=f"user=a&hash={signed('a', KEY + chr(10))}"))
+
+    assert "a newline at its end" in finding(caplog)
 
 
 def test_a_verified_request_is_not_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core import decision
 from hmac_guard.core.express import compile_reader
-from hmac_guard.core.field import Source
+from hmac_guard.core.field import Lookup, Source
 from hmac_guard.core.request import Request
 from hmac_guard.wsgi.express import ENVIRON
 from hmac_guard.wsgi.request import WsgiRequest
@@ -54,14 +54,15 @@ def made(sent: Sent, scheme: Scheme) -> list[Request]:
 def express(scheme: Scheme, sent: Sent, with_tenant: bool = False) -> list[bool]:
     """Whether the express lane takes the request, at each door; what it reads is what the plain reader reads.
 
-    A door's own wire takes the same requests, as long as the scheme needs no body.
+    A door's own wire takes the same requests, as long as the scheme needs no body and it cannot be a preflight.
     """
     taken = []
     bare = (environ_for(sent), ENVIRON), (scope_for(sent), SCOPE)
     for quick, plain, (raw, wire) in zip(made(sent, scheme), made(sent, scheme), bare, strict=True):
         claim = compile_reader(scheme, with_tenant=with_tenant)(quick)
         assert claim in (None, decision.read(scheme, plain, with_tenant=with_tenant))
-        assert compile_reader(scheme, with_tenant=with_tenant, wire=wire)(raw) == (None if scheme.needs_body else claim)
+        own = compile_reader(scheme, with_tenant=with_tenant, wire=wire)(raw)
+        assert own == (None if scheme.needs_body or sent.method == "OPTIONS" else claim)
         taken.append(claim is not None)
     return taken
 
@@ -192,8 +193,9 @@ BODILESS_PLAIN = [("X-A", "1"), ("X-B", "2"), ("X-Sig", "0"), TENANT]
         Sent(headers=BODILESS_PLAIN),
         Sent(headers=[("X_A", "1"), ("x-b", "2"), ("X-SIG", "0"), ("X_tenant", "acme:x"), ("X-Y", "1"), ("X-Y", "2")]),
         Sent(path="/x/1", query="b=2", headers=BODILESS_PLAIN[2:]),
+        Sent(path="/x/1", headers=[*BODILESS_PLAIN[1:3], ("X-Tenant", "a" * 1024 + ":x")]),
     ],
-    ids=["headers", "other spellings", "path and query"],
+    ids=["headers", "other spellings", "path and query", "a long tenant"],
 )
 def test_a_plain_request_without_a_body_takes_the_lane_of_each_door(sent: Sent) -> None:
     assert express(BODILESS, sent, with_tenant=True) == [True, True]
@@ -209,17 +211,60 @@ def test_a_plain_request_without_a_body_takes_the_lane_of_each_door(sent: Sent) 
         {"headers": [("X-A", "\xe9"), *BODILESS_PLAIN[1:]]},
         {"headers": [("X-A", ""), *BODILESS_PLAIN[1:]]},
         {"headers": BODILESS_PLAIN[1:]},
+        {"headers": [*BODILESS_PLAIN[:3], ("X-Tenant", "a" * 1025 + ":x")]},
         {"headers": [*BODILESS_PLAIN, ("Cookie", "c=1")]},
         {"headers": [*BODILESS_PLAIN, ("Cookie", "c=1"), ("Cookie", "b=2")]},
         {"path": "/x/1"},
         {"path": "//"},
         {"query": "b=2"},
-        {"method": "OPTIONS"},
     ],
     ids=ascii,
 )
 def test_what_is_not_plain_and_has_no_body_is_left_by_each_door(changes: dict[str, Any]) -> None:
     assert express(BODILESS, replace(Sent(headers=BODILESS_PLAIN), **changes), with_tenant=True) == [False, False]
+
+
+def test_a_source_of_ones_own_is_left_to_its_own_look_up() -> None:
+    class Strict(Query):
+        def lookup(self, name: str) -> Lookup:
+            return lambda request: [value for value in super(Strict, self).lookup(name)(request) if value != "evil"]
+
+    class Elsewhere(Source):
+        def lookup(self, name: str) -> Lookup:
+            return lambda request: [request.method]
+
+    for source in (Strict("a"), Query("a") | Elsewhere()):
+        scheme = BODILESS.replace(ids={"a": source, "b": Query("b")})
+        assert express(scheme, Sent(query="a=evil&b=2", headers=BODILESS_PLAIN[2:])) == [False, False]
+
+
+def test_what_may_be_a_preflight_is_left_to_the_guard() -> None:
+    sent = Sent("OPTIONS", headers=BODILESS_PLAIN)
+
+    assert compile_reader(BODILESS, with_tenant=True, wire=SCOPE)(scope_for(sent)) is None
+    assert compile_reader(BODILESS, with_tenant=True, wire=ENVIRON)(environ_for(sent)) is None
+
+
+def test_the_lane_of_asgi_knows_a_mount_point() -> None:
+    sent = Sent(path="/mount/x/1", root="/mount", headers=BODILESS_PLAIN[1:])
+    claim = compile_reader(BODILESS, with_tenant=True, wire=SCOPE)(scope_for(sent))
+
+    assert claim is not None
+    assert claim.ids == {"a": "1", "b": "2"}
+
+
+def test_headers_that_can_be_gone_through_once_are_left_alone() -> None:
+    scope = {**scope_for(Sent()), "headers": iter([(b"x-a", b"1")])}
+
+    assert compile_reader(BODILESS, with_tenant=False, wire=SCOPE)(scope) is None
+    assert list(scope["headers"]) == [(b"x-a", b"1")]
+
+
+def test_a_scope_and_an_environ_may_leave_out_what_is_empty() -> None:
+    scheme = BODILESS.replace(ids={"a": Query("a") | Path("/{a}")}, message="{a}", optional=(), tenant=None)
+
+    assert compile_reader(scheme, with_tenant=False, wire=SCOPE)({"type": "websocket"}) is None
+    assert compile_reader(scheme, with_tenant=False, wire=ENVIRON)({}) is None
 
 
 @pytest.mark.parametrize("source", [Query("x"), Header("X"), Json("/x")], ids=repr)

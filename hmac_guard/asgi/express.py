@@ -9,7 +9,10 @@ from hmac_guard.core.wire import Name, Wire
 def _look_at_headers(wanted: Mapping[str, str], name: Name) -> Iterator[str]:
     """Goes through them once, and calls nothing for those of another length."""
     numbers = name({header.encode(): number for number, header in enumerate(wanted.values(), 1)})
-    yield "for key, value in request.get('headers', ()):"
+    yield "headers = request.get('headers', ())"
+    # What can be gone through only once is not to be begun here.
+    yield "if type(headers) not in (list, tuple): return None"
+    yield "for key, value in headers:"
     yield f"    if len(key) in {name(frozenset(map(len, wanted.values())))}:"
     yield f"        number = {numbers}.get(key) or {numbers}.get(key.translate(AS_ONE))"
     for number, line in enumerate(wanted, 1):

@@ -42,7 +42,7 @@ class Steps:
             claim = guard.read(request)
         answer: Any = None
         try:
-            if claim.problem is None or guard.asks_keys(claim):
+            if guard.asks_keys(claim):
                 answer = self._resolver(claim)
                 if type(answer) not in AT_HAND:
                     answer = await awaited(answer)

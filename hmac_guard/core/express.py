@@ -59,18 +59,21 @@ def leave(request: object) -> None:
 
 
 def _is_plain(scheme: Scheme, places: list[Source]) -> bool:
-    """Not where one place is read in two ways, or where a separator is not visible: rare, and not worth a line here."""
+    """Not where one place is read in two ways, or where a separator is not visible: rare, and not worth a line here.
+    Nor where a source is of somebody's own making, which nobody here can know how to read."""
     alone = [place.place() for place in places if not place.shared]
     literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
-    return len(set(alone)) == len(alone) and all(map(text.is_visible, literals))
+    known = {type(place) for place in places} <= {Cookie, Form, Header, Json, Path, Query}
+    return known and len(set(alone)) == len(alone) and all(map(text.is_visible, literals))
 
 
 def _look(fields: Mapping[str, Field], places: Places, wire: Wire, name: Name) -> Iterator[str]:
     """Looks into every place; a variable is None as long as nothing was found for it."""
-    # It may be a preflight, which is for the guard to see.
-    yield f"if {wire.method} == 'OPTIONS': return None"
     if wire is REQUEST:
         yield "if request.body_problem is not None: return None"
+    else:
+        # It may be a preflight, which is for the guard to see.
+        yield f"if {wire.method} == 'OPTIONS': return None"
     yield f"{' = '.join(fields)} = None"
     if _of(Form, places):
         yield "if request.body and request.media.kind != 'json': return None"
