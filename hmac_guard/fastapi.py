@@ -66,7 +66,8 @@ class GuardSecurity(SecurityBase):
         return verdict
 
     async def _decide(self, connection: HTTPConnection) -> Outcome:
-        if not isinstance(connection, Request) or not self.guard.wants_body(self._steps.request(connection.scope)):
+        heard = self._steps.request(connection.scope)
+        if not isinstance(connection, Request) or not self._steps.guard.takes_body(heard):
             outcome, _ = await self._steps.decide(connection.scope, None)
         elif hasattr(connection, "_body") or connection._stream_consumed:
             # FastAPI has read the body for the endpoint; where it did not keep it, body() raises.

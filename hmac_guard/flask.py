@@ -113,7 +113,7 @@ def _check(steps: Steps) -> Response | None:
         return None
     environ.pop(guard.annotate_as, None)
     try:
-        if guard.wants_body(WsgiRequest(environ)):
+        if guard.takes_body(WsgiRequest(environ)):
             _rewind_body()
         verdict, refusal = steps.decide(environ)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hmac_guard.core import decision
@@ -67,6 +68,11 @@ class Guard(Frozen):
     _refusals: dict[Reason, Refusal]
     _on_verdict: Callable[[Verdict, Claim], object] | None
     _clock: Callable[[], float]
+
+    def __init_subclass__(cls) -> NoReturn:
+        raise TypeError(
+            "a Guard cannot be subclassed: its doors would go past what a subclass changes; wrap it instead"
+        )
 
     def __init__(
         self,
@@ -178,9 +184,13 @@ class Guard(Frozen):
         is of a media type that no source reads while the ids may come from elsewhere."""
         return self.needs_body and self.scheme.wants_body(request.media.kind)
 
+    def takes_body(self, request: Request) -> bool:
+        """Whether this guard would read the body of the request: for a handle whose framework has read it before."""
+        return self.needs_body and self.waive(request) is None and self.wants_body(request)
+
     def reader(self, wire: Wire) -> Reader:
-        """What a door reads plain requests with before it makes a `Request` of one: it gives the claim of a request
-        that is to be judged and has no body, or None for any other."""
+        """What a door reads plain requests with, before it makes a `Request` of one: it gives the claim of a request
+        that has to be judged and needs no body for it, or None for any other."""
         return compile_reader(self.scheme, with_tenant=self.per_tenant, wire=wire) if self._sees_all else leave
 
     def read(self, request: Request) -> Claim:
@@ -249,7 +259,8 @@ class Guard(Frozen):
 
     def fault(self, error: Exception) -> Refusal:
         """The answer where the guard itself failed: the request is refused in every mode."""
-        logger.critical("the guard itself failed, the request was refused: %s", where(error))
+        with suppress(Exception):  # A filter of the log that fails is the last thing to keep an answer from a client.
+            logger.critical("the guard itself failed, the request was refused: %s", where(error))
         return self._refusals[Reason.KEYS_UNAVAILABLE]
 
     def __repr__(self) -> str:

@@ -184,6 +184,20 @@ def test_refusal_that_gives_no_body_and_media_type_is_a_wrong_configuration(give
         Guard(ORDERS, KEY, refusal=lambda code, message: given)
 
 
+def test_a_log_that_fails_keeps_no_answer_from_a_client(call: Call) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        raise RuntimeError
+
+    logger = logging.getLogger("hmac_guard")
+    logger.addFilter(broken)
+    try:
+        reply = call(Guard(ORDERS, KEY), Sent())
+    finally:
+        logger.removeFilter(broken)
+
+    assert (reply.status, reply.seen) == (503, [])
+
+
 def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
     """As the ASGI specification demands of an application."""
     for refusal in Guard(ORDERS, KEY).refusals().values():

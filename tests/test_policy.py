@@ -28,6 +28,32 @@ def test_an_exempt_path_is_not_looked_at(call: Call, path: str) -> None:
     assert not reply.verdict
 
 
+BODILESS_FORGED = Sent(path="/health", query=GOOD[:-1] + "!", headers=[("X-Tenant", "acme")])
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"exempt": ("/health",)}, Reason.EXEMPT),
+        ({"only": ("/inbox/",)}, Reason.EXEMPT),
+        ({"mode": "off"}, Reason.OFF),
+        ({"mode": "report"}, Reason.INVALID_SIGNATURE),
+    ],
+    ids=["exempt", "only", "off", "report"],
+)
+def test_a_plain_request_is_looked_at_no_more_than_any_other(
+    call: Call, policy: dict[str, Any], reason: Reason
+) -> None:
+    reply = call(Guard(SCHEME, KEY, **policy), BODILESS_FORGED)
+
+    assert (reply.status, reply.verdict.reason) == (200, reason)
+
+
+def test_a_guard_cannot_be_subclassed() -> None:
+    with pytest.raises(TypeError, match="wrap it instead"):
+        type("Lenient", (Guard,), {})
+
+
 ODD_PATHS = [
     "/health/",
     "/health\n",

@@ -87,7 +87,7 @@ class Judge:
 
     def _claim_of(self, request: Any) -> Claim | Verdict:
         environ, heard = self._heard(request)
-        if request._read_started and self.guard.wants_body(heard):
+        if request._read_started and self.guard.takes_body(heard):
             # Django keeps a body that was read as a whole; of one that is gone, request.body raises.
             environ["wsgi.input"] = io.BytesIO(request.body)
         stream = environ["wsgi.input"]

@@ -170,6 +170,16 @@ def test_a_body_that_is_gone_is_refused_and_the_log_says_why(caplog: pytest.LogC
     assert BodyAlreadyRead.__name__ in caplog.text
 
 
+@pytest.mark.parametrize("policy", [{"mode": "off"}, {"exempt": ("/orders",)}], ids=str)
+def test_a_body_that_is_gone_is_none_of_the_business_of_a_guard_that_does_not_look(policy: dict[str, Any]) -> None:
+    here = App()
+    here.app.before_request(lambda: request.stream.read(2) and None)
+    GuardExtension(Guard(ORDERS, KEY, **policy), here.app)
+    here.app.add_url_rule("/orders", "order", lambda: "reached", methods=["POST"])
+
+    assert send(here.app, GOOD_JSON).body == b"reached"
+
+
 def test_a_chunked_body_that_is_gone_is_refused() -> None:
     here = App()
     here.app.before_request(lambda: request.form.get("note"))
