@@ -179,8 +179,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a generator as a resolver": (lambda: guard(generator), "'yield'"),
     "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
     "a resolver of one event loop in WSGI": (lambda: guard(OneLoop()).wsgi(wsgi_app), "cannot serve WSGI"),
-    "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "must be a Guard"),  # type: ignore[arg-type]
-    "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "must be a Guard"),  # type: ignore[arg-type]
+    "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
+    "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
     "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),
     "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),
     "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),

@@ -320,6 +320,20 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
     assert counted == [1, 1]
 
 
+def test_a_source_is_not_asked_for_a_request_that_nobody_signed(call: Call) -> None:
+    asked: list[Claim] = []
+
+    def keys(claim: Claim) -> str:
+        asked.append(claim)
+        return KEY
+
+    untold = SCHEME.replace(tenant=None)
+    assert call(Guard(untold, keys), Sent(query="a=x")).status == 401
+    assert asked == []
+    assert call(Guard(untold, keys), signed()).status == 200
+    assert len(asked) == 1
+
+
 def test_a_claim_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
     guard = Guard(SCHEME, {"acme": KEY})
     claim = guard.read(WsgiRequest(environ_for(signed())))

@@ -45,14 +45,10 @@ def field_values(name: str, encoded: str) -> list[str]:
     values = []
     for field in fields:
         key, _, value = field.partition("=")
-        # An escape takes three characters, so that a longer name cannot be ours.
-        if key == name or (len(key) <= 3 * len(name) and ("%" in key or "+" in key) and _decoded_name(key) == name):
+        # An escape takes three characters, so that a longer name cannot be ours; nor can one with `+`, a space.
+        if key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode()):
             values.append(value)
     return values
-
-
-def _decoded_name(key: str) -> str:
-    return unquote_to_bytes(key.replace("+", " ")).decode("utf-8", "replace")
 
 
 def decode_field(value: str) -> str:

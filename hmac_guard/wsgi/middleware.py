@@ -32,13 +32,12 @@ class GuardMiddleware:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         guard = self.guard
         try:
-            # An environment variable of that name would stand here on two servers; it must never pass for a verdict.
-            environ.pop(guard.annotate_as, None)
             verdict, refusal = self._steps.decide(environ)
         except Exception as error:
             refusal = guard.fault(error)
         if refusal is not None:
             return send_refusal(refusal, environ, start_response)
+        # On two servers an environment variable of that name would stand here.
         environ[guard.annotate_as] = verdict
         environ[guard.issued_as] = guard.issuer
         return self.app(environ, start_response)
