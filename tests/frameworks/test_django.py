@@ -290,6 +290,15 @@ def test_a_body_that_is_gone_is_refused_and_the_log_says_why(server: str, caplog
     assert here.seen == []
 
 
+@SERVERS
+def test_a_body_that_is_gone_does_not_matter_to_a_guard_that_is_off(server: str) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        assert request.POST["order_id"] == "42"
+        return hmac_guarded(Guard(ORDERS, KEY, mode="off"))(lambda _: HttpResponse("reached"))(request)
+
+    assert reply_of(view, GOOD_MULTIPART, server).body == b"reached"
+
+
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 CSRF_TOKEN = "t" * 32
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
 
-from fastapi import APIRouter, FastAPI, Form, Request, Security, UploadFile, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Security, UploadFile, WebSocket
 from handles import check_case, check_generated
 from orders import (
     CASES,
@@ -236,6 +236,20 @@ def test_an_exemption_by_path_does_not_open_a_guarded_route() -> None:
 
 def test_report_mode_calls_the_endpoint_with_the_verdict() -> None:
     assert through_route(Guard(ORDERS, KEY, mode="report"), UNSIGNED).verdict.reason is Reason.MISSING_ID
+
+
+@pytest.mark.parametrize(("mode", "status"), [("enforce", 503), ("off", 200)])
+def test_a_body_that_is_gone_matters_to_a_guard_that_looks(mode: str, status: int) -> None:
+    async def take(request: Request) -> None:
+        async for _ in request.stream():
+            pass
+
+    app = FastAPI()
+    app.post("/orders", dependencies=[Depends(take), Security(GuardSecurity(Guard(ORDERS, KEY, mode=mode)))])(
+        lambda: "reached"
+    )
+
+    assert run_asgi(app, GOOD_JSON).status == status
 
 
 def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified() -> None:
