@@ -8,6 +8,7 @@ import pytest
 from explain_corpus import GROUPS, Sample, corpus, correct
 
 from hmac_guard.explain import Explanation, KnownKeys, capture, explain_captured
+from hmac_guard.explain.search import SECONDS
 
 SEED = 20261121
 
@@ -51,12 +52,12 @@ NAMES = {
 }
 
 
-def explained(sample: Sample) -> tuple[Explanation, float]:
-    """The explanation, and the seconds of the processor that it took, whatever else the machine was doing."""
+def explained(sample: Sample, seconds: float = 60) -> tuple[Explanation, float]:
+    """The explanation, for which a search may take so many seconds, and how many it took in all."""
     keys = KnownKeys(sample.key, (("old", sample.previous),), (("theirs", sample.other),))
-    began = time.process_time()
-    explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=60)
-    return explanation, time.process_time() - began
+    began = time.perf_counter()
+    explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=seconds)
+    return explanation, time.perf_counter() - began
 
 
 def is_found(sample: Sample, explanation: Explanation) -> bool:
@@ -71,15 +72,15 @@ def is_found(sample: Sample, explanation: Explanation) -> bool:
     )
 
 
-def hold(samples: Iterable[Sample]) -> float:
+def hold(samples: Iterable[Sample], seconds: float = 60) -> float:
     """Holds the share that is found; the seconds that the slowest took."""
     missed: Counter[frozenset[str]] = Counter()
     count = found = 0
     slowest = 0.0
     for sample in samples:
-        explanation, seconds = explained(sample)
+        explanation, took = explained(sample, seconds)
         assert not explanation.verified
-        count, slowest = count + 1, max(slowest, seconds)
+        count, slowest = count + 1, max(slowest, took)
         if is_found(sample, explanation):
             found += 1
         else:
@@ -99,7 +100,8 @@ def test_planted_mistakes_are_found() -> None:
 
 @pytest.mark.corpus
 def test_planted_mistakes_are_found_in_a_large_corpus() -> None:
-    assert hold(corpus(2000, SEED + 1)) < 1.0
+    """In the time that a search has where nobody says otherwise."""
+    assert hold(corpus(2000, SEED + 1), SECONDS) < 1.0
 
 
 def test_a_correct_request_is_verified_and_nothing_is_named() -> None:
