@@ -4,7 +4,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import replace
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Any
 
@@ -18,9 +18,10 @@ from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Que
 from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core import decision
-from hmac_guard.core.express import compile_reader
+from hmac_guard.core.express import Reader, compile_reader
 from hmac_guard.core.field import Lookup, Source
 from hmac_guard.core.request import Request
+from hmac_guard.core.wire import REQUEST
 from hmac_guard.wsgi.express import ENVIRON
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -51,17 +52,24 @@ def made(sent: Sent, scheme: Scheme) -> list[Request]:
     return both
 
 
+@lru_cache(maxsize=8)
+def readers(scheme: Scheme, with_tenant: bool) -> list[Reader]:
+    """That of any request, and those of the doors."""
+    return [compile_reader(scheme, with_tenant=with_tenant, wire=wire) for wire in (REQUEST, ENVIRON, SCOPE)]
+
+
 def express(scheme: Scheme, sent: Sent, with_tenant: bool = False) -> list[bool]:
     """Whether the express lane takes the request, at each door; what it reads is what the plain reader reads.
 
     A door's own wire takes the same requests, as long as the scheme needs no body and it cannot be a preflight.
     """
     taken = []
-    bare = (environ_for(sent), ENVIRON), (scope_for(sent), SCOPE)
-    for quick, plain, (raw, wire) in zip(made(sent, scheme), made(sent, scheme), bare, strict=True):
-        claim = compile_reader(scheme, with_tenant=with_tenant)(quick)
+    read, *of_doors = readers(scheme, with_tenant)
+    bare = zip(of_doors, (environ_for(sent), scope_for(sent)), strict=True)
+    for quick, plain, (read_bare, raw) in zip(made(sent, scheme), made(sent, scheme), bare, strict=True):
+        claim = read(quick)
         assert claim in (None, decision.read(scheme, plain, with_tenant=with_tenant))
-        own = compile_reader(scheme, with_tenant=with_tenant, wire=wire)(raw)
+        own = read_bare(raw)
         assert own == (None if scheme.needs_body or sent.method == "OPTIONS" else claim)
         taken.append(claim is not None)
     return taken
