@@ -158,8 +158,8 @@ BEYOND_MUTMUT = [
     Mutant(
         "the mount point in the path",
         "asgi/request.py",
-        "            return path[len(root) :]\n",
-        "            return path\n",
+        "        return path[len(root) :]\n",
+        "        return path\n",
         "test_asgi.py",
     ),
     Mutant("a mount point with a slash", "asgi/request.py", 'root = root.rstrip("/")\n', "pass\n", "test_asgi.py"),
@@ -167,8 +167,8 @@ BEYOND_MUTMUT = [
     Mutant(
         "SCRIPT_NAME in the path",
         "wsgi/request.py",
-        '_path(self._environ.get("PATH_INFO", ""))',
-        '_path(self._environ["SCRIPT_NAME"] + self._environ["PATH_INFO"])',
+        'environ.get("PATH_INFO", "")',
+        'environ["SCRIPT_NAME"] + environ["PATH_INFO"]',
         "test_wsgi.py",
     ),
     Mutant(
@@ -187,7 +187,7 @@ BEYOND_MUTMUT = [
     ),
     Mutant(
         "a name that frameworks use",
-        "guard.py",
+        "options.py",
         '"query_string", "root_path"',
         '"query_string"',
         "test_config_errors.py",
