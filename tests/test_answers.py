@@ -207,6 +207,15 @@ def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
         assert [value for _, value in refusal.raw_headers] == [value.encode() for _, value in refusal.headers]
 
 
+def test_a_guard_that_reads_no_body_refuses_none() -> None:
+    of_bodies = {Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY}
+    others = {Reason.MISSING_ID, Reason.MALFORMED, Reason.INVALID_SIGNATURE, Reason.KEYS_UNAVAILABLE}
+    with_bodies, without = (Guard(scheme, KEY).refusals().keys() for scheme in (IN_BODY, ORDERS))
+
+    assert with_bodies > of_bodies | others
+    assert without == with_bodies - of_bodies
+
+
 def test_the_default_body_is_a_problem_of_rfc_9457(call: Call) -> None:
     problem = json.loads(call(Guard(ORDERS, KEY), Sent()).body)
 

@@ -170,10 +170,19 @@ def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Cal
         bound = guard.for_route()
 
         assert call(guard, Sent()).status == 200
-        assert call(bound, Sent()).status == 401
-        assert call(bound, Sent(query=GOOD)).status == 200
+        for method in ("GET", "OPTIONS"):
+            assert call(bound, Sent(method)).status == 401
+            assert call(bound, Sent(method, query=GOOD)).status == 200
         assert (bound.issuer, bound.annotate_as, bound.keys) == (guard.issuer, "signed", guard.keys)
-    assert call(Guard(SCHEME, KEY, mode="off", only=("/other",)).for_route(), Sent()).verdict.reason is Reason.OFF
+
+
+def test_a_guard_for_a_route_that_is_off_asks_for_no_keys(call: Call) -> None:
+    def keys(claim: Any) -> Any:
+        raise KeysUnavailable
+
+    bound = Guard(SCHEME, keys, mode="off", only=("/other",)).for_route()
+
+    assert call(bound, Sent(query=GOOD)).verdict.reason is Reason.OFF
 
 
 PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]

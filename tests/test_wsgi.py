@@ -187,6 +187,13 @@ def test_report_mode_hands_on_what_was_read_and_the_rest(stream: Stream, more: A
     assert (status, seen[0].reason, seen[1]) == (200, reason, total)
 
 
+def test_report_mode_hands_on_more_than_a_buffer_of_what_was_read() -> None:
+    body = b"x" * 3 * io.DEFAULT_BUFFER_SIZE
+    made = environ(Stream(body), CONTENT_LENGTH=str(len(body) + 1))
+
+    assert run(Guard(SCHEME, KEY, mode="report"), made)[1][1] == body
+
+
 def test_report_mode_hands_on_no_more_than_was_announced() -> None:
     """Behind the body stands the next request, where a server hands over the bare connection."""
     stream = Stream(BODY[:3], OSError("reset"), b"y" * 20)
