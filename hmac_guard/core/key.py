@@ -84,9 +84,8 @@ class Key(Frozen):
         try:
             if not isinstance(text, str) or not _BASE64.fullmatch(text):
                 raise ValueError
-            digits = text.rstrip("=").replace("-", "+").replace("_", "/")
-            padded = digits + "=" * (-len(digits) % 4)
-            secret = base64.b64decode(padded, validate=True)
+            padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+            secret = base64.b64decode(padded)
             if (text.endswith("=") and len(text) != len(padded)) or base64.b64encode(secret).decode() != padded:
                 raise ValueError
         except (ValueError, binascii.Error):
