@@ -4,16 +4,16 @@ import asyncio
 from typing import Any
 
 from hmac_guard.asgi.deadline import rest_within
-from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Reason
 
 DEADLINE = 10.0
 
 
 class Body:
-    """The body of one request, as far as it has been read: `content`, and whether that is all of it."""
+    """The body of one request, as far as it has been read: `content`, whether that is all of it, and why it is not."""
 
     content = b""
+    problem: Reason | None = None
     complete = False
     _disconnect: Any = None
 
@@ -24,12 +24,11 @@ class Body:
     def disconnected(self) -> bool:
         return self._disconnect is not None
 
-    async def take(self, request: Request, limit: int) -> Reason | None:
-        """Read to the end; the reason why that was not possible, or None."""
-        lengths = request.header("content-length")
-        announced = int(lengths[0]) if lengths and lengths[0] else None
+    async def take(self, announced: int | None, limit: int) -> None:
+        """Read to the end, or until `problem`. `announced` is its length, where the request says it."""
         if announced is not None and announced > limit:
-            return Reason.BODY_TOO_LARGE
+            self.problem = Reason.BODY_TOO_LARGE
+            return
         collecting = self._collect(limit)
         try:
             # No timer is armed where everything is there at once.
@@ -38,12 +37,12 @@ class Body:
         except StopIteration as done:
             problem = done.value
         except asyncio.TimeoutError:
-            return Reason.BODY_TIMEOUT
+            problem = Reason.BODY_TIMEOUT
         except Exception:  # A server's own error while it reads: the body did not arrive whole.
-            return Reason.BAD_FRAMING
+            problem = Reason.BAD_FRAMING
         if problem is None and announced is not None and announced != len(self.content):
-            return Reason.BAD_FRAMING
-        return problem
+            problem = Reason.BAD_FRAMING
+        self.problem = problem
 
     async def _collect(self, limit: int) -> Reason | None:
         receive = self._receive

@@ -6,7 +6,7 @@ from typing import Any
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 
-_OF_BODIES = ("content-type", "content-length", "content-encoding", "transfer-encoding")
+OF_BODIES = ("content-type", "content-length", "content-encoding", "transfer-encoding")
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
 AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
 
@@ -24,7 +24,7 @@ class HeaderNames:
     @classmethod
     def of(cls, scheme: Scheme) -> "HeaderNames":
         """Those that every request to a guard with this scheme is asked for."""
-        return cls(*scheme.header_names(), *(_OF_BODIES if scheme.needs_body else ()))
+        return cls(*scheme.header_names(), *(OF_BODIES if scheme.needs_body else ()))
 
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Sequence[str]]:
         """All values of each, under every spelling."""

@@ -4,11 +4,12 @@ from typing import Any
 
 from hmac_guard.annotation import annotate
 from hmac_guard.asgi.body import Body
-from hmac_guard.asgi.express import SCOPE
+from hmac_guard.asgi.express import SCOPE, plain_length
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
-from hmac_guard.core.framing import framing_problem
+from hmac_guard.core.express import leave
+from hmac_guard.core.framing import announced_length, framing_problem
 from hmac_guard.core.sources import Cookie
-from hmac_guard.core.verdict import Verdict
+from hmac_guard.core.verdict import Claim, Verdict
 from hmac_guard.guard import Guard, Outcome, check_guard
 from hmac_guard.keys.calling import AT_HAND, awaited, from_loop
 
@@ -24,25 +25,23 @@ class Steps:
         self.merges_cookies = any(isinstance(place, Cookie) for place in guard.scheme.places())
         self._names = HeaderNames.of(guard.scheme)
         self._read_plain = guard.reader(SCOPE)
+        # A plain body is JSON: it is not to be read where that decides nothing, nor where the guard does not look.
+        takes = self._read_plain is not leave and guard.scheme.wants_body("json")
+        self._plain_length: Any = plain_length if takes else leave
         self._resolver: Any = from_loop(guard.keys)
 
     async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
         """The outcome of the request, told to the log and to `on_verdict`; and its body, if that had to be read."""
         guard, body = self.guard, None
-        claim = self._read_plain(scope)
+        claim = None if guard.needs_body else self._read_plain(scope)
         if claim is None:
-            request = AsgiRequest(scope, self._names)
-            waived = guard.waive(request)
-            if waived is not None:
-                return (waived, None), None
-            if guard.needs_body and self._wants_body(request, scope):
-                body = Body(receive)
-                request.body_problem = await body.take(request, guard.max_body)
-                request.body = body.content
-            claim = guard.read(request)
+            read, body = await self._read(scope, receive)
+            if isinstance(read, Verdict):
+                return (read, None), None
+            claim = read
         answer: Any = None
         try:
-            if guard.asks_keys(claim):
+            if claim.problem is None or guard.asks_mode(claim):
                 answer = self._resolver(claim)
                 if type(answer) not in AT_HAND:
                     answer = await awaited(answer)
@@ -54,6 +53,29 @@ class Steps:
         if outcome[1] is None or body is None or not body.disconnected:
             guard.record(claim, outcome)
         return outcome, body
+
+    async def _read(self, scope: Any, receive: Any) -> tuple[Claim | Verdict, Body | None]:
+        """What the request says, and its body, if that had to be read; or the verdict on one that is not looked at."""
+        guard, body = self.guard, None
+        length = self._plain_length(scope)
+        if length is not None:
+            body = Body(receive)
+            await body.take(length or None, guard.max_body)
+            plain = body.problem is None and len(body.content) == length
+            claim = self._read_plain(scope, body.content) if plain else None
+            if claim is not None:
+                return claim, body
+        request = AsgiRequest(scope, self._names)
+        if body is None:
+            waived = guard.waive(request)
+            if waived is not None:
+                return waived, None
+            if guard.needs_body and self._wants_body(request, scope):
+                body = Body(receive)
+                await body.take(announced_length(request), guard.max_body)
+        if body is not None:
+            request.body, request.body_problem = body.content, body.problem
+        return guard.read(request), body
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard sees it."""

@@ -39,15 +39,16 @@ def read(scheme: Scheme, request: Request, *, with_tenant: bool) -> Claim:
 
 def judge(scheme: Scheme, claim: Claim, keyring: Keyring | None, now: float) -> Verdict:
     """Whether one of the keys in force made the claim's signature. `None` stands for a tenant that has no keys."""
-    if claim.problem is not None:
-        return Verdict(claim.problem, scheme.name)
+    _, ids, tenant, message, signature, problem = claim  # a look at each by its name takes longer
+    if problem is not None:
+        return Verdict(problem, scheme.name)
     ring = NOBODY if keyring is None else keyring
     keys = ring.active(now) if ring.timed else ring.keys
     keys = keys or NOBODY.keys
-    proven_by = scheme.proven_by(keys, claim.message, claim.signature)
+    proven_by = scheme.proven_by(keys, message, signature)
     if proven_by is None or keys is NOBODY.keys:
         return Verdict(Reason.UNKNOWN_KEY if keys is NOBODY.keys else Reason.INVALID_SIGNATURE, scheme.name)
-    return make(Verdict, (VERIFIED, scheme.name, claim.ids, claim.tenant, proven_by.id))
+    return make(Verdict, (VERIFIED, scheme.name, ids, tenant, proven_by.id))
 
 
 def _read_id(field: Field, request: Request) -> str | None:

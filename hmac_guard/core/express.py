@@ -6,7 +6,7 @@ file. Tests hold the two together.
 
 The reader is written as source text, once for each scheme, as `dataclasses` writes its `__init__`. No text of a scheme
 stands in it: names, separators and patterns are values that it is run with. Each door has a `Wire` of its own, so that
-no `Request` has to be made for a plain one without a body.
+no `Request` has to be made for a plain one; bodies are read on ASGI's.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +22,9 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
 from hmac_guard.core.wire import REQUEST, Name, Wire
 
-#: Gives the claim of a plain request, and None for any other. What stands for a request is the wire's affair.
-Reader = Callable[[Any], verdict.Claim | None]
+#: Gives the claim of a plain request, and None for any other. What stands for a request is the wire's affair; the body,
+#: where that does not hold it, comes second, and is JSON.
+Reader = Callable[..., verdict.Claim | None]
 #: Each place, and the variables of the strings that it holds: a tenant may be an id too.
 Places = Mapping[Source, list[str]]
 S = TypeVar("S", bound=Source)
@@ -39,7 +40,7 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool, wire: Wire = REQUEST) -
     for variable, field in fields.items():
         for place in field.source.places():
             places.setdefault(place, []).append(variable)
-    if not _is_plain(scheme, list(places)) or (scheme.needs_body and wire is not REQUEST):
+    if not _is_plain(scheme, list(places)) or (scheme.needs_body and not wire.document):
         return leave
     values = {**_KNOWN, **wire.values}
 
@@ -48,13 +49,13 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool, wire: Wire = REQUEST) -
         return f"v{len(values) - 1}"
 
     lines = [*_look(fields, places, wire, name), *_conclude(scheme, list(fields), name)]
-    source = "\n    ".join(["def read(request):", *lines])
+    source = "\n    ".join(["def read(request, body=b''):", *lines])
     exec(compile(source, f"<{__name__}>", "exec"), values)  # noqa: S102 -- no text of a scheme is in it
     reader: Reader = values["read"]
     return reader
 
 
-def leave(request: object) -> None:
+def leave(request: object, body: bytes = b"") -> None:
     """The reader that leaves every request to `read`."""
 
 
@@ -75,7 +76,7 @@ def _look(fields: Mapping[str, Field], places: Places, wire: Wire, name: Name) -
         # It may be a preflight, which is for the guard to see.
         yield f"if {wire.method} == 'OPTIONS': return None"
     yield f"{' = '.join(fields)} = None"
-    if _of(Form, places):
+    if wire is REQUEST and _of(Form, places):
         yield "if request.body and request.media.kind != 'json': return None"
     if paths := _of(Path, places):
         yield from _look_at_path(fields, paths, wire, name)
@@ -83,7 +84,7 @@ def _look(fields: Mapping[str, Field], places: Places, wire: Wire, name: Name) -
         yield from _look_at_query(queries, wire, name)
     yield from _look_at_headers(_of(Header, places), bool(_of(Cookie, places)), wire, name)
     if documents := _of(Json, places):
-        yield from _look_at_json(documents, name)
+        yield from _look_at_json(documents, wire, name)
 
 
 def _look_at_path(fields: Mapping[str, Field], paths: dict[Path, list[str]], wire: Wire, name: Name) -> Iterator[str]:
@@ -136,9 +137,9 @@ def _look_at_headers(headers: dict[Header, list[str]], with_cookies: bool, wire:
         yield f"    {' = '.join(variables)} = {line}"
 
 
-def _look_at_json(documents: dict[Json, list[str]], name: Name) -> Iterator[str]:
-    yield "if request.body:"
-    yield "    try: document = request.json_document()"
+def _look_at_json(documents: dict[Json, list[str]], wire: Wire, name: Name) -> Iterator[str]:
+    yield f"if {wire.body}:"
+    yield f"    try: document = {wire.document}"
     yield "    except Refused: return None"
     yield "    if document is None: return None"
     for json, variables in documents.items():

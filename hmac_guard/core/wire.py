@@ -1,5 +1,5 @@
-"""How the express lane looks at a request: each door has its own way, so that a plain request without a body is read
-off what the server handed over."""
+"""How the express lane looks at a request: each door has its own way, so that a plain request is read off what the
+server handed over."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -16,6 +16,7 @@ class Wire(NamedTuple):
     `headers`  lines that look for headers (by the variables that they go to; in lower case): a variable stays None
                where there is no line, and the request is not plain where there are two, under any spelling
     `values`   what the text calls by name
+    `body`, `document`  expressions, of the bytes of the body and of the JSON document in it; blank where none is read
     """
 
     method: str
@@ -23,6 +24,8 @@ class Wire(NamedTuple):
     query: str
     headers: Callable[[Mapping[str, str], Name], Iterable[str]]
     values: Mapping[str, object] = MappingProxyType({})
+    body: str = ""
+    document: str = ""
 
 
 def _ask_for_headers(wanted: Mapping[str, str], name: Name) -> Iterator[str]:
@@ -33,5 +36,12 @@ def _ask_for_headers(wanted: Mapping[str, str], name: Name) -> Iterator[str]:
         yield f"    {line} = lines[0]"
 
 
-#: Any `Request`. The only wire on which there are bodies.
-REQUEST = Wire("request.method", "request.path", "request.query", _ask_for_headers)
+#: Any `Request`.
+REQUEST = Wire(
+    "request.method",
+    "request.path",
+    "request.query",
+    _ask_for_headers,
+    body="request.body",
+    document="request.json_document()",
+)

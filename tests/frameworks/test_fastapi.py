@@ -5,7 +5,7 @@ import json
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import pytest
 
@@ -261,7 +261,7 @@ def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified() -> None
 
 def test_a_fault_of_the_guard_is_refused_in_report_mode_too(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Scheme):
-        def wants_body(self, kind: str) -> bool:
+        def proven_by(self, *given: Any) -> NoReturn:
             raise ZeroDivisionError
 
     guard = Guard(

@@ -126,7 +126,7 @@ BEYOND_MUTMUT = [
     Mutant(
         "no colon and space", "core/multipart.py", 'rf" form-data; ?name', 'rf" ?form-data; ?name', "test_reading.py"
     ),
-    Mutant("a length of 19 digits", "core/framing.py", "_DIGITS = 18", "_DIGITS = 19", "test_wsgi.py"),
+    Mutant("a length of 19 digits", "core/framing.py", "DIGITS = 18", "DIGITS = 19", "test_wsgi.py"),
     Mutant(
         "401 for an unknown tenant differs",
         "core/refusal.py",
