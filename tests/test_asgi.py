@@ -326,6 +326,7 @@ def test_the_scope_is_copied_and_not_written_to() -> None:
         ("/api/", "/api/orgs/x", True),
         ("/api", "/apiorgs/x", False),
         ("/api", "/api", False),
+        ("/X", "/X/orgs/x", True),
     ],
 )
 def test_the_mount_point_is_not_part_of_the_path(root_path: str, path: str, matches: bool) -> None:
@@ -353,6 +354,7 @@ UVICORN = {"version": "3.0", "spec_version": "2.3"}
             "/api/", "/api/health", UVICORN, id="Starlette keeps the whole path: the mount point ends in a slash"
         ),
         pytest.param("x", "/static/x/admin", UVICORN, id="Litestar runs /admin: the client named half a segment"),
+        pytest.param("/X", "/static/X/admin", UVICORN, id="Litestar runs /admin, whatever the mount point is called"),
         pytest.param("/admin", "/admin/health", DAPHNE, id="the client named the mount point to daphne"),
     ],
 )

@@ -213,6 +213,43 @@ def path(*templates: Any) -> Scheme:
     return scheme(ids={"a": Path(*templates), "b": Query("b")})
 
 
+#: An error begins with what was called, names what it was given, and ends with the cure.
+WHOLE: dict[str, Callable[[], object]] = {
+    "Query: 'a b' cannot be looked for; give visible ASCII without & = + % ; # quote and backslash": lambda: Query(
+        "a b"
+    ),
+    "Form: 'a b' cannot be looked for; give visible ASCII without & = + % ; # quote and backslash": lambda: Form("a b"),
+    "Json: 'a' cannot be looked for; give a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'": (
+        lambda: Json("a")
+    ),
+    "Header: 'X_A' cannot be looked for; give letters, digits and '-', no '_' (servers drop or confuse it)": (
+        lambda: Header("X_A")
+    ),
+    "Cookie: 'a;' cannot be looked for; give letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)": (
+        lambda: Cookie("a;")
+    ),
+    "Scheme: there is no option colour; see help(hmac_guard.Scheme)": lambda: scheme(colour=1),
+    "Scheme: encoding 'hexx' is unknown; take one of hex, base64, base64url": lambda: scheme(encoding="hexx"),
+    "Scheme: algorithm 'md5' is unknown; take one of sha256, sha384, sha512": lambda: scheme(algorithm="md5"),
+    "Scheme: the id 'a' needs a source such as Query(\"name\"), not str": (
+        lambda: scheme(ids={"a": "a", "b": Query("b")})
+    ),
+    'Scheme: the signature needs a source such as Query("name"), not str': lambda: scheme(signature="sig"),
+    'Scheme: the tenant needs a source such as Query("name"), not str': lambda: scheme(tenant="t"),
+    "Scheme: id 'a' and signature are both read from Query(name='sig'); one value cannot be both": (
+        lambda: scheme(ids={"a": Query("sig"), "b": Query("b")})
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WHOLE)
+def test_an_error_says_where_it_arose_what_was_wrong_and_what_to_do(message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        WHOLE[message]()
+
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("case", list(CASES))
 def test_bad_configuration_is_refused_with_the_cure(case: str) -> None:
     make, cure = CASES[case]

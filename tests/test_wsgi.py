@@ -194,6 +194,20 @@ def test_report_mode_hands_on_more_than_a_buffer_of_what_was_read() -> None:
     assert run(Guard(SCHEME, KEY, mode="report"), made)[1][1] == body
 
 
+def test_report_mode_hands_on_one_byte_too_many_and_no_further() -> None:
+    stream = Stream(BODY + b"yz")
+    made = environ(stream, CONTENT_LENGTH="10", **{"wsgi.input_terminated": True})
+    read: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read())
+        return []
+
+    Guard(SCHEME, KEY, mode="report").wsgi(app)(made, lambda *_: None)  # type: ignore[arg-type]
+
+    assert (read, stream.asked) == ([BODY + b"y"], [11])
+
+
 def test_report_mode_hands_on_no_more_than_was_announced() -> None:
     """Behind the body stands the next request, where a server hands over the bare connection."""
     stream = Stream(BODY[:3], OSError("reset"), b"y" * 20)
