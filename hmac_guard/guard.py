@@ -190,12 +190,16 @@ class Guard(Frozen):
 
     def reader(self, wire: Wire) -> Reader:
         """What a door reads plain requests with, before it makes a `Request` of one: it gives the claim of a request
-        that has to be judged and needs no body for it, or None for any other."""
+        that has to be judged, or None for any other. Where `needs_body`, it is given the body as well."""
         return compile_reader(self.scheme, with_tenant=self.per_tenant, wire=wire) if self._sees_all else leave
 
     def read(self, request: Request) -> Claim:
         """What the request says. Pure, and never raises."""
-        return self._express(request) or decision.read(self.scheme, request, with_tenant=self.per_tenant)
+        return self._express(request) or self.read_at_length(request)
+
+    def read_at_length(self, request: Request) -> Claim:
+        """The same, for a request that is known not to be plain."""
+        return decision.read(self.scheme, request, with_tenant=self.per_tenant)
 
     def judge(self, claim: Claim, keyring: Keyring | None, now: float) -> Verdict:
         """Whether the claim is proven by one of the keys in force at `now` (Unix seconds). Pure, and never raises.

@@ -1,5 +1,6 @@
 """A plain request with a body takes the express lane at ASGI, and nobody can tell but by the time it takes."""
 
+import json
 import logging
 import os
 from collections import Counter
@@ -13,9 +14,11 @@ from support import Sent, scope_for
 from test_both_doors_agree import EVERYWHERE, IN_BODY, KEYS, requests
 
 from hmac_guard import Form, Guard, Header, Json, Query, Scheme, Verdict, verdict_from
+from hmac_guard.asgi import body as asgi_body
 from hmac_guard.asgi import steps
 from hmac_guard.asgi.express import plain_length
 from hmac_guard.asgi.request import AsgiRequest
+from hmac_guard.core import bodies
 
 EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 KEY = "a key that is long enough"
@@ -23,6 +26,7 @@ SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", s
 BODY = b'{"a": "x"}'
 SIGNED = ("X-Signature", SCHEME.sign(KEY, a="x"))
 JSON = ("Content-Type", "application/json")
+WHOLE: dict[str, Any] = {"type": "http.request", "body": BODY, "more_body": False}
 
 
 def ask(guard: Guard, scope: Any, messages: list[Any]) -> tuple[list[Any], Verdict | None, list[Any], int]:
@@ -61,7 +65,11 @@ def pieces_of(body: bytes, cuts: list[int]) -> Iterator[dict[str, Any]]:
 
 LENGTHS = ["true", "true", "none", "", "0", "1", "+1", "9" * 18, "9" * 19, "twice"]
 TYPES = ["", "application/json; charset=utf-8", "Application/JSON", "text/plain", "application/problem+json"]
-ODD_LINES = [("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked"), ("Content_Length", "1"), JSON]
+CODINGS = [(f"{what}-Encoding", how) for what in ("Content", "Transfer") for how in ("gzip", "chunked", "identity", "")]
+ODD_LINES = [*CODINGS, ("Content_Length", "1"), JSON]
+
+
+rarely = st.sampled_from([True, *[False] * 7])
 
 
 @st.composite
@@ -78,7 +86,12 @@ def framed(draw: st.DrawFn) -> tuple[dict[str, Any], list[Any]]:
     lines += [("Content-Length", value) for value in lengths.get(length, [length])]
     lines += [("Content-Type", kind)] if kind else []
     scope = scope_for(Sent(sent.method, sent.path, sent.query, draw(st.permutations(lines))))
-    return scope, list(pieces_of(sent.body, draw(st.lists(st.integers(0, 300), max_size=2))))
+    messages = list(pieces_of(sent.body, draw(st.lists(st.integers(0, 300), max_size=2))))
+    if draw(rarely):
+        scope["headers"] = [(name.upper(), value) for name, value in scope["headers"]]
+    if draw(rarely):
+        messages[-1]["more_body"] = True
+    return scope, messages
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -138,6 +151,8 @@ PLAIN = [(b"content-type", b"application/json"), (b"content-length", b"10")]
         ({"headers": [*PLAIN, (b"content-encoding", b"gzip")]}, None),
         ({"headers": [*PLAIN, (b"transfer-encoding", b"chunked")]}, None),
         ({"headers": [(b"transfer-encoding", b"chunked")]}, None),
+        ({"headers": [*PLAIN, (b"transfer-encoding", b"identity")]}, None),
+        ({"headers": [*PLAIN, (b"content-encoding", b"")]}, None),
         ({"headers": [(b"content-type", b"application/json;charset=utf-8"), PLAIN[1]]}, None),
         ({"headers": iter(PLAIN)}, None),
         ({"method": "OPTIONS"}, None),
@@ -166,10 +181,9 @@ def test_no_request_is_made_of_a_plain_one(monkeypatch: pytest.MonkeyPatch) -> N
         return AsgiRequest(*given)
 
     monkeypatch.setattr(steps, "AsgiRequest", make)
-    whole = list(pieces_of(BODY, []))
     in_query = {**scope_for(Sent(query="a=x", headers=[SIGNED]))}
     for guard, scope, messages in (
-        (Guard(SCHEME, KEY), post(JSON, SIGNED), whole),
+        (Guard(SCHEME, KEY), post(JSON, SIGNED), [WHOLE]),
         (Guard(SCHEME, KEY), post(JSON, SIGNED), list(pieces_of(BODY, [3, 3, 7]))),
         (Guard(SCHEME, KEY), in_query, list(pieces_of(b"", []))),
     ):
@@ -179,8 +193,38 @@ def test_no_request_is_made_of_a_plain_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert made == []
 
     # A body that nobody announced is still one.
-    sent, verdict, _, _ = ask(Guard(SCHEME, KEY), in_query, whole)
+    sent, verdict, _, _ = ask(Guard(SCHEME, KEY), in_query, [WHOLE])
     assert (sent[0]["status"], verdict, len(made)) == (415, None, 1)
+
+
+def test_a_body_that_does_not_end_is_none() -> None:
+    sent, verdict, _, asked = ask(Guard(SCHEME, KEY), post(JSON, SIGNED), [{**WHOLE, "more_body": True}])
+
+    assert (sent, verdict, asked) == ([], None, 0)
+
+
+@pytest.mark.parametrize(("limit", "status"), [(9, 413), (10, None)])
+def test_a_plain_body_may_be_as_long_as_any(limit: int, status: int | None) -> None:
+    sent, verdict, _, _ = ask(Guard(SCHEME, KEY, max_body=limit), post(JSON, SIGNED), [WHOLE])
+
+    assert bool(verdict) is (status is None)
+    assert status is None or sent[0]["status"] == status
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', '{"a": "größe"}'.encode(), b'{"a": ""}', b'{"b": 1}', b"[]"])
+def test_a_document_that_is_not_plain_is_parsed_once(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def parse(given: bytes) -> Any:
+        parsed.append(given)
+        return json.loads(given)
+
+    monkeypatch.setattr(asgi_body, "parse_json", parse)
+    monkeypatch.setattr(bodies, "parse_json", parse)
+    scope = scope_for(Sent("POST", headers=[JSON, SIGNED], body=body))
+    ask(Guard(SCHEME, KEY), scope, list(pieces_of(body, [])))
+
+    assert parsed == [body]
 
 
 def test_no_body_is_read_for_a_guard_that_does_not_need_it() -> None:
@@ -193,6 +237,6 @@ def test_no_body_is_read_for_a_guard_that_does_not_need_it() -> None:
         (Guard(form, KEY), 0),
     ):
         sent = post(JSON, SIGNED, query_string=b"" if asked else b"a=x")
-        _, verdict, read, before = ask(guard, sent, list(pieces_of(BODY, [])))
-        assert (before, read) == (asked, list(pieces_of(BODY, [])))
+        _, verdict, read, before = ask(guard, sent, [WHOLE])
+        assert (before, read) == (asked, [WHOLE])
         assert verdict is not None

@@ -4,21 +4,29 @@ import asyncio
 from typing import Any
 
 from hmac_guard.asgi.deadline import rest_within
+from hmac_guard.core.bodies import parse_json
 from hmac_guard.core.verdict import Reason
 
 DEADLINE = 10.0
 
 
 class Body:
-    """The body of one request, as far as it has been read: `content`, whether that is all of it, and why it is not."""
+    """The body of one request, as far as it has been read: `content`, whether that is all of it, and why it is not;
+    and the JSON document in it, if somebody has asked for it."""
 
     content = b""
     problem: Reason | None = None
+    document: Any = None
     complete = False
     _disconnect: Any = None
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
+
+    def json_document(self) -> Any:
+        """The JSON document in `content`, kept as `document`. Raises `Refused`."""
+        self.document = parse_json(self.content)
+        return self.document
 
     @property
     def disconnected(self) -> bool:

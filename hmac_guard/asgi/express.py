@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hmac_guard.asgi.request import AS_ONE, OF_BODIES, path_of
-from hmac_guard.core.bodies import parse_json
 from hmac_guard.core.framing import DIGITS
 from hmac_guard.core.wire import Name, Wire
 
@@ -13,6 +12,7 @@ def _look_at_headers(wanted: Mapping[str, str], name: Name) -> Iterator[str]:
     """Goes through them once, and calls nothing for those of another length or first letter. Only those in the usual
     spelling are plain."""
     lines = {header.encode(): line for line, header in wanted.items()}
+    # A name may begin with "-", too.
     firsts = {spelling[0] for key in lines for spelling in (key, key.upper(), key.replace(b"-", b"_"))}
     yield "headers = request.get('headers', [])"
     # What can be gone through only once is not to be begun here.
@@ -34,9 +34,9 @@ SCOPE = Wire(
     path="path_of(request)",
     query="request.get('query_string', b'').decode('latin-1')",
     headers=_look_at_headers,
-    values={"AS_ONE": AS_ONE, "path_of": path_of, "parse_json": parse_json},
-    body="body",
-    document="parse_json(body)",
+    values={"AS_ONE": AS_ONE, "path_of": path_of},
+    body="body.content",
+    document="body.json_document()",
 )
 
 
@@ -45,8 +45,12 @@ _LENGTHS = frozenset(map(len, _OF_BODIES))
 
 
 def plain_length(scope: Any) -> int | None:
-    """How many bytes of JSON the request announces; 0 where it says nothing of a body; None where it is not plain: of
-    another type or length, encoded, chunked, or said twice."""
+    """How many bytes of JSON the request announces, or 0 where it says nothing of a body (which there may be all the
+    same, without a length, behind HTTP/2).
+
+    None where that is not plain: no HTTP, perhaps a preflight; a body of another type, without a length, of no bytes,
+    encoded or chunked; a header that is there twice or in another spelling.
+    """
     headers = scope.get("headers", [])
     if scope["type"] != "http" or scope.get("method") == "OPTIONS" or type(headers) is not list:
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hmac_guard.asgi.body import Body
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 
@@ -50,6 +51,10 @@ class AsgiRequest(Request):
         self._scope = scope
         self._names = names
         self.method = scope.get("method", "GET")
+
+    def hold(self, body: Body) -> None:
+        """Have this body, as far as it could be read."""
+        self.body, self.body_problem, self._parsed = body.content, body.problem, body.document
 
     @property
     def path(self) -> str:

@@ -25,8 +25,8 @@ class Steps:
         self.merges_cookies = any(isinstance(place, Cookie) for place in guard.scheme.places())
         self._names = HeaderNames.of(guard.scheme)
         self._read_plain = guard.reader(SCOPE)
-        # A plain body is JSON: it is not to be read where that decides nothing, nor where the guard does not look.
-        takes = self._read_plain is not leave and guard.scheme.wants_body("json")
+        # No body is plain where the guard may not look, or would not read the bodies that are: JSON, and none.
+        takes = self._read_plain is not leave and all(map(guard.scheme.wants_body, ("json", "none")))
         self._plain_length: Any = plain_length if takes else leave
         self._resolver: Any = from_loop(guard.keys)
 
@@ -62,7 +62,7 @@ class Steps:
             body = Body(receive)
             await body.take(length or None, guard.max_body)
             plain = body.problem is None and len(body.content) == length
-            claim = self._read_plain(scope, body.content) if plain else None
+            claim = self._read_plain(scope, body) if plain else None
             if claim is not None:
                 return claim, body
         request = AsgiRequest(scope, self._names)
@@ -74,8 +74,8 @@ class Steps:
                 body = Body(receive)
                 await body.take(announced_length(request), guard.max_body)
         if body is not None:
-            request.body, request.body_problem = body.content, body.problem
-        return guard.read(request), body
+            request.hold(body)
+        return (guard.read if length is None else guard.read_at_length)(request), body
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard sees it."""

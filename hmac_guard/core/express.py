@@ -22,8 +22,8 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
 from hmac_guard.core.wire import REQUEST, Name, Wire
 
-#: Gives the claim of a plain request, and None for any other. What stands for a request is the wire's affair; the body,
-#: where that does not hold it, comes second, and is JSON.
+#: Gives the claim of a plain request, and None for any other. What stands for a request is the wire's affair; a door
+#: that has read the body (JSON, or none) gives it, too.
 Reader = Callable[..., verdict.Claim | None]
 #: Each place, and the variables of the strings that it holds: a tenant may be an id too.
 Places = Mapping[Source, list[str]]
@@ -49,13 +49,14 @@ def compile_reader(scheme: Scheme, *, with_tenant: bool, wire: Wire = REQUEST) -
         return f"v{len(values) - 1}"
 
     lines = [*_look(fields, places, wire, name), *_conclude(scheme, list(fields), name)]
-    source = "\n    ".join(["def read(request, body=b''):", *lines])
+    given = "request" if wire is REQUEST or not scheme.needs_body else "request, body"
+    source = "\n    ".join([f"def read({given}):", *lines])
     exec(compile(source, f"<{__name__}>", "exec"), values)  # noqa: S102 -- no text of a scheme is in it
     reader: Reader = values["read"]
     return reader
 
 
-def leave(request: object, body: bytes = b"") -> None:
+def leave(*given: object) -> None:
     """The reader that leaves every request to `read`."""
 
 
@@ -76,7 +77,7 @@ def _look(fields: Mapping[str, Field], places: Places, wire: Wire, name: Name) -
         # It may be a preflight, which is for the guard to see.
         yield f"if {wire.method} == 'OPTIONS': return None"
     yield f"{' = '.join(fields)} = None"
-    if wire is REQUEST and _of(Form, places):
+    if wire is REQUEST and _of(Form, places):  # a door's own has no body that could be a form
         yield "if request.body and request.media.kind != 'json': return None"
     if paths := _of(Path, places):
         yield from _look_at_path(fields, paths, wire, name)
