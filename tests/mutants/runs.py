@@ -13,10 +13,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             object.__setattr__(mark._param_ids_from, "_param_ids_generated", None)
 
 
-def pytest_sessionstart() -> None:
-    """Nothing is remembered of the run before the fork, which was without a mistake."""
+def pytest_runtest_setup() -> None:
+    """No test goes by what another one, or the run before the fork, has left in a cache."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("hmac_guard."):
+        if name.startswith("hmac_guard.core."):
             for value in vars(module).values():
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
