@@ -13,6 +13,7 @@ from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 
 from hmac_guard import Guard, Json, Key, Keyring, Path, Query, Reason, Scheme, verdict_from
+from hmac_guard.annotation import standing_verdict
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
@@ -251,6 +252,15 @@ def test_a_body_that_no_source_reads_is_not_touched() -> None:
 
     assert stream.asked == []
     assert made["wsgi.input"] is stream
+
+
+def test_the_verdict_says_which_guard_it_is_of() -> None:
+    """So that a handle behind the same guard does not judge a second time, and one behind another does."""
+    made = environ(Stream(BODY), CONTENT_LENGTH="10")
+    run(GUARD, made)
+
+    assert standing_verdict(GUARD, made) is made["hmac_guard"]
+    assert standing_verdict(Guard(SCHEME, KEY), made) is None
 
 
 def test_the_guard_keeps_to_the_wsgi_protocol_on_both_sides() -> None:
