@@ -50,6 +50,7 @@ QUERY: dict[str, str | Reason] = {
     "a=1&x=%ff&y=\xff&%zz=%": "1",
     "a=1&a[]=2&A=3&a%20=4": "1",
     "a=" + "x" * 1024: "x" * 1024,
+    "a=" + "%C3%A9" * 512: "é" * 512,
     "a=1" + "&" * 999: "1",
     "": Reason.MISSING_ID,
     "a": Reason.MISSING_ID,
@@ -85,6 +86,7 @@ QUERY: dict[str, str | Reason] = {
     "a=\xc3\xa9": Reason.MALFORMED,
     "a=\xff": Reason.MALFORMED,
     "a=" + "x" * 1025: Reason.MALFORMED,
+    "a=x" + "%C3%A9" * 512: Reason.MALFORMED,
     "a=1" + "&" * 1000: Reason.MALFORMED,
 }
 
