@@ -306,6 +306,21 @@ def test_a_scope_may_leave_out_what_the_specification_lets_it() -> None:
     assert seen == [Reason.EXEMPT, Reason.EXEMPT]
 
 
+def test_a_scope_without_headers_has_no_cookies() -> None:
+    scheme = Scheme(name="cookie", ids={"a": Cookie("a") | Query("a")}, message="{a}", signature=Query("sig"))
+    scope = scope_for(Sent(query=f"{QUERY}&a=x"))
+    del scope["headers"]
+    heard: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append(scope.get("headers", []))
+
+    server = Server(more(b"", False))
+    asyncio.run(Guard(scheme, KEY).asgi(app)(scope, server.receive, server.send))
+
+    assert heard == [[]]
+
+
 def test_the_scope_is_copied_and_not_written_to() -> None:
     scope = {**scope_for(Sent(query=f"{QUERY}&a=x")), "hmac_guard": "verified"}
     server = Server(more(b"", False))
