@@ -394,18 +394,20 @@ def test_an_exempt_path_under_a_mount_point_is_not_looked_at(root_path: str, pat
 
 
 def test_several_cookie_headers_are_handed_on_as_one() -> None:
-    scheme = Scheme(name="cookie", ids={"a": Cookie("a")}, message="{a}", signature=Query("sig"))
+    by_id = Scheme(name="cookie", ids={"a": Cookie("a")}, message="{a}", signature=Query("sig"))
+    by_tenant = by_id.replace(ids={"a": Query("a")}, tenant=Cookie("a"))
     headers = [(b"host", b"h"), (b"cookie", b"b=1"), (b"accept", b"*/*"), (b"Cookie", b"a=x")]
     handed: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         handed.append(scope["headers"])
 
-    for sent in (headers, headers[:2]):
-        scope = {**scope_for(Sent(query=QUERY)), "headers": sent}
-        asyncio.run(Guard(scheme, KEY, mode="report").asgi(app)(scope, Server().receive, Server().send))
+    for scheme in (by_id, by_tenant):
+        for sent in (headers, headers[:2]):
+            scope = {**scope_for(Sent(query=QUERY)), "headers": sent}
+            asyncio.run(Guard(scheme, KEY, mode="report").asgi(app)(scope, Server().receive, Server().send))
 
-    assert handed == [[(b"host", b"h"), (b"cookie", b"b=1; a=x"), (b"accept", b"*/*")], headers[:2]]
+    assert handed == [[(b"host", b"h"), (b"cookie", b"b=1; a=x"), (b"accept", b"*/*")], headers[:2]] * 2
 
 
 def thread_of(keys: Any) -> Any:

@@ -163,6 +163,27 @@ def test_keys_of_each_form_keep_their_name_and_their_times() -> None:
         assert (key.id, key.not_before, key.not_after) == ("k", 1, 2)
 
 
+def test_a_ring_has_the_mode_that_it_was_given() -> None:
+    assert [Keyring(KEY, mode=mode).mode for mode in ("enforce", "report", "off", None)] == [
+        "enforce",
+        "report",
+        "off",
+        None,
+    ]
+
+
+def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
+    def keys(claim: Claim) -> Any:
+        asked.append(claim.tenant)
+
+    asked: list[str | None] = []
+    guard = Guard(SCHEME.replace(tenant=Query("t")), keys)
+    for query in ("a=1", "a=1&t=acme"):
+        assert call(guard, Sent(query=query)).status == 401
+
+    assert asked == ["acme"]
+
+
 def test_base64_may_end_in_any_of_its_digits() -> None:
     import base64
 

@@ -509,6 +509,8 @@ TYPES: dict[str | None, tuple[bytes, str | Reason]] = {
     "": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "text/plain": (b"a=1", Reason.UNSUPPORTED_BODY),
     "text/json": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
+    "application/json;" + "charset=utf-8".rjust(239): (b'{"a":"1"}', "1"),
+    "application/json;" + "charset=utf-8".rjust(240): (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json, text/plain": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json; charset=utf-7": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
     "application/json; charset=utf-8; charset=utf-16": (b'{"a":"1"}', Reason.UNSUPPORTED_BODY),
