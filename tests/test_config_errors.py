@@ -229,6 +229,11 @@ WHOLE: dict[str, Callable[[], object]] = {
         lambda: Cookie("a;")
     ),
     "Scheme: there is no option colour; see help(hmac_guard.Scheme)": lambda: scheme(colour=1),
+    "Guard: there is no option colour; see help(hmac_guard.Guard)": lambda: guard(colour=1),
+    "Key: not_before must be Unix seconds (a number), or None": lambda: Key(KEY, not_before=True),
+    "Key: not_after must be Unix seconds (a number), or None": lambda: Key(KEY, not_after="tomorrow"),  # type: ignore[arg-type]
+    'exempt: give several paths, not one text: exempt=("/health",)': lambda: guard(exempt="/health"),
+    'only: give several paths, not one text: only=("/health",)': lambda: guard(only="/health"),
     "Scheme: encoding 'hexx' is unknown; take one of hex, base64, base64url": lambda: scheme(encoding="hexx"),
     "Scheme: algorithm 'md5' is unknown; take one of sha256, sha384, sha512": lambda: scheme(algorithm="md5"),
     "Scheme: the id 'a' needs a source such as Query(\"name\"), not str": (

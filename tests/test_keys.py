@@ -184,6 +184,16 @@ def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
     assert asked == ["acme"]
 
 
+def test_a_text_is_a_key_with_all_of_its_white_space() -> None:
+    assert SCHEME.sign(f" {KEY}\n", a="x") == SCHEME.sign(f" {KEY}\n".encode(), a="x") != SCHEME.sign(KEY, a="x")
+
+
+def test_a_key_may_be_in_force_for_one_moment() -> None:
+    ring = Keyring(Key(KEY, not_before=10, not_after=10))
+
+    assert [bool(ring.active(now)) for now in (9.9, 10, 10.1)] == [False, True, False]
+
+
 def test_base64_may_end_in_any_of_its_digits() -> None:
     import base64
 
@@ -231,6 +241,9 @@ def test_a_claim_never_shows_its_signature() -> None:
 def test_a_short_key_warns() -> None:
     with pytest.warns(WeakKeyWarning, match="15 bytes"):
         Key("x" * 15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Key("x" * 16)
 
 
 def test_env_keys_are_read_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

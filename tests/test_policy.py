@@ -24,7 +24,7 @@ EXEMPT = ("/health", "/static/")
 def test_an_exempt_path_is_not_looked_at(call: Call, path: str) -> None:
     reply = call(Guard(SCHEME, KEY, exempt=EXEMPT), Sent(path=path.encode().decode("latin-1")))
 
-    assert reply.verdict.reason is Reason.EXEMPT
+    assert reply.verdict == (Reason.EXEMPT, "inbox", {}, None, None)
     assert not reply.verdict
 
 
@@ -191,7 +191,7 @@ PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method"
 def test_a_preflight_goes_on_unverified(call: Call) -> None:
     reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=PREFLIGHT))
 
-    assert reply.verdict.reason is Reason.PREFLIGHT
+    assert reply.verdict == (Reason.PREFLIGHT, "inbox", {}, None, None)
     assert not reply.verdict
 
 
@@ -248,7 +248,7 @@ def test_off_does_not_look(call: Call) -> None:
     asked: list[object] = []
     reply = call(Guard(SCHEME, lambda claim: asked.append(claim), mode="off"), Sent(query=GOOD))
 
-    assert reply.verdict.reason is Reason.OFF
+    assert reply.verdict == (Reason.OFF, "inbox", {}, None, None)
     assert (bool(reply.verdict), asked) == (False, [])
 
 
