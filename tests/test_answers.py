@@ -237,9 +237,20 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert [record.reason for record in caplog.records] == ["malformed", "unknown_key"]  # type: ignore[attr-defined]
-    assert "tenant '\\xe9vil'" in caplog.text
+    assert caplog.messages == [
+        "refused: malformed (scheme orders, tenant None)",
+        "refused: unknown_key (scheme orders, tenant '\\xe9vil')",
+    ]
     assert GOOD[-60:-1] not in caplog.text
     assert KEY not in caplog.text
+
+
+def test_the_log_says_what_would_be_refused_and_no_more_of_a_tenant_than_fits(
+    call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(Guard(ORDERS, {"acme": KEY}, mode="report"), Sent(query=f"{GOOD}&t={'x' * 100}"))
+
+    assert caplog.messages == [f"would be refused: unknown_key (scheme orders, tenant '{'x' * 79})"]
 
 
 def test_a_broken_on_verdict_changes_nothing(call: Call, caplog: pytest.LogCaptureFixture) -> None:
@@ -250,7 +261,7 @@ def test_a_broken_on_verdict_changes_nothing(call: Call, caplog: pytest.LogCaptu
 
     assert call(guard, Sent(query=GOOD)).status == 200
     assert call(guard, Sent()).status == 401
-    assert "on_verdict failed" in caplog.text
+    assert "on_verdict failed, the verdict stands: builtins.RuntimeError\n" in caplog.text
     assert KEY not in caplog.text
 
 
