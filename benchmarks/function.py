@@ -7,6 +7,7 @@ from benchmarks import peers
 from benchmarks.harness import Row, called
 from benchmarks.samples import SECRET, SHAPES, Shape, one_by_json
 from hmac_guard import Guard, Keyring
+from hmac_guard.asgi.body import Body
 from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core.request import Request
@@ -27,9 +28,12 @@ def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
     guard, keyring, sample = Guard(shape.scheme, SECRET), Keyring(SECRET), shape.sample()
     scope, environ, names = sample.scope(), sample.environ(), HeaderNames.of(shape.scheme)
     raw, read = (scope, guard.reader(SCOPE)) if door == "ASGI" else (environ, guard.reader(ENVIRON))
+    body = Body(None)
+    body.content = sample.body
+    given = (raw, body) if guard.needs_body else (raw,)
 
     def check() -> bool:
-        claim = read(raw)
+        claim = read(*given)
         if claim is None:
             request: Request = AsgiRequest(scope, names) if door == "ASGI" else WsgiRequest(environ)
             request.body = sample.body
