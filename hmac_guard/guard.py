@@ -208,9 +208,10 @@ class Guard(Frozen):
         """
         return decision.judge(self.scheme, claim, keyring, now)
 
-    def asks_mode(self, claim: Claim) -> bool:
-        """Whether the resolver is to be asked for a claim that has a problem: its tenant may have a mode of its own."""
-        return self.per_tenant and claim.tenant is not None
+    def asks_keys(self, claim: Claim) -> bool:
+        """Whether the resolver is to be asked: for a claim that can be judged, and for a refused one that names its
+        tenant, since the tenant may have a mode of its own."""
+        return claim.problem is None or (self.per_tenant and claim.tenant is not None)
 
     def conclude(self, claim: Claim, answer: object) -> Outcome:
         """The outcome of a claim for which the key resolver gave `answer` (None also where it was not asked)."""

@@ -477,6 +477,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
         guard = Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock)
         assert run(guard, server, query_string=f"{QUERY}&a=x".encode(), headers=[]) == []
         assert server.status == 503
+    assert len(caplog.messages) == 2
     for message in caplog.messages:
         assert message.startswith("the guard itself failed, the request was refused: builtins.RuntimeError\n")
         assert "in clock" in message

@@ -41,7 +41,7 @@ class Steps:
             claim = read
         answer: Any = None
         try:
-            if claim.problem is None or guard.asks_mode(claim):
+            if guard.asks_keys(claim):
                 answer = self._resolver(claim)
                 if type(answer) not in AT_HAND:
                     answer = await awaited(answer)

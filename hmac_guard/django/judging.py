@@ -71,9 +71,7 @@ class Judge:
 
     async def _outcome_of(self, claim: Claim) -> Outcome:
         try:
-            answer = (
-                await awaited(self._resolver(claim)) if claim.problem is None or self.guard.asks_mode(claim) else None
-            )
+            answer = await awaited(self._resolver(claim)) if self.guard.asks_keys(claim) else None
         except Exception as error:
             outcome = self.guard.keys_failed(claim, error)
         else:

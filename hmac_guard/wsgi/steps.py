@@ -52,7 +52,7 @@ def claim_of(guard: Guard, request: Request, environ: "WSGIEnvironment") -> Clai
 def outcome_of(guard: Guard, claim: Claim) -> Outcome:
     """The outcome of a claim, told to the log and to `on_verdict`."""
     try:
-        answer = settled(guard.keys(claim)) if claim.problem is None or guard.asks_mode(claim) else None
+        answer = settled(guard.keys(claim)) if guard.asks_keys(claim) else None
     except Exception as error:
         outcome = guard.keys_failed(claim, error)
     else:
