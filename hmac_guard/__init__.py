@@ -13,6 +13,7 @@ from hmac_guard.core.sources import Json as Json
 from hmac_guard.core.sources import Path as Path
 from hmac_guard.core.sources import Query as Query
 from hmac_guard.core.verdict import Claim as Claim
+from hmac_guard.core.verdict import Decision as Decision
 from hmac_guard.core.verdict import Reason as Reason
 from hmac_guard.core.verdict import Verdict as Verdict
 from hmac_guard.core.verdict import verdict_from as verdict_from
@@ -22,6 +23,7 @@ __all__ = [
     "Claim",
     "ConfigError",
     "Cookie",
+    "Decision",
     "Form",
     "Guard",
     "Header",

@@ -19,4 +19,4 @@ def layers(app: Any) -> Iterator[Any]:
 def covered(guards: Iterable[Guard], start: str, *, fixed: bool) -> bool:
     """Whether one of the guards judges every request for a route: for the path `start` if it is `fixed`, else for any
     path that begins with it."""
-    return any(not guard.may_skip(start, fixed=fixed) for guard in guards)
+    return any(not guard._decider.may_skip(start, fixed=fixed) for guard in guards)

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from hmac_guard import openapi
-from hmac_guard.annotation import standing_verdict
+from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
-from hmac_guard.asgi.steps import Steps
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.verdict import Verdict
-from hmac_guard.guard import Guard, Outcome, check_guard
+from hmac_guard.decider import Judged, decider_of
+from hmac_guard.guard import Guard
+from hmac_guard.log import failure_of
 from hmac_guard.starlette import uncovered_routes as uncovered_routes
 
 __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
@@ -34,9 +35,10 @@ class GuardSecurity(SecurityBase):
 
     It verifies by itself, or takes the verdict that the middleware of the same guard has left; the guard's `only` and
     `exempt` do not count, since the router has decided. HTTP and websockets. The endpoint can still read the body.
-    FastAPI parses an endpoint's form before it solves dependencies, and then the bytes are gone: where a scheme reads a
-    form, mount the middleware too. A dependency does not stand before mounted applications, static files, `/docs` or
-    `/openapi.json`: `uncovered_routes(app)` tells.
+    FastAPI parses the form of an endpoint with `Form()` or `UploadFile` parameters before it solves dependencies: the
+    ids are then read from that form. A CORS preflight is refused. A dependency does not stand before mounted
+    applications, static files, `/docs` or `/openapi.json`: `uncovered_routes(app)` tells.
+
 
     `scheme_name`  what the OpenAPI document calls it; the name of the guard's scheme, if not given
     `responses`    what the guard may answer, for `responses=` of a route, a router or the application
@@ -45,37 +47,64 @@ class GuardSecurity(SecurityBase):
     """
 
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:
-        self.guard = check_guard("GuardSecurity", guard)
+        decider = decider_of("GuardSecurity", guard)
+        self.guard = guard
         self.scheme_name = scheme_name or re.sub(r"[^A-Za-z0-9._-]+", "_", guard.scheme.name)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
-        self._steps = Steps("GuardSecurity", guard.for_route())
+        self._driver = Driver(decider.for_view())
         self.__signature__ = _signature(guard)
 
     async def __call__(self, connection: HTTPConnection, **_: object) -> Verdict:
-        standing = standing_verdict(self.guard, connection.scope)
-        if standing is not None:
-            return standing
+        decider, scope = self._driver.decider, connection.scope
+        refusal, failure = None, None
         try:
-            verdict, refusal = await self._decide(connection)
+            judged = await self._judged(connection)
+            if judged is not None:
+                return judged.verdict
+            decider.forget(scope)
+            refusal = await self._decide(connection)
         except Exception as error:
-            raise _refused(self.guard.fault(error), connection) from None
+            failure = failure_of(error)
+        if failure is not None:
+            refusal = decider.fault(failure)
         if refusal is not None:
             raise _refused(refusal, connection)
-        self._steps.annotate(connection.scope, verdict)
+        verdict: Verdict = scope[decider.annotate_as]
         return verdict
 
-    async def _decide(self, connection: HTTPConnection) -> Outcome:
-        heard = self._steps.request(connection.scope)
-        if not isinstance(connection, Request) or not self._steps.guard.takes_body(heard):
-            outcome, _ = await self._steps.decide(connection.scope, None)
+    async def _judged(self, connection: HTTPConnection) -> Judged | None:
+        """What this very guard has judged of this very request already."""
+        decider, scope = self._driver.decider, connection.scope
+        judged = decider.judged(scope, self._driver.request(scope))
+        if judged is None or not decider.reader.needs_body or not isinstance(connection, Request):
+            return judged
+        if connection._receive is judged.request.stream:
+            return judged
+        body = await _body_of(connection)
+        return judged if body is not None and body == judged.request.body else None
+
+    async def _decide(self, connection: HTTPConnection) -> Refusal | None:
+        driver, scope = self._driver, connection.scope
+        decider = driver.decider
+        if not isinstance(connection, Request) or not decider.reader.needs_body or decider.mode == "off":
+            outcome, _ = await driver.decide(scope, None)
+        elif getattr(connection, "_form", None) is not None:
+            outcome = await driver.decide_parsed(scope, connection._form)
         elif hasattr(connection, "_body") or connection._stream_consumed:
-            # FastAPI has read the body for the endpoint; where it did not keep it, body() raises.
-            outcome, _ = await self._steps.decide(connection.scope, _replay(await connection.body()))
+            outcome, _ = await driver.decide(scope, _replay(await connection.body()))
         else:
-            outcome, body = await self._steps.decide(connection.scope, connection.receive)
-            connection._receive = body.hand_on() if body else connection.receive
-        return outcome
+            outcome, body = await driver.decide(scope, connection.receive)
+            if body is not None:
+                connection._receive = body.replay_receive()
+        return outcome.refusal
+
+
+async def _body_of(request: Request) -> bytes | None:
+    """The body as the endpoint can read it, or None where something has consumed it."""
+    if request._stream_consumed and not hasattr(request, "_body"):
+        return None
+    return await request.body()
 
 
 class GuardRefused(HTTPException):
@@ -119,7 +148,7 @@ def _signature(guard: Guard) -> Signature:
     found = [Parameter("connection", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
     for name, source in guard.scheme.ids.items():
         for place in source.places():
-            if parameter := openapi.parameter_of(place):
+            if parameter := place.parameter:
                 kind, alias = parameter
                 documented = _KINDS[kind](alias=alias, description=f"`{name}`, proven by the signature")
                 annotation = Annotated[str | None, documented]

@@ -10,15 +10,16 @@ from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
 
-from hmac_guard.annotation import annotate, standing_verdict
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.verdict import Verdict, verdict_from
 from hmac_guard.coverage import covered, layers
+from hmac_guard.decider import Decider, decider_of
 from hmac_guard.guard import Guard
+from hmac_guard.log import failure_of
 from hmac_guard.wsgi import GuardMiddleware
+from hmac_guard.wsgi.driver import check_keys, decide
 from hmac_guard.wsgi.request import WsgiRequest
-from hmac_guard.wsgi.steps import Steps
 
 _P = ParamSpec("_P")
 
@@ -70,7 +71,7 @@ class GuardExtension:
 
         @wraps(view)
         def guarded_view(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-            refused = self.before_request()
+            refused = _check(self.bound_to(current_app).on_view)
             return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
 
         guarded_view.hmac_guard = self  # type: ignore[attr-defined]  # `uncovered_routes` looks for it
@@ -94,43 +95,51 @@ class GuardExtension:
 
 
 class _Bound(NamedTuple):
-    everywhere: Steps
-    on_route: Steps
+    """The deciders of one guard: for every request, for a blueprint's, and for one view's."""
 
-    @property
-    def guard(self) -> Guard:
-        return self.everywhere.guard
+    guard: Guard
+    everywhere: Decider
+    on_route: Decider
+    on_view: Decider
 
 
 def _bind(guard: Any) -> _Bound:
-    steps = Steps("GuardExtension", guard)
-    return _Bound(steps, Steps("GuardExtension", steps.guard.for_route()))
+    decider = decider_of("GuardExtension", guard)
+    check_keys("GuardExtension", decider)
+    return _Bound(guard, decider, decider.for_route(), decider.for_view())
 
 
-def _check(steps: Steps) -> Response | None:
-    guard, environ = steps.guard, request.environ
-    if standing_verdict(guard, environ) is not None:
+def _check(decider: Decider) -> Response | None:
+    environ = request.environ
+    if _is_judged(decider, environ):
         return None
-    environ.pop(guard.annotate_as, None)
+    decider.forget(environ)
+    refusal, failure = None, None
     try:
-        if guard.takes_body(WsgiRequest(environ)):
-            _rewind_body()
-        verdict, refusal = steps.decide(environ)
+        _rewind_body(decider, environ)
+        refusal = decide(decider, environ).refusal
     except Exception as error:
-        return _response(guard.fault(error))
-    if refusal is not None:
-        return _response(refusal)
-    annotate(guard, environ, verdict)
-    return None
+        failure = failure_of(error)
+    if failure is not None:
+        refusal = decider.fault(failure)
+    return None if refusal is None else _response(refusal)
+
+
+def _is_judged(decider: Decider, environ: dict[str, Any]) -> bool:
+    """Whether this very guard has judged this very request already."""
+    judged = decider.judged(environ, WsgiRequest(environ, decider.reader.names))
+    return judged is not None and (not decider.reader.needs_body or judged.request.stream is environ["wsgi.input"])
 
 
 class BodyAlreadyRead(Exception):
     """Something read the request's body before the guard, and not as a whole into Flask's cache."""
 
 
-def _rewind_body() -> None:
+def _rewind_body(decider: Decider, environ: dict[str, Any]) -> None:
     """Give the guard a body that Flask has in its cache, since `request.get_json()` was called before."""
-    if "stream" not in vars(cast(Any, request)._get_current_object()):
+    if not decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
+        return
+    if decider.skip(WsgiRequest(environ, decider.reader.names)) is not None:
         return
     body = request.get_data()
     if "HTTP_TRANSFER_ENCODING" in request.environ or len(body) != (request.content_length or 0):
@@ -163,7 +172,7 @@ def _guards_before(app: Flask, endpoint: str) -> Iterator[Guard]:
         extension = getattr(hook, "__self__", None)
         if isinstance(extension, GuardExtension):
             bound = extension.bound_to(app)
-            yield (bound.everywhere if hook == extension.before_any_request else bound.on_route).guard
+            yield bound.guard if hook == extension.before_any_request else bound.guard.for_route()
     marked = getattr(app.view_functions.get(endpoint), "hmac_guard", None)
     if isinstance(marked, GuardExtension):
-        yield marked.bound_to(app).on_route.guard
+        yield marked.bound_to(app).guard.for_route()

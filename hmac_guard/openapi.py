@@ -3,20 +3,12 @@
 import json
 from typing import Any
 
-from hmac_guard.core.field import Source
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
+from hmac_guard.core.source import Source
 from hmac_guard.guard import Guard
 
 _ENCODINGS = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
-_PARAMETERS: dict[type[Source], str] = {Query: "query", Header: "header", Cookie: "cookie"}
-
-
-def parameter_of(place: Source) -> tuple[str, str] | None:
-    """Where OpenAPI says that the place is, `("query", "hmac")`; None for a path or a body."""
-    kind = _PARAMETERS.get(type(place))
-    return (kind, place.name) if kind and isinstance(place, (Query, Header, Cookie)) else None
 
 
 def security_scheme(guard: Guard) -> dict[str, Any]:
@@ -27,7 +19,7 @@ def security_scheme(guard: Guard) -> dict[str, Any]:
     challenge, `HMAC`.
     """
     for place in guard.scheme.signature.places():
-        if parameter := parameter_of(place):
+        if parameter := place.parameter:
             return {"type": "apiKey", "in": parameter[0], "name": parameter[1], "description": description(guard)}
     return {"type": "http", "scheme": "HMAC", "description": description(guard)}
 
@@ -42,7 +34,7 @@ def description(guard: Guard) -> str:
         f"- signature: {_places(scheme.signature)}",
         *(f"- `{name}`{_optional(scheme, name)}: {_places(source)}" for name, source in scheme.ids.items()),
     ]
-    if scheme.tenant is not None and guard.per_tenant:
+    if guard._decider.reads_tenant and scheme.tenant is not None:
         lines.append(f"- whose key: {_places(scheme.tenant)}")
     return "\n".join(lines)
 
@@ -50,7 +42,7 @@ def description(guard: Guard) -> str:
 def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
     """The Responses Object of what the guard may answer, an example for each code."""
     found: dict[int | str, dict[str, Any]] = {}
-    for reason, refusal in guard.refusals().items():
+    for reason, refusal in guard._decider.possible_refusals().items():
         response = found.setdefault(refusal.status.value, {"description": _summary(refusal), "content": {}})
         media = response["content"].setdefault(dict(refusal.headers)["Content-Type"], {"examples": {}})
         example = {"value": _value(refusal.body)}
@@ -60,24 +52,7 @@ def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
 
 
 def _places(source: Source) -> str:
-    return ", or ".join(map(_place, source.places()))
-
-
-def _place(place: Source) -> str:
-    match place:
-        case Query(name=name):
-            return f"query parameter `{name}`"
-        case Header(name=name, before=before):
-            return f"header `{name}`" + (f", what stands before `{before}`" if before else "")
-        case Cookie(name=name):
-            return f"cookie `{name}`"
-        case Json(pointer=pointer):
-            return f"JSON body at `{pointer}`"
-        case Form(name=name):
-            return f"form field `{name}`"
-        case Path():
-            return "path " + ", ".join(f"`{template}`" for template in place.templates)
-    return repr(place)
+    return ", or ".join(place.describe("`{}`".format) for place in source.places())
 
 
 def _optional(scheme: Scheme, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a guard's options may be. Whatever cannot work is refused when the guard is made, with the cure."""
+"""What a guard's options may be. What cannot work is refused when the guard is made, with the fix."""
 
 import inspect
 import re
@@ -10,6 +10,8 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.resolver import functions_of
 
 _ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
+# RFC 3986 without "#": an absolute address, or a path on the same host.
+_ADDRESS = re.compile(r"(?:https?://|/)[!$-;=?-Z_a-z~%@\[\]]*")
 _TAKEN = {
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers"),
     *("client", "server", "state", "extensions", "subprotocols", "app", "router", "endpoint", "path_params", "session"),
@@ -42,7 +44,7 @@ def check_policy(mode: object, preflight: object, max_body: object, annotate_as:
 
 def check_functions(**functions: Any) -> None:
     """Raises `ConfigError` for a function that cannot be called as it will be; only the clock is never None."""
-    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "clock": ""}
+    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision", "clock": ""}
     for argument, function in functions.items():
         if function is None and argument != "clock":
             continue
@@ -54,6 +56,14 @@ def check_functions(**functions: Any) -> None:
             raise ConfigError(f"Guard: {argument} must be callable as {argument}({takes[argument]})") from None
         except ValueError:
             continue  # Some built-in callables have no signature to look at.
+
+
+def check_problem_base(base: object) -> None:
+    """Raises `ConfigError` for what cannot be the address of a page."""
+    if base is not None and (not isinstance(base, str) or not _ADDRESS.fullmatch(base)):
+        raise ConfigError(
+            "Guard: problem_base must be the address of a page without a '#', such as 'https://docs.example/errors'"
+        )
 
 
 def _is_taken(name: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from support import Call, Reply, Sent
 
 from hmac_guard import ConfigError, Guard, Header, Json, KeysUnavailable, Query, Reason, Scheme, Verdict
+from hmac_guard.decider import decider_of
 
 KEY = "a key that is long enough"
 ORDERS = Scheme(
@@ -200,7 +201,7 @@ def test_a_log_that_fails_keeps_no_answer_from_a_client(call: Call) -> None:
 
 def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
     """As the ASGI specification demands of an application."""
-    for refusal in Guard(ORDERS, KEY).refusals().values():
+    for refusal in decider_of("test", Guard(ORDERS, KEY)).refusals.values():
         names = [name for name, _ in refusal.raw_headers]
 
         assert names == [name.lower() for name in names]
@@ -210,7 +211,9 @@ def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
 def test_a_guard_that_reads_no_body_refuses_none() -> None:
     of_bodies = {Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY}
     others = {Reason.MISSING_ID, Reason.MALFORMED, Reason.INVALID_SIGNATURE, Reason.KEYS_UNAVAILABLE}
-    with_bodies, without = (Guard(scheme, KEY).refusals().keys() for scheme in (IN_BODY, ORDERS))
+    with_bodies, without = (
+        decider_of("test", Guard(scheme, KEY)).possible_refusals().keys() for scheme in (IN_BODY, ORDERS)
+    )
 
     assert with_bodies > of_bodies | others
     assert without == with_bodies - of_bodies
@@ -238,8 +241,8 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert [record.reason for record in caplog.records] == ["malformed", "unknown_key"]  # type: ignore[attr-defined]
     assert caplog.messages == [
-        "refused: malformed (scheme orders, tenant None)",
-        "refused: unknown_key (scheme orders, tenant '\\xe9vil')",
+        "refused: malformed: the tenant: the query parameter 't' has white space at an end; GET / (scheme orders)",
+        "refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant \\xe9vil)",
     ]
     assert GOOD[-60:-1] not in caplog.text
     assert KEY not in caplog.text
@@ -250,7 +253,9 @@ def test_the_log_says_what_would_be_refused_and_no_more_of_a_tenant_than_fits(
 ) -> None:
     call(Guard(ORDERS, {"acme": KEY}, mode="report"), Sent(query=f"{GOOD}&t={'x' * 100}"))
 
-    assert caplog.messages == [f"would be refused: unknown_key (scheme orders, tenant '{'x' * 79})"]
+    assert caplog.messages == [
+        f"would be refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant {'x' * 80})"
+    ]
 
 
 def test_a_broken_on_verdict_changes_nothing(call: Call, caplog: pytest.LogCaptureFixture) -> None:

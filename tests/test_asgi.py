@@ -209,26 +209,34 @@ def test_cancellation_passes_through() -> None:
     assert asyncio.run(cancelled()) == (True, [])
 
 
-def test_a_body_that_no_source_reads_is_not_touched() -> None:
-    server = Server(more(b"image", False))
+def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
+    server = Server(more(b"image", True), more(b" and its rest", False))
     query = f"{QUERY}&a=x".encode()
     seen = run(GUARD, server, reads=0, query_string=query, headers=[(b"content-type", b"image/png")])
+
+    assert (seen[0].verified, server.calls) == (True, 1)
+
+
+def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
+    server = Server(more(b"image", False))
+    scheme = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    seen = run(Guard(scheme, KEY), server, reads=0, query_string=f"{QUERY}&a=x".encode())
 
     assert (seen[0].verified, server.calls) == (True, 0)
 
 
-def test_lifespan_passes_and_an_unknown_scope_type_does_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_lifespan_passes_and_an_unknown_scope_type_raises() -> None:
     called: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         called.append(scope["type"])
 
-    for kind in ("lifespan", "http2.push"):
-        server = Server()
-        asyncio.run(GUARD.asgi(app)({"type": kind}, server.receive, server.send))
-        assert server.sent == []
-    assert called == ["lifespan"]
-    assert caplog.messages == ["refused: the guard does not know the ASGI scope type 'http2.push'"]
+    server = Server()
+    asyncio.run(GUARD.asgi(app)({"type": "lifespan"}, server.receive, server.send))
+    with pytest.raises(ValueError, match=r"does not know the ASGI scope type 'http2\.push'"):
+        asyncio.run(GUARD.asgi(app)({"type": "http2.push"}, server.receive, server.send))
+
+    assert (called, server.sent) == (["lifespan"], [])
 
 
 def websocket(query: str, **more: Any) -> tuple[Server, list[Any]]:
@@ -321,14 +329,15 @@ def test_a_scope_without_headers_has_no_cookies() -> None:
     assert heard == [[]]
 
 
-def test_the_scope_is_copied_and_not_written_to() -> None:
+def test_the_verdict_is_written_into_the_scope_that_the_server_gave() -> None:
+    """Outer middleware then sees the route that an inner router adds to the scope, too."""
     scope = {**scope_for(Sent(query=f"{QUERY}&a=x")), "hmac_guard": "verified"}
     server = Server(more(b"", False))
     asyncio.run(
         GUARD.asgi(lambda scope, receive, send: server.send(scope["hmac_guard"]))(scope, server.receive, server.send)
     )
 
-    assert scope["hmac_guard"] == "verified"
+    assert scope["hmac_guard"] is server.sent[0]  # type: ignore[comparison-overlap]
     assert server.sent[0].verified  # type: ignore[attr-defined]
 
 

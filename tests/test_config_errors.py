@@ -11,6 +11,7 @@ from support import Sent, scope_for
 
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+from hmac_guard.core.source import Source
 from hmac_guard.keys import EnvKeys
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
@@ -98,7 +99,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a header name with a space": (lambda: Header("X Sig"), "letters, digits"),
     "an empty header name": (lambda: Header(""), "letters, digits"),
     "a cookie read as a header": (lambda: Header("Cookie"), "use Cookie"),
-    "a framing header": (lambda: Header("Content-Length"), "no place for an id"),
+    "a framing header": (lambda: Header("Content-Length"), "cannot hold an id"),
     "a header cut before nothing sensible": (lambda: Header("X-Sig", before="\n"), "visible ASCII"),
     "an empty query name": (lambda: Query(""), "visible ASCII"),
     "a query name with &": (lambda: Query("a&b"), "visible ASCII"),
@@ -215,17 +216,17 @@ def path(*templates: Any) -> Scheme:
 
 #: An error begins with what was called, names what it was given, and ends with the cure.
 WHOLE: dict[str, Callable[[], object]] = {
-    "Query: 'a b' cannot be looked for; give visible ASCII without & = + % ; # quote and backslash": lambda: Query(
+    "Query: 'a b' is not a valid name; give visible ASCII without & = + % ; # quote and backslash": lambda: Query(
         "a b"
     ),
-    "Form: 'a b' cannot be looked for; give visible ASCII without & = + % ; # quote and backslash": lambda: Form("a b"),
-    "Json: 'a' cannot be looked for; give a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'": (
+    "Form: 'a b' is not a valid name; give visible ASCII without & = + % ; # quote and backslash": lambda: Form("a b"),
+    "Json: 'a' is not a valid name; give a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'": (
         lambda: Json("a")
     ),
-    "Header: 'X_A' cannot be looked for; give letters, digits and '-', no '_' (servers drop or confuse it)": (
+    "Header: 'X_A' is not a valid name; give letters, digits and '-', no '_' (servers drop or confuse it)": (
         lambda: Header("X_A")
     ),
-    "Cookie: 'a;' cannot be looked for; give letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)": (
+    "Cookie: 'a;' is not a valid name; give letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)": (
         lambda: Cookie("a;")
     ),
     "Scheme: there is no option colour; see help(hmac_guard.Scheme)": lambda: scheme(colour=1),
@@ -384,3 +385,12 @@ def test_no_error_shows_the_secret() -> None:
         with pytest.raises(ConfigError) as caught:
             broken()
         assert KEY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_a_source_that_the_reader_does_not_know_is_refused() -> None:
+    class ClientCertificate(Source):
+        def describe(self, quote: Callable[[str], str] = ascii) -> str:
+            return "client certificate"
+
+    with pytest.raises(ConfigError, match="ClientCertificate is not a source that the guard can read; give Query"):
+        Scheme(name="one", ids={"a": Query("a") | ClientCertificate()}, message="{a}", signature=Query("sig"))

@@ -42,7 +42,7 @@ def finding(caplog: pytest.LogCaptureFixture) -> str:
         (f"integration_id=a&connection_id=b&hmac={signed('a:b', KEY + chr(10))}", "a newline at its end"),
         (f"integration_id=a&connection_id=b&hmac={signed('b:a')}", "in another order"),
         ("integration_id=a&connection_id=b", "signature: it is missing"),
-        (f"integration_id=a&integration_id=b&hmac={signed('a')}", "stands there 2 times"),
+        (f"integration_id=a&integration_id=b&hmac={signed('a')}", "is there more than once"),
         (f"integration_id=a%FF&hmac={signed('a')}", "not UTF-8"),
         (f"integration_id=a&connectionId=b&hmac={signed('a:b')}", "connectionId"),
         (f"integration_id=a&connection_id=b&hmac={'0' * 64}", "No mistake that is known here"),

@@ -72,56 +72,80 @@ SIG = f"v1={signed('1:2')}"
 @pytest.mark.parametrize(
     ("scheme", "request_text", "sentence"),
     [
-        (NANGO, "/?hmac=1", "integration_id: it is missing; send it in the path /oauth/connect/{integration_id} or "),
+        (NANGO, "/?hmac=1", "integration_id: it is missing; send it in the path '/oauth/connect/{integration_id}' or "),
         (NANGO, "/?integration_id=a", "signature: it is missing; send it in the query parameter 'hmac' or in the JSON"),
         (NANGO, "/?integration_id=a&hmac=", "signature: it is empty in the query parameter 'hmac'"),
         (NANGO, "/?integration_id=+&hmac=1", "integration_id: it is empty in the query parameter 'integration_id'"),
-        (NANGO, "/?integration_id=a&integration_id=b&hmac=1", "'integration_id' stands there 2 times; send it once"),
-        (NANGO, "/?integration_id=a&hmac=1&hmac=1", "signature: the query parameter 'hmac' stands there 2 times"),
-        (NANGO, "/oauth/connect/a?integration_id=a&hmac=1", "integration_id: it is in the path /oauth/connect/{integ"),
+        (NANGO, "/?integration_id=a&integration_id=b&hmac=1", "'integration_id' is there more than once; send it once"),
+        (NANGO, "/?integration_id=a&hmac=1&hmac=1", "signature: the query parameter 'hmac' is there more than once"),
+        (NANGO, "/oauth/connect/a?integration_id=a&hmac=1", "integration_id: it is in the path '/oauth/connect/{integ"),
         (NANGO, "/oauth/connect/a:b?connection_id=c&hmac=1", "it holds ':', which separates it from the next id"),
-        (NANGO, "/?integration_id=a%FF&hmac=1", "its percent-escapes are not UTF-8"),
-        (NANGO, "/?integration_id=a%zz&hmac=1", "'%zz' is no percent-escape; write '%' as '%25'"),
+        (NANGO, "/?integration_id=a%FF&hmac=1", "has percent-escapes that are not UTF-8"),
+        (NANGO, "/?integration_id=a%zz&hmac=1", "has '%zz', which is not a percent-escape; write '%' as '%25'"),
         (NANGO, "GET /?integration_id=a\xe9&hmac=1 HTTP/1.1", "characters that are not percent-encoded"),
-        (NANGO, "/?integration_id=a%20&hmac=1", "it has white space at an end ('a '); send it without"),
-        (NANGO, f"/?integration_id=a%20{'b' * 60}%20&hmac=1", "it has white space at an end ('a bbbb"),
-        (NANGO, "/?integration_id=a%00b&hmac=1", "it has the character U+0000, which no id may have"),
-        (NANGO, f"/?integration_id={'a' * 1025}&hmac=1", "it has 1025 bytes; an id has at most 1024"),
+        (NANGO, "/?integration_id=a%20&hmac=1", "has white space at an end; send it without"),
+        (NANGO, f"/?integration_id=a%20{'b' * 60}%20&hmac=1", "has white space at an end; send it without"),
+        (NANGO, "/?integration_id=a%00b&hmac=1", "has the character U+0000, which no id may have"),
+        (NANGO, f"/?integration_id={'a' * 1025}&hmac=1", "has 1,025 bytes, and an id has at most 1,024"),
         (NANGO, f"/?{'a=1&' * 1001}integration_id=a&hmac=1", "there are more than 1,000 fields"),
-        (NANGO, "/?integration_id=a&hmac=%C3%A9", "signature: it is not ASCII, so it is no signature"),
-        (NANGO, "/oauth//connect/a?hmac=1", "the path is not canonical"),
+        (NANGO, "/?integration_id=a&hmac=%C3%A9", "signature: the query parameter 'hmac' is not ASCII"),
+        (NANGO, "/oauth//connect/a?hmac=1", "is not canonical: it has '//'"),
         (
             NANGO,
             "/?IntegrationID=a&hmac=1",
-            "it stands in the query parameter 'IntegrationID', where the guard does not",
+            "it is in the query parameter 'IntegrationID', where the guard does not",
         ),
-        (NANGO, "curl h/?integration_id=a\\&hmac=1 -b connection_id=b", "it stands in the cookie 'connection_id', wh"),
-        (NANGO, "GET /?integration_id=a HTTP/1.1\nX-Hmac: 1", "signature: it stands in the header 'X-Hmac', where the"),
-        (NANGO, POST.format("text/plain", '{"integration_id": "a"}'), "but the body is said to be 'text/plain'; send"),
-        (NANGO, POST.format(JSON, '{"integration_id": 42, "hmac": "1"}'), "it is a number; send it as a string"),
-        (NANGO, POST.format(JSON, '{"integration_id": [], "hmac": "1"}'), "it is an array; send it as a string"),
-        (NANGO, POST.format(JSON, '{"integration_id": true, "hmac": "1"}'), "it is true or false; send it as a"),
-        (NANGO, POST.format(JSON, '{"integration_id": "a", "integration_id": "b"}'), "'integration_id' stands twice"),
-        (NANGO, POST.format(JSON, '{"integration_id": "a",}'), "the JSON body cannot be read: "),
-        (NANGO, POST.format(JSON, '{"x": NaN, "integration_id": "a"}'), "NaN is no JSON"),
+        (NANGO, "curl h/?integration_id=a\\&hmac=1 -b connection_id=b", "it is in the cookie 'connection_id', wh"),
+        (NANGO, "GET /?integration_id=a HTTP/1.1\nX-Hmac: 1", "signature: it is in the header 'X-Hmac', where the"),
+        (
+            NANGO,
+            POST.format("text/plain", '{"integration_id": "a"}'),
+            "the body is sent as 'text/plain', and the",
+        ),
+        (NANGO, POST.format(JSON, '{"integration_id": 42, "hmac": "1"}'), "is a number; send it as a string"),
+        (NANGO, POST.format(JSON, '{"integration_id": [], "hmac": "1"}'), "is an array; send it as a string"),
+        (NANGO, POST.format(JSON, '{"integration_id": true, "hmac": "1"}'), "is true or false; send it as a"),
+        (
+            NANGO,
+            POST.format(JSON, '{"integration_id": "a", "integration_id": "b"}'),
+            "is there twice in one object",
+        ),
+        (NANGO, POST.format(JSON, '{"integration_id": "a",}'), "the JSON body at '/integration_id' cannot be read: "),
+        (NANGO, POST.format(JSON, '{"x": NaN, "integration_id": "a"}'), "NaN is not JSON"),
         (NANGO, POST.format(JSON, '{"x": 1e999, "integration_id": "a"}'), "the number 1e999 is too large"),
-        (NANGO, POST.format(JSON, f'{{"integration_id": "a", "x": {"[" * 70}{"]" * 70}}}'), "deeper than 64 levels"),
-        (NANGO, POST.format(JSON + "; charset=latin-1", "{}"), "send plain application/json or a form, in UTF-8"),
+        (
+            NANGO,
+            POST.format(JSON, f'{{"integration_id": "a", "x": {"[" * 70}{"]" * 70}}}'),
+            "nested deeper than 64",
+        ),
+        (NANGO, POST.format(JSON + "; charset=latin-1", "{}"), "sources read json bodies, in UTF-8"),
         (NANGO, POST.format(JSON + "\nContent-Type: text/x", "{}"), "there are two Content-Type headers; send one"),
-        (NANGO, POST.format(JSON + "\nContent-Encoding: gzip", "{}"), "the body is compressed ('gzip'); send it as it"),
-        (CHATWOOT, POST.format("text/plain", "x"), "id: the body is said to be 'text/plain'"),
-        (CHATWOOT, "POST / HTTP/1.1\n\n{}", "the body has no Content-Type; send application/json"),
+        (
+            NANGO,
+            POST.format(JSON + "\nContent-Encoding: gzip", "{}"),
+            "the body has a Content-Encoding; send it",
+        ),
+        (CHATWOOT, POST.format("text/plain", "x"), "id: the body is sent as 'text/plain'"),
+        (CHATWOOT, "POST / HTTP/1.1\n\n{}", "the body has no Content-Type; say what it is"),
         (CHATWOOT, POST.format(JSON, '{"identifier": "\\ud800", "identifier_hash": "1"}'), "the character U+D800"),
         (CHATWOOT, POST.format(JSON, "x" * 300_000), "The body is larger than the 262,144 bytes"),
-        (PUSHER, POST.format("application/x-www-form-urlencoded", "socket_id=%FF"), "escapes are not UTF-8"),
-        (PUSHER, POST.format("application/x-www-form-urlencoded", "x;socket_id=1"), "a ';' stands before the field"),
-        (PUSHER, POST.format("multipart/form-data; boundary=x", "--x--"), "the multipart body is not written strictly"),
-        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1\nX-A: 1\n", "a: in the header 'X-A' the header stands there 2 times"),
-        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1,2\n", "it has a comma, which joins two headers to one"),
-        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1  2\n", "it has characters that a header cannot carry"),
-        (EVERYWHERE, 'GET /x/2 HTTP/1.1\nCookie: a="1"\n', "a: in the cookie 'a' its value is quoted"),
-        (EVERYWHERE, "GET /x//2?a=1 HTTP/1.1\n", "b: in the path /x/{b} or /y/{b}/z the path is not canonical"),
-        (EVERYWHERE, "GET /x/%FF?a=1 HTTP/1.1\n", "the path is not UTF-8 where it is decoded"),
+        (PUSHER, POST.format("application/x-www-form-urlencoded", "socket_id=%FF"), "escapes that are not UTF-8"),
+        (PUSHER, POST.format("application/x-www-form-urlencoded", "x;socket_id=1"), "is behind a raw ';' in the form"),
+        (
+            PUSHER,
+            POST.format("multipart/form-data; boundary=x", "--x--"),
+            "the multipart body does not follow",
+        ),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1\nX-A: 1\n", "a: the header 'X-A' is there more than once"),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1,2\n", "has a comma, with which servers join two"),
+        (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1  2\n", "is not visible ASCII with single spaces"),
+        (
+            EVERYWHERE,
+            'GET /x/2 HTTP/1.1\nCookie: a="1"\n',
+            "a: the cookie 'a' has characters around its name, or in its value",
+        ),
+        (EVERYWHERE, "GET /x//2?a=1 HTTP/1.1\n", "b: the path '/x/{b}' or '/y/{b}/z' is not canonical: it has '//'"),
+        (EVERYWHERE, "GET /x/%FF?a=1 HTTP/1.1\n", "bytes that are not UTF-8"),
     ],
 )
 def test_what_a_guard_refuses_is_said_in_a_sentence(scheme: Scheme, request_text: str, sentence: str) -> None:
@@ -280,7 +304,7 @@ def test_a_message_too_long_to_try_things_with_is_not_searched() -> None:
     )
 
     assert explanation.found is None
-    assert "20000 bytes" in " ".join(sentences(explanation))
+    assert "20,000 bytes" in " ".join(sentences(explanation))
 
 
 def test_the_report_goes_step_by_step_and_fits_a_terminal() -> None:
@@ -288,7 +312,7 @@ def test_the_report_goes_step_by_step_and_fits_a_terminal() -> None:
 
     steps = [line for line in report.splitlines() if line[:1].isdigit()]
     assert [step[:2] for step in steps] == ["1.", "2.", "3.", "4."]
-    assert "integration_id: 'github'\n      in the path /oauth/connect/{integration_id}\n" in report
+    assert "integration_id: 'github'\n      in the path '/oauth/connect/{integration_id}'\n" in report
     assert "gr\\xf6\\xdfe" in report
     assert "67 69 74 68 75 62 3a" in report
     assert "hex of 32 bytes, as sha256 makes them: " in report

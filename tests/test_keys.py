@@ -1,6 +1,7 @@
 """Keys, rings and the resolvers that do no I/O; and what a resolver may answer, through both doors."""
 
 import copy
+import logging
 import os
 import pickle
 import warnings
@@ -22,6 +23,8 @@ from hmac_guard import (
     Verdict,
     WeakKeyWarning,
 )
+from hmac_guard.core.judge import judge
+from hmac_guard.core.reader import Reader, Reading
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -100,13 +103,18 @@ def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture,
     def keys(claim: Claim) -> Any:
         raise error
 
+    caplog.set_level(logging.DEBUG, "hmac_guard")
     told: list[Verdict] = []
     guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: told.append(verdict))
 
-    assert call(guard, signed()).status == 503
-    assert told == [(Reason.KEYS_UNAVAILABLE, "one", {}, None, None)]
-    assert caplog.messages[0].startswith("the key resolver failed: ")
-    assert 'File "' in caplog.text
+    assert [call(guard, signed()).status for _ in range(3)] == [503, 503, 503]
+    assert told == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
+    lines = [(record.levelname, record.getMessage().splitlines()[0]) for record in caplog.records]
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    assert lines[0][1].startswith("the key resolver failed: ")
+    assert kind in lines[0][1] or "StopIteration" in kind
+    assert [level for level, _ in lines] == ["ERROR", "DEBUG"], "one line for three failures, and where they are raised"
+    assert 'File "' in caplog.messages[1]
     assert KEY not in caplog.text
 
 
@@ -232,10 +240,12 @@ def test_what_holds_a_key_never_shows_it(value: Any) -> None:
         del value.id
 
 
-def test_a_claim_never_shows_its_signature() -> None:
-    claim = Claim("one", {"a": "x"}, "acme", b"x", b"5ecret", Reason.MALFORMED)
+def test_a_claim_shows_what_it_holds_and_is_no_tuple() -> None:
+    claim = Claim("one", {"a": "x"}, "acme", Reason.MALFORMED)
 
     assert repr(claim) == "Claim(scheme='one', ids={'a': 'x'}, tenant='acme', problem='malformed')"
+    assert not isinstance(claim, tuple)
+    assert set(Claim.__slots__) == {"scheme", "ids", "tenant", "problem", "detail", "method", "path"}
 
 
 def test_a_short_key_warns() -> None:
@@ -368,19 +378,17 @@ def test_a_source_is_not_asked_for_a_request_that_nobody_signed(call: Call) -> N
     assert len(asked) == 1
 
 
-def test_a_claim_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
-    guard = Guard(SCHEME, {"acme": KEY})
-    claim = guard.read(WsgiRequest(environ_for(signed())))
-    refused = claim._replace(problem=Reason.MALFORMED)
+def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
+    reader = Reader(SCHEME, with_tenant=True)
+    reading = reader.read(WsgiRequest(environ_for(signed()), reader.names))
+    refused = reader.read(WsgiRequest(environ_for(Sent(query="a=%00")), reader.names))
 
-    assert guard.judge(claim, None, 0.0) == (Reason.UNKNOWN_KEY, "one", {}, None, None)
-    assert guard.judge(claim, Keyring(OLD), 0.0) == (Reason.INVALID_SIGNATURE, "one", {}, None, None)
-    assert guard.judge(claim, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
-    assert guard.judge(claim, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
-    assert guard.judge(refused, Keyring(KEY), 0.0) == (Reason.MALFORMED, "one", {}, None, None)
+    def judged(reading: Reading, ring: Keyring | None, now: float = 0.0) -> Verdict:
+        return judge(SCHEME, reading, ring, now, by_tenant=True)
 
-
-def test_a_claim_that_cannot_be_judged_has_nothing_to_judge() -> None:
-    claim = Guard(SCHEME, KEY).read(WsgiRequest(environ_for(Sent(query="a=%00"))))
-
-    assert (claim.problem, claim.message, claim.signature) == (Reason.MALFORMED, b"", b"")
+    assert judged(reading, None) == Verdict(Reason.UNKNOWN_KEY, "one")
+    assert judged(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
+    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
+    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
+    assert judged(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
+    assert refused.proof is None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hmac_guard.asgi.express import plain_length
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import Sent, scope_for
@@ -15,7 +16,6 @@ from test_both_doors_agree import EVERYWHERE, IN_BODY, KEYS, requests
 from hmac_guard import Form, Guard, Header, Json, Query, Scheme, Verdict, verdict_from
 from hmac_guard.asgi import body as asgi_body
 from hmac_guard.asgi import steps
-from hmac_guard.asgi.express import plain_length
 from hmac_guard.asgi.request import AsgiRequest
 from hmac_guard.core import bodies
 

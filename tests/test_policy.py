@@ -6,7 +6,8 @@ import pytest
 from support import Call, Sent, environ_for
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import Guard, Header, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, verdict_from
+from hmac_guard import Claim, Guard, Header, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard.decider import Decider, decider_of
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(
@@ -24,7 +25,7 @@ EXEMPT = ("/health", "/static/")
 def test_an_exempt_path_is_not_looked_at(call: Call, path: str) -> None:
     reply = call(Guard(SCHEME, KEY, exempt=EXEMPT), Sent(path=path.encode().decode("latin-1")))
 
-    assert reply.verdict == (Reason.EXEMPT, "inbox", {}, None, None)
+    assert reply.verdict == Verdict(Reason.EXEMPT, "inbox")
     assert not reply.verdict
 
 
@@ -49,8 +50,12 @@ def test_a_plain_request_is_looked_at_no_more_than_any_other(
     assert (reply.status, reply.verdict.reason) == (200, reason)
 
 
+def decider(**options: Any) -> Decider:
+    return decider_of("test", Guard(SCHEME, KEY, **options))
+
+
 def test_a_guard_cannot_be_subclassed() -> None:
-    with pytest.raises(TypeError, match="wrap it instead"):
+    with pytest.raises(TypeError, match="wrap it"):
         type("Lenient", (Guard,), {})
 
 
@@ -98,12 +103,26 @@ def test_the_whole_site_is_never_exempt(call: Call) -> None:
     assert call(guard, Sent(path="/admin")).status == 401
 
 
-@pytest.mark.parametrize("path", ["/inbox", "/inbox/", "/inbox/a", "/exact", "/exact/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/inbox",
+        "/inbox/",
+        "/inbox/a",
+        "/exact",
+        "/exact/",
+        "/x/inbox/",
+        "/x/inbox",
+        "/x/inbox/a",
+        "/x/exact",
+        "/x/exact/",
+    ],
+)
 def test_only_guards_its_paths_with_and_without_the_last_slash(call: Call, path: str) -> None:
     assert call(Guard(SCHEME, KEY, only=("/inbox/", "/exact")), Sent(path=path)).status == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/other", "/inboxes", "/exact/x", "/x/inbox/"])
+@pytest.mark.parametrize("path", ["/", "/other", "/inboxes", "/exact/x", "/xinbox/a", "/inbox.html"])
 def test_only_leaves_other_canonical_paths_alone(call: Call, path: str) -> None:
     reply = call(Guard(SCHEME, KEY, only=("/inbox/", "/exact")), Sent(path=path))
 
@@ -148,20 +167,20 @@ def test_exempt_wins_over_only(call: Call) -> None:
     ],
 )
 def test_a_route_that_an_exemption_may_reach_is_known(start: str, fixed: bool, skips: bool) -> None:
-    assert Guard(SCHEME, KEY, exempt=EXEMPT).may_skip(start, fixed=fixed) is skips
+    assert decider(exempt=EXEMPT).may_skip(start, fixed=fixed) is skips
 
 
 @pytest.mark.parametrize(
     ("start", "skips"), [("/inbox/", False), ("/inbox/a", False), ("/in", True), ("/other/", True)]
 )
 def test_a_route_that_only_may_leave_out_is_known(start: str, skips: bool) -> None:
-    assert Guard(SCHEME, KEY, only=("/inbox/",)).may_skip(start, fixed=False) is skips
+    assert decider(only=("/inbox/",)).may_skip(start, fixed=False) is skips
 
 
 def test_a_guard_that_is_off_may_skip_anything() -> None:
     for fixed in (True, False):
-        assert Guard(SCHEME, KEY, mode="off").may_skip("/inbox/", fixed=fixed)
-        assert not Guard(SCHEME, KEY, mode="report").may_skip("/inbox/", fixed=fixed)
+        assert decider(mode="off").may_skip("/inbox/", fixed=fixed)
+        assert not decider(mode="report").may_skip("/inbox/", fixed=fixed)
 
 
 def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Call) -> None:
@@ -173,7 +192,7 @@ def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Cal
         for method in ("GET", "OPTIONS"):
             assert call(bound, Sent(method)).status == 401
             assert call(bound, Sent(method, query=GOOD)).status == 200
-        assert (bound.issuer, bound.annotate_as, bound.keys) == (guard.issuer, "signed", guard.keys)
+        assert (bound.annotate_as, bound.keys) == ("signed", guard.keys)
 
 
 def test_a_guard_for_a_route_that_is_off_asks_for_no_keys(call: Call) -> None:
@@ -191,7 +210,7 @@ PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method"
 def test_a_preflight_goes_on_unverified(call: Call) -> None:
     reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=PREFLIGHT))
 
-    assert reply.verdict == (Reason.PREFLIGHT, "inbox", {}, None, None)
+    assert reply.verdict == Verdict(Reason.PREFLIGHT, "inbox")
     assert not reply.verdict
 
 
@@ -248,7 +267,7 @@ def test_off_does_not_look(call: Call) -> None:
     asked: list[object] = []
     reply = call(Guard(SCHEME, lambda claim: asked.append(claim), mode="off"), Sent(query=GOOD))
 
-    assert reply.verdict == (Reason.OFF, "inbox", {}, None, None)
+    assert reply.verdict == Verdict(Reason.OFF, "inbox")
     assert (bool(reply.verdict), asked) == (False, [])
 
 
@@ -272,12 +291,27 @@ def test_a_tenant_may_have_a_mode_of_its_own(call: Call, tenant: str, status: in
         assert reply.verdict.reason is Reason.OFF
 
 
-def test_a_tenant_can_be_enforced_while_the_guard_reports(call: Call) -> None:
-    guard = Guard(SCHEME, RINGS, mode="report")
+LAXER = [
+    *(("enforce", "strict", 401), ("enforce", "trying", 200), ("enforce", "absent", 200), ("enforce", "plain", 401)),
+    *(("report", "strict", 200), ("report", "trying", 200), ("report", "absent", 200), ("report", "plain", 200)),
+    *(("off", tenant, 200) for tenant in ("strict", "trying", "absent", "plain")),
+]
 
-    assert call(guard, Sent(headers=[("X-Tenant", "strict")])).status == 401
-    assert call(guard, Sent(headers=[("X-Tenant", "plain")])).status == 200
-    assert call(guard, Sent()).status == 200
+
+@pytest.mark.parametrize(("mode", "tenant", "status"), LAXER)
+def test_the_laxer_of_the_two_modes_applies(
+    call: Call, caplog: pytest.LogCaptureFixture, mode: str, tenant: str, status: int
+) -> None:
+    def rings(claim: Claim) -> Keyring | None:
+        return RINGS.get(claim.tenant or "")
+
+    rings.per_tenant = True  # type: ignore[attr-defined]
+    guard = Guard(SCHEME, rings, mode=mode)
+    replies = [call(guard, Sent(headers=[("X-Tenant", tenant)])) for _ in range(2)]
+
+    assert [reply.status for reply in replies] == [status, status]
+    warned = [message for message in caplog.messages if "the laxer of the two applies" in message]
+    assert len(warned) == ((mode, tenant) == ("report", "strict"))
 
 
 def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Call) -> None:

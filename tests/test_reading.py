@@ -9,7 +9,7 @@ import pytest
 from support import Call, Sent
 
 from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
-from hmac_guard.core.field import Source
+from hmac_guard.core.source import Source
 
 KEY = "a key that is long enough"
 
@@ -561,10 +561,50 @@ def test_a_body_without_a_media_type_is_refused_wherever_a_body_counts(call: Cal
     assert read(call, Query("a") | Json("/a"), sent) == "1"
 
 
-def test_another_media_type_is_an_absent_body_where_the_id_can_come_from_elsewhere(call: Call) -> None:
-    sent = post(b'{"a":"2"}', "text/plain")
+IGNORED = [
+    "image/png",
+    "audio/ogg",
+    "video/mp4",
+    "font/woff2",
+    "application/octet-stream",
+    "application/pdf",
+    "text/csv",
+]
+IGNORED += ["application/zip", "application/gzip", "application/x-tar", "application/x-7z-compressed", "IMAGE/PNG; x=y"]
+
+
+@pytest.mark.parametrize("media_type", IGNORED)
+def test_an_upload_is_an_absent_body_where_the_id_can_come_from_elsewhere(call: Call, media_type: str) -> None:
+    for content in (b"\x89PNG", b" \x00\xef\xbb\xbf\xff\xfe", b"a=2"):
+        sent = post(content, media_type)
+        sent.query = "a=1"
+
+        assert read(call, Query("a") | Json("/a") | Form("a"), sent) == "1"
+        assert read(call, Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+
+
+@pytest.mark.parametrize(
+    "start", [b"{", b"[", b"\xef\xbb\xbf{", b" \r\n\t[", b"\xff\xfe{\x00", b"\x00\x00\x00["], ids=repr
+)
+def test_an_upload_that_begins_as_json_is_refused(call: Call, start: bytes) -> None:
+    sent = post(start + b'"a":"2"}', "application/octet-stream")
     sent.query = "a=1"
 
+    assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+    assert read(call, Query("a"), sent) == "1"
+
+
+OTHER = ["text/plain", "*/*", "application/json-rpc", "application/x-url-encoded", "multipart/mixed; boundary=B"]
+OTHER += ["image/svg+xml", "image/x+json", "application/xml", "x", "application/x-www-form-urlencoded"]
+
+
+@pytest.mark.parametrize("media_type", OTHER)
+def test_a_body_of_a_type_that_some_framework_reads_is_refused(call: Call, media_type: str) -> None:
+    sent = post(b"x", media_type)
+    sent.query = "a=1"
+
+    assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
+    sent.body = b""
     assert read(call, Query("a") | Json("/a"), sent) == "1"
 
 

@@ -10,6 +10,8 @@ from support import Sent, environ_for, scope_for
 
 from hmac_guard import Guard, Keyring, Query, Reason, Scheme
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard.core.judge import judge
+from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -42,12 +44,15 @@ def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
 
 
 def reasons(guard: Guard, query: str) -> tuple[Reason, Reason]:
+    reader = Reader(guard.scheme, with_tenant=False)
     requests: list[Request] = [
-        WsgiRequest(environ_for(Sent(query=query))),
-        AsgiRequest(scope_for(Sent(query=query)), HeaderNames.of(guard.scheme)),
+        WsgiRequest(environ_for(Sent(query=query)), reader.names),
+        AsgiRequest(scope_for(Sent(query=query)), HeaderNames(reader.names), with_body=False),
     ]
     ring = Keyring(KEY)
-    first, second = (guard.judge(guard.read(request), ring, 0.0).reason for request in requests)
+    first, second = (
+        judge(guard.scheme, reader.read(request), ring, 0.0, by_tenant=False).reason for request in requests
+    )
     return first, second
 
 

@@ -12,8 +12,9 @@ from support import Sent, environ_for
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 
-from hmac_guard import Guard, Json, Key, Keyring, Path, Query, Reason, Scheme, verdict_from
-from hmac_guard.annotation import standing_verdict
+from hmac_guard import Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard.decider import decider_of
+from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
@@ -138,10 +139,20 @@ def test_a_length_of_eighteen_digits_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("twin", "status"), [({"HTTP_CONTENT_TYPE": "application/json"}, 415), ({"HTTP_CONTENT_LENGTH": "10"}, 400)]
+    ("twin", "status"),
+    [
+        ({"HTTP_CONTENT_TYPE": "text/json"}, 415),
+        ({"HTTP_CONTENT_LENGTH": "11"}, 400),
+        ({"HTTP_CONTENT_TYPE": "application/json", "HTTP_CONTENT_LENGTH": "10"}, 200),
+        ({"HTTP_CONTENT_LENGTH": 10}, 200),
+        ({"CONTENT_LENGTH": 10}, 200),
+    ],
+    ids=repr,
 )
-def test_a_second_type_or_length_under_another_spelling_is_refused(twin: dict[str, str], status: int) -> None:
-    assert run(GUARD, environ(Stream(BODY), CONTENT_LENGTH="10", **twin))[0] == status
+def test_a_second_type_or_length_under_another_spelling_counts_as_one_if_it_says_the_same(
+    twin: dict[str, Any], status: int
+) -> None:
+    assert run(GUARD, environ(Stream(BODY), **{"CONTENT_LENGTH": "10", **twin}))[0] == status
 
 
 def test_the_mount_point_is_not_part_of_the_path() -> None:
@@ -244,11 +255,22 @@ def test_a_servers_time_out_inside_read_passes_through(error: BaseException) -> 
         run(GUARD, environ(Stream(error), CONTENT_LENGTH="10"))
 
 
-def test_a_body_that_no_source_reads_is_not_touched() -> None:
-    stream = Stream(b"image")
+def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
+    content = b"image" * 1000
+    stream = Stream(content)
     query = f"{QUERY}&a=x"
-    made = environ(stream, CONTENT_LENGTH="5", CONTENT_TYPE="image/png", QUERY_STRING=query)
+    made = environ(stream, CONTENT_LENGTH="5000", CONTENT_TYPE="image/png", QUERY_STRING=query)
     Guard(SCHEME, KEY, max_body=1).wsgi(lambda environ, start: [])(made, lambda *_: None)  # type: ignore[arg-type]
+
+    assert sum(stream.asked) == 512
+    assert made["wsgi.input"].read() == content
+
+
+def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
+    stream = Stream(b"image")
+    scheme = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    made = environ(stream, CONTENT_LENGTH="5", CONTENT_TYPE="application/json", QUERY_STRING=f"{QUERY}&a=x")
+    Guard(scheme, KEY).wsgi(lambda environ, start: [])(made, lambda *_: None)  # type: ignore[arg-type]
 
     assert stream.asked == []
     assert made["wsgi.input"] is stream
@@ -259,8 +281,43 @@ def test_the_verdict_says_which_guard_it_is_of() -> None:
     made = environ(Stream(BODY), CONTENT_LENGTH="10")
     run(GUARD, made)
 
-    assert standing_verdict(GUARD, made) is made["hmac_guard"]
-    assert standing_verdict(Guard(SCHEME, KEY), made) is None
+    judged = [decider_of("test", guard).judged(made, request_of(made)) for guard in (GUARD, Guard(SCHEME, KEY))]
+    assert [found and found.verdict for found in judged] == [made["hmac_guard"], None]
+
+
+def request_of(environ: dict[str, Any]) -> WsgiRequest:
+    return WsgiRequest(environ, decider_of("test", GUARD).reader.names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"REQUEST_METHOD": "DELETE"},
+        {"PATH_INFO": "/other"},
+        {"QUERY_STRING": "a=y&sig=0"},
+        {"HTTP_X_SIG": "0"},
+        {"hmac_guard": Verdict(Reason.VERIFIED, "one")},
+    ],
+    ids=repr,
+)
+def test_a_verdict_is_not_taken_over_for_a_request_that_says_something_else(change: dict[str, Any]) -> None:
+    scheme = SCHEME.replace(signature=Query("sig") | Header("X-Sig"))
+    guard = Guard(scheme, KEY)
+    made = environ(Stream(BODY), CONTENT_LENGTH="10", HTTP_X_SIG=SCHEME.sign(KEY, a="x"), QUERY_STRING="")
+    run(guard, made)
+    decider = decider_of("test", guard)
+
+    assert decider.judged(made, WsgiRequest(made, decider.reader.names)) is not None
+    changed = {**made, **change}
+    assert decider.judged(changed, WsgiRequest(changed, decider.reader.names)) is None
+
+
+def test_a_part_of_the_path_may_move_into_the_mount_point() -> None:
+    made = environ(Stream(BODY), CONTENT_LENGTH="10", PATH_INFO="/api/x")
+    run(GUARD, made)
+    moved = {**made, "SCRIPT_NAME": "/api", "PATH_INFO": "/x"}
+
+    assert decider_of("test", GUARD).judged(moved, request_of(moved)) is not None
 
 
 def test_the_guard_keeps_to_the_wsgi_protocol_on_both_sides() -> None:

@@ -1,87 +1,111 @@
-"""Reads an ASGI request's body, bounded in size and time, and hands it on byte for byte (threats T049 to T053)."""
+"""Reads the body of an ASGI request, bounded in size and time, and gives it to the application byte for byte (threats
+T049 to T053)."""
 
 import asyncio
 from typing import Any
 
 from hmac_guard.asgi.deadline import rest_within
-from hmac_guard.core.bodies import parse_json
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.bodies import read_length
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import Request
+from hmac_guard.core.verdict import Reason, Refused
 
 DEADLINE = 10.0
 
+_TOO_LARGE = Refused(Reason.BODY_TOO_LARGE, "the body is larger than max_body")
+_TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
+_CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
+_OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
+
 
 class Body:
-    """The body of one request, as far as it has been read: `content`, whether that is all of it, and why it is not;
-    and the JSON document in it, if somebody has asked for it."""
+    """The body of one request, as far as it has been read."""
 
     content = b""
-    problem: Reason | None = None
-    document: Any = None
-    complete = False
+    is_complete = False
     _disconnect: Any = None
+    _replay: Any = None
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
-
-    def json_document(self) -> Any:
-        """The JSON document in `content`, kept as `document`. Raises `Refused`."""
-        self.document = parse_json(self.content)
-        return self.document
 
     @property
     def disconnected(self) -> bool:
         return self._disconnect is not None
 
-    async def take(self, announced: int | None, limit: int) -> None:
-        """Read to the end, or until `problem`. `announced` is its length, where the request says it."""
-        if announced is not None and announced > limit:
-            self.problem = Reason.BODY_TOO_LARGE
+    async def take(self, request: Request, reader: Reader, limit: int) -> None:
+        """Read what the reader needs, and put it into `request.body` or `request.body_problem`."""
+        length = read_length(request.body_header("content-length"), request.body_header("transfer-encoding"))
+        if isinstance(length, Refused):
+            request.body_problem = length
             return
-        collecting = self._collect(limit)
+        wants_all = reader.wants_all_of(request)
+        if wants_all and length is not None and length > limit:
+            request.body_problem = _TOO_LARGE
+            return
+        problem = await self._within_deadline(None if wants_all else (reader, request), limit)
+        if problem is None and self.is_complete and length is not None and length != len(self.content):
+            problem = _OTHER_LENGTH
+        request.body_problem = problem
+        if problem is None and self.is_complete:
+            request.body = self.content
+
+    async def _within_deadline(self, start: Any, limit: int) -> Refused | None:
+        collecting = self._collect(start, limit)
         try:
             # No timer is armed where everything is there at once.
             waits_for = collecting.send(None)
-            problem = await rest_within(DEADLINE, waits_for, collecting)
+            return await rest_within(DEADLINE, waits_for, collecting)
         except StopIteration as done:
-            problem = done.value
+            problem: Refused | None = done.value
+            return problem
         except asyncio.TimeoutError:
-            problem = Reason.BODY_TIMEOUT
+            return _TOO_LATE
         except Exception:  # A server's own error while it reads: the body did not arrive whole.
-            problem = Reason.BAD_FRAMING
-        if problem is None and announced is not None and announced != len(self.content):
-            problem = Reason.BAD_FRAMING
-        self.problem = problem
+            return _CUT_OFF
 
-    async def _collect(self, limit: int) -> Reason | None:
-        receive = self._receive
+    async def _collect(self, start: "tuple[Reader, Request] | None", limit: int) -> Refused | None:
+        """Read to the end; where a `start` is enough, until it shows whether the body counts as absent."""
         pieces: list[bytes] = []
         size = 0
+        problem = None
         try:
-            while not self.complete:
-                message = await receive()
+            while not self.is_complete and problem is None:
+                message = await self._receive()
                 if message["type"] != "http.request":
                     if message["type"] == "http.disconnect":
                         self._disconnect = message
-                    return Reason.BAD_FRAMING
+                    return _CUT_OFF
                 piece = message.get("body") or b""
                 if piece:
                     pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
                     size += len(pieces[-1])
-                self.complete = not message.get("more_body", False)
-                if size > limit:
-                    return Reason.BODY_TOO_LARGE
+                self.is_complete = not message.get("more_body", False)
+                if start is not None and piece:
+                    reader, request = start
+                    known = b"".join(pieces)
+                    problem = reader.refuse_start(request, known)
+                    if reader.knows_start(known):
+                        break
+                if size > limit and problem is None:
+                    problem = _TOO_LARGE
         finally:
             # Also where time ran out: in report mode the application gets what there is.
             self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return None
+        return problem
 
-    def hand_on(self) -> Any:
-        """A `receive` that gives what was read once, and then is the server's own: whatever it invented, a repeated
-        body or a disconnect, would freeze or cut off a streaming application."""
+    def replay_receive(self) -> Any:
+        """A `receive` that gives what was read once, and then is the server's own: a repeated body or an invented
+        disconnect would freeze or cut off a streaming application."""
+        if self._replay is None:
+            self._replay = self._make_replay()
+        return self._replay
+
+    def _make_replay(self) -> Any:
         receive = self._receive
-        if not (self.content or self.complete or self._disconnect):
+        if not (self.content or self.is_complete or self._disconnect):
             return receive
-        pending = [{"type": "http.request", "body": self.content, "more_body": not self.complete}]
+        pending = [{"type": "http.request", "body": self.content, "more_body": not self.is_complete}]
         if self._disconnect is not None:
             pending.append(self._disconnect)
 

@@ -1,61 +1,55 @@
 """The ASGI middleware: has each request decided, and acts on the outcome."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hmac_guard.asgi.request import merged_cookies
-from hmac_guard.asgi.steps import Steps
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.refusal import Refusal
-from hmac_guard.guard import Guard
-from hmac_guard.log import logger
+from hmac_guard.decider import check_app, decider_of
+from hmac_guard.log import failure_of
+
+if TYPE_CHECKING:
+    from hmac_guard.guard import Guard
 
 
 class GuardMiddleware:
     """A guard around an ASGI application: `app.add_middleware(GuardMiddleware, guard=guard)`, or
     `app = GuardMiddleware(app, guard=guard)`.
 
-    The verdict stands in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged,
-    `lifespan` passes, anything else is refused. A body is read only if the scheme has a source in it, and has to arrive
-    within ten seconds.
+    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged,
+    `lifespan` passes, any other type raises `ValueError`, as the ASGI specification asks. A body is read only if the
+    scheme has a source in it, and has to arrive within ten seconds.
     """
 
-    def __init__(self, app: Any, *, guard: Guard) -> None:
-        self._steps = Steps("GuardMiddleware", guard)
-        if not callable(app):
-            raise ConfigError("GuardMiddleware: app must be an ASGI application")
-        if isinstance(app, GuardMiddleware) and app.guard.annotate_as == guard.annotate_as:
-            raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
+    def __init__(self, app: Any, *, guard: "Guard") -> None:
+        decider = decider_of("GuardMiddleware", guard)
+        check_app(type(self), app, decider, "an ASGI")
+        self._driver = Driver(decider)
         self.app: Any = app
         self.guard: Guard = guard
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         kind = scope["type"]
         if kind not in ("http", "websocket"):
-            await self._pass_lifespan(scope, receive, send)
+            if kind != "lifespan":
+                raise ValueError(f"the guard does not know the ASGI scope type {ascii(kind)[:40]}")
+            await self.app(scope, receive, send)
             return
-        guard = self.guard
+        decider = self._driver.decider
+        decider.forget(scope)
+        refusal, failure, body = None, None, None
         try:
-            (verdict, refusal), body = await self._steps.decide(scope, receive)
-            if refusal is None:
-                scope = {**scope, guard.annotate_as: verdict, guard.issued_as: guard.issuer}
-                if self._steps.merges_cookies:
-                    scope["headers"] = merged_cookies(scope.get("headers", ()))
-                if body is not None:
-                    receive = body.hand_on()
-            elif body is not None and body.disconnected:
-                return
+            outcome, body = await self._driver.decide(scope, receive)
+            refusal = outcome.refusal
         except Exception as error:
-            refusal = guard.fault(error)
-        if refusal is None:
-            await self.app(scope, receive, send)
-        else:
+            failure = failure_of(error)
+        if failure is not None:
+            refusal = decider.fault(failure)
+        elif refusal is not None and body is not None and body.disconnected:
+            return
+        if refusal is not None:
             await send_refusal(refusal, scope, send)
-
-    async def _pass_lifespan(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-        else:
-            logger.error("refused: the guard does not know the ASGI scope type %s", ascii(scope["type"])[:40])
+            return
+        await self.app(scope, receive if body is None else body.replay_receive(), send)
 
 
 async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:

@@ -1,85 +1,85 @@
-"""A `Request` out of an ASGI scope (HTTP and websocket)."""
+"""A `Request` of an ASGI scope (HTTP and websocket)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hmac_guard.asgi.body import Body
-from hmac_guard.core.request import Request
-from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
-OF_BODIES = ("content-type", "content-length", "content-encoding", "transfer-encoding")
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
 AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
 
 
 class HeaderNames:
-    """Headers that are looked up together, so that a request's headers are gone through once and no further."""
+    """Headers that are looked up together, so that a request's headers are gone through once."""
 
-    __slots__ = ("_lengths", "_names", "_none")
+    __slots__ = ("_blank", "_cookie", "_firsts", "_lengths", "_numbers")
 
-    def __init__(self, *names: str) -> None:
-        self._names = {name.encode(): name for name in names}
+    def __init__(self, names: Sequence[str]) -> None:
+        self._numbers = {name.encode(): number for number, name in enumerate(names)}
         self._lengths = frozenset(map(len, names))
-        self._none: dict[str, Sequence[str]] = dict.fromkeys(names, ())
+        # A name may begin with "-", too.
+        self._firsts = frozenset(
+            spelling[0] for name in self._numbers for spelling in (name, name.upper(), name.replace(b"-", b"_"))
+        )
+        self._blank: list[Line] = [None] * len(names)
+        self._cookie = self._numbers.get(b"cookie")
 
-    @classmethod
-    def of(cls, scheme: Scheme) -> "HeaderNames":
-        """Those that every request to a guard with this scheme is asked for."""
-        return cls(*scheme.header_names(), *(OF_BODIES if scheme.needs_body else ()))
-
-    def find(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Sequence[str]]:
-        """All values of each, under every spelling."""
-        names, lengths = self._names, self._lengths
-        found: dict[str, Any] = self._none.copy()
+    def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
+        """The value of each, or all its values in a list, under every spelling. Several cookie lines count as one."""
+        found = self._blank.copy()
         for key, value in headers:
-            if len(key) in lengths:
-                name = names.get(key) or names.get(key.translate(AS_ONE))
-                if name is not None:
-                    if found[name]:
-                        found[name].append(value.decode("latin-1"))
-                    else:
-                        found[name] = [value.decode("latin-1")]
+            if len(key) in self._lengths:
+                number = self._numbers.get(key)
+                if number is None:
+                    if key[0] not in self._firsts:
+                        continue
+                    number = self._numbers.get(key.translate(AS_ONE))
+                    if number is None:
+                        continue
+                text = value.decode("latin-1")
+                before = found[number]
+                if before is None:
+                    found[number] = text
+                else:
+                    found[number] = [*(before if isinstance(before, list) else [before]), text]
+        if self._cookie is not None and isinstance(cookies := found[self._cookie], list):
+            found[self._cookie] = "; ".join(cookies)
         return found
 
 
 class AsgiRequest(Request):
-    """Those of its headers that `names` lists are looked up together, any other one by itself."""
+    """The headers in which the scheme looks, and those about the body, are looked up together."""
 
-    _found: dict[str, Sequence[str]] | None = None
-
-    def __init__(self, scope: Any, names: HeaderNames) -> None:
+    def __init__(self, scope: Any, names: HeaderNames, with_body: bool) -> None:
         self._scope = scope
-        self._names = names
         self.method = scope.get("method", "GET")
+        self.root = scope.get("root_path", "")
+        self.path = path_of(scope)
+        self.query = scope.get("query_string", b"").decode("latin-1")
+        found = names.find(scope.get("headers", ()))
+        if with_body:
+            self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
+        else:
+            self.lines = found
 
-    def hold(self, body: Body) -> None:
-        """Have this body, as far as it could be read."""
-        self.body, self.body_problem, self._parsed = body.content, body.problem, body.document
+    def header(self, name: str) -> Line:
+        return HeaderNames([name]).find(self._scope.get("headers", ()))[0]
 
-    @property
-    def path(self) -> str:
-        return path_of(self._scope)
-
-    @property
-    def query(self) -> str:
-        query: str = self._scope.get("query_string", b"").decode("latin-1")
-        return query
-
-    def header(self, name: str) -> Sequence[str]:
-        found = self._found
-        if found is None:
-            found = self._found = self._names.find(self._scope.get("headers", ()))
-        if name not in found:
-            found.update(HeaderNames(name).find(self._scope.get("headers", ())))
-        return found[name]
+    def is_spelled(self, name: str) -> bool:
+        return any(key == name.encode() for key, _ in self._scope.get("headers", ()))
 
     def paths(self) -> Sequence[str]:
-        root: str = self._scope.get("root_path", "")
+        return self._readings(self.root)
+
+    def id_paths(self) -> Sequence[str]:
+        return self._readings(self.root.rstrip("/"))
+
+    def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
             return (self.path,)
         path: str = self._scope.get("path", "")
-        # Quart and Litestar cut the mount point out without a look at what follows; Litestar wherever it stands.
-        readings = (self.path, path.split(root, 1)[-1])
+        # Quart and Litestar cut the mount point out without a look at what follows; Litestar where it first stands.
+        readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out.
         return readings if "spec_version" in self._scope.get("asgi", ("spec_version",)) else (*readings, path)
@@ -95,12 +95,13 @@ def path_of(scope: Any) -> str:
     return path
 
 
-def merged_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers with all Cookie lines as one, where the first one stood: some frameworks read only one of several."""
+def merged_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]] | None:
+    """The headers with all Cookie lines as one, where the first one was: some frameworks read only one of several.
+    None where there are not several."""
     headers = list(headers)
     cookies = [value for name, value in headers if name.lower() == b"cookie"]
     if len(cookies) < 2:
-        return headers
+        return None
     first = next(index for index, (name, _) in enumerate(headers) if name.lower() == b"cookie")
     others = [header for header in headers[first + 1 :] if header[0].lower() != b"cookie"]
     return [*headers[:first], (b"cookie", b"; ".join(cookies)), *others]

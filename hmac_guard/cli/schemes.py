@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import PRESETS
-from hmac_guard.core.field import Source
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Json, Path
 
 Place = dict[str, str]

@@ -9,12 +9,13 @@ from hmac_guard.cli.arguments import takes_ids
 from hmac_guard.cli.errors import CliError
 from hmac_guard.cli.key_options import takes_key
 from hmac_guard.cli.rows import Row, ids_of, pass_on, refuse_both, takes_rows
-from hmac_guard.core.decision import judge
+from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import compose
+from hmac_guard.core.reader import Proof, Reading
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.text import is_id
-from hmac_guard.core.verdict import Claim, Reason
+from hmac_guard.core.verdict import Reason
 
 _MEANING = {
     Reason.INVALID_SIGNATURE: "the key, an id, or the way of signing is another one",
@@ -100,13 +101,10 @@ def _reason(scheme: Scheme, ids: dict[str, str], key: Key, signature: str) -> Re
     missing = [name for name in scheme.ids if name not in ids and name not in scheme.optional]
     if missing:
         raise CliError(f"the id {missing[0]!r} is missing; add {missing[0]}=VALUE")
-    message, problem = _message(scheme, ids)
-    claim = Claim(scheme.name, ids, None, message, signature.encode(errors="replace"), problem)
-    return judge(scheme, claim, Keyring(key), time.time()).reason
-
-
-def _message(scheme: Scheme, ids: dict[str, str]) -> tuple[bytes, Reason | None]:
     if not all(is_id(text) and scheme.ids[name].carries(text) for name, text in ids.items()):
-        return b"", Reason.MALFORMED
+        return Reason.MALFORMED
     message = compose(scheme.parts, ids)
-    return (b"", Reason.AMBIGUOUS) if message is None else (message, None)
+    if message is None:
+        return Reason.AMBIGUOUS
+    reading = Reading(ids, None, False, None, Proof(message, signature.encode(errors="replace")))
+    return judge(scheme, reading, Keyring(key), time.time(), by_tenant=False).reason

@@ -1,22 +1,19 @@
 """Media types, strict JSON and urlencoded forms: read in the one way in which every framework reads them, or refused.
 
-Rules: threats T031, T032, T034. All functions are pure; they raise `Refused` and nothing else.
+Rules: threats T031, T032, T034. The functions are pure and raise nothing: what cannot be read is a `Refused`.
 """
 
 import json
 import math
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
-from hmac_guard.core.errors import Refused
 from hmac_guard.core.text import decode_field, field_values
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import Reason, Refused
 
 MAX_DEPTH = 64
-_JSON_SPACE = " \t\n\r"
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
@@ -25,28 +22,33 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,70}")
 
 
 class Media(NamedTuple):
-    """What a Content-Type says: `kind` is json, form, multipart, other, none, or unclear."""
+    """What a Content-Type says.
+
+    kind      "json", "form" or "multipart"; "ignored" for a type that no framework reads ids from, such as an image;
+              "other" for any other type, "none" for no type, "unclear" for two types or one that cannot be read
+    readable  whether a body of this kind can be read with these parameters
+    boundary  that of a multipart body
+    """
 
     kind: str
     readable: bool = True
     boundary: str = ""
 
 
-# Whoever reads a body whatever its type, as Starlette's `request.json()` does, would read one that nobody looked at.
+# An application that reads a body of any type, as Starlette's `request.json()` does, would read one that is not judged.
 NO_MEDIA = Media("none", readable=False)
-_OTHER = Media("other")
+_OTHER = Media("other", readable=False)
+_IGNORED = Media("ignored", readable=False)
 # Two Content-Type lines, or one that no grammar covers: servers and frameworks pick different halves.
 _UNCLEAR = Media("unclear", readable=False)
 
 
-def parse_media(values: Sequence[str]) -> Media:
-    """The media type of a request, from all its Content-Type values."""
-    if len(values) > 1:
-        return _UNCLEAR
-    if not values or not values[0]:
+def parse_media(line: str | list[str] | None) -> Media:
+    """The media type of a request, from its Content-Type header; a list holds several values."""
+    if not line:
         return NO_MEDIA
-    # What no client sends is not worth a place in the cache.
-    return _parse_media(values[0]) if len(values[0]) <= 256 else _UNCLEAR
+    # The cache is for types that clients send.
+    return _parse_media(line) if isinstance(line, str) and len(line) <= 256 else _UNCLEAR
 
 
 @lru_cache(maxsize=64)
@@ -55,8 +57,8 @@ def _parse_media(value: str) -> Media:
     if match is None:
         return _UNCLEAR
     kind = _kind(match[1])
-    if kind == "other":
-        return _OTHER
+    if kind in ("other", "ignored"):
+        return _OTHER if kind == "other" else _IGNORED
     parameters = [(name.lower(), token or quoted) for name, token, quoted in _PARAMETER.findall(match[2])]
     names = [name for name, _ in parameters]
     charsets = [value.lower() for name, value in parameters if name == "charset"]
@@ -77,21 +79,61 @@ def _kind(essence: str) -> str:
         return "json"
     if essence == "application/x-www-form-urlencoded":
         return "form"
-    return "other" if essence != "multipart/form-data" else "unclear"
+    if essence == "multipart/form-data":
+        return "unclear"
+    is_ignored = essence in _IGNORED_TYPES or essence.startswith(_IGNORED_GROUPS)
+    return "ignored" if is_ignored and not essence.endswith(("+json", "+xml")) else "other"
+
+
+# Uploads. Frameworks read ids out of none of these by themselves; of other types some framework does.
+_IGNORED_GROUPS = ("image/", "audio/", "video/", "font/")
+_IGNORED_TYPES = {
+    *("application/octet-stream", "application/pdf", "text/csv", "application/zip", "application/gzip"),
+    *("application/x-tar", "application/x-7z-compressed"),
+}
+# White space, NUL and the bytes of the byte order marks of UTF-8, UTF-16 and UTF-32.
+_BEFORE_JSON = b" \t\n\r\x00\xef\xbb\xbf\xfe\xff"
+
+
+def first_json_byte(start: bytes) -> bytes:
+    """The first byte of a body that would be part of a JSON document in any Unicode encoding; b"" where there is none
+    yet."""
+    return start.lstrip(_BEFORE_JSON)[:1]
+
+
+#: The most digits that a length may have; no server counts further.
+MAX_LENGTH_DIGITS = 18
+_BAD_LENGTH = Refused(Reason.BAD_FRAMING, "the Content-Length is not one decimal number")
+_TWO_FRAMINGS = Refused(Reason.BAD_FRAMING, "the request has a Content-Length and a Transfer-Encoding")
+
+
+def read_length(length: str | list[str] | None, transfer_encoding: object) -> int | Refused | None:
+    """How long a request says that its body is; None where it does not say it (threats T043, T047)."""
+    if length is None or length == "":
+        return None
+    if not isinstance(length, str) or not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
+        return _BAD_LENGTH
+    return int(length) if transfer_encoding is None else _TWO_FRAMINGS
+
+
+_TOO_DEEP = Refused(Reason.MALFORMED, f"cannot be read: it is nested deeper than {MAX_DEPTH} levels")
 
 
 def parse_json(body: bytes) -> Any:
-    """The document in a body: UTF-8 without a BOM, no key twice in an object, finite numbers, at most 64 levels."""
+    """The document in a body, or a `Refused`: UTF-8 without a BOM, no key twice in an object, finite numbers, at most
+    64 levels."""
     try:
-        text = body.decode().strip(_JSON_SPACE)
-        document, end = _decoder.raw_decode(text)
-    except (ValueError, RecursionError):
-        raise Refused(Reason.MALFORMED) from None
-    if end != len(text):
-        raise Refused(Reason.MALFORMED)
+        document = _decoder.decode(body.decode())
+    except UnicodeDecodeError:
+        return Refused(Reason.MALFORMED, "cannot be read: it is not UTF-8")
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError as error:
+        # The parser's own text names a position and shows nothing of the body.
+        return Refused(Reason.MALFORMED, f"cannot be read: {error}")
     # A document with so few brackets cannot be deeper; most need no closer look.
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise Refused(Reason.MALFORMED)
+        return _TOO_DEEP
     return document
 
 
@@ -112,19 +154,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # A call of `dict` is most of what an empty object costs.
     unique = dict(pairs) if pairs else {}
     if len(unique) != len(pairs):
-        raise ValueError
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        # Error trackers record local variables where an exception is raised, and these may hold a signature.
+        pairs.clear()
+        del unique
+        raise ValueError(f"the key {twice[:40]!a} is there twice in one object")
     return unique
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError
+        raise ValueError(f"the number {text[:20]} is too large")
     return number
 
 
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
@@ -132,6 +179,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, pars
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 NOWHERE = object()
+_MAX_INT = 2**53 - 1
 
 
 def step_down(node: Any, tokens: list[str]) -> Any:
@@ -146,17 +194,43 @@ def step_down(node: Any, tokens: list[str]) -> Any:
     return node
 
 
-def parse_form(body: bytes) -> str:
+def json_text(node: Any, *, allow_int: bool) -> str | Refused | None:
+    """The text of what is in a document under a pointer; None where nothing is there. `null` counts as blank."""
+    if node is NOWHERE:
+        return None
+    if isinstance(node, str):
+        return node
+    if node is None:
+        return ""
+    if allow_int and type(node) is int and abs(node) <= _MAX_INT:
+        return str(node)
+    return Refused(
+        Reason.MALFORMED, f"is {_JSON_KINDS.get(type(node), 'another value')}; send it as a string, in quotes"
+    )
+
+
+_JSON_KINDS = {int: "a number", float: "a number", bool: "true or false", list: "an array", dict: "an object"}
+
+
+_NO_UTF_8_FORM = Refused(Reason.MALFORMED, "cannot be read: the form has bytes that are not UTF-8")
+_SEMICOLON = Refused(
+    Reason.MALFORMED, "is behind a raw ';' in the form, where some frameworks split it; write it as '%3B'"
+)
+
+
+def parse_form(body: bytes) -> str | Refused:
     """The text of an urlencoded body. One raw byte that is not UTF-8 makes one framework lose the whole form."""
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise Refused(Reason.MALFORMED) from None
+        return _NO_UTF_8_FORM
 
 
-def form_values(name: str, form: str) -> list[str]:
+def form_values(name: str, form: str) -> list[str | Refused] | Refused:
     """Every value of the field `name`. Old python-multipart splits at a raw `;` too, so a name counts behind one."""
     values = field_values(name, form)
+    if isinstance(values, Refused):
+        return values
     if ";" in form and field_values(name, form.replace(";", "&")) != values:
-        raise Refused(Reason.MALFORMED)
+        return _SEMICOLON
     return [decode_field(value) for value in values]

@@ -3,12 +3,9 @@
 ConfigError        the engineer who configures a guard; raised when the wrong thing is made
 KeysUnavailable    the place where the keys are; the request is answered 503
 WeakKeyWarning     a key that works, but is too short
-Refused            the request; internal, never leaves `core`: `read` turns it into the claim's problem
 """
 
 from collections.abc import Iterable
-
-from hmac_guard.core.verdict import Reason
 
 
 class ConfigError(ValueError):
@@ -28,10 +25,3 @@ class KeysUnavailable(Exception):
 
 class WeakKeyWarning(UserWarning):
     """A key is shorter than 16 bytes. RFC 2104 section 3 advises a key as long as the digest (32 bytes for sha256)."""
-
-
-class Refused(Exception):
-    """A part of a request cannot be read in the one way in which every framework would read it."""
-
-    def __init__(self, reason: Reason) -> None:
-        self.reason = reason

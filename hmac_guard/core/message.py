@@ -74,6 +74,11 @@ def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozens
     return optional
 
 
+def is_unambiguous(part: Id, text: str) -> bool:
+    """Whether an id may be signed before the text that follows it: the text is first found where the id ends."""
+    return not part.separator or (text + part.separator).find(part.separator) == len(text)
+
+
 def compose(parts: tuple[Part, ...], ids: Mapping[str, str]) -> bytes | None:
     """The message over these ids, or None where it could be read as another one: an id holds its own separator, or
     begins one that the separator completes."""
@@ -83,7 +88,7 @@ def compose(parts: tuple[Part, ...], ids: Mapping[str, str]) -> bytes | None:
             texts.append(part.text)
         elif part.name in ids:
             text = ids[part.name]
-            if part.separator and (text + part.separator).find(part.separator) != len(text):
+            if not is_unambiguous(part, text):
                 return None
             texts.append(text)
         else:

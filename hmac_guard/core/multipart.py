@@ -4,13 +4,12 @@ import re
 from typing import NamedTuple
 
 from hmac_guard.core.bodies import TOKEN
-from hmac_guard.core.errors import Refused
 from hmac_guard.core.text import MAX_FIELDS
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import Reason, Refused
 
 
 class Part(NamedTuple):
-    """One part of a multipart body; `is_text` is false for files and whatever else is not plain UTF-8 text."""
+    """One part of a multipart body; `is_text` is false for files and for what is not plain UTF-8 text."""
 
     name: str
     is_text: bool
@@ -29,34 +28,39 @@ _PLAIN_TRANSFER = frozenset({"7bit", "8bit", "binary"})
 _PLAIN_TEXT = re.compile(r"text/plain(?i:; ?charset=\"?(?:utf-8|(us-ascii|iso-8859-1))\"?)?")
 
 
-def parse_multipart(boundary: str, body: bytes) -> list[Part]:
+_NOT_STRICT = Refused(Reason.MALFORMED, "cannot be read: the multipart body does not follow the strict format")
+NOT_A_TEXT = Refused(Reason.MALFORMED, "is a file, or not plain text in UTF-8, in the multipart body")
+
+
+def parse_multipart(boundary: str, body: bytes) -> list[Part] | Refused:
     """The parts of a multipart body whose delimiter stands only where a part begins or ends."""
     pieces = body.removesuffix(b"\r\n").split(b"--" + boundary.encode())
     if len(pieces) < 3 or len(pieces) > MAX_FIELDS + 2 or pieces[0] or pieces[-1] != b"--":
-        raise Refused(Reason.MALFORMED)
-    return [_parse_part(piece) for piece in pieces[1:-1]]
+        return _NOT_STRICT
+    parts = [_parse_part(piece) for piece in pieces[1:-1]]
+    return _NOT_STRICT if None in parts else [part for part in parts if part]
 
 
-def _parse_part(piece: bytes) -> Part:
+def _parse_part(piece: bytes) -> Part | None:
     head, blank, content = piece.partition(b"\r\n\r\n")
     try:
         text = head.decode() + "\r\n"
     except UnicodeDecodeError:
         # One framework loses the whole form over such a header, whichever part it is in.
-        raise Refused(Reason.MALFORMED) from None
+        return None
     if (
         not blank
         or not content.endswith(b"\r\n")
         or not text.startswith("\r\n")
         or not _PART_HEADERS.fullmatch(text, 2)
     ):
-        raise Refused(Reason.MALFORMED)
+        return None
     lines = [line.partition(":") for line in text[2:-2].split("\r\n")]
     headers = {name.lower(): value for name, _, value in lines}
     disposition = _DISPOSITION.fullmatch(headers.get("content-disposition", ""))
     transfer = headers.get("content-transfer-encoding", "binary").strip(" \t").lower()
     if disposition is None or len(headers) != len(lines) or transfer not in _PLAIN_TRANSFER:
-        raise Refused(Reason.MALFORMED)
+        return None
     name = disposition[1] if disposition[2] is None else disposition[2]
     content_type = headers.get("content-type", "text/plain").strip(" \t")
     plain = _PLAIN_TEXT.fullmatch(content_type)
@@ -64,16 +68,16 @@ def _parse_part(piece: bytes) -> Part:
     return Part(name, is_text, content[:-2])
 
 
-def multipart_values(name: str, parts: list[Part]) -> list[str]:
+def multipart_values(name: str, parts: list[Part]) -> list[str] | Refused:
     """Every value of the field `name`."""
     values = []
     for part in parts:
         # One framework strips the name; some read a file as a field; one lets a `_charset_` part decode the others.
         if part.name == "_charset_" or (part.name.strip() == name and not (part.is_text and part.name == name)):
-            raise Refused(Reason.MALFORMED)
+            return NOT_A_TEXT
         if part.name == name:
             values.append(part.content)
     try:
         return [value.decode() for value in values]
     except UnicodeDecodeError:
-        raise Refused(Reason.MALFORMED) from None
+        return NOT_A_TEXT

@@ -5,7 +5,7 @@ resolved, only refused, since no two servers resolve it alike (threats T036, T05
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hmac_guard.core.errors import ConfigError
 
@@ -22,44 +22,61 @@ def is_canonical(path: str) -> bool:
     return path.startswith("/") and _ODD.search(path) is None
 
 
-class PathSet:
-    """The paths that `only` or `exempt` names: exact ones, and prefixes that end in `/`."""
+class ExemptPaths:
+    """The paths that `exempt` names: exact ones, and prefixes that end in `/`. They go unguarded."""
 
     __slots__ = ("_exact", "_prefixes")
 
-    def __init__(self, exact: Iterable[str], prefixes: Iterable[str]) -> None:
-        self._exact = frozenset(exact)
-        self._prefixes = tuple(prefixes)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._exact or path.startswith(self._prefixes)
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        checked = _checked("exempt", entries)
+        if any(";" in entry for entry in checked):
+            raise ConfigError("exempt: an entry has a ';'; no path with a ';' is ever exempt, leave the entry out")
+        # "/" alone means the front page: a whole site is never exempt.
+        self._prefixes = tuple(entry for entry in checked if entry.endswith("/") and entry != "/")
+        self._exact = frozenset(checked).difference(self._prefixes)
 
     def __bool__(self) -> bool:
         return bool(self._exact or self._prefixes)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._exact, *self._prefixes))
+
+    def holds(self, path: str) -> bool:
+        """Whether the guard leaves `path` open."""
+        return path in self._exact or path.startswith(self._prefixes)
+
     def may_hold(self, start: str) -> bool:
-        """Whether some path that begins with `start` is in it."""
-        return self.holds_all(start) or any(entry.startswith(start) for entry in (*self._exact, *self._prefixes))
+        """Whether the guard leaves some path that begins with `start` open."""
+        return start.startswith(self._prefixes) or any(entry.startswith(start) for entry in self)
+
+
+class GuardedPaths:
+    """The paths that `only` names. The guard leaves every other one open.
+
+    An application may set a mount point itself, which a guard outside of it cannot see. So a path is guarded if an
+    entry that ends in `/` is anywhere in it, or if it ends with an entry; a last `/` does not count there.
+    """
+
+    __slots__ = ("_ends", "_prefixes")
+
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        checked = _checked("only", entries)
+        self._prefixes = tuple(entry for entry in checked if entry.endswith("/"))
+        self._ends = tuple(entry.removesuffix("/") for entry in checked)
+
+    def __bool__(self) -> bool:
+        return bool(self._ends)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._prefixes, *self._ends)))
+
+    def holds(self, path: str) -> bool:
+        """Whether `path` is guarded."""
+        return self.holds_all(path) or path.removesuffix("/").endswith(self._ends)
 
     def holds_all(self, start: str) -> bool:
-        """Whether every path that begins with `start` is in it."""
-        return start.startswith(self._prefixes)
-
-
-def exempt_set(entries: Iterable[str]) -> PathSet:
-    """The paths that go unguarded. `/` alone means the front page: a whole site is never exempt."""
-    checked = _checked("exempt", entries)
-    if any(";" in entry for entry in checked):
-        raise ConfigError("exempt: an entry has a ';'; no path with a ';' is ever exempt, leave the entry out")
-    prefixes = [entry for entry in checked if entry.endswith("/") and entry != "/"]
-    return PathSet([entry for entry in checked if entry not in prefixes], prefixes)
-
-
-def guarded_set(entries: Iterable[str]) -> PathSet:
-    """The paths that are guarded where only some are. An entry counts with and without its last `/`."""
-    checked = _checked("only", entries)
-    exact = {spelling for entry in checked for spelling in (entry.rstrip("/"), entry.rstrip("/") + "/")}
-    return PathSet(exact, [entry for entry in checked if entry.endswith("/")])
+        """Whether every path that begins with `start` is guarded."""
+        return any(prefix in start for prefix in self._prefixes)
 
 
 def _checked(argument: str, entries: Iterable[str]) -> list[str]:

@@ -67,15 +67,18 @@ _ANSWERS = {
 }
 
 
-def make_refusals(body_of: Callable[[str, str], RefusalBody] | None) -> Mapping[Reason, Refusal]:
-    """The answer for each reason. `body_of(code, message)` is asked once for each code; None gives the default body."""
+def make_refusals(
+    body_of: Callable[[str, str], RefusalBody] | None, problem_base: str | None = None
+) -> Mapping[Reason, Refusal]:
+    """The answer for each reason. `body_of(code, message)` is asked once for each code; None gives the default body,
+    whose `type` is `problem_base`, "#" and the code."""
     answers = set(_ANSWERS.values())
-    made = {answer: _make(answer, body_of) for answer in answers}
+    made = {answer: _make(answer, body_of, problem_base) for answer in answers}
     return {reason: made[answer] for reason, answer in _ANSWERS.items()}
 
 
-def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None) -> Refusal:
-    body, media_type = _problem(answer), PROBLEM_JSON
+def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None, problem_base: str | None) -> Refusal:
+    body, media_type = _problem(answer, problem_base), PROBLEM_JSON
     if body_of is not None:
         given = body_of(answer.code, answer.message)
         body, media_type = given if isinstance(given, tuple) and len(given) == 2 else (given, media_type)
@@ -94,10 +97,11 @@ def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None) ->
     return Refusal(answer.status, tuple(headers), raw_headers, body)
 
 
-def _problem(answer: _Answer) -> bytes:
+def _problem(answer: _Answer, base: str | None) -> bytes:
     # RFC 9457, with the two members that vendors' SDKs read: `error` (Nango) and `message` (SuprSend).
     return json.dumps(
         {
+            **({} if base is None else {"type": f"{base}#{answer.code}"}),
             "title": answer.status.phrase,
             "status": answer.status.value,
             "detail": answer.message,

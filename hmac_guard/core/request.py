@@ -1,89 +1,98 @@
-"""What a guard may see of a request: raw, unjudged, and with ALL values of whatever is looked up.
+"""What a guard reads of a request: raw values, each adapter's own request made into one form.
 
-Each door makes its own kind; nothing that decides knows which.
+A guard keeps the request beside its verdict, so that a second look at the same request finds that it is the same.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from hmac_guard.core import bodies, multipart
-from hmac_guard.core.errors import Refused
-from hmac_guard.core.text import decode_field, field_values
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.bodies import Media, parse_media
+from hmac_guard.core.verdict import Refused
+
+#: The headers that say how a body is framed and what it is.
+BODY_HEADERS = ("content-type", "content-length", "content-encoding", "transfer-encoding")
+
+#: A header's value: None where there is no line, a list where there are several. One character stands for one byte.
+Line = str | list[str] | None
 
 
 class Request(ABC):
     """One request.
 
-    `method`  as sent
-    `path`    the application's own, decoded once; U+FFFD where the bytes were not UTF-8
-    `query`   as sent, one character for each byte
-    `body`    the bytes, once the door has read them; empty where none were sent or none were needed
-    `body_problem`  why the door could not read the body, or None
+    method        as sent
+    root          the mount point that the server gives (`SCRIPT_NAME`, `root_path`)
+    path          the application's own path, decoded once; U+FFFD where the bytes were not UTF-8
+    query         as sent, one character for each byte
+    lines         the values of the headers in which the scheme looks (`Reader.names`), in that order
+    framing       the values of BODY_HEADERS, in that order; None where they are not known yet
+    body          the bytes, once they have been read to their end; None where they were not
+    body_problem  why the body could not be read, or None
+    form          the fields of a form that a framework has parsed, the value None for a file; None where there is none
+    stream        the object from which the application reads the body: `wsgi.input`, or `receive`
     """
 
     method: str
-    body: bytes = b""
-    body_problem: Reason | None = None
-    _media: bodies.Media | None = None
-    _parsed: Any = None
-
-    @property
-    @abstractmethod
-    def path(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def query(self) -> str: ...
+    root: str
+    path: str
+    query: str
+    lines: Sequence[Line]
+    framing: Sequence[Line] | None = None
+    body: bytes | None = None
+    body_problem: Refused | None = None
+    form: Sequence[tuple[str, str | None]] | None = None
+    stream: Any = None
+    _media: Media | None = None
 
     @abstractmethod
-    def header(self, name: str) -> Sequence[str]:
-        """All values of the header `name` (lower case, with `-`) under any spelling; one character for each byte."""
+    def header(self, name: str) -> Line:
+        """The header `name` (lower case, with `-`) under any spelling."""
+
+    def is_spelled(self, name: str) -> bool:
+        """Whether the header `name` has its own spelling, as far as the server lets that be seen."""
+        return True
+
+    def is_same_as(self, other: "Request") -> bool:
+        """Whether the other request says the same, its body left out.
+
+        An inner layer may have moved a part of the path into the mount point, or have set a mount point by itself.
+        """
+        if (self.method, self.query, self.lines) != (other.method, other.query, other.lines):
+            return False
+        return self.path == other.path or self.root.rstrip("/") + self.path == other.root.rstrip("/") + other.path
 
     def paths(self) -> Sequence[str]:
-        """Every path for which an application might take this request's: it goes unguarded only if all of them may."""
+        """Every path that a framework may take for this request's; one where all of them agree."""
         return (self.path,)
 
+    def id_paths(self) -> Sequence[str]:
+        """The same, for the ids in a path: a `/` at the end of the mount point does not count."""
+        return self.paths()
+
+    def body_header(self, name: str) -> Line:
+        """One of BODY_HEADERS."""
+        if self.framing is None:
+            self.framing = [self.header(each) for each in BODY_HEADERS]
+        return self.framing[BODY_HEADERS.index(name)]
+
     @property
-    def media(self) -> bodies.Media:
+    def media(self) -> Media:
         """What the body is said to be."""
         if self._media is None:
-            self._media = bodies.parse_media(self.header("content-type"))
+            self._media = parse_media(self.body_header("content-type"))
         return self._media
 
-    def query_values(self, name: str) -> list[str]:
-        """Every value of the query parameter `name`, decoded."""
-        return [decode_field(value) for value in field_values(name, self.query)]
+    def __repr__(self) -> str:
+        # The query, the headers and the body may hold a signature.
+        return f"<{type(self).__name__} {self.method} {self.path!a}>"
 
-    def json_document(self) -> Any:
-        """The JSON document in the body, or None where there is none."""
-        if not self._has_body_of("json"):
-            return None
-        if self._parsed is None:
-            self._parsed = bodies.parse_json(self.body)
-        return self._parsed
 
-    def form_values(self, name: str) -> list[str]:
-        """Every value of the form field `name`, urlencoded or multipart, decoded."""
-        if self._has_body_of("form"):
-            if self._parsed is None:
-                self._parsed = bodies.parse_form(self.body)
-            return bodies.form_values(name, self._parsed)
-        if self._has_body_of("multipart"):
-            if self._parsed is None:
-                self._parsed = multipart.parse_multipart(self.media.boundary, self.body)
-            return multipart.multipart_values(name, self._parsed)
-        return []
-
-    def _has_body_of(self, kind: str) -> bool:
-        if not self.body:
+def is_preflight(request: Request) -> bool:
+    """A CORS preflight in exactly the form in which a browser sends it (the Fetch standard, "CORS-preflight fetch")."""
+    for name in ("origin", "access-control-request-method"):
+        line = request.header(name)
+        if not isinstance(line, str) or not line.strip() or "," in line or not request.is_spelled(name):
             return False
-        media = self.media
-        if media.kind not in (kind, "unclear", "none"):
-            return False
-        # Nobody inflates: the application would get the compressed bytes, and a gateway behind it perhaps others.
-        codings = self.header("content-encoding")
-        if not media.readable or (codings and {coding.lower() for coding in codings} != {"identity"}):
-            raise Refused(Reason.UNSUPPORTED_BODY)
-        return True
+    if any(request.header(name) is not None for name in ("cookie", "authorization", "transfer-encoding")):
+        return False
+    return request.header("content-length") in (None, "", "0")

@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 
 from hmac_guard.core.encodings import ENCODINGS
 from hmac_guard.core.errors import ConfigError, refuse_unknown
-from hmac_guard.core.field import Field, Source, check_sources
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import ALGORITHMS, Key
 from hmac_guard.core.message import Id, Part, check_optional, compile_message, compose
-from hmac_guard.core.sources import Cookie, Header
+from hmac_guard.core.source import Field, Source, check_sources
+from hmac_guard.core.sources import SOURCES
 from hmac_guard.core.text import is_id
 
 _PREFIX = re.compile(r"[!-~]{0,64}")
@@ -51,10 +51,7 @@ class Scheme(Frozen):
     id_fields: tuple[Field, ...]
     signature_field: Field
     tenant_field: Field | None
-    needs_body: bool
     _spell: Callable[[bytes], bytes]
-    _body_kinds: frozenset[str]
-    _needs_every_body: bool
 
     def __init__(
         self,
@@ -91,36 +88,30 @@ class Scheme(Frozen):
             tenant=tenant,
             optional=check_optional(frozenset(optional), parts),
             parts=parts,
-            id_fields=tuple(Field(part.name, ids[part.name]) for part in parts if isinstance(part, Id)),
-            signature_field=Field("signature", signature),
-            tenant_field=Field("tenant", tenant) if tenant else None,
+            id_fields=tuple(
+                Field(part.name, f"the id {part.name!r}", ids[part.name]) for part in parts if isinstance(part, Id)
+            ),
+            signature_field=Field("signature", "the signature", signature),
+            tenant_field=Field("tenant", "the tenant", tenant) if tenant else None,
             _spell=_spelling(encoding, prefix.encode()),
         )
         fields = [*self.id_fields, self.signature_field, *([self.tenant_field] if self.tenant_field else [])]
-        kinds: frozenset[str] = frozenset().union(*(field.kinds for field in fields))
+        for field in fields:
+            field.source.check(field.name)
+            for place in field.source.places():
+                if type(place) not in SOURCES:
+                    raise ConfigError(
+                        f"Scheme: {type(place).__name__} is not a source that the guard can read; give Query, Header, "
+                        "Cookie, Path, Json or Form"
+                    )
         needed = [field.kinds for field in fields if field.needs_body and field.name not in self.optional]
         if needed and not frozenset.intersection(*needed):
             raise ConfigError("Scheme: one body cannot be JSON and a form; give all ids sources of one kind")
-        self._set(
-            needs_body=bool(kinds),
-            _body_kinds=kinds | {"unclear", "none"},
-            _needs_every_body=any(field.needs_body for field in fields),
-        )
 
     def places(self) -> list[Source]:
         """Every single place in which something is looked for."""
         sources = [*self.ids.values(), self.signature, *([self.tenant] if self.tenant else [])]
         return [place for source in sources for place in source.places()]
-
-    def header_names(self) -> list[str]:
-        """The headers in which something is looked for, in lower case."""
-        places = self.places()
-        cookie = ["cookie"] if any(isinstance(place, Cookie) for place in places) else []
-        return [*(place.name.lower() for place in places if isinstance(place, Header)), *cookie]
-
-    def wants_body(self, kind: str) -> bool:
-        """Whether a body of that kind of media type can decide anything here."""
-        return self._needs_every_body or kind in self._body_kinds
 
     def replace(self, **changes: Any) -> "Scheme":
         """A copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`."""

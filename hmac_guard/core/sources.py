@@ -1,28 +1,25 @@
 """Sources: the places of a request in which one string may travel (threats T024 to T040)."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
-from hmac_guard.core.bodies import NOWHERE, step_down
-from hmac_guard.core.cookies import Cookie as Cookie
-from hmac_guard.core.errors import ConfigError, Refused
-from hmac_guard.core.field import Lookup, Source, check_name
+from hmac_guard.core.cookies import COOKIE_VALUE
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.paths import compile_templates, is_canonical
-from hmac_guard.core.request import Request
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.source import Quote, Source, check_name
 
 # Visible ASCII without what a query, a form or a quoted string would need escaped.
 _FIELD_NAME = re.compile(r"[!$'-*,-:<>-\[\]-~]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
-_HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NOT_A_PLACE = {"content-type", "content-length", "content-encoding", "transfer-encoding", "host", "connection"}
 _POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)+")
-_MAX_INT = 2**53 - 1
+
+#: What a header may hold: visible ASCII, single spaces inside.
+HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
 class Query(Source):
-    """The query parameter `name`. `+` is a space, escapes are UTF-8, and it stands there once."""
+    """The query parameter `name`. `+` is a space, escapes are UTF-8, and the parameter is there once."""
 
     name: str
 
@@ -30,8 +27,12 @@ class Query(Source):
         check_name("Query", name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
         self._set(name=name)
 
-    def lookup(self, name: str) -> Lookup:
-        return lambda request: request.query_values(self.name)
+    @property
+    def parameter(self) -> tuple[str, str]:
+        return "query", self.name
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"query parameter {quote(self.name)}"
 
 
 class Form(Source):
@@ -44,8 +45,8 @@ class Form(Source):
         check_name("Form", name, _FIELD_NAME, "visible ASCII without & = + % ; # quote and backslash")
         self._set(name=name)
 
-    def lookup(self, name: str) -> Lookup:
-        return lambda request: request.form_values(self.name)
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"form field {quote(self.name)}"
 
 
 class Json(Source):
@@ -63,29 +64,17 @@ class Json(Source):
     def place(self) -> object:
         return Json, self.pointer
 
-    def lookup(self, name: str) -> Lookup:
-        tokens = self.tokens()
-        return lambda request: self._texts(step_down(request.json_document(), tokens))
-
     def tokens(self) -> list[str]:
         """The pointer's reference tokens, unescaped."""
         return [token.replace("~1", "/").replace("~0", "~") for token in self.pointer[1:].split("/")]
 
-    def _texts(self, node: Any) -> Sequence[str]:
-        if node is NOWHERE:
-            return ()
-        if isinstance(node, str):
-            return (node,)
-        if node is None:
-            return ("",)
-        if self.allow_int and type(node) is int and abs(node) <= _MAX_INT:
-            return (str(node),)
-        raise Refused(Reason.MALFORMED)
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"JSON body at {quote(self.pointer)}"
 
 
 class Header(Source):
     """The header `name`: one line of visible ASCII, single inner spaces, no comma (WSGI joins two lines with one).
-    `before=":"` takes what stands before the first `:`; a value without one names nothing."""
+    `before=":"` takes what is before the first `:`; a value without one names nothing."""
 
     name: str
     before: str
@@ -95,39 +84,51 @@ class Header(Source):
         if name.lower() == "cookie":
             raise ConfigError("Header: for a cookie use Cookie(name)")
         if name.lower() in _NOT_A_PLACE:
-            raise ConfigError(f"Header: {name!r} tells how the request is framed; it is no place for an id")
-        if not isinstance(before, str) or not (before == "" or (_HEADER_VALUE.fullmatch(before) and "," not in before)):
+            raise ConfigError(f"Header: {name!r} tells how the request is framed; it cannot hold an id")
+        if not isinstance(before, str) or not (before == "" or (HEADER_VALUE.fullmatch(before) and "," not in before)):
             raise ConfigError("Header: before must be visible ASCII without a comma, such as ':'")
         self._set(name=name, before=before)
+
+    @property
+    def parameter(self) -> tuple[str, str]:
+        return "header", self.name
 
     def place(self) -> object:
         return Header, self.name.lower()
 
-    def lookup(self, name: str) -> Lookup:
-        wire_name = self.name.lower()
-        return lambda request: self._values(request.header(wire_name))
+    def carries(self, text: str) -> bool:
+        return bool(HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
 
-    def _values(self, lines: Sequence[str]) -> Sequence[str]:
-        if not lines:
-            return ()
-        if len(lines) > 1 or "," in lines[0]:
-            raise Refused(Reason.DUPLICATE)
-        if lines[0] and not _HEADER_VALUE.fullmatch(lines[0]):
-            raise Refused(Reason.MALFORMED)
-        if not self.before:
-            return lines
-        value, separator, _ = lines[0].partition(self.before)
-        return (value if separator else "",)
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"header {quote(self.name)}" + (f" before {quote(self.before)}" if self.before else "")
+
+
+class Cookie(Source):
+    """The cookie `name`: RFC 6265 characters, unquoted, without `%` (one framework would decode it)."""
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        check_name("Cookie", name, _COOKIE_NAME, "letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)")
+        self._set(name=name)
+
+    @property
+    def parameter(self) -> tuple[str, str]:
+        return "cookie", self.name
 
     def carries(self, text: str) -> bool:
-        return bool(_HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
+        return bool(COOKIE_VALUE.fullmatch(text))
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"cookie {quote(self.name)}"
 
 
 class Path(Source):
     """A segment of the application's path: `Path("/oauth/connect/{integration_id}", …)`, templates of the whole path.
 
-    The placeholder that bears the id's name is the id; another one stands for any segment. A placeholder is a whole
-    segment and never spans `/`. A path that is not canonical is refused.
+    The placeholder with the id's name is the id; another one stands for any segment. A placeholder is a whole segment
+    and never spans `/`. A path that is not canonical is refused, and so is one that frameworks read differently under
+    the mount point (`root_path`) that the server gives.
     """
 
     templates: tuple[str, ...]
@@ -141,17 +142,15 @@ class Path(Source):
     def place(self) -> object:
         return Path
 
-    def lookup(self, name: str) -> Lookup:
-        pattern = compile_templates(self.templates, name)
-
-        def values(request: Request) -> Sequence[str]:
-            # A mounted application's own root may be "": no template matches it, and nothing else can be meant by it.
-            if request.path and not is_canonical(request.path):
-                raise Refused(Reason.MALFORMED)
-            match = pattern.fullmatch(request.path)
-            return (match[match.lastindex or 0],) if match else ()
-
-        return values
+    def check(self, name: str) -> None:
+        compile_templates(self.templates, name)
 
     def carries(self, text: str) -> bool:
         return "/" not in text and is_canonical("/" + text)
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return "path " + " or ".join(map(quote, self.templates))
+
+
+#: The kinds of source that the reader reads.
+SOURCES = (Query, Form, Json, Header, Cookie, Path)

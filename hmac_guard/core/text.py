@@ -7,8 +7,7 @@ T007, T025, T026, T037.
 import re
 from urllib.parse import unquote_to_bytes
 
-from hmac_guard.core.errors import Refused
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import Reason, Refused
 
 MAX_ID_BYTES = 1024
 # Django and Starlette stop at a thousand; beyond it one framework refuses what another one reads.
@@ -17,7 +16,7 @@ MAX_FIELDS = 1000
 # Taken out of a text, they leave what is not visible: much quicker than a look at each character.
 _VISIBLE = bytes(range(0x21, 0x7F))
 _NOT_IN_AN_ID = re.compile("[\x00-\x1f\x7f-\x9f\ufeff\ufffd\ud800-\udfff]")
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
 
 
 def is_id(text: str) -> bool:
@@ -28,38 +27,57 @@ def is_id(text: str) -> bool:
     return _NOT_IN_AN_ID.search(text) is None and text == text.strip() and len(text.encode()) <= MAX_ID_BYTES
 
 
+def why_not_an_id(text: str) -> str:
+    """What is wrong with a text that may not be an id, in one clause; "" where it may be one."""
+    if not text:
+        return "is empty"
+    if text != text.strip():
+        return "has white space at an end; send it without"
+    odd = _NOT_IN_AN_ID.search(text)
+    if odd:
+        return f"has the character U+{ord(odd[0]):04X}, which no id may have"
+    size = len(text.encode())
+    return f"has {size:,} bytes, and an id has at most {MAX_ID_BYTES:,}" if size > MAX_ID_BYTES else ""
+
+
 def is_visible(text: str) -> bool:
     """Whether `text` is visible ASCII (0x21 to 0x7E) throughout."""
     return text.isascii() and not text.encode().translate(None, _VISIBLE)
 
 
-def field_values(name: str, encoded: str) -> list[str]:
-    """The values, still encoded, of every field called `name` in a query or a form.
+TOO_MANY_FIELDS = Refused(Reason.MALFORMED, f"cannot be read: there are more than {MAX_FIELDS:,} fields")
+_NOT_ENCODED = Refused(Reason.MALFORMED, "has characters that are not percent-encoded; encode them as UTF-8")
+_NOT_UTF_8 = Refused(Reason.MALFORMED, "has percent-escapes that are not UTF-8; encode the text as UTF-8 first")
 
-    Names are compared decoded, since `%61=1` is `a=1` to every framework. Whatever other fields hold is the
-    application's business.
-    """
+
+def is_named(key: str, name: str) -> bool:
+    """Whether `key`, still encoded, is the field `name`. Names are compared decoded: `%61=1` is `a=1` to every
+    framework."""
+    # An escape takes three characters, so a longer key is another name; so is one with `+`, a space.
+    return key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode())
+
+
+def field_values(name: str, encoded: str) -> list[str] | Refused:
+    """The values, still encoded, of every field called `name` in a form. What other fields hold is not looked at."""
     fields = encoded.split("&")
     if len(fields) > MAX_FIELDS:
-        raise Refused(Reason.MALFORMED)
-    values = []
-    for field in fields:
-        key, _, value = field.partition("=")
-        # An escape takes three characters, so that a longer name cannot be ours; nor can one with `+`, a space.
-        if key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode()):
-            values.append(value)
-    return values
+        return TOO_MANY_FIELDS
+    pairs = (field.partition("=") for field in fields)
+    return [value for key, _, value in pairs if is_named(key, name)]
 
 
-def decode_field(value: str) -> str:
+def decode_field(value: str) -> str | Refused:
     """The text of one encoded value: visible ASCII, whole escapes, strict UTF-8, `+` as space, decoded once."""
-    if not is_visible(value) or _BAD_ESCAPE.search(value):
-        raise Refused(Reason.MALFORMED)
+    if not is_visible(value):
+        return _NOT_ENCODED
     if "+" in value:
         value = value.replace("+", " ")
     if "%" not in value:
         return value
+    bad = _BAD_ESCAPE.search(value)
+    if bad:
+        return Refused(Reason.MALFORMED, f"has {bad[0]!a}, which is not a percent-escape; write '%' as '%25'")
     try:
         return unquote_to_bytes(value).decode()
     except UnicodeDecodeError:
-        raise Refused(Reason.MALFORMED) from None
+        return _NOT_UTF_8

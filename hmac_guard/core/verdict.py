@@ -1,17 +1,42 @@
-"""What a request says (`Claim`), what was decided about it (`Verdict`), and why (`Reason`).
+"""What a request says (`Claim`), what was decided about it (`Verdict`, `Decision`), and why (`Reason`)."""
 
-Both records are named tuples: immutable, and cheap enough to be made for every request.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-NO_IDS: Mapping[str, str] = MappingProxyType({})
+NO_CLAIMED: Mapping[str, str] = MappingProxyType({})
+
+
+class NoIds(Mapping[str, str]):
+    """The ids of a verdict that is not verified: there are none, and a look-up says why."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise KeyError(
+            f"{name!r}: this request is not verified, so no id is proven. Test the verdict first: `if verdict:`. In "
+            "report mode take `verdict.claimed`, which holds the ids as the request states them, unproven; where "
+            "verdict.reason is Reason.OFF or Reason.EXEMPT, read the request yourself"
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+NO_IDS: Mapping[str, str] = NoIds()
 
 #: Makes a named tuple from all its fields, in half the time that its own constructor takes.
 make = tuple.__new__
@@ -48,22 +73,51 @@ class Reason(str, Enum):
 VERIFIED = Reason.VERIFIED
 
 
-class Claim(NamedTuple):
-    """What a request says about itself. Nothing in it is proven.
+class Refused(NamedTuple):
+    """A part of a request cannot be read in the one way in which every framework reads it.
 
-    A key resolver receives it and may look at `tenant` and `ids`. `problem` is the reason why the claim cannot be
-    judged, or None; where there is one, the other fields hold what had been found until then.
+    `detail` says which part it is and what is wrong with it, in one clause for the log. It never shows a signature.
     """
 
-    scheme: str
-    ids: Mapping[str, str]
-    tenant: str | None
-    message: bytes
-    signature: bytes
-    problem: Reason | None
+    reason: Reason
+    detail: str = ""
+
+
+class Claim:
+    """What a request says about itself. Nothing in it is proven.
+
+    A key resolver receives it and may look at `tenant` and `ids`; `on_verdict` and `on_decision` receive it too.
+
+    scheme   the name of the guard's scheme
+    ids      each id that is in the request exactly once and is a valid id, by name
+    tenant   the tenant that the request names, or None
+    problem  the reason why the claim cannot be judged, or None
+    detail   one clause for the log: which id or place `problem` is about
+    method   the request's method
+    path     the request's path, decoded, without the query
+    """
+
+    __slots__ = ("detail", "ids", "method", "path", "problem", "scheme", "tenant")
+
+    def __init__(
+        self,
+        scheme: str,
+        ids: Mapping[str, str],
+        tenant: str | None,
+        problem: Reason | None = None,
+        detail: str = "",
+        method: str = "",
+        path: str = "",
+    ) -> None:
+        self.scheme = scheme
+        self.ids = ids
+        self.tenant = tenant
+        self.problem = problem
+        self.detail = detail
+        self.method = method
+        self.path = path
 
     def __repr__(self) -> str:
-        # A signature is a bearer value that never expires: whoever reads a log must not be able to use it.
         return (
             f"Claim(scheme={self.scheme!r}, ids={dict(self.ids)!r}, tenant={self.tenant!r}, "
             f"problem={self.problem and self.problem.value!r})"
@@ -73,8 +127,14 @@ class Claim(NamedTuple):
 class Verdict(NamedTuple):
     """What was decided about one request.
 
-    `ids`, `tenant` and `key_id` are filled only where `verified` is true, so that nothing unproven can be read off a
-    verdict. `ids` is text, exactly as it was signed; what a tenant's key proves, it proves for that `tenant` alone.
+    reason   why; `Reason.VERIFIED` where the ids are proven
+    scheme   the name of the guard's scheme
+    ids      the proven ids, by name, exactly as they were signed. Empty unless `verified`: a look-up then raises a
+             `KeyError` that says why
+    tenant   the tenant whose key proved the ids; None where the keys do not belong to one tenant alone
+    key_id   the id of the key that proved them
+    claimed  in report mode, on a verdict that is not verified: the ids as the request states them, unproven
+    claimed_tenant  in report mode, on a verdict that is not verified: the tenant that the request names, unproven
     """
 
     reason: Reason
@@ -82,6 +142,8 @@ class Verdict(NamedTuple):
     ids: Mapping[str, str] = NO_IDS
     tenant: str | None = None
     key_id: str | None = None
+    claimed: Mapping[str, str] = NO_CLAIMED
+    claimed_tenant: str | None = None
 
     @property
     def verified(self) -> bool:
@@ -94,7 +156,7 @@ class Verdict(NamedTuple):
     def as_int(self, name: str) -> int:
         """The verified id `name` as a number; `ValueError` unless it is written as that number is printed.
 
-        `int()` alone would let whoever may sign `01` or `+1` act as id 1.
+        With `int()` alone, a client that may sign `01` or `+1` could act as id 1.
         """
         text = self.ids[name]
         if not (text.isascii() and text.removeprefix("-").isdigit() and str(number := int(text)) == text):
@@ -118,17 +180,38 @@ class Verdict(NamedTuple):
         return parsed
 
 
+class Decision(NamedTuple):
+    """One decision of a guard, as `on_decision` receives it.
+
+    verdict  the verdict
+    claim    what the request says; None for a request that the guard did not look at
+    mode     the mode that applied, "enforce", "report" or "off"; the guard's own for a request that it did not look at
+    refused  whether the request was answered with a refusal
+    seconds  how long the guard took, without the time in which it waited for the body
+    """
+
+    verdict: Verdict
+    claim: Claim | None
+    mode: str
+    refused: bool
+    seconds: float
+
+
 def verdict_from(request: Any, name: str = "hmac_guard") -> Verdict:
     """The verdict that a guard left on a request.
 
     `request` is an ASGI scope, a WSGI environ, or a request or websocket object that has one (Flask, Quart,
-    Starlette, FastAPI, Django, Litestar, Falcon, Bottle). `name` is the guard's `annotate_as`.
+    Starlette, FastAPI, Django, Litestar, Falcon, Bottle). Bridges from ASGI to WSGI that keep the scope in
+    `environ["asgi.scope"]` are looked into as well. `name` is the guard's `annotate_as`.
     Raises `LookupError` where no guard has judged the request: a string, a header or an environment variable that
-    happens to bear the name is never taken for a verdict.
+    happens to have the name is never taken for a verdict.
     """
     for holder in (request, *(getattr(request, kind, None) for kind in ("scope", "environ", "env"))):
-        if isinstance(holder, Mapping) and isinstance(found := holder.get(name), Verdict):
-            return found
+        if not isinstance(holder, Mapping):
+            continue
+        for annotated in (holder, holder.get("asgi.scope")):
+            if isinstance(annotated, Mapping) and isinstance(found := annotated.get(name), Verdict):
+                return found
     raise LookupError(
         f"no guard annotated this request as {name!r}; is the middleware mounted around this application?"
     )

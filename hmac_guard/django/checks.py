@@ -15,8 +15,9 @@ from django.conf import settings
 from django.core import checks
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.decider import decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
-from hmac_guard.django.judging import Judge
+from hmac_guard.django.driver import DjangoDriver
 from hmac_guard.django.routes import guard_middleware
 
 
@@ -40,7 +41,7 @@ def _wrong_guards() -> Iterator[checks.CheckMessage]:
     for path, middleware in guard_middleware():
         guard = middleware.guard_in_use()
         try:
-            Judge(path, guard)
+            DjangoDriver(path, decider_of(path, guard))
         except ConfigError as error:
             yield checks.Error(str(error), id="hmac_guard.E005")
         if guard.annotate_as in names:

@@ -5,8 +5,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from hmac_guard.decider import decider_of
 from hmac_guard.django.conf import guard_from_settings
-from hmac_guard.django.judging import Judge, respond
+from hmac_guard.django.driver import DjangoDriver, respond
 from hmac_guard.guard import Guard
 
 
@@ -25,7 +26,8 @@ class GuardMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        self._judge = Judge(type(self).__name__, self.guard_in_use())
+        owner = type(self).__name__
+        self._driver = DjangoDriver(owner, decider_of(owner, self.guard_in_use()))
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -37,11 +39,11 @@ class GuardMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self.__acall__(request)
-        refusal = self._judge.refuse(request)
+        refusal = self._driver.refuse(request)
         return cast(HttpResponseBase, self.get_response(request)) if refusal is None else respond(refusal, request)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        refusal = await self._judge.arefuse(request)
+        refusal = await self._driver.arefuse(request)
         return (
             cast(HttpResponseBase, await self.get_response(request)) if refusal is None else respond(refusal, request)
         )

@@ -11,8 +11,9 @@ from rest_framework.request import Request
 
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.verdict import Reason, Verdict
+from hmac_guard.decider import decider_of
 from hmac_guard.django.conf import guard_from_settings
-from hmac_guard.django.judging import Judge
+from hmac_guard.django.driver import DjangoDriver
 from hmac_guard.guard import Guard
 
 
@@ -48,15 +49,15 @@ class GuardAuthentication(BaseAuthentication):
     guard: Guard | None = None
 
     def authenticate(self, request: Request) -> tuple[Any, Verdict] | None:
-        judge = self._judge()
-        refusal = judge.refuse(request._request)
+        driver = self._driver()
+        refusal = driver.refuse(request._request)
         if refusal is not None:
             raise GuardRefused(refusal)
-        verdict = judge.verdict_on(request._request)
+        verdict = driver.verdict_on(request._request)
         return (self.user_of(verdict), verdict) if verdict else None
 
     def authenticate_header(self, request: Request) -> str:
-        return dict(self._judge().guard.refusals()[Reason.MISSING_SIGNATURE].headers)["WWW-Authenticate"]
+        return dict(self._driver().decider.refusals[Reason.MISSING_SIGNATURE].headers)["WWW-Authenticate"]
 
     def user_of(self, verdict: Verdict) -> Any:
         """The `request.user` for a verified verdict; override it to look up your own."""
@@ -66,13 +67,13 @@ class GuardAuthentication(BaseAuthentication):
     def guard_in_use(cls) -> Guard:
         return cls.guard or guard_from_settings()
 
-    def _judge(self) -> Judge:
-        return _judge_of(type(self).__name__, self.guard_in_use())
+    def _driver(self) -> DjangoDriver:
+        return _driver_of(type(self).__name__, self.guard_in_use())
 
 
 @cache
-def _judge_of(owner: str, guard: Guard) -> Judge:
-    return Judge(owner, guard.for_route())
+def _driver_of(owner: str, guard: Guard) -> DjangoDriver:
+    return DjangoDriver(owner, decider_of(owner, guard).for_view())
 
 
 class GuardRefused(APIException):

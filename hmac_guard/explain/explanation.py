@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import NamedTuple
 
+from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Keyring
-from hmac_guard.core.request import Request
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
@@ -14,9 +16,8 @@ from hmac_guard.explain.decoded import Decoded, decode
 from hmac_guard.explain.keys import KnownKeys, secret_of
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.near import Leaf, leaves
-from hmac_guard.explain.reading import Reading, read_ids, read_signature, read_tenant
+from hmac_guard.explain.reading import Reading, read_all
 from hmac_guard.explain.search import SECONDS, Search, search
-from hmac_guard.guard import Guard
 
 _MOST_MEANINGS = 4
 _LONGEST_MESSAGE = 16_384
@@ -66,13 +67,14 @@ def explain_captured(
 ) -> Explanation:
     """Why a guard with this scheme and key refuses a request that somebody copied, or that it does not; its
     application is mounted at `mount`. The search takes about `seconds` at most."""
-    request = as_request(captured, scheme, mount)
-    guard = Guard(scheme, keys.current)
-    verdict = guard.waive(request)
-    if verdict is None:
-        verdict = guard.judge(guard.read(request), Keyring(keys.current), 0.0)
+    reader = Reader(scheme, with_tenant=False)
+    request = as_request(captured, reader, mount)
+    if is_preflight(request):
+        reason = Reason.PREFLIGHT
+    else:
+        reason = judge(scheme, reader.read(request), Keyring(keys.current), 0.0, by_tenant=False).reason
     every = tuple(leaves(request.query, captured.headers, captured.body))
-    return explain(scheme, request, verdict.reason, keys, every, seconds)
+    return explain(scheme, request, reason, keys, every, seconds)
 
 
 def explain(
@@ -87,8 +89,7 @@ def explain(
 
     `every` are all texts of the request that are known: a string may stand in the wrong place.
     """
-    ids, tenant = read_ids(scheme, request, every), read_tenant(scheme, request, every)
-    signature = read_signature(scheme, request, every)
+    ids, signature, tenant = read_all(scheme, request, every)
     meanings = list(islice(_meanings(ids, signature), _MOST_MEANINGS))
     found: list[Search | None] = [None]
     if keys is not None:

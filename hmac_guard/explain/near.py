@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from hmac_guard.core.field import Field, Source
+from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Json, Path
 
 _MAX_LEAVES = 1000

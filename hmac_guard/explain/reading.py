@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.bodies import NOWHERE, step_down
-from hmac_guard.core.errors import Refused
-from hmac_guard.core.field import Field, Source
-from hmac_guard.core.message import Id
+from hmac_guard.core.message import Id, is_unambiguous
 from hmac_guard.core.paths import compile_templates
+from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
 from hmac_guard.core.text import field_values
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import Refused
 from hmac_guard.explain.near import Leaf, near
-from hmac_guard.explain.places import words_for
-from hmac_guard.explain.why import why_ambiguous, why_no_body, why_no_id, why_unreadable
 
 
 class Reading(NamedTuple):
@@ -45,79 +44,73 @@ class Reading(NamedTuple):
         return tuple(text.encode("utf-8", "replace").decode() for text in texts) or (None,)
 
 
-def read_ids(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> tuple[Reading, ...]:
-    """The reading of each id, in the order of the message. `every` are all texts in the request."""
+class Readings(NamedTuple):
+    """The reading of each string of a scheme; `tenant` is None where the scheme names none."""
+
+    ids: tuple[Reading, ...]
+    signature: Reading
+    tenant: Reading | None
+
+
+def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Readings:
+    """What the guard reads of a request, ids in the order of the message. `every` are all texts in the request."""
+    reader = Reader(scheme, with_tenant=True)
+    # A guard whose keys are not by tenant does not look at the tenant's header.
+    request = copy(request)
+    request.lines = [request.header(name) for name in reader.names]
+    readings = [_reading(scheme, field, text, used, request, every) for field, text, used in reader.texts(request)]
     parts = [part for part in scheme.parts if isinstance(part, Id)]
-    return tuple(
-        _checked(part, _read(field, request, every, optional=part.name in scheme.optional))
-        for part, field in zip(parts, scheme.id_fields, strict=True)
-    )
-
-
-def read_signature(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Reading:
-    """The reading of the signature."""
-    reading = _read(scheme.signature_field, request, every, optional=False)
-    if reading.value is None or reading.value.isascii():
-        return reading
-    return reading._replace(problem="it is not ASCII, so it is no signature")
-
-
-def read_tenant(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Reading | None:
-    """The reading of the tenant, None where the scheme names none."""
-    return _read(scheme.tenant_field, request, every, optional=True) if scheme.tenant_field else None
+    ids = tuple(_checked(part, reading) for part, reading in zip(parts, readings, strict=False))
+    return Readings(ids, readings[len(parts)], readings[-1] if scheme.tenant_field else None)
 
 
 def _checked(part: Id, reading: Reading) -> Reading:
-    if reading.value is None:
+    """The reading of an id, refused where it holds its separator."""
+    if reading.value is None or is_unambiguous(part, reading.value):
         return reading
-    return reading._replace(problem=why_no_id(reading.value) or why_ambiguous(part, reading.value))
+    separator = f"{part.separator!a}"
+    problem = f"it holds {separator}, which separates it from the next id, so two sets of ids would sign alike"
+    return reading._replace(problem=problem)
 
 
-def _read(field: Field, request: Request, every: Sequence[Leaf], *, optional: bool) -> Reading:
-    found = {place: list(_lenient(place, field.name, request)) for place in field.source.places()}
-    used = tuple(words_for(_used(place, field.name, request)) for place, values in found.items() if values)
-    guesses = tuple(dict.fromkeys(value for values in found.values() for value in values if value.strip()))
-    try:
-        value = field.read(request)
-    except Refused as refusal:
-        return Reading(field.name, None, used, _why_refused(field, request, refusal.reason, used), guesses)
-    leaf = None if value is not None else near(field, every)
-    if value is not None or (optional and leaf is None):
-        return Reading(field.name, value, used)
-    return Reading(field.name, None, used, _why_missing(field, request, used, leaf), (leaf.value,) if leaf else ())
+def _reading(
+    scheme: Scheme,
+    field: Field,
+    text: str | Refused | None,
+    used: Sequence[Source],
+    request: Request,
+    every: Sequence[Leaf],
+) -> Reading:
+    places = tuple(f"the {_used(place, field.name, request).describe()}" for place in used)
+    if isinstance(text, str):
+        return Reading(field.name, text, places)
+    if text is None and request.body_problem is not None and field.kinds:
+        text = request.body_problem
+    if isinstance(text, Refused):
+        found = [value for place in field.source.places() for value in _lenient(place, field.name, request)]
+        guesses = tuple(dict.fromkeys(value for value in found if value.strip()))
+        return Reading(field.name, None, places, text.detail, guesses)
+    leaf = near(field, every)
+    if leaf is None and (field is scheme.tenant_field or field.name in scheme.optional):
+        return Reading(field.name, None, places)
+    return Reading(field.name, None, places, _why_missing(field, places, leaf), (leaf.value,) if leaf else ())
 
 
 def _used(place: Source, name: str, request: Request) -> Source:
     """The place, without the templates of a path that do not match."""
     if not isinstance(place, Path):
         return place
-    return Path(*(one for one in place.templates if compile_templates((one,), name).fullmatch(request.path)))
+    matching = [one for one in place.templates if compile_templates((one,), name).fullmatch(request.path)]
+    return Path(*matching) if matching else place
 
 
-def _why_missing(field: Field, request: Request, used: Sequence[str], leaf: Leaf | None) -> str:
-    looked = [words_for(place) for place in field.source.places()]
+def _why_missing(field: Field, used: Sequence[str], leaf: Leaf | None) -> str:
+    looked = " or in ".join(f"the {place.describe()}" for place in field.source.places())
     if used:
         return f"it is empty in {used[0]}"
     if leaf is None:
-        return f"it is missing; send it in {' or in '.join(looked)}"
-    if leaf.where in looked:
-        return f"it is in {leaf.where}, but {why_no_body(request)}"
-    return f"it stands in {leaf.where}, where the guard does not look; send it in {' or in '.join(looked)}"
-
-
-def _why_refused(field: Field, request: Request, reason: Reason, used: Sequence[str]) -> str:
-    if reason is Reason.CONFLICT:
-        return f"it is in {' and in '.join(used)}; send it in one place"
-    if reason is Reason.UNSUPPORTED_BODY:
-        return why_no_body(request)
-    for place in field.source.places():
-        try:
-            values = place.lookup(field.name)(request)
-        except Refused as refusal:
-            return f"in {words_for(place)} {why_unreadable(place, request, refusal.reason)}"
-        if len(values) > 1:
-            return f"{words_for(place)} stands there {len(values)} times; send it once"
-    return f"it is {reason.value}"
+        return f"it is missing; send it in {looked}"
+    return f"it is in {leaf.where}, where the guard does not look; send it in {looked}"
 
 
 def _lenient(place: Source, name: str, request: Request) -> Iterable[str]:
@@ -125,23 +118,32 @@ def _lenient(place: Source, name: str, request: Request) -> Iterable[str]:
     try:
         match place:
             case Query():
-                return [unquote_plus(value) for value in field_values(place.name, request.query)]
+                return _in_fields(place.name, request.query)
             case Form() if request.media.kind == "form":
-                encoded = request.body.decode("utf-8", "replace")
-                return [unquote_plus(value) for value in field_values(place.name, encoded)]
+                return _in_fields(place.name, (request.body or b"").decode("utf-8", "replace"))
             case Json():
                 node = step_down(json.loads(request.body or b"null"), place.tokens())
                 return () if node is NOWHERE or node is None else (node if isinstance(node, str) else json.dumps(node),)
             case Header():
-                lines = request.header(place.name.lower())
+                lines = _lines(request, place.name.lower())
                 return [line.partition(place.before)[0] if place.before else line for line in lines]
             case Cookie():
-                pairs = (pair.partition("=") for line in request.header("cookie") for pair in line.split(";"))
+                pairs = (pair.partition("=") for line in _lines(request, "cookie") for pair in line.split(";"))
                 return [value.strip(' "') for key, _, value in pairs if key.strip() == place.name]
             case Path():
                 match = compile_templates(place.templates, name).fullmatch(request.path)
                 return (match[match.lastindex or 0],) if match else ()
             case _:
-                return place.lookup(name)(request)
-    except (Refused, ValueError, RecursionError):
+                return ()
+    except (ValueError, RecursionError):
         return ()
+
+
+def _in_fields(name: str, encoded: str) -> list[str]:
+    values = field_values(name, encoded)
+    return [] if isinstance(values, Refused) else [unquote_plus(value) for value in values]
+
+
+def _lines(request: Request, name: str) -> list[str]:
+    line = request.header(name)
+    return line if isinstance(line, list) else ([] if line is None else [line])

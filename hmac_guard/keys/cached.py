@@ -200,4 +200,4 @@ class CachedKeys(Frozen):
 
 
 def _claim_of(tenant: Tenant) -> Claim:
-    return Claim("", NO_IDS, tenant, b"", b"", None)
+    return Claim("", NO_IDS, tenant)

@@ -10,7 +10,7 @@ from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import KeyResolver, functions_of
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
-AT_HAND = frozenset({Keyring, type(None)})
+IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
 
 
 def from_loop(resolver: KeyResolver) -> Any:
@@ -25,7 +25,7 @@ def from_loop(resolver: KeyResolver) -> Any:
 
 def settled(answer: Any) -> Any:
     """What a resolver answered, waited for where it is awaitable. For threads without an event loop."""
-    if type(answer) in AT_HAND or not inspect.isawaitable(answer):
+    if type(answer) in IMMEDIATE_TYPES or not inspect.isawaitable(answer):
         return answer
     return async_to_sync(awaited)(answer)
 

@@ -5,8 +5,8 @@ widget API, `@novu/js` 3.19, courier-react, `magicbell` 4.5 (npm). Where a widge
 preset looks for them under the vendor's names in query and JSON body.
 """
 
-from hmac_guard.core.field import Source
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Json, Query
 
 

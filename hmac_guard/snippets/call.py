@@ -6,8 +6,8 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.field import Source
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
 
 

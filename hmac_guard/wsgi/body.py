@@ -1,70 +1,71 @@
-"""Reads a WSGI request's body, bounded, and hands it on byte for byte. Rules: threats T042 to T048."""
+"""Reads the body of a WSGI request, bounded, and gives it to the application byte for byte (threats T042 to T048)."""
 
 import io
-from typing import Any, NamedTuple
+from typing import Any
 
 from werkzeug.wsgi import LimitedStream
 
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.bodies import read_length
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import Request
+from hmac_guard.core.verdict import Reason, Refused
 
 _PIECE = 65_536
+# Enough for the first bytes of a body that is not read to its end.
+_START = 512
+
+_ENDLESS = Refused(Reason.BAD_FRAMING, "the body is sent in chunks, and the server does not promise that they end")
+TOO_LARGE = Refused(Reason.BODY_TOO_LARGE, "the body is larger than max_body")
+_CUT_OFF = Refused(Reason.BAD_FRAMING, "the body is shorter than its Content-Length says, or could not be read")
 
 
-class Body(NamedTuple):
-    """The bytes of a body, or as many as there were until `problem`."""
+class Body:
+    """A body as far as it was read.
 
-    content: bytes
-    problem: Reason | None = None
+    `length` is None where the request does not say it; `ends` is whether the stream ends by itself
+    (`wsgi.input_terminated`).
+    """
 
+    def __init__(self, stream: Any, length: int | None, ends: bool) -> None:
+        self.stream = stream
+        self.length = length
+        self.ends = ends
+        self.content = b""
+        self.is_complete = False
 
-def is_endless(environ: dict[str, Any]) -> bool:
-    """Whether the body comes in chunks and the server (uWSGI, hypercorn) does not promise that they end."""
-    return bool(environ.get("HTTP_TRANSFER_ENCODING")) and not environ.get("wsgi.input_terminated")
+    def read(self, most: int) -> Refused | None:
+        """Read until there are `most` bytes or the body ends. Says why it could not be read."""
+        # Nothing can be read safely without a length or a promised end; PEP 3333 then means an empty body.
+        if self.length is None and not self.ends:
+            self.is_complete = True
+            return None
+        # Where the stream ends by itself, one byte more shows that it is longer than its length says.
+        last = None if self.length is None else self.length + (1 if self.ends else 0)
+        wanted = most if last is None else min(most, last)
+        pieces = [self.content]
+        size = len(self.content)
+        try:
+            while size < wanted and (piece := self.stream.read(min(_PIECE, wanted - size))):
+                pieces.append(piece)
+                size += len(piece)
+        except Exception:
+            # Servers raise errors of their own here: gunicorn NoMoreData, cheroot ValueError, others OSError.
+            self.content = b"".join(pieces)
+            return _CUT_OFF
+        self.content = b"".join(pieces)
+        self.is_complete = size < wanted or size == self.length
+        if self.length is not None and (size > self.length or (self.is_complete and size < self.length)):
+            return _CUT_OFF
+        return None
 
-
-def take_body(environ: dict[str, Any], limit: int) -> Body:
-    """The body of the request; `environ` is left so that the application reads the same bytes."""
-    endless = bool(environ.get("wsgi.input_terminated"))
-    length = int(environ["CONTENT_LENGTH"]) if environ.get("CONTENT_LENGTH") else None
-    if length is not None and length > limit:
-        return Body(b"", Reason.BODY_TOO_LARGE)
-    # Nothing can be read safely without a length or a promised end; PEP 3333 then means an empty body. The application
-    # gets it empty too: werkzeug's server hands over the bare connection.
-    body = Body(b"") if length is None and not endless else _read(environ, limit, length, endless)
-    _hand_on(environ, body, length)
-    return body
-
-
-def _read(environ: dict[str, Any], limit: int, length: int | None, endless: bool) -> Body:
-    stream = environ["wsgi.input"]
-    # Where the stream ends by itself, one byte more shows that it is longer than it said.
-    wanted = length if length is not None and not endless else (limit if length is None else length) + 1
-    content = bytearray()
-    try:
-        while len(content) < wanted:
-            piece = stream.read(min(_PIECE, wanted - len(content)))
-            if not piece:
-                break
-            content += piece
-    except (
-        Exception
-    ):  # Servers raise errors of their own here: gunicorn NoMoreData, cheroot ValueError, others OSError.
-        return Body(bytes(content), Reason.BAD_FRAMING)
-    if length is not None:
-        return Body(bytes(content), None if len(content) == length else Reason.BAD_FRAMING)
-    return Body(bytes(content), Reason.BODY_TOO_LARGE if len(content) > limit else None)
-
-
-def _hand_on(environ: dict[str, Any], body: Body, length: int | None) -> None:
-    if body.problem is None:
-        environ["wsgi.input"] = io.BytesIO(body.content)
-        environ["CONTENT_LENGTH"] = str(len(body.content))
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-    else:
-        rest = environ["wsgi.input"]
-        if length is not None:
-            rest = _Rest(rest, max(0, length - len(body.content)))
-        environ["wsgi.input"] = io.BufferedReader(_Joined(body.content, rest))
+    def rest(self) -> Any:
+        """A stream of the whole body, for the application."""
+        if self.is_complete:
+            return io.BytesIO(self.content)
+        rest = self.stream
+        if self.length is not None:
+            rest = _Rest(rest, max(0, self.length - len(self.content)))
+        return io.BufferedReader(_Joined(self.content, rest))
 
 
 class _Rest(LimitedStream):
@@ -89,3 +90,38 @@ class _Joined(io.RawIOBase):
         data = self._head.read(len(buffer)) or self._rest.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: int) -> Body | None:
+    """Read of the body what the reader needs, and put it into `request.body` or `request.body_problem`.
+
+    Gives the body from which the application is to read, or None where the stream was not touched. `ends` is whether
+    the server promises that the stream ends; `limit` is the most bytes that are read.
+    """
+    transfer_encoding = request.body_header("transfer-encoding")
+    length = read_length(request.body_header("content-length"), transfer_encoding)
+    if isinstance(length, Refused) or (transfer_encoding and not ends):
+        request.body_problem = length if isinstance(length, Refused) else _ENDLESS
+        return None
+    body = Body(stream, length, ends)
+    if reader.wants_all_of(request):
+        if length is not None and length > limit:
+            request.body_problem = TOO_LARGE
+            return None
+        request.body_problem = body.read(limit + 1) or (TOO_LARGE if len(body.content) > limit else None)
+    else:
+        request.body_problem = _read_start(request, reader, body, limit)
+    if request.body_problem is None and body.is_complete:
+        request.body = body.content
+    return body
+
+
+def _read_start(request: Request, reader: Reader, body: Body, limit: int) -> Refused | None:
+    """Read as much of a body of another type as shows whether it counts as absent."""
+    while not body.is_complete and not reader.knows_start(body.content):
+        if len(body.content) > limit:
+            return TOO_LARGE
+        problem = body.read(len(body.content) + _START) or reader.refuse_start(request, body.content)
+        if problem is not None:
+            return problem
+    return None

@@ -3,43 +3,45 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
-from hmac_guard.guard import Guard
-from hmac_guard.wsgi.steps import Steps
+from hmac_guard.decider import check_app, decider_of
+from hmac_guard.log import failure_of
+from hmac_guard.wsgi.driver import check_keys, decide
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from hmac_guard.guard import Guard
 
 
 class GuardMiddleware:
     """A guard around a WSGI application: `app.wsgi_app = GuardMiddleware(app.wsgi_app, guard=guard)`.
 
-    The verdict stands in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme
-    has a source in it; how long a client may take to send it is the server's setting. Raises `ConfigError` for a guard
-    whose key resolver works on one event loop alone.
+    The verdict is in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme has a
+    source in it; how long a client may take to send it is the server's setting. Raises `ConfigError` for a guard whose
+    key resolver works on one event loop alone.
     """
 
-    def __init__(self, app: "WSGIApplication", *, guard: Guard) -> None:
-        self._steps = Steps("GuardMiddleware", guard)
-        if not callable(app):
-            raise ConfigError("GuardMiddleware: app must be a WSGI application")
-        if isinstance(app, GuardMiddleware) and app.guard.annotate_as == guard.annotate_as:
-            raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
+    def __init__(self, app: "WSGIApplication", *, guard: "Guard") -> None:
+        self._decider = decider_of("GuardMiddleware", guard)
+        check_keys("GuardMiddleware", self._decider)
+        check_app(type(self), app, self._decider, "a WSGI")
         self.app: WSGIApplication = app
         self.guard: Guard = guard
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        guard = self.guard
+        decider = self._decider
+        # On two servers an environment variable of that name would be here.
+        decider.forget(environ)
+        refusal, failure = None, None
         try:
-            verdict, refusal = self._steps.decide(environ)
+            refusal = decide(decider, environ).refusal
         except Exception as error:
-            refusal = guard.fault(error)
+            failure = failure_of(error)
+        if failure is not None:
+            refusal = decider.fault(failure)
         if refusal is not None:
             return send_refusal(refusal, environ, start_response)
-        # On two servers an environment variable of that name would stand here.
-        environ[guard.annotate_as] = verdict
-        environ[guard.issued_as] = guard.issuer
         return self.app(environ, start_response)
 
 

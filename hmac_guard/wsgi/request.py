@@ -1,45 +1,47 @@
-"""A `Request` out of a WSGI environ (PEP 3333)."""
+"""A `Request` of a WSGI environ (PEP 3333)."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from hmac_guard.core.request import Request
+from hmac_guard.core.request import Line, Request
 
 
 class WsgiRequest(Request):
     """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
 
-    def __init__(self, environ: dict[str, Any]) -> None:
+    def __init__(self, environ: dict[str, Any], names: tuple[str, ...]) -> None:
         self._environ = environ
         self.method = environ.get("REQUEST_METHOD", "")
+        self.root = environ.get("SCRIPT_NAME", "")
+        self.path = path_of(environ)
+        self.query = environ.get("QUERY_STRING", "")
+        self.lines = [header_in(environ, name) for name in names]
 
-    @property
-    def path(self) -> str:
-        return path_of(self._environ)
+    def header(self, name: str) -> Line:
+        return header_in(self._environ, name)
 
-    @property
-    def query(self) -> str:
-        query: str = self._environ.get("QUERY_STRING", "")
-        return query
 
-    def header(self, name: str) -> Sequence[str]:
-        key, twin = environ_keys(name)
-        value = self._environ.get(key)
-        if twin in self._environ:
-            return [self._environ[twin]] if value is None else [value, self._environ[twin]]
-        return () if value is None else (value,)
+def header_in(environ: dict[str, Any], name: str) -> Line:
+    """The header `name` (lower case, with `-`) of an environ."""
+    key, twin = environ_keys(name)
+    value = environ.get(key)
+    if twin is None or twin not in environ:
+        return value if value is None or isinstance(value, str) else str(value)
+    # Some adapters of serverless hosts set both keys of one header.
+    other = environ[twin]
+    return str(other) if value is None or str(value) == str(other) else [str(value), str(other)]
 
 
 @cache
 def environ_keys(name: str) -> tuple[str, str | None]:
-    """Under which key a header stands, and under which other one, too, on some servers."""
+    """The key of a header, and another one under which some servers put it as well."""
     key = name.upper().replace("-", "_")
     # Some servers put `Content_Type:` beside the real one under an HTTP_ key.
     return (key, "HTTP_" + key) if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else ("HTTP_" + key, None)
 
 
 def path_of(environ: dict[str, Any]) -> str:
+    """The path that the application routes by, decoded."""
     # PATH_INFO alone: gunicorn and granian let a client's header or a prefix move bytes into SCRIPT_NAME.
     latin: str = environ.get("PATH_INFO", "")
     if latin.isascii():

@@ -16,6 +16,7 @@ from support import Sent
 from conformance.client import Answer, chunked, head
 from conformance.conftest import WITH_WEBSOCKETS, Site
 from conformance.guards import LIMIT, ORDERS_GUARD
+from hmac_guard.decider import decider_of
 
 pytestmark = pytest.mark.conformance
 
@@ -39,7 +40,7 @@ def assert_read(answer: Answer, body: bytes, **ids: str) -> None:
 
 
 def assert_refused(answer: Answer, reason: str, method: str = "GET") -> None:
-    refusal = {reason.value: refusal for reason, refusal in ORDERS_GUARD.refusals().items()}[reason]
+    refusal = {reason.value: refusal for reason, refusal in decider_of("test", ORDERS_GUARD).refusals.items()}[reason]
     assert answer.status == refusal.status.value, answer
     assert answer.body == (b"" if method == "HEAD" else refusal.body)
     assert answer.headers["cache-control"] == "no-store"

@@ -18,8 +18,8 @@ from differential.corpora import fixed
 from differential.deviations import DEVIATIONS, Deviation, explained, page
 from differential.generate import requests
 from differential.views import event_loop
-from hmac_guard.core.field import Field
 from hmac_guard.core.request import Request
+from hmac_guard.core.source import Field
 
 # What a framework warns of is its own affair, and must not look like a request that it refused.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from support import Reply, Sent
 
 from hmac_guard import ConfigError, Guard, Reason, Verdict, verdict_from
+from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded, uncovered_routes
 from hmac_guard.django.rest import GuardAuthentication, SignedCaller
 
@@ -70,7 +71,7 @@ def test_a_signed_request_is_authenticated_and_its_data_can_be_read(server: str)
 @pytest.mark.parametrize("case", [name for name, (_, reason) in CASES.items() if reason is not Reason.VERIFIED])
 def test_what_a_door_refuses_is_refused_whatever_the_permissions_are(case: str, server: str) -> None:
     sent, reason = CASES[case]
-    refusal = GUARD.refusals()[reason]
+    refusal = decider_of("test", GUARD).refusals[reason]
     reply = reply_of(Open, sent, server)
 
     assert (reply.status, json.loads(reply.body)) == (refusal.status.value, json.loads(refusal.body))

@@ -12,7 +12,7 @@ from patience import PATIENCE
 from serving import proven, serving
 
 from hmac_guard import Guard, Query, Scheme
-from hmac_guard.core.field import Source
+from hmac_guard.core.source import Source
 
 #: Sends a case's ids with a signature to a plan's guard; gives the ids that the application was told are proven, or the
 #: status of the refusal.

@@ -1,11 +1,13 @@
 """A request as somebody copied it from somewhere, and the guard's own view of it."""
 
+from io import BytesIO
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
-from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import BODY_HEADERS
+from hmac_guard.wsgi.body import take_body
 
 #: The default of a guard.
 MAX_BODY = 262_144
@@ -31,8 +33,8 @@ class Captured(NamedTuple):
         return f"<Captured {self.method} {self.target.partition('?')[0]!a}>"
 
 
-def as_request(captured: Captured, scheme: Scheme, mount: str = "") -> AsgiRequest:
-    """What a guard with this scheme sees of it, where the application is mounted at `mount`."""
+def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiRequest:
+    """What a guard sees of it, where the application is mounted at `mount`; its body is read for `reader`."""
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,
@@ -41,10 +43,14 @@ def as_request(captured: Captured, scheme: Scheme, mount: str = "") -> AsgiReque
         "query_string": query.encode("latin-1"),
         "headers": [(name.lower().encode("latin-1", "replace"), _wire(value)) for name, value in captured.headers],
     }
-    request = AsgiRequest(scope, HeaderNames.of(scheme))
-    if scheme.needs_body and scheme.wants_body(request.media.kind):
-        request.body = captured.body
-        request.body_problem = Reason.BODY_TOO_LARGE if len(captured.body) > MAX_BODY else None
+    request = AsgiRequest(scope, HeaderNames(reader.names), with_body=False)
+    if reader.needs_body:
+        # A copy rarely says how its body was framed; its bytes are all there.
+        lengths = [
+            None if name in ("content-length", "transfer-encoding") else request.header(name) for name in BODY_HEADERS
+        ]
+        request.framing = lengths
+        take_body(request, reader, BytesIO(captured.body), True, MAX_BODY)
     return request
 
 

@@ -1,40 +1,47 @@
-"""One string of a scheme: what a source is, and how its one value is read.
+"""What a source is: a place of a request in which one string of a scheme travels.
 
-A source gives every value that is there, so that a second one is seen and refused and never silently dropped (threats
-T022, T023). `a | b` is either place, but not both.
+Sources are plain data. `hmac_guard.core.reader` reads what is in them.
 """
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from hmac_guard.core.errors import ConfigError, Refused
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.request import Request
-from hmac_guard.core.verdict import Reason
 
-#: Gives every value that is there, decoded, blank ones included. Raises `Refused` where one cannot be read.
-Lookup = Callable[[Request], Sequence[str]]
+#: Puts a name that a request or a scheme chose into quotes: `repr`, or Markdown's backticks.
+Quote = Callable[[str], str]
 
 
 class Source(Frozen, ABC):
     """Where one string travels. Two sources of one kind with the same arguments are equal."""
 
-    #: The kinds of body in which this source looks; none where it does not look into the body.
+    #: The kinds of body in which this source looks; empty where it does not look into the body.
     kinds: tuple[str, ...] = ()
     #: Whether one place may hold several strings, as a path holds several segments.
     shared = False
 
     @abstractmethod
-    def lookup(self, name: str) -> Lookup:
-        """The look-up for the string that a scheme calls `name`, made once. Raises `ConfigError`."""
+    def describe(self, quote: Quote = ascii) -> str:
+        """The source in words, for a log line, an explanation or a document: "query parameter 'hmac'"."""
+
+    @property
+    def parameter(self) -> tuple[str, str] | None:
+        """Where OpenAPI says that the source is, `("query", "hmac")`; None for a path or a body."""
+        return None
 
     def places(self) -> tuple["Source", ...]:
+        """The single places of this source: itself, or the alternatives of `a | b`."""
         return (self,)
 
     def place(self) -> object:
         """What this source looks at: two sources with equal places look at the same thing."""
         return self
+
+    def check(self, name: str) -> None:
+        """Raises `ConfigError` where the source cannot hold the string that a scheme calls `name`."""
 
     def carries(self, text: str) -> bool:
         """Whether a request could bring the id `text` here in a form that is accepted."""
@@ -69,52 +76,47 @@ class _Either(Source):
     def places(self) -> tuple[Source, ...]:
         return self.alternatives
 
-    def lookup(self, name: str) -> Lookup:
-        lookups = [place.lookup(name) for place in self.alternatives]
-
-        def values(request: Request) -> Sequence[str]:
-            found = [values for lookup in lookups if (values := lookup(request))]
-            if len(found) > 1:
-                raise Refused(Reason.CONFLICT)
-            return found[0] if found else ()
-
-        return values
+    def check(self, name: str) -> None:
+        for place in self.alternatives:
+            place.check(name)
 
     def carries(self, text: str) -> bool:
         return any(place.carries(text) for place in self.alternatives)
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return " or ".join(place.describe(quote) for place in self.alternatives)
 
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.alternatives))
 
 
-class Field:
-    """One string of a scheme, ready to be read."""
+class Field(NamedTuple):
+    """One string of a scheme: an id, the signature or the tenant.
 
-    __slots__ = ("_lookup", "kinds", "name", "needs_body", "source")
+    name    the id's name, "signature" or "tenant"
+    label   the same as the log writes it: "the id 'user_id'"
+    source  where it travels
+    """
 
-    def __init__(self, name: str, source: Source) -> None:
-        self.name = name
-        self.source = source
-        self._lookup = source.lookup(name)
-        self.kinds = frozenset(kind for place in source.places() for kind in place.kinds)
-        self.needs_body = all(place.kinds for place in source.places())
+    name: str
+    label: str
+    source: Source
 
-    def read(self, request: Request) -> str | None:
-        """The one value, or None where there is none or a blank one. Raises `Refused`."""
-        values = self._lookup(request)
-        if len(values) > 1:
-            raise Refused(Reason.DUPLICATE)
-        if values:
-            return values[0] if values[0].strip() else None
-        if self.needs_body and request.body and request.media.kind not in self.kinds:
-            raise Refused(Reason.UNSUPPORTED_BODY)
-        return None
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of body in which the string may be."""
+        return frozenset(kind for place in self.source.places() for kind in place.kinds)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the string can be nowhere but in a body."""
+        return all(place.kinds for place in self.source.places())
 
 
 def check_name(source: str, name: object, pattern: re.Pattern[str], rule: str) -> None:
-    """Raises `ConfigError` where a source's own name is none that can be looked for."""
+    """Raises `ConfigError` where a source's name is not a valid name."""
     if not isinstance(name, str) or not pattern.fullmatch(name):
-        raise ConfigError(f"{source}: {name!r} cannot be looked for; give {rule}")
+        raise ConfigError(f"{source}: {name!r} is not a valid name; give {rule}")
 
 
 def check_sources(ids: object, signature: object, tenant: object) -> None:

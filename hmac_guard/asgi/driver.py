@@ -1,0 +1,94 @@
+"""Decides one ASGI request: the I/O between the steps of the decider."""
+
+from typing import Any
+
+from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
+from hmac_guard.core.key import Keyring
+from hmac_guard.core.request import BODY_HEADERS, Request
+from hmac_guard.core.sources import Cookie
+from hmac_guard.core.verdict import Claim
+from hmac_guard.decider import Decider, Outcome, keyring_of
+from hmac_guard.keys.calling import IMMEDIATE_TYPES, awaited, from_loop
+from hmac_guard.log import Failure, failure_of
+
+
+class Driver:
+    """Drives one decider, with its key resolver made ready for an event loop."""
+
+    def __init__(self, decider: Decider) -> None:
+        self.decider = decider
+        self._with_body = decider.reader.needs_body
+        self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
+        self._merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
+        self._resolver: Any = from_loop(decider.keys)
+
+    async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
+        """The outcome of a request, and its body, as far as that had to be read. The verdict is in the scope, the log
+        line is written, the callbacks were called."""
+        decider, body = self.decider, None
+        started = decider.time()
+        request = self.request(scope)
+        outcome = decider.skip(request)
+        if outcome is not None:
+            decider.finish(scope, request, None, outcome, started)
+            return outcome, None
+        if self._with_body:
+            began = decider.time()
+            body = await self._read_body(request, scope, receive)
+            started += decider.time() - began
+        return await self.conclude(scope, request, body, started), body
+
+    def request(self, scope: Any) -> AsgiRequest:
+        """The request as the guard reads it."""
+        return AsgiRequest(scope, self._names, self._with_body)
+
+    async def decide_parsed(self, scope: Any, form: Any) -> Outcome:
+        """The outcome of a request whose form a framework has parsed: `form` is Starlette's `FormData`."""
+        decider = self.decider
+        started = decider.time()
+        request = self.request(scope)
+        outcome = decider.skip(request)
+        if outcome is not None:
+            decider.finish(scope, request, None, outcome, started)
+            return outcome
+        fields = [(name, value if isinstance(value, str) else None) for name, value in form.multi_items()]
+        if decider.reader.wants_all_of(request):
+            request.form, request.body = fields, b""
+        else:
+            request.body_problem = decider.reader.refuse_start(request, b"-" if fields else b"")
+        return await self.conclude(scope, request, None, started)
+
+    async def conclude(self, scope: Any, request: Request, body: Body | None, started: float) -> Outcome:
+        """The outcome of a request whose body has been read."""
+        decider = self.decider
+        reading = decider.read(request)
+        ring: Any = decider.static_ring
+        if ring is None and decider.wants_keys(reading):
+            ring = await self._look_up(decider.claim(request, reading))
+        outcome = decider.conclude(reading, ring)
+        if self._merges_cookies and (headers := merged_cookies(scope.get("headers", ()))) is not None:
+            scope["headers"] = headers
+        # A client that closed the connection gets no answer, and there is nothing to report about it.
+        if outcome.refusal is None or body is None or not body.disconnected:
+            decider.finish(scope, request, reading, outcome, started)
+        return outcome
+
+    async def _look_up(self, claim: Claim) -> Keyring | Failure | None:
+        try:
+            answer = self._resolver(claim)
+            if type(answer) in IMMEDIATE_TYPES:
+                ring: Keyring | None = answer
+                return ring
+            return keyring_of(await awaited(answer))
+        except Exception as error:
+            return failure_of(error)
+
+    async def _read_body(self, request: Request, scope: Any, receive: Any) -> Body | None:
+        if scope["type"] != "http":
+            request.body = b""
+            return None
+        body = Body(receive)
+        await body.take(request, self.decider.reader, self.decider.max_body)
+        request.stream = body.replay_receive()
+        return body

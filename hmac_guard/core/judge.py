@@ -1,0 +1,33 @@
+"""Judges a reading: whether one of the keys made its signature. Pure: the clock is an argument."""
+
+import secrets
+from types import MappingProxyType
+
+from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.reader import Reading
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make
+
+#: Stands for a tenant that has no keys. It is judged all the same, so that the time of a refusal does not tell which
+#: tenants there are.
+DUMMY_KEYRING = Keyring(Key(secrets.token_bytes(32)))
+
+
+def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float, *, by_tenant: bool) -> Verdict:
+    """Whether one of the keys in force at `now` (Unix seconds) made the signature. Never raises.
+
+    `keyring` is None for a tenant that has no keys. The verdict names the tenant only if the keys are `by_tenant`:
+    keys that several tenants share prove none of them.
+    """
+    proof = reading.proof
+    if reading.refused is not None or proof is None:
+        return Verdict(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
+    ring = DUMMY_KEYRING if keyring is None else keyring
+    keys = ring.active(now) if ring.timed else ring.keys
+    keys = keys or DUMMY_KEYRING.keys
+    proven_by = scheme.proven_by(keys, proof.message, proof.signature)
+    if proven_by is None or keys is DUMMY_KEYRING.keys:
+        reason = Reason.UNKNOWN_KEY if keys is DUMMY_KEYRING.keys else Reason.INVALID_SIGNATURE
+        return Verdict(reason, scheme.name)
+    tenant = reading.tenant if by_tenant else None
+    return make(Verdict, (VERIFIED, scheme.name, MappingProxyType(reading.ids), tenant, proven_by.id, NO_CLAIMED, None))

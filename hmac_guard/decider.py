@@ -1,0 +1,346 @@
+"""How a request is decided: skip, read, look up keys, conclude, finish. Steps without I/O.
+
+The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between the steps and nothing else:
+
+    skip(request)             the outcome of a request that the guard does not look at, or None
+                              the driver reads the body into the request, where the reader needs it
+    read(request)             what the request says
+    wants_keys(reading)       whether the driver asks the key resolver, with claim(request, reading)
+    conclude(reading, ring)   the outcome
+    finish(...)               the verdict on the request, the log line, the callbacks
+    fault(failure)            the refusal where the guard itself failed
+"""
+
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.judge import judge
+from hmac_guard.core.key import MODES, Keyring
+from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
+from hmac_guard.core.reader import Reader, Reading
+from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.request import Request, is_preflight
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict
+from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
+from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
+
+OnVerdict = Callable[[Verdict, Claim], object]
+OnDecision = Callable[[Decision], object]
+
+_LAXITY = {mode: number for number, mode in enumerate(MODES)}
+
+
+class Outcome(NamedTuple):
+    """What a driver has to do: send the refusal, or call the application where there is none."""
+
+    verdict: Verdict
+    mode: str
+    refusal: Refusal | None = None
+    detail: str = ""
+    ring: Keyring | None = None
+
+
+class Judged(NamedTuple):
+    """What a guard keeps on a request beside its verdict: which guard it was, and what it read."""
+
+    issuer: object
+    request: Request
+    verdict: Verdict
+
+    def __repr__(self) -> str:
+        return f"<Judged {self.request!r}>"
+
+
+class Decider(Frozen):
+    """The decisions of one guard."""
+
+    scheme: Scheme
+    reader: Reader
+    keys: KeyResolver
+    mode: str
+    annotate_as: str
+    issued_as: str
+    issuer: object
+    static_ring: Keyring | None
+    max_body: int
+    by_tenant: bool
+    only: GuardedPaths
+    exempt: ExemptPaths
+    preflight: bool
+    refusals: Mapping[Reason, Refusal]
+    on_verdict: OnVerdict | None
+    on_decision: OnDecision | None
+    clock: Callable[[], float]
+    watch: Any
+    _sees_all: bool
+    _failures: FailureLog
+    _warned: set[str]
+
+    def __init__(self, **options: Any) -> None:
+        self._set(**options)
+        self._set(
+            _failures=FailureLog("the key resolver"),
+            _warned=set(),
+            static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
+            issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
+            _sees_all=self.mode != "off" and not self.only and not self.exempt,
+        )
+
+    def for_route(self, **changes: Any) -> "Decider":
+        """This decider without `only` and `exempt`: the router has decided by then."""
+        bound = object.__new__(Decider)
+        bound._set(**{**vars(self), "only": GuardedPaths(), "exempt": ExemptPaths(), **changes})
+        bound._set(_sees_all=self.mode != "off")
+        return bound
+
+    def for_view(self) -> "Decider":
+        """This decider for a decorator or a dependency: a view that answers OPTIONS is a view like any other."""
+        return self.for_route(preflight=False)
+
+    @property
+    def reads_tenant(self) -> bool:
+        """Whether the tenant of a request matters: the scheme has one, and the keys may depend on it."""
+        return self.reader.reads_tenant
+
+    def possible_refusals(self) -> dict[Reason, Refusal]:
+        """Every refusal that this guard may send; those about bodies only where its scheme reads one."""
+        about_bodies = (Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY)
+        needs_body = self.reader.needs_body
+        return {reason: sent for reason, sent in self.refusals.items() if needs_body or reason not in about_bodies}
+
+    def time(self) -> float:
+        """Seconds for `Decision.seconds`, where something wants to know them."""
+        return 0.0 if self.on_decision is None else time.perf_counter()
+
+    def skip(self, request: Request) -> Outcome | None:
+        """The outcome of a request that the guard does not look at, or None."""
+        if self._sees_all and request.method != "OPTIONS":
+            return None
+        # No `map`: a StopIteration out of it would count as the end of the paths.
+        if self.mode == "off":
+            reason = Reason.OFF
+        elif (self.only or self.exempt) and all(self.leaves_open(path) for path in request.paths()):
+            reason = Reason.EXEMPT
+        elif self.preflight and request.method == "OPTIONS" and is_preflight(request):
+            reason = Reason.PREFLIGHT
+        else:
+            return None
+        return Outcome(Verdict(reason, self.scheme.name), self.mode)
+
+    def leaves_open(self, path: str) -> bool:
+        """Whether the guard does not look at requests for `path`, by `only` and `exempt`."""
+        if ";" in path or not is_canonical(path):
+            return False
+        return self.exempt.holds(path) or (bool(self.only) and not self.only.holds(path))
+
+    def may_skip(self, start: str, *, fixed: bool) -> bool:
+        """Whether a request for a route may go unguarded: for the path `start` if it is `fixed`, else for any path
+        that begins with it."""
+        if self.mode == "off":
+            return True
+        if fixed:
+            return self.leaves_open(start)
+        return self.exempt.may_hold(start) or (bool(self.only) and not self.only.holds_all(start))
+
+    def read(self, request: Request) -> Reading:
+        """What the request says."""
+        return self.reader.read(request)
+
+    def wants_keys(self, reading: Reading) -> bool:
+        """Whether the resolver is asked: for a request that can be judged, and for a refused one whose tenant may have
+        a mode of its own."""
+        return reading.refused is None or reading.whole
+
+    def claim(self, request: Request, reading: Reading, detail: str = "") -> Claim:
+        """What resolvers and callbacks see of a request."""
+        refused, ids = reading.refused, MappingProxyType(reading.ids)
+        problem = None if refused is None else refused.reason
+        detail = detail if refused is None else refused.detail
+        return Claim(self.scheme.name, ids, reading.tenant, problem, detail, request.method, request.path)
+
+    def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
+        """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
+        if isinstance(ring, Failure):
+            self._failures.failed(ring)
+            # The guard's own mode applies, since the tenant's is not known.
+            reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
+            return self._unverified(reading, reason, self.mode, None)
+        if self._failures.is_failing and ring is not None:
+            self._failures.succeeded()
+        mode = self.mode if ring is None or ring.mode is None else self._mode_of(reading, ring.mode)
+        if mode == "off":
+            return Outcome(Verdict(Reason.OFF, self.scheme.name), mode)
+        now = self.clock() if ring is not None and ring.timed else 0.0
+        verdict = judge(self.scheme, reading, ring, now, by_tenant=self.by_tenant)
+        if verdict.reason is VERIFIED:
+            if reading.tenant is not None and not self.by_tenant:
+                self._warn_once(_TENANT_NOT_PROVEN)
+            return Outcome(verdict, mode)
+        return self._unverified(reading, verdict.reason, mode, ring)
+
+    def _mode_of(self, reading: Reading, mode: str) -> str:
+        """The laxer of the guard's mode and the tenant's. That counts only for a request that was seen whole."""
+        if not self.by_tenant:
+            self._warn_once(
+                "a Keyring has a mode, but its resolver does not say that its keys are by tenant, so the "
+                "mode does not count; mark the resolver with hmac_guard.keys.per_tenant"
+            )
+            return self.mode
+        if not reading.whole:
+            return self.mode
+        if _LAXITY[mode] < _LAXITY[self.mode]:
+            self._warn_once(
+                f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the laxer of the "
+                f"two applies; make the guard with mode={mode!r}"
+            )
+            return self.mode
+        return mode
+
+    def _unverified(self, reading: Reading, reason: Reason, mode: str, ring: Keyring | None) -> Outcome:
+        detail = reading.refused.detail if reading.refused else _DETAILS.get(reason, "")
+        if reason is Reason.UNKNOWN_KEY and reading.tenant is None and self.by_tenant:
+            detail = "the request names no tenant"
+        if mode == "enforce":
+            return Outcome(Verdict(reason, self.scheme.name), mode, self.refusals[reason], detail, ring)
+        tenant = reading.tenant if ring is not None and reading.whole and self.by_tenant else None
+        verdict = Verdict(reason, self.scheme.name, claimed=MappingProxyType(reading.ids), claimed_tenant=tenant)
+        return Outcome(verdict, mode, None, detail, ring)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning("the guard of the scheme %s: %s", self.scheme.name, text)
+
+    def finish(
+        self,
+        holder: MutableMapping[str, Any],
+        request: Request,
+        reading: Reading | None,
+        outcome: Outcome,
+        started: float,
+    ) -> None:
+        """Put the verdict on the request, write the log line and call the callbacks. `reading` is None for a request
+        that was skipped; `holder` is the scope or environ."""
+        self.annotate(holder, request, outcome.verdict)
+        if outcome.verdict.reason is not VERIFIED and reading is not None:
+            self._log(request, reading, outcome)
+        if self.on_verdict is None and self.on_decision is None:
+            return
+        claim = None if reading is None else self.claim(request, reading, outcome.detail)
+        verdict, refused = outcome.verdict, outcome.refusal is not None
+        if self.on_verdict is not None and claim is not None and verdict.reason is not Reason.OFF:
+            _call("on_verdict", self.on_verdict, verdict, claim)
+        if self.on_decision is not None:
+            decision = Decision(verdict, claim, outcome.mode, refused, self.time() - started)
+            _call("on_decision", self.on_decision, decision)
+
+    def annotate(self, holder: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
+        """Put the verdict on the request, and beside it what was read."""
+        holder[self.annotate_as] = verdict
+        holder[self.issued_as] = Judged(self.issuer, request, verdict)
+
+    def judged(self, holder: Mapping[str, Any], request: Request) -> Judged | None:
+        """What this very guard has judged of the same request already, its body left to the caller; or None.
+
+        A verdict of another guard does not count, even on the same scheme: it may have other keys. Nor does a verdict
+        on a request that the guard did not look at: a handle on a route is there because the route is to be guarded.
+        """
+        found = holder.get(self.issued_as)
+        if not isinstance(found, Judged) or found.issuer is not self.issuer:
+            return None
+        if found.verdict.reason in _NOT_JUDGED or holder.get(self.annotate_as) is not found.verdict:
+            return None
+        return found if found.request.is_same_as(request) else None
+
+    def forget(self, holder: MutableMapping[str, Any]) -> None:
+        """Remove what is on the request under the guard's names: a server or an outer layer may have put it there."""
+        holder.pop(self.annotate_as, None)
+        holder.pop(self.issued_as, None)
+
+    def _log(self, request: Request, reading: Reading, outcome: Outcome) -> None:
+        reason = outcome.verdict.reason
+        # The log of the source's failures counts these.
+        if reason in (Reason.OFF, Reason.KEYS_UNAVAILABLE):
+            return
+        method, path, tenant = escaped(request.method, 40), escaped(request.path, 200), escaped(reading.tenant, 80)
+        logger.warning(
+            "%s: %s: %s; %s %s (scheme %s%s)",
+            "refused" if outcome.refusal else "would be refused",
+            reason.value,
+            outcome.detail,
+            method,
+            path,
+            self.scheme.name,
+            "" if tenant is None else f", tenant {tenant}",
+            extra={
+                "reason": reason.value,
+                "detail": outcome.detail,
+                "method": method,
+                "path": path,
+                "scheme": self.scheme.name,
+                "tenant": tenant,
+            },
+        )
+        if self.watch is not None:
+            self.watch(request, reading, outcome)
+
+    def fault(self, failure: Failure) -> Refusal:
+        """The refusal where the guard itself failed: the request is refused in every mode."""
+        with suppress(Exception):  # A log filter that raises must not keep the answer from the client.
+            logger.critical("the guard itself failed, the request was refused: %s", failure)
+        return self.refusals[Reason.KEYS_UNAVAILABLE]
+
+
+_TENANT_NOT_PROVEN = (
+    "verdict.tenant stays None, since the key resolver does not say whether its keys are by tenant; mark it with "
+    "hmac_guard.keys.per_tenant if each tenant has keys of its own"
+)
+_NOT_JUDGED = (Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF)
+_DETAILS = {
+    Reason.INVALID_SIGNATURE: "no key in force made the signature",
+    Reason.UNKNOWN_KEY: "the tenant has no key in force",
+    Reason.KEYS_UNAVAILABLE: "no keys could be had",
+}
+
+
+def keyring_of(answer: object) -> Keyring | Failure | None:
+    """The ring that a resolver's answer stands for."""
+    if answer is None or type(answer) is Keyring:
+        return answer
+    try:
+        return as_keyring(answer)
+    except Exception as error:
+        return failure_of(error)
+
+
+def _call(name: str, callback: Callable[..., object], *arguments: object) -> None:
+    """Call a callback; the decision stands whatever it does."""
+    try:
+        callback(*arguments)
+        return
+    except Exception as error:
+        failure = failure_of(error)
+    logger.error("%s failed, the verdict stands: %s", name, failure)
+
+
+def decider_of(owner: str, guard: object) -> Decider:
+    """The decider of a guard. Raises `ConfigError`, which names `owner`, for what is not a guard."""
+    decider = getattr(guard, "_decider", None)
+    if not isinstance(decider, Decider):
+        raise ConfigError(f"{owner}: guard must be a Guard, not {type(guard).__name__}")
+    return decider
+
+
+def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
+    """Raises `ConfigError` for an application around which the middleware of this decider cannot work."""
+    if not callable(app):
+        raise ConfigError(f"GuardMiddleware: app must be {kind} application")
+    inner = getattr(app, "guard", None) if isinstance(app, middleware) else None
+    if inner is not None and inner.annotate_as == decider.annotate_as:
+        raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
