@@ -5,14 +5,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
-.PHONY: help demo serve test slow test-versions test-conformance test-browser test-languages test-explain check \
-	test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+.PHONY: help demo serve test slow test-versions test-extras test-conformance test-browser test-languages test-explain \
+	check test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   three guarded applications on real servers, good and forged requests, one table"
 	@echo "make serve  the same applications, kept up, with a page to try signatures on"
 	@echo "make test   the tests, against the built wheel"
 	@echo "make test-versions  the same with the oldest frameworks, and with none"
+	@echo "make test-extras    each extra alone, in an environment of its own (ARGS=\"sql redis\" for some of them)"
 	@echo "make test-conformance  every framework on every server, over real sockets"
 	@echo "make test-wire  odd requests over raw sockets to every server, beside what each answered before"
 	@echo "make slow   what takes minutes: rotation under load, a million made-up tenants"
@@ -65,6 +66,10 @@ test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(
 	$(VENV)-litestar/bin/pytest tests/frameworks/test_docs.py $(ARGS)
 	$(VENV)-none/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-none/bin/pytest $(ARGS)
+
+# The wheel with one extra after another, each in a new environment, where a package that an extra does not bring is missing.
+test-extras: $(VENV)/wheel
+	cd tests && ../$(BIN)/python -m extras ../dist/*.whl $(ARGS)
 
 # Every application on every server; writes the tables of docs/frameworks.md.
 test-conformance: $(VENV)/conformance $(VENV)/wheel

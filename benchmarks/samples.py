@@ -24,7 +24,6 @@ BY_QUERY = NANGO.replace(
     ids={name: Query(name) for name in IDS},
     signature=Query("hmac"),
     tenant=None,
-    optional=(),
 )
 BY_HEADER = BY_QUERY.replace(
     name="by_header",

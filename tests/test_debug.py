@@ -42,8 +42,8 @@ def finding(caplog: pytest.LogCaptureFixture) -> str:
         (f"integration_id=a&connection_id=b&hmac={signed('a:b', KEY + chr(10))}", "a newline at its end"),
         (f"integration_id=a&connection_id=b&hmac={signed('b:a')}", "in another order"),
         ("integration_id=a&connection_id=b", "signature: it is missing"),
-        (f"integration_id=a&integration_id=b&hmac={signed('a')}", "is there more than once"),
-        (f"integration_id=a%FF&hmac={signed('a')}", "not UTF-8"),
+        (f"integration_id=a&integration_id=b&connection_id=c&hmac={signed('a:c')}", "is there more than once"),
+        (f"integration_id=a%FF&connection_id=b&hmac={signed('a:b')}", "not UTF-8"),
         (f"integration_id=a&connectionId=b&hmac={signed('a:b')}", "connectionId"),
         (f"integration_id=a&connection_id=b&hmac={'0' * 64}", "No mistake that is known here"),
     ],
@@ -88,12 +88,12 @@ def test_a_tenant_without_keys_and_a_ring_of_several_are_explained(
 ) -> None:
     guard = debugged({"acme": [KEY, "another-key-of-the-same-ring"]})
     caplog.clear()
-    call(guard, Sent(query=f"integration_id=a&hmac={signed('a')}&public_key=nobody"))
+    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}&public_key=nobody"))
     assert "The tenant 'nobody' has no key" in finding(caplog)
 
     caplog.clear()
-    second = signed("a", "another-key-of-the-same-ring\n")
-    call(guard, Sent(query=f"integration_id=a&hmac={second}&public_key=acme"))
+    second = signed("a:b", "another-key-of-the-same-ring\n")
+    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={second}&public_key=acme"))
     assert "number 2 of the ring" in finding(caplog)
     assert "newline" in finding(caplog)
 
@@ -102,7 +102,7 @@ def test_a_tenant_whose_guard_is_off_is_not_explained(call: Call, caplog: pytest
     guard = debugged({"acme": Keyring(KEY, mode="off")})
     caplog.clear()
 
-    reply = call(guard, Sent(query="integration_id=a&hmac=x&public_key=acme"))
+    reply = call(guard, Sent(query="integration_id=a&connection_id=b&hmac=x&public_key=acme"))
 
     assert reply.status == 200
     assert caplog.records == []
@@ -112,7 +112,7 @@ def test_report_mode_is_explained_too(call: Call, caplog: pytest.LogCaptureFixtu
     guard = debugged(mode="report")
     caplog.clear()
 
-    reply = call(guard, Sent(query=f"integration_id=a&hmac={signed('A')}"))
+    reply = call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('A:b')}"))
 
     assert reply.status == 200
     assert "another case" in finding(caplog)
@@ -139,7 +139,7 @@ def test_an_explanation_that_fails_changes_nothing(
     guard = debugged()
     monkeypatch.setattr("hmac_guard.explain.debug.explain", broken)
 
-    reply = call(guard, Sent(query="integration_id=a&hmac=x"))
+    reply = call(guard, Sent(query="integration_id=a&connection_id=b&hmac=x"))
 
     assert reply.status == 401
     assert "could not be explained" in caplog.text

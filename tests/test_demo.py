@@ -77,7 +77,7 @@ def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
         ),
         pytest.param(("verdict_from(request).ids", '{"connection_id": "user-7"}'), "ids {", id="an app with other ids"),
         pytest.param(
-            ("Guard(NANGO", 'Guard(NANGO.replace(message="{connection_id}:{integration_id}", optional=())'),
+            ("Guard(NANGO", 'Guard(NANGO.replace(message="{connection_id}:{integration_id}")'),
             "not verified",
             id="another message",
         ),

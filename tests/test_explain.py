@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 pytest.importorskip("click", reason="not run: click is not installed")
 
 from click.testing import CliRunner
+from vendor_rule import VENDOR_NANGO
 
 from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme
 from hmac_guard import Path as PathSource
@@ -162,8 +163,8 @@ def test_what_a_guard_refuses_is_said_in_a_sentence(scheme: Scheme, request_text
     [
         (NANGO, f"/?integration_id=a&connectionId=b&hmac={signed('a:b')}"),
         (NANGO, f"/?integration_id=a&connection_id=x&connection_id=b&hmac={signed('a:b')}"),
-        (NANGO, POST.format(JSON, f'{{"integration_id": 42, "hmac": "{signed("42")}"}}')),
-        (NANGO, f"/?integration_id=a%20&hmac={signed('a ')}"),
+        (NANGO, POST.format(JSON, f'{{"integration_id": 42, "connection_id": "b", "hmac": "{signed("42:b")}"}}')),
+        (NANGO, f"/?integration_id=a%20&connection_id=b&hmac={signed('a :b')}"),
         (NANGO, f"/?integration_id=a:b&connection_id=c&hmac={signed('a:b:c')}"),
         (EVERYWHERE, f'GET /x/2?sig={SIG} HTTP/1.1\nCookie: a="1"'),
         (EVERYWHERE, f"GET /x/2?sig={SIG} HTTP/1.1\nX-A: 1\nCookie: a=1"),
@@ -177,8 +178,18 @@ def test_a_signature_that_is_right_for_what_was_meant_is_said_to_be(scheme: Sche
     assert said[-1] == "Apart from that, the signature is right."
 
 
+def test_a_signature_without_an_id_that_the_scheme_needs_is_not_called_right() -> None:
+    request = f"/oauth/connect/github?hmac={signed('github')}"
+
+    said = sentences(explained(NANGO, request))
+    assert said[0] == "Not verified: missing_id."
+    assert said[1].startswith("connection_id: it is missing; send it in the query parameter 'connection_id' or in ")
+    assert said[2:] == ["The signature is right for a message without connection_id. Sign the whole message."]
+    assert explained(VENDOR_NANGO, request).verified
+
+
 def test_a_problem_and_a_mistake_are_both_named() -> None:
-    said = sentences(explained(NANGO, f"/?integration_id=a%20&hmac={signed('a', KEY + chr(10))}"))
+    said = sentences(explained(NANGO, f"/?integration_id=a%20&connection_id=b&hmac={signed('a:b', KEY + chr(10))}"))
 
     assert "white space" in said[1]
     assert said[2].startswith("And another cause, two mistakes together: ")
@@ -209,8 +220,9 @@ def test_an_id_that_the_url_cut_is_found_behind_the_ampersand() -> None:
         ('{"integration_id":"github"}', "ids_named"),
     ],
 )
-def test_something_else_that_was_signed_is_named(message: str, name: str) -> None:
-    explanation = explained(NANGO, f"/oauth/connect/github?public_key=pk_live&hmac={signed(message)}")
+@pytest.mark.parametrize("scheme", [NANGO, VENDOR_NANGO], ids=["required", "optional"])
+def test_something_else_that_was_signed_is_named(message: str, name: str, scheme: Scheme) -> None:
+    explanation = explained(scheme, f"/oauth/connect/github?public_key=pk_live&hmac={signed(message)}")
 
     assert explanation.found is not None
     assert [found.name for found in explanation.found.mistakes] == [name]
@@ -231,7 +243,7 @@ def test_something_else_that_was_signed_is_named(message: str, name: str) -> Non
 def test_another_text_that_was_used_for_the_key_is_named(key: str, name: str) -> None:
     explanation = explained(
         NANGO,
-        f"/oauth/connect/github?public_key=pk_live&hmac={signed('github', key)}",
+        f"/oauth/connect/github?connection_id=user-42&public_key=pk_live&hmac={signed('github:user-42', key)}",
         previous=(("of old times", Key("the key of old times")),),
         others=(("of somebody else", Key("the key of somebody else")),),
         variables=("NANGO_KEY",),
@@ -243,7 +255,7 @@ def test_another_text_that_was_used_for_the_key_is_named(key: str, name: str) ->
 
 @pytest.mark.parametrize("cut", [slice(0, 32), slice(0, 63), slice(-40, None)], ids=repr)
 def test_a_signature_that_was_cut_is_named(cut: slice) -> None:
-    explanation = explained(NANGO, f"/oauth/connect/github?hmac={signed('github')[cut]}")
+    explanation = explained(NANGO, f"/oauth/connect/github?connection_id=b&hmac={signed('github:b')[cut]}")
 
     assert explanation.found is not None
     assert [found.name for found in explanation.found.mistakes] == ["signature_cut"]
@@ -334,7 +346,7 @@ def test_the_report_goes_step_by_step_and_fits_a_terminal() -> None:
     ],
 )
 def test_what_the_signature_decodes_to_is_said(signature: str, decoded: str) -> None:
-    explanation = explained(NANGO, f"/oauth/connect/a?hmac={signature}")
+    explanation = explained(NANGO, f"/oauth/connect/a?connection_id=b&hmac={signature}")
 
     assert explanation.decoded is not None
     assert decoded in explanation.decoded.words(whole=False)
@@ -439,7 +451,7 @@ def test_a_wrong_question_is_answered_with_what_to_do(words: list[str], sentence
 
 def test_nothing_secret_is_in_a_repr() -> None:
     explanation = explained(NANGO, GOOD)
-    attempt = right_attempt(NANGO, KEY.encode(), {"integration_id": "a"})
+    attempt = right_attempt(NANGO, KEY.encode(), {"integration_id": "a", "connection_id": "b"})
 
     shown = f"{capture(GOOD.encode())} {explanation} {explanation.signature} {explanation.decoded} {attempt}"
 

@@ -9,9 +9,10 @@ from typing import Any
 import cryptography_vectors
 import pytest
 from support import Call, Sent
+from vendor_rule import VENDOR_NANGO
 
 from hmac_guard import ConfigError, Guard, Json, Key, Query, Reason, Scheme
-from hmac_guard.schemes import CHATWOOT, INTERCOM, MAGICBELL, NANGO, NOVU, PUSHER, SUPRSEND
+from hmac_guard.schemes import CHATWOOT, INTERCOM, MAGICBELL, NANGO, NOVU, PUSHER, SUPRSEND, TERAPI
 
 DATA = Path(__file__).parent / "data"
 ANSWERS: list[dict[str, Any]] = json.loads((DATA / "known_answers.json").read_text())
@@ -137,11 +138,51 @@ def test_nango_accepts_the_pair(call: Call) -> None:
     assert dict(reply.verdict.ids) == {"integration_id": "github-prod", "connection_id": "user-42"}
 
 
-def test_nango_without_connection_id_signs_the_integration_id_alone(call: Call) -> None:
+# Every route that the preset reads, and the two places that every route has.
+NANGO_ROUTES = [
+    *("/oauth/connect/github-prod", "/oauth2/auth/github-prod", "/api-auth/basic/github-prod"),
+    *("/auth/tba/github-prod", "/unauth/github-prod"),
+]
+
+
+def without_connection_id(scheme: Scheme, place: str, more: str = "") -> tuple[Guard, Sent]:
+    """The vendor's signature over the integration id alone, on one of the routes or in a JSON body."""
     answer = answer_for("nango_connect", "github-prod")
-    reply = call(Guard(NANGO, answer["key"]), Sent(path="/oauth/connect/github-prod", query=f"hmac={answer['digest']}"))
+    guard = Guard(scheme, answer["key"])
+    if place == "json":
+        document = {
+            "integration_id": "github-prod",
+            "hmac": answer["digest"],
+            **({"connection_id": ""} if more else {}),
+        }
+        body = json.dumps(document).encode()
+        return guard, Sent("POST", "/connections", headers=[("Content-Type", "application/json")], body=body)
+    query = f"hmac={answer['digest']}{more}"
+    return guard, Sent(path=place, query=query if place in NANGO_ROUTES else f"integration_id=github-prod&{query}")
+
+
+@pytest.mark.parametrize("place", [*NANGO_ROUTES, "/", "json"])
+@pytest.mark.parametrize("scheme", [NANGO, TERAPI], ids=lambda scheme: scheme.name)
+def test_a_signature_over_the_integration_id_alone_opens_nothing(call: Call, scheme: Scheme, place: str) -> None:
+    for more in ("", "&connection_id="):
+        reply = call(*without_connection_id(scheme, place, more))
+
+        assert reply.status == 401
+        assert json.loads(reply.body)["error"]["code"] == "missing_signature"
+        assert reply.seen == []
+
+
+@pytest.mark.parametrize("place", [*NANGO_ROUTES, "/", "json"])
+def test_the_vendor_s_rule_takes_the_integration_id_alone(call: Call, place: str) -> None:
+    reply = call(*without_connection_id(VENDOR_NANGO, place))
 
     assert dict(reply.verdict.ids) == {"integration_id": "github-prod"}
+
+
+@pytest.mark.parametrize("scheme", [NANGO, TERAPI], ids=lambda scheme: scheme.name)
+def test_the_integration_id_alone_is_not_signed(scheme: Scheme) -> None:
+    with pytest.raises(ValueError, match="the id 'connection_id' is missing"):
+        scheme.sign("test-hmac-key", integration_id="github-prod")
 
 
 @pytest.mark.parametrize(("integration", "connection"), [("a", "b:c"), ("a:b", "c")])
@@ -219,7 +260,11 @@ def test_a_blank_key_is_refused_wherever_it_comes_from(call: Call, blank: str | 
         Guard(NANGO, {"pk": [blank]})
     for answer in (blank, [blank], (blank, "a key that is long enough")):
         guard = Guard(NANGO, lambda claim, answer=answer: answer)
-        for query in ("integration_id=&connection_id=", "integration_id=%20&connection_id=%20", "integration_id=a"):
+        for query in (
+            "integration_id=&connection_id=",
+            "integration_id=%20&connection_id=%20",
+            "integration_id=a&connection_id=b",
+        ):
             reply = call(guard, Sent(query=f"{query}&hmac={CANARY}"))
             assert reply.status in (401, 503)
             assert reply.seen == []

@@ -44,7 +44,7 @@ def lines(*rows: object) -> str:
 def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
     given = lines({"integration_id": "a", "connection_id": "ü", "note": [1]}, {"integration_id": "b"})
 
-    code, output = run("sign", "nango", "--rows", "jsonl", given=given + "\n  \n")
+    code, output = run("sign", "vendor_rule:VENDOR_NANGO", "--rows", "jsonl", given=given + "\n  \n")
 
     assert code == 0
     assert [json.loads(line) for line in output.splitlines()] == [
@@ -56,7 +56,7 @@ def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
 def test_csv_is_signed_and_keeps_its_cells() -> None:
     given = '\ufeffintegration_id,note,connection_id\r\na,"x, ""y""\nz",ü\r\nb,,\r\n'
 
-    code, output = run("sign", "nango", "--rows", "csv", given=given)
+    code, output = run("sign", "vendor_rule:VENDOR_NANGO", "--rows", "csv", given=given)
 
     assert code == 0
     assert list(csv.DictReader(io.StringIO(output))) == [
@@ -70,7 +70,8 @@ def test_rows_are_verified_each_with_its_reason() -> None:
         {"integration_id": "a", "connection_id": "b", "signature": signed("a:b")},
         {"integration_id": "a", "connection_id": "c", "signature": signed("a:b")},
         {"connection_id": "b", "signature": signed("a:b")},
-        {"integration_id": "a"},
+        {"integration_id": "a", "connection_id": "b"},
+        {"integration_id": "a", "signature": signed("a")},
         {"integration_id": "a", "connection_id": 5, "signature": signed("a:5")},
         {"integration_id": "a:b", "connection_id": "c", "signature": signed("a:b:c")},
         {"integration_id": "a", "connection_id": " b", "signature": signed("a: b")},
@@ -85,17 +86,19 @@ def test_rows_are_verified_each_with_its_reason() -> None:
         "invalid_signature",
         "missing_id",
         "missing_signature",
+        "missing_id",
         "malformed",
         "ambiguous",
         "malformed",
     ]
-    assert [json.loads(line)["verified"] for line in output.splitlines()] == [True] + [False] * 6
+    assert [json.loads(line)["verified"] for line in output.splitlines()] == [True] + [False] * 7
 
 
 def test_what_was_signed_as_csv_is_verified_as_csv() -> None:
-    _, signatures = run("sign", "nango", "--rows", "csv", given="integration_id,connection_id\na,b\nc,\n")
+    scheme = "vendor_rule:VENDOR_NANGO"
+    _, signatures = run("sign", scheme, "--rows", "csv", given="integration_id,connection_id\na,b\nc,\n")
 
-    code, output = run("verify", "nango", "--rows", "csv", given=signatures)
+    code, output = run("verify", scheme, "--rows", "csv", given=signatures)
 
     assert code == 0
     assert [(row["verified"], row["reason"]) for row in csv.DictReader(io.StringIO(output))] == [
@@ -104,23 +107,29 @@ def test_what_was_signed_as_csv_is_verified_as_csv() -> None:
 
 
 def test_one_signature_is_verified_as_json() -> None:
-    code, output = run("verify", "nango", "integration_id=a", "--signature", signed("a"), "--json", given="")
+    ids = ["integration_id=a", "connection_id=b", "--signature"]
+    code, output = run("verify", "nango", *ids, signed("a:b"), "--json", given="")
     assert (code, json.loads(output)) == (0, {"verified": True, "reason": "verified"})
 
-    code, output = run("verify", "nango", "integration_id=b", "--signature", signed("a"), "--json", given="")
+    code, output = run("verify", "nango", *ids, signed("a:c"), "--json", given="")
     assert (code, json.loads(output)) == (1, {"verified": False, "reason": "invalid_signature"})
 
 
 @pytest.mark.parametrize(
     ("words", "given", "sentence"),
     [
-        (["sign", "nango", "--rows", "jsonl"], lines({"integration_id": "a"}) + "{", "line 2 is no JSON object"),
+        (
+            ["sign", "nango", "--rows", "jsonl"],
+            lines({"integration_id": "a", "connection_id": "b"}) + "{",
+            "line 2 is no JSON object",
+        ),
         (["sign", "nango", "--rows", "jsonl"], "[1]\n", "line 1 is no JSON object; give one in each line"),
         (["sign", "nango", "--rows", "jsonl"], "[" * 100_000, "line 1 is no JSON object"),
         (["sign", "nango", "--rows", "jsonl"], lines({"connection_id": "a"}), "line 1: sign: the id 'integration_id'"),
+        (["sign", "nango", "--rows", "jsonl"], lines({"integration_id": "a"}), "line 1: sign: the id 'connection_id'"),
         (
             ["sign", "nango", "--rows", "jsonl"],
-            lines({"integration_id": 7}),
+            lines({"integration_id": 7, "connection_id": "b"}),
             "line 1: sign: the id 'integration_id' must",
         ),
         (["sign", "nango", "--rows", "jsonl"], b"\xff\n", "line 1 is not UTF-8; convert the input first"),
@@ -129,7 +138,11 @@ def test_one_signature_is_verified_as_json() -> None:
         (["sign", "nango", "--rows", "csv"], 'integration_id\n"a', "is no CSV"),
         (["sign", "nango", "integration_id=a", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
         (["verify", "nango", "--signature", "x", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
-        (["verify", "nango", "integration_id=a"], "", "the signature is missing; add --signature SIGNATURE"),
+        (
+            ["verify", "nango", "integration_id=a", "connection_id=b"],
+            "",
+            "the signature is missing; add --signature SIGNATURE",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(words: Sequence[str], given: str | bytes, sentence: str) -> None:
@@ -146,14 +159,14 @@ def test_each_row_comes_out_before_the_next_one_goes_in() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         for text in ("a", "b", "c"):
-            process.stdin.write(lines({"integration_id": text}).encode())
+            process.stdin.write(lines({"integration_id": text, "connection_id": "x"}).encode())
             process.stdin.flush()
-            assert json.loads(process.stdout.readline())["signature"] == signed(text)
+            assert json.loads(process.stdout.readline())["signature"] == signed(f"{text}:x")
         process.stdin.close()
         assert process.wait(PATIENCE) == 0
 
 
-ROWS = lines(*({"integration_id": f"a{number}"} for number in range(2000))).encode()
+ROWS = lines(*({"integration_id": "a", "connection_id": f"c{number}"} for number in range(2000))).encode()
 
 
 def on_a_terminal(before: str, behind: str) -> bytes:

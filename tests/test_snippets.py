@@ -13,6 +13,7 @@ pytest.importorskip("jinja2", reason="not run: jinja2 is not installed")
 
 from click.testing import CliRunner
 from serving import proven, serving
+from vendor_rule import VENDOR_NANGO
 
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Query, Scheme, schemes
 from hmac_guard import Path as PathSource
@@ -118,6 +119,15 @@ def test_the_published_example_of_suprsend_is_on_no_page_but_its_code_makes_it(t
     )
 
     assert done.stdout == "dHBWYF4oV190o4j-e3eYxB-SCkeHnoaiofe8EmGk9JQ\n"
+
+
+def test_a_page_says_which_ids_are_required() -> None:
+    required = "- All ids are required: a signature over some of them is refused.\n"
+
+    assert required in page(NANGO, ["python"])
+    assert required not in page(VENDOR_NANGO, ["python"])
+    assert "- Where `connection_id` is absent, the message is `{integration_id}`.\n" in page(VENDOR_NANGO, ["python"])
+    assert required not in page(SUPRSEND, ["python"])
 
 
 def test_a_page_shows_odd_texts_as_code_and_keeps_its_shape() -> None:

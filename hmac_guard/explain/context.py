@@ -32,7 +32,7 @@ def mistakes_for(
         of_other_texts(_other_texts(scheme, request)),
         of_longer_ids(dict(_longer(scheme, request, ids))),
     ]
-    if set(scheme.optional) - set(ids):
+    if scheme.id_fields[-1].name not in ids:
         known.append(of_absent_id(_separator(scheme)))
     cut = [of_cut_signature(len(signature))] if len(signature) >= _SHORTEST_CUT else []
     return [*known, *MISTAKES, *cut]

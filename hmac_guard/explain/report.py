@@ -37,7 +37,11 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
     if found is None:
         return
     if found.right:
-        yield "Apart from that, the signature is right."
+        absent = [reading.name for reading in explanation.ids if reading.problem and reading.meanings() == (None,)]
+        if absent:
+            yield f"The signature is right for a message without {' and '.join(absent)}. Sign the whole message."
+        else:
+            yield "Apart from that, the signature is right."
     elif found.mistakes:
         cause = ", and ".join(mistake.says for mistake in found.mistakes)
         cure = "; ".join(mistake.cure for mistake in found.mistakes)

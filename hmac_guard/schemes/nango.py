@@ -1,8 +1,13 @@
 """Nango and Terapi: a pair of ids, hex.
 
 Source: the routes that `@nangohq/frontend` 0.36 and 0.71 call, and NangoHQ/nango `packages/server/lib/utils/hmac.ts`.
-Without a connection id the vendor signs the integration id alone. Unlike the vendor, an integration id with a `:` is
-refused: ("a:b", "c") and ("a", "b:c") would share a signature.
+
+Two rules are stricter than the vendor's:
+
+- Both ids are required. The vendor also signs the integration id alone, where there is no connection id. That signature
+  would be a credential for every connection of the integration, on every route that the guard covers. Where the
+  application needs the vendor's rule: `NANGO.replace(optional={"connection_id"})`.
+- An integration id with a `:` is refused: ("a:b", "c") and ("a", "b:c") would have the same signature.
 """
 
 from hmac_guard.core.scheme import Scheme
@@ -23,7 +28,6 @@ NANGO = Scheme(
         "connection_id": Query("connection_id") | Json("/connection_id"),
     },
     message="{integration_id}:{connection_id}",
-    optional={"connection_id"},
     signature=Query("hmac") | Json("/hmac"),
     tenant=Query("public_key") | Json("/public_key"),
 )

@@ -428,14 +428,14 @@ def test_the_openapi_document_describes_signature_ids_and_refusals() -> None:
     assert operation["security"] == [{"nango": []}]
     assert (described["type"], described["in"], described["name"]) == ("apiKey", "query", "hmac")
     assert "HMAC-SHA256 over `{integration_id}:{connection_id}`, written as lower-case hex." in described["description"]
-    assert (
-        "`connection_id` (may be left out): query parameter `connection_id`, or JSON body" in described["description"]
-    )
+    assert "`connection_id`: query parameter `connection_id`, or JSON body" in described["description"]
     assert "whose key" not in described["description"]
     assert {(field["in"], field["name"], field["required"]) for field in operation["parameters"]} == {
         ("query", "integration_id", False),
         ("query", "connection_id", False),
     }
+    optional = GuardSecurity(Guard(NANGO.replace(optional={"connection_id"}), KEY)).model.description
+    assert "`connection_id` (may be left out): query parameter `connection_id`, or JSON body" in str(optional)
     assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "503"}
     examples = operation["responses"]["401"]["content"]["application/problem+json"]["examples"]
     assert {name: example["value"]["error"]["code"] for name, example in examples.items()} == {

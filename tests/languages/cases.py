@@ -89,11 +89,11 @@ class Plan(NamedTuple):
         return [self.case("text", (one,) if alone else (*self.id_sets[0][:-1], one)) for one in REFUSED_IDS]
 
 
-def _pair(one: str, two: str | None = None) -> str:
-    return one if two is None else f"{one}:{two}"
+def _pair(one: str, two: str) -> str:
+    return f"{one}:{two}"
 
 
-_PAIRS = [("github", one) for one in IDS] + [(one, "user-42") for one in IDS] + [("github",), ("größe",)]
+_PAIRS = [("github", one) for one in IDS] + [(one, "user-42") for one in IDS]
 
 # What ends a literal, a statement, a comment or a format in one language or another.
 BREAKOUTS = (

@@ -113,7 +113,7 @@ def of_absent_id(separator: str) -> Mistake:
     return _arrangement(
         "id_absent",
         "for the id that is absent {what} was signed, and the separator with it",
-        "leave both out when the id is absent, or send the id that was signed",
+        "send the id that was signed; where the scheme lets it be absent, sign neither of the two",
         vary,
     )
 

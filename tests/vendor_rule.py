@@ -1,0 +1,5 @@
+"""Nango's preset with the vendor's own rule: without a connection id, the integration id alone is signed."""
+
+from hmac_guard.schemes import NANGO
+
+VENDOR_NANGO = NANGO.replace(optional={"connection_id"})
