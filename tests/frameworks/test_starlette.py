@@ -23,7 +23,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from support import Call, Reply, Sent, run_asgi
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hmac_guard import Guard, Path, Query, Verdict, verdict_from
 from hmac_guard.asgi import GuardMiddleware
@@ -268,13 +267,19 @@ def test_an_unknown_middleware_is_listed_where_it_stands_before_the_guard(
         Middleware(CORSMiddleware, allow_origins=["*"]),
         Middleware(GZipMiddleware),
         Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"]),
-        Middleware(ProxyHeadersMiddleware),
     ],
     ids=lambda middleware: middleware.cls.__name__,
 )
 def test_a_middleware_that_runs_no_handlers_is_looked_through(known: Middleware, started: bool) -> None:
     assert uncovered_routes(application_in(known, *guarded(GUARD), started=started)) == []
     assert uncovered_routes(application_in(known, started=started)) == ["/orders"]
+
+
+def test_the_middleware_of_uvicorn_is_looked_through() -> None:
+    proxied = pytest.importorskip("uvicorn.middleware.proxy_headers", reason="not run: uvicorn is not installed")
+
+    assert uncovered_routes(proxied.ProxyHeadersMiddleware(GUARD.asgi(application_in()))) == []
+    assert uncovered_routes(proxied.ProxyHeadersMiddleware(application_in())) == ["/orders"]
 
 
 @pytest.mark.parametrize("started", [False, True])
