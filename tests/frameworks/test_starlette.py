@@ -173,8 +173,8 @@ def test_a_guard_before_a_mount_sees_the_whole_path_and_one_in_it_the_rest(place
 class Layer:
     """A layer of an unknown kind, which has the application under a name of its own."""
 
-    def __init__(self, behind: Any, *, name: str = "") -> None:
-        self.behind = behind
+    def __init__(self, app: Any, *, name: str = "") -> None:
+        self.behind = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.behind(scope, receive, send)
@@ -239,7 +239,6 @@ def names_of(listed: list[str]) -> list[str]:
         (Middleware(functools.partial(Layer, name="one")), "Layer"),
         (Middleware(OwnHttp), "OwnHttp"),
         (Middleware(BaseHTTPMiddleware, dispatch=timing), "timing"),
-        (Middleware(BaseHTTPMiddleware, timing), "timing"),
         (Middleware(OwnHttp, dispatch=timing), "timing"),
     ],
 )
@@ -258,6 +257,12 @@ def test_an_unknown_middleware_is_listed_where_it_stands_before_the_guard(
         f"<{told} around the application>",
     ]
     assert uncovered_routes(application_in(guarding, unknown, started=started)) == []
+
+
+def test_the_function_of_a_middleware_may_be_given_without_its_name() -> None:
+    [listed] = uncovered_routes(application_in(Middleware(BaseHTTPMiddleware, timing), *guarded(GUARD)))
+
+    assert names_of([listed]) == ["<timing around the application>"]
 
 
 @pytest.mark.parametrize("started", [False, True])
