@@ -1,22 +1,217 @@
-"""Which routes a guard covers: what the helpers `uncovered_routes` of the frameworks share."""
+"""What stands around an application, and which requests come to it unguarded: for the helpers `uncovered_routes`.
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+A layer is a WSGI or ASGI application that hands requests on to another one. A layer that this module does not know may
+answer requests itself, as Flask-SocketIO does.
+"""
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from inspect import getattr_static
+from types import FunctionType, MemberDescriptorType, MethodType
+from typing import Any, NamedTuple
+
+from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.guard import Guard
+from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
+#: The packages and modules whose layers run no handlers of their own. They may send errors, redirects and preflights.
+_KNOWN = (
+    "asgiref",
+    "fastapi",
+    "hmac_guard.asgi",
+    "hmac_guard.wsgi",
+    "opentelemetry.instrumentation",
+    "starlette",
+    "uvicorn.middleware",
+    "werkzeug.middleware.lint",
+    "werkzeug.middleware.profiler",
+    "werkzeug.middleware.proxy_fix",
+)
+_RUNS_A_FUNCTION = "starlette.middleware.base"  # BaseHTTPMiddleware: its `dispatch` may answer
 
-def layers(app: Any) -> Iterator[Any]:
-    """An application and whatever it is wrapped around, from the outside in."""
-    seen: list[Any] = []
-    while app is not None and not any(app is other for other in seen):
-        yield app
-        seen.append(app)
-        inner = (getattr(app, name, None) for name in ("app", "wsgi_app", "application"))
-        app = next((candidate for candidate in inner if callable(candidate)), None)
+#: A path that no `only` and no `exempt` names: a layer has paths of its own.
+OWN_PATH = "/a-path-of-the-layer-itself"
 
 
 def covered(guards: Iterable[Guard], start: str, *, fixed: bool) -> bool:
     """Whether one of the guards judges every request for a route: for the path `start` if it is `fixed`, else for any
     path that begins with it."""
     return any(not guard._decider.may_skip(start, fixed=fixed) for guard in guards)
+
+
+class Declared(NamedTuple):
+    """A layer that is not made yet: `factory` will be called with the application that it stands around."""
+
+    factory: Any
+    dispatch: Any
+    app: Any
+
+    def __call__(self) -> None:
+        """What stands around an application is callable; this is never called."""
+
+
+def held(layer: Any) -> list[Any]:
+    """What a layer may hand a request on to: each callable among its attributes, in its closure, in its arguments."""
+    if _is(layer, type):
+        return []
+    if _is(layer, MethodType):
+        found = [*_attributes(layer.__self__), *held(layer.__func__)]
+    elif _is(layer, FunctionType):
+        # Of its other attributes none counts: `functools.wraps` copies them from the function or object inside.
+        wrapped = [vars(layer).get("__wrapped__")]
+        found = [*_cells(layer), *(layer.__defaults__ or ()), *(layer.__kwdefaults__ or {}).values(), *wrapped]
+    elif _is(layer, partial):
+        found = [layer.func, *layer.args, *layer.keywords.values()]
+    else:
+        # Its own methods lead to nothing but what it holds itself.
+        found = [inner for inner in _attributes(layer) if not (_is(inner, MethodType) and inner.__self__ is layer)]
+    return [inner for inner in found if callable(inner)]
+
+
+def _cells(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a cell that is empty
+            yield cell.cell_contents
+
+
+def _attributes(layer: Any) -> Iterator[Any]:
+    # A proxy, such as Flask's `request`, raises what it likes.
+    with suppress(Exception):
+        yield from list(vars(layer).values())
+    with suppress(Exception):
+        yield layer.__wrapped__
+    for base in type(layer).__mro__:
+        for member in vars(base).values():
+            if isinstance(member, MemberDescriptorType):
+                with suppress(AttributeError):  # a slot that is empty
+                    yield member.__get__(layer)
+
+
+class Layers:
+    """The layers from `outermost` to each application, as far as they can be seen.
+
+    `is_application`  tells an application from a layer
+    `inside`          what a layer may hand a request on to
+
+    `hidden` is true where no application can be seen. Then each first layer that is unknown is taken for one.
+    """
+
+    def __init__(
+        self,
+        outermost: Any,
+        is_application: Callable[[Any], bool],
+        inside: Callable[[Any], list[Any]] = held,
+    ) -> None:
+        self._outermost = id(outermost)
+        self.applications = self._walk(outermost, is_application, inside)
+        self.hidden = not self.applications
+        if self.hidden:
+            self.applications = self._walk(outermost, lambda layer: not (is_known(layer) and inside(layer)), inside)
+        self._leading = self._that_lead_to_one()
+
+    def _walk(
+        self, outermost: Any, is_application: Callable[[Any], bool], inside: Callable[[Any], list[Any]]
+    ) -> list[Any]:
+        self._layers: dict[int, Any] = {}
+        self._inside: dict[int, set[int]] = {}
+        applications, waiting = [], [outermost]
+        while waiting:
+            layer = waiting.pop()
+            if id(layer) in self._layers:
+                continue
+            self._layers[id(layer)] = layer
+            inner = [] if is_application(layer) else inside(layer)
+            # What leads back to the outermost layer, such as a layer's `self.flask_app`, leads nowhere.
+            self._inside[id(layer)] = set(map(id, inner)) - {self._outermost}
+            waiting += inner
+            if is_application(layer):
+                applications.append(layer)
+        return applications
+
+    def _that_lead_to_one(self) -> set[int]:
+        leading = set(map(id, self.applications))
+        while more := {layer for layer, inner in self._inside.items() if layer not in leading and inner & leading}:
+            leading |= more
+        return leading
+
+    def is_open(self, application: Any, start: str, *, fixed: bool) -> bool:
+        """Whether a request for a route of `application` may come to it past all the guards around it."""
+        return id(application) in self._reached(start, fixed=fixed)
+
+    def unknown(self, start: str = OWN_PATH, *, fixed: bool = True) -> list[str]:
+        """The names of the unknown layers that a request may come to before it comes to a guard."""
+        reached = [self._layers[layer] for layer in self._reached(start, fixed=fixed)]
+        applications = [] if self.hidden else list(map(id, self.applications))
+        return [name_of(layer) for layer in reached if not is_known(layer) and id(layer) not in applications]
+
+    def _reached(self, start: str, *, fixed: bool) -> set[int]:
+        reached: set[int] = set()
+        waiting = {self._outermost}
+        while waiting:
+            layer = waiting.pop()
+            if not self._judges(layer, start, fixed=fixed):
+                reached.add(layer)
+                waiting |= (self._inside[layer] & self._leading) - reached
+        return reached
+
+    def _judges(self, layer: int, start: str, *, fixed: bool) -> bool:
+        found = self._layers[layer]
+        return is_guard(found) and covered([found.guard], start, fixed=fixed)
+
+
+def is_guard(layer: Any) -> bool:
+    return _is(layer, AsgiGuard) or _is(layer, WsgiGuard)
+
+
+def is_known(layer: Any) -> bool:
+    """Whether a layer runs no handler of its own."""
+    return is_guard(layer) or any(_is_of_known(part) for part in (_kind_of(layer), _call_of(_kind_of(layer))))
+
+
+def name_of(layer: Any) -> str:
+    """How a layer is called: `module.name` of its class or its function."""
+    kind = _kind_of(layer)
+    if _is(kind, FunctionType):
+        # Its own name: `functools.wraps` gives a function the name of the one that it wraps.
+        return f"{_module_of(kind)}.{getattr(kind.__code__, 'co_qualname', kind.__code__.co_name)}"
+    return f"{_module_of(kind)}.{getattr(kind, '__qualname__', '')}"
+
+
+def _kind_of(layer: Any) -> Any:
+    """The class or the function that a layer is made of."""
+    if _is(layer, FunctionType) or _is(layer, type):
+        return layer
+    if _is(layer, MethodType):
+        return _kind_of(layer.__func__)
+    if _is(layer, partial):
+        return _kind_of(layer.func)
+    if _is(layer, Declared):
+        return _kind_of(layer.dispatch or layer.factory)
+    dispatch = getattr_static(layer, "dispatch_func", None)
+    if dispatch is not None and getattr(dispatch, "__self__", None) is not layer:
+        return _kind_of(dispatch)
+    return type(layer)
+
+
+def _call_of(kind: Any) -> Any:
+    """The function that runs where a layer is called."""
+    if not _is(kind, type):
+        return kind
+    call = kind.__call__
+    return getattr(kind, "dispatch", call) if _module_of(call) == _RUNS_A_FUNCTION else call
+
+
+def _is_of_known(part: Any) -> bool:
+    module = _module_of(part)
+    return any(module == known or module.startswith(known + ".") for known in _KNOWN)
+
+
+def _module_of(part: Any) -> str:
+    scope = getattr(part, "__globals__", None)
+    return str(scope.get("__name__") if scope else getattr(part, "__module__", ""))
+
+
+def _is(layer: Any, kind: type) -> bool:
+    # By its type alone: a proxy, such as Flask's `request`, says that it is an instance of another class, or raises.
+    return issubclass(type(layer), kind)

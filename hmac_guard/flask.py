@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import accumulate
 from typing import Any, NamedTuple, ParamSpec, cast
+from weakref import WeakKeyDictionary
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, request, request_started
+from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
-from hmac_guard.core.verdict import Verdict, verdict_from
-from hmac_guard.coverage import covered, layers
+from hmac_guard.core.verdict import Reason, Verdict, verdict_from
+from hmac_guard.coverage import Layers, covered
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.guard import Guard
-from hmac_guard.log import failure_of
-from hmac_guard.wsgi import GuardMiddleware
+from hmac_guard.log import failure_of, logger
 from hmac_guard.wsgi.driver import check_keys, decide
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -67,7 +68,22 @@ class GuardExtension:
             app.before_request(self.before_any_request)
 
     def guarded(self, view: Callable[_P, Any]) -> Callable[_P, Any]:
-        """Guard one view, sync or async. It stands below the route: the view that Flask calls is the guarded one."""
+        """Guard one view, sync or async. `@signed.guarded` stands below the route, directly above `def`.
+
+        Above the route it would guard nothing, since Flask has taken the bare view by then. Flask's first request finds
+        that: the application answers every request with 503, and an ERROR line in the log says which view it is. So
+        does an application that has one function both guarded and bare. Raises `ConfigError` for a class: it takes
+        `decorators = [signed.guarded]`.
+        """
+        if isinstance(view, type):
+            raise ConfigError(
+                f"GuardExtension.guarded: {view.__name__} is a class; give it `decorators = [signed.guarded]` instead"
+            )
+        try:
+            _GIVEN.add(view, self)
+        except TypeError:
+            raise ConfigError("GuardExtension.guarded: give a function; what was given cannot be remembered") from None
+        request_started.connect(_refuse_bare_views)
 
         @wraps(view)
         def guarded_view(*args: _P.args, **kwargs: _P.kwargs) -> Any:
@@ -92,6 +108,109 @@ class GuardExtension:
         if self in app.extensions.get("hmac_guard", ()):
             return cast(_Bound, app.extensions["hmac_guard"][self])
         raise ConfigError("GuardExtension: the guard is made of the application; call init_app(app) first")
+
+
+class _Given(NamedTuple):
+    """The extensions whose `guarded` was given a view itself, or a view around it; and those whose guarded form of it
+    stands in an application."""
+
+    itself: set[GuardExtension]
+    around: set[GuardExtension]
+    placed: set[GuardExtension]
+
+
+class _GivenViews:
+    """The views that `guarded` was given. Flask must call none of them as it is: such a view never calls us."""
+
+    def __init__(self) -> None:
+        self._views: WeakKeyDictionary[Any, _Given] = WeakKeyDictionary()
+        self._sound: WeakKeyDictionary[Flask, int] = WeakKeyDictionary()
+        self._added = 0
+
+    def add(self, view: Any, extension: GuardExtension) -> None:
+        for depth, part in enumerate(_parts(view)):
+            given = self._views.setdefault(part, _Given(set(), set(), set()))
+            (given.around if depth else given.itself).add(extension)
+        self._added += 1
+
+    def bare_in(self, app: Flask) -> list[tuple[str, GuardExtension]]:
+        """The endpoints of `app` whose view is called bare, though `guarded` of the extension was given it.
+
+        It is no mistake where the guarded form stands in another application: an application may have a view guarded
+        and another one the same view bare.
+        """
+        added = self._added
+        if self._sound.get(app) == added:
+            return []
+        bare, placed_here = [], set()
+        for endpoint, given, extension, is_bare in self._calls(app):
+            if is_bare:
+                bare.append((endpoint, given, extension))
+            else:
+                given.placed.add(extension)
+                placed_here.add((id(given), extension))
+        found = [
+            (endpoint, extension)
+            for endpoint, given, extension in bare
+            if extension not in given.placed or (id(given), extension) in placed_here
+        ]
+        if not found:
+            self._sound[app] = added
+        return found
+
+    def _calls(self, app: Flask) -> Iterator[tuple[str, _Given, GuardExtension, bool]]:
+        """Each view of the application that `guarded` was given, and whether it is called bare."""
+        for endpoint, view in app.view_functions.items():
+            guards: set[GuardExtension] = set()
+            for depth, part in enumerate(_parts(view)):
+                given = self._given(part)
+                for extension in given.itself | given.around:
+                    if extension in guards:
+                        yield endpoint, given, extension, False
+                    elif not guards and (depth == 0 or extension in given.itself):
+                        yield endpoint, given, extension, True
+                if isinstance(mark := getattr(part, "hmac_guard", None), GuardExtension):
+                    guards.add(mark)
+
+    def _given(self, part: Any) -> _Given:
+        try:
+            return self._views[part]
+        except (KeyError, TypeError):  # TypeError: what cannot be referred to weakly, or has no hash
+            return _Given(set(), set(), set())
+
+
+_GIVEN = _GivenViews()
+
+
+def _parts(view: Any) -> Iterator[Any]:
+    """A view, and what it is wrapped around."""
+    seen: set[int] = set()
+    while view is not None and id(view) not in seen:
+        yield view
+        seen.add(id(view))
+        view = getattr(view, "__wrapped__", None)
+
+
+def _refuse_bare_views(app: Flask, **_: object) -> None:
+    """Answer 503 where `guarded` stands above a route. Flask sends `request_started` before it calls anything."""
+    bare = _GIVEN.bare_in(app)
+    for endpoint, _extension in bare:
+        logger.error(
+            "ConfigError: GuardExtension: Flask calls the view of the endpoint %s without its guard; every request is "
+            "answered 503. Put @signed.guarded below the route, directly above def. A view that is guarded on one "
+            "route and open on another one needs a second function for the open route.",
+            ascii(endpoint),
+        )
+    if bare:
+        raise HTTPException(response=_unavailable(app, bare[0][1]))
+
+
+def _unavailable(app: Flask, extension: GuardExtension) -> Response:
+    try:
+        refusals = extension.bound_to(app).guard.refusals()
+    except ConfigError:  # Its guard was to be made by `init_app`, which was not called.
+        return Response(status=503)
+    return _response(refusals[Reason.KEYS_UNAVAILABLE])
 
 
 class _Bound(NamedTuple):
@@ -156,17 +275,25 @@ def uncovered_routes(app: Flask) -> list[str]:
 
     A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
     `guarded` on its view. One that a guard's `only` or `exempt` may leave alone, or whose guard is off, is uncovered.
+
+    A layer around `app.wsgi_app` before the first middleware of a guard may answer requests itself. It is listed as
+    what it is, for example as `<flask_socketio._SocketIOMiddleware around the application>`, unless it is known to run
+    no handlers: werkzeug's `ProxyFix`, OpenTelemetry. List it in your test where you know that it answers nothing.
     """
-    return sorted({rule.rule for rule in app.url_map.iter_rules() if not _is_covered(app, rule)})
+    itself = type(app).wsgi_app.__get__(app)
+    layers = Layers(app.wsgi_app, lambda layer: bool(itself == layer))
+    rules = {rule.rule for rule in app.url_map.iter_rules() if _is_open(app, rule, layers)}
+    return sorted({*rules, *(f"<{name} around the application>" for name in layers.unknown())})
 
 
-def _is_covered(app: Flask, rule: Rule) -> bool:
+def _is_open(app: Flask, rule: Rule, layers: Layers) -> bool:
     start, variable, _ = rule.rule.partition("<")
-    return covered(_guards_before(app, rule.endpoint), start, fixed=not variable)
+    fixed = not variable
+    passed = (layers.is_open(application, start, fixed=fixed) for application in layers.applications)
+    return any(passed) and not covered(_guards_before(app, rule.endpoint), start, fixed=fixed)
 
 
 def _guards_before(app: Flask, endpoint: str) -> Iterator[Guard]:
-    yield from (layer.guard for layer in layers(app.wsgi_app) if isinstance(layer, GuardMiddleware))
     blueprints = accumulate(endpoint.split(".")[:-1], "{}.{}".format)
     for hook in [hook for name in (None, *blueprints) for hook in app.before_request_funcs.get(name, ())]:
         extension = getattr(hook, "__self__", None)

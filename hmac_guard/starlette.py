@@ -2,13 +2,19 @@
 what tells which routes of a Starlette or FastAPI application no guard covers."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import partial
+from inspect import isfunction
+from types import MethodType
+from typing import Any, NamedTuple
 
-from starlette.routing import Host, Mount
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount, Router
 
 from hmac_guard.asgi import GuardMiddleware
-from hmac_guard.coverage import covered, layers
+from hmac_guard.coverage import OWN_PATH, Declared, Layers, covered, held
 from hmac_guard.guard import Guard
+
+_ANY_PATH = "/{path:path}"
 
 
 def uncovered_routes(app: Any) -> list[str]:
@@ -17,54 +23,127 @@ def uncovered_routes(app: Any) -> list[str]:
     A route is covered by `GuardMiddleware` around the application, among its middleware, a mount's or its own, and in
     FastAPI by `GuardSecurity` among its dependencies, the router's or the application's. One that a guard's `only` or
     `exempt` may leave alone, or whose guard is off, is uncovered. `/static/{path:path}` stands for a mounted
-    application that does not tell its routes; a route of an unknown kind is listed, whatever stands before it.
+    application that does not tell its routes. A route of an unknown kind is listed unless a guard covers every path.
+
+    A layer before the first guard may answer requests itself. It is listed as what it is, for example as
+    `<socketio.asgi.ASGIApp around the application>`, unless it is known to run no handlers: the middleware of Starlette
+    and FastAPI, OpenTelemetry, asgiref, uvicorn. List it in your test where you know that it answers nothing.
     """
-    return sorted(set(_open_paths(app)))
+    return sorted({str(found) for found in _open(app)})
 
 
-def _open_paths(app: Any) -> Iterator[str]:
-    guards: list[Guard] = []
-    routes = None
-    for layer in layers(app):
-        guards += _guards_of(layer)
-        routes = getattr(layer, "routes", None)
-        if routes is not None:
-            # FastAPI keeps its frontends (static builds) apart from the other routes.
-            routes = [*routes, *getattr(getattr(layer, "router", layer), "_low_priority_routes", ())]
-            break
-    paths = ["/{path:path}"] if routes is None else [path for route in routes for path in _open_paths_of(route)]
-    yield from (path for path in paths if not _is_covered(guards, path))
+class _Open(NamedTuple):
+    """What a request may come to unguarded: the route `path`, or the layer `name` that stands before `path`."""
+
+    path: str
+    name: str = ""
+
+    @property
+    def start(self) -> str:
+        return self.path.partition("{")[0]
+
+    @property
+    def fixed(self) -> bool:
+        return "{" not in self.path
+
+    def __str__(self) -> str:
+        if not self.name or self.name.startswith("<"):
+            return self.name or self.path
+        return f"<{self.name} around {self.path.removesuffix(OWN_PATH) or 'the application'}>"
 
 
-def _guards_of(layer: Any) -> Iterator[Guard]:
-    if isinstance(layer, GuardMiddleware):
-        yield layer.guard
-    yield from (
-        middleware.kwargs["guard"]
-        for middleware in getattr(layer, "user_middleware", ())
-        if middleware.cls is GuardMiddleware
-    )
-    yield from _guards_around(getattr(layer, "middleware_stack", None))
+def _open(app: Any) -> Iterator[_Open]:
+    layers = Layers(app, _is_behind_router, _inside)
+    if not layers.hidden:
+        yield from (_Open(OWN_PATH, name) for name in layers.unknown())
+    for application in layers.applications:
+        for found in [_Open(_ANY_PATH)] if layers.hidden else _open_in(application.__self__):
+            if layers.is_open(application, found.start, fixed=found.fixed):
+                yield found
 
 
-def _guards_around(app: Any) -> Iterator[Guard]:
-    yield from (layer.guard for layer in layers(app) if isinstance(layer, GuardMiddleware))
+def _is_behind_router(layer: Any) -> bool:
+    """Whether this is the part of a router that stands behind the router's own middleware."""
+    return type(layer) is MethodType and isinstance(layer.__self__, Router) and layer == layer.__self__.app
 
 
-def _open_paths_of(route: Any) -> Iterator[str]:
+def _inside(layer: Any) -> list[Any]:
+    kind = type(layer)
+    if kind is Declared:
+        return [layer.app]
+    if issubclass(kind, Starlette):
+        return [layer.middleware_stack or _declared(layer)]
+    return [layer.middleware_stack] if issubclass(kind, Router) else held(layer)
+
+
+def _declared(app: Starlette) -> Any:
+    """The middleware of an application that has not started yet, from the outside in."""
+    inner: Any = app.router
+    for middleware in reversed(app.user_middleware):
+        inner = _guard_of(middleware, inner) or Declared(middleware.cls, _dispatch_of(middleware), inner)
+    return inner
+
+
+def _guard_of(middleware: Any, inner: Any) -> Any:
+    made = middleware.cls
+    while isinstance(made, partial):
+        made = made.func
+    ours = made is GuardMiddleware or isinstance(getattr(made, "__self__", None), Guard)
+    return middleware.cls(inner, *middleware.args, **middleware.kwargs) if ours else None
+
+
+def _dispatch_of(middleware: Any) -> Any:
+    """The function of a `BaseHTTPMiddleware`."""
+    return middleware.kwargs.get("dispatch") or next(filter(isfunction, middleware.args), None)
+
+
+def _open_in(router: Any) -> Iterator[_Open]:
+    # FastAPI keeps its frontends (static builds) apart from the other routes.
+    for route in (*router.routes, *getattr(router, "_low_priority_routes", ())):
+        yield from _open_at(route)
+    if router.default != router.not_found:
+        yield from _open(router.default)
+
+
+def _open_at(route: Any) -> Iterator[_Open]:
     if hasattr(route, "effective_route_contexts"):  # A router that FastAPI has included.
         for included in (*route.effective_route_contexts(), *route.effective_low_priority_routes()):
-            yield from _open_paths_of(included.starlette_route or included)
+            yield from _open_at(included.starlette_route or included)
     elif hasattr(group := getattr(route, "original_route", route), "add_frontend_route"):
-        if not _is_covered(_guards_among(route.dependant), "/{path:path}"):
-            prefix = getattr(route, "frontend_prefix", "")
-            yield from (prefix + frontend.path.rstrip("/") + "/{path:path}" for frontend in group.routes)
+        prefix = getattr(route, "frontend_prefix", "")
+        frontends = [_Open(prefix + frontend.path.rstrip("/") + _ANY_PATH) for frontend in group.routes]
+        yield from _past(_guards_among(route.dependant), frontends)
     elif isinstance(route, (Mount, Host)):
-        yield from (getattr(route, "path", "") + path for path in _open_paths(route.app))
+        prefix = getattr(route, "path", "")
+        yield from (found._replace(path=prefix + found.path) for found in _open(route.app))
     elif not isinstance(path := getattr(route, "path", None), str):
-        yield repr(route)
-    elif not _is_covered((*_guards_around(route.app), *_guards_among(getattr(route, "dependant", None))), path):
-        yield path
+        yield _Open(_ANY_PATH, repr(route))
+    else:
+        yield from _open_route(route, _Open(path))
+
+
+def _open_route(route: Any, itself: _Open) -> Iterator[_Open]:
+    guards = tuple(_guards_among(getattr(route, "dependant", None)))
+    if route.app is None:  # FastAPI has included it from a router; nothing but its dependencies stands before it.
+        yield from _past(guards, [itself])
+        return
+    layers = Layers(route.app, partial(_is_endpoint, route))
+    if not layers.hidden:
+        yield from (itself._replace(name=name) for name in layers.unknown(itself.start, fixed=itself.fixed))
+    if any(layers.is_open(endpoint, itself.start, fixed=itself.fixed) for endpoint in layers.applications):
+        yield from _past(guards, [itself])
+
+
+def _is_endpoint(route: Any, layer: Any) -> bool:
+    """Whether this is what a route has behind its own middleware: its class, or what calls its function."""
+    return layer is route.endpoint or (
+        isfunction(layer) and layer.__module__ in ("starlette.routing", "fastapi.routing")
+    )
+
+
+def _past(guards: Iterable[Guard], found: list[_Open]) -> Iterator[_Open]:
+    guards = tuple(guards)
+    yield from (each for each in found if not covered(guards, each.start, fixed=each.fixed))
 
 
 def _guards_among(dependant: Any) -> Iterator[Guard]:
@@ -74,8 +153,3 @@ def _guards_among(dependant: Any) -> Iterator[Guard]:
         if isinstance(guard, Guard):
             yield guard.for_route()
         yield from _guards_among(dependency)
-
-
-def _is_covered(guards: Iterable[Guard], path: str) -> bool:
-    start, variable, _ = path.partition("{")
-    return covered(guards, start, fixed=not variable)

@@ -2,7 +2,7 @@
 
 MIDDLEWARE = [..., "hmac_guard.django.GuardMiddleware", ...]    # below the CORS middleware
 INSTALLED_APPS = [..., "hmac_guard.django"]                     # for the system checks
-HMAC_GUARD = "mysite.guards.GUARD"                              # a Guard; or a dict of its arguments
+HMAC_GUARD = "mysite.guards.GUARD"                              # a Guard; or a dict of its arguments, see `conf`
 """
 
 from hmac_guard.django.middleware import GuardMiddleware as GuardMiddleware

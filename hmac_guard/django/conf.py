@@ -2,9 +2,14 @@
 
     HMAC_GUARD = {"scheme": "hmac_guard.schemes.NANGO", "keys": os.environ["NANGO_KEY"], "exempt": ("/health",)}
 
-The names are those of `Guard`; `scheme` may be a dotted path.
+The names are those of `Guard`, in small letters or in capitals. `scheme` may be a dotted path. So may `keys`, and each
+key of a list or mapping there: text that looks like a dotted path is imported. A key that looks like one is given as
+`Key("…")`.
 """
 
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +17,12 @@ from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.guard import Guard
+
+_OPTIONS = [name for name, option in signature(Guard).parameters.items() if option.kind is not Parameter.VAR_KEYWORD]
+_NEEDED = {
+    "scheme": "scheme must be a Scheme or its dotted path, such as 'hmac_guard.schemes.NANGO'",
+    "keys": "keys is a key, a list or a mapping of keys, a key resolver, or the dotted path of one of these",
+}
 
 
 class SettingError(ConfigError):
@@ -27,39 +38,113 @@ _made: list[tuple[object, Guard]] = []
 
 def guard_from_settings() -> Guard:
     """The guard that `HMAC_GUARD` names, made once. Raises `SettingError`."""
-    value = getattr(settings, "HMAC_GUARD", None)
-    if not _made or _made[-1][0] is not value:
-        _made[:] = [(value, _load(value))]
+    # No local variable holds the setting while something is raised or imported: error trackers copy them.
+    if not _made or _made[-1][0] is not _setting():
+        made = _wrong_options() or _wrong_path() or _load()
+        if isinstance(made, SettingError):
+            raise made
+        _made[:] = [(_setting(), made)]
     return _made[-1][1]
 
 
-def _load(value: object) -> Guard:
-    if value is None:
-        raise SettingError(
+def _setting() -> Any:
+    return getattr(settings, "HMAC_GUARD", None)
+
+
+def _load() -> Guard | SettingError:
+    if _setting() is None:
+        return SettingError(
             "hmac_guard.E001", "The setting HMAC_GUARD is missing; give the dotted path of a Guard, or a dict"
         )
-    if isinstance(value, dict):
-        return _make(value)
-    found = _import(value) if isinstance(value, str) else value
-    if not isinstance(found, Guard):
-        raise SettingError(
-            "hmac_guard.E003", f"HMAC_GUARD must be a Guard, its dotted path or a dict, not {type(found).__name__}"
-        )
-    return found
+    if isinstance(_setting(), dict):
+        return _make()
+    found = import_string(_setting()) if isinstance(_setting(), str) else _setting()
+    if isinstance(found, Guard):
+        return found
+    return SettingError(
+        "hmac_guard.E003", f"HMAC_GUARD must be a Guard, its dotted path or a dict, not {type(found).__name__}"
+    )
 
 
-def _make(arguments: dict[str, Any]) -> Guard:
-    scheme = arguments.get("scheme")
+def _make() -> Guard | SettingError:
     try:
-        return Guard(**{**arguments, "scheme": _import(scheme) if isinstance(scheme, str) else scheme})
-    except SettingError:
-        raise
-    except (ConfigError, TypeError) as error:
-        raise SettingError("hmac_guard.E004", f"HMAC_GUARD makes no guard: {error}") from None
+        return Guard(**{_option(name): _value(_option(name), given) for name, given in _setting().items()})
+    except ConfigError as error:
+        text = str(error)
+    return SettingError("hmac_guard.E004", f"HMAC_GUARD makes no guard: {text}")
 
 
-def _import(path: str) -> Any:
-    try:
-        return import_string(path)
-    except ImportError as error:
-        raise SettingError("hmac_guard.E002", f"HMAC_GUARD: {path!r} cannot be imported: {error}") from None
+def _value(option: str, given: Any) -> Any:
+    if option == "scheme" and isinstance(given, str):
+        return import_string(given)
+    return _keys(given) if option == "keys" else given
+
+
+def _keys(given: Any) -> Any:
+    if isinstance(given, (list, tuple)):
+        return [_keys(key) for key in given]
+    if isinstance(given, Mapping):
+        return {tenant: _keys(keys) for tenant, keys in given.items()}
+    return import_string(given) if _is_path(given) else given
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, str) and "." in given and all(part.isidentifier() for part in given.split("."))
+
+
+def _wrong_options() -> SettingError | None:
+    if not isinstance(_setting(), dict):
+        return None
+    names = list(map(str, _setting()))
+    options = list(map(_option, names))
+    for name, option in zip(names, options, strict=True):
+        if option not in _OPTIONS:
+            return SettingError("hmac_guard.E004", f"HMAC_GUARD has no option {name!r}; {_advice(name)}")
+        if options.count(option) > 1:
+            return SettingError("hmac_guard.E004", f"HMAC_GUARD has the option {option!r} twice; leave one out")
+    missing = [needed for needed in _NEEDED if needed not in options]
+    return SettingError("hmac_guard.E004", f"HMAC_GUARD: {_NEEDED[missing[0]]}") if missing else None
+
+
+def _option(name: str) -> str:
+    return name.lower() if name.isupper() else name
+
+
+def _advice(name: str) -> str:
+    near = get_close_matches(name.lower(), _OPTIONS, n=1)
+    shown = ", ".join(repr(option.upper() if name.isupper() else option) for option in near or _OPTIONS)
+    return f"did you mean {shown}?" if near else f"take one of {shown}"
+
+
+def _wrong_path() -> SettingError | None:
+    for place, path, may_be_key in _paths():
+        try:
+            import_string(path)
+        except ImportError as error:
+            told = (
+                "looks like a dotted path, but cannot be imported; if it is the key itself, give Key(…) of it"
+                if may_be_key
+                else f"{path!r} cannot be imported: {error}"
+            )
+            return SettingError("hmac_guard.E002", f"{place}: {told}")
+    return None
+
+
+def _paths() -> list[tuple[str, str, bool]]:
+    """The dotted paths in the setting: where each stands, and whether it may be meant as a key."""
+    if isinstance(_setting(), str):
+        return [("HMAC_GUARD", _setting(), False)]
+    given = {_option(name): value for name, value in _setting().items()} if isinstance(_setting(), dict) else {}
+    scheme = [("HMAC_GUARD['scheme']", given["scheme"], False)] if isinstance(given.get("scheme"), str) else []
+    return [*scheme, *((place, path, True) for place, path in _paths_of_keys("HMAC_GUARD['keys']", given.get("keys")))]
+
+
+def _paths_of_keys(place: str, given: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(given, (list, tuple)):
+        for index, key in enumerate(given):
+            yield from _paths_of_keys(f"{place}[{index}]", key)
+    elif isinstance(given, Mapping):
+        for tenant, keys in given.items():
+            yield from _paths_of_keys(f"{place}[{tenant!r}]", keys)
+    elif _is_path(given):
+        yield place, given

@@ -17,6 +17,9 @@ def uncovered_routes() -> list[str]:
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or on its view by `hmac_guarded` or `GuardAuthentication`.
     One that a guard's `only` or `exempt` may leave alone, or whose guard is off, is uncovered. Routes are as they stand
     in the URLconf; a regular expression there may match any path.
+
+    Not seen here is what stands around `get_wsgi_application()` or `get_asgi_application()`, such as Socket.IO or a
+    router of Channels. Other entries of MIDDLEWARE above the guard may answer requests themselves; they are not listed.
     """
     around = [middleware.guard_in_use() for _, middleware in guard_middleware()]
     open_routes = set()

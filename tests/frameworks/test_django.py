@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -43,8 +44,9 @@ from orders import (
 from support import Call, Reply, Sent, environ_for, run_asgi, scope_for
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import ConfigError, Guard, Json, Path, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard import ConfigError, Guard, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
+from hmac_guard.django.conf import guard_from_settings
 
 
 class Seen:
@@ -493,6 +495,12 @@ def test_settings_may_import_the_package() -> None:
 
 
 NOT_A_GUARD = object()
+TENANT_ORDERS = ORDERS.replace(tenant=Query("tenant_id"))
+DOTTED_KEY = "a_key.that_looks.like_a_path"
+
+
+def a_resolver(claim: object) -> str:
+    return KEY
 
 
 @pytest.mark.parametrize(
@@ -502,8 +510,25 @@ NOT_A_GUARD = object()
         f"{__name__}.GUARD",
         {"scheme": ORDERS, "keys": KEY, "mode": "enforce"},
         {"scheme": f"{__name__}.ORDERS", "keys": KEY},
+        {"SCHEME": ORDERS, "KEYS": KEY, "MAX_BODY": 1000},
+        {"scheme": ORDERS, "KEYS": f"{__name__}.KEY"},
+        {"scheme": ORDERS, "keys": f"{__name__}.a_resolver"},
+        {"scheme": ORDERS, "keys": ["another key of sixteen bytes or more", f"{__name__}.KEY"]},
+        {"scheme": TENANT_ORDERS, "keys": {"acme": f"{__name__}.KEY"}},
+        {"scheme": TENANT_ORDERS, "keys": {"acme": (f"{__name__}.KEY", "another key of sixteen bytes or more")}},
     ],
-    ids=["a guard", "a dotted path", "a dict", "a dict with a dotted path"],
+    ids=[
+        "a guard",
+        "a dotted path",
+        "a dict",
+        "a dict with a dotted path",
+        "capitals",
+        "a dotted path of the key",
+        "a dotted path of a resolver",
+        "a dotted path in a list of keys",
+        "a dotted path in a mapping of keys",
+        "a dotted path in a list in a mapping of keys",
+    ],
 )
 def test_the_setting_makes_the_guard(setting: Any) -> None:
     assert [reply_of_setting(setting, sent) for sent in (GOOD, UNSIGNED)] == [200, 401]
@@ -527,7 +552,16 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
         ({"scheme": ORDERS, "keys": ""}, "hmac_guard.E004", "the secret is empty or blank"),
         ({"scheme": ORDERS}, "hmac_guard.E004", "keys"),
         ({"keys": KEY}, "hmac_guard.E004", "scheme must be a Scheme"),
-        ({"scheme": ORDERS, "keys": KEY, "exmpt": ()}, "hmac_guard.E004", "exmpt"),
+        ({"scheme": ORDERS, "keys": KEY, "exmpt": ()}, "hmac_guard.E004", "'exmpt'; did you mean 'exempt'?"),
+        ({"SCHEME": ORDERS, "KEYS": KEY, "EXMPT": ()}, "hmac_guard.E004", "'EXMPT'; did you mean 'EXEMPT'?"),
+        ({"Scheme": ORDERS, "keys": KEY}, "hmac_guard.E004", "'Scheme'; did you mean 'scheme'?"),
+        ({"scheme": ORDERS, "keys": KEY, "zzz": 1}, "hmac_guard.E004", "'zzz'; take one of 'scheme', 'keys', 'mode',"),
+        ({"scheme": ORDERS, "keys": KEY, 1: 2}, "hmac_guard.E004", "HMAC_GUARD has no option '1'"),
+        ({"scheme": ORDERS, "SCHEME": ORDERS, "keys": KEY}, "hmac_guard.E004", "the option 'scheme' twice"),
+        ({"scheme": ORDERS, "keys": DOTTED_KEY}, "hmac_guard.E002", "HMAC_GUARD['keys']: looks like a dotted path"),
+        ({"scheme": ORDERS, "KEYS": [KEY, DOTTED_KEY]}, "hmac_guard.E002", "HMAC_GUARD['keys'][1]: looks like a"),
+        ({"scheme": TENANT_ORDERS, "keys": {"acme": DOTTED_KEY}}, "hmac_guard.E002", "['acme']: looks like a dotted"),
+        ({"scheme": ORDERS, "keys": f"{__name__}.Seen"}, "hmac_guard.E004", "keys: type is no source of keys"),
     ],
 )
 def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded(
@@ -541,6 +575,28 @@ def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded
     assert (error.id, error.is_serious()) == (id, True)
     assert cure in error.msg
     assert KEY not in error.msg
+    assert DOTTED_KEY not in error.msg
+
+
+@pytest.mark.parametrize("keys", [Key(DOTTED_KEY), DOTTED_KEY.encode(), [Key(DOTTED_KEY)], DOTTED_KEY + "."], ids=type)
+def test_a_key_that_looks_like_a_dotted_path_is_one_where_it_is_given_as_a_key(keys: Any) -> None:
+    key = DOTTED_KEY + "." if isinstance(keys, str) else DOTTED_KEY
+    sent = Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=key)))
+
+    assert reply_of_setting({"scheme": ORDERS, "keys": keys}, sent) == 200
+
+
+def test_no_frame_of_a_wrong_setting_holds_a_key() -> None:
+    """Error trackers copy the local variables of every frame."""
+    for wrong in ({"exmpt": ()}, {"mode": "none"}, {"keys": [DOTTED_KEY, KEY]}):
+        with project(Seen().sync, HMAC_GUARD={"scheme": ORDERS, "keys": KEY, **wrong}):
+            with pytest.raises(ConfigError) as caught:
+                guard_from_settings()
+            assert caught.value.__context__ is None
+            for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+                if frame.f_globals["__name__"].startswith("hmac_guard"):
+                    assert KEY not in repr(frame.f_locals)
+                    assert DOTTED_KEY not in repr(frame.f_locals)
 
 
 def test_the_check_has_nothing_to_say_where_no_guard_is_set() -> None:

@@ -1,5 +1,10 @@
 """The Flask handles: they answer as a door does, and sit where Flask's users look for them."""
 
+import functools
+import gc
+import re
+import weakref
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -12,6 +17,8 @@ from handles import check_case, check_generated
 from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from support import Call, Reply, Sent, environ_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.lint import LintMiddleware
+from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import run_wsgi_app
 
@@ -427,3 +434,395 @@ def test_behind_a_proxy_that_cuts_a_prefix_off_the_application_reads_its_own_pat
 
     reply = send(app, Sent("GET", "/tenants/acme", query, [("X-Forwarded-Prefix", "/api")]))
     assert (reply.status, reply.body.decode()) == (200, f"http://testserver/api/tenants/acme?{query}")
+
+
+def above_the_route(app: Flask, signed: GuardExtension) -> None:
+    signed.guarded(app.get("/orders")(lambda: "reached"))
+
+
+def above_an_async_view(app: Flask, signed: GuardExtension) -> None:
+    @signed.guarded
+    @app.get("/orders")
+    async def orders() -> str:
+        return "reached"
+
+
+def above_another_decorator(app: Flask, signed: GuardExtension) -> None:
+    @signed.guarded
+    @decorated
+    @app.get("/orders")
+    def orders() -> str:
+        return "reached"
+
+
+def of_a_view_that_the_route_has_wrapped(app: Flask, signed: GuardExtension) -> None:
+    def orders() -> str:
+        return "reached"
+
+    app.get("/orders")(decorated(orders))
+    signed.guarded(orders)
+
+
+def of_a_class(app: Flask, signed: GuardExtension) -> None:
+    class Orders(MethodView):
+        def get(self) -> str:
+            return "reached"
+
+    orders = Orders.as_view("orders")
+    app.add_url_rule("/orders", view_func=orders)
+    signed.guarded(orders)
+
+
+def of_a_method(app: Flask, signed: GuardExtension) -> None:
+    signed.guarded(app.get("/orders")(App().view))
+
+
+def in_a_blueprint(app: Flask, signed: GuardExtension) -> None:
+    blueprint = Blueprint("partners", __name__)
+    signed.guarded(blueprint.get("/orders")(lambda: "reached"))
+    outer = Blueprint("outer", __name__)
+    outer.register_blueprint(blueprint)
+    app.register_blueprint(outer)
+
+
+def between_two_routes(app: Flask, signed: GuardExtension) -> None:
+    @app.get("/guarded", endpoint="guarded")
+    @signed.guarded
+    @app.get("/orders")
+    def orders() -> str:
+        return "reached"
+
+
+def above_a_view_that_another_extension_guards(app: Flask, signed: GuardExtension) -> None:
+    @signed.guarded
+    @app.get("/orders")
+    @GuardExtension(Guard(ORDERS, KEY, mode="off", annotate_as="other")).guarded
+    def orders() -> str:
+        return "reached"
+
+
+def decorated(view: Any) -> Any:
+    """A view under a decorator of another package."""
+
+    @wraps(view)
+    def decorated_view() -> Any:
+        return view()
+
+    return decorated_view
+
+
+@pytest.mark.parametrize("with_init_app", [False, True])
+@pytest.mark.parametrize("mode", ["enforce", "report", "off"])
+@pytest.mark.parametrize(
+    "misplace",
+    [
+        above_the_route,
+        above_an_async_view,
+        above_another_decorator,
+        of_a_view_that_the_route_has_wrapped,
+        of_a_class,
+        of_a_method,
+        in_a_blueprint,
+        between_two_routes,
+        above_a_view_that_another_extension_guards,
+    ],
+)
+def test_guarded_above_the_route_is_found_at_the_first_request(
+    misplace: Any, mode: str, with_init_app: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Flask("guarded")
+    signed = GuardExtension(Guard(ORDERS, KEY, mode=mode, refusal=lambda code, _: b"our own"))
+    if with_init_app:
+        signed.init_app(app)
+    misplace(app, signed)
+
+    replies = [send(app, sent) for sent in (Sent("GET", "/other"), UNSIGNED, GOOD)]
+    assert [(reply.status, reply.body) for reply in replies] == [(503, b"our own")] * 3
+    assert [record.levelname for record in caplog.records if "ConfigError" in record.message] == ["ERROR"] * 3
+    assert "orders" in caplog.text or "lambda" in caplog.text or "view" in caplog.text
+    assert "Put @signed.guarded below the route, directly above def" in caplog.text
+
+
+def test_guarded_above_the_route_is_found_where_init_app_was_to_make_the_guard() -> None:
+    app = Flask("guarded")
+    above_the_route(app, GuardExtension(lambda app: Guard(ORDERS, KEY)))
+
+    assert send(app, GOOD).status == 503
+
+
+def test_an_error_handler_of_the_application_does_not_hide_that_a_view_is_open() -> None:
+    app = Flask("guarded")
+    app.register_error_handler(Exception, lambda error: ("handled", 200))
+    above_the_route(app, GuardExtension(Guard(ORDERS, KEY)))
+
+    assert send(app, GOOD).status == 503
+
+
+def test_guarded_may_be_given_a_view_after_the_first_request() -> None:
+    app = Flask("guarded")
+    signed = GuardExtension(Guard(ORDERS, KEY))
+    view = app.get("/orders")(lambda: "reached")
+
+    assert send(app, UNSIGNED).status == 200
+    signed.guarded(view)
+    assert send(app, UNSIGNED).status == 503
+
+
+def test_guarded_in_its_place_is_no_mistake() -> None:
+    """Below another decorator, twice by two extensions, put in place of a view, and beside the same view elsewhere."""
+
+    def orders() -> str:
+        return "reached"
+
+    partner = GuardExtension(Guard(ORDERS.replace(name="partner"), KEY, annotate_as="partner"))
+    signed = GuardExtension(Guard(ORDERS, KEY))
+    app, other = Flask("guarded"), Flask("bare")
+    app.add_url_rule("/orders", "decorated", decorated(signed.guarded(orders)))
+    app.add_url_rule("/twice", "twice", partner.guarded(signed.guarded(orders)))
+    app.add_url_rule("/partner", "partner", partner.guarded(orders))
+    app.add_url_rule("/late", "late", lambda: "reached")
+    app.view_functions["late"] = signed.guarded(app.view_functions["late"])
+    other.add_url_rule("/orders", view_func=orders)
+
+    for path in ("/orders", "/twice", "/partner", "/late"):
+        assert [send(app, Sent("GET", path, query)).status for query in ("", GOOD.query)] == [401, 200]
+    assert send(other, UNSIGNED).status == 200
+
+
+def test_what_guarded_cannot_guard_is_a_config_error() -> None:
+    signed = GuardExtension(Guard(ORDERS, KEY))
+
+    class Orders(MethodView):
+        pass
+
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self) -> str:
+            return "reached"
+
+    with pytest.raises(ConfigError, match=r"Orders is a class; give it `decorators = \[signed.guarded\]`"):
+        signed.guarded(Orders)
+    with pytest.raises(ConfigError, match="give a function"):
+        signed.guarded(Slotted())
+
+
+def test_a_view_that_guarded_was_given_is_not_kept_alive() -> None:
+    signed = GuardExtension(Guard(ORDERS, KEY))
+
+    def orders() -> str:
+        return "reached"
+
+    gone = weakref.ref(orders)
+    signed.guarded(orders)
+    del orders
+    gc.collect()
+    assert gone() is None
+
+
+class Layer:
+    """A layer of an unknown kind, which has the application under a name of its own."""
+
+    def __init__(self, application: Any) -> None:
+        self.behind = application
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.behind(environ, start_response)
+
+    def handle(self, environ: Any, start_response: Any) -> Any:
+        return self.behind(environ, start_response)
+
+
+class SlottedLayer:
+    __slots__ = ("_empty", "behind")
+
+    def __init__(self, application: Any) -> None:
+        self.behind = application
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.behind(environ, start_response)
+
+
+class OwnProxyFix(ProxyFix):
+    """It is called as werkzeug's is."""
+
+
+class AnsweringProxyFix(ProxyFix):
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return super().__call__(environ, start_response)
+
+
+def closure(application: Any) -> Any:
+    @wraps(application)  # it takes the name of what it wraps
+    def layer(environ: Any, start_response: Any) -> Any:
+        return application(environ, start_response)
+
+    return layer
+
+
+def by_default(application: Any) -> Any:
+    def layer(environ: Any, start_response: Any, behind: Any = application) -> Any:
+        return behind(environ, start_response)
+
+    return layer
+
+
+def by_keyword(application: Any) -> Any:
+    def layer(environ: Any, start_response: Any, *, behind: Any = application) -> Any:
+        return behind(environ, start_response)
+
+    return layer
+
+
+def call(application: Any, environ: Any, start_response: Any) -> Any:
+    return application(environ, start_response)
+
+
+def opaque(application: Any) -> Any:
+    kept = [application]
+
+    def layer(environ: Any, start_response: Any) -> Any:
+        return kept[0](environ, start_response)
+
+    return layer
+
+
+UNKNOWN: dict[str, tuple[Any, str]] = {
+    "an object": (Layer, "Layer"),
+    "an object with slots": (SlottedLayer, "SlottedLayer"),
+    "a method": (lambda application: Layer(application).handle, "handle"),
+    "a closure": (closure, "layer"),
+    "a default": (by_default, "layer"),
+    "a keyword's default": (by_keyword, "layer"),
+    "a partial": (lambda application: functools.partial(call, application), "call"),
+    "a partial by keyword": (lambda application: functools.partial(call, application=application), "call"),
+    "a changed ProxyFix": (AnsweringProxyFix, "AnsweringProxyFix"),
+    "werkzeug's dispatcher": (lambda application: DispatcherMiddleware(application, {}), "DispatcherMiddleware"),
+}
+KNOWN: dict[str, Any] = {
+    "ProxyFix": ProxyFix,
+    "a ProxyFix of its own name": OwnProxyFix,
+    "lint": LintMiddleware,
+    "profiler": ProfilerMiddleware,
+}
+
+
+def application_in(*layers: Any, policy: Any = None) -> Flask:
+    """An application with one route, in layers from the outside in; `guarded` stands for a guard."""
+    app = Flask("layers", static_folder=None)
+    app.add_url_rule("/orders", "orders", a_view)
+    guard = Guard(ORDERS, KEY, **(policy or {}))
+    for layer in reversed(layers):
+        app.wsgi_app = guard.wsgi(app.wsgi_app) if layer == "guarded" else layer(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+@pytest.mark.parametrize("kind", list(UNKNOWN))
+def test_an_unknown_layer_is_listed_where_it_stands_before_the_guard(kind: str) -> None:
+    layer, name = UNKNOWN[kind]
+    [listed] = uncovered_routes(application_in(layer, "guarded"))
+
+    assert re.fullmatch(rf"<[\w.]+\.(.*\.)?{name} around the application>", listed), listed
+    assert uncovered_routes(application_in("guarded", layer)) == []
+    assert uncovered_routes(application_in(layer, ProxyFix, "guarded", Layer)) == [listed]
+    assert uncovered_routes(application_in(layer)) == ["/orders", listed]
+
+
+@pytest.mark.parametrize("kind", list(KNOWN))
+def test_a_layer_that_runs_no_handlers_is_looked_through(kind: str) -> None:
+    assert uncovered_routes(application_in(KNOWN[kind], "guarded", KNOWN[kind])) == []
+    assert uncovered_routes(application_in(KNOWN[kind])) == ["/orders"]
+
+
+def test_a_layer_that_hides_the_application_leaves_all_uncovered_that_is_guarded_behind_it() -> None:
+    hidden = uncovered_routes(application_in(opaque, "guarded"))
+
+    assert hidden[0] == "/orders"
+    assert [each.rpartition(".")[2] for each in hidden[1:]] == ["layer around the application>"]
+    assert uncovered_routes(application_in(ProxyFix, "guarded", opaque)) == []
+
+
+def test_a_layer_that_leads_past_the_guard_too_leaves_the_routes_uncovered() -> None:
+    class Choosing:
+        def __init__(self, application: Any) -> None:
+            self.open = application
+            self.shut = Guard(ORDERS, KEY).wsgi(application)
+
+        def __call__(self, environ: Any, start_response: Any) -> Any:
+            return self.open(environ, start_response)
+
+    assert uncovered_routes(application_in(Choosing))[0] == "/orders"
+
+
+@pytest.mark.parametrize(
+    ("policy", "listed"),
+    [
+        ({"exempt": ("/health",)}, False),
+        ({"mode": "report"}, False),
+        ({"only": ("/orders",)}, True),
+        ({"mode": "off"}, True),
+    ],
+    ids=str,
+)
+def test_a_layer_inside_a_guard_is_listed_where_the_guard_does_not_judge_every_path(
+    policy: dict[str, Any], listed: bool
+) -> None:
+    found = uncovered_routes(application_in("guarded", Layer, policy=policy))
+    assert any("Layer around the application" in each for each in found) is listed
+
+
+@pytest.mark.parametrize("how", ["init_app", "decorator"])
+def test_a_layer_around_the_application_is_outside_the_guards_of_its_views(how: str) -> None:
+    signed = GuardExtension(Guard(ORDERS, KEY))
+    app = application_in(Layer)
+    if how == "init_app":
+        signed.init_app(app)
+    else:
+        app.view_functions["orders"] = signed.guarded(a_view)
+
+    assert [each.rpartition(".")[2] for each in uncovered_routes(app)] == ["Layer around the application>"]
+
+
+def test_a_proxy_that_a_layer_holds_does_not_disturb() -> None:
+    class WithRequest(Layer):
+        request = None
+
+        def __init__(self, application: Any) -> None:
+            super().__init__(application)
+            self.request = request
+            self.verdict = current_verdict
+
+    assert uncovered_routes(application_in("guarded", WithRequest)) == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_flask_socketio_answers_outside_a_guard_unless_the_guard_stands_around_it(inside: bool) -> None:
+    socketio = pytest.importorskip("flask_socketio", reason="not run: Flask-SocketIO is not installed")
+    app = Flask("sockets", static_folder=None)
+    GuardExtension(Guard(ORDERS, KEY), app)
+    socketio.SocketIO(app, async_mode="threading")
+    if inside:
+        app.wsgi_app = Guard(ORDERS, KEY, annotate_as="outer").wsgi(app.wsgi_app)  # type: ignore[method-assign]
+
+    handshake = send(app, Sent("GET", "/socket.io/", "EIO=4&transport=polling")).status
+    listed = [] if inside else ["<flask_socketio._SocketIOMiddleware around the application>"]
+    assert (handshake, uncovered_routes(app)) == (401 if inside else 200, listed)
+
+
+@pytest.mark.parametrize("how", ["flask", "wsgi"])
+def test_opentelemetry_is_looked_through(how: str) -> None:
+    flask = pytest.importorskip("opentelemetry.instrumentation.flask", reason="not run: OpenTelemetry is not installed")
+    wsgi = pytest.importorskip("opentelemetry.instrumentation.wsgi", reason="not run: OpenTelemetry is not installed")
+
+    def traced(app: Flask) -> list[str]:
+        if how == "wsgi":
+            app.wsgi_app = wsgi.OpenTelemetryMiddleware(app.wsgi_app)  # type: ignore[method-assign]
+            return uncovered_routes(app)
+        flask.FlaskInstrumentor().instrument_app(app)
+        try:
+            return uncovered_routes(app)
+        finally:
+            flask.FlaskInstrumentor().uninstrument_app(app)
+
+    assert traced(application_in("guarded")) == []
+    assert traced(application_in()) == ["/orders"]

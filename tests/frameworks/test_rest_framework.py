@@ -1,6 +1,7 @@
 """The authentication class for Django REST framework."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ pytest.importorskip("rest_framework", reason="not run: Django REST framework is 
 # First, since it sets Django up.
 from frameworks.django_project import GUARDED, Guarded, project, send  # isort: skip
 
+from django.contrib.auth.models import AnonymousUser
 from django.urls import path
-from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, query_of
-from rest_framework.authentication import SessionAuthentication
+from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -21,7 +24,7 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 from support import Reply, Sent
 
-from hmac_guard import ConfigError, Guard, Reason, Verdict, verdict_from
+from hmac_guard import ConfigError, Cookie, Guard, Header, Keyring, Query, Reason, Verdict, verdict_from
 from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded, uncovered_routes
 from hmac_guard.django.rest import GuardAuthentication, SignedCaller
@@ -110,13 +113,155 @@ def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
 
 def test_report_mode_authenticates_nobody() -> None:
     class Reported(Open):
-        def get(self, request: Request) -> Response:
-            return Response([str(request.user), verdict_from(request).reason])
+        def get(self, request: Any) -> Response:
+            return Response([str(request.user), request.auth.reason, request.successful_authenticator])
 
     guard = Guard(ORDERS, KEY, mode="report")
     refused = reply_of(Orders, UNSIGNED, guard=guard)
-    assert json.loads(reply_of(Reported, UNSIGNED, guard=guard).body) == ["AnonymousUser", "missing_id"]
+    assert json.loads(reply_of(Reported, UNSIGNED, guard=guard).body) == ["AnonymousUser", "missing_id", None]
     assert (refused.status, refused.headers["www-authenticate"]) == (401, 'HMAC realm="hmac_guard"')
+
+
+class ByHeader(BaseAuthentication):
+    """Stands for the authentication that a project had before; it counts its calls."""
+
+    asked = 0
+
+    def authenticate(self, request: Request) -> Any:
+        ByHeader.asked += 1
+        name = request.META.get("HTTP_X_USER")
+        if name == "wrong":
+            raise AuthenticationFailed
+        return (Known(name), None) if name else None
+
+
+class Known(AnonymousUser):
+    is_authenticated = True  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Both(Orders):
+    authentication_classes: Any = (GuardAuthentication, ByHeader)
+
+    def get(self, request: Any) -> Response:
+        found = type(request.successful_authenticator).__name__
+        return Response([str(request.user), getattr(request.auth, "reason", None), found, str(request._request.user)])
+
+
+class BothOpen(Both):
+    permission_classes = ()
+
+
+def with_user(name: str, sent: Sent = UNSIGNED) -> Sent:
+    return replace(sent, headers=[*sent.headers, ("X-User", name)])
+
+
+TENANT = ORDERS.replace(tenant=Header("X-Tenant"))
+UNVERIFIED_GOES_ON = {
+    "report": Guard(ORDERS, KEY, mode="report"),
+    "off": Guard(ORDERS, KEY, mode="off"),
+    "a tenant in report": Guard(TENANT, {"acme": Keyring(KEY, mode="report")}),
+    "a tenant in off": Guard(TENANT, {"acme": Keyring(KEY, mode="off")}),
+}
+
+
+@SERVERS
+@pytest.mark.parametrize("how", list(UNVERIFIED_GOES_ON))
+def test_an_unverified_request_that_goes_on_is_offered_to_the_classes_behind(how: str, server: str) -> None:
+    guard = UNVERIFIED_GOES_ON[how]
+    unsigned = replace(UNSIGNED, headers=[*UNSIGNED.headers, ("X-Tenant", "acme")])
+    ByHeader.asked = 0
+    found = reply_of(Both, with_user("ada", unsigned), server, guard)
+    asked = ByHeader.asked
+    reason = "off" if "off" in how else "missing_id"
+
+    assert (json.loads(found.body), asked) == (["ada", None, "ByHeader", "ada"], 1)
+    assert json.loads(reply_of(BothOpen, unsigned, server, guard).body) == [
+        "AnonymousUser",
+        reason,
+        "NoneType",
+        "AnonymousUser",
+    ]
+    assert reply_of(Both, unsigned, server, guard).status == 401
+    assert reply_of(BothOpen, with_user("wrong", unsigned), server, guard).status == 401
+
+
+def test_a_verified_request_is_not_offered_to_the_classes_behind_and_a_refused_one_neither() -> None:
+    ByHeader.asked = 0
+    verified = reply_of(Both, with_user("ada", GOOD), guard=Guard(ORDERS, KEY, mode="report"))
+
+    assert json.loads(verified.body)[1:3] == ["verified", "GuardAuthentication"]
+    assert reply_of(Both, with_user("ada")).status == 401
+    assert ByHeader.asked == 0
+
+
+def test_a_second_guard_behind_a_reporting_one_may_verify() -> None:
+    class Second(GuardAuthentication):
+        guard = Guard(ORDERS, KEY, annotate_as="second")
+
+    class Two(Both):
+        authentication_classes = (GuardAuthentication, Second)
+
+    other = Guard(ORDERS, "another key of sixteen bytes or more", mode="report")
+    assert json.loads(reply_of(Two, GOOD, guard=other).body)[1:3] == ["verified", "Second"]
+
+
+def by_cookie(**places: Any) -> Guard:
+    ids = {"tenant_id": Query("tenant_id"), "order_id": Query("order_id")}
+    return Guard(ORDERS.replace(**{"ids": ids, "signature": Cookie("sig"), **places}), KEY)
+
+
+SIGNATURE = hex_of("acme", "42")
+IN_COOKIE = ("Cookie", f"theme=dark; sig={SIGNATURE}")
+IN_HEADER = ("X-Signature", SIGNATURE)
+EVIL = ("Origin", "https://evil.example")
+TOKEN = "t" * 32
+
+
+def post(*headers: tuple[str, str], method: str = "POST") -> Sent:
+    return Sent(method, "/orders", "tenant_id=acme&order_id=42", list(headers))
+
+
+@SERVERS
+@pytest.mark.parametrize("in_middleware", [False, True])
+def test_a_signature_in_a_cookie_needs_the_csrf_token_too(server: str, in_middleware: bool) -> None:
+    guard = Guarded.guard = by_cookie()
+    token = (("Cookie", f"{IN_COOKIE[1]}; csrftoken={TOKEN}"), ("X-CSRFToken", TOKEN))
+
+    def answer(sent: Sent) -> Reply:
+        return reply_of(Orders, sent, server, guard, MIDDLEWARE=[GUARDED] if in_middleware else [])
+
+    for forged in (post(IN_COOKIE), post(IN_COOKIE, EVIL), post(*token, EVIL), post(IN_COOKIE, method="PUT")):
+        reply = answer(forged)
+        assert (reply.status, b"CSRF Failed" in reply.body) == (403, True)
+    assert answer(post(*token)).status == 200
+    assert answer(post(IN_COOKIE, method="GET")).status == 200
+    assert answer(post()).status == 401
+
+
+@SERVERS
+def test_only_a_request_that_may_be_signed_by_a_cookie_needs_the_csrf_token(server: str) -> None:
+    either = by_cookie(signature=Cookie("sig") | Header("X-Signature"))
+    cookie_of_the_id = by_cookie(
+        ids={"tenant_id": Cookie("tenant"), "order_id": Query("order_id")}, signature=Query("sig")
+    )
+    in_query = Sent("POST", "/orders", f"order_id=42&sig={SIGNATURE}", [("Cookie", "tenant=acme")])
+
+    assert reply_of(Orders, post(IN_COOKIE), server, either).status == 403
+    assert reply_of(Orders, post(IN_HEADER), server, either).status == 200
+    assert reply_of(Orders, post(IN_HEADER, ("Cookie", "theme=dark")), server, either).status == 200
+    assert reply_of(Orders, in_query, server, cookie_of_the_id).status == 200
+
+
+def test_a_cookie_in_a_second_line_needs_the_csrf_token_too() -> None:
+    sent = post(("Cookie", "theme=dark"), ("Cookie", f"sig={SIGNATURE}"))
+
+    assert [reply_of(Orders, sent, server, by_cookie()).status for server in ("wsgi", "asgi")] == [403, 403]
 
 
 def test_a_subclass_has_a_guard_and_users_of_its_own() -> None:

@@ -1,15 +1,23 @@
 """Starlette: the middleware in each place where Starlette takes one, and the routes that none covers."""
 
+import functools
+import re
 from typing import Any
 
 import pytest
 
 pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
+from asgiref.compatibility import guarantee_single_callable
 from handles import check_case, check_generated
 from orders import CASES, GOOD, KEY, ORDERS, UNSIGNED, hex_of
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
@@ -160,3 +168,219 @@ def test_a_guard_before_a_mount_sees_the_whole_path_and_one_in_it_the_rest(place
 
     assert run_asgi(app, Sent("GET", "/api/tenants/acme", f"order_id=42&sig={hex_of('acme', '42')}")).status == 200
     assert run_asgi(app, Sent("GET", "/api/tenants/b", f"order_id=42&sig={hex_of('acme', '42')}")).status == 401
+
+
+class Layer:
+    """A layer of an unknown kind, which has the application under a name of its own."""
+
+    def __init__(self, app: Any, *, name: str = "") -> None:
+        self.behind = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.behind(scope, receive, send)
+
+
+def closure(app: Any) -> Any:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return layer
+
+
+def opaque(app: Any) -> Any:
+    kept = [app]
+
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        await kept[0](scope, receive, send)
+
+    return layer
+
+
+class OwnHttp(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+
+async def timing(request: Request, call_next: Any) -> Any:
+    return await call_next(request)
+
+
+class OwnApplication(Starlette):
+    """It is called as Starlette's is."""
+
+
+class AnsweringApplication(Starlette):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await super().__call__(scope, receive, send)
+
+
+GUARD = Guard(ORDERS, KEY)
+
+
+def application_in(*middleware: Middleware, started: bool = False, kind: Any = Starlette) -> Any:
+    app = kind(routes=[Route("/orders", page)], middleware=middleware)
+    if started:
+        run_asgi(app, Sent("GET", "/no-such-path"))
+    return app
+
+
+def names_of(listed: list[str]) -> list[str]:
+    """The layers that are listed, without the name of this module."""
+    return [each.replace(__name__ + ".", "") for each in listed]
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    ("unknown", "name"),
+    [
+        (Middleware(Layer), "Layer"),
+        (Middleware(Layer, name="one"), "Layer"),
+        (Middleware(closure), "closure"),
+        (Middleware(functools.partial(Layer, name="one")), "Layer"),
+        (Middleware(OwnHttp), "OwnHttp"),
+        (Middleware(BaseHTTPMiddleware, dispatch=timing), "timing"),
+        (Middleware(OwnHttp, dispatch=timing), "timing"),
+    ],
+)
+def test_an_unknown_middleware_is_listed_where_it_stands_before_the_guard(
+    unknown: Middleware, name: str, started: bool
+) -> None:
+    [guarding] = guarded(GUARD)
+    # What a factory is made of is known before it has made its layer, and what it has made after that.
+    told = "layer" if name == "closure" and started else name
+    outside = names_of(uncovered_routes(application_in(unknown, guarding, started=started)))
+    bare = names_of(uncovered_routes(application_in(unknown, started=started)))
+
+    assert [re.sub(r"closure\.<locals>\.", "", each) for each in outside] == [f"<{told} around the application>"]
+    assert [re.sub(r"closure\.<locals>\.", "", each) for each in bare] == [
+        "/orders",
+        f"<{told} around the application>",
+    ]
+    assert uncovered_routes(application_in(guarding, unknown, started=started)) == []
+
+
+def test_the_function_of_a_middleware_may_be_given_without_its_name() -> None:
+    [listed] = uncovered_routes(application_in(Middleware(BaseHTTPMiddleware, timing), *guarded(GUARD)))
+
+    assert names_of([listed]) == ["<timing around the application>"]
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    "known",
+    [
+        Middleware(CORSMiddleware, allow_origins=["*"]),
+        Middleware(GZipMiddleware),
+        Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"]),
+    ],
+    ids=lambda middleware: middleware.cls.__name__,
+)
+def test_a_middleware_that_runs_no_handlers_is_looked_through(known: Middleware, started: bool) -> None:
+    assert uncovered_routes(application_in(known, *guarded(GUARD), started=started)) == []
+    assert uncovered_routes(application_in(known, started=started)) == ["/orders"]
+
+
+def test_the_middleware_of_uvicorn_is_looked_through() -> None:
+    proxied = pytest.importorskip("uvicorn.middleware.proxy_headers", reason="not run: uvicorn is not installed")
+
+    assert uncovered_routes(proxied.ProxyHeadersMiddleware(GUARD.asgi(application_in()))) == []
+    assert uncovered_routes(proxied.ProxyHeadersMiddleware(application_in())) == ["/orders"]
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    "guarding",
+    [
+        Middleware(GuardMiddleware, guard=GUARD),
+        Middleware(functools.partial(GuardMiddleware, guard=GUARD)),
+        Middleware(GUARD.asgi),
+    ],
+    ids=["class", "partial", "method"],
+)
+def test_a_guard_among_the_middleware_is_found(guarding: Middleware, started: bool) -> None:
+    assert uncovered_routes(application_in(guarding, Middleware(Layer), started=started)) == []
+
+
+def test_layers_around_an_application_are_listed_up_to_the_guard() -> None:
+    app = application_in()
+
+    assert names_of(uncovered_routes(Layer(GUARD.asgi(app)))) == ["<Layer around the application>"]
+    assert names_of(uncovered_routes(closure(GUARD.asgi(app)))) == ["<closure.<locals>.layer around the application>"]
+    assert uncovered_routes(GUARD.asgi(Layer(app))) == []
+    assert uncovered_routes(guarantee_single_callable(GUARD.asgi(app))) == []  # type: ignore[no-untyped-call]
+
+
+def test_an_application_class_of_ones_own_is_a_layer_where_it_answers_calls_itself() -> None:
+    assert uncovered_routes(application_in(*guarded(GUARD), kind=OwnApplication)) == []
+    assert names_of(uncovered_routes(application_in(*guarded(GUARD), kind=AnsweringApplication))) == [
+        "<AnsweringApplication around the application>"
+    ]
+    assert uncovered_routes(GUARD.asgi(application_in(kind=AnsweringApplication))) == []
+
+
+def test_layers_in_a_mount_and_around_a_route_are_listed_with_their_place() -> None:
+    [guarding] = guarded(GUARD)
+    inner = application_in()
+    app = Starlette(
+        routes=[
+            Mount("/in", routes=[Mount("/live", app=Layer(GUARD.asgi(inner)))]),
+            Mount("/shut", app=GUARD.asgi(Layer(inner))),
+            Mount("/old", app=GUARD.asgi(opaque(inner))),
+            Mount("/hidden", app=opaque(GUARD.asgi(inner))),
+            Route("/one", page, middleware=[Middleware(Layer), guarding]),
+            Route("/two", page, middleware=[guarding, Middleware(Layer)]),
+            Route("/three", Endpoint, middleware=[Middleware(Layer), guarding]),
+        ]
+    )
+
+    assert names_of(uncovered_routes(app)) == [
+        "/hidden/{path:path}",
+        "<Layer around /in/live>",
+        "<Layer around /one>",
+        "<Layer around /three>",
+    ]
+    assert uncovered_routes(GUARD.asgi(app)) == []
+    assert names_of(uncovered_routes(Guard(ORDERS, KEY, only=("/in/", "/one")).asgi(app))) == [
+        "/hidden/{path:path}",
+        "<Layer around /three>",
+    ]
+
+
+class Endpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> PlainTextResponse:
+        return PlainTextResponse("reached")
+
+
+def test_what_a_router_does_with_paths_that_it_does_not_know_is_listed() -> None:
+    async def default(scope: Any, receive: Any, send: Any) -> None: ...
+
+    router = Router(routes=[Route("/orders", page, middleware=guarded(GUARD))], default=default)
+    assert uncovered_routes(router) == ["/{path:path}"]
+    assert uncovered_routes(GUARD.asgi(router)) == []
+
+
+def test_a_route_of_an_unknown_kind_is_listed_unless_a_guard_covers_every_path() -> None:
+    app = Starlette(routes=[OwnRoute()])
+
+    assert uncovered_routes(GUARD.asgi(app)) == []
+    assert uncovered_routes(Guard(ORDERS, KEY, only=("/orders/",)).asgi(app)) == ["<a route of a kind of its own>"]
+
+
+def test_socketio_answers_outside_a_guard_unless_the_guard_stands_around_it() -> None:
+    socketio = pytest.importorskip("socketio", reason="not run: python-socketio is not installed")
+    server = socketio.AsyncServer(async_mode="asgi")
+    outside = socketio.ASGIApp(server, GUARD.asgi(application_in()))
+    inside = GUARD.asgi(socketio.ASGIApp(server, application_in()))
+
+    assert uncovered_routes(outside) == ["<socketio.asgi.ASGIApp around the application>"]
+    assert uncovered_routes(inside) == []
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_opentelemetry_is_looked_through(started: bool) -> None:
+    asgi = pytest.importorskip("opentelemetry.instrumentation.asgi", reason="not run: OpenTelemetry is not installed")
+    traced = Middleware(asgi.OpenTelemetryMiddleware)
+
+    assert uncovered_routes(application_in(traced, *guarded(GUARD), started=started)) == []
+    assert uncovered_routes(asgi.OpenTelemetryMiddleware(GUARD.asgi(application_in()))) == []
+    assert uncovered_routes(asgi.OpenTelemetryMiddleware(application_in())) == ["/orders"]
