@@ -293,7 +293,10 @@ class Decider(Frozen):
     def fault(self, failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""
         with suppress(Exception):  # A log filter that raises must not keep the answer from the client.
-            logger.critical("the guard itself failed, the request was refused: %s", failure)
+            if failure.reason:
+                logger.error("refused: %s", failure.reason)
+            else:
+                logger.critical("the guard itself failed, the request was refused: %s", failure)
         return self.refusals[Reason.KEYS_UNAVAILABLE]
 
 

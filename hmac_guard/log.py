@@ -6,7 +6,7 @@ import time
 import traceback
 from typing import NamedTuple
 
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.errors import ConfigError, UnusableRequest
 
 logger = logging.getLogger("hmac_guard")
 
@@ -20,10 +20,12 @@ class Failure(NamedTuple):
     kind    its type, the driver's code where there is one, and the text of our own `ConfigError`. No other text: that
             of a driver may hold a password, that of a `KeyError` the key itself
     frames  where it was raised: files and lines, no values
+    reason  for a request that a server gave in types that cannot be used: which part it is about
     """
 
     kind: str
     frames: str
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}\n{self.frames}".rstrip()
@@ -35,7 +37,8 @@ def failure_of(error: BaseException) -> Failure:
     text = f": {error}" if isinstance(error, ConfigError) else ""
     code = _code_of(error)
     kind = f"{type(error).__module__}.{type(error).__qualname__}{f' ({code})' if code else ''}{text}"
-    return Failure(kind, "".join(traceback.format_tb(error.__traceback__)).rstrip())
+    reason = str(error) if isinstance(error, UnusableRequest) else ""
+    return Failure(kind, "".join(traceback.format_tb(error.__traceback__)).rstrip(), reason)
 
 
 def where(error: BaseException) -> str:

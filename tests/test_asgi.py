@@ -8,7 +8,7 @@ import pytest
 from patience import PATIENCE
 from support import Sent, scope_for
 
-from hmac_guard import Cookie, Guard, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
+from hmac_guard import Cookie, Guard, Header, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
 from hmac_guard.asgi import body as asgi_body
 
 KEY = "a key that is long enough"
@@ -491,3 +491,45 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
         assert message.startswith("the guard itself failed, the request was refused: builtins.RuntimeError\n")
         assert "in clock" in message
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query_string": f"{QUERY}&a=x"},
+        {"query_string": memoryview(f"{QUERY}&a=x".encode())},
+        {"query_string": bytearray(f"{QUERY}&a=x".encode())},
+        {"query_string": f"{QUERY}&a=x".encode(), "headers": [("x-y", "1"), (memoryview(b"accept"), b"*/*")]},
+        {"query_string": f"{QUERY}&a=x".encode(), "headers": None, "root_path": None, "path": b"/x", "method": None},
+    ],
+    ids=["text", "memoryview", "bytearray", "headers as text", "None and a path as bytes"],
+)
+def test_values_in_other_types_are_read_as_test_clients_give_them(change: dict[str, Any]) -> None:
+    scheme = Scheme(name="one", ids={"a": Query("a") | Header("X-A")}, message="{a}", signature=Query("sig"))
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(verdict_from(scope).ids["a"])
+
+    asyncio.run(Guard(scheme, KEY).asgi(app)({**scope_for(Sent()), **change}, None, None))
+
+    assert seen == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"query_string": 1}, "query_string of the type int; bytes are expected"),
+        ({"path": 1, "query_string": "a"}, "path of the type int; text is expected"),
+        ({"headers": [(b"x-a", 1)]}, "a header of the type int; bytes are expected"),
+    ],
+)
+def test_a_value_of_no_usable_type_is_one_clear_line(
+    caplog: pytest.LogCaptureFixture, change: dict[str, Any], what: str
+) -> None:
+    scheme = Scheme(name="one", ids={"a": Query("a") | Header("X-A")}, message="{a}", signature=Query("sig"))
+    server = Server(more(b"", False))
+    run(Guard(scheme, KEY), server, reads=0, **change)
+
+    assert server.status == 503
+    assert [what in message for message in caplog.messages] == [True]

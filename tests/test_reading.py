@@ -456,6 +456,33 @@ MULTIPART: dict[str, str | Reason] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("\r\n", "\r\n", "1"),
+        ("\r\n\r\n", "\r\n\r\n", "1"),
+        ("", "", "1"),
+        ("\n", "", Reason.MALFORMED),
+        ("\r\n\r\n\r\n", "", Reason.MALFORMED),
+        ("", "\n", Reason.MALFORMED),
+        ("", "\r\n\r\n\r\n", Reason.MALFORMED),
+        ("preamble\r\n", "", Reason.MALFORMED),
+    ],
+)
+def test_blank_lines_around_the_parts(call: Call, before: str, after: str, expected: str | Reason) -> None:
+    assert read(call, Form("a"), post(f"{before}{part()}--B--{after}".encode(), B)) == expected
+
+
+@pytest.mark.parametrize("boundary", ["a*b", "$x", "50%25", "~", "a&b", "x!#^`|", "'()+_,./:=?"])
+def test_a_boundary_may_have_the_characters_of_a_token(call: Call, boundary: str) -> None:
+    body = (part() + "--B--\r\n").replace("--B", f"--{boundary}").encode()
+    quoted = f'multipart/form-data; boundary="{boundary}"'
+
+    assert read(call, Form("a"), post(body, quoted)) == "1"
+    if not set(boundary) & set("()/,:=?"):
+        assert read(call, Form("a"), post(body, f"multipart/form-data; boundary={boundary}")) == "1"
+
+
 @pytest.mark.parametrize("body", list(MULTIPART), ids=lambda body: ascii(body)[:60])
 def test_multipart(call: Call, body: str) -> None:
     assert read(call, Form("a"), post(body.encode(), B)) == MULTIPART[body]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hmac_guard.core.errors import UnusableRequest
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
@@ -51,16 +52,23 @@ class AsgiRequest(Request):
     """The headers in which the scheme looks, and those about the body, are looked up together."""
 
     def __init__(self, scope: Any, names: HeaderNames, with_body: bool) -> None:
+        try:
+            found = self._take(scope, names)
+        except (AttributeError, TypeError):
+            # Test clients and some servers give text, None or another kind of bytes.
+            found = self._take(_as_specified(scope), names)
+        if with_body:
+            self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
+        else:
+            self.lines = found
+
+    def _take(self, scope: Any, names: HeaderNames) -> list[Line]:
         self._scope = scope
         self.method = scope.get("method", "GET")
         self.root = scope.get("root_path", "")
         self.path = path_of(scope)
         self.query = scope.get("query_string", b"").decode("latin-1")
-        found = names.find(scope.get("headers", ()))
-        if with_body:
-            self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
-        else:
-            self.lines = found
+        return names.find(scope.get("headers", ()))
 
     def header(self, name: str) -> Line:
         return HeaderNames([name]).find(self._scope.get("headers", ()))[0]
@@ -83,6 +91,34 @@ class AsgiRequest(Request):
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out.
         return readings if "spec_version" in self._scope.get("asgi", ("spec_version",)) else (*readings, path)
+
+
+def _as_specified(scope: Any) -> dict[str, Any]:
+    """The scope with its values in the types that the ASGI specification names. Raises
+    `UnusableRequest` for a value that cannot be brought into one."""
+    headers = [
+        (_bytes("a header's name", name), _bytes("a header", value)) for name, value in scope.get("headers") or ()
+    ]
+    texts = {name: _text(name, scope.get(name)) for name in ("path", "root_path")}
+    method = _text("method", scope.get("method")) or "GET"
+    query = _bytes("query_string", scope.get("query_string"))
+    return {**scope, **texts, "method": method, "query_string": query, "headers": headers}
+
+
+def _bytes(what: str, value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if value is None or isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value or b"")
+    raise UnusableRequest(f"the ASGI scope holds {what} of the type {type(value).__name__}; bytes are expected")
+
+
+def _text(what: str, value: object) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("utf-8", "replace")
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise UnusableRequest(f"the ASGI scope holds {what} of the type {type(value).__name__}; text is expected")
 
 
 def path_of(scope: Any) -> str:

@@ -27,7 +27,7 @@ def command(scheme: Scheme, ids: dict[str, str], key: Key, rows: str | None) -> 
     With --rows the ids come from stdin, and each row goes on with its
     signature: SCHEME stands alone then.
 
-    
+    \b
       hmac-guard sign nango --rows csv --key-file nango.key < ids.csv > signed.csv
     """
     if rows is None:

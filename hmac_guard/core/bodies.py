@@ -18,7 +18,8 @@ MAX_DEPTH = 64
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
 _PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,70}")
+# RFC 2046 section 5.1.1, and the characters of a token (RFC 9110 section 5.6.2).
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?!#$%&*^`|~-]{1,70}")
 
 
 class Media(NamedTuple):

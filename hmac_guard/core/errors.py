@@ -3,6 +3,7 @@
 ConfigError        the engineer who configures a guard; raised when the wrong thing is made
 KeysUnavailable    the place where the keys are; the request is answered 503
 WeakKeyWarning     a key that works, but is too short
+UnusableRequest    the server; internal, the request is answered 503
 """
 
 from collections.abc import Iterable
@@ -25,3 +26,8 @@ class KeysUnavailable(Exception):
 
 class WeakKeyWarning(UserWarning):
     """A key is shorter than 16 bytes. RFC 2104 section 3 advises a key as long as the digest (32 bytes for sha256)."""
+
+
+class UnusableRequest(TypeError):
+    """A server gives a part of a request in a type that the specification does not know. Internal: the request is
+    refused with 503, and the log says which part it is."""
