@@ -4,7 +4,7 @@ T049 to T053)."""
 import asyncio
 from typing import Any
 
-from hmac_guard.asgi.deadline import rest_within
+from hmac_guard.asgi.deadline import within
 from hmac_guard.core.bodies import read_length
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
@@ -51,14 +51,8 @@ class Body:
             request.body = self.content
 
     async def _within_deadline(self, start: Any, limit: int) -> Refused | None:
-        collecting = self._collect(start, limit)
         try:
-            # No timer is armed where everything is there at once.
-            waits_for = collecting.send(None)
-            return await rest_within(DEADLINE, waits_for, collecting)
-        except StopIteration as done:
-            problem: Refused | None = done.value
-            return problem
+            return await within(DEADLINE, self._collect(start, limit))
         except asyncio.TimeoutError:
             return _TOO_LATE
         except Exception:  # A server's own error while it reads: the body did not arrive whole.

@@ -1,4 +1,4 @@
-"""A deadline for a coroutine that could not end at once, as reading a body nearly always does."""
+"""A deadline for reading a body, on asyncio and on trio."""
 
 import asyncio
 import sys
@@ -8,19 +8,45 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def rest_within(seconds: float, waits_for: Any, coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine gives that was begun by `send(None)` and has to wait; `TimeoutError` if that takes longer than
-    so many seconds.
+async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives; `TimeoutError` if that takes longer than so many seconds.
 
     It runs in the awaiting task throughout: some frameworks bind what they do in `receive` to the task in which they
-    began it.
+    began it. On asyncio no timer is armed where the coroutine does not have to wait.
     """
+    if runs_on_trio():
+        return await _on_trio(seconds, coroutine)
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
     begun = _Begun(waits_for, coroutine)
     if sys.version_info >= (3, 11):
         async with asyncio.timeout(seconds):
             return await begun
     else:  # pragma: no cover -- one of the two runs on each version
         return await asyncio.wait_for(begun, seconds)
+
+
+def runs_on_trio() -> bool:
+    """Whether the running event loop is trio's. trio is imported only by applications that run on it."""
+    if "trio" not in sys.modules:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
+    import trio
+
+    # trio nests cancel scopes strictly, and `receive` may open one of its own: the deadline's is opened first.
+    with trio.move_on_after(seconds):
+        return await coroutine
+    raise asyncio.TimeoutError
 
 
 class _Begun(Generator[Any, Any, T], Awaitable[T]):
