@@ -14,6 +14,7 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 from support import Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
 
+from hmac_guard import Guard
 from hmac_guard.django import GuardMiddleware
 
 GUARDED = f"{__name__}.Guarded"
@@ -59,9 +60,11 @@ def project(view: Any = None, *, urls: Any = None, **changes: Any) -> Iterator[N
             clear_url_caches()
 
 
-def send(server: str, sent: Sent) -> Reply:
-    """What the project answers as a WSGI or an ASGI application."""
+def send(server: str, sent: Sent, guard: Guard | None = None) -> Reply:
+    """What the project answers as a WSGI or an ASGI application, with a guard around the application or without."""
     if server == "asgi":
-        return run_asgi(ASGIHandler(), sent)
-    body, status, headers = run_wsgi_app(WSGIHandler(), environ_for(sent))
+        asgi = ASGIHandler()
+        return run_asgi(guard.asgi(asgi) if guard else asgi, sent)
+    wsgi = WSGIHandler()
+    body, status, headers = run_wsgi_app(guard.wsgi(wsgi) if guard else wsgi, environ_for(sent))
     return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, b"".join(body))

@@ -1,0 +1,213 @@
+"""A handle takes over the verdict of the middleware for the request that was judged, and judges any other one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from orders import GOOD, GOOD_JSON, KEY, ORDERS, UNSIGNED, hex_of
+from support import Sent, ask_app, environ_for, run_asgi
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import run_wsgi_app
+
+from hmac_guard import Decision, Guard, Reason
+
+pytest.importorskip("flask", reason="not run: Flask is not installed")
+pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+pytest.importorskip("django", reason="not run: Django is not installed")
+
+from django.http import HttpRequest, HttpResponse
+from fastapi import FastAPI, Request, Security
+from flask import Flask
+from frameworks.django_project import project, send
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount
+
+from hmac_guard.decider import decider_of
+from hmac_guard.django import hmac_guarded
+from hmac_guard.fastapi import GuardSecurity
+from hmac_guard.flask import GuardExtension
+from hmac_guard.wsgi.driver import decide
+
+SIGNED = {"query": GOOD, "JSON": GOOD_JSON}
+
+
+class Counted:
+    """A guard, and what it decided."""
+
+    def __init__(self, **options: Any) -> None:
+        self.decisions: list[Decision] = []
+        self.guard = Guard(ORDERS, KEY, on_decision=self.decisions.append, **options)
+
+    @property
+    def judged(self) -> list[Reason]:
+        return [decision.verdict.reason for decision in self.decisions]
+
+
+def fastapi_route(guard: Guard, path: str = "/orders", **options: Any) -> FastAPI:
+    app = FastAPI(**options)
+
+    @app.api_route(path, methods=["GET", "POST"], dependencies=[Security(GuardSecurity(guard))])
+    async def orders(request: Request) -> int:
+        return len(await request.body())
+
+    return app
+
+
+def under_mount(guard: Guard) -> Any:
+    return guard.asgi(Starlette(routes=[Mount("/api", app=fastapi_route(guard))]))
+
+
+def under_root_path(guard: Guard) -> Any:
+    app = fastapi_route(guard)
+    app.root_path = "/api"
+    return guard.asgi(app)
+
+
+def under_base_http_middleware(guard: Guard) -> Any:
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    app = fastapi_route(guard, path="/api/orders")
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    return guard.asgi(app)
+
+
+def with_a_read_body(guard: Guard) -> Any:
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        await request.body()
+        return await call_next(request)
+
+    app = fastapi_route(guard, path="/api/orders")
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    return guard.asgi(app)
+
+
+ASGI = {
+    "Mount": under_mount,
+    "root_path": under_root_path,
+    "BaseHTTPMiddleware": under_base_http_middleware,
+    "BaseHTTPMiddleware that reads the body": with_a_read_body,
+}
+
+
+@pytest.mark.parametrize("sent", list(SIGNED))
+@pytest.mark.parametrize("how", list(ASGI))
+def test_one_judgement_under_asgi(how: str, sent: str) -> None:
+    counted = Counted()
+    request = Sent(**{**vars(SIGNED[sent]), "path": "/api/orders"})
+
+    assert run_asgi(ASGI[how](counted.guard), request).status == 200
+    assert counted.judged == [Reason.VERIFIED]
+
+
+def flask_view(guard: Guard) -> Flask:
+    app = Flask(__name__)
+    signed = GuardExtension(guard)
+
+    @app.route("/orders", methods=["GET", "POST", "DELETE", "OPTIONS"])
+    @signed.guarded
+    def orders() -> str:
+        return "reached"
+
+    return app
+
+
+@pytest.mark.parametrize("sent", list(SIGNED))
+def test_one_judgement_under_a_dispatcher(sent: str) -> None:
+    counted = Counted()
+    app = counted.guard.wsgi(DispatcherMiddleware(Flask("empty"), {"/api": flask_view(counted.guard)}))
+    request = Sent(**{**vars(SIGNED[sent]), "path": "/api/orders"})
+
+    assert run_wsgi_app(app, environ_for(request))[1] == "200 OK"
+    assert counted.judged == [Reason.VERIFIED]
+
+
+@pytest.mark.parametrize("sent", list(SIGNED))
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+@pytest.mark.parametrize("script_name", [None, "/api"])
+@pytest.mark.parametrize("path", ["/api/orders", "/api/größe/日本"])
+def test_one_judgement_under_django(server: str, sent: str, script_name: str | None, path: str) -> None:
+    counted = Counted()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(len(request.body)))
+
+    request = Sent(**{**vars(SIGNED[sent]), "path": path.encode().decode("latin-1")})
+    with project(hmac_guarded(counted.guard)(view), MIDDLEWARE=[], FORCE_SCRIPT_NAME=script_name):
+        reply = send(server, request, counted.guard)
+
+    assert reply.status == 200
+    assert counted.judged == [Reason.VERIFIED]
+
+
+def test_a_preflight_that_became_another_method_is_judged() -> None:
+    counted = Counted()
+    app = flask_view(counted.guard)
+    override: Callable[..., Any] = app.wsgi_app
+
+    def method_override(environ: dict[str, Any], start_response: Any) -> Any:
+        return override({**environ, "REQUEST_METHOD": "DELETE"}, start_response)
+
+    sent = Sent("OPTIONS", "/orders", headers=[("Origin", "https://a"), ("Access-Control-Request-Method", "DELETE")])
+    status = run_wsgi_app(counted.guard.wsgi(method_override), environ_for(sent))[1]
+
+    assert status.startswith("401")
+    assert counted.judged == [Reason.PREFLIGHT, Reason.MISSING_ID]
+
+
+def test_a_view_refuses_a_preflight_that_the_middleware_lets_pass() -> None:
+    counted = Counted()
+    sent = Sent("OPTIONS", "/orders", headers=[("Origin", "https://a"), ("Access-Control-Request-Method", "DELETE")])
+    app = flask_view(counted.guard)
+
+    assert run_wsgi_app(counted.guard.wsgi(app.wsgi_app), environ_for(sent))[1].startswith("401")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"QUERY_STRING": UNSIGNED.query},
+        {"PATH_INFO": "/orders", "QUERY_STRING": GOOD.query.replace("=42", "=43")},
+        {"REQUEST_METHOD": "DELETE"},
+        {"HTTP_X_SIGNATURE": "0"},
+    ],
+    ids=repr,
+)
+def test_a_copied_environ_that_says_something_else_is_judged(change: dict[str, str]) -> None:
+    counted = Counted()
+    inner = flask_view(counted.guard)
+
+    def dispatching(environ: dict[str, Any], start_response: Any) -> Any:
+        return inner.wsgi_app({**environ, **change}, start_response)
+
+    sent = Sent("GET", "/orders", GOOD.query)
+    run_wsgi_app(counted.guard.wsgi(dispatching), environ_for(sent))
+
+    assert len(counted.judged) == 2
+
+
+def test_another_body_is_judged() -> None:
+    counted = Counted()
+    environ = environ_for(Sent(**{**vars(GOOD_JSON), "path": "/orders"}))
+    decide(decider_of("test", counted.guard), environ)
+    forged = environ_for(Sent("POST", "/orders", headers=GOOD_JSON.headers, body=GOOD_JSON.body.replace(b"42", b"43")))
+    copied = {**environ, "wsgi.input": forged["wsgi.input"], "CONTENT_LENGTH": forged["CONTENT_LENGTH"]}
+
+    assert run_wsgi_app(flask_view(counted.guard).wsgi_app, copied)[1].startswith("401")
+    assert counted.judged == [Reason.VERIFIED, Reason.INVALID_SIGNATURE]
+
+
+def test_a_dispatched_scope_that_says_something_else_is_judged() -> None:
+    counted = Counted()
+    inner = fastapi_route(counted.guard, path="/orders/{order_id}")
+
+    async def batch(scope: Any, receive: Any, send: Any) -> None:
+        query = f"tenant_id=acme&order_id=43&sig={hex_of('acme', '42')}".encode()
+        await inner({**scope, "path": "/orders/43", "query_string": query}, receive, send)
+
+    reply = asyncio.run(ask_app(counted.guard.asgi(batch), Sent("GET", "/batch", GOOD.query)))
+
+    assert reply.status == 401
+    assert counted.judged == [Reason.VERIFIED, Reason.INVALID_SIGNATURE]

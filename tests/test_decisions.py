@@ -1,0 +1,251 @@
+"""What `on_decision` is told, what report mode hands to the application, and which names stay as they are."""
+
+import importlib
+import logging
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Claim, Decision, Form, Guard, Header, Json, Keyring, KeysUnavailable, Query, Reason, Scheme
+
+KEY = "a key that is long enough"
+SCHEME = Scheme(
+    name="inbox",
+    ids={"org": Query("org") | Json("/org") | Form("org"), "user": Query("user")},
+    message="{org}:{user}",
+    signature=Query("sig"),
+    tenant=Header("X-Tenant"),
+)
+GOOD = f"org=o&user=u&sig={SCHEME.sign(KEY, org='o', user='u')}"
+ACME = [("X-Tenant", "acme")]
+PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
+
+
+def told(call: Call, keys: Any, sent: Sent, **options: Any) -> Decision:
+    decisions: list[Decision] = []
+    call(Guard(SCHEME, keys, on_decision=decisions.append, **options), sent)
+    [decision] = decisions
+    return decision
+
+
+CASES: dict[str, tuple[Sent, dict[str, Any], Reason, str, bool]] = {
+    "verified": (Sent(query=GOOD), {}, Reason.VERIFIED, "enforce", False),
+    "refused": (Sent(query="org=o"), {}, Reason.MISSING_ID, "enforce", True),
+    "report": (Sent(query="org=o"), {"mode": "report"}, Reason.MISSING_ID, "report", False),
+    "exempt": (Sent(), {"exempt": ("/",)}, Reason.EXEMPT, "enforce", False),
+    "preflight": (Sent("OPTIONS", headers=PREFLIGHT), {}, Reason.PREFLIGHT, "enforce", False),
+    "off": (Sent(query=GOOD), {"mode": "off"}, Reason.OFF, "off", False),
+}
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_each_decision_is_told_once(call: Call, case: str) -> None:
+    sent, options, reason, mode, refused = CASES[case]
+    decision = told(call, KEY, sent, **options)
+
+    assert (decision.verdict.reason, decision.mode, decision.refused) == (reason, mode, refused)
+    assert 0 < decision.seconds < 5
+    skipped = reason in (Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF)
+    assert (decision.claim is None) is skipped
+    if decision.claim is not None:
+        assert (decision.claim.method, decision.claim.path, decision.claim.ids["org"]) == ("GET", "/", "o")
+
+
+@pytest.mark.parametrize("mode", ["report", "off"])
+def test_the_mode_is_the_one_that_applied(call: Call, mode: str) -> None:
+    decision = told(call, {"acme": Keyring(KEY, mode=mode)}, Sent(query="org=o", headers=ACME))
+
+    assert (decision.mode, decision.refused, decision.claim is not None) == (mode, False, True)
+
+
+def test_a_broken_on_decision_changes_nothing(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(decision: Decision) -> None:
+        raise RuntimeError(KEY)
+
+    assert call(Guard(SCHEME, KEY, on_decision=broken), Sent(query=GOOD)).status == 200
+    assert "on_decision failed, the verdict stands: builtins.RuntimeError" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_the_log_line_has_its_parts_as_attributes(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    call(Guard(SCHEME, {"acme": KEY}), Sent(path="/a\n\xc3\xa9" + "x" * 300, query="org=o&org=p&user=u", headers=ACME))
+    [record] = caplog.records
+
+    assert isinstance(record, logging.LogRecord)
+    assert (
+        vars(record).items()
+        >= {
+            "reason": "duplicate",
+            "detail": "the id 'org': the query parameter 'org' is there more than once; send it once",
+            "method": "GET",
+            "path": ("/a\\n\\xe9" + "x" * 300)[:200],
+            "scheme": "inbox",
+            "tenant": "acme",
+        }.items()
+    )
+    assert "?" not in record.getMessage()
+
+
+def test_keys_that_cannot_be_had_write_no_line_for_each_request(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    def away(claim: Claim) -> Any:
+        raise KeysUnavailable
+
+    guard = Guard(SCHEME, away)
+    assert [call(guard, Sent(query=GOOD)).status for _ in range(5)] == [503] * 5
+
+    assert [message.partition(":")[0] for message in caplog.messages] == ["the key resolver failed"]
+
+
+def test_a_source_that_works_again_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    failing = [True]
+
+    def keys(claim: Claim) -> Any:
+        if failing:
+            raise KeysUnavailable
+        return KEY
+
+    guard = Guard(SCHEME.replace(tenant=None), keys)
+    call(guard, Sent(query=GOOD))
+    failing.clear()
+    assert call(guard, Sent(query=GOOD)).status == 200
+
+    assert caplog.messages[-1].startswith("the key resolver works again; it failed 1 times in ")
+
+
+CLAIMED: dict[str, tuple[Sent, dict[str, str]]] = {
+    "nothing is signed": (Sent(query="org=o&user=u"), {"org": "o", "user": "u"}),
+    "another id is there twice": (Sent(query="org=o&user=u&user=v"), {"org": "o"}),
+    "another id is not valid": (Sent(query="org=o&user=%00"), {"org": "o"}),
+    "another id is missing": (Sent(query="user=u"), {"user": "u"}),
+    "the signature is there twice": (Sent(query=f"{GOOD}&sig=0"), {"org": "o", "user": "u"}),
+    "an id is in two places": (
+        Sent("POST", query="org=o&user=u", headers=[("Content-Type", "application/json")], body=b'{"org": "p"}'),
+        {"user": "u"},
+    ),
+    "an id is in a body that was cut off": (
+        Sent(
+            "POST",
+            query="user=u",
+            headers=[("Content-Type", "application/json"), ("Content-Length", "99")],
+            body=b'{"org": "o"}',
+        ),
+        {"user": "u"},
+    ),
+    "an id is in a body": (
+        Sent("POST", query="user=u", headers=[("Content-Type", "application/json")], body=b'{"org": "o"}'),
+        {"org": "o", "user": "u"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(CLAIMED))
+def test_report_mode_tells_the_ids_that_the_request_states(call: Call, case: str) -> None:
+    sent, claimed = CLAIMED[case]
+    reported = call(Guard(SCHEME, KEY, mode="report"), sent).verdict
+
+    assert (dict(reported.claimed), dict(reported.ids), bool(reported)) == (claimed, {}, False)
+    assert call(Guard(SCHEME, KEY), sent).seen == []
+
+
+def test_a_verified_verdict_claims_nothing(call: Call) -> None:
+    for options in ({}, {"mode": "report"}):
+        verdict = call(Guard(SCHEME, KEY, **options), Sent(query=GOOD)).verdict
+        assert (bool(verdict), dict(verdict.claimed), verdict.claimed_tenant) == (True, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"mode": "off"}, Sent(query=GOOD)),
+        ({"exempt": ("/",)}, Sent(query=GOOD)),
+        ({}, Sent("OPTIONS", query=GOOD, headers=PREFLIGHT)),
+    ],
+    ids=["off", "exempt", "preflight"],
+)
+def test_a_request_that_is_not_looked_at_claims_nothing(call: Call, options: dict[str, Any], sent: Sent) -> None:
+    verdict = call(Guard(SCHEME, KEY, **options), sent).verdict
+
+    assert (dict(verdict.claimed), verdict.claimed_tenant) == ({}, None)
+
+
+def test_the_claimed_tenant_is_the_one_whose_mode_let_the_request_through(call: Call) -> None:
+    rings = {"acme": Keyring(KEY, mode="report"), "beta": Keyring(KEY + "2"), "gone": Keyring(KEY + "3", mode="off")}
+    guard = Guard(SCHEME, rings)
+    verdicts = {tenant: call(guard, Sent(query="org=o", headers=[("X-Tenant", tenant)])).seen for tenant in rings}
+
+    assert verdicts["acme"][0][0].claimed_tenant == "acme"
+    assert verdicts["beta"] == []
+    assert (verdicts["gone"][0][0].claimed_tenant, dict(verdicts["gone"][0][0].claimed)) == (None, {})
+
+
+def test_an_id_of_an_unverified_verdict_is_a_key_error_that_says_what_to_do(call: Call) -> None:
+    ids = call(Guard(SCHEME, KEY, mode="report"), Sent(query="org=o")).verdict.ids
+
+    with pytest.raises(KeyError, match=r"not verified.*verdict\.claimed.*Reason\.OFF"):
+        ids["org"]
+    assert (ids.get("org"), "org" in ids, len(ids), list(ids)) == (None, False, 0, [])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*PREFLIGHT, ("Cookie", "a=b")],
+        [*PREFLIGHT, ("Authorization", "x")],
+        [*PREFLIGHT, ("Content-Length", "1")],
+        [*PREFLIGHT, ("Transfer-Encoding", "chunked")],
+        [*PREFLIGHT, PREFLIGHT[0]],
+        [*PREFLIGHT, PREFLIGHT[1]],
+        [("Origin", "https://a.example,https://b.example"), PREFLIGHT[1]],
+        [("Origin", " "), PREFLIGHT[1]],
+        [PREFLIGHT[0], ("Access-Control-Request-Method", "")],
+    ],
+    ids=repr,
+)
+def test_a_preflight_is_one_only_in_its_exact_form(call: Call, headers: Any) -> None:
+    reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers))
+
+    assert (reply.status in (400, 401), reply.seen) == (True, [])
+
+
+@pytest.mark.parametrize("length", ["", "0"])
+def test_a_preflight_may_say_that_it_has_no_body(call: Call, length: str) -> None:
+    reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*PREFLIGHT, ("Content-Length", length)]))
+
+    assert reply.verdict.reason is Reason.PREFLIGHT
+
+
+NAMES = {
+    "hmac_guard": (
+        "Guard Scheme Query Header Cookie Path Json Form Key Keyring Claim Verdict Reason Decision ConfigError "
+        "KeysUnavailable WeakKeyWarning verdict_from"
+    ),
+    "hmac_guard.schemes": "NANGO TERAPI SUPRSEND",
+    "hmac_guard.keys": "EnvKeys FileKeys ChainKeys CachedKeys SqlKeys RedisInvalidation VerdictCounts per_tenant",
+    "hmac_guard.wsgi": "GuardMiddleware",
+    "hmac_guard.asgi": "GuardMiddleware",
+    "hmac_guard.flask": "GuardExtension current_verdict uncovered_routes",
+    "hmac_guard.fastapi": "GuardSecurity GuardRefused uncovered_routes",
+    "hmac_guard.starlette": "uncovered_routes",
+    "hmac_guard.django": "GuardMiddleware hmac_guarded uncovered_routes",
+    "hmac_guard.django.rest": "GuardAuthentication",
+}
+
+
+@pytest.mark.parametrize("module", list(NAMES))
+def test_the_names_that_users_import_stay(module: str) -> None:
+    framework = module.partition("hmac_guard.")[2].partition(".")[0]
+    if framework in ("flask", "fastapi", "starlette", "django"):
+        pytest.importorskip(framework, reason=f"not run: {framework} is not installed")
+    if module.endswith("rest"):
+        pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
+        pytest.importorskip("django_settings")
+    found = importlib.import_module(module)
+
+    assert [name for name in NAMES[module].split() if not hasattr(found, name)] == []
+
+
+def test_a_guard_shows_what_users_use() -> None:
+    shown = {name for name in dir(Guard(SCHEME, KEY)) if not name.startswith("_")}
+
+    assert shown == {"scheme", "keys", "mode", "annotate_as", "max_body", "asgi", "wsgi", "for_route"}
