@@ -61,9 +61,9 @@ def _lines(preset: dict[str, Any]) -> Iterator[str]:
     name = preset["name"]
     for field, values in _rows(preset):
         joined = ", ".join(values)
-        for value in [joined] if len(joined) <= _VALUE else values:
-            yield f"{name:{_NAME}}{field:{_FIELD}}{value}"
-            name = field = ""
+        for number, value in enumerate([joined] if len(joined) <= _VALUE else values):
+            yield f"{name:{_NAME}}{'' if number else field:{_FIELD}}{value}"
+            name = ""
 
 
 def _rows(preset: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

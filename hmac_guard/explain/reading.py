@@ -1,7 +1,7 @@
 """What a request holds for each string of a scheme: what the guard reads, where, and what it stumbles over."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
 from urllib.parse import unquote_plus
@@ -113,30 +113,36 @@ def _why_missing(field: Field, used: Sequence[str], leaf: Leaf | None) -> str:
     return f"it is in {leaf.where}, where the guard does not look; send it in {looked}"
 
 
-def _lenient(place: Source, name: str, request: Request) -> Iterable[str]:
+def _lenient(place: Source, name: str, request: Request) -> list[str]:
     """What a lenient reader would find in a place."""
+    found: list[str] = []
+    match place:
+        case Query():
+            found = _in_fields(place.name, request.query)
+        case Form() if request.media.kind == "form":
+            found = _in_fields(place.name, (request.body or b"").decode("utf-8", "replace"))
+        case Json():
+            found = _in_json(place, request.body or b"null")
+        case Header():
+            lines = _lines(request, place.name.lower())
+            found = [line.partition(place.before)[0] if place.before else line for line in lines]
+        case Cookie():
+            pairs = (pair.partition("=") for line in _lines(request, "cookie") for pair in line.split(";"))
+            found = [value.strip(' "') for key, _, value in pairs if key.strip() == place.name]
+        case Path():
+            match = compile_templates(place.templates, name).fullmatch(request.path)
+            found = [match[match.lastindex or 0]] if match else []
+    return found
+
+
+def _in_json(place: Json, body: bytes) -> list[str]:
     try:
-        match place:
-            case Query():
-                return _in_fields(place.name, request.query)
-            case Form() if request.media.kind == "form":
-                return _in_fields(place.name, (request.body or b"").decode("utf-8", "replace"))
-            case Json():
-                node = step_down(json.loads(request.body or b"null"), place.tokens())
-                return () if node is NOWHERE or node is None else (node if isinstance(node, str) else json.dumps(node),)
-            case Header():
-                lines = _lines(request, place.name.lower())
-                return [line.partition(place.before)[0] if place.before else line for line in lines]
-            case Cookie():
-                pairs = (pair.partition("=") for line in _lines(request, "cookie") for pair in line.split(";"))
-                return [value.strip(' "') for key, _, value in pairs if key.strip() == place.name]
-            case Path():
-                match = compile_templates(place.templates, name).fullmatch(request.path)
-                return (match[match.lastindex or 0],) if match else ()
-            case _:
-                return ()
+        node = step_down(json.loads(body), place.tokens())
     except (ValueError, RecursionError):
-        return ()
+        return []
+    if node is NOWHERE or node is None:
+        return []
+    return [node if isinstance(node, str) else json.dumps(node)]
 
 
 def _in_fields(name: str, encoded: str) -> list[str]:
