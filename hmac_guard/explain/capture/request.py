@@ -1,18 +1,24 @@
 """A request as somebody copied it from somewhere, and the guard's own view of it."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
+from hmac_guard.explain.printable import printable
 
 #: The default of a guard.
 MAX_BODY = 262_144
 
 
 class CaptureError(ValueError):
-    """What was given is no request, or not a whole one. The text says what is missing and what to give instead."""
+    """What was given is no request, or not a whole one. The text says what is missing and what to give instead; it is
+    printable, also where the request is not. `choices` stand below it, one in each line."""
+
+    def __init__(self, text: str, choices: Iterable[str] = ()) -> None:
+        super().__init__("\n  ".join(map(printable, (text, *choices))))
 
 
 class Captured(NamedTuple):
