@@ -51,7 +51,7 @@ def command(
     With --rows ids and `signature` come from stdin, and each row goes on with
     `verified` and `reason`. The exit code is 0 where all are verified.
 
-    
+    \b
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
     if rows is not None:
