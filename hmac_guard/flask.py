@@ -207,7 +207,7 @@ def _refuse_bare_views(app: Flask, **_: object) -> None:
 
 def _unavailable(app: Flask, extension: GuardExtension) -> Response:
     try:
-        refusals = extension.bound_to(app).guard.refusals()
+        refusals = extension.bound_to(app).everywhere.refusals
     except ConfigError:  # Its guard was to be made by `init_app`, which was not called.
         return Response(status=503)
     return _response(refusals[Reason.KEYS_UNAVAILABLE])

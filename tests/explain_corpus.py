@@ -36,6 +36,17 @@ HOOKS = Scheme(
 )
 
 
+#: What clients send JSON as where nobody says what it is.
+OTHER_TYPES = (
+    "text/plain",
+    "text/plain;charset=UTF-8",
+    "*/*",
+    "application/json-rpc",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+)
+
+
 class Sample(NamedTuple):
     """A request, the key of the guard that gets it, and the mistakes that were made with it."""
 
@@ -82,6 +93,10 @@ class Signer:
             text += self.one_of("newline behind key", ["\n", "\r\n"])
         if self.has("space around key"):
             text = self.one_of("space around key", [" " + text, text + " ", text + "\t"])
+        if self.has("byte order mark before key"):
+            text = "\ufeff" + text
+        if self.has("written-out newline behind key"):
+            text += self.one_of("written-out newline behind key", [r"\n", r"\r\n"])
         decodes = (self.form != "text") != (self.has("key decoded") or self.has("key not decoded"))
         return self.decoded(text) if decodes else text.encode()
 
@@ -207,10 +222,21 @@ class Signer:
             return self.posted(sent, signature)
         fields = {**self.fields(sent), self.signature_field(): signature}
         encoded = urlencode(fields) if not self.has("plus not encoded") else urlencode(fields, safe="+")
-        path = f"/oauth/connect/{quote(sent['integration_id'], safe='')}" if self.scheme.name == "nango" else "/in"
-        url = f"https://api.example.com{path}?{encoded}"
+        if self.has("HTML's ampersand"):
+            encoded = encoded.replace("&", "&amp;")
+        url = f"https://api.example.com{self.path(sent)}?{encoded}"
         form: Callable[[str], bytes] = self.one_of("form", [self.as_url, self.as_curl, self.as_raw, self.as_har])
         return form(url)
+
+    def path(self, sent: dict[str, str]) -> str:
+        if self.scheme.name != "nango":
+            return "/in"
+        path = f"/oauth/connect/{quote(sent['integration_id'], safe='')}"
+        if self.has("slash behind path"):
+            path += "/"
+        if self.has("prefix before path"):
+            path = self.one_of("prefix before path", ["/prod", "/api/v1", "/$default", "/api/auth"]) + path
+        return path
 
     def fields(self, sent: dict[str, str]) -> dict[str, str]:
         if self.scheme.name == "nango":
@@ -226,8 +252,11 @@ class Signer:
 
     def posted(self, sent: dict[str, str], signature: str) -> bytes:
         body = json.dumps({"account": {"id": sent["account"]}, "event": sent["event"]}, ensure_ascii=False)
+        media_type = "Content-Type: application/json\r\n"
+        if self.has("JSON of another type"):
+            media_type = self.one_of("JSON of another type", [f"Content-Type: {one}\r\n" for one in OTHER_TYPES] + [""])
         return (
-            f"POST /hook HTTP/1.1\r\nHost: api.example.com\r\nContent-Type: application/json\r\n"
+            f"POST /hook HTTP/1.1\r\nHost: api.example.com\r\n{media_type}"
             f"X-Signature: {signature}\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}"
         ).encode()
 
@@ -248,10 +277,11 @@ class Signer:
         return json.dumps({"request": {"method": "GET", "url": url, "headers": []}}).encode()
 
 
-#: The mistakes of the issue's list, in groups of which a signer makes one.
+#: The mistakes that people make, in groups of which a signer makes one.
 GROUPS: tuple[tuple[str, ...], ...] = (
     ("previous key", "another tenant's key", "no key"),
     ("quoted key", "newline behind key", "space around key"),
+    ("byte order mark before key", "written-out newline behind key"),
     ("key decoded", "key not decoded"),
     ("ids swapped", "id missing"),
     ("other separator",),
@@ -268,6 +298,9 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("other padding",),
     ("upper-case signature",),
     ("other prefix",),
+    ("JSON of another type",),
+    ("slash behind path", "prefix before path"),
+    ("HTML's ampersand",),
 )
 
 
@@ -294,11 +327,15 @@ def _sample(source: random.Random, mistakes: int) -> Sample:
             return _finished(signer, planted)
 
 
+#: A decoder skips the rest, or stops at it.
+_OF_TEXT_KEYS = {"key decoded", "quoted key", "byte order mark before key", "written-out newline behind key"}
+
+
 def _matters(signer: Signer, planted: frozenset[str]) -> bool:
     """Whether these mistakes can be made here, and leaving one out would change what is sent."""
     if "number" in planted and not all(text.isdecimal() for text in signer.ids.values()):
         return False
-    if not planted.isdisjoint({"key decoded", "quoted key"}) and signer.form != "text":
+    if not planted.isdisjoint(_OF_TEXT_KEYS) and signer.form != "text":
         return False
     if "key not decoded" in planted and signer.form == "text":
         return False

@@ -1,11 +1,13 @@
 """Requests as people paste them: each is read as what would go over the wire; curl's as curl itself sends it."""
 
+import contextlib
 import json
 import re
 import shutil
 import socket
 import subprocess
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -69,7 +71,19 @@ def test_a_raw_request_is_read_with_either_line_end(newline: str) -> None:
         (b"POST /a HTTP/1.1\nContent-Type: x\n\nline\n\n", "/a", b"line", ""),
         (b"POST /a HTTP/1.1\nContent-Length: 9\n\nshort", "/a", b"short", "Content-Length says 9 bytes"),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n4\r\nbody\r\n0\r\n\r\n", "/a", b"body", ""),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2;x=y\nbo\n2 \r\ndy\r\n0\r\nT: 1\r\n", "/a", b"body", ""),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\nxyz", "/a", b"xyz", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n", "/a", b"", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n-1\nx", "/a", b"-1\nx", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n9\nshort", "/a", b"9\nshort", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2\nbody", "/a", b"2\nbody", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nContent-Length: " + b"9" * 5000 + b"\n\nx", "/a", b"x", "Content-Length has 5000 digits"),
+        (b"POST /a HTTP/1.1\nContent-Length: \xb2\n\nx", "/a", b"x", ""),
+        (b"\xef\xbb\xbfGET /a HTTP/1.1\n\n", "/a", b"", ""),
+        (b"GET //a//b?x=1 HTTP/1.1\n\n", "//a//b?x=1", b"", ""),
+        (b"GET /a b?x=1 2  HTTP/1.1\n\n", "/a b?x=1 2", b"", ""),
+        (b"GET  /a?x=HTTP/1.1\n\n", "/a?x=HTTP/1.1", b"", ""),
+        (b"GET /a?x=1#b HTTP/1.1\n\n", "/a?x=1", b"", "has a '#'"),
     ],
 )
 def test_a_raw_request_is_read_as_it_stands(text: bytes, sent: str, body: bytes, noted: str) -> None:
@@ -114,6 +128,9 @@ def test_an_entry_of_a_har_file_is_read(document: dict[str, Any]) -> None:
     [
         ({"text": "Ym9keQ==", "encoding": "base64"}, b"body"),
         ({"params": [{"name": "a b", "value": "ü"}, {"name": "c"}]}, b"a+b=%C3%BC&c="),
+        ({"text": None}, b""),
+        ({"text": "a\ud800"}, b"a\xed\xa0\x80"),
+        ({"params": [{"name": "a", "value": "\ud800"}]}, b"a=%ED%A0%80"),
         (None, b""),
     ],
 )
@@ -131,6 +148,18 @@ def test_one_of_several_entries_is_chosen_by_its_number() -> None:
         capture(document.encode())
     with pytest.raises(CaptureError, match="which of 3 entries"):
         capture(document.encode(), 3)
+
+
+def test_of_many_entries_the_first_are_listed_and_what_they_hold_is_escaped() -> None:
+    entry = {"request": {"method": "\x1b[31m", "url": "https://h/\x1b]0;t\x07\u202e\n?x=1"}}
+
+    with pytest.raises(CaptureError) as caught:
+        capture(json.dumps({"log": {"entries": [entry] * 1000}}).encode())
+
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 52
+    assert lines[1] == r"  0: \x1b[31m https://h/\x1b]0;t\x07\u202e\n"
+    assert lines[-1] == "  and 950 more"
 
 
 # HOST is where the server listens. Each is run in bash, with the real curl, and read by us.
@@ -155,6 +184,11 @@ COMMANDS = [
     "curl -XDELETE http://HOST/h -o/dev/null -HX-B:c",
     "curl $'http://HOST/p?x=\\'\\x41\\101' -H 'X: y' \\\n  -H \"Z: a\\\"b\\\\c\"",
     "curl --url http://HOST/a -H 'a: 1' -H 'A: 2' --compressed",
+    r"curl $'http://HOST/p?x=\x41\xc3\xa9\377\1012\?\"' -d $'\q\xzz\E\e\a'",
+    r"""curl "http://HOST/\$a\`b\"c?d=\e" -d $"a b" -d a\ b\'c -d ''"d"'' -d 'a'"b"c$'d' -d $ -d a$""",
+    'curl http://HOST/\\\na\\\nb -d \'c\\\nd\' -d "e\\\nf" \\\n  -H "X: y"',
+    "curl http://HOST/ -A ü -e ä -H 'X-A: ö' -b 'a=ß' -u ü:ä",
+    "curl http://HOST/ -F 'a\"b=1;type=text/plain' -F c=d",
     "curl http://HOST/a?x=1 | cat",
     "curl http://HOST/a > /dev/null",
     "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
@@ -238,6 +272,18 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
     [
         ("", "there is no request"),
         ("hello there", "none of a URL, a curl command"),
+        ('{"request": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"request": ' + "9" * 5000 + "}", "has a number that is too long"),
+        ('{"request": {"url": ["https://h"]}}', "no HAR entry"),
+        ('{"request": {"url": "https://h", "headers": [{"name": "a", "value": 1}]}}', "no HAR entry"),
+        ('{"request": {"url": "https://h", "postData": {"text": "a", "encoding": "base64"}}}', "no HAR entry"),
+        ("GET /a" + "\nX: 1" * 101, "the headers cannot be read (got more than 100 headers)"),
+        ("GET /a\nX: " + "1" * 70_000, "the headers cannot be read"),
+        ("GEt /a b", "none of a URL"),
+        ("curl $'https://h/\\U00110000'", "an escape for the character 110000, and there is none"),
+        ("curl $'https://h/\\UFFFFFFFF'", "an escape for the character FFFFFFFF, and there is none"),
+        ("curl https://h -d $'@\\x1b[31m\\xff'", r"comes from the file '\x1b[31m\udcff'"),
+        ("curl https://h -d '@" + "a" * 5000 + "'", "comes from the file '" + "a" * 30 + "'...'" + "a" * 30 + "'"),
         ("{", "looks like JSON, but is none"),
         ("{}", "no HAR entry"),
         ('{"log": {}}', "no HAR entry"),
@@ -266,3 +312,39 @@ def test_what_is_no_request_is_refused_with_what_to_do(text: str, sentence: str)
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(CaptureError, match="this is no text"):
         capture(b"\xff\xfe\x00")
+
+
+def test_an_error_is_printable_whatever_the_url_holds() -> None:
+    with pytest.raises(CaptureError) as caught:
+        capture(json.dumps({"request": {"url": "https://[\x1b[31m]/"}}).encode())
+    assert str(caught.value).isprintable()
+
+
+SIZE = 300_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"GET /" + b" " * SIZE + b"x HTTP/1.1 x",
+        b"GET " + b"/ " * (SIZE // 2),
+        b"GET /a HTTP/1.1\nTransfer-Encoding: chunked\n\n" + b"1\na\n" * (SIZE // 4),
+        b"GET /a HTTP/1.1\nTransfer-Encoding: chunked\n\n" + b"f" * SIZE,
+        b"curl https://h/" + b"a" * SIZE,
+        b"curl 'https://h/" + b"a" * SIZE + b"'",
+        b"curl https://h/ " + b'"\\"' * (SIZE // 3),
+        b"curl https://h/ " + b"$'\\'" * (SIZE // 4),
+        b"curl " + b"$" * SIZE,
+        b"curl " + b"^ " * (SIZE // 2),
+        b"$" + b" " * SIZE,
+        b"curl https://h/ " + b"--url-query a " * (SIZE // 14),
+        b"curl https://h/ -" + b"s" * SIZE,
+        b'{"log": {"entries": [' + b"{}," * (SIZE // 3) + b"{}]}}",
+    ],
+    ids=lambda text: ascii(text[:40].decode()) + "..." + ascii(text[-10:].decode()),
+)
+def test_what_is_long_takes_no_longer_than_it_is(text: bytes) -> None:
+    began = time.thread_time()
+    with contextlib.suppress(CaptureError):
+        capture(text)
+    assert time.thread_time() - began < 2.0

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.shape import right_attempt
+from hmac_guard.explain.near import MAX_LEAVES, leaves, near
 from hmac_guard.explain.report import as_json, as_text, sentences
 from hmac_guard.explain.search import search
-from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND
+from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND, user_hash
 
 KEY = "the-key-that-signs-all-of-this"
 EVERYWHERE = Scheme(
@@ -50,8 +52,14 @@ def explained(scheme: Scheme, request: str | bytes, **known: Any) -> Explanation
     return explain_captured(scheme, captured, KnownKeys(Key(KEY), **known), seconds=60)
 
 
+def ascii_start(text: str) -> str:
+    return ascii(text[:12])
+
+
 def run(*words: str, given: str = "", **environment: str) -> tuple[int, str]:
-    result = CliRunner().invoke(hmac_guard, ["explain", *words], input=given, env={"KEY": KEY, **environment})
+    result = CliRunner().invoke(
+        hmac_guard, ["explain", *words], input=given, env={"KEY": KEY, **environment}, catch_exceptions=False
+    )
     return result.exit_code, result.output
 
 
@@ -188,6 +196,173 @@ def test_a_signature_without_an_id_that_the_scheme_needs_is_not_called_right() -
     assert explained(VENDOR_NANGO, request).verified
 
 
+FORM = "application/x-www-form-urlencoded"
+FORMS = Scheme(name="forms", ids={"a": Form("a"), "b": Form("b")}, message="{a}:{b}", signature=Form("sig"))
+SEGMENTS = Scheme(
+    name="segments",
+    ids={"a": PathSource("/t/{a}/o/{b}/"), "b": PathSource("/t/{a}/o/{b}/") | Query("b")},
+    message="{a}:{b}",
+    signature=Query("sig") | Header("X-Sig"),
+    tenant=PathSource("/t/{tenant}/o/{b}/"),
+)
+BODY = f'{{"identifier": "1:2", "identifier_hash": "{signed("1:2")}"}}'
+IN_BODY = f'{{"integration_id": "1", "connection_id": "2", "hmac": "{signed("1:2")}"}}'
+GITHUB = f"connection_id=b&hmac={signed('a:b')}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text", "names", "sentence"),
+    [
+        (CHATWOOT, POST.format("text/plain", BODY), ["body_type"], "is JSON, but its Content-Type is 'text/plain'. Cu"),
+        (CHATWOOT, POST.format("*/*", BODY), ["body_type"], "its Content-Type is '*/*'. Cure: send it with Content-Ty"),
+        (CHATWOOT, POST.format("application/json-rpc", BODY), ["body_type"], "Content-Type is 'application/json-rpc'"),
+        (CHATWOOT, POST.format(FORM, BODY), ["body_type"], f"its Content-Type is '{FORM}'"),
+        (CHATWOOT, f"POST / HTTP/1.1\n\n{BODY}", ["body_type"], "the body is JSON, but it has no Content-Type"),
+        (CHATWOOT, f"curl h -d '{BODY}'", ["body_type"], f"its Content-Type is '{FORM}'"),
+        (NANGO, POST.format("text/plain", IN_BODY), ["body_type"], "its Content-Type is 'text/plain'"),
+        (
+            NANGO,
+            f"/oauth/connect/a/?{GITHUB}",
+            ["path_slash"],
+            "path '/oauth/connect/{integration_id}' does not. Cure: ",
+        ),
+        (
+            NANGO,
+            f"/prod/oauth/connect/a?{GITHUB}",
+            ["path_prefix"],
+            "'/prod' stands before the scheme's path '/oauth/c",
+        ),
+        (NANGO, f"/x/y/auth/z/a?{GITHUB}", ["path_prefix"], "'/x/y' stands before the scheme's path '/auth/{kind}/{i"),
+        (NANGO, f"/x/unauth/a/?{GITHUB}", ["path_slash", "path_prefix"], "send it without the '/'. Cause: '/x' stands"),
+        (
+            NANGO,
+            "/oauth/connect/a?" + GITHUB.replace("&", "&amp;"),
+            ["html_ampersand"],
+            "the query has '&amp;' between",
+        ),
+        (NANGO, "/oauth/connect/a?" + GITHUB.replace("&", "&amp;amp;"), ["html_ampersand"], "send a plain '&'"),
+        (
+            NANGO,
+            "/x/unauth/a?" + GITHUB.replace("&", "&amp;"),
+            ["html_ampersand", "path_prefix"],
+            "as HTML writes an '&'",
+        ),
+        (FORMS, POST.format(FORM, f"a=1&amp;b=2&amp;sig={signed('1:2')}"), ["html_ampersand"], "the form has '&amp;'"),
+        (
+            SEGMENTS,
+            f"/t/1/o/2?sig={signed('1:2')}",
+            ["path_slash"],
+            "not end with a '/', and the scheme's path '/t/{a}/",
+        ),
+        (
+            SEGMENTS,
+            f"/x/t/1/o/2/?sig={signed('1:2')}",
+            ["path_prefix"],
+            "'/x' stands before the scheme's path '/t/{a}/o",
+        ),
+    ],
+)
+def test_a_request_that_is_sent_wrongly_is_named_and_its_signature_checked(
+    scheme: Scheme, request_text: str, names: list[str], sentence: str
+) -> None:
+    explanation = explained(scheme, request_text)
+
+    said = sentences(explanation)
+    assert [mistake.name for mistake in explanation.sending] == names
+    assert sentence in " ".join(said)
+    assert said[-1] == "Apart from that, the signature is right."
+    assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == names
+
+
+def test_what_is_sent_wrongly_and_signed_wrongly_is_named_twice() -> None:
+    said = sentences(explained(NANGO, f"/x/unauth/a?connection_id=b&hmac={signed('a:b', KEY + chr(10))}"))
+
+    assert said[-2].startswith("Cause: '/x' stands before")
+    assert said[-1].startswith("And another cause: the key was used with a newline")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text"),
+    [
+        (NANGO, GOOD),
+        (NANGO, GOOD + "&amp;x=1"),
+        (NANGO, "/oauth/connect/a?connection_id=b&amp;c=1&hmac=1"),
+        (NANGO, "/elsewhere/a?connection_id=b&hmac=1"),
+        (NANGO, "/oauth/connect/?hmac=1"),
+        (NANGO, "/x//oauth/connect/a?hmac=1"),
+        (NANGO, "/oauth/connect/a/b?hmac=1"),
+        (NANGO, "/connect/a/?hmac=1"),
+        (NANGO, "/x/oauth/connect/a?integration_id=a&hmac=1"),
+        (NANGO, POST.format("text/plain", '{"x": {"integration_id": "a"}}')),
+        (NANGO, POST.format("text/plain", "integration_id")),
+        (NANGO, POST.format("application/vnd.x+json; charset=latin-1", IN_BODY)),
+        (NANGO, POST.format("application/json\nContent-Type: text/plain", IN_BODY)),
+        (EVERYWHERE, f"/x/2?sig={SIG}&b=1"),
+        (SUPRSEND, "/prod/oauth/connect/a/?distinct_id=a&subscriber_id=b"),
+        (user_hash(id=PathSource("/{id}"), signature=Query("sig")), "/x/a?sig=1"),
+    ],
+)
+def test_a_request_that_is_sent_well_or_wrong_otherwise_is_not_blamed_for_its_form(
+    scheme: Scheme, request_text: str
+) -> None:
+    assert explained(scheme, request_text).sending == ()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text"),
+    [
+        (NANGO, f"/prod/oauth/connect/a?{GITHUB}"),
+        (NANGO, f"/%22'x'%20y/%C3%A9/oauth/connect/a?{GITHUB}"),
+        (NANGO, f"/%7Bz/oauth/connect/a?{GITHUB}"),
+        (NANGO, f"/oauth/connect/a/?{GITHUB}"),
+        (SEGMENTS, f"/t/1/o/2?sig={signed('1:2')}"),
+        (SEGMENTS, f"/x/t/1/o/2/?sig={signed('1:2')}"),
+    ],
+)
+def test_the_code_that_is_shown_makes_the_request_verified(scheme: Scheme, request_text: str) -> None:
+    said = " ".join(sentences(explained(scheme, request_text)))
+    code = re.search(r"write ((?:NANGO|scheme)\.replace\(.*?\))(?:; or mount|\. Apart)", said)
+
+    if "%7B" in request_text:
+        assert code is None  # A template cannot have a brace.
+        assert "write the scheme with templates that fit the path" in said
+        return
+    assert code is not None
+    names = {"NANGO": NANGO, "scheme": scheme, "Path": PathSource, "Query": Query, "Json": Json, "Header": Header}
+    changed = eval(code[1], names)
+    assert set(changed.ids) == set(scheme.ids)
+    assert explained(changed, request_text).verified
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("guards", "signers", "name"),
+    [
+        (KEY.encode(), BOM + KEY.encode(), "key_bom"),
+        (KEY.encode(), "\xef\xbb\xbf".encode() + KEY.encode(), "key_bom"),
+        (BOM + KEY.encode(), KEY.encode(), "key_bom_here"),
+        (KEY.encode(), KEY.encode() + rb"\n", "key_newline_written"),
+        (KEY.encode(), KEY.encode() + rb"\r\n", "key_newline_written"),
+        (KEY.encode() + rb"\n", KEY.encode(), "key_newline_written_here"),
+        (KEY.encode() + rb"\r\n", KEY.encode(), "key_newline_written_here"),
+        (KEY.encode() + rb"\n", KEY.encode() + b"\n", "key_escaped"),
+    ],
+)
+def test_a_mark_before_a_key_and_a_written_out_newline_behind_it_are_named(
+    guards: bytes, signers: bytes, name: str
+) -> None:
+    signature = hmac.new(signers, b"github", hashlib.sha256).hexdigest()
+    captured = capture(f"/oauth/connect/github?hmac={signature}".encode())
+
+    explanation = explain_captured(NANGO, captured, KnownKeys(Key(guards)), seconds=60)
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == [name]
+    assert "written-out \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
+
+
 def test_a_problem_and_a_mistake_are_both_named() -> None:
     said = sentences(explained(NANGO, f"/?integration_id=a%20&connection_id=b&hmac={signed('a:b', KEY + chr(10))}"))
 
@@ -262,7 +437,15 @@ def test_a_signature_that_was_cut_is_named(cut: slice) -> None:
 
 
 @pytest.mark.parametrize("ids", [{"a": "User 1+2 é <b>", "b": "00042"}, {"a": "%41\\n'x'", "b": "9" * 20}], ids=str)
-@pytest.mark.parametrize("secret", [b"c2VjcmV0LXNlY3JldC1zZWNyZXQ=", b"whsec_00ff00ff00ff00ff", bytes(range(100, 200))])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"c2VjcmV0LXNlY3JldC1zZWNyZXQ=",
+        b"whsec_00ff00ff00ff00ff",
+        bytes(range(100, 200)),
+        b"\xef\xbb\xbfsecret" + rb"\n",
+    ],
+)
 def test_every_mistake_of_the_tables_explains_what_it_makes(ids: dict[str, str], secret: bytes) -> None:
     attempt = right_attempt(EVERYWHERE, secret, ids)
     right = attempt.write(attempt.digest())
@@ -308,6 +491,103 @@ def test_a_search_ends_in_time_and_says_so() -> None:
     assert explanation.found is not None
     assert not explanation.found.whole
     assert "though the time did not suffice" in " ".join(sentences(explanation))
+
+
+@pytest.mark.parametrize("text", ["\u0301\u0316" * 4000, "é" * 8000, "%C3" * 5000, " +" * 8000], ids=ascii_start)
+def test_a_search_ends_in_time_with_a_long_message_too(text: str) -> None:
+    body = json.dumps({"identifier": text, "identifier_hash": "0" * 64})
+    captured = capture(POST.format(JSON, body).encode())
+
+    began = time.thread_time()
+    explanation = explain_captured(CHATWOOT, captured, KnownKeys(Key(KEY)), seconds=0.01)
+
+    assert time.thread_time() - began < 0.25
+    assert explanation.found is not None
+    assert not explanation.found.whole
+
+
+LARGE = 262_144
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" + "1," * (LARGE // 2) + "1]",
+        "[" + "[]," * (LARGE // 3) + "[]]",
+        f'{{"{"k" * (LARGE // 2)}":[{"1," * (LARGE // 4)}1]}}',
+        f'{{"{"k" * LARGE}":{{"identifier":"1"}}}}',
+        "[" * (LARGE // 2) + "]" * (LARGE // 2),
+        "[" * 900 + "1," * (LARGE // 2) + "1" + "]" * 900,
+        "&" * LARGE,
+        "a=1&" * (LARGE // 4),
+        "amp;" * (LARGE // 4),
+        "a" * LARGE,
+    ],
+    ids=ascii_start,
+)
+def test_the_texts_of_a_large_body_are_found_soon_and_are_few(body: str) -> None:
+    began = time.thread_time()
+    every = list(leaves(body, [("Cookie", 'a="' + r"\0" * 30_000)], body.encode()))
+    for field in (*CHATWOOT.id_fields, CHATWOOT.signature_field):
+        near(field, every)
+
+    assert time.thread_time() - began < 1.0
+    assert len(every) <= 3 * MAX_LEAVES
+    assert sum(len(leaf.where) + len(leaf.pointer) for leaf in every) < 2_000_000
+
+
+def test_a_text_that_stands_deep_in_a_body_is_found_with_its_pointer() -> None:
+    body = json.dumps({"x": [0, {"a/b~c": {"identifier": "1", "n": None, "t": True}}], "y": "z"})
+
+    found = list(leaves("", (), body.encode()))
+
+    assert [(leaf.pointer, leaf.value) for leaf in found] == [
+        ("/y", "z"),
+        ("/x/0", "0"),
+        ("/x/1/a~1b~0c/identifier", "1"),
+        ("/x/1/a~1b~0c/t", "true"),
+    ]
+    assert near(CHATWOOT.id_fields[0], found) == found[2]
+
+
+def test_a_lone_surrogate_and_a_number_of_5000_digits_end_in_a_report() -> None:
+    surrogate = POST.format(JSON, r'{"integration_id": "a", "hmac": "0", "public_key": "\ud800"}')
+    digits = f"/?integration_id=%26%23{'9' * 5000}%3B&hmac={'0' * 64}"
+
+    assert run("nango", "--key-env", "KEY", given=surrogate)[0] == 1
+    assert run("nango", "--key-env", "KEY", given=digits)[0] == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "JSON"])
+def test_nothing_that_a_terminal_obeys_is_printed(form: list[str]) -> None:
+    odd = "a\x1b]0;t\x07\x9b\u202e\x7fé"
+    entry: dict[str, Any] = {
+        "request": {"method": odd, "url": f"https://h/{odd}?{odd}={odd}&hmac={odd}", "headers": [], "x": odd}
+    }
+    entry["request"]["headers"] = [{"name": "Content-Type", "value": odd}, {"name": odd, "value": odd}]
+    entry["request"]["postData"] = {"text": json.dumps({"integration_id": odd, odd: odd})}
+
+    _, output = run("nango", "--key-env", "KEY", *form, given=json.dumps(entry))
+
+    assert output.isascii()
+    assert output.replace("\n", "").isprintable()
+
+
+def test_a_text_that_was_the_key_is_escaped_where_it_is_named() -> None:
+    said = sentences(explained(NANGO, f"/unauth/github?public_key=pk_%C3%A9&hmac={signed('github', 'pk_é')}"))
+
+    assert r"instead of the key 'pk_\xe9' was used" in said[-1]
+
+
+def test_a_long_value_is_cut_in_the_report_and_whole_in_the_document() -> None:
+    explanation = explained(NANGO, f"/?integration_id={'a' * 500_000}&hmac=0")
+
+    began = time.thread_time()
+    report = as_text(explanation)
+
+    assert time.thread_time() - began < 0.5
+    assert len(report) < 10_000
+    assert as_json(explanation)["message"]["text"] == "a" * 500_000
 
 
 def test_a_message_too_long_to_try_things_with_is_not_searched() -> None:

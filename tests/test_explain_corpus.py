@@ -20,6 +20,8 @@ NAMES = {
     "quoted key": {"key_quoted"},
     "newline behind key": {"key_newline"},
     "space around key": {"key_spaces"},
+    "byte order mark before key": {"key_bom"},
+    "written-out newline behind key": {"key_newline_written"},
     "key decoded": {"key_hex_decoded", "key_base64_decoded"},
     "key not decoded": {"key_hex_encoded", "key_base64_encoded"},
     "ids swapped": {"ids_swapped"},
@@ -49,6 +51,10 @@ NAMES = {
     "other padding": {"padding", "encoding"},
     "upper-case signature": {"hex_case"},
     "other prefix": {"prefix"},
+    "JSON of another type": {"body_type"},
+    "slash behind path": {"path_slash"},
+    "prefix before path": {"path_prefix"},
+    "HTML's ampersand": {"html_ampersand"},
 }
 
 
@@ -61,7 +67,8 @@ def explained(sample: Sample, seconds: float = 60) -> tuple[Explanation, float]:
 
 
 def is_found(sample: Sample, explanation: Explanation) -> bool:
-    names = [mistake.name for mistake in explanation.found.mistakes] if explanation.found else []
+    of_signature = explanation.found.mistakes if explanation.found else ()
+    names = [mistake.name for mistake in (*explanation.sending, *of_signature)]
     # Base64 without its padding is one way to write a digest, and has one name.
     if sample.planted == {"other encoding", "other padding"}:
         return names == ["encoding"]
@@ -72,21 +79,24 @@ def is_found(sample: Sample, explanation: Explanation) -> bool:
     )
 
 
-def hold(samples: Iterable[Sample], seconds: float = 60) -> float:
-    """Holds the share that is found; the seconds that the slowest took."""
+def hold(samples: Iterable[Sample], share: float, seconds: float = 60) -> float:
+    """Holds that this share is found; the seconds that the slowest took."""
     missed: Counter[frozenset[str]] = Counter()
+    planted: Counter[str] = Counter()
     count = found = 0
     slowest = 0.0
     for sample in samples:
         explanation, took = explained(sample, seconds)
         assert not explanation.verified
         count, slowest = count + 1, max(slowest, took)
+        planted.update(sample.planted)
         if is_found(sample, explanation):
             found += 1
         else:
             missed[sample.planted] += 1
     print(f"{found} of {count} found ({100 * found / count:.1f}%), the slowest in {slowest:.2f} s; missed: {missed}")
-    assert found >= 0.95 * count
+    print(f"planted: {planted}")
+    assert found >= share * count
     return slowest
 
 
@@ -95,13 +105,13 @@ def test_every_mistake_has_a_name() -> None:
 
 
 def test_planted_mistakes_are_found() -> None:
-    hold(corpus(30, SEED))
+    hold(corpus(30, SEED), 0.95)
 
 
 @pytest.mark.corpus
 def test_planted_mistakes_are_found_in_a_large_corpus() -> None:
     """In the time that a search has where nobody says otherwise."""
-    assert hold(corpus(2000, SEED + 1), SECONDS) < 1.0
+    assert hold(corpus(2000, SEED + 1), 0.97, SECONDS) < 1.0
 
 
 def test_a_correct_request_is_verified_and_nothing_is_named() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import ConfigError
 
 Row = dict[str, Any]
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 takes_rows = click.option(
     "--rows",
@@ -94,7 +96,9 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
 
 
 def _write_json(row: Row) -> None:
-    click.echo(json.dumps(row, ensure_ascii=False))
+    text = json.dumps(row, ensure_ascii=False)
+    # A lone surrogate, which JSON may bring as an escape, can only go on as one.
+    click.echo(text if _LONE_SURROGATE.search(text) is None else json.dumps(row))
 
 
 def _csv_writer() -> Callable[[Row], None]:

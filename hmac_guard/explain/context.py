@@ -9,6 +9,7 @@ from hmac_guard.core.message import Id, Literal
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Query
+from hmac_guard.core.text import MAX_ID_BYTES
 from hmac_guard.explain.keys import KnownKeys, secret_of
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.arrangements import of_absent_id, of_further_ids, of_longer_ids, of_other_texts
@@ -17,19 +18,21 @@ from hmac_guard.explain.mistakes.shape import Mistake
 from hmac_guard.explain.mistakes.signatures import of_cut_signature
 
 _SHORTEST_CUT = 16
-_LONGEST_BODY = 16_384
+_LONGEST_TEXT = 16_384
+# Percent-encoded, a byte takes three characters.
+_LONGEST_SENT = 3 * MAX_ID_BYTES
 
 
 def mistakes_for(
     scheme: Scheme, request: Request, keys: KnownKeys, ids: Mapping[str, str], tenant: str | None, signature: str
 ) -> list[Mistake]:
     """Every mistake that can be tried for a request, the likelier ones first."""
-    tenants = [tenant] if tenant else []
+    tenants = [_with_utf8(tenant)] if tenant and len(tenant) <= MAX_ID_BYTES else []
     known = [
         *of_other_keys(_secrets(keys.previous), _secrets(keys.others)),
-        *of_known_texts([*tenants, *ids.values()], keys.variables),
+        *of_known_texts([*tenants, *ids.values()], map(_with_utf8, keys.variables)),
         of_further_ids([("the tenant", tenant) for tenant in tenants], _separator(scheme)),
-        of_other_texts(_other_texts(scheme, request)),
+        of_other_texts((what, _with_utf8(text)) for what, text in _other_texts(scheme, request)),
         of_longer_ids(dict(_longer(scheme, request, ids))),
     ]
     if scheme.id_fields[-1].name not in ids:
@@ -42,6 +45,11 @@ def _secrets(keys: Sequence[tuple[str, Key]]) -> list[tuple[str, bytes]]:
     return [(what, secret_of(key)) for what, key in keys]
 
 
+def _with_utf8(text: str) -> str:
+    """The text, with a '?' for each lone surrogate: JSON may bring one, and no signer can sign it."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _separator(scheme: Scheme) -> str:
     """What stands before the last id."""
     texts = [part.separator for part in scheme.parts if isinstance(part, Id) and part.separator]
@@ -49,11 +57,12 @@ def _separator(scheme: Scheme) -> str:
 
 
 def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
-    yield "the path", request.path
-    if request.query:
-        yield "the query", request.query
-        yield "path and query", f"{request.path}?{request.query}"
-    if request.body and len(request.body) <= _LONGEST_BODY:
+    if len(request.path) + len(request.query) <= _LONGEST_TEXT:
+        yield "the path", request.path
+        if request.query:
+            yield "the query", request.query
+            yield "path and query", f"{request.path}?{request.query}"
+    if request.body and len(request.body) <= _LONGEST_TEXT:
         yield "the body", request.body.decode("utf-8", "replace")
     for braces in ("{{{}}}", "${{{}}}", "{{{{{}}}}}", "%{{{}}}", "#{{{}}}", ":{}", "{}", "${}"):
         texts = (part.text if isinstance(part, Literal) else braces.format(part.name) for part in scheme.parts)
@@ -65,6 +74,8 @@ def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterato
     places = [(name, place) for name in ids for place in scheme.ids[name].places() if isinstance(place, Query)]
     for name, place in places:
         _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
-        rest = list(takewhile(lambda field: "=" not in field, behind.split("&")[1:]))
-        if found and rest:
-            yield name, "&".join([ids[name], *map(unquote_plus, rest)])
+        # No id is longer than this, so that the text needs not be gone through further.
+        rest = list(takewhile(lambda field: "=" not in field, behind[:_LONGEST_SENT].split("&")[1:]))
+        longer = "&".join([ids[name], *map(unquote_plus, rest)])
+        if found and rest and len(longer) <= MAX_ID_BYTES:
+            yield name, longer

@@ -9,15 +9,17 @@ from hmac_guard.core.key import Keyring
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
 from hmac_guard.explain.context import mistakes_for
 from hmac_guard.explain.decoded import Decoded, decode
 from hmac_guard.explain.keys import KnownKeys, secret_of
 from hmac_guard.explain.mistakes.shape import right_attempt
-from hmac_guard.explain.near import Leaf, leaves
+from hmac_guard.explain.near import Leaf, leaves, near
 from hmac_guard.explain.reading import Reading, read_all
-from hmac_guard.explain.search import SECONDS, Search, search
+from hmac_guard.explain.search import SECONDS, Found, Search, search
+from hmac_guard.explain.sending import path_leaf, sending_mistakes
 
 _MOST_MEANINGS = 4
 _LONGEST_MESSAGE = 16_384
@@ -26,8 +28,10 @@ _LONGEST_MESSAGE = 16_384
 class Explanation(NamedTuple):
     """`reason`    the guard's verdict
     `ids`, `signature`, `tenant`  what was read, and where
+    `absent`    the ids that the scheme needs and the message lacks
     `message`   the bytes that are to be signed, for what was read or probably meant
     `decoded`   what the signature decodes to, None where there is none
+    `sending`   what is wrong with how the request was sent: the guard does not read its strings there
     `found`     what explains the signature, None where there is nothing to explain
     `right`     the right signature for that message, where the key is known; whoever reads it can use it
     """
@@ -37,8 +41,10 @@ class Explanation(NamedTuple):
     ids: tuple[Reading, ...]
     signature: Reading
     tenant: Reading | None
+    absent: tuple[str, ...]
     message: bytes
     decoded: Decoded | None
+    sending: tuple[Found, ...]
     found: Search | None
     right: str | None
 
@@ -89,8 +95,10 @@ def explain(
 
     `every` are all texts of the request that are known: a string may stand in the wrong place.
     """
+    every = [*_path_leaves(scheme, request), *every]
     ids, signature, tenant = read_all(scheme, request, every)
-    meanings = list(islice(_meanings(ids, signature), _MOST_MEANINGS))
+    sending = () if reason is Reason.VERIFIED else _sending(scheme, request, every, (*ids, signature, tenant))
+    meanings = list(islice(_meanings(scheme, (*ids, signature), every), _MOST_MEANINGS))
     found: list[Search | None] = [None]
     if keys is not None:
         whose = tenant.value if tenant else None
@@ -104,17 +112,43 @@ def explain(
         ids,
         signature,
         tenant,
+        absent=tuple(name for name in scheme.ids if name not in meant.ids and name not in scheme.optional),
         message=attempt.message(),
         decoded=decode(meant.signature, scheme) if meant.signature else None,
+        sending=sending,
         found=found[best],
         right=attempt.write(attempt.digest()) if keys else None,
     )
 
 
-def _meanings(ids: Sequence[Reading], signature: Reading) -> Iterator[_Meaning]:
-    for *texts, signed in product(*(reading.meanings() for reading in (*ids, signature))):
-        named = {reading.name: text for reading, text in zip(ids, texts, strict=True) if text is not None}
+def _path_leaves(scheme: Scheme, request: Request) -> list[Leaf]:
+    """What the path has for the strings, behind a prefix or before a '/' that no template has."""
+    return [leaf for field in _fields(scheme) if field and (leaf := path_leaf(field, request.path))]
+
+
+def _fields(scheme: Scheme) -> tuple[Field | None, ...]:
+    return (*scheme.id_fields, scheme.signature_field, scheme.tenant_field)
+
+
+def _sending(
+    scheme: Scheme, request: Request, every: Sequence[Leaf], readings: Sequence[Reading | None]
+) -> tuple[Found, ...]:
+    pairs = zip(_fields(scheme), readings, strict=True)
+    unread = [field for field, reading in pairs if field and reading and reading.value is None]
+    return tuple(sending_mistakes(scheme, request, every, unread))
+
+
+def _meanings(scheme: Scheme, readings: Sequence[Reading], every: Sequence[Leaf]) -> Iterator[_Meaning]:
+    fields = (*scheme.id_fields, scheme.signature_field)
+    meant = (_meant(field, reading, every) for field, reading in zip(fields, readings, strict=True))
+    for *texts, signed in product(*meant):
+        named = {field.name: text for field, text in zip(scheme.id_fields, texts, strict=True) if text is not None}
         yield _Meaning(named, signed)
+
+
+def _meant(field: Field, reading: Reading, every: Sequence[Leaf]) -> tuple[str | None, ...]:
+    leaf = near(field, every) if reading.problem and reading.value is None and not reading.guesses else None
+    return reading._replace(guesses=(leaf.value,)).meanings() if leaf else reading.meanings()
 
 
 def _search(

@@ -2,44 +2,62 @@
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
-from http.cookies import CookieError, SimpleCookie
+from itertools import chain, islice
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Json, Path
+from hmac_guard.explain.printable import excerpt
 
-_MAX_LEAVES = 1000
+#: As many as a framework reads of a query; what stands behind them is not looked at.
+MAX_LEAVES = 1000
+# No scheme has longer names, and a request may have one of 262,144 characters.
+_LONGEST_NAME = 256
+# A guard refuses a body that is nested deeper.
+_DEEPEST = 64
+_HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
 
 class Leaf(NamedTuple):
-    """A text somewhere in a request."""
+    """A text somewhere in a request. `pointer` says where in a JSON body (RFC 6901); it is "" elsewhere."""
 
     where: str
     name: str
     value: str
+    pointer: str = ""
 
 
 def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
-    """Every text with a name in a request, whatever it is said to be."""
-    yield from _fields("query parameter", query)
+    """The texts with a name in a request, whatever it is said to be: at most `MAX_LEAVES` of each of its parts."""
     document = _document(body)
-    yield from _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
-    for name, value in headers:
-        yield Leaf(f"the header {name!a}", name, value)
-        if name.lower() == "cookie":
-            yield from _cookies(value)
+    of_body = _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
+    of_headers = chain.from_iterable(_header_leaves(name, value) for name, value in headers)
+    for part in (_fields("query parameter", query), of_body, of_headers):
+        yield from islice(part, MAX_LEAVES)
 
 
 def near(field: Field, every: Sequence[Leaf]) -> Leaf | None:
     """The leaf that may be what a scheme looks for as `field`, and does not find."""
-    wanted = {_bare(name) for name in (field.name, *map(_name, field.source.places()))} - {""}
-    return next((leaf for leaf in every[:_MAX_LEAVES] if leaf.value and _bare(leaf.name) in wanted), None)
+    places = field.source.places()
+    pointers = {place.pointer for place in places if isinstance(place, Json)}
+    wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
+    sent = [leaf for leaf in every if leaf.value and len(leaf.name) <= _LONGEST_NAME]
+    at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
+    return next(chain(at_its_place, (leaf for leaf in sent if _bare(leaf.name) in wanted)), None)
 
 
 def _bare(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower().removeprefix("x-"))
+    name = without_html_ampersand(name).lower()
+    return re.sub("[^a-z0-9]", "", name.removeprefix("x-"))
+
+
+def without_html_ampersand(name: str) -> str:
+    """A field's name without what is left before it where HTML's `&amp;` separates the fields."""
+    left = _HTML_AMPERSANDS.match(name)
+    return name[left.end() :] if left else name
 
 
 def _name(place: Source) -> str:
@@ -49,17 +67,19 @@ def _name(place: Source) -> str:
 
 
 def _fields(kind: str, encoded: str) -> Iterator[Leaf]:
-    for name, value in parse_qsl(encoded, keep_blank_values=True):
-        yield Leaf(f"the {kind} {name!a}", name, value)
+    for field in encoded.split("&"):
+        if field:
+            name, _, value = field.partition("=")
+            name = unquote_plus(name)
+            yield Leaf(f"the {kind} {excerpt(name)}", name, unquote_plus(value))
 
 
-def _cookies(value: str) -> Iterator[Leaf]:
-    try:
-        cookies = SimpleCookie(value)
-    except CookieError:
-        return
-    for name, morsel in cookies.items():
-        yield Leaf(f"the cookie {name!a}", name, morsel.value)
+def _header_leaves(name: str, value: str) -> Iterator[Leaf]:
+    yield Leaf(f"the header {excerpt(name)}", name, value)
+    if name.lower() == "cookie":
+        for cookie in value.split(";"):
+            key, _, text = cookie.partition("=")
+            yield Leaf(f"the cookie {excerpt(key.strip())}", key.strip(), text.strip(' "'))
 
 
 def _document(body: bytes) -> Any:
@@ -69,12 +89,34 @@ def _document(body: bytes) -> Any:
         return None
 
 
+class _Node(NamedTuple):
+    """A value in a JSON document, under this name in its parent."""
+
+    parent: Any
+    name: str
+    value: Any
+    depth: int = 0
+
+    def pointer(self) -> str:
+        """The pointer to it. It is put together only where it is asked for: many nodes may share one long name."""
+        names: list[str] = []
+        node = self
+        while node.parent is not None:
+            names.append(node.name if len(node.name) <= _LONGEST_NAME else "...")
+            node = node.parent
+        return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in reversed(names))
+
+
 def _json_leaves(document: Any) -> Iterator[Leaf]:
-    level = [("", "", document)]
-    while level:
-        pointer, name, node = level.pop(0)
-        if isinstance(node, (dict, list)):
-            named = node.items() if isinstance(node, dict) else enumerate(node)
-            level += [(f"{pointer}/{key}", str(key), child) for key, child in named]
-        elif node is not None:
-            yield Leaf(f"the JSON body at {pointer!a}", name, node if isinstance(node, str) else json.dumps(node))
+    """The texts and numbers of a document, those at the top first."""
+    nodes = deque([_Node(None, "", document)])
+    while nodes:
+        node = nodes.popleft()
+        if isinstance(node.value, (dict, list)):
+            named = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
+            if node.depth < _DEEPEST:
+                nodes.extend(_Node(node, str(name), value, node.depth + 1) for name, value in named)
+        elif node.value is not None:
+            text = node.value if isinstance(node.value, str) else json.dumps(node.value)
+            pointer = node.pointer()
+            yield Leaf(f"the JSON body at {excerpt(pointer, _LONGEST_NAME)}", node.name, text, pointer)

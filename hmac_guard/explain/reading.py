@@ -124,10 +124,10 @@ def _lenient(place: Source, name: str, request: Request) -> list[str]:
         case Json():
             found = _in_json(place, request.body or b"null")
         case Header():
-            lines = _lines(request, place.name.lower())
+            lines = lines_of(request, place.name.lower())
             found = [line.partition(place.before)[0] if place.before else line for line in lines]
         case Cookie():
-            pairs = (pair.partition("=") for line in _lines(request, "cookie") for pair in line.split(";"))
+            pairs = (pair.partition("=") for line in lines_of(request, "cookie") for pair in line.split(";"))
             found = [value.strip(' "') for key, _, value in pairs if key.strip() == place.name]
         case Path():
             match = compile_templates(place.templates, name).fullmatch(request.path)
@@ -150,6 +150,7 @@ def _in_fields(name: str, encoded: str) -> list[str]:
     return [] if isinstance(values, Refused) else [unquote_plus(value) for value in values]
 
 
-def _lines(request: Request, name: str) -> list[str]:
+def lines_of(request: Request, name: str) -> list[str]:
+    """Every value of a header."""
     line = request.header(name)
     return line if isinstance(line, list) else ([] if line is None else [line])

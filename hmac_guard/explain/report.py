@@ -6,16 +6,24 @@ from typing import Any
 
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.explanation import Explanation
+from hmac_guard.explain.printable import excerpt, printable
 from hmac_guard.explain.reading import Reading
+from hmac_guard.explain.search import Found
 
 _WIDTH = 78
 _MOST_BYTES = 512
+_LONGEST_VALUE = 2048
 #: What an encoding is called.
 SPELLED = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Whether the request is verified, and where it is not, the cause and its cure. They hold no signature."""
+    """Whether the request is verified, and where it is not, the cause and its cure. They hold no signature, and nothing
+    that a terminal would obey."""
+    return list(map(printable, _sentences(explanation)))
+
+
+def _sentences(explanation: Explanation) -> list[str]:
     if explanation.verified:
         return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
@@ -23,6 +31,7 @@ def sentences(explanation: Explanation) -> list[str]:
     problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
     if explanation.reason is Reason.BODY_TOO_LARGE:
         problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
+    problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]
     return [f"Not verified: {explanation.reason.value}.", *problems, *_causes(explanation, bool(problems))]
 
 
@@ -37,20 +46,23 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
     if found is None:
         return
     if found.right:
-        absent = [reading.name for reading in explanation.ids if reading.problem and reading.meanings() == (None,)]
-        if absent:
-            yield f"The signature is right for a message without {' and '.join(absent)}. Sign the whole message."
+        if explanation.absent:
+            absent = " and ".join(explanation.absent)
+            yield f"The signature is right for a message without {absent}. Sign the whole message."
         else:
             yield "Apart from that, the signature is right."
     elif found.mistakes:
-        cause = ", and ".join(mistake.says for mistake in found.mistakes)
-        cure = "; ".join(mistake.cure for mistake in found.mistakes)
         lead = "And another cause" if besides else "Cause"
-        yield f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}: {cause}. Cure: {cure}."
+        yield _cause(f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}", found.mistakes)
     else:
         tried = "neither one alone nor two together" if found.whole else "though the time did not suffice for all pairs"
         yield f"No mistake that is known here explains the signature, {tried}."
         yield "Compare the bytes that are to be signed with what the signer signs, and ask which key it uses."
+
+
+def _cause(lead: str, mistakes: Sequence[Found]) -> str:
+    says = ", and ".join(mistake.says for mistake in mistakes)
+    return f"{lead}: {says}. Cure: {'; '.join(mistake.cure for mistake in mistakes)}."
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
@@ -88,7 +100,7 @@ def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
     elif hidden:
         value = f"{len(reading.value)} characters"
     else:
-        value = f"{reading.value!a}"
+        value = excerpt(reading.value, _LONGEST_VALUE)
     yield from _wrapped(f"{reading.name}: {value}", "   ")
     for place in reading.places:
         yield from _wrapped(f"in {place}", "      ")
@@ -105,7 +117,9 @@ def _byte_lines(message: bytes) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+    return textwrap.wrap(
+        printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    )
 
 
 def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
             "text": explanation.message.decode("utf-8", "backslashreplace"),
             "hex": explanation.message.hex(),
         },
-        "mistakes": [mistake._asdict() for mistake in found.mistakes] if found else [],
+        "mistakes": [mistake._asdict() for mistake in (*explanation.sending, *(found.mistakes if found else ()))],
         "signature_is_right": found is not None and found.right,
         "all_tried": found is None or found.whole,
         "notes": list(notes),

@@ -1,5 +1,7 @@
 """A request out of what people paste: a URL, a curl command line, a raw HTTP request, an entry of a HAR file."""
 
+import codecs
+
 from hmac_guard.explain.capture.curl import from_curl, is_curl
 from hmac_guard.explain.capture.har import from_har
 from hmac_guard.explain.capture.raw import from_raw, is_raw
@@ -12,10 +14,11 @@ from hmac_guard.explain.capture.url import from_url
 def capture(given: bytes, entry: int | None = None) -> Captured:
     """The request that was pasted, whichever of the four kinds it is. `entry` is for a whole HAR file.
     Raises `CaptureError`."""
+    given = given.removeprefix(codecs.BOM_UTF8)
     if is_raw(given):
         return from_raw(given)
     try:
-        text = given.decode("utf-8-sig").strip()
+        text = given.decode().strip()
     except UnicodeDecodeError:
         raise CaptureError("this is no text; give a URL, a curl command, a raw HTTP request or a HAR entry") from None
     if not text:

@@ -2,10 +2,7 @@
 
 import re
 
-from werkzeug.datastructures import Headers
-from werkzeug.sansio.multipart import Data, Epilogue, Field, MultipartEncoder, Preamble
-
-from hmac_guard.explain.capture.curl_options import Command, latin, read_options
+from hmac_guard.explain.capture.curl_options import Command, latin, octets, read_options
 from hmac_guard.explain.capture.request import Captured, CaptureError
 from hmac_guard.explain.capture.shell import first_command
 from hmac_guard.explain.capture.url import from_sent_url
@@ -21,7 +18,7 @@ def is_curl(text: str) -> bool:
 
 def from_curl(text: str) -> Captured:
     """The request that a command line makes, of curl in a POSIX shell. Raises `CaptureError`."""
-    if re.search(r'\^"|\^\s*\n', text):
+    if re.search(r'\^"|\^[ \t\r]*\n', text):
         raise CaptureError("this is curl for Windows' cmd; choose 'Copy as cURL (bash)' in the browser")
     words, end = first_command(re.sub(r"^\s*\$ +", "", text))
     command = read_options(words[1:])
@@ -63,8 +60,8 @@ def _body(command: Command) -> tuple[bytes, str]:
     if command.form:
         return _multipart(command.form), f"multipart/form-data; boundary={_BOUNDARY}"
     if command.json:
-        return "".join(command.json).encode(), "application/json"
-    return "&".join(command.data).encode(), _FORM if command.data else ""
+        return octets("".join(command.json)), "application/json"
+    return octets("&".join(command.data)), _FORM if command.data else ""
 
 
 def _headers(implied: list[tuple[str, str]], given: list[str]) -> tuple[tuple[str, str], ...]:
@@ -81,11 +78,14 @@ def _headers(implied: list[tuple[str, str]], given: list[str]) -> tuple[tuple[st
     return (*((name, value) for name, value in implied if name.lower() not in replaced), *sent)
 
 
+# As a browser writes a field's name (WHATWG HTML, "multipart form data"), and curl since 7.81.
+_IN_NAMES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+
+
 def _multipart(fields: list[tuple[str, str, str]]) -> bytes:
-    encoder = MultipartEncoder(_BOUNDARY.encode())
-    pieces = [encoder.send_event(Preamble(data=b""))]
+    pieces = []
     for name, text, media_type in fields:
-        headers = Headers([("Content-Type", media_type)] if media_type else [])
-        pieces.append(encoder.send_event(Field(name=name.replace('"', "%22"), headers=headers)))
-        pieces.append(encoder.send_event(Data(data=text.encode(), more_data=False)))
-    return b"".join([*pieces, encoder.send_event(Epilogue(data=b""))]).lstrip()
+        typed = f"Content-Type: {media_type}\r\n" if media_type else ""
+        heading = f'Content-Disposition: form-data; name="{name.translate(_IN_NAMES)}"\r\n{typed}'
+        pieces.append(f"--{_BOUNDARY}\r\n{heading}\r\n{text}\r\n")
+    return octets("".join([*pieces, f"--{_BOUNDARY}--\r\n"]))

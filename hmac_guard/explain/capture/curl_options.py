@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from hmac_guard.explain.capture.request import CaptureError
+from hmac_guard.explain.printable import excerpt
 
 # The options that take a value and change nothing of what is looked at here. Any further one is a switch.
 _OTHER_VALUES = frozenset(
@@ -76,21 +77,27 @@ def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str
         yield name, ""
 
 
+def octets(text: str) -> bytes:
+    """The bytes of a word: UTF-8, and what an escape in the command named."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def latin(text: str) -> str:
-    return text.encode().decode("latin-1")
+    """The same, one character for each byte."""
+    return octets(text).decode("latin-1")
 
 
 def _no_file(what: str, value: str, marks: str = "@") -> str:
     if value[:1] and value[0] in marks:
         raise CaptureError(
-            f"{what} comes from the file {value[1:]!r}, which is not read; put its text into the command"
+            f"{what} comes from the file {excerpt(value[1:])}, which is not read; put its text into the command"
         )
     return value
 
 
 def _form_field(value: str) -> tuple[str, str, str]:
     name, _, content = value.partition("=")
-    text, _, media_type = _no_file(f"the form field {name!r}", content, "@<").partition(";type=")
+    text, _, media_type = _no_file(f"the form field {excerpt(name)}", content, "@<").partition(";type=")
     return name, text, media_type
 
 
@@ -105,8 +112,8 @@ def _encoded(value: str) -> str:
     if not equals and "@" in name:
         _no_file("the data", name[name.index("@") :])
     if not equals:
-        return quote_plus(name)
-    return (name + "=" if name else "") + quote_plus(text)
+        return quote_plus(octets(name))
+    return (name + "=" if name else "") + quote_plus(octets(text))
 
 
 def _query_part(value: str) -> str:
@@ -115,17 +122,19 @@ def _query_part(value: str) -> str:
 
 def _cookie(value: str) -> str:
     if "=" not in value:
-        raise CaptureError(f"the cookies come from the file {value!r}, which is not read; write -b 'name=value'")
+        raise CaptureError(f"the cookies come from the file {excerpt(value)}, which is not read; write -b 'name=value'")
     return value
 
 
 def _upload(value: str) -> str:
-    raise CaptureError(f"the body comes from the file {value!r}, which is not read; write it behind --data-binary")
+    raise CaptureError(
+        f"the body comes from the file {excerpt(value)}, which is not read; write it behind --data-binary"
+    )
 
 
 _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "url": lambda command, value: command.urls.append(value),
-    "request": lambda command, value: setattr(command, "method", value),
+    "request": lambda command, value: setattr(command, "method", latin(value)),
     "header": lambda command, value: command.headers.append(latin(_no_file("a header", value))),
     "data": lambda command, value: command.data.append(_no_file("the data", value)),
     "data-ascii": lambda command, value: command.data.append(_no_file("the data", value)),
@@ -138,11 +147,11 @@ _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "cookie": lambda command, value: command.cookies.append(latin(_cookie(value))),
     "url-query": lambda command, value: command.query.append(_query_part(value)),
     "user": lambda command, value: command.headers.append(
-        "Authorization: Basic " + base64.b64encode(value.encode()).decode()
+        "Authorization: Basic " + base64.b64encode(octets(value)).decode()
     ),
-    "oauth2-bearer": lambda command, value: command.headers.append(f"Authorization: Bearer {value}"),
-    "user-agent": lambda command, value: command.headers.append(f"User-Agent: {value}"),
-    "referer": lambda command, value: command.headers.append(f"Referer: {value}"),
+    "oauth2-bearer": lambda command, value: command.headers.append(f"Authorization: Bearer {latin(value)}"),
+    "user-agent": lambda command, value: command.headers.append(f"User-Agent: {latin(value)}"),
+    "referer": lambda command, value: command.headers.append(f"Referer: {latin(value)}"),
     "upload-file": lambda _, value: _upload(value),
 }
 _SWITCHES = {"get": "data_in_query", "head": "head"}

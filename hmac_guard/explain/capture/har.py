@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 
 from hmac_guard.explain.capture.request import Captured, CaptureError
 from hmac_guard.explain.capture.url import from_sent_url
+from hmac_guard.explain.printable import printable
+
+_MOST_CHOICES = 50
 
 
 def from_har(text: str, entry: int | None = None) -> Captured:
@@ -15,19 +18,29 @@ def from_har(text: str, entry: int | None = None) -> Captured:
     Raises `CaptureError`."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except RecursionError:
+        raise CaptureError("this JSON is nested too deeply for a HAR entry; copy the HAR entry alone") from None
+    except json.JSONDecodeError as error:
         raise CaptureError(f"this looks like JSON, but is none ({error}); copy the whole HAR entry") from None
+    except ValueError:
+        raise CaptureError("this JSON has a number that is too long to be read; copy the HAR entry alone") from None
     try:
         request = _request(document, entry)
-        url = str(request["url"]).encode().decode("latin-1")
-        captured = from_sent_url(url, str(request.get("method", "GET")))
-        headers = tuple((str(header["name"]), str(header["value"])) for header in request.get("headers", ()))
+        url = _text(request["url"]).encode("utf-8", "surrogatepass").decode("latin-1")
+        captured = from_sent_url(url, _text(request.get("method", "GET")))
+        headers = tuple((_text(header["name"]), _text(header["value"])) for header in request.get("headers", ()))
         body = _body(request.get("postData") or {})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, CaptureError):
-            raise
+    except CaptureError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise CaptureError("this JSON is no HAR entry; an entry has a request with a url and headers") from None
     return captured._replace(headers=tuple(pair for pair in headers if not pair[0].startswith(":")), body=body)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _request(document: Any, entry: int | None) -> Any:
@@ -43,18 +56,20 @@ def _chosen(entries: Any, entry: int | None) -> Any:
     for several in (entries, refused):
         if entry is None and len(several) == 1:
             return several[0]
-    choices = [f"{number}: {_line(found)}" for number, found in enumerate(entries)]
-    raise CaptureError("\n  ".join([f"say which of {len(entries)} entries is meant, with --entry NUMBER:", *choices]))
+    choices = [f"{number}: {_line(found)}" for number, found in enumerate(entries[:_MOST_CHOICES])]
+    further = [f"and {len(entries) - _MOST_CHOICES} more"] if len(entries) > _MOST_CHOICES else []
+    raise CaptureError(f"say which of {len(entries)} entries is meant, with --entry NUMBER:", [*choices, *further])
 
 
 def _line(entry: Any) -> str:
-    return f"{entry['request']['method']} {entry['request']['url'].partition('?')[0]}"[:60]
+    return printable(f"{_text(entry['request']['method'])} {_text(entry['request']['url']).partition('?')[0]}")[:60]
 
 
 def _body(data: Mapping[str, Any]) -> bytes:
-    text = str(data.get("text", ""))
+    text = _text(data.get("text") or "")
     if data.get("encoding") == "base64":
         return base64.b64decode(text)
     if not text and "params" in data:
-        text = urlencode([(str(param["name"]), str(param.get("value", ""))) for param in data["params"]])
+        fields = [(_text(param["name"]), _text(param.get("value", ""))) for param in data["params"]]
+        text = urlencode(fields, errors="surrogatepass")
     return text.encode("utf-8", "surrogatepass")

@@ -1,5 +1,6 @@
 """A request as somebody copied it from somewhere, and the guard's own view of it."""
 
+from collections.abc import Iterable
 from io import BytesIO
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -7,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import BODY_HEADERS
+from hmac_guard.explain.printable import printable
 from hmac_guard.wsgi.body import take_body
 
 #: The default of a guard.
@@ -14,7 +16,11 @@ MAX_BODY = 262_144
 
 
 class CaptureError(ValueError):
-    """What was given is no request, or not a whole one. The text says what is missing and what to give instead."""
+    """What was given is no request, or not a whole one. The text says what is missing and what to give instead; it is
+    printable, also where the request is not. `choices` stand below it, one in each line."""
+
+    def __init__(self, text: str, choices: Iterable[str] = ()) -> None:
+        super().__init__("\n  ".join(map(printable, (text, *choices))))
 
 
 class Captured(NamedTuple):

@@ -1,51 +1,89 @@
 """The words of a shell command, as a browser's "Copy as cURL" and people write it."""
 
 import re
-import shlex
+from collections.abc import Callable, Mapping
 
 from hmac_guard.explain.capture.request import CaptureError
 
-# What may stand in a command line and is left to shlex, and what shlex does not know: $'…' and a line's continuation.
-_PIECES = re.compile(
-    r"""'[^']*' | "(?:\\.|[^"\\])*" | \$'(?P<ansi>(?:\\.|[^'\\])*)' | (?P<continued>\\\r?\n) | \\.""",
+# The parts in quotes are written so that a quote that is never closed is seen in one pass, not in many.
+_PIECE = re.compile(
+    r"""
+      (?P<blank>[ \t\r\n]+)
+    | (?P<operator>[;|&<>()]+)
+    | \\(?P<continued>\r?\n|\Z)
+    | \\(?P<escaped>.)
+    | '(?P<single>[^']*)'
+    | \$?"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)"
+    | \$'(?P<ansi>[^'\\]*(?:\\.[^'\\]*)*)'
+    | (?P<plain>[^ \t\r\n;|&<>()\\'"$]+|\$(?!['"]))
+    """,
     re.DOTALL | re.VERBOSE,
 )
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
-_NAMED = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_CONTROL = re.compile("[;|&<>()]+")
+_DOUBLE_ESCAPE = re.compile(r'\\(?:([$`"\\])|\r?\n)')
+_ANSI_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
+_NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
 
 
 def first_command(text: str) -> tuple[list[str], str]:
     """The words of the first command in a text, and the operator that ends it ("" at the text's end).
 
-    Nothing is expanded. Raises `CaptureError` for a quote that is not closed.
+    Nothing is expanded. A byte that an escape names and that is no UTF-8 is in a word as `surrogateescape` has it.
+    Raises `CaptureError` for a quote that is not closed and for an escape that names no character.
     """
-    lexer = shlex.shlex(_PIECES.sub(_plain, text), posix=True, punctuation_chars=";|&<>()")
-    lexer.whitespace_split = True
-    lexer.commenters = ""
     words: list[str] = []
-    try:
-        for word in lexer:
-            if _CONTROL.fullmatch(word):
-                return words, word
-            words.append(word)
-    except ValueError:
-        raise CaptureError("a quote in the command is not closed; copy the whole command") from None
-    return words, ""
+    word: list[str] = []
+    begun = False
+    position = 0
+    while position < len(text):
+        piece = _PIECE.match(text, position)
+        if piece is None:
+            raise CaptureError("a quote in the command is not closed; copy the whole command")
+        position = piece.end()
+        kind = piece.lastgroup or ""
+        if kind in _MEANINGS:
+            word.append(_MEANINGS[kind](piece[kind]))
+            begun = True
+        elif kind != "continued" and begun:
+            words.append("".join(word))
+            word, begun = [], False
+        if kind == "operator":
+            return words, piece[0]
+    return ([*words, "".join(word)] if begun else words), ""
 
 
-def _plain(piece: re.Match[str]) -> str:
-    if piece["continued"]:
-        return " "
-    if piece["ansi"] is None:
-        return piece[0]
-    return shlex.quote(_ESCAPE.sub(_unescaped, piece["ansi"]))
+def _in_double_quotes(text: str) -> str:
+    return _DOUBLE_ESCAPE.sub(lambda escape: escape[1] or "", text)
+
+
+def _in_ansi_quotes(text: str) -> str:
+    return _ANSI_ESCAPE.sub(_unescaped, text)
 
 
 def _unescaped(escape: re.Match[str]) -> str:
     code = escape[1]
-    if code[0] in "xuU" and len(code) > 1:
-        return chr(int(code[1:], 16))
+    if code[0] in "uU" and len(code) > 1:
+        return _character(int(code[1:], 16))
+    if code[0] == "x" and len(code) > 1:
+        return _byte(int(code[1:], 16))
     if code[0] in "01234567":
-        return chr(int(code, 8))
-    return _NAMED.get(code, code)
+        return _byte(int(code, 8) % 256)
+    return _NAMED.get(code, escape[0])
+
+
+def _character(number: int) -> str:
+    if number > 0x10FFFF:
+        raise CaptureError(f"the command has an escape for the character {number:X}, and there is none; correct it")
+    return chr(number).encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+
+
+def _byte(number: int) -> str:
+    return bytes([number]).decode("utf-8", "surrogateescape")
+
+
+_MEANINGS: Mapping[str, Callable[[str], str]] = {
+    "escaped": str,
+    "single": str,
+    "double": _in_double_quotes,
+    "ansi": _in_ansi_quotes,
+    "plain": str,
+}

@@ -22,7 +22,17 @@ def from_sent_url(url: str, method: str = "GET") -> Captured:
         raise CaptureError(f"the URL cannot be read ({error}); copy it once more") from None
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     headers = (("Host", parts.netloc),) if parts.netloc else ()
-    notes = (
-        ("the URL has a '#': what stands behind it never reaches a server; write it as %23",) if parts.fragment else ()
-    )
-    return Captured(method, target, headers, notes=notes)
+    return Captured(method, target, headers, notes=_notes(parts.fragment))
+
+
+def from_sent_target(target: str, method: str) -> Captured:
+    """A request whose first line has this target: path and query, or a whole URL. Raises `CaptureError`."""
+    if not target.startswith("/"):
+        return from_sent_url(target, method)
+    # No URL is read out of it: two slashes at its start are no host here.
+    sent, _, fragment = target.partition("#")
+    return Captured(method, sent, notes=_notes(fragment))
+
+
+def _notes(fragment: str) -> tuple[str, ...]:
+    return ("the URL has a '#': what stands behind it never reaches a server; write it as %23",) if fragment else ()

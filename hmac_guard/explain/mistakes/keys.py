@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 import hashlib
 import json
 import re
@@ -69,7 +70,6 @@ KEY_MISTAKES = (
         lambda key: b" " + key,
         lambda key: b" " + key + b" ",
         lambda key: key + b"\t",
-        lambda key: b"\xef\xbb\xbf" + key,
         lambda key: key + b"\0",
     ),
     of_key(
@@ -77,6 +77,32 @@ KEY_MISTAKES = (
         "the guard's own key has white space at an end, the signer's has none",
         "strip the key that the guard is given",
         bytes.strip,
+    ),
+    of_key(
+        "key_bom",
+        "the key was used with a byte order mark (BOM) before it",
+        "save the signer's file or setting as UTF-8 without a BOM",
+        lambda key: codecs.BOM_UTF8 + key,
+        lambda key: codecs.BOM_UTF8.decode("latin-1").encode() + key,
+    ),
+    of_key(
+        "key_bom_here",
+        "the guard's own key has a byte order mark (BOM) before it, the signer's has none",
+        "save the guard's file or setting as UTF-8 without a BOM",
+        lambda key: key.removeprefix(codecs.BOM_UTF8),
+    ),
+    of_key(
+        "key_newline_written",
+        "the key was used with a written-out \\n at its end, a backslash and a letter",
+        "take the \\n out of the signer's configuration; nothing there makes a newline of it",
+        lambda key: key + rb"\n",
+        lambda key: key + rb"\r\n",
+    ),
+    of_key(
+        "key_newline_written_here",
+        "the guard's own key has a written-out \\n at its end, a backslash and a letter; the signer's has none",
+        "take the \\n out of the key that the guard is given",
+        lambda key: key.removesuffix(rb"\n").removesuffix(rb"\r"),
     ),
     of_key(
         "key_quoted",

@@ -150,9 +150,10 @@ def of_key(name: str, says: str, cure: str, *functions: Callable[[bytes], bytes 
 
 
 def of_ids(name: str, says: str, cure: str, *functions: Callable[[str], str | None]) -> Mistake:
-    """A mistake in what an id's text is: of one id, or of all."""
+    """A mistake in what an id's text is: of one id, or of all. A function gives None, or raises `ValueError`, where it
+    cannot be made."""
     # Of several ids most stay the same from one attempt to the next.
-    remembered = [lru_cache(_MOST_TEXTS)(function) for function in functions]
+    remembered = [lru_cache(_MOST_TEXTS)(_or_none(function)) for function in functions]
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         made = {attempt.ids}  # several functions come to the same text
@@ -167,6 +168,16 @@ def of_ids(name: str, says: str, cure: str, *functions: Callable[[str], str | No
                     yield what, attempt._replace(ids=ids)
 
     return Mistake(name, Part.MESSAGE, says, cure, vary)
+
+
+def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    def change(text: str) -> str | None:
+        try:
+            return function(text)
+        except ValueError:
+            return None
+
+    return change
 
 
 def of_message(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:

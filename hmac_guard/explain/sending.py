@@ -1,0 +1,205 @@
+"""Mistakes in how a request is sent: the type of its body, its path, the text between its fields. A signature that is
+right shows none of them."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+from hmac_guard import schemes
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.paths import is_canonical
+from hmac_guard.core.request import Request
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Form, Json, Path, Query
+from hmac_guard.explain.near import MAX_LEAVES, Leaf, without_html_ampersand
+from hmac_guard.explain.printable import excerpt
+from hmac_guard.explain.reading import lines_of
+from hmac_guard.explain.search import Found
+
+_JSON_CURE = "send it with Content-Type: application/json"
+
+
+def sending_mistakes(
+    scheme: Scheme, request: Request, every: Sequence[Leaf], unread: Sequence[Field]
+) -> Iterator[Found]:
+    """What is wrong with a request so that a guard reads nothing for the `unread` strings of its scheme. `every` are
+    the texts in the request."""
+    yield from _of_fields(request, unread)
+    yield from _of_body(request, every, unread)
+    yield from _of_path(scheme, request.path, unread)
+
+
+def _of_fields(request: Request, unread: Sequence[Field]) -> Iterator[Found]:
+    places = [place for field in unread for place in field.source.places()]
+    queries = [place.name for place in places if isinstance(place, Query)]
+    forms = [place.name for place in places if isinstance(place, Form)]
+    for what, encoded, names in (
+        ("query", request.query, queries),
+        ("form", (request.body or b"").decode("latin-1"), forms),
+    ):
+        if has_html_ampersands(encoded, names):
+            yield Found(
+                "html_ampersand",
+                f"the {what} has '&amp;' between its fields, as HTML writes an '&'",
+                "send a plain '&'; unescape what is copied out of HTML",
+            )
+
+
+def has_html_ampersands(encoded: str, names: Collection[str]) -> bool:
+    """Whether one of these fields stands behind an `&amp;` in a query or a form, where no guard looks for it."""
+    if "amp;" not in encoded or not names:
+        return False
+    keys = (unquote_plus(field.partition("=")[0]) for field in encoded.split("&")[:MAX_LEAVES])
+    return any(key.startswith("amp;") and without_html_ampersand(key) in names for key in keys)
+
+
+def _of_body(request: Request, every: Sequence[Leaf], unread: Sequence[Field]) -> Iterator[Found]:
+    pointers = {place.pointer for field in unread for place in field.source.places() if isinstance(place, Json)}
+    types = lines_of(request, "content-type")
+    if len(types) < 2 and not _is_json_type(types) and any(leaf.pointer in pointers for leaf in every):
+        yield Found("body_type", f"the body is JSON, but {_said_type(types)}", _JSON_CURE)
+
+
+def _said_type(types: Sequence[str]) -> str:
+    return f"its Content-Type is {excerpt(types[0])}" if types else "it has no Content-Type"
+
+
+def _is_json_type(types: Sequence[str]) -> bool:
+    essence = types[0].partition(";")[0].strip().lower() if types else ""
+    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+
+
+class PathMatch(NamedTuple):
+    """How a path fits a template that it does not match as it stands.
+
+    `prefix`  what stands before the template's own path, "" where nothing does
+    `slash`   what would have to be done with the `/` at the end of the path: "remove" or "add" it, "" for nothing
+    `text`    the id that the template finds
+    """
+
+    template: str
+    prefix: str
+    slash: str
+    text: str
+
+
+def match_of_path(templates: Iterable[str], name: str, path: str) -> PathMatch | None:
+    """How the path fits one of the templates of the id `name`: behind a prefix, or but for the `/` at its end.
+
+    None where it fits none, or matches one as it stands. Of several the one with the most fixed segments is taken.
+    """
+    if not is_canonical(path):
+        return None
+    found = [match for template in templates if (match := _match(template, name, path))]
+    if any(not match.prefix and not match.slash for match in found):
+        return None
+    return max(found, key=lambda match: (_fixed(match.template), -len(match.prefix)), default=None)
+
+
+def _match(template: str, name: str, path: str) -> PathMatch | None:
+    wanted, segments = template.strip("/").split("/"), path.strip("/").split("/")
+    before, own = segments[: -len(wanted)], segments[-len(wanted) :]
+    if len(own) < len(wanted) or not all(own) or (before and not _fixed(template)):
+        return None
+    if any(part != segment for part, segment in zip(wanted, own, strict=True) if not _is_placeholder(part)):
+        return None
+    ends = path.endswith("/"), template.endswith("/")
+    slash = {(True, False): "remove", (False, True): "add"}.get(ends, "")
+    text = own[wanted.index(f"{{{name}}}")]
+    return PathMatch(template, "".join(f"/{segment}" for segment in before), slash, text)
+
+
+def _is_placeholder(segment: str) -> bool:
+    return segment.startswith("{")
+
+
+def _fixed(template: str) -> int:
+    """How many segments of a template are a fixed text. One without any fits behind every prefix."""
+    return sum(not _is_placeholder(segment) for segment in template.strip("/").split("/"))
+
+
+def path_leaf(field: Field, path: str) -> Leaf | None:
+    """The text that a path has for `field` where it fits a template of it, but for a prefix or the `/` at its end."""
+    match = _match_of(field, path)
+    if match is None:
+        return None
+    where = f"the path behind {excerpt(match.prefix)}" if match.prefix else f"the path {excerpt(path)}"
+    return Leaf(where, field.name, match.text)
+
+
+def _match_of(field: Field, path: str) -> PathMatch | None:
+    templates = [template for place in field.source.places() if isinstance(place, Path) for template in place.templates]
+    return match_of_path(templates, field.name, path)
+
+
+def _of_path(scheme: Scheme, path: str, unread: Sequence[Field]) -> Iterator[Found]:
+    matches = {field: match for field in unread if (match := _match_of(field, path))}
+    for match in islice(matches.values(), 1):
+        alike = {field: other for field, other in matches.items() if other[1:3] == match[1:3]}
+        if match.slash:
+            change = "" if match.prefix else f"; where the application's own path is so, write {_change(scheme, alike)}"
+            yield Found(
+                "path_slash", _SLASHES[match.slash][0].format(match.template), _SLASHES[match.slash][1] + change
+            )
+        if match.prefix:
+            change = _change(scheme, {field: other._replace(slash="") for field, other in alike.items()})
+            yield Found(
+                "path_prefix",
+                f"{excerpt(match.prefix)} stands before the scheme's path {match.template!a}: a stage, or the prefix "
+                "of a route",
+                f"write {change}; or mount the application there, so that the guard gets the path without it (then "
+                "give explain --mount)",
+            )
+
+
+_SLASHES = {
+    "remove": ("the path ends with a '/', and the scheme's path '{}' does not", "send it without the '/'"),
+    "add": ("the path does not end with a '/', and the scheme's path '{}' does", "send it with the '/'"),
+}
+
+
+def _change(scheme: Scheme, matches: dict[Field, PathMatch]) -> str:
+    """The code that changes the scheme so that the path matches; words where no template can be made of it."""
+    variable = next((name for name, preset in vars(schemes).items() if preset is scheme), "scheme")
+    ids = {field.name: _moved(field.source, match) for field, match in matches.items() if field in scheme.id_fields}
+    others = {field.name: _moved(field.source, match) for field, match in matches.items() if field.name not in ids}
+    try:
+        for field in matches:
+            (ids | others)[field.name].check(field.name)
+    except ConfigError:
+        return "the scheme with templates that fit the path"
+    written = [f"{name!a}: {_code(source)}" for name, source in ids.items()]
+    arguments = [f"ids={{**{variable}.ids, {', '.join(written)}}}"] if written else []
+    return f"{variable}.replace({', '.join([*arguments, *(f'{name}={_code(own)}' for name, own in others.items())])})"
+
+
+def _moved(source: Source, match: PathMatch) -> Source:
+    """The source with its templates behind the prefix of a path, and with its `/` at the end."""
+    places = [place if not isinstance(place, Path) else _moved_path(place, match) for place in source.places()]
+    moved = places[0]
+    for place in places[1:]:
+        moved |= place
+    return moved
+
+
+def _moved_path(place: Path, match: PathMatch) -> Path:
+    ending = {"remove": "/", "add": ""}
+    templates = (
+        template.rstrip("/") + ending[match.slash] if match.slash else template for template in place.templates
+    )
+    return Path(*(match.prefix + template for template in templates))
+
+
+def _code(source: Source) -> str:
+    """The Python that makes a source."""
+    return " | ".join(map(_code_of_place, source.places()))
+
+
+def _code_of_place(place: Source) -> str:
+    if isinstance(place, Path):
+        return f"Path({', '.join(map(ascii, place.templates))})"
+    first, *further = vars(place).values()
+    plain = f"{type(place).__name__}({first!a})"
+    return plain if not any(further) else repr(place)
