@@ -10,6 +10,7 @@ from hmac_guard.core.decision import NOBODY
 from hmac_guard.core.errors import ConfigError, refuse_unknown
 from hmac_guard.core.express import Reader, compile_reader, leave
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.paths import PathSet, exempt_set, guarded_set, is_canonical
 from hmac_guard.core.refusal import Refusal, RefusalBody, make_refusals
@@ -17,7 +18,7 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import VERIFIED, Claim, Reason, Verdict
 from hmac_guard.core.wire import Wire
-from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
+from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver, check_modes
 from hmac_guard.log import logger, where
 from hmac_guard.options import check_functions, check_policy, check_scheme
 
@@ -91,17 +92,19 @@ class Guard(Frozen):
         debug: bool = False,
         **unknown: NoReturn,
     ) -> None:
-        refuse_unknown("Guard", unknown)
+        keys, options = hide(keys), tuple(unknown)
+        unknown.clear()  # one of them may be the secret under a wrong name
+        refuse_unknown("Guard", options)
         check_scheme(scheme)
         check_policy(mode, preflight, max_body, annotate_as, debug)
         check_functions(refusal=refusal, on_verdict=on_verdict, clock=clock)
         resolver = as_resolver(keys)
-        per_tenant = getattr(resolver, "per_tenant", None)
-        if per_tenant and scheme.tenant is None:
+        check_modes(resolver, mode)
+        if resolver.needs_tenant and scheme.tenant is None:
             raise ConfigError(
                 f"Guard: keys are by tenant, but the scheme {scheme.name!r} has no tenant=; add it, or give one key"
             )
-        reads_tenant = scheme.tenant is not None and per_tenant is not False
+        reads_tenant = scheme.tenant is not None and resolver.per_tenant is not False
         paths = guarded_set(only), exempt_set(exempt)
         self._set(
             scheme=scheme,
