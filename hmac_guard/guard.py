@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hmac_guard.core.errors import ConfigError, refuse_unknown
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import RefusalBody, make_refusals
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.decider import Decider, OnDecision, OnVerdict
-from hmac_guard.keys.resolver import KeyResolver, as_resolver
+from hmac_guard.keys.resolver import KeyResolver, as_resolver, check_modes
 from hmac_guard.options import check_functions, check_policy, check_problem_base, check_scheme
 
 if TYPE_CHECKING:
@@ -77,18 +78,20 @@ class Guard(Frozen):
         debug: bool = False,
         **unknown: NoReturn,
     ) -> None:
-        refuse_unknown("Guard", unknown)
+        keys, options = hide(keys), tuple(unknown)
+        unknown.clear()  # one of them may be the secret under a wrong name
+        refuse_unknown("Guard", options)
         check_scheme(scheme)
         check_policy(mode, preflight, max_body, annotate_as, debug)
         check_functions(refusal=refusal, on_verdict=on_verdict, on_decision=on_decision, clock=clock)
         check_problem_base(problem_base)
         resolver = as_resolver(keys)
-        per_tenant = getattr(resolver, "per_tenant", None)
-        if per_tenant and scheme.tenant is None:
+        check_modes(resolver, mode)
+        if resolver.needs_tenant and scheme.tenant is None:
             raise ConfigError(
                 f"Guard: keys are by tenant, but the scheme {scheme.name!r} has no tenant=; add it, or give one key"
             )
-        reads_tenant = scheme.tenant is not None and per_tenant is not False
+        reads_tenant = scheme.tenant is not None and resolver.per_tenant is not False
         self._set(scheme=scheme, keys=resolver, mode=mode, annotate_as=annotate_as, max_body=max_body)
         decider = Decider(
             scheme=scheme,
@@ -98,7 +101,7 @@ class Guard(Frozen):
             annotate_as=annotate_as,
             issuer=object(),
             max_body=max_body,
-            by_tenant=reads_tenant and per_tenant is True,
+            by_tenant=reads_tenant and resolver.per_tenant is True,
             only=GuardedPaths(only),
             exempt=ExemptPaths(exempt),
             preflight=preflight,

@@ -50,7 +50,7 @@ class Database:
         return SqlKeys(self.engine, table=self.table, **options)
 
     def ring(self, keys: Any, tenant: str | None) -> Keyring | None:
-        ring: Keyring | None = self.do(keys(Claim("", {}, tenant, b"", b"", None)))
+        ring: Keyring | None = self.do(keys(Claim("", {}, tenant)))
         return ring
 
     def do(self, result: Any) -> Any:

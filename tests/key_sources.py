@@ -15,7 +15,7 @@ OTHER_KEY = "1b2c3d4e5f60718293a4b5c6d7e8f901"
 
 
 def claim_of(tenant: str | None) -> Claim:
-    return Claim("orders", {}, tenant, b"", b"", None)
+    return Claim("orders", {}, tenant)
 
 
 class Source:

@@ -2,46 +2,171 @@
 printed, warned of, raised as an error of its own, and answered to a refused request (T090 to T092). What a process
 prints that a test starts counts as printed where the test reads all of it, or none.
 
-Not seen: what the tests of the commands read off a command, and a key that a process makes for itself.
+It also looks at what an error tracker would copy: the local variables of the package's functions, whenever the package
+logs, warns, raises or calls user code, and in the traceback of an error of its own. There digests and signatures count
+as well.
+
+Not seen: what the tests of the commands read off a command, and a key that a process makes for itself. User code that
+is seen being called: key resolvers, `on_verdict`, `on_change`, clocks, and a database's driver.
 """
 
 import base64
 import functools
 import logging
+import re
 import subprocess
+import sys
 import warnings
+from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import islice
+from types import FrameType, TracebackType
 from typing import Any
 
-from hmac_guard.core.errors import ConfigError, KeysUnavailable
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine, event
+
+import hmac_guard.core.key
+from hmac_guard import Claim, Scheme
+from hmac_guard.cli.errors import CliError
+from hmac_guard.core.errors import ConfigError, KeysUnavailable, WeakKeyWarning
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
+from hmac_guard.decider import Decider
+from hmac_guard.keys import SqlKeys
+from hmac_guard.keys.resolver import CallableKeys
 
 #: A shorter text, or one of fewer letters, stands in too much that is no secret.
 LONG_ENOUGH, LETTERS = 12, 4
+
+#: The functions whose variables may hold no secret, as "module:function".
+CHECKED = re.compile(r"hmac_guard\.(?:keys|cli|core\.(?:key|hidden|secret))\b|hmac_guard\.guard:__init__$")
+
+#: The request as it was handed to the package, to a middleware or to a command: who handed it has these too.
+REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})
+GIVEN = frozenset({"words", "rest", "captured", "signature", "options", "others", "ctx"})
+
+#: Of a test: the looks on one occasion, the errors whose traceback is looked at, the digests that are looked for, the
+#: items of one container, and the characters that are kept until they are searched.
+MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT = 500, 300, 64, 100, 2_000_000
+
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
 
 class Secrecy(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.made: set[bytes] = set()
+        self.signatures: set[str] = set()
+        self.digests: deque[bytes] = deque(maxlen=MOST_DIGESTS)
         self.told: list[str] = []
+        self.shown: dict[str, str] = {}
+        self.size = 0
+        self.places: set[str] = set()
+        self.raised: list[BaseException] = []
+        self.looks: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
         # Whatever stands on a record may be formatted by somebody, its extras and arguments too.
         self.told.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
+        if record.name == "hmac_guard":
+            self.look("log")
 
     def tell(self, *things: object) -> None:
         self.told += [thing.decode("latin-1") if isinstance(thing, bytes) else str(thing) for thing in things]
 
+    def look(self, occasion: str) -> None:
+        """Note what the variables of the package's functions show that are running now, and of those through which the
+        error went that is being handled."""
+        self.looks[occasion] += 1
+        if self.looks[occasion] > MOST_LOOKS:
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            self._look_at(frame)
+            frame = frame.f_back
+        self._look_back(sys.exc_info()[1])
+
+    def _look_back(self, error: BaseException | None) -> None:
+        trace: TracebackType | None = error.__traceback__ if error is not None else None
+        while trace is not None:
+            self._look_at(trace.tb_frame)
+            trace = trace.tb_next
+
+    def _look_at(self, frame: FrameType) -> None:
+        place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_name}"
+        if not CHECKED.match(place):
+            return
+        given = REQUEST | GIVEN if place.startswith("hmac_guard.cli") else REQUEST
+        for name, value in frame.f_locals.items():
+            if name not in given:
+                for text in texts_of(value):
+                    if text not in self.shown:
+                        self.shown[text] = f"{name} of {place}"
+                        self.size += len(text)
+        if self.size > MOST_TEXT:
+            self._search()
+
+    def _search(self) -> None:
+        text = "\n".join(self.shown)
+        forms = {form for secret in tuple(self.made) for form in forms_of(secret)}
+        forms |= {form for digest in tuple(self.digests) for form in _forms_of(digest)}
+        kept = {form for form in forms if form in text} | self.signatures.intersection(_SIGNATURE.findall(text))
+        self.places |= {f"{form} in {place}" for shown, place in self.shown.items() for form in kept if form in shown}
+        self.shown, self.size = {}, 0
+
+    def clear(self) -> None:
+        """Nothing was told or shown yet."""
+        self.told, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
+        self.looks.clear()
+
     def found(self) -> list[str]:
-        """What was told and must not have been; after that, nothing was told yet."""
-        told, self.told = "\n".join(self.told), []
-        return sorted({form for secret in tuple(self.made) for form in forms_of(secret) if form in told})
+        """What was told, or shown by a variable, and must not have been; after that, nothing was told yet."""
+        for error in self.raised:
+            self._look_back(error)
+        self._search()
+        told = "\n".join(self.told)
+        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in told} | self.places
+        self.clear()
+        return sorted(found)
 
 
-@functools.cache
-def forms_of(secret: bytes) -> tuple[str, ...]:
-    """A secret as somebody could write it."""
+def texts_of(value: object) -> Iterator[str]:
+    """What a variable shows to an error tracker: itself, its attributes, and its items."""
+    for thing in (value, *_attributes(value), *_items(value)):
+        try:
+            yield repr(_some(thing))
+        except Exception:  # Half made, as `self` in its own constructor.
+            continue
+
+
+def _some(thing: Any) -> Any:
+    """The thing itself, or the first items of a large container."""
+    if isinstance(thing, dict) and len(thing) > MOST_ITEMS:
+        return dict(islice(thing.items(), MOST_ITEMS))
+    if isinstance(thing, (list, tuple, set)) and len(thing) > MOST_ITEMS:
+        return list(islice(thing, MOST_ITEMS))
+    return thing
+
+
+def _attributes(value: object) -> list[Any]:
+    if isinstance(value, (type, type(sys))):
+        return []
+    slots = {name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))}
+    return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+
+
+def _names(slots: Any) -> Any:
+    return [slots] if isinstance(slots, str) else slots
+
+
+def _items(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return [part for pair in islice(value.items(), MOST_ITEMS) for part in pair]
+    return [*islice(value, MOST_ITEMS)] if isinstance(value, (tuple, list)) else []
+
+
+def _forms_of(secret: bytes) -> tuple[str, ...]:
     if len(secret) < LONG_ENOUGH or len(set(secret)) < LETTERS:
         return ()
     encoded = {base64.b64encode(secret).decode(), base64.urlsafe_b64encode(secret).decode()}
@@ -49,21 +174,21 @@ def forms_of(secret: bytes) -> tuple[str, ...]:
     return tuple(texts | {repr(secret)[2:-1], ascii(secret.decode("latin-1"))[1:-1]} | {e.rstrip("=") for e in encoded})
 
 
+@functools.cache
+def forms_of(secret: bytes) -> tuple[str, ...]:
+    """A secret as somebody could write it."""
+    return _forms_of(secret)
+
+
 SECRECY = Secrecy()
 
 
 def watch() -> None:
     """From now on, every key that is made, every error of the package and all output of processes is noted."""
-    make_key, show, communicate = Key.__init__, warnings.showwarning, subprocess.Popen.communicate
-
-    @functools.wraps(make_key)
-    def noted_key(self: Key, secret: Any, *args: Any, **more: Any) -> None:
-        make_key(self, secret, *args, **more)
-        SECRECY.made.add(secret.encode() if isinstance(secret, str) else bytes(secret))
-
-    def noted_error(self: Exception, *args: object) -> None:
-        Exception.__init__(self, *args)
-        SECRECY.tell(*args)
+    _note_secrets()
+    _note_errors()
+    _note_user_code()
+    show, communicate = warnings.showwarning, subprocess.Popen.communicate
 
     def noted_warning(message: Any, *args: Any, **more: Any) -> None:
         SECRECY.tell(message)
@@ -74,17 +199,88 @@ def watch() -> None:
         SECRECY.tell(*output)
         return output
 
-    Key.__init__ = noted_key  # type: ignore[method-assign]
     subprocess.Popen.communicate = noted_output  # type: ignore[method-assign]
     warnings.showwarning = noted_warning
-    for error in (ConfigError, KeysUnavailable):
-        error.__init__ = noted_error  # type: ignore[method-assign, assignment]
+
+
+def _note_secrets() -> None:
+    """Keys, before anything is made of them, digests, signatures, and the keys that seal keys. No function of this file
+    stands between the package and who calls it: it would be the caller of whom a warning speaks."""
+    digest, sign, make_box = Key.digest, Scheme.signature_of, Fernet.__init__
+
+    def noted_secret(value: Any) -> Hidden[Any]:
+        if isinstance(value, (str, bytes)):
+            SECRECY.made.add(value.encode(errors="replace") if isinstance(value, str) else value)
+        return hide(value)
+
+    def noted_digest(self: Key, algorithm: str, message: bytes) -> bytes:
+        SECRECY.digests.append(made := digest(self, algorithm, message))
+        return made
+
+    def noted_signature(self: Scheme, key: Key, message: bytes) -> bytes:
+        SECRECY.signatures.update(_SIGNATURE.findall((made := sign(self, key, message)).decode()))
+        return made
+
+    def noted_box(self: Fernet, key: Any, *args: Any) -> None:
+        if isinstance(key, (str, bytes)):
+            SECRECY.made.add(key.encode() if isinstance(key, str) else key)
+        make_box(self, key, *args)
+
+    vars(hmac_guard.core.key)["hide"] = noted_secret
+    Key.digest = noted_digest  # type: ignore[method-assign]
+    Scheme.signature_of = noted_signature  # type: ignore[method-assign]
+    Fernet.__init__ = noted_box  # type: ignore[method-assign, assignment]
+
+
+def _note_errors() -> None:
+    def noted_error(self: Exception, *args: Any) -> None:
+        make[type(self)](self, *args)
+        SECRECY.tell(*args)
+        SECRECY.look(type(self).__name__)
+        if len(SECRECY.raised) < MOST_ERRORS:
+            SECRECY.raised.append(self)
+
+    make: dict[type, Any] = {}
+    for kind in (CliError, ConfigError, KeysUnavailable, WeakKeyWarning):
+        make[kind] = kind.__init__
+        kind.__init__ = noted_error  # type: ignore[method-assign, assignment]
+
+
+def _note_user_code() -> None:
+    call = CallableKeys.__call__
+
+    def noted_call(self: CallableKeys, claim: Claim) -> Any:
+        SECRECY.look("resolver")
+        return call(self, claim)
+
+    CallableKeys.__call__ = noted_call  # type: ignore[method-assign]
+    for kind, callbacks in ((Decider, ("on_verdict", "on_decision", "clock")), (SqlKeys, ("_on_change", "clock"))):
+        kind._set = _noting(kind._set, callbacks)  # type: ignore[method-assign]
+    for moment in ("before_cursor_execute", "handle_error"):
+        event.listen(Engine, moment, lambda *_: SECRECY.look("statement"))
+
+
+def _noting(keep: Any, callbacks: tuple[str, ...]) -> Any:
+    def noted_set(self: Any, **fields: Any) -> None:
+        for name in callbacks:
+            if fields.get(name) is not None:
+                fields[name] = noted_callback(name, fields[name])
+        keep(self, **fields)
+
+    def noted_callback(name: str, function: Any) -> Any:
+        def call(*args: Any) -> Any:
+            SECRECY.look(name)
+            return function(*args)
+
+        return call
+
+    return noted_set
 
 
 def watched() -> Iterator[None]:
     """One test: nothing that it made told a key."""
     before = set(SECRECY.made)
-    SECRECY.told.clear()
+    SECRECY.clear()
     logging.getLogger().addHandler(SECRECY)
     try:
         yield

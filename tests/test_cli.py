@@ -209,7 +209,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(
             [*SIGN, "--key-env", "LINE"], "the variable LINE: the secret has white space or a newline", id="\\n"
         ),
-        pytest.param([*SIGN, "--key-env", "STUB"], "the secret is a placeholder in angle brackets", id="a placeholder"),
+        pytest.param([*SIGN, "--key-env", "STUB"], "the secret is a placeholder", id="a placeholder"),
         pytest.param(
             [*SIGN, "--key-env", "KEY", "--key-form", "hex"], "not an even number of hex digits", id="not hex"
         ),

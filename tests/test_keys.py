@@ -192,10 +192,6 @@ def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
     assert asked == ["acme"]
 
 
-def test_a_text_is_a_key_with_all_of_its_white_space() -> None:
-    assert SCHEME.sign(f" {KEY}\n", a="x") == SCHEME.sign(f" {KEY}\n".encode(), a="x") != SCHEME.sign(KEY, a="x")
-
-
 def test_a_key_may_be_in_force_for_one_moment() -> None:
     ring = Keyring(Key(KEY, not_before=10, not_after=10))
 
@@ -244,16 +240,8 @@ def test_a_claim_shows_what_it_holds_and_is_no_tuple() -> None:
     claim = Claim("one", {"a": "x"}, "acme", Reason.MALFORMED)
 
     assert repr(claim) == "Claim(scheme='one', ids={'a': 'x'}, tenant='acme', problem='malformed')"
-    assert not isinstance(claim, tuple)
+    assert not issubclass(Claim, tuple)
     assert set(Claim.__slots__) == {"scheme", "ids", "tenant", "problem", "detail", "method", "path"}
-
-
-def test_a_short_key_warns() -> None:
-    with pytest.warns(WeakKeyWarning, match="15 bytes"):
-        Key("x" * 15)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Key("x" * 16)
 
 
 def test_env_keys_are_read_once(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,14 +299,6 @@ def test_env_keys_for_each_tenant(call: Call, monkeypatch: pytest.MonkeyPatch) -
     assert call(guard, signed()).verdict.tenant == "acme"
     for tenant in ("other", "ACME", "", "acme_V1", "PATH"):
         assert call(guard, signed(tenant=tenant)).status == 401
-
-
-def test_random_bytes_between_angle_brackets_are_no_placeholder(call: Call) -> None:
-    secret = b"<" + bytes(range(120, 150)) + b">\n"
-
-    assert call(Guard(SCHEME, secret), signed(secret)).status == 200
-    with pytest.raises(ConfigError, match="placeholder"):
-        Key(b"<HMAC-KEY>\n")
 
 
 @pytest.mark.parametrize(

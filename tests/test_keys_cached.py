@@ -124,10 +124,10 @@ def test_the_source_sees_the_tenant_and_nothing_else_of_the_request() -> None:
     source = Source()
     keys = CachedKeys(source.sync)
 
-    keys(claim_of("acme")._replace(ids={"customer": "1"}, message=b"1", signature=b"s"))
+    keys(Claim("orders", {"customer": "1"}, "acme", method="GET", path="/orders/1"))
 
     [claim] = source.asked
-    assert (claim.tenant, dict(claim.ids), claim.message, claim.signature) == ("acme", {}, b"", b"")
+    assert (claim.tenant, dict(claim.ids), claim.method, claim.path) == ("acme", {}, "", "")
 
 
 def test_a_source_that_goes_by_ids_fails_instead_of_serving_one_customer_to_all(ask: Ask) -> None:
@@ -465,7 +465,7 @@ async def nobody(claim):
 
 async def flood(keys, first, last):
     for number in range(first, last):
-        await keys.on_loop(Claim("", {}, f"{number:07d}{padding}", b"", b"", None))
+        await keys.on_loop(Claim("", {}, f"{number:07d}{padding}"))
 
 def resident():
     [line] = [line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
@@ -506,7 +506,7 @@ from hmac_guard import Claim
 from hmac_guard.keys import CachedKeys
 
 keys = CachedKeys(lambda claim: "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19")
-claim = Claim("", {}, "acme", b"", b"", None)
+claim = Claim("", {}, "acme")
 keys(claim)
 keys.invalidate("acme")
 keys._lock.acquire()

@@ -63,11 +63,13 @@ def test_keys_for_every_tenant_may_stand_last(call: Call) -> None:
         ([KEY], False),
         ([lambda claim: KEY], None),
         ([lambda claim: None, KEY], None),
-        ([{"a": KEY}, KEY], True),
-        ([lambda claim: None, {"a": KEY}], True),
+        ([{"a": KEY}, KEY], None),
+        ([lambda claim: None, {"a": KEY}], None),
+        ([{"a": KEY}, {"b": KEY}], True),
+        ([{"a": KEY}, CachedKeys(lambda claim: KEY, per_tenant=True)], True),
     ],
 )
-def test_a_chain_is_by_tenant_where_a_source_is(sources: list[Any], per_tenant: bool | None) -> None:
+def test_a_chain_is_by_tenant_where_every_source_is(sources: list[Any], per_tenant: bool | None) -> None:
     assert ChainKeys(*sources).per_tenant is per_tenant
 
 

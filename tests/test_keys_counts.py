@@ -163,7 +163,7 @@ from hmac_guard import Claim, Reason, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
 keys = SqlKeys(create_engine(sys.argv[1]), table=sys.argv[2])
 counts = VerdictCounts(keys)
-counts(Verdict(Reason.VERIFIED, "one"), Claim("", {}, "acme", b"", b"", None))
+counts(Verdict(Reason.VERIFIED, "one"), Claim("", {}, "acme"))
 """
 
 

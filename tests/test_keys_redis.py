@@ -235,7 +235,7 @@ url, channel = sys.argv[1:]
 keys = CachedKeys(lambda claim: Key("8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"), ttl=3600)
 news = RedisInvalidation(url, channel)
 follow(keys, news, "acme")
-claim = Claim("", {}, "acme", b"", b"", None)
+claim = Claim("", {}, "acme")
 known = keys(claim)
 ready, tell = os.pipe()
 child = os.fork()

@@ -273,9 +273,9 @@ def test_off_does_not_look(call: Call) -> None:
 
 RINGS = {
     "strict": Keyring(KEY, mode="enforce"),
-    "trying": Keyring(KEY, mode="report"),
-    "absent": Keyring(KEY, mode="off"),
-    "plain": Keyring(KEY),
+    "trying": Keyring(f"{KEY} of trying", mode="report"),
+    "absent": Keyring(f"{KEY} of absent", mode="off"),
+    "plain": Keyring(f"{KEY} of plain"),
 }
 
 

@@ -26,7 +26,7 @@ PURE = {
         "json",
         "math",
     ),
-    *("itertools", "re", "secrets", "string", "types", "typing", "urllib.parse", "uuid", "warnings"),
+    *("itertools", "re", "secrets", "string", "sys", "types", "typing", "urllib.parse", "uuid", "warnings"),
 }
 
 

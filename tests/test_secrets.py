@@ -19,7 +19,10 @@ from secrecy import SECRECY, forms_of
 from support import Call, Reply
 
 from hmac_guard import ConfigError, Guard, Key, Keyring
+from hmac_guard.asgi import middleware as asgi_middleware
 from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, MappingKeys, StaticKeys
+from hmac_guard.log import failure_of
+from hmac_guard.wsgi import middleware as wsgi_middleware
 
 FORMS: dict[str, Callable[[bytes], Any]] = {
     "latin-1": lambda secret: secret.decode("latin-1"),
@@ -113,11 +116,12 @@ def test_a_traceback_with_its_locals_shows_no_key(call: Call, monkeypatch: pytes
     def clock() -> float:
         raise OSError
 
-    def kept(self: Guard, error: Exception, fault: Any = Guard.fault) -> Any:
+    def kept(error: BaseException) -> Any:
         told.extend(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-        return fault(self, error)
+        return failure_of(error)
 
-    monkeypatch.setattr(Guard, "fault", kept)
+    monkeypatch.setattr(wsgi_middleware, "failure_of", kept)
+    monkeypatch.setattr(asgi_middleware, "failure_of", kept)
     call(Guard(ORDERS, Key(secret, not_after=2e12), clock=clock), GOOD)
     SECRECY.tell(*told)
 

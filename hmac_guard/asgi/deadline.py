@@ -5,6 +5,8 @@ import sys
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
+from hmac_guard.keys.calling import runs_on_trio
+
 T = TypeVar("T")
 
 
@@ -27,17 +29,6 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
             return await begun
     else:  # pragma: no cover -- one of the two runs on each version
         return await asyncio.wait_for(begun, seconds)
-
-
-def runs_on_trio() -> bool:
-    """Whether the running event loop is trio's. trio is imported only by applications that run on it."""
-    if "trio" not in sys.modules:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
 
 
 async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:

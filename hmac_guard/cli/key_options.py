@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import WeakKeyWarning
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
 from hmac_guard.keys.forms import key_from_text, shown
 
@@ -57,23 +59,25 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
     return key
 
 
-def written(env: str | None, file: str | None) -> tuple[str, str]:
+def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
     """Where the key is, and what is written there."""
     if env:
         if env not in os.environ:
             raise CliError(f"the variable {shown(env)} is not set; export it with the key")
-        return f"the variable {env}", os.environ[env]
+        return f"the variable {env}", hide(os.environ[env])
     if file:
         return f"the file {file}", _text_of(Path(file))
     if not sys.stdin.isatty():
         raise CliError("there is no key, and nobody to ask; name its place with --key-env NAME or --key-file PATH")
-    return "the prompt", click.prompt("Key (hidden)", hide_input=True, err=True)
+    return "the prompt", hide(click.prompt("Key (hidden)", hide_input=True, err=True))
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path) -> Hidden[str]:
     try:
-        return path.read_bytes().decode()
+        secret = hide(path.read_bytes())
     except OSError as error:
         raise CliError(f"the key file {path} cannot be read ({error.strerror}); name one that can") from None
-    except UnicodeDecodeError:
-        raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex") from None
+    with suppress(UnicodeDecodeError):
+        return hide(secret.get().decode())
+    # Raised out here, since the decoder's error holds the secret.
+    raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex")

@@ -163,7 +163,7 @@ def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, k
 
 def _show_new(new: Any, as_json: bool) -> None:
     if as_json:
-        _print_json(new._asdict())
+        click.echo(json.dumps({"tenant": new.tenant, "id": new.id, "secret": new.secret}, indent=2))
         return
     click.echo(f"tenant  {new.tenant}\nkey     {new.id}")
     if new.secret is not None:

@@ -1,28 +1,24 @@
 """Keys, and the rings that hold the ones in force.
 
-A key never shows itself: not in `repr`, not to `pickle`, not in an error. Rules: threats T008 to T012, T086, T090.
+A key never shows itself: not in `repr`, not to `pickle`, not in an error, not in a local variable. Rules: threats T008
+to T012, T086, T090.
 """
 
-import base64
-import binascii
 import hashlib
 import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hmac_guard.core.errors import ConfigError, WeakKeyWarning
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.secret import bytes_of, from_base64, utf8_of
 
 ALGORITHMS = ("sha256", "sha384", "sha512")
 MODES = ("enforce", "report", "off")
-WEAK_BELOW = 16
 
 _IPAD = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD = bytes(byte ^ 0x5C for byte in range(256))
-# What a file or a shell leaves behind. RFC 4231 has a key of vertical tabs, so those are no blanks.
-_BLANK = b" \t\r\n\0"
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 
 
 class Key(Frozen):
@@ -33,13 +29,15 @@ class Key(Frozen):
     `id`      a name for it, shown as `verdict.key_id` and in logs
     `not_before`, `not_after`  Unix seconds between which it is in force, both included; None for no limit
 
-    Raises `ConfigError` where the secret is empty, blank or a placeholder such as `<HMAC-KEY>`; warns with
-    `WeakKeyWarning` below 16 bytes (RFC 2104 section 3).
+    Raises `ConfigError` where the secret is empty or blank, and for text that is hardly a secret (`core/secret.py` has
+    the rule): with white space or a newline at an end, a byte order mark, quotes around the whole, or a placeholder.
+    `Key.from_text` takes such text as it is.
+    Warns with `WeakKeyWarning` below 16 bytes (RFC 2104 section 3), at the line that called this package.
     """
 
     __slots__ = ("_secret", "_states", "id", "not_after", "not_before")
 
-    _secret: bytes
+    _secret: Hidden[bytes]
     _states: dict[str, Any]
     id: str | None
     not_before: float | None
@@ -53,6 +51,8 @@ class Key(Frozen):
         not_before: float | None = None,
         not_after: float | None = None,
     ) -> None:
+        hidden: Hidden[Any] = hide(secret)
+        del secret
         if id is not None and not (isinstance(id, str) and id.isprintable() and id.strip()):
             raise ConfigError("Key: id must be printable text, or None")
         for name, moment in (("not_before", not_before), ("not_after", not_after)):
@@ -62,35 +62,35 @@ class Key(Frozen):
                 raise ConfigError(f"Key: {name} must be Unix seconds (a number), or None")
         if not_before is not None and not_after is not None and not_after < not_before:
             raise ConfigError("Key: not_after is before not_before, so the key would never be in force")
-        self._set(_secret=_secret_bytes(secret), _states={}, id=id, not_before=not_before, not_after=not_after)
+        self._set(_secret=bytes_of(hidden), _states={}, id=id, not_before=not_before, not_after=not_after)
 
     @classmethod
     def from_text(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret that is text and used as its UTF-8 bytes; the same as `Key(text)`, said aloud."""
-        if not isinstance(text, str):
+        """A secret that is text and used as its UTF-8 bytes, whatever it looks like; only blank text is refused."""
+        hidden = hide(text)
+        del text
+        if not isinstance(hidden.get(), str):
             raise ConfigError("Key.from_text: give text")
-        return cls(text, id, **times)
+        return cls(utf8_of(hidden).get(), id, **times)
 
     @classmethod
     def from_hex(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
         """A secret that is written as hex digits, in either case, and used decoded."""
-        if not isinstance(text, str) or len(text) % 2 or not re.fullmatch("[0-9A-Fa-f]*", text):
+        hidden = hide(text)
+        del text
+        if not isinstance(hidden.get(), str) or not re.fullmatch("(?:[0-9A-Fa-f]{2})*", hidden.get()):
             raise ConfigError("Key.from_hex: the text is not an even number of hex digits")
-        return cls(bytes.fromhex(text), id, **times)
+        return cls(bytes.fromhex(hidden.get()), id, **times)
 
     @classmethod
     def from_base64(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
         """A secret that is written as base64, in either alphabet, padded or not, and used decoded."""
-        try:
-            if not isinstance(text, str) or not _BASE64.fullmatch(text):
-                raise ValueError
-            padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
-            secret = base64.b64decode(padded)
-            if (text.endswith("=") and len(text) != len(padded)) or base64.b64encode(secret).decode() != padded:
-                raise ValueError
-        except (ValueError, binascii.Error):
-            raise ConfigError("Key.from_base64: the text is not base64") from None
-        return cls(secret, id, **times)
+        hidden = hide(text)
+        del text
+        decoded = from_base64(hidden)
+        if decoded is None:
+            raise ConfigError("Key.from_base64: the text is not base64")
+        return cls(decoded.get(), id, **times)
 
     def digest(self, algorithm: str, message: bytes) -> bytes:
         """HMAC (RFC 2104) of `message`."""
@@ -106,16 +106,16 @@ class Key(Frozen):
 
     def _keep_states(self, algorithm: str) -> Any:
         # RFC 2104 section 4 allows to keep the states after the padded key: half the blocks of a short message.
-        padded = self.padded(algorithm)
-        states = (hashlib.new(algorithm, padded.translate(_IPAD)), hashlib.new(algorithm, padded.translate(_OPAD)))
+        states = tuple(hashlib.new(algorithm, self.padded(algorithm).translate(pad)) for pad in (_IPAD, _OPAD))
         self._states[algorithm] = states
         return states
 
     def padded(self, algorithm: str) -> bytes:
         """The block that HMAC derives from the secret: two keys with the same block are the same key to it."""
         block_size = hashlib.new(algorithm).block_size
-        secret = self._secret if len(self._secret) <= block_size else hashlib.new(algorithm, self._secret).digest()
-        return secret.ljust(block_size, b"\0")
+        if len(self._secret.get()) > block_size:
+            return hashlib.new(algorithm, self._secret.get()).digest().ljust(block_size, b"\0")
+        return self._secret.get().ljust(block_size, b"\0")
 
     def __repr__(self) -> str:
         return f"<Key id={self.id!r}>"
@@ -138,10 +138,12 @@ class Keyring(Frozen):
     timed: bool
 
     def __init__(self, keys: "Key | str | bytes | Sequence[Key | str | bytes]", mode: str | None = None) -> None:
+        hidden: Hidden[Any] = hide(keys)
+        del keys
         if mode is not None and mode not in MODES:
             raise ConfigError('Keyring: mode must be "enforce", "report", "off" or None')
-        several: Any = keys if isinstance(keys, (list, tuple)) else [keys]
-        ring = tuple(key if isinstance(key, Key) else Key(key) for key in several)
+        # By `map`, since a loop would hold each secret in a variable.
+        ring = tuple(map(as_key, hidden.get())) if isinstance(hidden.get(), (list, tuple)) else (as_key(hidden),)
         if not ring:
             raise ConfigError("Keyring: give at least one key")
         if len(ring) > 1:
@@ -163,30 +165,23 @@ class Keyring(Frozen):
         return f"<Keyring of {len(self.keys)}, mode={self.mode!r}>"
 
 
-def _secret_bytes(secret: object) -> bytes:
-    if isinstance(secret, str):
-        try:
-            raw = secret.strip().encode() and secret.encode()
-        except UnicodeEncodeError:
-            raise ConfigError("Key: the text has a lone surrogate and no UTF-8 form") from None
-    elif isinstance(secret, (bytes, bytearray, memoryview)):
-        raw = bytes(secret)
-    else:
-        raise ConfigError(f"Key: a secret is text or bytes, not {type(secret).__name__}")
-    bare = raw.strip(_BLANK)
-    # HMAC pads a key with NULs, so a key of NULs is the empty key.
-    if not bare:
-        raise ConfigError(
-            "Key: the secret is empty or blank; anybody could sign with it. Is the variable or setting set?"
-        )
-    # Of random bytes one in 65,536 begins with '<' and ends with '>'.
-    if bare[:1] == b"<" and bare[-1:] == b">" and bare.isascii():
-        raise ConfigError("Key: the secret is a placeholder in angle brackets; put the real one in its place")
-    if len(raw) < WEAK_BELOW:
-        warnings.warn(
-            f"a key of {len(raw)} bytes is short; take 32 random ones (hmac-guard keygen)", WeakKeyWarning, stacklevel=1
-        )
-    return raw
+def as_key(secret: Any) -> Key:
+    """The key that a `Key`, text or bytes stands for; either may be hidden. Raises `ConfigError`."""
+    secret = hide(secret)
+    key: Key = secret.get() if isinstance(secret.get(), Key) else Key(secret.get())
+    return key
+
+
+def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
+    """Two owners of rings that have a key in common, as HMAC sees keys; None where there are none."""
+    for algorithm in ALGORITHMS:
+        owners: Hidden[dict[bytes, str]] = hide({})
+        for owner, ring in rings.items():
+            for key in ring.keys:
+                other = owners.get().setdefault(key.padded(algorithm), owner)
+                if other != owner:
+                    return other, owner
+    return None
 
 
 def _refuse_twins(keys: tuple[Key, ...]) -> None:

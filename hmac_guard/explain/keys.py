@@ -19,4 +19,4 @@ class KnownKeys(NamedTuple):
 
 def secret_of(key: Key) -> bytes:
     """A key's bytes. They go into attempts, which are compared and forgotten, and nowhere else."""
-    return key._secret
+    return key._secret.get()

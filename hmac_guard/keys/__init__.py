@@ -13,6 +13,7 @@ from hmac_guard.keys.resolver import KeyResolver as KeyResolver
 from hmac_guard.keys.resolver import KeySource as KeySource
 from hmac_guard.keys.resolver import MappingKeys as MappingKeys
 from hmac_guard.keys.resolver import StaticKeys as StaticKeys
+from hmac_guard.keys.resolver import per_tenant as per_tenant
 
 if TYPE_CHECKING:
     from hmac_guard.keys.cached import CachedKeys as CachedKeys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hmac_guard.keys.sql import SqlKeys as SqlKeys
     from hmac_guard.keys.sql import VerdictCounts as VerdictCounts
 
-__all__ = ["EnvKeys", "KeyAnswer", "KeyResolver", "KeySource", "MappingKeys", "StaticKeys"]
+__all__ = ["EnvKeys", "KeyAnswer", "KeyResolver", "KeySource", "MappingKeys", "StaticKeys", "per_tenant"]
 
 # Imported when it is first named: the module, and the extra that brings what it needs.
 _LATER = {

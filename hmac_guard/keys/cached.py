@@ -3,20 +3,20 @@
 import asyncio
 import concurrent.futures
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
-from hmac_guard.core.errors import KeysUnavailable
-from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.errors import ConfigError, KeysUnavailable
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.calling import awaited, from_loop, settled
 from hmac_guard.keys.flight import Flight, Landing
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.options import check_count, check_seconds
-from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
+from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 from hmac_guard.keys.shelf import Entry, Shelf
 from hmac_guard.log import logger, where
 
@@ -24,7 +24,7 @@ Tenant = str | None
 Fly = Callable[[Tenant, Flight], "Future[Landing]"]
 
 
-class CachedKeys(Frozen):
+class CachedKeys(Resolver):
     """Another resolver's keys, remembered by tenant. Needs the extra `cache`.
 
     `resolver`        any source of keys, sync or async. It is shown the tenant alone, never the ids of a request, since
@@ -35,6 +35,9 @@ class CachedKeys(Frozen):
     `maxsize`         the most tenants with keys that are remembered; those without have a bounded room of their own
     `stale_if_error`  seconds after `ttl` for which the last good keys are used while the resolver fails
     `timeout`         seconds that a request waits for the resolver
+    `per_tenant`      True declares that the keys which a callable gives for a tenant belong to that tenant alone, as
+                      `hmac_guard.keys.per_tenant` does; False, that they are the same for every tenant. None leaves it
+                      to the resolver
 
     A resolver that raises, answers nonsense or takes too long has failed. Where no good keys are left to use, the
     request is answered 503. All requests that miss a tenant at the same time share one look-up; where one fails that
@@ -44,7 +47,7 @@ class CachedKeys(Frozen):
 
     per_tenant: bool | None
     asgi_only: bool
-    _source: KeyResolver
+    _source: Resolver
     _source_on_loop: Any
     _timeout: float
     _clock: Callable[[], float]
@@ -62,17 +65,21 @@ class CachedKeys(Frozen):
         maxsize: int = 10_000,
         stale_if_error: float = 300.0,
         timeout: float = 5.0,
+        per_tenant: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        resolver = hide(resolver)
         for option, seconds in {"ttl": ttl, "negative_ttl": negative_ttl, "timeout": timeout}.items():
             check_seconds(f"CachedKeys: {option}", seconds)
         check_seconds("CachedKeys: stale_if_error", stale_if_error, zero=True)
         check_count("CachedKeys: maxsize", maxsize)
         source = as_resolver(resolver)
+        if per_tenant is not None:
+            _check_declared(source, per_tenant)
         shelf = Shelf(ttl, negative_ttl, maxsize, stale_if_error)
         self._set(
-            per_tenant=getattr(source, "per_tenant", None),
-            asgi_only=bool(getattr(source, "asgi_only", False)),
+            per_tenant=source.per_tenant if per_tenant is None else per_tenant,
+            asgi_only=source.asgi_only,
             _source=source,
             _source_on_loop=from_loop(source),
             _timeout=timeout,
@@ -168,7 +175,7 @@ class CachedKeys(Frozen):
         try:
             landing = Landing(as_keyring(settled(self._source(_claim_of(tenant)))))
         except Exception as error:
-            landing = Landing(None, error)
+            landing = Landing(None, hide(error))
         return self._land(tenant, flight, landing)
 
     async def _look_up_on_loop(self, tenant: Tenant, flight: Flight) -> Landing:
@@ -176,7 +183,7 @@ class CachedKeys(Frozen):
             answer = awaited(self._source_on_loop(_claim_of(tenant)))
             landing = Landing(as_keyring(await asyncio.wait_for(answer, self._timeout)))
         except Exception as error:
-            landing = Landing(None, error)
+            landing = Landing(None, hide(error))
         return self._land(tenant, flight, landing)
 
     def _land(self, tenant: Tenant, flight: Flight, landing: Landing) -> Landing:
@@ -189,14 +196,34 @@ class CachedKeys(Frozen):
             else:
                 self._shelf.doubt(tenant, self._clock())
         if landing.error is not None:
-            logger.error("the source of cached keys failed: %s", where(landing.error))
+            logger.error("the source of cached keys failed: %s", where(landing.error.get()))
         return landing
 
     def _start_empty_handed(self) -> None:
         self._set(_lock=Lock(), _flights={}, _threads=ThreadPoolExecutor(thread_name_prefix="hmac_guard-keys"))
 
+    @property
+    def needs_tenant(self) -> bool:
+        return super().needs_tenant or self._source.needs_tenant
+
+    @property
+    def is_shared(self) -> bool:
+        return super().is_shared or self._source.is_shared
+
+    def modes(self) -> Mapping[str, str]:
+        return self._source.modes()
+
     def __repr__(self) -> str:
         return f"CachedKeys({self._source!r})"
+
+
+def _check_declared(source: Resolver, per_tenant: bool) -> None:
+    if not isinstance(per_tenant, bool):
+        raise ConfigError("CachedKeys: per_tenant must be True, False or None")
+    if source.is_shared if per_tenant else source.needs_tenant:
+        raise ConfigError(
+            f"CachedKeys: per_tenant={per_tenant}, but {source!r} says otherwise of itself or of a part; leave it out"
+        )
 
 
 def _claim_of(tenant: Tenant) -> Claim:

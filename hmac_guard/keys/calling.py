@@ -1,10 +1,13 @@
 """How a resolver is called: on a thread that may wait for it, or on an event loop that must not."""
 
+import asyncio
 import inspect
+import sys
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import KeyResolver, functions_of
@@ -15,35 +18,64 @@ IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
 
 def from_loop(resolver: KeyResolver) -> Any:
     """The resolver as a callable that holds up no event loop: it gives the answer, or an awaitable of it."""
-    on_loop = getattr(resolver, "on_loop", None)
+    hidden = hide(resolver)
+    del resolver
+    on_loop = getattr(hidden.get(), "on_loop", None)
     if on_loop is not None:
         return on_loop
-    if is_async(resolver) or getattr(resolver, "blocking", True) is False:
-        return resolver
-    return sync_to_async(_raising(resolver), thread_sensitive=False)
+    if is_async(hidden.get()) or getattr(hidden.get(), "blocking", True) is False:
+        return hidden.get()
+    return _on_a_thread(_raising(hidden))
+
+
+def _on_a_thread(resolver: KeyResolver) -> Any:
+    """A sync resolver as a coroutine function, which runs it on a worker thread of the running event loop."""
+    on_asyncio = sync_to_async(resolver, thread_sensitive=False)
+
+    async def resolve(claim: Claim) -> Any:
+        if not runs_on_trio():
+            return await on_asyncio(claim)
+        import trio
+
+        return await trio.to_thread.run_sync(resolver, claim)
+
+    return resolve
+
+
+def runs_on_trio() -> bool:
+    """Whether the running event loop is trio's. trio is imported only by applications that run on it."""
+    if "trio" not in sys.modules:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 def settled(answer: Any) -> Any:
     """What a resolver answered, waited for where it is awaitable. For threads without an event loop."""
-    if type(answer) in IMMEDIATE_TYPES or not inspect.isawaitable(answer):
+    if type(answer) in IMMEDIATE_TYPES:
         return answer
-    return async_to_sync(awaited)(answer)
+    answer = hide(answer)
+    return async_to_sync(awaited)(answer) if inspect.isawaitable(answer.get()) else answer.get()
 
 
 async def awaited(answer: Any) -> Any:
     """What a resolver answered, awaited as often as it takes: a sync one on a worker thread may give a coroutine."""
-    while inspect.isawaitable(answer):
-        answer = await answer
-    return answer
+    answer = hide(answer)
+    while inspect.isawaitable(answer.get()):
+        answer = hide(await answer.get())
+    return answer.get()
 
 
-def _raising(resolver: KeyResolver) -> KeyResolver:
+def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
     """A resolver for a worker thread: a StopIteration (of a `next()` that found nothing) cannot leave it, and would
     keep the request waiting for ever."""
 
     def resolve(claim: Claim) -> Any:
         try:
-            return resolver(claim)
+            return resolver.get()(claim)
         except StopIteration:
             raise RuntimeError("the key resolver raised StopIteration") from None
 

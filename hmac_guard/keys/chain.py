@@ -1,47 +1,50 @@
 """Several sources of keys, asked one after the other."""
 
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.calling import awaited, from_loop, settled
-from hmac_guard.keys.resolver import KeyResolver, as_keyring, as_resolver
+from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 
 
-class ChainKeys(Frozen):
+class ChainKeys(Resolver):
     """The keys of the first source that knows the tenant: `ChainKeys({"acme": "s3cret"}, SqlKeys(engine))`.
 
     `sources`  whatever a guard's `keys` may be, sync or async
 
     A source that fails is not passed over: the request is answered 503. Who can bring down the first source must not
     thereby choose the keys of the next. Keys that are the same for every tenant can only stand last; there they are the
-    keys of every tenant that no other source knows, and prove any such name. Raises `ConfigError`.
+    keys of every tenant that no other source knows. They prove no tenant: `verdict.tenant` is filled only where every
+    source is by tenant. Raises `ConfigError`.
     """
 
     __slots__ = ("_asks_on_loop", "_sources", "asgi_only", "per_tenant")
 
     per_tenant: bool | None
     asgi_only: bool
-    _sources: tuple[KeyResolver, ...]
+    _sources: tuple[Resolver, ...]
     _asks_on_loop: tuple[Any, ...]
 
     def __init__(self, *sources: Any) -> None:
-        if not sources:
+        hidden = hide(sources)
+        del sources
+        if not hidden.get():
             raise ConfigError("ChainKeys: give at least one source of keys")
-        chain = tuple(map(as_resolver, sources))
-        by_tenant = [getattr(source, "per_tenant", None) for source in chain]
-        if False in by_tenant[:-1]:
+        chain = tuple(map(as_resolver, hidden.get()))
+        if any(source.is_shared for source in chain[:-1]):
             raise ConfigError(
                 "ChainKeys: a source that is the same for every tenant stands before others, which would never be "
                 "asked; put it last"
             )
+        by_tenant = {source.per_tenant for source in chain}
         self._set(
-            per_tenant=True if True in by_tenant else by_tenant[0],
-            asgi_only=any(getattr(source, "asgi_only", False) for source in chain),
+            per_tenant=by_tenant.pop() if len(by_tenant) == 1 else None,
+            asgi_only=any(source.asgi_only for source in chain),
             _sources=chain,
             _asks_on_loop=tuple(map(from_loop, chain)),
         )
@@ -56,21 +59,33 @@ class ChainKeys(Frozen):
     def on_loop(self, claim: Claim) -> Any:
         """The same for an event loop: the keys, or from the first source that has to be awaited on, an awaitable."""
         for position, ask in enumerate(self._asks_on_loop, 1):
-            answer = ask(claim)
-            if inspect.isawaitable(answer):
+            answer = hide(ask(claim))
+            if inspect.isawaitable(answer.get()):
                 return self._go_on(answer, self._asks_on_loop[position:], claim)
-            ring = as_keyring(answer)
+            ring = as_keyring(answer.get())
             if ring is not None:
                 return ring
         return None
 
-    async def _go_on(self, answer: Awaitable[Any], others: tuple[Any, ...], claim: Claim) -> Keyring | None:
+    async def _go_on(self, answer: Hidden[Any], others: tuple[Any, ...], claim: Claim) -> Keyring | None:
         ring = as_keyring(await awaited(answer))
         for ask in others:
             if ring is not None:
                 break
             ring = as_keyring(await awaited(ask(claim)))
         return ring
+
+    @property
+    def needs_tenant(self) -> bool:
+        return any(source.needs_tenant for source in self._sources)
+
+    @property
+    def is_shared(self) -> bool:
+        return any(source.is_shared for source in self._sources)
+
+    def modes(self) -> Mapping[str, str]:
+        # The first source that knows a tenant answers for it.
+        return {tenant: mode for source in reversed(self._sources) for tenant, mode in source.modes().items()}
 
     def __repr__(self) -> str:
         return f"ChainKeys({', '.join(map(repr, self._sources))})"

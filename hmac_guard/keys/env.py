@@ -2,17 +2,19 @@
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.forms import key_from_text, shown, tenant_in
+from hmac_guard.keys.resolver import Resolver, check_owners
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class EnvKeys(Frozen):
+class EnvKeys(Resolver):
     """Keys from environment variables, read once, when this is made.
 
     `EnvKeys("NANGO_HMAC_KEY")`                          one key
@@ -20,15 +22,15 @@ class EnvKeys(Frozen):
     `EnvKeys("NANGO_HMAC_KEY_{tenant}")`                 one variable for each tenant; `{tenant}` is as in the request
 
     `form` says how the secret is written: "text" (used as UTF-8), "hex" or "base64" (used decoded).
-    Raises `ConfigError` where the variable is unset, blank, a placeholder, or has white space at either end (a
-    newline from a file, most often). Two servers (wsgiref, granian) copy the environment into every WSGI environ: never
-    print an environ there.
+    Raises `ConfigError` where the variable is unset, where its text is hardly a secret (see `Key`), and where two
+    tenants have one secret. Two servers (wsgiref, granian) copy the environment into every WSGI environ: never print an
+    environ there.
     """
 
     __slots__ = ("_names", "_rings", "per_tenant")
 
     _names: tuple[str, ...]
-    _rings: dict[str | None, Keyring]
+    _rings: Mapping[str | None, Keyring]
     per_tenant: bool
     blocking = False
 
@@ -42,7 +44,7 @@ class EnvKeys(Frozen):
         per_tenant = any("{tenant}" in name for name in names)
         if per_tenant and len(names) > 1:
             raise ConfigError("EnvKeys: give one name where it has {tenant}; chain two EnvKeys for two keys a tenant")
-        rings = _tenant_rings(names[0], form) if per_tenant else {None: Keyring(_named_keys(names, form))}
+        rings: Any = _tenant_rings(names[0], form) if per_tenant else {None: Keyring(_named_keys(names, form))}
         self._set(_names=names, _rings=rings, per_tenant=per_tenant)
 
     def __call__(self, claim: Claim) -> Keyring | None:
@@ -55,17 +57,19 @@ class EnvKeys(Frozen):
 def _named_keys(names: tuple[str, ...], form: str) -> list[Key]:
     if names[0] not in os.environ:
         raise ConfigError(f"EnvKeys: the variable {shown(names[0])} is not set; set it to the secret")
-    return [key_from_text(f"EnvKeys: {name}", os.environ[name], form, id=name) for name in names if name in os.environ]
+    return [_key(name, form) for name in names if name in os.environ]
 
 
-def _tenant_rings(pattern: str, form: str) -> dict[str | None, Keyring]:
+def _tenant_rings(pattern: str, form: str) -> dict[str, Keyring]:
     if pattern == "{tenant}":
         raise ConfigError("EnvKeys: put a fixed text beside {tenant}, or any variable would be some tenant's key")
-    rings: dict[str | None, Keyring] = {
-        tenant: Keyring(key_from_text(f"EnvKeys: {name}", text, form, id=name))
-        for name, text in os.environ.items()
-        if (tenant := tenant_in(name, pattern))
-    }
-    if not rings:
+    tenants = {name: tenant for name in os.environ if (tenant := tenant_in(name, pattern))}
+    if not tenants:
         raise ConfigError(f"EnvKeys: no variable like {shown(pattern)} is set; set one for each tenant")
+    rings = {tenant: Keyring(_key(name, form)) for name, tenant in tenants.items()}
+    check_owners("EnvKeys", rings)
     return rings
+
+
+def _key(name: str, form: str) -> Key:
+    return key_from_text(f"EnvKeys: {name}", os.environ[name], form, id=name)

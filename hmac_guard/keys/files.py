@@ -8,10 +8,11 @@ from itertools import chain
 from pathlib import Path
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.forms import key_from_text, tenant_in
+from hmac_guard.keys.resolver import Resolver
 from hmac_guard.log import logger
 
 #: Seconds between two looks at the files.
@@ -24,7 +25,7 @@ Tenant = str | None
 Stamp = tuple[str, int, int, int]
 
 
-class FileKeys(Frozen):
+class FileKeys(Resolver):
     """Keys from files, read anew within a second of a change.
 
     `FileKeys("/run/secrets/hmac_key")`                              one key
@@ -32,7 +33,8 @@ class FileKeys(Frozen):
     `FileKeys("/etc/hmac-keys/{tenant}")`                            one file for each tenant, hidden ones passed over
 
     `form` says how the secret is written: "text" (UTF-8, used as it stands), "hex" or "base64" (used decoded). A file
-    holds the secret alone: white space or a newline at either end is refused, since it would be part of the key.
+    holds the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). Give each
+    tenant a secret of its own, since nothing here checks that: two with one secret can sign for each other.
     The key's id is the name of its file. A new version that cannot be read, is empty or is no key changes nothing: the
     last good one stays in use, and the log says so. A tenant whose file is gone is unknown.
     Meant for files at hand: they are looked at on the request's own thread, once a second. Raises `ConfigError` where
@@ -135,14 +137,14 @@ def _stamps_of(files: Iterable[Sequence[Path]]) -> list[Stamp]:
     return stamps
 
 
-def _text_of(path: Path) -> str | None:
+def _text_of(path: Path) -> Hidden[str] | None:
     try:
-        secret = path.read_bytes()
+        secret = hide(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"FileKeys: {path} cannot be read ({error.strerror})") from None
     with suppress(UnicodeDecodeError):
-        return secret.decode()
+        return hide(secret.get().decode())
     # Raised out here, since the decoder's error holds the secret.
     raise ConfigError(f"FileKeys: {path} is not UTF-8 text; write the secret as hex or base64")

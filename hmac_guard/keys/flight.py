@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 
 
@@ -11,7 +12,7 @@ class Landing(NamedTuple):
     """How a look-up ended: with the tenant's keys (None: it has none), or with an error."""
 
     ring: Keyring | None
-    error: BaseException | None = None
+    error: Hidden[BaseException] | None = None  # its text may hold a secret
 
 
 class Flight:
@@ -41,8 +42,8 @@ class Flight:
     def landing(self) -> Landing:
         """How it ended; one that has not is out of time."""
         if not self.future.done():
-            return Landing(None, TimeoutError())
+            return Landing(None, hide(TimeoutError()))
         if self.future.cancelled():
-            return Landing(None, asyncio.CancelledError())
+            return Landing(None, hide(asyncio.CancelledError()))
         error = self.future.exception()
-        return self.future.result() if error is None else Landing(None, error)
+        return self.future.result() if error is None else Landing(None, hide(error))

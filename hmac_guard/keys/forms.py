@@ -1,11 +1,16 @@
 """How a secret is written where it is kept, and under whose name. The form is named, never guessed."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
+from hmac_guard.core.secret import fault_of_text
 
-_MAKERS = {"text": Key.from_text, "hex": Key.from_hex, "base64": Key.from_base64}
+_MAKERS: dict[str, Callable[..., Key]] = {"text": Key, "hex": Key.from_hex, "base64": Key.from_base64}
+FORMS = tuple(_MAKERS)
 
 # Words of letters, each with a short number behind it; a secret has its digits anywhere.
 _WORD = "(?:[A-Z]{1,20}[0-9]{0,4}|[0-9]{1,4})"
@@ -27,15 +32,18 @@ def tenant_in(name: str, pattern: str) -> str | None:
     return tenant if tenant and name == before + tenant + after else None
 
 
-def key_from_text(where: str, text: str, form: str, id: str | None = None, **times: float | None) -> Key:
+def key_from_text(
+    where: str, text: "str | Hidden[str]", form: str, id: str | None = None, **times: float | None
+) -> Key:
     """The key that `text`, found at `where`, stands for. Raises `ConfigError` that says where, and never the text."""
-    if form not in _MAKERS:
-        raise ConfigError(f"{where}: form {form!r} is unknown; take one of {', '.join(_MAKERS)}")
-    if text != text.strip() and text.strip():
-        raise ConfigError(
-            f"{where}: the secret has white space or a newline at an end, which would be part of the key; remove it"
-        )
+    hidden: Hidden[Any] = hide(text)
+    del text
+    if form not in FORMS:
+        raise ConfigError(f"{where}: form {form!r} is unknown; take one of {', '.join(FORMS)}")
+    fault = fault_of_text(hidden)
+    if fault:
+        raise ConfigError(f"{where}: the secret {fault}")
     try:
-        return _MAKERS[form](text, id, **times)
+        return _MAKERS[form](hidden.get(), id, **times)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
 from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.log import logger, where
@@ -40,11 +41,13 @@ class RedisInvalidation:
     """
 
     def __init__(self, url: str, channel: str = "hmac_guard:keys") -> None:
+        hidden = hide(url)  # it may have a password
+        del url
         if not isinstance(channel, str) or not channel:
             raise ConfigError("RedisInvalidation: channel must be text")
         try:
             self._redis: Any = redis.Redis.from_url(
-                url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
+                hidden.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
             )
         except (ValueError, TypeError, AttributeError):
             raise ConfigError('RedisInvalidation: url must be like "redis://localhost:6379/0"') from None

@@ -1,7 +1,7 @@
 """What a key resolver is, and what it may answer.
 
 A resolver is any callable, sync or async, that takes a `Claim` and answers with the keys of its tenant. It may have
-four attributes:
+these attributes, which are looked at when a guard is made:
 
 `blocking = False`   under ASGI it is called inline; every other sync resolver runs in a worker thread of the event
                      loop's default executor (`asgiref.sync_to_async(thread_sensitive=False)`), so that one slow look-up
@@ -9,18 +9,23 @@ four attributes:
                      runs on the request's own thread, and an async one by `asgiref.async_to_sync`, on an event loop
                      that lives as long as that call.
 `on_loop`            its form for ASGI, called inline: a callable that answers at once, or with an awaitable.
+`per_tenant = True`  the keys that it gives for a tenant belong to that tenant alone, so that a signature under them
+                     proves the tenant (`verdict.tenant`). The decorator `per_tenant` sets it.
 `per_tenant = False` its answer is the same for every tenant, so the tenant is not read from the request at all.
 `asgi_only = True`   it is bound to one event loop and cannot serve WSGI; `Guard.wsgi` refuses it.
+
+Without `per_tenant` the tenant is read, and is not proven.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.key import Key, Keyring, owners_of_one_key
 from hmac_guard.core.verdict import Claim
 
 #: One key, or several of which any verifies.
@@ -34,17 +39,50 @@ def as_keyring(answer: object) -> Keyring | None:
     """The ring that an answer stands for. Raises `ConfigError` for what is no key, an empty or a blank one."""
     if answer is None or isinstance(answer, Keyring):
         return answer
-    if isinstance(answer, (list, tuple)):
-        return Keyring(answer) if answer else None
-    if isinstance(answer, (Key, str, bytes)):
-        return Keyring(answer)
+    hidden: Hidden[Any] = hide(answer)
+    del answer
+    if isinstance(hidden.get(), (list, tuple)) and not hidden.get():
+        return None
+    if isinstance(hidden.get(), (list, tuple, Key, str, bytes)):
+        return Keyring(hidden.get())
     raise ConfigError(
-        f"keys: {type(answer).__name__} is not a key; give a Key, text, bytes, a list of these, a Keyring, or None"
+        f"keys: {type(hidden.get()).__name__} is not a key; give a Key, text, bytes, a list of these, a Keyring, or "
+        "None"
     )
 
 
-class StaticKeys(Frozen):
-    """The same keys for every request."""
+class Resolver(Frozen):
+    """What the resolvers of this package have in common."""
+
+    __slots__ = ()
+
+    per_tenant: bool | None = None
+    blocking: bool = True
+    asgi_only: bool = False
+    on_loop: Any = None
+
+    def __call__(self, claim: Claim) -> Any:
+        """The keys of the claim's tenant, or an awaitable of them."""
+        raise NotImplementedError
+
+    @property
+    def needs_tenant(self) -> bool:
+        """Whether it, or a part of it, has keys by tenant."""
+        return self.per_tenant is True
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it, or a part of it, has keys that are the same for every tenant."""
+        return self.per_tenant is False
+
+    def modes(self) -> Mapping[str, str]:
+        """The tenants whose mode was known when this was made, and their modes."""
+        return {}
+
+
+class StaticKeys(Resolver):
+    """The same keys for every request. Raises `ConfigError`, also for a `Keyring` with a mode: a mode belongs to one
+    tenant, and these keys to none."""
 
     __slots__ = ("keyring",)
 
@@ -53,9 +91,16 @@ class StaticKeys(Frozen):
     per_tenant = False
 
     def __init__(self, keys: KeySource) -> None:
-        keyring = as_keyring(keys)
+        hidden = hide(keys)
+        del keys
+        keyring = as_keyring(hidden.get())
         if keyring is None:
             raise ConfigError("keys: give at least one key; without one every request would be refused")
+        if keyring.mode is not None:
+            raise ConfigError(
+                f"keys: a Keyring with mode={keyring.mode!r} is a tenant's, but these keys are the same for every "
+                "tenant; give the mode to the Guard, or put the ring into a mapping by tenant"
+            )
         self._set(keyring=keyring)
 
     def __call__(self, claim: Claim) -> Keyring:
@@ -65,8 +110,10 @@ class StaticKeys(Frozen):
         return f"StaticKeys({self.keyring!r})"
 
 
-class MappingKeys(Frozen):
-    """Keys by tenant: `{"pk_live_1": "s3cret", "pk_live_2": ["new", "old"]}`. The mapping is copied, and checked."""
+class MappingKeys(Resolver):
+    """Keys by tenant: `{"pk_live_1": "s3cret", "pk_live_2": ["new", "old"]}`. The mapping is copied, and checked.
+
+    Raises `ConfigError`, also where two tenants have one secret: a signature of one would prove the other."""
 
     __slots__ = ("_rings",)
 
@@ -75,50 +122,171 @@ class MappingKeys(Frozen):
     per_tenant = True
 
     def __init__(self, keys: Mapping[str, KeySource]) -> None:
+        hidden: Hidden[Mapping[str, KeySource]] = hide(keys)
+        del keys
         rings: dict[str, Keyring] = {}
-        for tenant, source in keys.items():
-            if not isinstance(tenant, str) or not tenant.strip():
-                raise ConfigError("keys: each tenant of a mapping must be text, as the request names it")
-            ring = as_keyring(source)
+        if not all(map(_is_name, hidden.get())):
+            raise ConfigError("keys: each tenant of a mapping must be text, as the request names it")
+        # By its keys, since a loop over the items would hold each secret in a variable.
+        for tenant in hidden.get():
+            ring = as_keyring(hidden.get()[tenant])
             if ring is None:
                 raise ConfigError(f"keys: the tenant {tenant!r} has no key; give it one or leave it out")
             rings[tenant] = ring
         if not rings:
             raise ConfigError("keys: the mapping is empty; without a tenant every request would be refused")
+        check_owners("keys", rings)
         self._set(_rings=rings)
 
     def __call__(self, claim: Claim) -> Keyring | None:
         return self._rings.get(claim.tenant) if claim.tenant is not None else None
 
+    def modes(self) -> Mapping[str, str]:
+        return {tenant: ring.mode for tenant, ring in self._rings.items() if ring.mode is not None}
+
     def __repr__(self) -> str:
         return f"<MappingKeys of {len(self._rings)} tenants>"
 
 
-def as_resolver(keys: Any) -> KeyResolver:
-    """The resolver that a guard's `keys` stand for. Raises `ConfigError`."""
-    if isinstance(keys, (Key, str, bytes, list, tuple, Keyring)):
-        return StaticKeys(keys)
-    if isinstance(keys, Mapping):
-        return MappingKeys(keys)
-    if not callable(keys) or isinstance(keys, type):
-        raise ConfigError(
-            f"keys: {type(keys).__name__} is no source of keys; give a key, a list of keys, a mapping by tenant, or a "
-            "callable that takes a claim"
+class CallableKeys(Resolver):
+    """A callable of the user's as a resolver. It may hold secrets, and its `repr` may show them, so it is hidden."""
+
+    __slots__ = ("_resolver", "asgi_only", "blocking", "on_loop", "per_tenant")
+
+    _resolver: Hidden[Any]
+    per_tenant: bool | None
+    blocking: bool
+    asgi_only: bool
+    on_loop: Any
+
+    def __init__(self, resolver: Any, *, per_tenant: bool | None = None) -> None:
+        resolver = hide(resolver)
+        _check_callable(resolver)
+        on_loop = hide(getattr(resolver.get(), "on_loop", None))
+        self._set(
+            _resolver=resolver,
+            per_tenant=_option(resolver, "per_tenant") if per_tenant is None else per_tenant,
+            blocking=_option(resolver, "blocking") is not False,
+            asgi_only=_option(resolver, "asgi_only") is True,
+            on_loop=None if on_loop.get() is None else lambda claim: on_loop.get()(claim),
         )
-    if any(inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code) for code in functions_of(keys)):
-        raise ConfigError("keys: the resolver is a generator (it has a 'yield'); it must return its answer")
-    try:
-        inspect.signature(keys).bind(None)
-    except TypeError:
-        raise ConfigError("keys: the resolver must take one argument, the claim") from None
-    except ValueError:
-        pass  # Some built-in callables have no signature to look at.
-    resolver: KeyResolver = keys
-    return resolver
+
+    def __call__(self, claim: Claim) -> Any:
+        return self._resolver.get()(claim)
+
+    def unwrapped(self) -> Hidden[Any]:
+        """What was given."""
+        return self._resolver
+
+    def __repr__(self) -> str:
+        given = self._resolver
+        return f"CallableKeys({getattr(given.get(), '__qualname__', type(given.get()).__name__)})"
+
+
+def as_resolver(keys: Any) -> Resolver:
+    """The resolver that a guard's `keys` stand for. Raises `ConfigError`."""
+    keys = hide(keys)
+    if isinstance(keys.get(), Resolver):
+        resolver: Resolver = keys.get()
+        return resolver
+    if isinstance(keys.get(), (Key, str, bytes, list, tuple, Keyring)):
+        return StaticKeys(keys.get())
+    return MappingKeys(keys.get()) if isinstance(keys.get(), Mapping) else CallableKeys(keys.get())
+
+
+R = TypeVar("R", bound=Callable[..., Any])
+
+
+def per_tenant(resolver: R) -> R:
+    """Declares that the keys which a resolver gives for a tenant belong to that tenant alone, so that a signature under
+    them proves the tenant: `verdict.tenant` is filled only then. A decorator for a function, sync or async, for a class
+    of resolvers, and for any other callable:
+
+        @per_tenant
+        def keys(claim):
+            return secret_of(claim.tenant)
+
+    Never declare it where two tenants can have the same secret. What is given is marked and given back; only what takes
+    no attributes, such as a bound method, is wrapped. Raises `ConfigError`.
+    """
+    hidden: Hidden[Any] = hide(resolver)
+    del resolver
+    if isinstance(hidden.get(), Resolver) and hidden.get().per_tenant is not True:
+        raise ConfigError(
+            f"per_tenant: {type(hidden.get()).__name__} cannot be declared; declare the callable that gives its keys, "
+            "or write CachedKeys(..., per_tenant=True)"
+        )
+    if not callable(hidden.get()):
+        raise ConfigError("per_tenant: give a key resolver, a callable that takes a claim")
+    if getattr(hidden.get(), "per_tenant", None) is not True:
+        try:
+            hidden.get().per_tenant = True
+        except (AttributeError, TypeError):
+            hidden = hide(CallableKeys(hidden.get(), per_tenant=True))
+    declared: R = hidden.get()
+    return declared
+
+
+def check_modes(resolver: Resolver, guard_mode: str) -> None:
+    """Raises `ConfigError` where a tenant is to be enforced by a guard that enforces nothing: the laxer mode holds."""
+    enforced = sorted(tenant for tenant, mode in resolver.modes().items() if mode == "enforce")
+    if enforced and guard_mode != "enforce":
+        raise ConfigError(
+            f"Guard: the tenant {enforced[0]!r} has a Keyring with mode='enforce', but the guard's mode is "
+            f"{guard_mode!r}, and the laxer of the two holds; make the guard 'enforce' and give mode='report' to the "
+            "tenants that are not ready"
+        )
+
+
+def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
+    """Raises `ConfigError` where two tenants have a key in common."""
+    owners = owners_of_one_key(rings)
+    if owners is not None:
+        raise ConfigError(
+            f"{where}: the tenants {owners[0]!r} and {owners[1]!r} have the same secret, so that a signature of one "
+            "would prove the other; give each its own"
+        )
 
 
 def functions_of(resolver: Any) -> tuple[Any, ...]:
     """What runs when the resolver is called, as far as that can be seen."""
+    if isinstance(resolver, CallableKeys):
+        return functions_of(resolver.unwrapped().get())
     while isinstance(resolver, partial):
         resolver = resolver.func
     return (resolver, type(resolver).__call__)
+
+
+def _is_name(tenant: object) -> bool:
+    return isinstance(tenant, str) and bool(tenant.strip())
+
+
+def _check_callable(keys: Hidden[Any]) -> None:
+    if not callable(keys.get()) or isinstance(keys.get(), type):
+        raise ConfigError(
+            f"keys: {type(keys.get()).__name__} is no source of keys; give a key, a list of keys, a mapping by tenant, "
+            "or a callable that takes a claim"
+        )
+    functions = hide(functions_of(keys.get()))
+    if any(map(inspect.isgeneratorfunction, functions.get())) or any(map(inspect.isasyncgenfunction, functions.get())):
+        raise ConfigError("keys: the resolver is a generator (it has a 'yield'); it must return its answer")
+    if not _takes_one_argument(keys):
+        raise ConfigError("keys: the resolver must take one argument, the claim")
+
+
+def _takes_one_argument(keys: Hidden[Any]) -> bool:
+    try:
+        inspect.signature(keys.get()).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        pass  # Some built-in callables have no signature to look at.
+    return True
+
+
+def _option(resolver: Hidden[Any], name: str) -> bool | None:
+    """An attribute of a resolver that is True, False or not there."""
+    value: bool | None = getattr(resolver.get(), name, None)
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"keys: the attribute {name} of the resolver must be True or False")
+    return value

@@ -95,7 +95,7 @@ BEYOND_MUTMUT = [
     Mutant("an escaped backslash in upper case", "core/paths.py", "    re.IGNORECASE,\n", "", "test_policy.py"),
     Mutant("a segment that is empty", "core/paths.py", '"([^/]+)"', '"([^/]*)"', "test_reading.py"),
     Mutant("an id of two segments", "core/paths.py", '"([^/]+)"', '"(.+)"', "test_reading.py"),
-    Mutant("weak keys unnoticed", "core/key.py", "WEAK_BELOW = 16", "WEAK_BELOW = 15", "test_keys.py"),
+    Mutant("weak keys unnoticed", "core/secret.py", "WEAK_BELOW = 16", "WEAK_BELOW = 15", "test_keys.py"),
     Mutant("the inner pad", "core/key.py", "0x36", "0x37", "test_known_answers.py"),
     Mutant("the outer pad", "core/key.py", "0x5C", "0x5D", "test_known_answers.py"),
     Mutant(

@@ -3,31 +3,34 @@
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Row
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Key, Keyring
 from hmac_guard.keys.options import check_seconds
 from hmac_guard.keys.sql.secret import Sealing, Secret
 from hmac_guard.keys.sql.table import KeyTable, NewKey, StoredKey, check_tenant, has_ended, stored_key
 from hmac_guard.keys.sql.transaction import change, operation
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 #: The most keys that a tenant may have in force or to come: each costs an HMAC for every request.
 MOST_KEYS = 8
 
 DAY = 86_400.0
 
-AnyEngine = TypeVar("AnyEngine", bound=Engine | AsyncEngine)
+AnyEngine = TypeVar("AnyEngine", bound="Engine | AsyncEngine")
 
 
 class Draft(NamedTuple):
     """A key that an operator asks for; what is None is chosen for it."""
 
-    secret: str | bytes | None
+    secret: Hidden[str | bytes | None]
     form: str
     id: str | None
     mode: str | None = None
@@ -68,9 +71,10 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         `secret`  text in the named `form` ("text", "hex", "base64"), or bytes; None makes 32 random bytes
         `mode`    the tenant's mode from now on; None leaves it as it is
         """
+        draft = Draft(hide(secret), form, key_id, mode, not_before, not_after)
+        del secret
         check_tenant(tenant)
-        rows = self.table.locked_rows(connection, tenant)
-        return self._insert(connection, tenant, rows, Draft(secret, form, key_id, mode, not_before, not_after))
+        return self._insert(connection, tenant, self.table.locked_rows(connection, tenant), draft)
 
     @change
     def rotate(
@@ -86,6 +90,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     ) -> NewKey:
         """Give a tenant a new key to sign with. Those that it has go on verifying for `grace` seconds, which should be
         more than the `ttl` of any cache."""
+        draft = Draft(hide(secret), form, key_id)
+        del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
         rows = self._known_rows(connection, tenant)
         end = self.clock() + grace
@@ -94,7 +100,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             if row.not_before is not None and row.not_before > end:
                 raise ConfigError(f"SqlKeys: the key {row.key_id!r} would end before it begins; retire it first")
         self.table.update(connection, ending, not_after=end)
-        return self._insert(connection, tenant, rows, Draft(secret, form, key_id))
+        return self._insert(connection, tenant, rows, draft)
 
     @change
     def retire(self, connection: Connection, tenant: str, /, key_id: str) -> None:
@@ -158,7 +164,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             made_at=max([now, *(row.made_at + 0.001 for row in rows)]),
             **times,
         )
-        return NewKey(tenant, key_id, secret.text if draft.secret is None else None)
+        return NewKey(tenant, key_id, secret.text if draft.secret.get() is None else None)
 
     def _key(self, row: Row[Any]) -> Key:
         secret = self._sealing.open(row.tenant, row.key_id, row.secret)

@@ -5,23 +5,25 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.resolver import Resolver
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.table import KeyTable, has_ended
-from hmac_guard.keys.sql.transaction import operation
+from hmac_guard.keys.sql.transaction import is_async, operation
 from hmac_guard.log import logger, where
 
 
-class SqlKeys(KeyOperations[AnyEngine]):
+class SqlKeys(KeyOperations[AnyEngine], Resolver):
     """Keys by tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
     `engine`       a SQLAlchemy engine; `pool_pre_ping=True` lets it outlive a restart of the database unnoticed. An
-                   `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited
+                   `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event loop: it serves ASGI alone,
+                   and each operation is awaited
     `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
                    with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
     `table`        the name of the table; `create_table` makes it
@@ -46,17 +48,22 @@ class SqlKeys(KeyOperations[AnyEngine]):
         on_change: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not isinstance(engine, (Engine, AsyncEngine)):
-            raise ConfigError("SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url, pool_pre_ping=True))")
+        masters: Hidden[MasterKeys] = hide(master_keys)
+        del master_keys
+        if not isinstance(engine, Engine) and not is_async(engine):
+            raise ConfigError(
+                "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url, pool_pre_ping=True)), or one of "
+                "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
+            )
         if on_change is not None and not callable(on_change):
             raise ConfigError("SqlKeys: on_change must be a function of the tenant")
         self._set(
-            asgi_only=isinstance(engine, AsyncEngine),
-            blocking=isinstance(engine, Engine),
+            asgi_only=is_async(engine),
+            blocking=not is_async(engine),
             engine=_discreet(engine),
             announce=self._announce if on_change else None,
             table=KeyTable(table),
-            _sealing=Sealing(master_keys),
+            _sealing=Sealing(masters.get()),
             _on_change=on_change,
             clock=clock,
         )

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     Column,
     Connection,
+    Dialect,
     Double,
     MetaData,
     Row,
     String,
     Table,
     Text,
+    TypeDecorator,
     delete,
     func,
     insert,
@@ -21,17 +23,28 @@ from sqlalchemy import (
 )
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import is_sealed
 
 
-class NewKey(NamedTuple):
+class NewKey(Frozen):
     """A key that was just made. `secret` is shown nowhere else: hand it on, then forget it. It is None where the
     secret was given, and therefore known already."""
 
+    __slots__ = ("_secret", "id", "tenant")
+
     tenant: str
     id: str
-    secret: str | None
+    _secret: Hidden[str] | None
+
+    def __init__(self, tenant: str, id: str, secret: Hidden[str] | None) -> None:
+        self._set(tenant=tenant, id=id, _secret=secret)
+
+    @property
+    def secret(self) -> str | None:
+        return None if self._secret is None else self._secret.get()
 
     def __repr__(self) -> str:
         return f"NewKey(tenant={self.tenant!r}, id={self.id!r})"
@@ -49,6 +62,19 @@ class StoredKey(NamedTuple):
     sealed: bool
 
 
+class HiddenText(TypeDecorator[Hidden[str]]):
+    """Text that a row and a statement hold hidden, since both show what they hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Hidden[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.get()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Hidden[str] | None:
+        return None if value is None else hide(value)
+
+
 class KeyTable:
     """One row for each key. `mode` is the tenant's and stands in each of its rows; that of the newest counts."""
 
@@ -61,7 +87,7 @@ class KeyTable:
             MetaData(),
             Column("tenant", String(1024), primary_key=True),
             Column("key_id", String(255), primary_key=True),
-            Column("secret", Text, nullable=False),
+            Column("secret", HiddenText, nullable=False),
             Column("mode", String(16)),
             Column("made_at", Double, nullable=False),
             Column("not_before", Double),

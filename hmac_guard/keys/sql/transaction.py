@@ -1,16 +1,19 @@
 """Methods that are one transaction each, written once for both kinds of engine."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from asgiref.sync import sync_to_async
 from sqlalchemy import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 
-Held = TypeVar("Held", bound=Engine | AsyncEngine, covariant=True)
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+Held = TypeVar("Held", bound="Engine | AsyncEngine", covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -35,13 +38,13 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, owner: HasEngine[Engine], kind: Any) -> Callable[P, T]: ...
     @overload
-    def __get__(self, owner: HasEngine[AsyncEngine], kind: Any) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, owner: "HasEngine[AsyncEngine]", kind: Any) -> Callable[P, Awaitable[T]]: ...
     @overload
-    def __get__(self, owner: HasEngine[Engine | AsyncEngine], kind: Any) -> Callable[P, T | Awaitable[T]]: ...
+    def __get__(self, owner: "HasEngine[Engine | AsyncEngine]", kind: Any) -> Callable[P, T | Awaitable[T]]: ...
     def __get__(self, owner: Any, kind: Any) -> Any:
         if owner is None:
             return self
-        run: Callable[..., Any] = _await_it if isinstance(owner.engine, AsyncEngine) else _do_it
+        run: Callable[..., Any] = _await_it if is_async(owner.engine) else _do_it
         return partial(run, owner.engine, partial(self._work, owner), self._then(owner))
 
     def _then(self, owner: Any) -> Callable[[Any], None] | None:
@@ -57,21 +60,34 @@ class change(operation[P, T]):  # noqa: N801 - a decorator
         return announce
 
 
+def is_async(engine: object) -> bool:
+    """Whether it is an `AsyncEngine`. There can be one only where its module was imported, and to import it here would
+    take greenlet, which SQLAlchemy does not bring by itself."""
+    module = sys.modules.get("sqlalchemy.ext.asyncio")
+    return module is not None and isinstance(engine, getattr(module, "AsyncEngine", ()))
+
+
 def _do_it(engine: Engine, work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any) -> T:
+    given = hide((args, options))
+    del args, options
     with engine.begin() as connection:
-        result = work(connection, *args, **options)
+        result = _work(connection, work, given)
     if then is not None:
-        then(args[0])
+        then(given.get()[0][0])
     return result
 
 
 async def _await_it(
-    engine: AsyncEngine, work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any
+    engine: "AsyncEngine", work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any
 ) -> T:
+    from asgiref.sync import sync_to_async
+
+    given = hide((args, options))
+    del args, options
     async with engine.connect() as connection:
         try:
             async with connection.begin():
-                result = await connection.run_sync(work, *args, **options)
+                result = await connection.run_sync(_work, work, given)
         except ConfigError:
             raise
         except Exception:
@@ -79,5 +95,9 @@ async def _await_it(
             await connection.invalidate()
             raise
     if then is not None:
-        await sync_to_async(then, thread_sensitive=False)(args[0])
+        await sync_to_async(then, thread_sensitive=False)(given.get()[0][0])
     return result
+
+
+def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) -> T:
+    return work(connection, *given.get()[0], **given.get()[1])

@@ -1,0 +1,31 @@
+"""A value that a local variable may hold although nobody may see it.
+
+Error trackers and debuggers copy the local variables of every frame: by `repr`, and often one level of attributes or
+items deeper. A `Hidden` shows nothing there.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from hmac_guard.core.frozen import Frozen
+
+T = TypeVar("T")
+
+
+class Hidden(Frozen, Generic[T]):
+    """Holds a secret. `get` gives it; use the result at once, and do not keep it in a variable."""
+
+    __slots__ = ("get",)
+
+    get: Callable[[], T]
+
+    def __init__(self, value: T) -> None:
+        self._set(get=lambda: value)
+
+    def __repr__(self) -> str:
+        return "<Hidden>"
+
+
+def hide(value: "T | Hidden[T]") -> Hidden[T]:
+    """The value as a `Hidden`; one that is hidden already is given back as it is."""
+    return value if isinstance(value, Hidden) else Hidden(value)

@@ -1,0 +1,117 @@
+"""What may be a secret, and what is hardly one. Nothing here shows it: not in an error, and not in a local variable.
+
+The rule for text stands here alone. Text is refused where it is empty or blank, has white space or a newline at an end,
+a byte order mark or quotes around the whole, or is a placeholder: `<KEY>`, `${KEY}`, `$(KEY)`, `{{ key }}`, a word such
+as "changeme" in any case of letters, or one character repeated. A word counts only as the whole text. A repeated
+character counts only below 16 characters: there the key is weak in any case, while longer ones are common in tests.
+"""
+
+import base64
+import binascii
+import re
+import sys
+import warnings
+from typing import Any
+
+from hmac_guard.core.errors import ConfigError, WeakKeyWarning
+from hmac_guard.core.hidden import Hidden, hide
+
+WEAK_BELOW = 16
+
+_IS_BLANK = "is empty or blank; anybody could sign with it. Is the variable or setting set?"
+_UNSEEN = {0: None, 0xFEFF: None}
+# What a file or a shell leaves behind. RFC 4231 has a key of vertical tabs, so those are no blanks.
+_BLANK = b" \t\r\n\0"
+_BYTE_ORDER_MARK = "\ufeff"
+_QUOTES = frozenset({'""', "''", "\u2018\u2019", "\u201c\u201d"})
+_TEMPLATE = re.compile(r"<.*>|\$\{.*\}|\$\(.*\)|\{\{.*\}\}", re.DOTALL)
+_PLACEHOLDERS = frozenset(
+    {
+        *("changeme", "changeit", "change-me", "replaceme", "replace_me"),
+        *("undefined", "null", "none", "nil", "todo", "secret", "password"),
+        *("your-secret", "your-api-key", "your-api-key-here"),
+    }
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
+
+
+def bytes_of(secret: Hidden[Any]) -> Hidden[bytes]:
+    """The secret's bytes. Raises `ConfigError` where they cannot be a secret, and warns where they are few."""
+    if isinstance(secret.get(), str):
+        fault = fault_of_text(secret)
+        if fault:
+            hint = "" if fault is _IS_BLANK else " (Key.from_text takes text as it is)"
+            raise ConfigError(f"Key: the secret {fault}{hint}")
+        raw = utf8_of(secret)
+    elif isinstance(secret.get(), (bytes, bytearray, memoryview)):
+        raw = hide(bytes(secret.get()))
+    else:
+        raise ConfigError(f"Key: a secret is text or bytes, not {type(secret.get()).__name__}")
+    # HMAC pads a key with NULs, so a key of NULs is the empty key.
+    if not raw.get().strip(_BLANK):
+        raise ConfigError(f"Key: the secret {_IS_BLANK}")
+    if len(raw.get()) < WEAK_BELOW:
+        _warn_caller(f"a key of {len(raw.get())} bytes is short; take 32 random ones (hmac-guard keygen)")
+    return raw
+
+
+def utf8_of(text: Hidden[str]) -> Hidden[bytes]:
+    """Its UTF-8 form. Raises `ConfigError` where it is blank or has none."""
+    if _is_blank(text):
+        raise ConfigError(f"Key: the secret {_IS_BLANK}")
+    raw = _encoded(text)
+    if raw is None:
+        raise ConfigError("Key: the text has a lone surrogate and no UTF-8 form")
+    return raw
+
+
+def _encoded(text: Hidden[str]) -> Hidden[bytes] | None:
+    # An error of the codec holds the secret, so nothing is raised while it is handled.
+    try:
+        return hide(text.get().encode())
+    except UnicodeEncodeError:
+        return None
+
+
+def _is_blank(text: Hidden[str]) -> bool:
+    return not text.get().translate(_UNSEEN).strip()
+
+
+def fault_of_text(secret: Hidden[str]) -> str | None:
+    """Why a text is no secret, or hardly one, and what to do about it; None for any other."""
+    if _is_blank(secret):
+        return _IS_BLANK
+    if _BYTE_ORDER_MARK in secret.get():
+        return "has a byte order mark (U+FEFF); save it as UTF-8 without one"
+    if secret.get() != secret.get().strip():
+        return "has white space or a newline at an end; remove it"
+    if len(secret.get()) > 1 and secret.get()[0] + secret.get()[-1] in _QUOTES:
+        return "has quotes around it; remove them"
+    if _TEMPLATE.fullmatch(secret.get()) or secret.get().lower() in _PLACEHOLDERS:
+        return "is a placeholder; put the real secret in its place"
+    if 1 < len(secret.get()) < WEAK_BELOW and len(set(secret.get())) == 1:
+        return "is one character repeated, a placeholder; put the real secret in its place"
+    return None
+
+
+def from_base64(text: Hidden[Any]) -> Hidden[bytes] | None:
+    """What the text decodes to; None where it is not base64, in one of its two alphabets, padded or not."""
+    if not isinstance(text.get(), str) or not _BASE64.fullmatch(text.get()):
+        return None
+    padded = hide(text.get().replace("-", "+").replace("_", "/") + "=" * (-len(text.get()) % 4))
+    if text.get().endswith("=") and len(text.get()) != len(padded.get()):
+        return None
+    try:
+        secret = hide(base64.b64decode(padded.get()))
+    except binascii.Error:
+        return None
+    return secret if base64.b64encode(secret.get()).decode() == padded.get() else None
+
+
+def _warn_caller(message: str) -> None:
+    """Warn at the line that called this package: no line of ours is one that a user can change."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, WeakKeyWarning, stacklevel=level)
