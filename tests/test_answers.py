@@ -241,7 +241,8 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert [record.reason for record in caplog.records] == ["malformed", "unknown_key"]  # type: ignore[attr-defined]
     assert caplog.messages == [
-        "refused: malformed: the tenant: the query parameter 't' has white space at an end; GET / (scheme orders)",
+        "refused: malformed: the tenant: the query parameter 't' has white space at an end; send it without; GET / "
+        "(scheme orders)",
         "refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant \\xe9vil)",
     ]
     assert GOOD[-60:-1] not in caplog.text
