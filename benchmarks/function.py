@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable, Iterator
 
+from hmac_guard.asgi.express import SCOPE
+from hmac_guard.wsgi.express import ENVIRON
+
 from benchmarks import peers
 from benchmarks.harness import Row, called
 from benchmarks.samples import SECRET, SHAPES, Shape, one_by_json
 from hmac_guard import Guard, Keyring
 from hmac_guard.asgi.body import Body
-from hmac_guard.asgi.express import SCOPE
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames
 from hmac_guard.core.request import Request
-from hmac_guard.wsgi.express import ENVIRON
 from hmac_guard.wsgi.request import WsgiRequest
 
 

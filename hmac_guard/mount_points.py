@@ -7,8 +7,8 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 
-#: The attributes in which middleware keeps the application inside: Starlette's, Django's and Channels', python-socketio's,
-#: WhiteNoise's, asgiref's. Channels' router keeps a mapping.
+#: The attributes in which a layer keeps the application inside: of Starlette, Channels (its router has a mapping),
+#: python-socketio, WhiteNoise, asgiref.
 _INNER = (
     "app",
     "application",
@@ -52,7 +52,7 @@ def _is_a(layer: Any, module: str, name: str) -> bool:
 
 
 def check_entries(argument: str, entries: Iterable[str], mount_point: str, setting: str) -> None:
-    """Raises `ConfigError` for an entry of `only` or `exempt` that begins with `mount_point`, or that is a prefix of it.
+    """Raises `ConfigError` for an entry of `only` or `exempt` that begins with `mount_point`, or is a prefix of it.
 
     It would hold only where the server leaves the mount point in the path: `only` would leave the short form of the
     path open, and an `exempt` that is a prefix of the mount point would open the whole application.

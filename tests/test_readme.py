@@ -2,7 +2,6 @@
 
 import hmac
 import inspect
-import json
 import re
 import shlex
 import shutil

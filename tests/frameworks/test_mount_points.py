@@ -4,28 +4,31 @@ import warnings
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+pytest.importorskip("django", reason="not run: Django is not installed")
+
+# First, since it sets Django up.
+from frameworks.django_project import GUARDED, Guarded, project, send  # isort: skip
+
+from asgiref.wsgi import WsgiToAsgi
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+from django.core.checks import run_checks
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from fastapi import FastAPI
 from orders import KEY, hex_of
+from starlette.middleware.cors import CORSMiddleware
 from support import Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
 
 from hmac_guard import ConfigError, Guard
 from hmac_guard.asgi import GuardMiddleware
-from hmac_guard.schemes import NANGO
-
-fastapi = pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
-pytest.importorskip("django", reason="not run: Django is not installed")
-
-from asgiref.wsgi import WsgiToAsgi
-from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
-from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, HttpResponse
-from django.urls import path
-from starlette.middleware.cors import CORSMiddleware
-
-from frameworks.django_project import GUARDED, Guarded, project, send
 from hmac_guard.django import uncovered_routes as uncovered_routes_of_django
 from hmac_guard.fastapi import uncovered_routes
+from hmac_guard.schemes import NANGO
 
 QUERY = f"integration_id=github&connection_id=user-42&hmac={hex_of('github', 'user-42')}"
 
@@ -42,7 +45,7 @@ RIGHT: list[dict[str, Any]] = [{}, {"only": ("/inbox/",)}, {"only": ("/",)}, {"e
 def make_fastapi(root: str = "/api") -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The `root_path` parameter is deprecated")
-        app = fastapi.FastAPI(root_path=root)
+        app = FastAPI(root_path=root)
     app.add_api_route("/inbox/{name}", lambda name: f"inbox of {name}")
     app.add_api_route("/open", lambda: "open")
     return app
@@ -82,7 +85,8 @@ def test_an_entry_with_the_root_path_of_fastapi_is_refused(policy: Any, message:
 
 @pytest.mark.parametrize("argument", ["only", "exempt"])
 def test_an_entry_that_holds_the_root_path_is_refused(argument: str) -> None:
-    guard = Guard(NANGO, KEY, **{argument: ("/a/",)})
+    policy: dict[str, Any] = {argument: ("/a/",)}
+    guard = Guard(NANGO, KEY, **policy)
 
     with pytest.raises(ConfigError, match=f"{argument}: '/a/' holds the mount point '/a/b'"):
         guard.asgi(make_fastapi("/a/b"))
@@ -140,14 +144,12 @@ def test_an_entry_with_the_script_name_of_django_is_refused(
     monkeypatch.setattr(Guarded, "guard", guard)
     with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED] if place == "check" else []):
         if place == "check":
-            from django.core.checks import run_checks
-
             assert [found.id for found in run_checks()] == ["hmac_guard.E005"]
             return
         make: dict[str, Any] = {
             "wsgi": lambda: guard.wsgi(get_wsgi_application()),
             "asgi": lambda: guard.asgi(get_asgi_application()),
-            "WsgiToAsgi": lambda: guard.asgi(WsgiToAsgi(get_wsgi_application())),
+            "WsgiToAsgi": lambda: guard.asgi(WsgiToAsgi(get_wsgi_application())),  # type: ignore[no-untyped-call]
             "middleware": lambda: Guarded(lambda request: None),
         }
         with pytest.raises(ConfigError, match=message):
