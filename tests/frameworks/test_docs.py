@@ -309,3 +309,65 @@ def test_when_a_vendor_s_package_calls() -> None:
     # What the packages make of these bodies, the tests in a browser show.
     assert json.loads(refused.body)["results"] == []
     assert json.loads(names["for_old_nango"]("code", "words")) == {"error": "words", "type": "code"}
+
+
+PREFLIGHT = every_mode.preflight_for(UNSIGNED)
+
+
+def test_a_decorator_of_flask_refuses_a_preflight() -> None:
+    flask = pytest.importorskip("flask", reason="not run: Flask is not installed")
+    from hmac_guard.flask import GuardExtension
+
+    app, signed = flask.Flask("docs"), GuardExtension(make_guard())
+    signed.init_app(app)
+    app.add_url_rule("/inbox", view_func=signed.guarded(lambda: "reached"), methods=["GET", "OPTIONS"])
+
+    assert by_wsgi(app)(PREFLIGHT).status == 401
+
+
+def test_a_dependency_of_fastapi_refuses_a_preflight() -> None:
+    fastapi = pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+    from hmac_guard.fastapi import GuardSecurity
+
+    guard, app = make_guard(), fastapi.FastAPI()
+    app.add_middleware(GuardMiddleware, guard=guard)
+    app.add_api_route(
+        "/inbox", lambda: "reached", methods=["OPTIONS"], dependencies=[fastapi.Security(GuardSecurity(guard))]
+    )
+
+    assert run_asgi(app, PREFLIGHT).status == 401
+
+
+def test_a_decorator_and_an_authentication_class_of_django_refuse_a_preflight() -> None:
+    pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
+    from django.http import HttpResponse
+    from frameworks.django_project import project, send
+    from rest_framework.views import APIView
+
+    from hmac_guard.django import hmac_guarded
+    from hmac_guard.django.rest import GuardAuthentication
+
+    class Inbox(APIView):
+        authentication_classes = [GuardAuthentication]
+
+        def options(self, request: Any) -> Any:
+            return HttpResponse("reached")
+
+    guard, middleware = make_guard(), ["hmac_guard.django.GuardMiddleware"]
+    for view in (hmac_guarded(guard)(lambda request: HttpResponse("reached")), Inbox.as_view()):
+        with project(view, MIDDLEWARE=middleware, HMAC_GUARD=guard):
+            assert send("wsgi", PREFLIGHT).status == 401
+
+
+def test_a_layer_outside_the_guard_sees_the_route_that_the_router_adds() -> None:
+    fastapi = pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+    app, routes = fastapi.FastAPI(), []
+    app.add_api_route("/inbox/{name}", lambda name: name)
+    guarded = make_guard().asgi(app)
+
+    async def metrics(scope: Any, receive: Any, send: Any) -> None:
+        await guarded(scope, receive, send)
+        routes.append(scope["route"].path)
+
+    assert run_asgi(metrics, Sent(path="/inbox/x", query=QUERY)).status == 200
+    assert routes == ["/inbox/{name}"]
