@@ -19,12 +19,14 @@ Try it, in a second terminal that has the same keys:
     curl http://127.0.0.1:8003/orders -H "X-Tenant: acme" -H "X-Signature: $signature" -d order_id=43
 """
 
+import json
+
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from hmac_guard import Claim, Form, Guard, Header, Json, Scheme, Verdict, verdict_from
+from hmac_guard import Claim, Form, Guard, Header, Json, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.keys import EnvKeys
 
 ORDERS = Scheme(
@@ -42,7 +44,12 @@ def tell(verdict: Verdict, claim: Claim) -> None:
 
 def orders(request: HttpRequest) -> JsonResponse:
     verdict = verdict_from(request)
-    return JsonResponse({"ids": dict(verdict.ids), "tenant": verdict.tenant})
+    ids = verdict.ids if verdict else verdict.claimed  # Proven; in report mode, what the request says.
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+        is_json = request.content_type == "application/json"
+        order = json.loads(request.body)["order"]["id"] if is_json else request.POST.get("order_id", "")
+        ids = {"tenant_id": request.headers.get("X-Tenant", ""), "order_id": order}
+    return JsonResponse({"ids": dict(ids), "tenant": verdict.tenant})
 
 
 urlpatterns = [path("orders", orders)]

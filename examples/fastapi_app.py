@@ -22,7 +22,7 @@ Try it, in a second terminal:
 
 from fastapi import FastAPI, Request
 
-from hmac_guard import Claim, Guard, Verdict, verdict_from
+from hmac_guard import Claim, Guard, Reason, Verdict, verdict_from
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.keys import EnvKeys
 from hmac_guard.schemes import SUPRSEND
@@ -38,15 +38,21 @@ app = FastAPI()
 app.add_middleware(GuardMiddleware, guard=guard)
 
 
+def ids_of(verdict: Verdict, sent: dict[str, str]) -> dict[str, str]:
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+        return {name: sent[name] for name in SUPRSEND.ids if name in sent}
+    return dict(verdict.ids if verdict else verdict.claimed)  # Proven; in report mode, what the request says.
+
+
 @app.get("/notifications/")
 async def notifications(request: Request) -> dict[str, object]:
-    return {"ids": dict(verdict_from(request).ids), "notifications": []}
+    return {"ids": ids_of(verdict_from(request), dict(request.query_params)), "notifications": []}
 
 
 @app.post("/bell-clicked/")
 async def bell_clicked(request: Request) -> dict[str, object]:
-    # The body is still there, byte for byte as it was sent.
-    return {"ids": dict(verdict_from(request).ids), "fields": list(await request.json())}
+    sent = await request.json()  # The body is still there, byte for byte as it was sent.
+    return {"ids": ids_of(verdict_from(request), sent), "fields": list(sent)}
 
 
 @app.get("/health")

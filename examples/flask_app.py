@@ -22,7 +22,7 @@ Try it, in a second terminal that has the same NANGO_HMAC_KEY:
 
 from flask import Flask, request
 
-from hmac_guard import Claim, Guard, Verdict, verdict_from
+from hmac_guard import Claim, Guard, Reason, Verdict, verdict_from
 from hmac_guard.keys import EnvKeys
 from hmac_guard.schemes import NANGO
 
@@ -37,15 +37,18 @@ app = Flask(__name__)
 app.wsgi_app = guard.wsgi(app.wsgi_app)  # type: ignore[method-assign]
 
 
+def signed_ids() -> dict[str, str]:
+    verdict = verdict_from(request)
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+        sent = {**request.args, **(request.view_args or {}), **(request.get_json(silent=True) or {})}
+        return {name: sent[name] for name in NANGO.ids if name in sent}
+    return dict(verdict.ids if verdict else verdict.claimed)  # Proven; in report mode, what the request says.
+
+
 @app.get("/oauth/connect/<integration_id>")
-def connect(integration_id: str) -> dict[str, object]:
-    # What was proven is on the verdict. The arguments of a view are only what the request says.
-    return {"ids": dict(verdict_from(request).ids)}
-
-
 @app.post("/connections")
-def create() -> dict[str, object]:
-    return {"ids": dict(verdict_from(request).ids)}
+def connect(integration_id: str = "") -> dict[str, object]:
+    return {"ids": signed_ids()}
 
 
 @app.get("/health")

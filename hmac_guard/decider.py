@@ -29,6 +29,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
+from hmac_guard.mount_points import check_entries, mount_points_of
 
 OnVerdict = Callable[[Verdict, Claim], object]
 OnDecision = Callable[[Decision], object]
@@ -138,6 +139,12 @@ class Decider(Frozen):
         if ";" in path or not is_canonical(path):
             return False
         return self.exempt.holds(path) or (bool(self.only) and not self.only.holds(path))
+
+    def check_mount_point(self, mount_point: str, setting: str) -> None:
+        """Raises `ConfigError` for entries of `only` and `exempt` that cannot work in an application with this mount
+        point, which its `setting` sets."""
+        for argument, entries in (("only", self.only), ("exempt", self.exempt)):
+            check_entries(argument, entries, mount_point, setting)
 
     def may_skip(self, start: str, *, fixed: bool) -> bool:
         """Whether a request for a route may go unguarded: for the path `start` if it is `fixed`, else for any path
@@ -347,3 +354,6 @@ def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
     inner = getattr(app, "guard", None) if isinstance(app, middleware) else None
     if inner is not None and inner.annotate_as == decider.annotate_as:
         raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
+    if decider.only or decider.exempt:
+        for mount_point, setting in mount_points_of(app):
+            decider.check_mount_point(mount_point, setting)

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import Client
 
-from hmac_guard import ConfigError
+import hmac_guard
+from hmac_guard import ConfigError, Guard
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ("flask", "fastapi", "django")
@@ -39,9 +40,12 @@ class Sent(NamedTuple):
     target: str
     headers: Headers = ()
     body: bytes | None = None
+    preflight: bool = False
 
     @property
     def method(self) -> str:
+        if self.preflight:
+            return "OPTIONS"
         return "GET" if self.body is None else "POST"
 
 
@@ -195,7 +199,7 @@ ORDERS_IDS = {"tenant_id": "acme", "order_id": "42"}
 ACME = (("X-Tenant", "acme"), ("X-Signature", signed(ACME_KEY, "acme:42")))
 
 
-@pytest.mark.parametrize(
+REQUESTS = pytest.mark.parametrize(
     ("name", "sent", "ids"),
     [
         pytest.param(
@@ -234,6 +238,9 @@ ACME = (("X-Tenant", "acme"), ("X-Signature", signed(ACME_KEY, "acme:42")))
         pytest.param("django", Sent("/orders", (FORM, *ACME), b"order_id=42"), ORDERS_IDS, id="own, form"),
     ],
 )
+
+
+@REQUESTS
 def test_an_example_answers_with_the_ids_that_were_proven(
     load: Load, capsys: pytest.CaptureFixture[str], name: str, sent: Sent, ids: dict[str, str]
 ) -> None:
@@ -242,6 +249,49 @@ def test_an_example_answers_with_the_ids_that_were_proven(
     assert reply.status == 200
     assert reply.document["ids"] == ids
     assert capsys.readouterr().out.endswith(": verified\n")
+
+
+def made_otherwise(changes: dict[str, Any]) -> Callable[..., Guard]:
+    """`Guard` in an example: the same guard with other options."""
+    return lambda *arguments, **options: Guard(*arguments, **{**options, **changes})
+
+
+def without_signature(sent: Sent) -> Sent:
+    """The same request, with the same ids."""
+    target = re.sub(r"[?&](hmac|subscriber_id)=[^&]*", "", sent.target)
+    headers = tuple(header for header in sent.headers if header[0] != "X-Signature")
+    body = sent.body and re.sub(rb', "(hmac|subscriber_id)": "[^"]*"', b"", sent.body)
+    return Sent(target, headers, body)
+
+
+OPEN = ("/oauth/", "/connections", "/notifications/", "/bell-clicked/", "/orders")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mode": "report"}, {"mode": "off"}, {"exempt": OPEN}],
+    ids=["report", "off", "exempt"],
+)
+@REQUESTS
+def test_an_example_answers_with_the_right_ids_in_every_mode(
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str, sent: Sent, ids: dict[str, str], changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(hmac_guard, "Guard", made_otherwise(changes))
+    send, unsigned = load(name), without_signature(sent)
+
+    assert unsigned != sent
+    for each in (sent, unsigned):
+        assert send(each).document["ids"] == ids
+
+
+@REQUESTS
+def test_an_example_reads_no_id_of_a_preflight(load: Load, name: str, sent: Sent, ids: dict[str, str]) -> None:
+    asked = (("Origin", "https://app.example"), ("Access-Control-Request-Method", sent.method))
+
+    reply = load(name)(Sent(without_signature(sent).target, asked, preflight=True))
+
+    # Flask and FastAPI answer it, Django calls the view.
+    assert (reply.status, reply.document and reply.document.get("ids")) in [(200, None), (405, None), (200, {})]
 
 
 def test_the_body_reaches_the_application_behind_the_guard(load: Load) -> None:

@@ -2,20 +2,20 @@
 
 import hmac
 import inspect
-import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from every_mode import MODES, check, preflight_for
 from orders import hex_of
 from patience import comes
 from ports import accepts, own_port
@@ -23,7 +23,7 @@ from support import Call, Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
 
 import hmac_guard.schemes
-from hmac_guard import Guard, Key, Scheme, Verdict
+from hmac_guard import Guard, Key, Scheme
 
 ROOT = FilePath(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -38,15 +38,7 @@ CONNECT = "/oauth/connect/github"
 SIGNED = Sent(path=CONNECT, query=f"connection_id=user-42&hmac={hex_of('github', 'user-42', key=KEY)}")
 UNSIGNED = Sent(path=CONNECT, query="connection_id=user-42")
 WITHOUT_ID = Sent(path=CONNECT)
-
-
-def preflight(path: str, query: str) -> Sent:
-    """What a browser asks first; the query may have ids in it, which nobody has signed."""
-    asked = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "GET")]
-    return Sent("OPTIONS", path, query, asked)
-
-
-PREFLIGHT = preflight(CONNECT, UNSIGNED.query)
+PREFLIGHT = preflight_for(UNSIGNED)
 
 
 def run(first_line: str, changes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
@@ -92,31 +84,74 @@ def test_the_two_requests_get_the_answers_that_are_printed(served: str, line: st
     assert done.stdout.strip() == expected.strip()
 
 
-def test_the_first_sample_reads_no_id_of_a_preflight() -> None:
+class MadeOtherwise:
+    """`Guard` in a sample: the same guard with other options."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+
+    def __call__(self, *arguments: Any, **options: Any) -> Guard:
+        return Guard(*arguments, **{**options, **self.changes})
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A mode in which the guard of a sample is made."""
+    monkeypatch.setattr(hmac_guard, "Guard", MadeOtherwise(**MODES[request.param]))
+    return str(request.param)
+
+
+def check_missing_id(mode: str, reply: Reply) -> None:
+    """An id is missing: the guard refuses the request, or the view does."""
+    assert reply.status == (401 if mode == "enforce" else 400), reply
+
+
+def first_sample(changes: Mapping[str, str] = MappingProxyType({})) -> Callable[[Sent], Reply]:
     pytest.importorskip("flask", reason="not run: Flask is not installed")
-
-    reply = by_wsgi(run("# app.py")["app"], PREFLIGHT)
-
-    assert (reply.status, reply.body) == (200, b"")  # Flask answers it, and the view is not called.
+    [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"])
+    return partial(by_wsgi, run("# app.py", {secret: KEY, **changes})["app"])
 
 
-def test_the_sample_for_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_sample(mode: str) -> None:
+    ask = first_sample()
+
+    check(mode, ask, SIGNED, UNSIGNED, b"opens user-42 of github\n")
+    check_missing_id(mode, ask(WITHOUT_ID))
+
+
+def test_the_first_sample_reads_no_id_of_a_preflight(mode: str) -> None:
+    route = '"/oauth/connect/<integration_id>"'
+    ask, view = first_sample(), first_sample({f"@app.get({route})": f"@app.route({route}, methods=['OPTIONS'])"})
+
+    assert (ask(PREFLIGHT).status, ask(PREFLIGHT).body) == (200, b"")  # Flask answers it, and the view is not called.
+    if mode in ("enforce", "report"):
+        assert view(PREFLIGHT).status == 400
+
+
+def test_the_sample_for_fastapi(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
     monkeypatch.setenv("SUPRSEND_INBOX_SECRET", KEY)
     signature = urlsafe_b64encode(hmac.digest(KEY.encode(), b"user-42", "sha256")).decode().rstrip("=")
-    app, path = run("# FastAPI: app.py")["app"], "/inbox/messages"
+    path, unsigned = "/inbox/messages", "distinct_id=user-42"
+    ask = partial(run_asgi, run("# FastAPI: app.py")["app"])
 
-    good = run_asgi(app, Sent(path=path, query=f"distinct_id=user-42&subscriber_id={signature}"))
-    forged = run_asgi(app, Sent(path=path, query=f"distinct_id=user-43&subscriber_id={signature}"))
+    signed = Sent(path=path, query=f"{unsigned}&subscriber_id={signature}")
+    check(mode, ask, signed, Sent(path=path, query=unsigned), b'{"messages_of":"user-42"}')
+    check_missing_id(mode, ask(Sent(path=path)))
+    if mode == "enforce":
+        assert ask(Sent(path="/openapi.json")).status == 200  # `only` leaves it open.
 
-    assert (good.status, json.loads(good.body)) == (200, {"messages_of": "user-42"})
-    assert forged.status == 401
-    assert run_asgi(app, preflight(path, "distinct_id=user-42")).status == 405  # There is no route for it.
-    assert run_asgi(app, Sent(path="/openapi.json")).status == 200  # `only` leaves it open.
+
+def test_the_view_for_fastapi_reads_no_id_of_a_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+    monkeypatch.setenv("SUPRSEND_INBOX_SECRET", KEY)
+    app = run("# FastAPI: app.py", {"@app.get(": "@app.options("})["app"]
+
+    assert run_asgi(app, preflight_for(Sent(path="/inbox/messages", query="distinct_id=user-42"))).status == 400
 
 
 @pytest.mark.parametrize("server", ["wsgi", "asgi"])
-def test_the_sample_for_django(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+def test_the_sample_for_django(monkeypatch: pytest.MonkeyPatch, server: str, mode: str) -> None:
     pytest.importorskip("django", reason="not run: Django is not installed")
     from django.http import HttpResponse
     from django.urls import path
@@ -136,63 +171,12 @@ def test_the_sample_for_django(monkeypatch: pytest.MonkeyPatch, server: str) -> 
             names["application"] = eval(expected, {**names, "get_asgi_application": get_asgi_application})
         ask = partial(by_wsgi if server == "wsgi" else run_asgi, names["application"])
 
-        assert (ask(SIGNED).status, ask(SIGNED).body) == (200, b"opens user-42 of github\n")
-        assert ask(UNSIGNED).status == 401
-        assert ask(PREFLIGHT).status == 405
-        assert ask(Sent(path="/health")).body == b"up"
-
-
-needs_claimed = pytest.mark.skipif(not hasattr(Verdict, "claimed"), reason="not run: a Verdict has no `claimed` yet")
-
-
-@pytest.mark.parametrize(
-    ("mode", "sent", "status"),
-    [
-        ("report", SIGNED, 200),
-        pytest.param("report", UNSIGNED, 200, marks=needs_claimed),
-        pytest.param("report", WITHOUT_ID, 400, marks=needs_claimed),
-        ("report", PREFLIGHT, 200),
-        ("enforce", SIGNED, 200),
-        ("enforce", UNSIGNED, 401),
-        ("enforce", WITHOUT_ID, 401),
-        ("enforce", PREFLIGHT, 200),
-        ("off", SIGNED, 200),
-        ("off", UNSIGNED, 200),
-        ("off", WITHOUT_ID, 400),
-        ("off", PREFLIGHT, 200),
-        ("exempt", SIGNED, 200),
-        ("exempt", UNSIGNED, 200),
-        ("exempt", WITHOUT_ID, 400),
-        ("exempt", PREFLIGHT, 200),
-    ],
-)
-def test_the_sample_for_report_mode_works_in_every_mode(
-    monkeypatch: pytest.MonkeyPatch, mode: str, sent: Sent, status: int
-) -> None:
-    app = in_mode(monkeypatch, mode)
-
-    reply = by_wsgi(app, sent)
-
-    assert reply.status == status
-    if status == 200:
-        assert reply.body == (b"" if sent is PREFLIGHT else b"opens user-42 of github\n")
-
-
-@needs_claimed
-@pytest.mark.parametrize("mode", ["report", "enforce"])
-def test_the_view_for_report_mode_reads_no_id_of_a_preflight(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    route = '"/oauth/connect/<integration_id>"'
-    app = in_mode(monkeypatch, mode, {f"@app.get({route})": f"@app.route({route}, methods=['OPTIONS'])"})
-
-    assert by_wsgi(app, PREFLIGHT).status == 400
-
-
-def in_mode(monkeypatch: pytest.MonkeyPatch, mode: str, changes: Mapping[str, str] = MappingProxyType({})) -> Any:
-    """The sample's application, its guard in another mode, or with all of its paths exempt."""
-    pytest.importorskip("flask", reason="not run: Flask is not installed")
-    monkeypatch.setenv("NANGO_HMAC_KEY", KEY)
-    option = 'exempt=("/oauth/",)' if mode == "exempt" else f'mode="{mode}"'
-    return run("# app.py, in report mode", {**changes, 'mode="report"': option})["app"]
+        check(mode, ask, SIGNED, UNSIGNED, b"opens user-42 of github\n")
+        check_missing_id(mode, ask(WITHOUT_ID))
+        if mode in ("enforce", "report"):
+            assert ask(PREFLIGHT).status == 400
+        if mode == "enforce":
+            assert ask(Sent(path="/health")).body == b"up"
 
 
 def test_the_sample_of_a_scheme_signs_what_its_guard_verifies(call: Call) -> None:
@@ -211,7 +195,7 @@ def test_the_sample_of_a_scheme_signs_what_its_guard_verifies(call: Call) -> Non
 def test_each_sample_has_a_test() -> None:
     source = FilePath(__file__).read_text()
 
-    assert len(PYTHON) == 6
+    assert len(PYTHON) == 5
     assert all(f'"{first_line}"' in source for first_line in PYTHON)
 
 

@@ -201,15 +201,16 @@ def verdict_from(request: Any, name: str = "hmac_guard") -> Verdict:
     """The verdict that a guard left on a request.
 
     `request` is an ASGI scope, a WSGI environ, or a request or websocket object that has one (Flask, Quart,
-    Starlette, FastAPI, Django, Litestar, Falcon, Bottle). Bridges from ASGI to WSGI that keep the scope in
-    `environ["asgi.scope"]` are looked into as well. `name` is the guard's `annotate_as`.
+    Starlette, FastAPI, Django, Litestar, Falcon, Bottle). Behind a bridge that keeps the outer scope in
+    `environ["asgi.scope"]` or the outer environ in `scope["wsgi_environ"]` (a2wsgi, python-socketio), the verdict of a
+    guard around the bridge is found too. `name` is the guard's `annotate_as`.
     Raises `LookupError` where no guard has judged the request: a string, a header or an environment variable that
     happens to have the name is never taken for a verdict.
     """
     for holder in (request, *(getattr(request, kind, None) for kind in ("scope", "environ", "env"))):
         if not isinstance(holder, Mapping):
             continue
-        for annotated in (holder, holder.get("asgi.scope")):
+        for annotated in (holder, holder.get("asgi.scope"), holder.get("wsgi_environ")):
             if isinstance(annotated, Mapping) and isinstance(found := annotated.get(name), Verdict):
                 return found
     raise LookupError(

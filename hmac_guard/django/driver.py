@@ -7,6 +7,7 @@ asks, and only the key resolver may have to be awaited.
 import io
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver
@@ -29,7 +30,7 @@ _TAKEN = {
 
 class DjangoDriver:
     """A decider that takes Django's requests. Raises `ConfigError` for one whose `annotate_as` is an attribute of
-    Django's request."""
+    Django's request, or whose `only` or `exempt` begins with the mount point that `FORCE_SCRIPT_NAME` sets."""
 
     def __init__(self, owner: str, decider: Decider) -> None:
         check_keys(owner, decider)
@@ -37,6 +38,9 @@ class DjangoDriver:
             raise ConfigError(
                 f"{owner}: annotate_as {decider.annotate_as!r} is an attribute of Django's request, or cannot be one"
             )
+        # A guard on a view has neither; it may be made before there are settings.
+        if decider.only or decider.exempt:
+            decider.check_mount_point(settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME")
         self.decider = decider
         self._driver = Driver(decider)
 

@@ -1,0 +1,72 @@
+"""The mount points that an application sets itself. A guard around it cannot see them in a request: a server may leave
+them in the path or cut them off. So `only` and `exempt` name paths without them."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from hmac_guard.core.errors import ConfigError
+
+#: The attributes in which a layer keeps the application inside: of Starlette, Channels (its router has a mapping),
+#: python-socketio, WhiteNoise, asgiref.
+_INNER = (
+    "app",
+    "application",
+    "application_mapping",
+    "inner",
+    "other_asgi_app",
+    "wsgi_app",
+    "wsgi_application",
+)
+
+
+def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
+    """Each mount point that an application sets itself, as far as it can be seen, and the name of its setting."""
+    seen: set[int] = set()
+    waiting = [app]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        # By the classes, since `root_path` is a folder in Flask and Quart.
+        if _is_a(layer, "fastapi", "FastAPI"):
+            yield layer.root_path, "FastAPI(root_path=…)"
+        elif _is_a(layer, "django.core.handlers.base", "BaseHandler"):
+            yield sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME"
+        else:
+            waiting += _inside(layer)
+
+
+def _inside(layer: Any) -> Iterator[Any]:
+    attributes = getattr(layer, "__dict__", {})
+    for name in _INNER:
+        inner = attributes.get(name)
+        yield from inner.values() if isinstance(inner, Mapping) else (inner,)
+
+
+def _is_a(layer: Any, module: str, name: str) -> bool:
+    # The framework of an application that exists has been imported.
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(layer, kind)
+
+
+def check_entries(argument: str, entries: Iterable[str], mount_point: str, setting: str) -> None:
+    """Raises `ConfigError` for an entry of `only` or `exempt` that begins with `mount_point`, or is a prefix of it.
+
+    It would hold only where the server leaves the mount point in the path: `only` would leave the short form of the
+    path open, and an `exempt` that is a prefix of the mount point would open the whole application.
+    """
+    root = mount_point.rstrip("/") + "/"
+    for entry in entries if root != "/" else ():
+        if (entry + "/").startswith(root):
+            short = "/" + entry[len(root) :]
+            raise ConfigError(
+                f"{argument}: {entry!r} begins with the mount point {mount_point!r}, which {setting} sets; write it as "
+                f"the application routes it: {short!r}"
+            )
+        if entry != "/" and entry.endswith("/") and root.startswith(entry):
+            raise ConfigError(
+                f"{argument}: {entry!r} holds the mount point {mount_point!r}, which {setting} sets, and so the whole "
+                "application; write paths as the application routes them"
+            )

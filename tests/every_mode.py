@@ -1,0 +1,40 @@
+"""Whether a sample of the documentation works in every mode of its guard."""
+
+from collections.abc import Callable
+from typing import Any
+
+from support import Reply, Sent
+
+#: How the guard of a sample is made in each mode; `exempt` is about the paths to which the tests send.
+MODES: dict[str, dict[str, Any]] = {
+    "enforce": {"mode": "enforce"},
+    "report": {"mode": "report"},
+    "off": {"mode": "off"},
+    "exempt": {"only": (), "exempt": ("/inbox", "/inbox/", "/oauth/", "/partners/", "/notifications/", "/orders")},
+}
+ORIGIN = "https://app.example"
+
+
+def preflight_for(sent: Sent) -> Sent:
+    """What a browser asks before it sends the request. The query may have ids in it, which are not signed."""
+    asked = [("Origin", ORIGIN), ("Access-Control-Request-Method", sent.method)]
+    return Sent("OPTIONS", sent.path, sent.query, asked)
+
+
+def check(
+    mode: str, send: Callable[[Sent], Reply], signed: Sent, unsigned: Sent, ids: bytes, *, exempts: bool = True
+) -> None:
+    """The application answers a signed request with the ids, and another one as the mode says. `unsigned` names the
+    same ids. `exempts` is false where the guard is on a view, so that its `exempt` does not count."""
+    good, other = send(signed), send(unsigned)
+    assert good.status == 200, good
+    assert ids in good.body
+    if mode == "enforce" or (mode == "exempt" and not exempts):
+        assert other.status == 401, other
+    else:
+        assert other.status == 200, other
+        assert ids in other.body
+    if mode == "enforce":
+        asked = send(preflight_for(unsigned))
+        assert asked.status < 500, asked
+        assert ids not in asked.body
