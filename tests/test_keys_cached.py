@@ -17,7 +17,7 @@ import pytest
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, failing
 from patience import PATIENCE, comes
 
-from hmac_guard import ConfigError, Key, Keyring, KeysUnavailable
+from hmac_guard import Claim, ConfigError, Key, Keyring, KeysUnavailable
 from hmac_guard.keys import CachedKeys, shelf
 
 Ask = Callable[[CachedKeys, str | None], Keyring | None]
