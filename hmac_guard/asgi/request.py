@@ -26,14 +26,16 @@ class HeaderNames:
 
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
         """The value of each, or all its values in a list, under every spelling. Several cookie lines count as one."""
-        found = self._blank.copy()
+        found, numbers, lengths = self._blank.copy(), self._numbers, self._lengths
+        if not numbers:
+            return found
         for key, value in headers:
-            if len(key) in self._lengths:
-                number = self._numbers.get(key)
+            if len(key) in lengths:
+                number = numbers.get(key)
                 if number is None:
                     if key[0] not in self._firsts:
                         continue
-                    number = self._numbers.get(key.translate(AS_ONE))
+                    number = numbers.get(key.translate(AS_ONE))
                     if number is None:
                         continue
                 text = value.decode("latin-1")
@@ -51,12 +53,13 @@ class AsgiRequest(Request):
     """The headers in which the scheme looks, and those about the body, are looked up together."""
 
     def __init__(self, scope: Any, names: HeaderNames, with_body: bool) -> None:
+        get = scope.get
         self._scope = scope
-        self.method = scope.get("method", "GET")
-        self.root = scope.get("root_path", "")
-        self.path = path_of(scope)
-        self.query = scope.get("query_string", b"").decode("latin-1")
-        found = names.find(scope.get("headers", ()))
+        self.method = get("method", "GET")
+        self.root = get("root_path", "")
+        self.path = path_of(scope) if self.root else get("path", "")
+        self.query = get("query_string", b"").decode("latin-1")
+        found = names.find(get("headers", ()))
         if with_body:
             self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
         else:
