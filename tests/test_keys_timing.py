@@ -16,7 +16,7 @@ from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme, Verdict
 from hmac_guard.core import judge
 from hmac_guard.core.request import Request
 from hmac_guard.decider import Decider, decider_of
-from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys, per_tenant
+from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys
 from hmac_guard.wsgi.request import WsgiRequest
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
@@ -25,9 +25,7 @@ SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
     "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
     "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
-    "a mode of its own": lambda: CachedKeys(
-        per_tenant(lambda claim: Keyring(KEY, "enforce") if claim.tenant == "acme" else None), clock=Clock()
-    ),
+    "a mode of its own": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
 }
 
 
