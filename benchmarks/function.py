@@ -3,16 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 
-from hmac_guard.asgi.express import SCOPE
-from hmac_guard.wsgi.express import ENVIRON
-
 from benchmarks import peers
 from benchmarks.harness import Row, called
 from benchmarks.samples import SECRET, SHAPES, Shape, one_by_json
-from hmac_guard import Guard, Keyring
-from hmac_guard.asgi.body import Body
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard import Guard
+from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.request import Request
+from hmac_guard.decider import decider_of
 from hmac_guard.wsgi.request import WsgiRequest
 
 
@@ -26,20 +23,13 @@ def groups() -> Iterator[list[Row]]:
 
 def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
     """The decision on a request that a server has just handed over, without the door around it."""
-    guard, keyring, sample = Guard(shape.scheme, SECRET), Keyring(SECRET), shape.sample()
-    scope, environ, names = sample.scope(), sample.environ(), HeaderNames.of(shape.scheme)
-    raw, read = (scope, guard.reader(SCOPE)) if door == "ASGI" else (environ, guard.reader(ENVIRON))
-    body = Body(None)
-    body.content = sample.body
-    given = (raw, body) if guard.needs_body else (raw,)
+    decider, sample = decider_of("read_and_judge", Guard(shape.scheme, SECRET)), shape.sample()
+    scope, environ, driver, names = sample.scope(), sample.environ(), Driver(decider), decider.reader.names
 
     def check() -> bool:
-        claim = read(*given)
-        if claim is None:
-            request: Request = AsgiRequest(scope, names) if door == "ASGI" else WsgiRequest(environ)
-            request.body = sample.body
-            claim = guard.read(request)
-        return guard.judge(claim, keyring, 0.0).verified
+        request: Request = driver.request(scope) if door == "ASGI" else WsgiRequest(environ, names)
+        request.body = sample.body
+        return decider.conclude(decider.read(request), decider.static_ring).verdict.verified
 
     assert check()
     return check

@@ -19,22 +19,20 @@ from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.judge import judge
+from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
 from hmac_guard.core.reader import Reader, Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict
+from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
 
 OnVerdict = Callable[[Verdict, Claim], object]
 OnDecision = Callable[[Decision], object]
-
-_LAXITY = {mode: number for number, mode in enumerate(MODES)}
 
 
 class Outcome(NamedTuple):
@@ -79,7 +77,9 @@ class Decider(Frozen):
     on_decision: OnDecision | None
     clock: Callable[[], float]
     watch: Any
+    read: Callable[[Request], Reading]
     _sees_all: bool
+    _laxer: Mapping[str | None, str]
     _failures: FailureLog
     _warned: set[str]
 
@@ -91,6 +91,8 @@ class Decider(Frozen):
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             _sees_all=self.mode != "off" and not self.only and not self.exempt,
+            _laxer={None: self.mode, **{mode: max(mode, self.mode, key=MODES.index) for mode in MODES}},
+            read=self.reader.read,
         )
 
     def for_route(self, **changes: Any) -> "Decider":
@@ -155,10 +157,6 @@ class Decider(Frozen):
             return self.leaves_open(start)
         return self.exempt.may_hold(start) or (bool(self.only) and not self.only.holds_all(start))
 
-    def read(self, request: Request) -> Reading:
-        """What the request says."""
-        return self.reader.read(request)
-
     def wants_keys(self, reading: Reading) -> bool:
         """Whether the resolver is asked: for a request that can be judged, and for a refused one whose tenant may have
         a mode of its own."""
@@ -173,41 +171,42 @@ class Decider(Frozen):
 
     def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
         """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
-        if isinstance(ring, Failure):
+        if type(ring) is Failure:
             self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
             return self._unverified(reading, reason, self.mode, None)
         if self._failures.is_failing and ring is not None:
             self._failures.succeeded()
-        mode = self.mode if ring is None or ring.mode is None else self._mode_of(reading, ring.mode)
+        # A tenant that has no keys goes the same way as any other: no branch takes it aside.
+        in_force: Any = (ring, DUMMY_KEYRING)[ring is None]
+        own_mode = in_force.mode
+        # A tenant's own mode counts only for a request that was seen whole.
+        mode: str = self._laxer[own_mode] if reading.whole and self.by_tenant else self.mode
+        if own_mode is not None and (own_mode != mode or not self.by_tenant):
+            self._warn_of_mode(reading, own_mode)
         if mode == "off":
             return Outcome(Verdict(Reason.OFF, self.scheme.name), mode)
-        now = self.clock() if ring is not None and ring.timed else 0.0
-        verdict = judge(self.scheme, reading, ring, now, by_tenant=self.by_tenant)
+        now = self.clock() if in_force.timed else 0.0
+        verdict = judge(self.scheme, reading, in_force, now, self.by_tenant)
         if verdict.reason is VERIFIED:
             if reading.tenant is not None and not self.by_tenant:
                 self._warn_once(_TENANT_NOT_PROVEN)
-            return Outcome(verdict, mode)
+            return make(Outcome, (verdict, mode, None, "", None))
         return self._unverified(reading, verdict.reason, mode, ring)
 
-    def _mode_of(self, reading: Reading, mode: str) -> str:
-        """The laxer of the guard's mode and the tenant's. That counts only for a request that was seen whole."""
+    def _warn_of_mode(self, reading: Reading, mode: str) -> None:
+        """Say once why a tenant's own mode does not apply."""
         if not self.by_tenant:
             self._warn_once(
                 "a Keyring has a mode, but its resolver does not say that its keys are by tenant, so the "
                 "mode does not count; mark the resolver with hmac_guard.keys.per_tenant"
             )
-            return self.mode
-        if not reading.whole:
-            return self.mode
-        if _LAXITY[mode] < _LAXITY[self.mode]:
+        elif reading.whole:
             self._warn_once(
                 f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the laxer of the "
                 f"two applies; make the guard with mode={mode!r}"
             )
-            return self.mode
-        return mode
 
     def _unverified(self, reading: Reading, reason: Reason, mode: str, ring: Keyring | None) -> Outcome:
         detail = reading.refused.detail if reading.refused else _DETAILS.get(reason, "")
@@ -250,7 +249,7 @@ class Decider(Frozen):
     def annotate(self, holder: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
         """Put the verdict on the request, and beside it what was read."""
         holder[self.annotate_as] = verdict
-        holder[self.issued_as] = Judged(self.issuer, request, verdict)
+        holder[self.issued_as] = make(Judged, (self.issuer, request, verdict))
 
     def judged(self, holder: Mapping[str, Any], request: Request) -> Judged | None:
         """What this very guard has judged of the same request already, its body left to the caller; or None.

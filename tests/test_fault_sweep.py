@@ -18,6 +18,7 @@ from orders import CASES, GOOD, GOOD_JSON, JSON, KEY, ORDERS, UNSIGNED, hex_of, 
 from support import Sent, environ_for, scope_for
 
 from hmac_guard import Cookie, Guard, Header, Key, Keyring, Path, Query, Scheme, Verdict
+from hmac_guard.decider import decider_of
 
 TENANTS = Scheme(
     name="tenants",
@@ -226,7 +227,7 @@ def everything_told() -> Iterator[io.StringIO]:
 
 def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool) -> None:
     """Nothing got through, and the answer is one of the guard's own."""
-    reports = case.guard._mode == "report"
+    reports = case.guard.mode == "report"
     what = f"{case.name}: {site}: {outcome}"
     assert KEY not in told, told
     assert len(outcome.starts) <= 1, what
@@ -241,7 +242,7 @@ def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool
     elif case.door == "websocket":
         assert outcome.starts == [0], what
     else:
-        refusals = case.guard._refusals.values()
+        refusals = decider_of("test", case.guard).refusals.values()
         assert (*outcome.starts, outcome.body) in {(each.status.value, each.body) for each in refusals}, what
 
 
@@ -252,7 +253,7 @@ def sweep(
     count, swept = 0, set[tuple[Any, ...]]()
     with everything_told() as told:
         for case in cases(*names):
-            kind = (case.door == "wsgi", case.guard._mode, *case.outcome.starts, bool(case.outcome.reached))
+            kind = (case.door == "wsgi", case.guard.mode, *case.outcome.starts, bool(case.outcome.reached))
             for index, site in enumerate(case.sites):
                 if not every and (site, kind) in swept:
                     continue
@@ -301,11 +302,11 @@ def test_the_sweep_sees_every_part_of_the_guard_that_a_request_goes_through() ->
     met = {site.module.removeprefix("hmac_guard.") for case in cases() for site in case.sites}
 
     assert met >= {
-        *(f"asgi.{name}" for name in ("body", "deadline", "middleware", "request", "steps")),
-        *(f"wsgi.{name}" for name in ("body", "middleware", "request", "steps")),
-        *(f"core.{name}" for name in ("bodies", "cookies", "decision", "express", "field", "framing", "key")),
-        *(f"core.{name}" for name in ("message", "multipart", "paths", "request", "scheme", "sources", "text")),
+        *(f"asgi.{name}" for name in ("body", "deadline", "driver", "middleware", "request")),
+        *(f"wsgi.{name}" for name in ("body", "driver", "middleware", "request")),
+        *(f"core.{name}" for name in ("bodies", "cookies", "judge", "key", "message", "multipart", "paths")),
+        *(f"core.{name}" for name in ("reader", "request", "scheme", "text")),
         *(f"keys.{name}" for name in ("calling", "resolver")),
-        "guard",
+        "decider",
         "log",
     }

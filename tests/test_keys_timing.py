@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 from key_sources import KEY, Clock
-from support import Call, Sent
+from support import Call, Sent, environ_for
 
-from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme
+from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme, Verdict
+from hmac_guard.core import judge
+from hmac_guard.core.request import Request
+from hmac_guard.decider import Decider, decider_of
 from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys
+from hmac_guard.wsgi.request import WsgiRequest
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -21,9 +25,7 @@ SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
     "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
     "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
-    "a mode of its own": lambda: CachedKeys(
-        lambda claim: Keyring(KEY, "enforce") if claim.tenant == "acme" else None, clock=Clock()
-    ),
+    "a mode of its own": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
 }
 
 
@@ -48,7 +50,11 @@ def calls_of(work: Callable[[], object]) -> list[str]:
 @pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call, make: Callable[[], Any]) -> None:
     reasons = []
-    guard = Guard(SCHEME, make(), on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
+
+    def told(verdict: Verdict, claim: Claim) -> None:
+        reasons.append(verdict.reason)
+
+    guard = Guard(SCHEME, make(), on_verdict=told)
     sent = {tenant: Sent(query=f"a=x&sig={'0' * 64}&t={tenant}") for tenant in ("acme", "ecma")}
     for each in sent.values():
         call(guard, each)  # Everything is at hand after that.
@@ -60,12 +66,15 @@ def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call,
     assert inside(calls["acme"]) == inside(calls["ecma"])
 
 
-def test_they_are_concluded_by_the_same_instructions() -> None:
-    guard = Guard(SCHEME, MappingKeys({"acme": KEY}))
-    claim = Claim("one", {"a": "x"}, "acme", b"x", b"0" * 64, None)
+@pytest.mark.parametrize("code", [Decider.conclude.__code__, judge.judge.__code__], ids=["conclude", "judge"])
+def test_they_are_concluded_by_the_same_instructions(code: CodeType) -> None:
+    decider = decider_of("test", Guard(SCHEME, MappingKeys({"acme": KEY})))
+    environ = environ_for(Sent(query=f"a=x&sig={'0' * 64}&t=acme"))
+    request: Request = WsgiRequest(environ, decider.reader.names)
+    reading = decider.read(request)
 
     known, unknown = (
-        instructions_of(Guard.conclude.__code__, lambda ring=ring: guard.conclude(claim, ring))  # type: ignore[misc]
+        instructions_of(code, lambda ring=ring: decider.conclude(reading, ring))  # type: ignore[misc]
         for ring in (Keyring(KEY), None)
     )
 
@@ -96,4 +105,4 @@ def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
 
 def inside(calls: list[str]) -> list[str]:
     """From where the guard is asked to where it has answered: what an event loop does before and after may differ."""
-    return calls[calls.index("decide") : len(calls) - calls[::-1].index("record")]
+    return calls[calls.index("decide") : len(calls) - calls[::-1].index("told")]

@@ -23,7 +23,7 @@ SIGNATURE = SCHEME.sign(KEY, a="x")
 LIMIT = 40
 SIGNED = b'{"a": "x"}'
 OTHER = b'{"a": "y"}'
-BODIES = [SIGNED, OTHER, SIGNED.ljust(LIMIT), SIGNED.ljust(LIMIT + 1), b"[" * 20, b""]
+BODIES = [SIGNED, OTHER, SIGNED.ljust(LIMIT), SIGNED.ljust(LIMIT + 1), b"[" * 20, b"", b" " * (LIMIT + 1), b" PNG"]
 #: What a Content-Length says beside a body of so many bytes; None where there is none.
 LENGTHS: dict[str, Callable[[int], str | None]] = {
     "none": lambda size: None,
@@ -41,6 +41,7 @@ STATUS = {
     Reason.BAD_FRAMING: 400,
     Reason.BODY_TIMEOUT: 408,
     Reason.BODY_TOO_LARGE: 413,
+    Reason.UNSUPPORTED_BODY: 415,
     Reason.KEYS_UNAVAILABLE: 503,
 }
 NONSENSE = [
@@ -84,6 +85,7 @@ class AsgiServer(RuleBasedStateMachine):
     def clear(self) -> None:
         self.kind = "http"
         self.enforces = self.signed = self.reads_body = self.in_query = True
+        self.image = False
         self.announced: str | None = None
         # The server: what it has yet to give, and whether somebody waits for it.
         self.rest = b""
@@ -137,9 +139,9 @@ class AsgiServer(RuleBasedStateMachine):
         if self.task is not None:
             self.end(self.task)
             self.clear()
-        self.reads_body = kind == "http" and not image
+        self.reads_body, self.image = kind == "http", image
         self.kind, self.rest, self.enforces, self.signed = kind, body, enforces, signed
-        self.in_query = in_query or not self.reads_body
+        self.in_query = in_query or image or not self.reads_body
         self.announced = LENGTHS[length](len(body)) if self.reads_body else None
         query = f"sig={SIGNATURE if signed else '0' * 64}"
         headers = [("Content-Type", "image/png" if image else "application/json")]
@@ -153,7 +155,7 @@ class AsgiServer(RuleBasedStateMachine):
             self.outcome = self.judged()
         elif self.announced and (chunked or self.announced.startswith("-")):
             self.outcome = Reason.BAD_FRAMING
-        elif self.announced and int(self.announced) > LIMIT:
+        elif self.announced and int(self.announced) > LIMIT and not image:
             self.outcome = Reason.BODY_TOO_LARGE
         guard = Guard(
             SCHEME, KEY if at_hand else self.resolve, max_body=LIMIT, mode="enforce" if enforces else "report"
@@ -245,6 +247,11 @@ class AsgiServer(RuleBasedStateMachine):
             self.touched = True
             self.taken += bytes(piece or b"")
             self.complete = not message.get("more_body")
+            start = self.taken.lstrip()[:1]
+            if self.image and start:
+                # The first byte tells: the rest stays with the server.
+                self.outcome = Reason.UNSUPPORTED_BODY if start in (b"{", b"[") else self.judged()
+                return
             if len(self.taken) > LIMIT:
                 self.outcome = Reason.BODY_TOO_LARGE
             elif self.complete and self.announced and int(self.announced) != len(self.taken):
@@ -253,6 +260,8 @@ class AsgiServer(RuleBasedStateMachine):
                 self.outcome = self.judged()
 
     def judged(self) -> Reason:
+        if self.image:
+            return Reason.VERIFIED if self.signed else Reason.INVALID_SIGNATURE
         document = self.taken.strip()
         if document not in (SIGNED, OTHER, b""):
             return Reason.MALFORMED

@@ -28,7 +28,7 @@ class Driver:
         line is written, the callbacks were called."""
         decider, body = self.decider, None
         started = decider.time()
-        request = self.request(scope)
+        request = AsgiRequest(scope, self._names, self._with_body)
         outcome = decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)

@@ -27,14 +27,16 @@ class HeaderNames:
 
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
         """The value of each, or all its values in a list, under every spelling. Several cookie lines count as one."""
-        found = self._blank.copy()
+        found, numbers, lengths = self._blank.copy(), self._numbers, self._lengths
+        if not numbers:
+            return found
         for key, value in headers:
-            if len(key) in self._lengths:
-                number = self._numbers.get(key)
+            if len(key) in lengths:
+                number = numbers.get(key)
                 if number is None:
                     if key[0] not in self._firsts:
                         continue
-                    number = self._numbers.get(key.translate(AS_ONE))
+                    number = numbers.get(key.translate(AS_ONE))
                     if number is None:
                         continue
                 text = value.decode("latin-1")
@@ -63,12 +65,13 @@ class AsgiRequest(Request):
             self.lines = found
 
     def _take(self, scope: Any, names: HeaderNames) -> list[Line]:
+        get = scope.get
         self._scope = scope
-        self.method = scope.get("method", "GET")
-        self.root = scope.get("root_path", "")
-        self.path = path_of(scope)
-        self.query = scope.get("query_string", b"").decode("latin-1")
-        return names.find(scope.get("headers", ()))
+        self.method = get("method", "GET")
+        self.root = get("root_path", "")
+        self.path = path_of(scope) if self.root else get("path", "")
+        self.query = get("query_string", b"").decode("latin-1")
+        return names.find(get("headers", ()))
 
     def header(self, name: str) -> Line:
         return HeaderNames([name]).find(self._scope.get("headers", ()))[0]

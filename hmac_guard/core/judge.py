@@ -11,9 +11,12 @@ from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make
 #: Stands for a tenant that has no keys. It is judged all the same, so that the time of a refusal does not tell which
 #: tenants there are.
 DUMMY_KEYRING = Keyring(Key(secrets.token_bytes(32)))
+#: The reasons for keys that did not make the signature, and for no keys. They are looked up, and not told apart by a
+#: branch, so that a wrong signature and an unknown tenant take the same instructions.
+_NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 
 
-def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float, *, by_tenant: bool) -> Verdict:
+def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float, by_tenant: bool) -> Verdict:
     """Whether one of the keys in force at `now` (Unix seconds) made the signature. Never raises.
 
     `keyring` is None for a tenant that has no keys. The verdict names the tenant only if the keys are `by_tenant`:
@@ -22,12 +25,11 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float,
     proof = reading.proof
     if reading.refused is not None or proof is None:
         return Verdict(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
-    ring = DUMMY_KEYRING if keyring is None else keyring
+    ring = (keyring, DUMMY_KEYRING)[keyring is None]
     keys = ring.active(now) if ring.timed else ring.keys
     keys = keys or DUMMY_KEYRING.keys
     proven_by = scheme.proven_by(keys, proof.message, proof.signature)
     if proven_by is None or keys is DUMMY_KEYRING.keys:
-        reason = Reason.UNKNOWN_KEY if keys is DUMMY_KEYRING.keys else Reason.INVALID_SIGNATURE
-        return Verdict(reason, scheme.name)
+        return Verdict(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
     tenant = reading.tenant if by_tenant else None
     return make(Verdict, (VERIFIED, scheme.name, MappingProxyType(reading.ids), tenant, proven_by.id, NO_CLAIMED, None))

@@ -186,7 +186,9 @@ class Reader:
             if type(value) is not str or not value:
                 return None
         texts: Any = values
-        count = len(self._id_names)
+        names = self._id_names
+        count = len(names)
+        ids = dict(zip(names, texts))  # noqa: B905 -- the signature and the tenant follow the ids
         message: str = self._template % tuple(texts[:count])
         others = texts[count:]
         if len(message) > MAX_ID_BYTES or len(others[-1]) > MAX_ID_BYTES or not is_visible(message + "".join(others)):
@@ -194,7 +196,6 @@ class Reader:
         for character, number in self._counts:
             if message.count(character) != number:
                 return None
-        ids = dict(zip(self._id_names, texts, strict=False))
         tenant = others[1] if self.reads_tenant else None
         proof = Proof(message.encode(), others[0].encode())
         return Reading(ids, tenant, tenant is not None and self._saw_tenant(request), None, proof)
@@ -261,7 +262,7 @@ class Reader:
     def find(self, request: Request) -> list[Found]:
         """What is in each place. Raises nothing."""
         # First, so that no signature is a local variable while the JSON parser raises.
-        document = self._document(request)
+        document = self._document(request) if request.body else None
         found = self._blank.copy()
         if self._patterns:
             self._find_in_path(request, found)
@@ -295,7 +296,7 @@ class Reader:
 
     def _document(self, request: Request) -> Any:
         body = request.body
-        if not body or request.body_problem is not None:
+        if body is None or request.body_problem is not None:
             return None
         match request.media.kind:
             case "json" if self._json:
