@@ -81,18 +81,20 @@ class GuardSecurity(SecurityBase):
             return judged
         if connection._receive is judged.request.stream:
             return judged
+        if judged.request.body is None:  # It was not read to its end; the endpoint may take it piece by piece.
+            return None
         body = await _body_of(connection)
-        return judged if body is not None and body == judged.request.body else None
+        return judged if body == judged.request.body else None
 
     async def _decide(self, connection: HTTPConnection) -> Refusal | None:
         driver, scope = self._driver, connection.scope
         decider = driver.decider
         if not isinstance(connection, Request) or not decider.reader.needs_body or decider.mode == "off":
             outcome, _ = await driver.decide(scope, None)
-        elif getattr(connection, "_form", None) is not None:
-            outcome = await driver.decide_parsed(scope, connection._form)
-        elif hasattr(connection, "_body") or connection._stream_consumed:
+        elif hasattr(connection, "_body"):
             outcome, _ = await driver.decide(scope, _replay(await connection.body()))
+        elif connection._stream_consumed and getattr(connection, "_form", None) is not None:
+            outcome = await driver.decide_parsed(scope, connection._form)
         else:
             outcome, body = await driver.decide(scope, connection.receive)
             if body is not None:

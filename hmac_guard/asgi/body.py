@@ -76,10 +76,10 @@ class Body:
                     size += len(pieces[-1])
                 self.is_complete = not message.get("more_body", False)
                 if start is not None and piece:
+                    # One piece at a time: what stands before the first byte of JSON tells nothing.
                     reader, request = start
-                    known = b"".join(pieces)
-                    problem = reader.refuse_start(request, known)
-                    if reader.knows_start(known):
+                    problem = reader.refuse_start(request, pieces[-1])
+                    if reader.knows_start(pieces[-1]):
                         break
                 if size > limit and problem is None:
                     problem = _TOO_LARGE

@@ -53,10 +53,11 @@ class Driver:
             decider.finish(scope, request, None, outcome, started)
             return outcome
         fields = [(name, value if isinstance(value, str) else None) for name, value in form.multi_items()]
-        if decider.reader.wants_all_of(request):
+        if decider.reader.wants_all_of(request) and request.media.kind != "json":
             request.form, request.body = fields, b""
         else:
-            request.body_problem = decider.reader.refuse_start(request, b"-" if fields else b"")
+            # The bytes are gone, and might have been JSON.
+            request.body_problem = decider.reader.refuse_start(request, b"{")
         return await self.conclude(scope, request, None, started)
 
     async def conclude(self, scope: Any, request: Request, body: Body | None, started: float) -> Outcome:

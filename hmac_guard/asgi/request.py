@@ -43,8 +43,10 @@ class HeaderNames:
                 before = found[number]
                 if before is None:
                     found[number] = text
+                elif isinstance(before, list):
+                    before.append(text)
                 else:
-                    found[number] = [*(before if isinstance(before, list) else [before]), text]
+                    found[number] = [before, text]
         if self._cookie is not None and isinstance(cookies := found[self._cookie], list):
             found[self._cookie] = "; ".join(cookies)
         return found

@@ -6,6 +6,7 @@ Rules: threats T031, T032, T034. The functions are pure and raise nothing: what 
 import json
 import math
 import re
+from collections import Counter
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
@@ -155,8 +156,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # A call of `dict` is most of what an empty object costs.
     unique = dict(pairs) if pairs else {}
     if len(unique) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         # Error trackers record local variables where an exception is raised, and these may hold a signature.
         pairs.clear()
         del unique

@@ -59,7 +59,12 @@ class Request(ABC):
         """
         if (self.method, self.query, self.lines) != (other.method, other.query, other.lines):
             return False
+        if self.framing is not None and self._body_is_read_as() != other._body_is_read_as():
+            return False
         return self.path == other.path or self.root.rstrip("/") + self.path == other.root.rstrip("/") + other.path
+
+    def _body_is_read_as(self) -> tuple[Line, Line]:
+        return self.body_header("content-type"), self.body_header("content-encoding")
 
     def paths(self) -> Sequence[str]:
         """Every path that a framework may take for this request's; one where all of them agree."""

@@ -14,7 +14,7 @@ from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import Refusal
-from hmac_guard.core.verdict import Verdict, verdict_from
+from hmac_guard.core.verdict import Reason, Refused, Verdict, verdict_from
 from hmac_guard.decider import Decider
 from hmac_guard.django.request import DjangoRequest
 from hmac_guard.log import failure_of
@@ -140,12 +140,17 @@ def _identity_of(request: Any) -> Any:
 def _read_parsed(request: Any, heard: DjangoRequest, reader: Reader) -> None:
     """Take the body from what Django has parsed: the bytes are gone."""
     if not reader.wants_all_of(heard):
-        heard.body_problem = reader.refuse_start(heard, b"-")
+        heard.body_problem = reader.refuse_start(heard, b"{")
     elif heard.media.kind == "json":
         raise BodyAlreadyRead
     else:
         fields = [(name, value) for name, values in request.POST.lists() for value in values]
         heard.form, heard.body = [*fields, *((name, None) for name in request.FILES)], b""
+        # Django keeps an empty form where it could not parse one, and where something else has read the body.
+        heard.body_problem = None if heard.form else _NOT_PARSED
+
+
+_NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django has found no field in the form, and its bytes are gone")
 
 
 class BodyAlreadyRead(Exception):

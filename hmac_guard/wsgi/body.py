@@ -118,10 +118,15 @@ def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: 
 
 def _read_start(request: Request, reader: Reader, body: Body, limit: int) -> Refused | None:
     """Read as much of a body of another type as shows whether it counts as absent."""
-    while not body.is_complete and not reader.knows_start(body.content):
-        if len(body.content) > limit:
+    piece = b""
+    while not body.is_complete and not reader.knows_start(piece):
+        known = len(body.content)
+        if known > limit:
             return TOO_LARGE
-        problem = body.read(len(body.content) + _START) or reader.refuse_start(request, body.content)
+        problem = body.read(max(_START, 2 * known))
+        # One piece at a time: what stands before the first byte of JSON tells nothing.
+        piece = body.content[known:]
+        problem = problem or reader.refuse_start(request, piece)
         if problem is not None:
             return problem
     return None
