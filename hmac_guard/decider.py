@@ -91,7 +91,7 @@ class Decider(Frozen):
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             _sees_all=self.mode != "off" and not self.only and not self.exempt,
-            _laxer={None: self.mode, **{mode: max(mode, self.mode, key=MODES.index) for mode in MODES}},
+            _laxer=_laxer_than(self.mode),
             read=self.reader.read,
         )
 
@@ -171,7 +171,7 @@ class Decider(Frozen):
 
     def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
         """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
-        if type(ring) is Failure:
+        if isinstance(ring, Failure):
             self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
@@ -304,6 +304,12 @@ class Decider(Frozen):
             else:
                 logger.critical("the guard itself failed, the request was refused: %s", failure)
         return self.refusals[Reason.KEYS_UNAVAILABLE]
+
+
+def _laxer_than(guard_mode: str) -> dict[str | None, str]:
+    """The mode that applies for each mode of a tenant: the laxer of the two. MODES begins with the strictest."""
+    modes: dict[str | None, str] = {mode: max(mode, guard_mode, key=MODES.index) for mode in MODES}
+    return {None: guard_mode, **modes}
 
 
 _TENANT_NOT_PROVEN = (

@@ -332,7 +332,7 @@ def through_wsgi(case: Case, result: Result) -> None:
         app.add_url_rule("/<path:anything>", "view", view, methods=["GET", "POST"])
         return app(environ, start_response)
 
-    inner = {"flask": in_flask, "django wsgi": in_django}.get(case.door, bare)
+    inner: Any = {"flask": in_flask, "django wsgi": in_django}.get(case.door, bare)
 
     def between(environ: dict[str, Any], start_response: Any) -> Any:
         if case.between == "override":
@@ -345,7 +345,7 @@ def through_wsgi(case: Case, result: Result) -> None:
         return inner(environ, start_response)
 
     app: Any = bare if inner is bare else between
-    list(guard.wsgi(app)(environ, lambda *_: None))  # type: ignore[arg-type, misc]
+    list(guard.wsgi(app)(environ, lambda *_: None))  # type: ignore[arg-type]
 
 
 def messages_of(case: Case) -> Iterator[Any]:

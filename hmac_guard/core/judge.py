@@ -2,6 +2,7 @@
 
 import secrets
 from types import MappingProxyType
+from typing import Any
 
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.reader import Reading
@@ -25,7 +26,7 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float,
     proof = reading.proof
     if reading.refused is not None or proof is None:
         return Verdict(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
-    ring = (keyring, DUMMY_KEYRING)[keyring is None]
+    ring: Any = (keyring, DUMMY_KEYRING)[keyring is None]
     keys = ring.active(now) if ring.timed else ring.keys
     keys = keys or DUMMY_KEYRING.keys
     proven_by = scheme.proven_by(keys, proof.message, proof.signature)
