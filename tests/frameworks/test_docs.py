@@ -348,7 +348,7 @@ def test_a_decorator_and_an_authentication_class_of_django_refuse_a_preflight() 
     from hmac_guard.django.rest import GuardAuthentication
 
     class Inbox(APIView):
-        authentication_classes = [GuardAuthentication]
+        authentication_classes = (GuardAuthentication,)
 
         def options(self, request: Any) -> Any:
             return HttpResponse("reached")
