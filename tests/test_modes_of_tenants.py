@@ -47,7 +47,7 @@ from hmac_guard.django import hmac_guarded
 from hmac_guard.fastapi import GuardSecurity
 from hmac_guard.flask import GuardExtension
 
-EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1500"))
+EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 LIMIT = 300
 TENANTS = {name: (name * 40)[:40].encode() for name in ("acme", "beta", "coop", "dino")}
 PLACES = {
