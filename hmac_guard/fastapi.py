@@ -81,20 +81,20 @@ class GuardSecurity(SecurityBase):
             return judged
         if connection._receive is judged.request.stream:
             return judged
-        if judged.request.body is None:  # It was not read to its end; the endpoint may take it piece by piece.
+        # A body that was not read to its end may be large, and the endpoint may take it piece by piece.
+        if judged.request.body is None or _is_gone(connection):
             return None
-        body = await _body_of(connection)
-        return judged if body == judged.request.body else None
+        return judged if await connection.body() == judged.request.body else None
 
     async def _decide(self, connection: HTTPConnection) -> Refusal | None:
         driver, scope = self._driver, connection.scope
         decider = driver.decider
         if not isinstance(connection, Request) or not decider.reader.needs_body or decider.mode == "off":
             outcome, _ = await driver.decide(scope, None)
-        elif hasattr(connection, "_body"):
-            outcome, _ = await driver.decide(scope, _replay(await connection.body()))
-        elif connection._stream_consumed and getattr(connection, "_form", None) is not None:
+        elif _is_gone(connection) and getattr(connection, "_form", None) is not None:
             outcome = await driver.decide_parsed(scope, connection._form)
+        elif hasattr(connection, "_body") or connection._stream_consumed:
+            outcome, _ = await driver.decide(scope, _replay(await connection.body()))
         else:
             outcome, body = await driver.decide(scope, connection.receive)
             if body is not None:
@@ -102,11 +102,9 @@ class GuardSecurity(SecurityBase):
         return outcome.refusal
 
 
-async def _body_of(request: Request) -> bytes | None:
-    """The body as the endpoint can read it, or None where something has consumed it."""
-    if request._stream_consumed and not hasattr(request, "_body"):
-        return None
-    return await request.body()
+def _is_gone(request: Request) -> bool:
+    """Whether something has consumed the body, so that the endpoint cannot read its bytes."""
+    return request._stream_consumed and not hasattr(request, "_body")
 
 
 class GuardRefused(HTTPException):

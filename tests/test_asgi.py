@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -533,3 +534,30 @@ def test_a_value_of_no_usable_type_is_one_clear_line(
 
     assert server.status == 503
     assert [what in message for message in caplog.messages] == [True]
+
+
+TWICE = b"{" + b"".join(b'"%x":0,' % number for number in range(20_000)) + b'"z":0,"z":0}'
+#: Each takes half a minute or more where the work grows with the square of the size.
+HUGE: dict[str, tuple[list[tuple[bytes, bytes]], list[Any]]] = {
+    "a key twice in a large JSON object": ([(b"content-type", b"application/json")], [more(TWICE, False)]),
+    "one header on many lines": ([(b"content-length", b"2")] * 100_000, [more(b"{}", False)]),
+    "blanks in single bytes": ([(b"content-type", b"image/png")], [*([more(b" ")] * 250_000), more(b"", False)]),
+}
+
+
+@pytest.mark.parametrize("huge", list(HUGE))
+def test_the_work_grows_with_the_size_of_a_request_and_no_faster(huge: str) -> None:
+    headers, messages = HUGE[huge]
+    waiting = iter(messages)
+
+    async def receive() -> Any:
+        return next(waiting)
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {**scope_for(Sent("POST", query=QUERY)), "headers": headers}
+    began = time.process_time()
+    asyncio.run(Guard(SCHEME, KEY).asgi(send)(scope, receive, send))
+
+    assert time.process_time() - began < 6

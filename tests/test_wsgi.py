@@ -266,6 +266,17 @@ def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
     assert made["wsgi.input"].read() == content
 
 
+def test_a_body_that_begins_with_many_blanks_is_read_in_a_few_steps() -> None:
+    content = b" " * 100_000 + b"image"
+    stream = Stream(content)
+    query = f"{QUERY}&a=x"
+    made = environ(stream, CONTENT_LENGTH=str(len(content)), CONTENT_TYPE="image/png", QUERY_STRING=query)
+    Guard(SCHEME, KEY).wsgi(lambda environ, start: [])(made, lambda *_: None)  # type: ignore[arg-type]
+
+    assert len(stream.asked) < 12
+    assert made["wsgi.input"].read() == content
+
+
 def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
     stream = Stream(b"image")
     scheme = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
@@ -296,6 +307,8 @@ def request_of(environ: dict[str, Any]) -> WsgiRequest:
         {"PATH_INFO": "/other"},
         {"QUERY_STRING": "a=y&sig=0"},
         {"HTTP_X_SIG": "0"},
+        {"CONTENT_TYPE": "application/x-www-form-urlencoded"},
+        {"HTTP_CONTENT_ENCODING": "gzip"},
         {"hmac_guard": Verdict(Reason.VERIFIED, "one")},
     ],
     ids=repr,

@@ -311,6 +311,19 @@ def test_json_that_is_gone_is_refused_and_the_log_says_why(server: str, caplog: 
 
 
 @SERVERS
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
+def test_a_form_that_is_gone_does_not_count_as_an_empty_one(server: str, sent: Sent) -> None:
+    here = Seen()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        request.read()
+        return hmac_guarded(GUARD)(here.sync)(request)
+
+    assert reply_of(view, replace(sent, query=query_of("evil")), server).status == 400
+    assert here.seen == []
+
+
+@SERVERS
 def test_a_body_that_is_gone_does_not_matter_to_a_guard_that_is_off(server: str) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         assert request.POST["order_id"] == "42"

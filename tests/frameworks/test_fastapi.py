@@ -25,9 +25,11 @@ from orders import (
     ORDERS,
     UNSIGNED,
     hex_of,
+    json_of,
     query_of,
 )
 from pydantic import BaseModel
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 from support import Call, Reply, Sent, run_asgi, scope_for
@@ -234,6 +236,67 @@ def test_a_form_that_fastapi_has_parsed_is_judged_from_its_fields(
     assert decided[0].reason is reason
     if reason is Reason.VERIFIED:
         assert reply.body.startswith(b'"42 42 ')
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("application/json", 401), ("image/png", 415), ("text/plain", 415)],
+    ids=["JSON", "JSON said to be an image", "JSON said to be text"],
+)
+def test_a_body_that_fastapi_has_not_parsed_as_a_form_is_read(kind: str, status: int) -> None:
+    """Beside `Form()` FastAPI makes an empty form of a body of another type, and leaves the body to the endpoint."""
+    app = FastAPI()
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY)))])
+    async def orders(request: Request, note: Annotated[str, Form()] = "") -> Any:
+        return await request.json()
+
+    assert (
+        run_asgi(app, Sent("POST", "/orders", query_of(), [("Content-Type", kind)], json_of("evil"))).status == status
+    )
+    assert run_asgi(app, replace(GOOD_JSON, path="/orders")).status == 200
+
+
+def test_json_is_refused_where_its_bytes_are_gone_and_an_empty_form_is_there() -> None:
+    app = FastAPI()
+    signed = GuardSecurity(Guard(ORDERS, KEY))
+
+    async def consumed(request: Request) -> None:
+        async for _ in request.stream():
+            pass
+        await request.form()
+
+    @app.post("/orders", dependencies=[Depends(consumed), Security(signed)])
+    async def orders(request: Request) -> str:
+        return "reached"
+
+    assert run_asgi(app, Sent("POST", "/orders", query_of(), [JSON], json_of("evil"))).status == 415
+
+
+def test_an_upload_that_was_not_read_whole_is_not_read_whole_for_a_second_look() -> None:
+    pieces = [b"image", *[b"x" * 1000] * 20]
+    given: list[int] = []
+    app = FastAPI()
+    guard = Guard(ORDERS, KEY)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=lambda request, call_next: call_next(request))
+    app.add_middleware(GuardMiddleware, guard=guard)
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(guard))])
+    async def orders(request: Request) -> int:
+        given.append(len(pieces))
+        return len(b"".join([piece async for piece in request.stream()]))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def send(message: Any) -> None:
+        given.append(message.get("status", 0))
+
+    sent = Sent("POST", "/orders", query_of(), [("Content-Type", "image/png")])
+    asyncio.run(app(scope_for(sent), receive, send))
+
+    assert given[0] >= 18
+    assert given[1] == 200
 
 
 def test_a_form_that_no_source_reads_is_refused() -> None:
