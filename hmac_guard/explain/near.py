@@ -71,15 +71,15 @@ def _fields(kind: str, encoded: str) -> Iterator[Leaf]:
         if field:
             name, _, value = field.partition("=")
             name = unquote_plus(name)
-            yield Leaf(f"the {kind} {excerpt(name)}", name, unquote_plus(value))
+            yield Leaf(f"the {kind} {excerpt(name, _LONGEST_NAME)}", name, unquote_plus(value))
 
 
 def _header_leaves(name: str, value: str) -> Iterator[Leaf]:
-    yield Leaf(f"the header {excerpt(name)}", name, value)
+    yield Leaf(f"the header {excerpt(name, _LONGEST_NAME)}", name, value)
     if name.lower() == "cookie":
         for cookie in value.split(";"):
             key, _, text = cookie.partition("=")
-            yield Leaf(f"the cookie {excerpt(key.strip())}", key.strip(), text.strip(' "'))
+            yield Leaf(f"the cookie {excerpt(key.strip(), _LONGEST_NAME)}", key.strip(), text.strip(' "'))
 
 
 def _document(body: bytes) -> Any:

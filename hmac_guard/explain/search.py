@@ -1,8 +1,8 @@
 """Which mistake explains a signature: every one is tried alone, and then every two together."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from time import monotonic
 from typing import NamedTuple
 
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
@@ -48,7 +48,7 @@ def search(
     """What explains that `signature` came out instead of the attempt's own. `digest` is what it decodes to."""
     if attempt.write(attempt.digest()) == signature:
         return Search(right=True)
-    deadline = time.monotonic() + seconds
+    deadline = monotonic() + seconds
     try:
         return _tried(attempt, signature, digest, [_timed(mistake, deadline) for mistake in mistakes], deadline)
     except _TimeIsUp:
@@ -65,7 +65,7 @@ def _timed(mistake: Mistake, deadline: float) -> Mistake:
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for variant in mistake.vary(attempt):
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 raise _TimeIsUp
             yield variant
 
@@ -89,7 +89,7 @@ def _tried(attempt: Attempt, signature: str, digest: bytes, mistakes: Sequence[M
         if matches:
             return Search(right=False, mistakes=tuple(map(_found, pair)))
         # To look at the clock each time would take a tenth of the time.
-        if count % 20 == 0 and time.monotonic() > deadline:
+        if count % 20 == 0 and monotonic() > deadline:
             raise _TimeIsUp
     return Search(right=False)
 
