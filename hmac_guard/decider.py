@@ -225,15 +225,15 @@ class Decider(Frozen):
 
     def finish(
         self,
-        holder: MutableMapping[str, Any],
+        scope: MutableMapping[str, Any],
         request: Request,
         reading: Reading | None,
         outcome: Outcome,
         started: float,
     ) -> None:
         """Put the verdict on the request, write the log line and call the callbacks. `reading` is None for a request
-        that was skipped; `holder` is the scope or environ."""
-        self.annotate(holder, request, outcome.verdict)
+        that was skipped; `scope` is the ASGI scope or the WSGI environ."""
+        self.annotate(scope, request, outcome.verdict)
         if outcome.verdict.reason is not VERIFIED and reading is not None:
             self._log(request, reading, outcome)
         if self.on_verdict is None and self.on_decision is None:
@@ -246,28 +246,28 @@ class Decider(Frozen):
             decision = Decision(verdict, claim, outcome.mode, refused, self.time() - started)
             _call("on_decision", self.on_decision, decision)
 
-    def annotate(self, holder: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
+    def annotate(self, scope: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
         """Put the verdict on the request, and beside it what was read."""
-        holder[self.annotate_as] = verdict
-        holder[self.issued_as] = make(Judged, (self.issuer, request, verdict))
+        scope[self.annotate_as] = verdict
+        scope[self.issued_as] = make(Judged, (self.issuer, request, verdict))
 
-    def judged(self, holder: Mapping[str, Any], request: Request) -> Judged | None:
+    def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
         """What this very guard has judged of the same request already, its body left to the caller; or None.
 
         A verdict of another guard does not count, even on the same scheme: it may have other keys. Nor does a verdict
         on a request that the guard did not look at: a handle on a route is there because the route is to be guarded.
         """
-        found = holder.get(self.issued_as)
+        found = scope.get(self.issued_as)
         if not isinstance(found, Judged) or found.issuer is not self.issuer:
             return None
-        if found.verdict.reason in _NOT_JUDGED or holder.get(self.annotate_as) is not found.verdict:
+        if found.verdict.reason in _NOT_JUDGED or scope.get(self.annotate_as) is not found.verdict:
             return None
         return found if found.request.is_same_as(request) else None
 
-    def forget(self, holder: MutableMapping[str, Any]) -> None:
+    def forget(self, scope: MutableMapping[str, Any]) -> None:
         """Remove what is on the request under the guard's names: a server or an outer layer may have put it there."""
-        holder.pop(self.annotate_as, None)
-        holder.pop(self.issued_as, None)
+        scope.pop(self.annotate_as, None)
+        scope.pop(self.issued_as, None)
 
     def _log(self, request: Request, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason

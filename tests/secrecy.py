@@ -40,7 +40,7 @@ from hmac_guard.keys.resolver import CallableKeys
 LONG_ENOUGH, LETTERS = 12, 4
 
 #: The functions whose variables may hold no secret, as "module:function".
-CHECKED = re.compile(r"hmac_guard\.(?:keys|cli|core\.(?:key|hidden|secret))\b|hmac_guard\.guard:__init__$")
+CHECKED = re.compile(r"hmac_guard\b")
 
 #: The request as it was handed to the package, to a middleware or to a command: who handed it has these too.
 REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})

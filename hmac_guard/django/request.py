@@ -1,37 +1,122 @@
-"""A `Request` of a Django request, which both kinds of server bring."""
+"""A `Request` of a Django request, which both kinds of server bring.
 
+Django has read an ASGI body before any middleware runs, into a file; so both kinds of body are read alike.
+"""
+
+import io
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 
 from hmac_guard.asgi.request import HeaderNames
+from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Line, Request
+from hmac_guard.core.verdict import Reason, Refused
+from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import header_in
+
+_NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django has found no field in the form, and its bytes are gone")
+
+
+class BodyAlreadyRead(Exception):
+    """Something has read the body from the stream, and Django did not keep it."""
 
 
 class DjangoRequest(Request):
     """Its path is Django's own, by which Django routes. Its headers come from the ASGI scope where there is one, since
-    Django joins several lines of a header."""
+    Django joins several lines of a header.
+
+    django  Django's request
+    scope   the ASGI scope or the WSGI environ, in which the verdict is
+    """
 
     def __init__(self, request: Any, names: tuple[str, ...]) -> None:
-        self._request: HttpRequest = request
-        self._scope = getattr(request, "scope", None)
-        self._meta = request.META
-        self.method = self._meta.get("REQUEST_METHOD", "")
+        self.django = request
+        self.is_asgi = hasattr(request, "scope")
+        if self.is_asgi:
+            request.scope = dict(request.scope)
+        self.scope: dict[str, Any] = request.scope if self.is_asgi else request.environ
+        self.method = request.META.get("REQUEST_METHOD", "")
         self.path = request.path_info
-        self.query = self._meta.get("QUERY_STRING", "")
-        if self._scope is None:
-            self.root = settings.FORCE_SCRIPT_NAME or self._meta.get("SCRIPT_NAME", "")
-            self.lines = [header_in(self._meta, name) for name in names]
-        else:
+        self.query = request.META.get("QUERY_STRING", "")
+        if self.is_asgi:
             self.root = request.path.removesuffix(request.path_info)
-            self.lines = HeaderNames(names).find(self._scope.get("headers", ()))
+            self.lines = HeaderNames(names).find(self.scope.get("headers", ()))
+        else:
+            self.root = settings.FORCE_SCRIPT_NAME or request.META.get("SCRIPT_NAME", "")
+            self.lines = [header_in(request.META, name) for name in names]
 
     def header(self, name: str) -> Line:
-        if self._scope is None:
-            return header_in(self._meta, name)
-        return HeaderNames([name]).find(self._scope.get("headers", ()))[0]
+        if not self.is_asgi:
+            return header_in(self.django.META, name)
+        return HeaderNames([name]).find(self.scope.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
-        return self._scope is None or any(key == name.encode() for key, _ in self._scope.get("headers", ()))
+        return not self.is_asgi or any(key == name.encode() for key, _ in self.scope.get("headers", ()))
+
+    def read_body(self, reader: Reader, limit: int) -> None:
+        """Read of the body what the reader needs; the view reads the same bytes after that."""
+        if self._is_gone():
+            self._take_parsed(reader)
+            return
+        stream, ends = self._readable()
+        body = take_body(self, reader, stream, ends, limit)
+        if body is not None and not self.django._read_started:
+            self._give_back(body.rest())
+        self.stream = self._body_stream()
+
+    def has_body_of(self, judged: Request) -> bool:
+        """Whether the view reads the body that was judged."""
+        if self._body_stream() is judged.stream:
+            return True
+        if not self.is_asgi or self._is_gone() or judged.body is None:
+            return False
+        same: bool = self.django.body == judged.body
+        return same
+
+    def join_cookies(self) -> None:
+        """Django joins several Cookie lines with a comma, and would then read other values than were proven."""
+        if not self.is_asgi:
+            return
+        lines = [value for name, value in self.scope["headers"] if name == b"cookie"]
+        meta = self.django.META
+        if len(lines) == 1 and meta.get("HTTP_COOKIE") != lines[0].decode("latin-1"):
+            meta["HTTP_COOKIE"] = lines[0].decode("latin-1")
+            vars(self.django).pop("COOKIES", None)
+
+    def _is_gone(self) -> bool:
+        """Whether something has read the body from the stream, and Django did not keep it."""
+        return self.django._read_started and not hasattr(self.django, "_body")
+
+    def _readable(self) -> tuple[Any, bool]:
+        """The stream of the body, and whether it ends by itself."""
+        if self.django._read_started:  # Django keeps a body that was read as a whole.
+            return io.BytesIO(self.django.body), True
+        return self._body_stream(), self.is_asgi or bool(self.scope.get("wsgi.input_terminated"))
+
+    def _body_stream(self) -> Any:
+        """The object from which Django reads the body."""
+        return self.django._stream if self.is_asgi else self.django.META.get("wsgi.input")
+
+    def _take_parsed(self, reader: Reader) -> None:
+        """Take the body from what Django has parsed."""
+        if not reader.wants_all_of(self):
+            self.body_problem = reader.refuse_start(self, b"{")
+        elif self.media.kind == "json":
+            raise BodyAlreadyRead
+        else:
+            fields = [(name, value) for name, values in self.django.POST.lists() for value in values]
+            self.form, self.body = [*fields, *((name, None) for name in self.django.FILES)], b""
+            # Django keeps an empty form where it could not parse one, and where something else has read the body.
+            self.body_problem = None if self.form else _NOT_PARSED
+
+    def _give_back(self, stream: Any) -> None:
+        """Have Django read the body from the beginning."""
+        meta = self.django.META
+        if self.is_asgi:
+            self.django._stream.seek(0)  # The file in which Django keeps an ASGI body.
+        else:
+            self.django._stream = meta["wsgi.input"] = stream
+        if self.body is not None:
+            meta["CONTENT_LENGTH"] = str(len(self.body))
+            meta.pop("HTTP_TRANSFER_ENCODING", None)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.decider import decider_of
 from hmac_guard.django.driver import DjangoDriver, respond
 from hmac_guard.guard import Guard
@@ -50,16 +51,19 @@ def _guarded(driver: DjangoDriver, view: Callable[..., Any]) -> Callable[..., An
 
 
 def _guarded_dispatch(driver: DjangoDriver, dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    # A view keeps its request, and error trackers look into the local variables of every frame.
     @wraps(dispatch)
     def sync_or_later(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(self, "view_is_async", False):
-            return later(self, request, *args, **kwargs)
+        view = hide(self)
+        del self
+        if getattr(view.get(), "view_is_async", False):
+            return later(view, request, *args, **kwargs)
         refusal = driver.refuse(request)
-        return dispatch(self, request, *args, **kwargs) if refusal is None else respond(refusal, request)
+        return dispatch(view.get(), request, *args, **kwargs) if refusal is None else respond(refusal, request)
 
-    async def later(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+    async def later(view: Hidden[Any], request: Any, *args: Any, **kwargs: Any) -> Any:
         refusal = await driver.arefuse(request)
-        return await dispatch(self, request, *args, **kwargs) if refusal is None else respond(refusal, request)
+        return await dispatch(view.get(), request, *args, **kwargs) if refusal is None else respond(refusal, request)
 
     return sync_or_later
 

@@ -37,14 +37,14 @@ def decide(decider: Decider, environ: "WSGIEnvironment") -> Outcome:
     return conclude(decider, environ, request, started)
 
 
-def conclude(decider: Decider, holder: dict[str, Any], request: Request, started: float) -> Outcome:
+def conclude(decider: Decider, scope: dict[str, Any], request: Request, started: float) -> Outcome:
     """The outcome of a request whose body has been read, on a thread that may wait for the keys."""
     reading = decider.read(request)
     ring: Keyring | Failure | None = decider.static_ring
     if ring is None and decider.wants_keys(reading):
         ring = _look_up(decider, decider.claim(request, reading))
     outcome = decider.conclude(reading, ring)
-    decider.finish(holder, request, reading, outcome, started)
+    decider.finish(scope, request, reading, outcome, started)
     return outcome
 
 
