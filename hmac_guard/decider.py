@@ -84,13 +84,14 @@ class Decider(Frozen):
 
     def __init__(self, **options: Any) -> None:
         self._set(**options)
+        laxer: dict[str | None, str] = {mode: max(mode, self.mode, key=MODES.index) for mode in MODES}
         self._set(
             _failures=FailureLog("the key resolver"),
             _warned=set(),
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             _sees_all=self.mode != "off" and not self.only and not self.exempt,
-            _laxer={None: self.mode, **{mode: max(mode, self.mode, key=MODES.index) for mode in MODES}},
+            _laxer={**laxer, None: self.mode},
             read=self.reader.read,
         )
 
@@ -164,7 +165,7 @@ class Decider(Frozen):
 
     def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
         """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
-        if type(ring) is Failure:
+        if isinstance(ring, Failure):
             self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
