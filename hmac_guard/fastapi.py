@@ -55,50 +55,50 @@ class GuardSecurity(SecurityBase):
         self._driver = Driver(decider.for_view())
         self.__signature__ = _signature(guard)
 
-    async def __call__(self, connection: HTTPConnection, **_: object) -> Verdict:
-        decider, scope = self._driver.decider, connection.scope
+    async def __call__(self, request: HTTPConnection, **_: object) -> Verdict:
+        decider, scope = self._driver.decider, request.scope
         refusal, failure = None, None
         try:
-            judged = await self._judged(connection)
+            judged = await self._judged(request)
             if judged is not None:
                 return judged.verdict
             decider.forget(scope)
-            refusal = await self._decide(connection)
+            refusal = await self._decide(request)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
             refusal = decider.fault(failure)
         if refusal is not None:
-            raise _refused(refusal, connection)
+            raise _refused(refusal, request)
         verdict: Verdict = scope[decider.annotate_as]
         return verdict
 
-    async def _judged(self, connection: HTTPConnection) -> Judged | None:
+    async def _judged(self, request: HTTPConnection) -> Judged | None:
         """What this very guard has judged of this very request already."""
-        decider, scope = self._driver.decider, connection.scope
+        decider, scope = self._driver.decider, request.scope
         judged = decider.judged(scope, self._driver.request(scope))
-        if judged is None or not decider.reader.needs_body or not isinstance(connection, Request):
+        if judged is None or not decider.reader.needs_body or not isinstance(request, Request):
             return judged
-        if connection._receive is judged.request.stream:
+        if request._receive is judged.request.stream:
             return judged
         # A body that was not read to its end may be large, and the endpoint may take it piece by piece.
-        if judged.request.body is None or _is_gone(connection):
+        if judged.request.body is None or _is_gone(request):
             return None
-        return judged if await connection.body() == judged.request.body else None
+        return judged if await request.body() == judged.request.body else None
 
-    async def _decide(self, connection: HTTPConnection) -> Refusal | None:
-        driver, scope = self._driver, connection.scope
+    async def _decide(self, request: HTTPConnection) -> Refusal | None:
+        driver, scope = self._driver, request.scope
         decider = driver.decider
-        if not isinstance(connection, Request) or not decider.reader.needs_body or decider.mode == "off":
+        if not isinstance(request, Request) or not decider.reader.needs_body or decider.mode == "off":
             outcome, _ = await driver.decide(scope, None)
-        elif _is_gone(connection) and getattr(connection, "_form", None) is not None:
-            outcome = await driver.decide_parsed(scope, connection._form)
-        elif hasattr(connection, "_body") or connection._stream_consumed:
-            outcome, _ = await driver.decide(scope, _replay(await connection.body()))
+        elif _is_gone(request) and getattr(request, "_form", None) is not None:
+            outcome = await driver.decide_parsed(scope, request._form)
+        elif hasattr(request, "_body") or request._stream_consumed:
+            outcome, _ = await driver.decide(scope, _replay(await request.body()))
         else:
-            outcome, body = await driver.decide(scope, connection.receive)
+            outcome, body = await driver.decide(scope, request.receive)
             if body is not None:
-                connection._receive = body.replay_receive()
+                request._receive = body.replay_receive()
         return outcome.refusal
 
 
@@ -116,17 +116,17 @@ class GuardRefused(HTTPException):
         self.refusal = refusal
 
 
-def _refused(refusal: Refusal, connection: HTTPConnection) -> GuardRefused:
+def _refused(refusal: Refusal, request: HTTPConnection) -> GuardRefused:
     # FastAPI would put its own body into the answer to an HTTPException. A handler that the user has set stays.
-    handlers, _ = connection.scope.get("starlette.exception_handlers", ({}, {}))
+    handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(GuardRefused, _answer)
     return GuardRefused(refusal)
 
 
-async def _answer(connection: HTTPConnection, refused: GuardRefused) -> Response | None:
+async def _answer(request: HTTPConnection, refused: GuardRefused) -> Response | None:
     refusal = refused.refusal
-    if isinstance(connection, WebSocket):
-        await send_refusal(refusal, connection.scope, connection.send)
+    if isinstance(request, WebSocket):
+        await send_refusal(refusal, request.scope, request.send)
         return None
     return Response(refusal.body, refusal.status.value, dict(refusal.headers))
 
@@ -145,7 +145,7 @@ def _model(scheme: dict[str, Any]) -> APIKey | HTTPBase:
 def _signature(guard: Guard) -> Signature:
     """The dependency's parameters as FastAPI documents them: the ids, so that the docs page has a field for each. None
     is required: it is the guard that refuses."""
-    found = [Parameter("connection", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
+    found = [Parameter("request", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
     for name, source in guard.scheme.ids.items():
         for place in source.places():
             if parameter := place.parameter:

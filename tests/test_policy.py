@@ -6,7 +6,20 @@ import pytest
 from support import Call, Sent, environ_for
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import Claim, Guard, Header, Key, Keyring, KeysUnavailable, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard import (
+    Claim,
+    Guard,
+    Header,
+    Json,
+    Key,
+    Keyring,
+    KeysUnavailable,
+    Query,
+    Reason,
+    Scheme,
+    Verdict,
+    verdict_from,
+)
 from hmac_guard.decider import Decider, decider_of
 
 KEY = "a key that is long enough"
@@ -312,6 +325,39 @@ def test_the_laxer_of_the_two_modes_applies(
     assert [reply.status for reply in replies] == [status, status]
     warned = [message for message in caplog.messages if "the laxer of the two applies" in message]
     assert len(warned) == ((mode, tenant) == ("report", "strict"))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "status"),
+    [
+        ("application/json", b"", 200),
+        ("application/json", b'{"tenant": "strict"}', 401),
+        ("application/json", b" " * 99, 413),
+        ("image/png", b"PNG", 401),
+        ("image/png", b"{", 415),
+    ],
+    ids=["no body", "two tenants", "too large", "an upload", "an upload that begins as JSON"],
+)
+@pytest.mark.parametrize("tenant", ["trying", "absent"])
+def test_a_tenants_mode_counts_only_where_the_request_was_seen_whole(
+    call: Call, tenant: str, media_type: str, body: bytes, status: int
+) -> None:
+    """Else a client would name a tenant in "report" and hide another one in a body that the guard does not read."""
+    scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
+    headers = [("X-Tenant", tenant), ("Content-Type", media_type)]
+
+    assert call(Guard(scheme, RINGS, max_body=60), Sent("POST", headers=headers, body=body)).status == status
+
+
+@pytest.mark.parametrize("mode", ["report", "off"])
+def test_a_mode_counts_only_where_the_keys_are_by_tenant(
+    call: Call, caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    guard = Guard(SCHEME, lambda claim: Keyring(KEY, mode=mode))
+    replies = [call(guard, Sent(headers=[("X-Tenant", "acme")])) for _ in range(2)]
+
+    assert [reply.status for reply in replies] == [401, 401]
+    assert len([message for message in caplog.messages if "so the mode does not count" in message]) == 1
 
 
 def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Call) -> None:

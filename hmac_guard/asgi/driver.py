@@ -5,12 +5,16 @@ from typing import Any
 from hmac_guard.asgi.body import Body
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
 from hmac_guard.core.key import Keyring
+from hmac_guard.core.reader import Reading
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import Decider, Outcome, keyring_of
 from hmac_guard.keys.calling import IMMEDIATE_TYPES, awaited, from_loop
 from hmac_guard.log import Failure, failure_of
+
+#: The keys of a tenant; None for a tenant without keys; or why they could not be had.
+Ring = Keyring | Failure | None
 
 
 class Driver:
@@ -37,7 +41,9 @@ class Driver:
             began = decider.time()
             body = await self._read_body(request, scope, receive)
             started += decider.time() - began
-        return await self.conclude(scope, request, body, started), body
+        reading = decider.read(request)
+        ring = decider.static_ring or await self._ring_for(request, reading)
+        return self._conclude(scope, request, body, reading, ring, started), body
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard reads it."""
@@ -62,11 +68,14 @@ class Driver:
 
     async def conclude(self, scope: Any, request: Request, body: Body | None, started: float) -> Outcome:
         """The outcome of a request whose body has been read."""
+        reading = self.decider.read(request)
+        ring = self.decider.static_ring or await self._ring_for(request, reading)
+        return self._conclude(scope, request, body, reading, ring, started)
+
+    def _conclude(
+        self, scope: Any, request: Request, body: Body | None, reading: Reading, ring: Ring, started: float
+    ) -> Outcome:
         decider = self.decider
-        reading = decider.read(request)
-        ring: Any = decider.static_ring
-        if ring is None and decider.wants_keys(reading):
-            ring = await self._look_up(decider.claim(request, reading))
         outcome = decider.conclude(reading, ring)
         if self._merges_cookies and (headers := merged_cookies(scope.get("headers", ()))) is not None:
             scope["headers"] = headers
@@ -75,7 +84,11 @@ class Driver:
             decider.finish(scope, request, reading, outcome, started)
         return outcome
 
-    async def _look_up(self, claim: Claim) -> Keyring | Failure | None:
+    async def _ring_for(self, request: Request, reading: Reading) -> Ring:
+        decider = self.decider
+        return await self._look_up(decider.claim(request, reading)) if decider.wants_keys(reading) else None
+
+    async def _look_up(self, claim: Claim) -> Ring:
         try:
             answer = self._resolver(claim)
             if type(answer) in IMMEDIATE_TYPES:

@@ -23,14 +23,14 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float,
     `keyring` is None for a tenant that has no keys. The verdict names the tenant only if the keys are `by_tenant`:
     keys that several tenants share prove none of them.
     """
-    proof = reading.proof
-    if reading.refused is not None or proof is None:
-        return Verdict(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
+    ids, tenant, _, refused, proof = reading
+    if refused is not None or proof is None:
+        return Verdict(refused.reason if refused else Reason.MALFORMED, scheme.name)
     ring: Any = (keyring, DUMMY_KEYRING)[keyring is None]
     keys = ring.active(now) if ring.timed else ring.keys
     keys = keys or DUMMY_KEYRING.keys
     proven_by = scheme.proven_by(keys, proof.message, proof.signature)
     if proven_by is None or keys is DUMMY_KEYRING.keys:
         return Verdict(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
-    tenant = reading.tenant if by_tenant else None
-    return make(Verdict, (VERIFIED, scheme.name, MappingProxyType(reading.ids), tenant, proven_by.id, NO_CLAIMED, None))
+    tenant = tenant if by_tenant else None
+    return make(Verdict, (VERIFIED, scheme.name, MappingProxyType(ids), tenant, proven_by.id, NO_CLAIMED, None))

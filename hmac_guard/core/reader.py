@@ -7,7 +7,7 @@ Each single place has a slot. One pass over the request fills the slots: None wh
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from hmac_guard.core.bodies import first_json_byte, form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.cookies import cookie_values
@@ -28,7 +28,7 @@ from hmac_guard.core.text import (
     is_visible,
     why_not_an_id,
 )
-from hmac_guard.core.verdict import Reason, Refused
+from hmac_guard.core.verdict import Reason, Refused, make
 
 #: What was found in one place.
 Found = str | Refused | None
@@ -45,17 +45,17 @@ _ODD_PATH = Refused(
 _TWO_PATHS = Refused(Reason.MALFORMED, "is read in two ways by frameworks, under the root path of the request")
 
 
-class Proof:
+class Proof(NamedTuple):
     """The bytes that were signed, and the signature. Its `repr` shows neither."""
 
-    __slots__ = ("message", "signature")
+    message: bytes
+    signature: bytes
 
-    def __init__(self, message: bytes, signature: bytes) -> None:
-        self.message = message
-        self.signature = signature
+    def __repr__(self) -> str:
+        return "<Proof>"
 
 
-class Reading:
+class Reading(NamedTuple):
     """What a request says.
 
     ids      each id that is there exactly once and is valid, by name
@@ -65,16 +65,11 @@ class Reading:
     proof    what is to be judged; None where `refused`
     """
 
-    __slots__ = ("ids", "proof", "refused", "tenant", "whole")
-
-    def __init__(
-        self, ids: Mapping[str, str], tenant: str | None, whole: bool, refused: Refused | None, proof: Proof | None
-    ) -> None:
-        self.ids = ids
-        self.tenant = tenant
-        self.whole = whole
-        self.refused = refused
-        self.proof = proof
+    ids: Mapping[str, str]
+    tenant: str | None
+    whole: bool
+    refused: Refused | None
+    proof: Proof | None
 
 
 class Reader:
@@ -173,7 +168,7 @@ class Reader:
     def read(self, request: Request) -> Reading:
         """What the request says. Its body, where one is needed, has been read."""
         found = self.find(request)
-        if request.body_problem is None:
+        if not self.needs_body or request.body_problem is None:
             values = found if self._is_flat else [_pick(found, slots) for slots in self._slots_of]
             reading = self._read_plain(request, values)
             if reading is not None:
@@ -197,8 +192,8 @@ class Reader:
             if message.count(character) != number:
                 return None
         tenant = others[1] if self.reads_tenant else None
-        proof = Proof(message.encode(), others[0].encode())
-        return Reading(ids, tenant, tenant is not None and self._saw_tenant(request), None, proof)
+        whole = tenant is not None and self._saw_tenant(request)
+        return make(Reading, (ids, tenant, whole, None, make(Proof, (message.encode(), others[0].encode()))))
 
     def _read_strictly(self, request: Request, found: list[Found]) -> Reading:
         *texts, signature = map(self._text_of, self.fields, self._slots_of, repeat(found))
@@ -262,7 +257,7 @@ class Reader:
     def find(self, request: Request) -> list[Found]:
         """What is in each place. Raises nothing."""
         # First, so that no signature is a local variable while the JSON parser raises.
-        document = self._document(request) if request.body else None
+        document = self._document(request) if self.needs_body else None
         found = self._blank.copy()
         if self._patterns:
             self._find_in_path(request, found)
@@ -275,7 +270,7 @@ class Reader:
         if self._cookies and isinstance(line := request.lines[self._cookie_line], str):
             for slot, name in self._cookies:
                 found[slot] = _only(cookie_values(name, line))
-        if request.form is not None and request.body_problem is None:
+        if self._forms and request.form is not None and request.body_problem is None:
             for slot, name in self._forms:
                 found[slot] = _only(
                     [text if text is not None else NOT_A_TEXT for key, text in request.form if key == name]
@@ -296,7 +291,7 @@ class Reader:
 
     def _document(self, request: Request) -> Any:
         body = request.body
-        if body is None or request.body_problem is not None:
+        if not body or request.body_problem is not None:
             return None
         match request.media.kind:
             case "json" if self._json:

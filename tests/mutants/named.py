@@ -226,9 +226,9 @@ NAMED = [
     Mutant(
         "a body that could not be read is read as a plain one",
         "core.reader:Reader.read",
-        "if request.body_problem is None:",
+        "if not self.needs_body or request.body_problem is None:",
         "if True:",
-        "test_wsgi.py",
+        "test_reading.py",
     ),
     Mutant(
         "exception swallowed: a body that broke off, WSGI",
@@ -283,11 +283,11 @@ NAMED = [
         "test_config_errors.py",
     ),
     Mutant(
-        "empty key let through: no key in force",
+        "a ring whose time is over stays in force",
         "core.judge:judge",
-        "if proven_by is None or keys is DUMMY_KEYRING.keys:",
-        "if proven_by is None:",
-        "test_keys.py",
+        "keys = keys or DUMMY_KEYRING.keys",
+        "keys = keys or ring.keys",
+        "test_policy.py",
     ),
     Mutant(
         "a tenant's mode counts though the request was not seen whole",
