@@ -7,6 +7,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, functions_of
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
@@ -27,6 +28,8 @@ def settled(answer: Any) -> Any:
     """What a resolver answered, waited for where it is awaitable. For threads without an event loop."""
     if type(answer) in IMMEDIATE_TYPES or not inspect.isawaitable(answer):
         return answer
+    if is_patched():
+        return run_under_gevent(awaited(answer))
     return async_to_sync(awaited)(answer)
 
 
