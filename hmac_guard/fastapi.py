@@ -16,6 +16,7 @@ from hmac_guard import openapi
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Verdict
 from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
@@ -25,7 +26,7 @@ from hmac_guard.starlette import uncovered_routes as uncovered_routes
 __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
 
 
-class GuardSecurity(SecurityBase):
+class GuardSecurity(SecurityBase, Strict):
     """A guard as a dependency: it proves the ids of the request, or ends it with the guard's answer.
 
         signed = GuardSecurity(guard)

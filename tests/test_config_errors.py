@@ -93,8 +93,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "the first id optional": (lambda: scheme(optional={"a"}), "only the last"),
     "the only id optional": (lambda: scheme(ids={"a": Query("a")}, message="{a}", optional={"a"}), "only the last"),
     "an unknown id optional": (lambda: scheme(optional={"c"}), "only the last"),
-    "an unknown argument": (lambda: scheme(digest="hex"), "no option digest"),
-    "replace with an unknown argument": (lambda: NANGO.replace(digest="hex"), "no option digest"),
+    "an unknown argument": (lambda: scheme(digest="hex"), "no option 'digest'"),
+    "replace with an unknown argument": (lambda: NANGO.replace(digest="hex"), "no option 'digest'"),
     "a header name with _": (lambda: Header("X_Sig"), "no '_'"),
     "a header name with a space": (lambda: Header("X Sig"), "letters, digits"),
     "an empty header name": (lambda: Header(""), "letters, digits"),
@@ -162,7 +162,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an async on_verdict": (lambda: guard(on_verdict=async_function), "not async"),
     "no clock": (lambda: guard(clock=None), "plain (not async) function"),
-    "an unknown option": (lambda: guard(report_only=True), "no option report_only"),
+    "an unknown option": (lambda: guard(report_only=True), "no option 'report_only'"),
     "no key": (lambda: guard([]), "at least one key"),
     "an empty key": (lambda: guard(""), "empty or blank"),
     "a key of blanks": (lambda: guard(b" \n"), "empty or blank"),
@@ -229,8 +229,8 @@ WHOLE: dict[str, Callable[[], object]] = {
     "Cookie: 'a;' is not a valid name; give letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)": (
         lambda: Cookie("a;")
     ),
-    "Scheme: there is no option colour; see help(hmac_guard.Scheme)": lambda: scheme(colour=1),
-    "Guard: there is no option colour; see help(hmac_guard.Guard)": lambda: guard(colour=1),
+    "Scheme: there is no option 'encodin'; did you mean 'encoding'?": lambda: scheme(encodin="hex"),
+    "Guard: there is no option 'exmpt'; did you mean 'exempt'?": lambda: guard(exmpt=()),
     "Key: not_before must be Unix seconds (a number), or None": lambda: Key(KEY, not_before=True),
     "Key: not_after must be Unix seconds (a number), or None": lambda: Key(KEY, not_after="tomorrow"),  # type: ignore[arg-type]
     'exempt: give several paths, not one text: exempt=("/health",)': lambda: guard(exempt="/health"),

@@ -122,3 +122,7 @@ def functions_of(resolver: Any) -> tuple[Any, ...]:
     while isinstance(resolver, partial):
         resolver = resolver.func
     return (resolver, type(resolver).__call__)
+
+
+#: What a guard takes as its keys.
+Keys = KeySource | Mapping[str, KeySource] | KeyResolver
