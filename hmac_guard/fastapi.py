@@ -1,6 +1,5 @@
 """A guard as FastAPI wants it: a `Security` dependency that shows in the OpenAPI document."""
 
-import re
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -50,7 +49,7 @@ class GuardSecurity(SecurityBase, Strict):
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:
         decider = decider_of("GuardSecurity", guard)
         self.guard = guard
-        self.scheme_name = scheme_name or re.sub(r"[^A-Za-z0-9._-]+", "_", guard.scheme.name)
+        self.scheme_name = scheme_name or openapi.scheme_name(guard)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
         self._driver = Driver(decider.for_view())

@@ -174,16 +174,16 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a mapping for a scheme without tenant": (lambda: guard({"acme": KEY}), "has no tenant="),
     "an empty mapping": (lambda: Guard(NANGO, {}), "mapping is empty"),
     "a tenant without a key": (lambda: Guard(NANGO, {"acme": []}), "has no key"),
-    "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),
-    "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),
+    "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),  # type: ignore[dict-item]
+    "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),  # type: ignore[dict-item]
     "a resolver without an argument": (lambda: guard(lambda: KEY), "one argument"),
     "a generator as a resolver": (lambda: guard(generator), "'yield'"),
     "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
     "a resolver of one event loop in WSGI": (lambda: guard(OneLoop()).wsgi(wsgi_app), "cannot serve WSGI"),
     "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
     "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
-    "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),
-    "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),
+    "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),  # type: ignore[arg-type]
+    "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),  # type: ignore[arg-type]
     "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),
     "two ASGI guards under one name": (lambda: guard().asgi(guard().asgi(asgi_app)), "annotate_as="),
     "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),
@@ -377,7 +377,7 @@ def test_no_error_shows_the_secret() -> None:
         lambda: Guard(KEY, NANGO),  # type: ignore[arg-type]
         lambda: guard(mode=KEY),
         lambda: scheme(signature=KEY),
-        lambda: Guard(NANGO, {KEY.encode(): KEY}),
+        lambda: Guard(NANGO, {KEY.encode(): KEY}),  # type: ignore[dict-item]
         lambda: Key.from_hex(KEY),
         lambda: Keyring([KEY, KEY]),
         lambda: guard({KEY}),

@@ -18,6 +18,8 @@ from hmac_guard.asgi import body as asgi_body
 from hmac_guard.asgi import steps
 from hmac_guard.asgi.request import AsgiRequest
 from hmac_guard.core import bodies
+from hmac_guard.guard import Mode
+from hmac_guard.keys.resolver import Keys
 
 EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 KEY = "a key that is long enough"
@@ -98,7 +100,11 @@ def framed(draw: st.DrawFn) -> tuple[dict[str, Any], list[Any]]:
 def check_framed(taken: Counter[bool], request: tuple[dict[str, Any], list[Any]]) -> None:
     scope, messages = request
     taken[plain_length(scope) is not None] += 1
-    for scheme, keys, mode in ((EVERYWHERE, KEYS, "report"), (IN_BODY, KEYS["acme"], "enforce")):
+    cases: tuple[tuple[Scheme, Keys, Mode], ...] = (
+        (EVERYWHERE, KEYS, "report"),
+        (IN_BODY, KEYS["acme"], "enforce"),
+    )
+    for scheme, keys, mode in cases:
         heard: list[Any] = []
 
         def note(*judged: Any, heard: list[Any] = heard) -> None:
