@@ -25,9 +25,9 @@ from hmac_guard import (
 )
 from hmac_guard.core.judge import judge
 from hmac_guard.core.reader import Reader, Reading
+from hmac_guard.guard import Mode
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest
-from hmac_guard.guard import Mode
 
 KEY = "a key that is long enough"
 OLD = "another key, long enough"

@@ -1,9 +1,9 @@
 """Digests that others published: no expected value in this file was made by this package."""
 
 import binascii
-from functools import partial
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 

@@ -17,8 +17,12 @@ from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.schemes import NANGO
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
-for needed in ("fastapi", "flask", "django", "quart", "click", "cachetools"):
-    pytest.importorskip(needed, reason=f"not run: {needed} is not installed")
+pytest.importorskip("fastapi", reason="not run: fastapi is not installed")
+pytest.importorskip("flask", reason="not run: flask is not installed")
+pytest.importorskip("django", reason="not run: django is not installed")
+pytest.importorskip("quart", reason="not run: quart is not installed")
+pytest.importorskip("click", reason="not run: click is not installed")
+pytest.importorskip("cachetools", reason="not run: cachetools is not installed")
 
 # First, since it sets Django up.
 from frameworks.django_project import project  # isort: skip
@@ -40,7 +44,9 @@ from hmac_guard.keys import CachedKeys
 
 GUARD: Any = Guard(NANGO, KEY)
 ROWS = dict(
-    re.findall(r"^\| (.+?) \| (.+?) \|$", documented.PAGE.partition("## Mistakes and")[2].partition("\n## ")[0], re.M)
+    re.findall(
+        r"^\| (.+?) \| (.+?) \|$", documented.PAGE.partition("## Mistakes and")[2].partition("\n## ")[0], re.MULTILINE
+    )
 )
 del ROWS["mistake"]
 
@@ -57,11 +63,13 @@ def in_both(*middleware: Any, **options: Any) -> None:
     added(FastAPI, *middleware, **options)
 
 
-def depends(marker: Any) -> None:
+def depends() -> None:
     with pytest.raises(ConfigError, match="not a middleware, a view or a dependency"):
-        FastAPI(dependencies=[marker(GUARD)]).get("/")(lambda: None)
+        FastAPI(dependencies=[Security(GUARD)]).get("/")(lambda: None)
 
-    def view(verdict: Any = marker(GUARD)) -> None: ...
+    marked = Depends(GUARD)
+
+    def view(verdict: Any = marked) -> None: ...
 
     FastAPI().get("/")(view)
 
@@ -79,7 +87,7 @@ def in_django(path: str) -> None:
 
 
 def setting() -> None:
-    with project(HMAC_GUARD={"SHCEME": NANGO, "KEYS": KEY}):
+    with project(lambda request: None, HMAC_GUARD={"SHCEME": NANGO, "KEYS": KEY}):
         guard_from_settings()
 
 
@@ -91,7 +99,7 @@ def command(*words: str) -> None:
 
 DOES: dict[str, Callable[[], object]] = {
     "`app.add_middleware(guard)` in FastAPI or Starlette": partial(in_both, GUARD),
-    "`Security(guard)` or `Depends(guard)`": lambda: [depends(marker) for marker in (Security, Depends)],
+    "`Security(guard)` or `Depends(guard)`": depends,
     "`app.before_request(guard)` in Flask": before_request,
     "`app.add_middleware(hmac_guard.wsgi.GuardMiddleware, guard=guard)` in FastAPI or Starlette": (
         partial(in_both, WsgiGuard, guard=GUARD)
@@ -185,9 +193,7 @@ def mounted(framework: Any) -> Any:
         mounted,
     ],
 )
-def test_cors_outside_the_guard_is_not_warned_of(
-    make: Any, framework: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cors_outside_the_guard_is_not_warned_of(make: Any, framework: Any, caplog: pytest.LogCaptureFixture) -> None:
     app = make(framework)
     asyncio.run(start(app))
     asyncio.run(ask_app(app, Sent()))

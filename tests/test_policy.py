@@ -326,7 +326,10 @@ def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Cal
 
 
 def test_the_tenant_is_proven_with_its_key(call: Call) -> None:
-    keys: Keys = {"acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")], "other": KEY[::-1]}
+    keys: Keys = {
+        "acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")],
+        "other": KEY[::-1],
+    }
     guard = Guard(SCHEME, keys)
     verdict = call(guard, Sent(query=GOOD, headers=[("X-Tenant", "acme")])).verdict
 

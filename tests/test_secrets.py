@@ -19,8 +19,8 @@ from secrecy import SECRECY, forms_of
 from support import Call, Reply
 
 from hmac_guard import ConfigError, Guard, Key, Keyring
-from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.guard import Mode
+from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, MappingKeys, StaticKeys
 
 FORMS: dict[str, Callable[[bytes], Any]] = {
     "latin-1": lambda secret: secret.decode("latin-1"),
@@ -128,7 +128,9 @@ def test_a_traceback_with_its_locals_shows_no_key(call: Call, monkeypatch: pytes
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", ["enforce", "report"])
-def test_a_random_key_is_told_by_no_request(call: Call, case: str, mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_random_key_is_told_by_no_request(
+    call: Call, case: str, mode: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     secret, sent = secrets.token_urlsafe(), CASES[case][0]
     answer = call(Guard(ORDERS, [secret, Key(secrets.token_bytes(32))], mode=mode), sent)

@@ -226,6 +226,19 @@ def test_django_rest_framework() -> None:
         check(lambda sent: send("wsgi", sent), cors=False)
 
 
+def test_django_ninja() -> None:
+    pytest.importorskip("ninja", reason="not run: Django Ninja is not installed")
+    from django.urls import path
+    from frameworks.django_project import project, send  # first, since it sets Django up
+    from ninja import NinjaAPI
+
+    api = NinjaAPI(urls_namespace="docs")
+    run("Django Ninja", api=api)
+    with project(urls=[path("", api.urls)]):
+        check(partial(send, "wsgi"), cors=False)
+        check(partial(send, "asgi"), cors=False)
+
+
 def test_django_channels() -> None:
     pytest.importorskip("channels", reason="not run: Channels is not installed")
     from channels.generic.websocket import AsyncWebsocketConsumer

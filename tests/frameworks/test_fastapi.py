@@ -48,8 +48,8 @@ from hmac_guard import (
 from hmac_guard import Form as FormSource
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.fastapi import GuardRefused, GuardSecurity, uncovered_routes
-from hmac_guard.schemes import NANGO
 from hmac_guard.guard import Mode
+from hmac_guard.schemes import NANGO
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
 
