@@ -14,6 +14,7 @@ from benchmarks.harness import LOOP, Row, called, clock
 from benchmarks.samples import BY_HEADER, BY_JSON, IDS, SECRET, SHAPES, SIGNATURE, Sample, Shape, by_header, padded
 from hmac_guard import Guard, Header
 from hmac_guard.keys import CachedKeys
+from hmac_guard.keys.resolver import Keys
 
 BOTH = (IN_LOOP, WSGI)
 QUERY, HEADER = SHAPES[:2]
@@ -62,7 +63,8 @@ def _keys(door: Door) -> Iterator[Row]:
 def _hits(door: Door) -> Iterator[Row]:
     """What remembering costs: a tenant that the cache has heard of, beside one static key."""
     scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
-    for name, keys in {"a static key, no cache": SECRET, "a cached tenant": CachedKeys({_tenant(0): SECRET})}.items():
+    several: dict[str, Keys] = {"a static key, no cache": SECRET, "a cached tenant": CachedKeys({_tenant(0): SECRET})}
+    for name, keys in several.items():
         yield from _rows(door, name, Guard(scheme, keys), _of_tenant(0))
 
 

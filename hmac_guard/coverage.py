@@ -47,7 +47,7 @@ class Declared(NamedTuple):
     dispatch: Any
     app: Any
 
-    def __call__(self) -> None:
+    def __call__(self, *_: object) -> None:
         """What stands around an application is callable; this is never called."""
 
 
@@ -66,7 +66,7 @@ def held(layer: Any) -> list[Any]:
     else:
         # Its own methods lead to nothing but what it holds itself.
         found = [inner for inner in _attributes(layer) if not (_is(inner, MethodType) and inner.__self__ is layer)]
-    return [inner for inner in found if callable(inner)]
+    return [inner for inner in found if callable(inner) and not _is(inner, Guard)]
 
 
 def _cells(function: FunctionType) -> Iterator[Any]:

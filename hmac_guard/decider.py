@@ -17,6 +17,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
@@ -356,6 +357,7 @@ def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
     """Raises `ConfigError` for an application around which the middleware of this decider cannot work."""
     if not callable(app):
         raise ConfigError(f"GuardMiddleware: app must be {kind} application")
+    check_kind(app, kind)
     inner = getattr(app, "guard", None) if isinstance(app, middleware) else None
     if inner is not None and inner.annotate_as == decider.annotate_as:
         raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")

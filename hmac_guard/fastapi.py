@@ -1,6 +1,5 @@
 """A guard as FastAPI wants it: a `Security` dependency that shows in the OpenAPI document."""
 
-import re
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from hmac_guard import openapi
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Verdict
 from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
@@ -25,7 +25,7 @@ from hmac_guard.starlette import uncovered_routes as uncovered_routes
 __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
 
 
-class GuardSecurity(SecurityBase):
+class GuardSecurity(SecurityBase, Strict):
     """A guard as a dependency: it proves the ids of the request, or ends it with the guard's answer.
 
         signed = GuardSecurity(guard)
@@ -49,7 +49,7 @@ class GuardSecurity(SecurityBase):
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:
         decider = decider_of("GuardSecurity", guard)
         self.guard = guard
-        self.scheme_name = scheme_name or re.sub(r"[^A-Za-z0-9._-]+", "_", guard.scheme.name)
+        self.scheme_name = scheme_name or openapi.scheme_name(guard)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
         self._driver = Driver(decider.for_view())

@@ -3,8 +3,9 @@
 import io
 from collections.abc import Callable, Iterator
 from functools import wraps
+from inspect import iscoroutinefunction
 from itertools import accumulate
-from typing import Any, NamedTuple, ParamSpec, cast
+from typing import Any, NamedTuple, ParamSpec, TypeGuard, cast
 from weakref import WeakKeyDictionary
 
 from flask import Flask, Response, current_app, request, request_started
@@ -12,12 +13,15 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
 
+from hmac_guard.applications import can_take
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
 from hmac_guard.coverage import Layers, covered
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.guard import Guard
+from hmac_guard.keys.resolver import functions_of
 from hmac_guard.log import failure_of, logger
 from hmac_guard.wsgi.driver import check_keys, decide
 from hmac_guard.wsgi.request import WsgiRequest
@@ -29,7 +33,7 @@ _P = ParamSpec("_P")
 current_verdict: Verdict = cast(Verdict, LocalProxy(lambda: verdict_from(request)))
 
 
-class GuardExtension:
+class GuardExtension(Strict):
     """A guard for a Flask application, for some of its blueprints, or for single views.
 
         signed = GuardExtension(guard)
@@ -47,7 +51,7 @@ class GuardExtension:
     """
 
     def __init__(self, guard: Guard | Callable[[Flask], Guard], app: Flask | None = None) -> None:
-        self._make = None if isinstance(guard, Guard) or not callable(guard) else guard
+        self._make = guard if _is_factory(guard) else None
         self._bound = None if self._make else _bind(guard)
         if app is not None:
             self.init_app(app)
@@ -59,6 +63,11 @@ class GuardExtension:
         guard out of `app.config`, for `guarded` and `before_request`. Raises `ConfigError` where another guard of the
         application has the same `annotate_as`.
         """
+        if not isinstance(app, Flask):
+            raise ConfigError(
+                f"GuardExtension: app must be a Flask application, not {type(app).__name__}; write "
+                "GuardExtension(guard, app). Quart: app.asgi_app = guard.asgi(app.asgi_app)"
+            )
         guards: dict[GuardExtension, _Bound] = app.extensions.setdefault("hmac_guard", {})
         bound = self._bound or _bind(cast(Callable[[Flask], Guard], self._make)(app))
         if any(other.guard.annotate_as == bound.guard.annotate_as for other in guards.values()):
@@ -220,6 +229,23 @@ class _Bound(NamedTuple):
     everywhere: Decider
     on_route: Decider
     on_view: Decider
+
+
+def _is_factory(given: Any) -> TypeGuard[Callable[[Flask], Guard]]:
+    """Whether this is a function that makes a guard of the application. Raises `ConfigError` for what is neither that
+    nor a guard."""
+    if isinstance(given, Guard):
+        return False
+    if not callable(given) or isinstance(given, type) or any(map(iscoroutinefunction, functions_of(given))):
+        fits = False
+    else:
+        fits = can_take(given, 1)
+    if not fits:
+        raise ConfigError(
+            f"GuardExtension: guard must be a Guard, or a function (not async) that makes one of the application, not "
+            f"{given.__name__ if isinstance(given, type) else type(given).__name__}; write GuardExtension(guard, app)"
+        )
+    return True
 
 
 def _bind(guard: Any) -> _Bound:

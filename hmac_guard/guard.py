@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from hmac_guard.core.errors import ConfigError, refuse_unknown
+from hmac_guard.applications import AsgiApplication
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths
@@ -12,12 +13,39 @@ from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import RefusalBody, make_refusals
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.decider import Decider, OnDecision, OnVerdict
-from hmac_guard.keys.resolver import KeyResolver, as_resolver, check_modes
+from hmac_guard.keys.resolver import KeyResolver, Keys, as_resolver, check_modes
 from hmac_guard.options import check_functions, check_policy, check_problem_base, check_scheme
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
     from hmac_guard.asgi import GuardMiddleware as AsgiGuard
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
+
+
+#: What a guard does with what is not verified.
+Mode = Literal["enforce", "report", "off"]
+
+
+class _NoSignature:
+    """Says of a guard what `__call__` says: FastAPI asks for the signature of a dependency where it is declared."""
+
+    def __get__(self, guard: object, owner: type) -> NoReturn:
+        if guard is None:
+            raise AttributeError  # The class has the signature of its `__init__`.
+        raise NotCallableError(_NOT_CALLABLE)
+
+
+class NotCallableError(ConfigError, TypeError):
+    """A guard was given where a middleware, a dependency or a function belongs."""
+
+
+_NOT_CALLABLE = (
+    "Guard: a guard is not a middleware, a view or a dependency itself. FastAPI and Starlette: "
+    "app.add_middleware(hmac_guard.asgi.GuardMiddleware, guard=guard), or Security(GuardSecurity(guard)) with "
+    "hmac_guard.fastapi. Flask: GuardExtension(guard, app) of hmac_guard.flask. Django: "
+    '"hmac_guard.django.GuardMiddleware" in MIDDLEWARE. Elsewhere: guard.asgi(app) or guard.wsgi(app)'
+)
 
 
 class Guard(Frozen):
@@ -62,9 +90,9 @@ class Guard(Frozen):
     def __init__(
         self,
         scheme: Scheme,
-        keys: Any,
+        keys: Keys,
         *,
-        mode: str = "enforce",
+        mode: Mode = "enforce",
         only: Iterable[str] = (),
         exempt: Iterable[str] = (),
         preflight: bool = True,
@@ -76,16 +104,14 @@ class Guard(Frozen):
         on_decision: OnDecision | None = None,
         clock: Callable[[], float] = time.time,
         debug: bool = False,
-        **unknown: NoReturn,
     ) -> None:
-        keys, options = hide(keys), tuple(unknown)
-        unknown.clear()  # one of them may be the secret under a wrong name
-        refuse_unknown("Guard", options)
+        hidden = hide(keys)
+        del keys
         check_scheme(scheme)
         check_policy(mode, preflight, max_body, annotate_as, debug)
         check_functions(refusal=refusal, on_verdict=on_verdict, on_decision=on_decision, clock=clock)
         check_problem_base(problem_base)
-        resolver = as_resolver(keys)
+        resolver = as_resolver(hidden)
         check_modes(resolver, mode)
         if resolver.needs_tenant and scheme.tenant is None:
             raise ConfigError(
@@ -113,13 +139,13 @@ class Guard(Frozen):
         )
         self._set(_decider=decider)
 
-    def asgi(self, app: Any) -> "AsgiGuard":
+    def asgi(self, app: AsgiApplication) -> "AsgiGuard":
         """This guard around an ASGI application."""
         from hmac_guard.asgi import GuardMiddleware
 
         return GuardMiddleware(app, guard=self)
 
-    def wsgi(self, app: Any) -> "WsgiGuard":
+    def wsgi(self, app: "WSGIApplication") -> "WsgiGuard":
         """This guard around a WSGI application."""
         from hmac_guard.wsgi import GuardMiddleware
 
@@ -133,6 +159,12 @@ class Guard(Frozen):
         bound = object.__new__(Guard)
         bound._set(**{**vars(self), "_decider": self._decider.for_route()})
         return bound
+
+    if not TYPE_CHECKING:  # To a type checker a guard is not callable.
+        __signature__ = _NoSignature()
+
+        def __call__(self, *given: object, **options: object) -> NoReturn:
+            raise NotCallableError(_NOT_CALLABLE)
 
     def __repr__(self) -> str:
         return f"<Guard {self.scheme.name}, mode={self.mode!r}, annotate_as={self.annotate_as!r}>"

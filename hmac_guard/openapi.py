@@ -1,6 +1,7 @@
 """What an OpenAPI document says of a guard, as plain data."""
 
 import json
+import re
 from typing import Any
 
 from hmac_guard.core.refusal import Refusal
@@ -22,6 +23,11 @@ def security_scheme(guard: Guard) -> dict[str, Any]:
         if parameter := place.parameter:
             return {"type": "apiKey", "in": parameter[0], "name": parameter[1], "description": description(guard)}
     return {"type": "http", "scheme": "HMAC", "description": description(guard)}
+
+
+def scheme_name(guard: Guard) -> str:
+    """The name of the guard's scheme, in the characters that OpenAPI allows for the name of a component."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", guard.scheme.name)
 
 
 def description(guard: Guard) -> str:

@@ -556,8 +556,11 @@ def test_the_work_grows_with_the_size_of_a_request_and_no_faster(huge: str) -> N
     async def send(message: Any) -> None:
         pass
 
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
     scope = {**scope_for(Sent("POST", query=QUERY)), "headers": headers}
     began = time.process_time()
-    asyncio.run(Guard(SCHEME, KEY).asgi(send)(scope, receive, send))
+    asyncio.run(Guard(SCHEME, KEY).asgi(app)(scope, receive, send))
 
     assert time.process_time() - began < 6

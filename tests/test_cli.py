@@ -186,10 +186,12 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
     [
         pytest.param(["sign"], "the scheme is missing; put its name first", id="no scheme"),
         pytest.param(["sign", "id=42"], "the scheme is missing; put its name first", id="an id and no scheme"),
-        pytest.param(["sign", "nagno", "id=42"], "no preset is called 'nagno'; take one of chatwoot, ", id="a typo"),
+        pytest.param(["sign", "nagno", "id=42"], "no preset is called 'nagno'; did you mean 'nango'?", id="a typo"),
         pytest.param(["sign", "nango", "connection_id"], "'connection_id' is no id; write each as ID=VALUE", id="no ="),
         pytest.param(
-            ["sign", "nango", "user=1"], "the scheme nango has no id 'user'; it has integration_id", id="no id"
+            ["sign", "nango", "user=1"],
+            "the scheme nango has no id 'user'; take one of 'integration_id', 'connection_id'",
+            id="no id",
         ),
         pytest.param([*SIGN, "connection_id=c"], "the id 'connection_id' is given twice; give it once", id="id twice"),
         pytest.param([*SIGN[:2], "--key-env", "KEY"], "the id 'integration_id' is missing", id="id missing, to sign"),

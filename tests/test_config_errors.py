@@ -94,8 +94,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "the first id optional": (lambda: scheme(optional={"a"}), "only the last"),
     "the only id optional": (lambda: scheme(ids={"a": Query("a")}, message="{a}", optional={"a"}), "only the last"),
     "an unknown id optional": (lambda: scheme(optional={"c"}), "only the last"),
-    "an unknown argument": (lambda: scheme(digest="hex"), "no option digest"),
-    "replace with an unknown argument": (lambda: NANGO.replace(digest="hex"), "no option digest"),
+    "an unknown argument": (lambda: scheme(digest="hex"), "no option 'digest'"),
+    "replace with an unknown argument": (lambda: NANGO.replace(digest="hex"), "no option 'digest'"),
     "a header name with _": (lambda: Header("X_Sig"), "no '_'"),
     "a header name with a space": (lambda: Header("X Sig"), "letters, digits"),
     "an empty header name": (lambda: Header(""), "letters, digits"),
@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "an async on_verdict": (lambda: guard(on_verdict=async_function), "not async"),
     "no clock": (lambda: guard(clock=None), "plain (not async) function"),
-    "an unknown option": (lambda: guard(report_only=True), "no option report_only"),
+    "an unknown option": (lambda: guard(report_only=True), "no option 'report_only'"),
     "no key": (lambda: guard([]), "at least one key"),
     "an empty key": (lambda: guard(""), "empty or blank"),
     "a key of blanks": (lambda: guard(b" \n"), "empty or blank"),
@@ -175,16 +175,16 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a mapping for a scheme without tenant": (lambda: guard({"acme": KEY}), "has no tenant="),
     "an empty mapping": (lambda: Guard(NANGO, {}), "mapping is empty"),
     "a tenant without a key": (lambda: Guard(NANGO, {"acme": []}), "has no key"),
-    "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),
-    "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),
+    "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),  # type: ignore[dict-item]
+    "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),  # type: ignore[dict-item]
     "a resolver without an argument": (lambda: guard(lambda: KEY), "one argument"),
     "a generator as a resolver": (lambda: guard(generator), "'yield'"),
     "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
     "a resolver of one event loop in WSGI": (lambda: guard(OneLoop()).wsgi(wsgi_app), "cannot serve WSGI"),
     "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
     "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
-    "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),
-    "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),
+    "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),  # type: ignore[arg-type]
+    "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),  # type: ignore[arg-type]
     "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),
     "two ASGI guards under one name": (lambda: guard().asgi(guard().asgi(asgi_app)), "annotate_as="),
     "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),
@@ -230,8 +230,8 @@ WHOLE: dict[str, Callable[[], object]] = {
     "Cookie: 'a;' is not a valid name; give letters, digits and !#$%&'*+-.^_`|~ (an RFC 6265 token)": (
         lambda: Cookie("a;")
     ),
-    "Scheme: there is no option colour; see help(hmac_guard.Scheme)": lambda: scheme(colour=1),
-    "Guard: there is no option colour; see help(hmac_guard.Guard)": lambda: guard(colour=1),
+    "Scheme: there is no option 'encodin'; did you mean 'encoding'?": lambda: scheme(encodin="hex"),
+    "Guard: there is no option 'exmpt'; did you mean 'exempt'?": lambda: guard(exmpt=()),
     "Key: not_before must be Unix seconds (a number), or None": lambda: Key(KEY, not_before=True),
     "Key: not_after must be Unix seconds (a number), or None": lambda: Key(KEY, not_after="tomorrow"),  # type: ignore[arg-type]
     'exempt: give several paths, not one text: exempt=("/health",)': lambda: guard(exempt="/health"),
@@ -378,7 +378,7 @@ def test_no_error_shows_the_secret() -> None:
         lambda: Guard(KEY, NANGO),  # type: ignore[arg-type]
         lambda: guard(mode=KEY),
         lambda: scheme(signature=KEY),
-        lambda: Guard(NANGO, {KEY.encode(): KEY}),
+        lambda: Guard(NANGO, {KEY.encode(): KEY}),  # type: ignore[dict-item]
         lambda: Key.from_hex(KEY),
         lambda: Keyring([KEY, KEY]),
         lambda: guard({KEY}),

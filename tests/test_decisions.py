@@ -149,8 +149,8 @@ def test_report_mode_tells_the_ids_that_the_request_states(call: Call, case: str
 
 
 def test_a_verified_verdict_claims_nothing(call: Call) -> None:
-    for mode in ("enforce", "report"):
-        verdict = call(Guard(SCHEME, KEY, mode=mode), Sent(query=GOOD)).verdict
+    for guard in (Guard(SCHEME, KEY), Guard(SCHEME, KEY, mode="report")):
+        verdict = call(guard, Sent(query=GOOD)).verdict
         assert (bool(verdict), dict(verdict.claimed), verdict.claimed_tenant) == (True, {}, None)
 
 

@@ -25,6 +25,7 @@ from hmac_guard import (
 )
 from hmac_guard.core.judge import judge
 from hmac_guard.core.reader import Reader, Reading
+from hmac_guard.guard import Mode
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest
 
@@ -87,7 +88,8 @@ def test_a_bad_answer_is_503_and_never_a_pass(
     async def late(claim: Claim) -> Any:
         return answer
 
-    for mode, status in (("enforce", 503), ("report", 200)):
+    modes: tuple[tuple[Mode, int], ...] = (("enforce", 503), ("report", 200))
+    for mode, status in modes:
         guard = Guard(SCHEME, late if colour == "async" else lambda claim: answer, mode=mode)
         reply = call(guard, signed())
         assert reply.status == status

@@ -3,6 +3,7 @@
 import binascii
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def test_a_blank_key_is_refused_wherever_it_comes_from(call: Call, blank: str | 
     with pytest.raises(ConfigError, match="empty or blank"):
         Guard(NANGO, {"pk": [blank]})
     for answer in (blank, [blank], (blank, "a key that is long enough")):
-        guard = Guard(NANGO, lambda claim, answer=answer: answer)
+        guard = Guard(NANGO, partial(lambda answer, claim: answer, answer))
         for query in (
             "integration_id=&connection_id=",
             "integration_id=%20&connection_id=%20",

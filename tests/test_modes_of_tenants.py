@@ -46,6 +46,7 @@ from hmac_guard import Form as FormSource
 from hmac_guard.django import hmac_guarded
 from hmac_guard.fastapi import GuardSecurity
 from hmac_guard.flask import GuardExtension
+from hmac_guard.guard import Mode
 
 EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 LIMIT = 300
@@ -81,7 +82,7 @@ class Case:
 
     door: str
     places: list[str]
-    mode: str
+    mode: Mode
     modes: dict[str, str | None]
     options: dict[str, Any]
     sent: Sent

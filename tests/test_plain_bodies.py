@@ -13,6 +13,8 @@ from test_both_doors_agree import EVERYWHERE, IN_BODY, KEYS, requests
 
 from hmac_guard import Claim, Guard, Header, Json, Query, Scheme, Verdict, verdict_from
 from hmac_guard.core.bodies import parse_json
+from hmac_guard.guard import Mode
+from hmac_guard.keys.resolver import Keys
 
 EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 KEY = "a key that is long enough"
@@ -94,7 +96,11 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
     scope, pieces = request
     body, more = b"".join(piece["body"] for piece in pieces), pieces[-1]["more_body"]
     whole = [{"type": "http.request", "body": body, "more_body": more}]
-    for scheme, keys, mode in ((EVERYWHERE, KEYS, "report"), (IN_BODY, KEYS["acme"], "enforce")):
+    cases: tuple[tuple[Scheme, Keys, Mode], ...] = (
+        (EVERYWHERE, KEYS, "report"),
+        (IN_BODY, KEYS["acme"], "enforce"),
+    )
+    for scheme, keys, mode in cases:
         heard: list[Any] = []
 
         def note(verdict: Verdict, claim: Claim, heard: list[Any] = heard) -> None:

@@ -21,6 +21,8 @@ from hmac_guard import (
     verdict_from,
 )
 from hmac_guard.decider import Decider, decider_of
+from hmac_guard.guard import Mode
+from hmac_guard.keys.resolver import Keys
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(
@@ -313,7 +315,7 @@ LAXER = [
 
 @pytest.mark.parametrize(("mode", "tenant", "status"), LAXER)
 def test_the_laxer_of_the_two_modes_applies(
-    call: Call, caplog: pytest.LogCaptureFixture, mode: str, tenant: str, status: int
+    call: Call, caplog: pytest.LogCaptureFixture, mode: Mode, tenant: str, status: int
 ) -> None:
     def rings(claim: Claim) -> Keyring | None:
         return RINGS.get(claim.tenant or "")
@@ -370,7 +372,10 @@ def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Cal
 
 
 def test_the_tenant_is_proven_with_its_key(call: Call) -> None:
-    keys = {"acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")], "other": KEY[::-1]}
+    keys: Keys = {
+        "acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")],
+        "other": KEY[::-1],
+    }
     guard = Guard(SCHEME, keys)
     verdict = call(guard, Sent(query=GOOD, headers=[("X-Tenant", "acme")])).verdict
 

@@ -20,6 +20,7 @@ from support import Call, Reply
 
 from hmac_guard import ConfigError, Guard, Key, Keyring
 from hmac_guard.asgi import middleware as asgi_middleware
+from hmac_guard.guard import Mode
 from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, MappingKeys, StaticKeys
 from hmac_guard.log import failure_of
 from hmac_guard.wsgi import middleware as wsgi_middleware
@@ -96,7 +97,7 @@ def test_whatever_holds_a_key_shows_it_in_no_text_and_no_pickle(monkeypatch: pyt
     secret = secrets.token_urlsafe()
     monkeypatch.setenv("TEST_SECRET", secret)
     holders: list[Any] = [Key(secret), Keyring([secret]), Guard(ORDERS, secret), *resolvers(secret)]
-    holders += [Guard(ORDERS, secret).wsgi(lambda environ, start: []), Guard(ORDERS, secret).asgi(print)]
+    holders += [Guard(ORDERS, secret).wsgi(lambda environ, start: []), Guard(ORDERS, secret).asgi(print)]  # type: ignore[arg-type]
     for holder in holders:
         SECRECY.tell(f"{holder} {holder!r} {[holder]} {holder.__reduce_ex__ and type(holder)}")
         for copied in (copy.copy, copy.deepcopy, pickle.dumps):
@@ -131,7 +132,9 @@ def test_a_traceback_with_its_locals_shows_no_key(call: Call, monkeypatch: pytes
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", ["enforce", "report"])
-def test_a_random_key_is_told_by_no_request(call: Call, case: str, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_random_key_is_told_by_no_request(
+    call: Call, case: str, mode: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     secret, sent = secrets.token_urlsafe(), CASES[case][0]
     answer = call(Guard(ORDERS, [secret, Key(secrets.token_bytes(32))], mode=mode), sent)

@@ -1,9 +1,12 @@
 """The ASGI middleware: has each request decided, and acts on the outcome."""
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from hmac_guard.applications import MISSING_GUARD, AsgiApplication, warn_of_cors_inside
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
 from hmac_guard.log import failure_of
 
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from hmac_guard.guard import Guard
 
 
-class GuardMiddleware:
+class GuardMiddleware(Strict):
     """A guard around an ASGI application: `app.add_middleware(GuardMiddleware, guard=guard)`, or
     `app = GuardMiddleware(app, guard=guard)`.
 
@@ -20,14 +23,20 @@ class GuardMiddleware:
     scheme has a source in it, and has to arrive within ten seconds.
     """
 
-    def __init__(self, app: Any, *, guard: "Guard") -> None:
+    missing = MappingProxyType({"guard": MISSING_GUARD})
+
+    def __init__(self, app: AsgiApplication, *, guard: "Guard") -> None:
         decider = decider_of("GuardMiddleware", guard)
         check_app(type(self), app, decider, "an ASGI")
         self._driver = Driver(decider)
-        self.app: Any = app
+        self.app: AsgiApplication = app
         self.guard: Guard = guard
+        self._is_new = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._is_new:
+            self._is_new = False
+            warn_of_cors_inside(self, scope, self.guard.scheme.name)
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             if kind != "lifespan":

@@ -14,6 +14,7 @@ from hmac_guard import schemes
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.strict import nearest
 
 PRESETS = {preset.name: preset for preset in vars(schemes).values() if isinstance(preset, Scheme)}
 
@@ -53,7 +54,7 @@ def find_scheme(name: str) -> Scheme:
     if ":" in name:
         return _imported(*name.split(":", 1))
     if name not in PRESETS:
-        raise CliError(f"no preset is called {name!r}; take one of {_known()}, or your own as MODULE:OBJECT")
+        raise CliError(f"no preset is called {name!r}; {nearest(name, sorted(PRESETS))} (your own: MODULE:OBJECT)")
     return PRESETS[name]
 
 
@@ -87,7 +88,7 @@ def _ids(scheme: Scheme, pairs: Iterable[str]) -> dict[str, str]:
         if not separator:
             raise CliError(f"{pair!r} is no id; write each as ID=VALUE")
         if name not in scheme.ids:
-            raise CliError(f"the scheme {scheme.name} has no id {name!r}; it has {', '.join(scheme.ids)}")
+            raise CliError(f"the scheme {scheme.name} has no id {name!r}; {nearest(name, scheme.ids)}")
         if name in ids:
             raise CliError(f"the id {name!r} is given twice; give it once")
         ids[name] = value

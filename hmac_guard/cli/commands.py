@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.errors import CliError, Suggesting
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
 COMMANDS = (
@@ -23,7 +23,7 @@ COMMANDS = (
 )
 
 
-class Commands(click.Group):
+class Commands(Suggesting):
     """Finds a command by its name, and turns a mistake in what it was given into one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,8 +2,23 @@
 
 import click
 
+from hmac_guard.core.strict import nearest
+
 
 class CliError(click.ClickException):
     """One sentence that says what was wrong and what to do. The command ends with 2; 1 means "not verified"."""
 
     exit_code = 2
+
+
+class Suggesting(click.Group):
+    """A group that names the nearest command where there is none of the given name. click does since 8.4, and only for
+    commands that it has imported."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}; {nearest(args[0], names)}", ctx)
+        return super().resolve_command(ctx, args)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.errors import CliError, Suggesting
 from hmac_guard.cli.key_options import written
 from hmac_guard.cli.key_store import takes_store
 
@@ -25,7 +25,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     return float(number) * _UNITS[unit]
 
 
-@click.group("keys")
+@click.group("keys", cls=Suggesting)
 def command() -> None:
     """Keep the keys of tenants in a database.
 

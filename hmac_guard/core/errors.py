@@ -6,18 +6,9 @@ WeakKeyWarning     a key that works, but is too short
 UnusableRequest    the server; internal, the request is answered 503
 """
 
-from collections.abc import Iterable
-
 
 class ConfigError(ValueError):
     """A guard, scheme, source or key was given something that cannot work. The text names it and the cure."""
-
-
-def refuse_unknown(what: str, unknown: Iterable[str]) -> None:
-    """Options that do not exist are a wrong configuration like any other."""
-    names = ", ".join(unknown)
-    if names:
-        raise ConfigError(f"{what}: there is no option {names}; see help(hmac_guard.{what})")
 
 
 class KeysUnavailable(Exception):

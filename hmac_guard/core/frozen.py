@@ -2,10 +2,12 @@
 
 from typing import NoReturn, TypeVar
 
+from hmac_guard.core.strict import Strict
+
 _Self = TypeVar("_Self", bound="Frozen")
 
 
-class Frozen:
+class Frozen(Strict):
     """Base of such values: guards are shared between threads, and a key must not end up in a pickle."""
 
     __slots__ = ()

@@ -144,26 +144,28 @@ class Reader:
         None where it may, and where that takes more bytes: a body of an `ignored` type counts as absent unless it
         begins as JSON, which some frameworks read whatever its type.
         """
-        if not start:
+        is_upload = request.media.kind == "ignored" and not self._needs_every_body
+        if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):
             return None
+        return Refused(Reason.UNSUPPORTED_BODY, self._why_not_read(request, is_upload))
+
+    def _why_not_read(self, request: Request, is_upload: bool) -> str:
         line = request.body_header("content-type")
-        kind = request.media.kind
-        if kind == "ignored" and not self._needs_every_body:
-            if first_json_byte(start) not in (b"{", b"["):
-                return None
-            return Refused(Reason.UNSUPPORTED_BODY, f"the body is sent as {line!a:.80}, but begins as JSON does")
-        if kind == "none":
-            return Refused(Reason.UNSUPPORTED_BODY, "the body has no Content-Type; say what it is")
-        if isinstance(line, list):
-            return Refused(Reason.UNSUPPORTED_BODY, "there are two Content-Type headers; send one")
-        if request.body_header("content-encoding") is not None:
-            return Refused(Reason.UNSUPPORTED_BODY, "the body has a Content-Encoding; send it uncompressed")
-        kinds = " and ".join(sorted(self._kinds))
-        return Refused(
-            Reason.UNSUPPORTED_BODY,
-            f"the body is sent as {line!a:.80}, and the scheme's sources read {kinds} bodies, in UTF-8: send one of "
-            "these, or change the sources (add Form for forms, Json for JSON, or drop the sources in the body)",
-        )
+        if is_upload:
+            why = f"the body is sent as {line!a:.80}, but begins as JSON does"
+        elif request.media.kind == "none":
+            why = "the body has no Content-Type; say what it is"
+        elif isinstance(line, list):
+            why = "there are two Content-Type headers; send one"
+        elif request.body_header("content-encoding") is not None:
+            why = "the body has a Content-Encoding; send it uncompressed"
+        else:
+            kinds = " and ".join(sorted(self._kinds))
+            why = (
+                f"the body is sent as {line!a:.80}, and the scheme's sources read {kinds} bodies, in UTF-8: send one "
+                "of these, or change the sources (add Form for forms, Json for JSON, or drop the sources in the body)"
+            )
+        return why
 
     def read(self, request: Request) -> Reading:
         """What the request says. Its body, where one is needed, has been read."""

@@ -7,10 +7,10 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from hmac_guard.core.encodings import ENCODINGS
-from hmac_guard.core.errors import ConfigError, refuse_unknown
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import ALGORITHMS, Key
 from hmac_guard.core.message import Id, Part, check_optional, compile_message, compose
@@ -65,9 +65,7 @@ class Scheme(Frozen):
         prefix: str = "",
         tenant: Source | None = None,
         optional: Iterable[str] = (),
-        **unknown: NoReturn,
     ) -> None:
-        refuse_unknown("Scheme", unknown)
         _check_name(name)
         _check_choice("encoding", encoding, tuple(ENCODINGS))
         _check_choice("algorithm", algorithm, ALGORITHMS)

@@ -1,9 +1,11 @@
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.core import checks
 
 
 class GuardConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks, and tells drf-spectacular of `GuardAuthentication` where both are installed."""
 
     name = "hmac_guard.django"
     label = "hmac_guard"
@@ -13,3 +15,5 @@ class GuardConfig(AppConfig):
         from hmac_guard.django.checks import check_guard_settings
 
         checks.register(check_guard_settings, checks.Tags.security)
+        if apps.is_installed("drf_spectacular"):
+            import_module("hmac_guard.django.spectacular")

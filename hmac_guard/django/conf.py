@@ -8,17 +8,17 @@ key of a list or mapping there: text that looks like a dotted path is imported. 
 """
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.strict import nearest
 from hmac_guard.guard import Guard
 
-_OPTIONS = [name for name, option in signature(Guard).parameters.items() if option.kind is not Parameter.VAR_KEYWORD]
+_OPTIONS = list(signature(Guard.__init__).parameters)[1:]
 _NEEDED = {
     "scheme": "scheme must be a Scheme or its dotted path, such as 'hmac_guard.schemes.NANGO'",
     "keys": "keys is a key, a list or a mapping of keys, a key resolver, or the dotted path of one of these",
@@ -111,9 +111,7 @@ def _option(name: str) -> str:
 
 
 def _advice(name: str) -> str:
-    near = get_close_matches(name.lower(), _OPTIONS, n=1)
-    shown = ", ".join(repr(option.upper() if name.isupper() else option) for option in near or _OPTIONS)
-    return f"did you mean {shown}?" if near else f"take one of {shown}"
+    return nearest(name, [option.upper() if name.isupper() else option for option in _OPTIONS])
 
 
 def _wrong_path() -> SettingError | None:

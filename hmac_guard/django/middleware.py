@@ -5,13 +5,14 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from hmac_guard.core.strict import Strict
 from hmac_guard.decider import decider_of
 from hmac_guard.django.conf import guard_from_settings
 from hmac_guard.django.driver import DjangoDriver, respond
 from hmac_guard.guard import Guard
 
 
-class GuardMiddleware:
+class GuardMiddleware(Strict):
     """Guards every request of a Django project, in sync and in async stacks, without a change of thread.
 
     The guard is the one of the setting `HMAC_GUARD`; for a second one make a subclass with another `guard`, and name

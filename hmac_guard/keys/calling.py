@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, functions_of
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
@@ -58,7 +59,9 @@ def settled(answer: Any) -> Any:
     if type(answer) in IMMEDIATE_TYPES:
         return answer
     answer = hide(answer)
-    return async_to_sync(awaited)(answer) if inspect.isawaitable(answer.get()) else answer.get()
+    if not inspect.isawaitable(answer.get()):
+        return answer.get()
+    return run_under_gevent(awaited(answer)) if is_patched() else async_to_sync(awaited)(answer)
 
 
 async def awaited(answer: Any) -> Any:

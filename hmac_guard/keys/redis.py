@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
+from hmac_guard.core.strict import Strict
 from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.log import logger, where
@@ -24,7 +25,7 @@ HEARTBEAT = 0.5
 SILENCE = 3.0
 
 
-class RedisInvalidation:
+class RedisInvalidation(Strict):
     """Invalidates caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
 
         news = RedisInvalidation("redis://localhost:6379/0")

@@ -168,7 +168,7 @@ class CallableKeys(Resolver):
             per_tenant=_option(resolver, "per_tenant") if per_tenant is None else per_tenant,
             blocking=_option(resolver, "blocking") is not False,
             asgi_only=_option(resolver, "asgi_only") is True,
-            on_loop=None if on_loop.get() is None else lambda claim: on_loop.get()(claim),
+            on_loop=None if on_loop.get() is None else _hidden_call(on_loop),
         )
 
     def __call__(self, claim: Claim) -> Any:
@@ -181,6 +181,15 @@ class CallableKeys(Resolver):
     def __repr__(self) -> str:
         given = self._resolver
         return f"CallableKeys({getattr(given.get(), '__qualname__', type(given.get()).__name__)})"
+
+
+def _hidden_call(function: Hidden[Any]) -> Callable[[Claim], Any]:
+    """A function that calls another one, and shows nothing of it."""
+
+    def call(claim: Claim) -> Any:
+        return function.get()(claim)
+
+    return call
 
 
 def as_resolver(keys: Any) -> Resolver:
@@ -290,3 +299,7 @@ def _option(resolver: Hidden[Any], name: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise ConfigError(f"keys: the attribute {name} of the resolver must be True or False")
     return value
+
+
+#: What a guard takes as its keys.
+Keys = KeySource | Mapping[str, KeySource] | KeyResolver

@@ -1,9 +1,12 @@
 """The WSGI middleware: has each request decided, and acts on the outcome."""
 
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from hmac_guard.applications import MISSING_GUARD
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
 from hmac_guard.log import failure_of
 from hmac_guard.wsgi.driver import check_keys, decide
@@ -14,13 +17,15 @@ if TYPE_CHECKING:
     from hmac_guard.guard import Guard
 
 
-class GuardMiddleware:
+class GuardMiddleware(Strict):
     """A guard around a WSGI application: `app.wsgi_app = GuardMiddleware(app.wsgi_app, guard=guard)`.
 
     The verdict is in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme has a
     source in it; how long a client may take to send it is the server's setting. Raises `ConfigError` for a guard whose
     key resolver works on one event loop alone.
     """
+
+    missing = MappingProxyType({"guard": MISSING_GUARD})
 
     def __init__(self, app: "WSGIApplication", *, guard: "Guard") -> None:
         self._decider = decider_of("GuardMiddleware", guard)

@@ -277,6 +277,19 @@ def test_django_rest_framework(mode: str) -> None:
         check(mode, lambda sent: send("wsgi", sent), cors=False, exempts=False)
 
 
+def test_django_ninja() -> None:
+    pytest.importorskip("ninja", reason="not run: Django Ninja is not installed")
+    from django.urls import path
+    from frameworks.django_project import project, send  # first, since it sets Django up
+    from ninja import NinjaAPI
+
+    api = NinjaAPI(urls_namespace="docs")
+    run("Django Ninja", make_guard(**MODES["enforce"]), api=api)
+    with project(urls=[path("", api.urls)]):
+        for server in ("wsgi", "asgi"):
+            check("enforce", partial(send, server), cors=False, exempts=False)
+
+
 @in_every_mode
 def test_django_channels(mode: str) -> None:
     pytest.importorskip("channels", reason="not run: Channels is not installed")

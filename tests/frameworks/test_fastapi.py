@@ -50,6 +50,7 @@ from hmac_guard import (
 from hmac_guard import Form as FormSource
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.fastapi import GuardRefused, GuardSecurity, uncovered_routes
+from hmac_guard.guard import Mode
 from hmac_guard.schemes import NANGO
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
@@ -341,7 +342,7 @@ def test_report_mode_calls_the_endpoint_with_the_verdict() -> None:
 
 
 @pytest.mark.parametrize(("mode", "status"), [("enforce", 503), ("off", 200)])
-def test_a_body_that_is_gone_matters_to_a_guard_that_looks(mode: str, status: int) -> None:
+def test_a_body_that_is_gone_matters_to_a_guard_that_looks(mode: Mode, status: int) -> None:
     async def take(request: Request) -> None:
         async for _ in request.stream():
             pass

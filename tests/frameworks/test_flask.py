@@ -24,6 +24,7 @@ from werkzeug.test import run_wsgi_app
 
 from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Verdict, verdict_from
 from hmac_guard.flask import BodyAlreadyRead, GuardExtension, current_verdict, uncovered_routes
+from hmac_guard.guard import Mode
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
 
@@ -528,7 +529,7 @@ def decorated(view: Any) -> Any:
     ],
 )
 def test_guarded_above_the_route_is_found_at_the_first_request(
-    misplace: Any, mode: str, with_init_app: bool, caplog: pytest.LogCaptureFixture
+    misplace: Any, mode: Mode, with_init_app: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Flask("guarded")
     signed = GuardExtension(Guard(ORDERS, KEY, mode=mode, refusal=lambda code, _: b"our own"))

@@ -13,16 +13,16 @@ from hmac_guard.core.hidden import Hidden, hide
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-Held = TypeVar("Held", bound="Engine | AsyncEngine", covariant=True)
+EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class HasEngine(Protocol[Held]):
+class HasEngine(Protocol[EngineKind_co]):
     """Whatever has operations."""
 
     @property
-    def engine(self) -> Held: ...
+    def engine(self) -> EngineKind_co: ...
 
 
 class operation(Generic[P, T]):  # noqa: N801 - a decorator

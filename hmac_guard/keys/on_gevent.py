@@ -1,0 +1,52 @@
+"""Coroutines under gevent, whose threads are greenlets.
+
+All greenlets of one operating system thread share one `asyncio` "running loop". While one of them waits on its loop,
+another one cannot start a loop of its own: `asyncio` and `asgiref.async_to_sync` raise. So each coroutine runs on an
+operating system thread of gevent's, and the greenlet waits for it without holding up the others.
+"""
+
+import asyncio
+import contextvars
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+#: The most operating system threads that run coroutines at a time, for each gevent hub. Further ones wait.
+THREADS = 100
+
+
+def is_patched() -> bool:
+    """Whether gevent has replaced what a loop waits with. It is asked anew for each look-up, since a program may patch
+    after it has made the middleware."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and (monkey.is_module_patched("select") or monkey.is_module_patched("threading"))
+
+
+def run_under_gevent(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns or raises, run on a loop that lives as long as this call. Other greenlets go on."""
+    context = contextvars.copy_context()
+    result, error = _threads().apply(_run, (context, coroutine))
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
+
+
+def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    # gevent prints what a thread raises, with its text. That may hold a password.
+    try:
+        return context.run(asyncio.run, coroutine), None
+    except BaseException as error:
+        return None, error
+
+
+def _threads() -> Any:
+    """The threads of the running hub. Not those that the hub has itself: look-ups of names wait for these."""
+    from gevent import get_hub
+    from gevent.threadpool import ThreadPool
+
+    hub = get_hub()
+    if not hasattr(hub, "hmac_guard_threads"):
+        hub.hmac_guard_threads = ThreadPool(THREADS, hub=hub)
+    return hub.hmac_guard_threads

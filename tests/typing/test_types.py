@@ -1,0 +1,65 @@
+"""What a type checker says of a user's code: mypy, on one file of which each line is right or has the named error."""
+
+from pathlib import Path
+
+import pytest
+
+api = pytest.importorskip("mypy.api", reason="not run: mypy is not installed")
+
+#: The code, and the code of mypy's error, or nothing where it is right.
+LINES = {
+    'Guard(NANGO, "key")': "",
+    'Guard(NANGO, ["key", b"key", Key("key")], mode="report")': "",
+    'Guard(NANGO, {"acme": "key", "other": ["a", "b"]}, mode="off")': "",
+    'Guard(NANGO, EnvKeys("NAME"))': "",
+    "Guard(NANGO, of_tenant)": "",
+    "Guard(NANGO, of_tenant_later)": "",
+    'Guard(NANGO, "key").wsgi(wsgi_app)': "",
+    'Guard(NANGO, "key").asgi(asgi_app)': "",
+    'AsgiGuard(asgi_app, guard=Guard(NANGO, "key"))': "",
+    'WsgiGuard(wsgi_app, guard=Guard(NANGO, "key"))': "",
+    'Guard(NANGO, "key", mode="monitor")': "arg-type",
+    "Guard(NANGO, keys=3)": "arg-type",
+    'Guard(NANGO, {1: "key"})': "dict-item",
+    "Guard(NANGO, of_nothing)": "arg-type",
+    'Guard(NANGO, Guard(NANGO, "key"))': "arg-type",
+    'Guard(NANGO, "key", exmpt=())': "call-arg",
+    "Guard(NANGO)": "call-arg",
+    'Guard(NANGO, "key")()': "operator",
+    'Guard(NANGO, "key").wsgi(asgi_app)': "arg-type",
+    'Guard(NANGO, "key").asgi(wsgi_app)': "arg-type",
+    "AsgiGuard(asgi_app)": "call-arg",
+    "WsgiGuard(wsgi_app)": "call-arg",
+}
+HEAD = """
+from collections.abc import Iterable
+from typing import Any
+
+from hmac_guard import Claim, Guard, Key
+from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+from hmac_guard.keys import EnvKeys
+from hmac_guard.schemes import NANGO
+from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
+
+def of_tenant(claim: Claim) -> str | None: ...
+async def of_tenant_later(claim: Claim) -> Key: ...
+def of_nothing() -> str: ...
+def wsgi_app(environ: Any, start_response: Any) -> Iterable[bytes]: ...
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
+""".lstrip()
+
+
+def test_a_type_checker_tells_right_from_wrong_use(tmp_path: Path) -> None:
+    written = tmp_path / "use.py"
+    written.write_text(HEAD + "\n".join(LINES))
+    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}", "--disable-error-code=empty-body"]
+    out, problem, _ = api.run([*options, "--no-error-summary", "--hide-error-context", str(written)])
+    assert problem == ""
+
+    found = dict.fromkeys(LINES, "")
+    first = HEAD.count("\n") + 1
+    for line in out.splitlines():
+        place, kind, text = line.split(": ", 2)
+        if kind == "error":
+            found[list(LINES)[int(place.rsplit(":", 1)[1]) - first]] = text.rsplit("[", 1)[1].rstrip("]")
+    assert found == LINES
