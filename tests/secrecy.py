@@ -163,8 +163,9 @@ def _items(value: object) -> list[Any]:
     if isinstance(value, dict):
         return [part for pair in islice(value.items(), MOST_ITEMS) for part in pair]
     # A claim of today is a tuple with the signature that the request had.
-    is_list = isinstance(value, (tuple, list)) and not isinstance(value, Claim)
-    return [*islice(value, MOST_ITEMS)] if is_list else []
+    if isinstance(value, (tuple, list)) and not isinstance(value, Claim):
+        return [*islice(value, MOST_ITEMS)]
+    return []
 
 
 def _forms_of(secret: bytes) -> tuple[str, ...]:
