@@ -11,11 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from key_sources import claim_of
 from patience import PATIENCE
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from hmac_guard import Claim, Keyring
+from hmac_guard import Keyring
 from hmac_guard.keys import SqlKeys
 
 POSTGRES = make_url(os.environ.get("HMAC_GUARD_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"))
@@ -50,7 +51,7 @@ class Database:
         return SqlKeys(self.engine, table=self.table, **options)
 
     def ring(self, keys: Any, tenant: str | None) -> Keyring | None:
-        ring: Keyring | None = self.do(keys(Claim("", {}, tenant)))
+        ring: Keyring | None = self.do(keys(claim_of(tenant)))
         return ring
 
     def do(self, result: Any) -> Any:

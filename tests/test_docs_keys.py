@@ -20,6 +20,7 @@ from key_sources import KEY, OTHER_KEY, claim_of
 from remote import FORGED, SCHEME, Door, signed
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from support import call_wsgi
 
 import hmac_guard.keys
 from hmac_guard import Guard, Key, Reason, Verdict
@@ -67,12 +68,22 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: str) -> Iterator
     url = f"sqlite:///{tmp_path / 'keys.db'}"
     engines: list[Any] = []
     yield {
-        **{name: getattr(hmac_guard.keys, name) for name in dir(hmac_guard.keys) if name[0].isupper()},
+        **{
+            name: getattr(hmac_guard.keys, name)
+            for name in dir(hmac_guard.keys)
+            if name[0].isupper() or name == "per_tenant"
+        },
         "Guard": Guard,
         "Key": Key,
         "NANGO": NANGO,
         "os": os,
-        "settings": SimpleNamespace(ACME_SECRET=KEY, NEW_SECRET=KEY, OLD_SECRET=OTHER_KEY),
+        "settings": SimpleNamespace(
+            ACME_SECRET=KEY,
+            NEW_SECRET=KEY,
+            OLD_SECRET=OTHER_KEY,
+            GLOBEX_SECRET=f"{OTHER_KEY} of globex",
+            GLOBEX_SECRET_OLD=OTHER_KEY,
+        ),
         "DATABASE_URL": url,
         "ASYNC_DATABASE_URL": url.replace("sqlite", "sqlite+aiosqlite"),
         "REDIS_URL": REDIS.render_as_string(hide_password=False),
@@ -159,7 +170,7 @@ def stored(names: dict[str, Any], code: str) -> None:
 
 
 def test_keys_rotate_as_printed(names: dict[str, Any]) -> None:
-    exec(PYTHON[0], names)
+    exec(PYTHON[1], names)
     keys, second = names["keys"], names["second"]
     ring = keys(claim_of("acme"))
 
@@ -170,8 +181,8 @@ def test_keys_rotate_as_printed(names: dict[str, Any]) -> None:
 def test_caches_hear_of_changes_and_verdicts_are_counted_as_printed(names: dict[str, Any]) -> None:
     needs(REDIS, "Redis")
     stored(names, "")
-    exec(PYTHON[1], names)
     exec(PYTHON[2], names)
+    exec(PYTHON[3], names)
     names["stored"].rotate("acme")
     names["counts"].close()
     names["news"].close()
@@ -187,9 +198,41 @@ def test_the_commands_run_as_printed(names: dict[str, Any], monkeypatch: pytest.
         assert run.exit_code == 0, run.output
 
 
+def test_a_rollout_is_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
+    keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
+    keys.create_table()
+    keys.add("acme", KEY, mode="report")
+    guard = Guard(SCHEME, keys)
+
+    assert call_wsgi(guard, signed(FORGED)).status == 200
+    for line in CONSOLE[1].splitlines():
+        run = CliRunner().invoke(command, shlex.split(line)[2:])
+        assert run.exit_code == 0, run.output
+    assert {key.tenant: key.mode for key in keys.list()} == {"acme": "enforce", "globex": "report"}
+    assert call_wsgi(guard, signed(FORGED)).status == 401
+
+
+def test_a_function_is_declared_as_printed(names: dict[str, Any]) -> None:
+    exec(PYTHON[0], names)
+
+    assert names["keys"].per_tenant is True
+    assert call_wsgi(Guard(SCHEME, names["keys"]), signed(KEY)).status == 200
+
+
+def test_each_text_in_the_table_is_refused() -> None:
+    table = PAGE.partition("## Text that is refused")[2].partition("## ")[0]
+    shown = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (?:is|has) .* \| (.*) \|$", table, re.MULTILINE)))
+
+    assert len(shown) == 22
+    for refused in shown:
+        with pytest.raises(hmac_guard.ConfigError):
+            Key("" if refused == '""' else refused)
+
+
 def test_readiness_is_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    printed = CONSOLE[1].partition("\n")
+    printed = CONSOLE[2].partition("\n")
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
     counts = VerdictCounts(keys)
@@ -207,9 +250,9 @@ def test_readiness_is_as_printed(names: dict[str, Any], monkeypatch: pytest.Monk
 
 
 def test_the_options_of_the_cache_are_listed_with_their_defaults() -> None:
-    listed = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", PAGE, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \| ([\d,]+|None) \|", PAGE, re.MULTILINE)
     options = list(inspect.signature(CachedKeys).parameters.values())[1:-1]
 
-    assert [(name, float(value.replace(",", ""))) for name, value in listed] == [
+    assert [(name, eval(value.replace(",", ""))) for name, value in listed] == [
         (option.name, option.default) for option in options
     ]

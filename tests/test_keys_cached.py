@@ -457,7 +457,7 @@ def test_a_tenant_may_gain_and_lose_its_keys(ask: Ask) -> None:
 
 FLOOD = """
 import asyncio, pathlib, sys
-from hmac_guard import Claim
+from types import SimpleNamespace
 from hmac_guard.keys import CachedKeys
 
 async def nobody(claim):
@@ -465,7 +465,7 @@ async def nobody(claim):
 
 async def flood(keys, first, last):
     for number in range(first, last):
-        await keys.on_loop(Claim("", {}, f"{number:07d}{padding}"))
+        await keys.on_loop(SimpleNamespace(tenant=f"{number:07d}{padding}"))
 
 def resident():
     [line] = [line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
@@ -502,11 +502,11 @@ def test_made_up_tenants_grow_the_process_by_less_than_32_mib(count: int, paddin
 
 FORK = """
 import os, sys
-from hmac_guard import Claim
+from types import SimpleNamespace
 from hmac_guard.keys import CachedKeys
 
 keys = CachedKeys(lambda claim: "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19")
-claim = Claim("", {}, "acme")
+claim = SimpleNamespace(tenant="acme")
 keys(claim)
 keys.invalidate("acme")
 keys._lock.acquire()

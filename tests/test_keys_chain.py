@@ -146,6 +146,32 @@ def test_what_is_not_installed_is_named_with_its_extra(name: str, missing: str, 
     assert said == f"{name} needs {missing}, which the extra {extra!r} brings: pip install 'hmac-guard[{extra}]'\n"
 
 
+WITHOUT_GREENLET = """
+import sys
+sys.modules["greenlet"] = None
+from sqlalchemy import create_engine
+from hmac_guard.keys import CachedKeys, ChainKeys, SqlKeys, VerdictCounts
+from hmac_guard.core.errors import ConfigError
+keys = SqlKeys(create_engine("sqlite://"))
+keys.create_table()
+new = keys.add("acme")
+print(keys.asgi_only, keys.blocking, keys.list()[0].id == new.id, "sqlalchemy.ext.asyncio" in sys.modules)
+try:
+    SqlKeys("sqlite://")
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_keys_of_a_sync_engine_need_no_greenlet() -> None:
+    """SQLAlchemy 2.1 brings none by itself, and without it `sqlalchemy.ext.asyncio` cannot be imported."""
+    run = subprocess.run([sys.executable, "-c", WITHOUT_GREENLET], capture_output=True, text=True, check=True)
+    said, refused = run.stdout.splitlines()
+
+    assert said == "False True True False"
+    assert "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'" in refused
+
+
 def test_sealing_without_cryptography_names_its_extra() -> None:
     script = (
         "import sys; sys.modules['cryptography'] = sys.modules['cryptography.fernet'] = None\n"

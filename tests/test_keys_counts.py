@@ -158,12 +158,13 @@ def test_it_is_written_by_itself_and_at_the_end(sync_database: Database, tmp_pat
 
 ENDING = """
 import sys
+from types import SimpleNamespace
 from sqlalchemy import create_engine
-from hmac_guard import Claim, Reason, Verdict
+from hmac_guard import Reason, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
 keys = SqlKeys(create_engine(sys.argv[1]), table=sys.argv[2])
 counts = VerdictCounts(keys)
-counts(Verdict(Reason.VERIFIED, "one"), Claim("", {}, "acme"))
+counts(Verdict(Reason.VERIFIED, "one"), SimpleNamespace(tenant="acme"))
 """
 
 

@@ -75,6 +75,9 @@ class Keys:
         return self._rings.get(claim.tenant or "")
 
 
+GUARD_MODES: tuple[Mode, ...] = ("enforce", "enforce", "enforce", "enforce", "enforce", "enforce", "report", "off")
+
+
 @dataclass
 class Case:
     """A guard and a request. `between` is what happens between middleware and handle; `alone` is a handle without
@@ -248,7 +251,7 @@ def case_of(rng: Random) -> Case:
     return Case(
         door=rng.choice(DOORS),
         places=places,
-        mode=rng.choice(["enforce"] * 6 + ["report", "off"]),
+        mode=rng.choice(GUARD_MODES),
         modes=modes,
         options=options,
         sent=sent,

@@ -1,29 +1,58 @@
 """No key is told, by anything, in any form (T090 to T092). `tests/secrecy.py` looks for that in every test; here it is
 shown to find what it looks for, and the rest is looked at that no test tells: pickles, copies, locals in tracebacks.
+Every mistake with a key is made here, too, since an error tracker copies the variables that an error leaves behind.
 """
 
+import asyncio
 import copy
 import logging
 import pickle
+import re
 import secrets
 import subprocess
 import sys
 import traceback
+import warnings
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from cryptography.fernet import Fernet
+from key_sources import claim_of
 from orders import CASES, GOOD, ORDERS, hex_of
-from secrecy import SECRECY, forms_of
+from secrecy import SECRECY, forms_of, texts_of
+from sqlalchemy import create_engine, text
 from support import Call, Reply
 
-from hmac_guard import ConfigError, Guard, Key, Keyring
+from hmac_guard import ConfigError, Guard, Header, Key, Keyring
 from hmac_guard.asgi import middleware as asgi_middleware
+from hmac_guard.cli.commands import hmac_guard as command
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.key import as_key
 from hmac_guard.guard import Mode
-from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, MappingKeys, StaticKeys
+from hmac_guard.keys import (
+    CachedKeys,
+    ChainKeys,
+    EnvKeys,
+    FileKeys,
+    MappingKeys,
+    RedisInvalidation,
+    SqlKeys,
+    StaticKeys,
+    per_tenant,
+)
+from hmac_guard.keys.resolver import as_resolver
 from hmac_guard.log import failure_of
 from hmac_guard.wsgi import middleware as wsgi_middleware
+
+TENANTS = ORDERS.replace(tenant=Header("X-Tenant"))
 
 FORMS: dict[str, Callable[[bytes], Any]] = {
     "latin-1": lambda secret: secret.decode("latin-1"),
@@ -79,6 +108,126 @@ def test_a_key_that_is_told_is_found_wherever_it_is_told(tell: Callable[[str], N
     assert SECRECY.found()
 
 
+OURS = """
+import logging
+import warnings
+
+from hmac_guard import ConfigError, WeakKeyWarning
+from hmac_guard.keys.resolver import CallableKeys
+
+def log(held):
+    logging.getLogger("hmac_guard").error("fine")
+
+def warn(held):
+    warnings.warn("fine", WeakKeyWarning)
+
+def raise_(held):
+    raise ConfigError("fine")
+
+def raise_later(value):
+    error = ConfigError("fine")
+    held = value
+    raise error
+
+def fail_and_log(held):
+    def fail(held):
+        raise OSError
+    def call():
+        fail(held)
+    try:
+        call()
+    except OSError:
+        del held
+        logging.getLogger("hmac_guard").error("fine")
+
+def resolve(held):
+    CallableKeys(lambda claim: "fine")(None)
+
+def tell(held):
+    keys._on_change("acme")
+
+def ask(held):
+    keys.create_table()
+
+def generate(held):
+    list(logging.getLogger("hmac_guard").error("fine") for held in [held])
+"""
+
+
+class Holder:
+    __slots__ = ("held",)
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+
+HOLDERS: dict[str, Callable[[str], object]] = {
+    "itself": lambda secret: secret,
+    "bytes": str.encode,
+    "an item of a tuple": lambda secret: (1, secret),
+    "an item of a list": lambda secret: [secret],
+    "a value of a dict": lambda secret: {"key": secret},
+    "a key of a dict": lambda secret: {secret: "key"},
+    "an attribute": lambda secret: SimpleNamespace(held=secret),
+    "a slot": Holder,
+    "the repr of an item": lambda secret: [SimpleNamespace(held=secret)],
+    "an argument of a partial": lambda secret: partial(print, secret),
+    "a digest": lambda secret: Key(secret).digest("sha256", b"x"),
+    "a signature": lambda secret: ORDERS.sign(secret, tenant_id="acme", order_id="42"),
+    "an item of a long list": lambda secret: [secret, *range(10_000)],
+}
+
+
+@pytest.mark.parametrize("module", ["hmac_guard.keys.one", "hmac_guard.core.key", "hmac_guard.cli.one"])
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_a_variable_that_shows_a_secret_is_found_whenever_it_can_be_copied(
+    hold: Callable[[str], object], module: str
+) -> None:
+    keys = SqlKeys(create_engine("sqlite://"), on_change=lambda tenant: None)
+    names: dict[str, Any] = {"__name__": module, "keys": keys}
+    exec(OURS, names)
+    secret = secrets.token_urlsafe()
+    held = hold(secret)
+    Key(secret)
+    for name in re.findall(r"^def (\w+)", OURS, re.MULTILINE):
+        with suppress(ConfigError), warnings.catch_warnings(record=True):
+            names[name](held)
+
+        assert SECRECY.found(), name
+    for name in re.findall(r"^def (\w+)", OURS, re.MULTILINE):
+        with suppress(ConfigError), warnings.catch_warnings(record=True):
+            names[name](hide(held))
+
+        assert not SECRECY.found(), name
+
+
+def test_a_callback_of_the_guard_is_looked_behind() -> None:
+    secret = secrets.token_urlsafe()
+    guard = Guard(ORDERS, secret, on_verdict=lambda verdict, claim: None, clock=lambda: 0.0)
+    names: dict[str, Any] = {"__name__": "hmac_guard.keys.one", "guard": guard}
+    for callback in ("guard._on_verdict(None, None)", "guard._clock()"):
+        exec(f"def call(held): {callback}", names)
+        names["call"](secret)
+
+        assert SECRECY.found()
+
+
+def test_other_modules_and_the_request_itself_are_not_looked_at() -> None:
+    secret = secrets.token_urlsafe()
+    Key(secret)
+    code = "def log({0}): logging.getLogger('hmac_guard').error('fine')"
+    for module, variable in (
+        ("shop.keys", "held"),
+        ("hmac_guard.keys.one", "environ"),
+        ("hmac_guard.keys.one", "scope"),
+    ):
+        names = {**globals(), "__name__": module}
+        exec(code.format(variable), names)
+        names["log"]([secret])
+
+    assert SECRECY.found() == []
+
+
 def test_a_text_that_is_no_secret_is_not_taken_for_one() -> None:
     assert forms_of(b"short") == forms_of(b"a" * 32) == ()
 
@@ -106,6 +255,200 @@ def test_whatever_holds_a_key_shows_it_in_no_text_and_no_pickle(monkeypatch: pyt
             except Exception as error:
                 SECRECY.tell(repr(error))
 
+    assert SECRECY.found() == []
+
+
+@dataclass
+class Vault:
+    """A resolver whose `repr` shows its secret."""
+
+    secret: str
+    answer: Any = None
+
+    def __call__(self, claim: object) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.secret if self.answer is None else self.answer
+
+    def on_loop(self, claim: object) -> Any:
+        return self(claim)
+
+
+def stored(**options: Any) -> SqlKeys[Any]:
+    keys = SqlKeys(create_engine("sqlite://"), **options)
+    keys.create_table()
+    return keys
+
+
+def with_a_row(stored_secret: str, **options: Any) -> SqlKeys[Any]:
+    keys = stored(**options)
+    keys.add("acme", key_id="1")
+    with keys.engine.begin() as connection:
+        connection.execute(text("UPDATE hmac_guard_keys SET secret = :secret"), {"secret": stored_secret})
+    return keys
+
+
+def a_file(folder: Path, content: bytes) -> Path:
+    path = folder / "key"
+    path.write_bytes(content)
+    return path
+
+
+KEYS_OF_CLAIM = claim_of("acme")
+SEALED_ELSEWHERE_KEY = Fernet.generate_key()
+SEALED_ELSEWHERE = Fernet(SEALED_ELSEWHERE_KEY)
+Mistake = Callable[[str, Path], object]
+MISTAKES: dict[str, Mistake] = {
+    "an id that is none": lambda secret, folder: Key(secret, id="\n"),
+    "times that are none": lambda secret, folder: Key(secret, not_before=2, not_after=1),
+    "text with a newline": lambda secret, folder: Key(f"{secret}\n"),
+    "text in quotes": lambda secret, folder: Key(f"'{secret}'"),
+    "text that has no UTF-8": lambda secret, folder: Key(f"{secret}\ud800"),
+    "a list as a secret": lambda secret, folder: Key([secret]),  # type: ignore[arg-type]
+    "bytes as text": lambda secret, folder: Key.from_text(secret.encode()),  # type: ignore[arg-type]
+    "no hex": lambda secret, folder: Key.from_hex(secret),
+    "hex with an id that is none": lambda secret, folder: Key.from_hex(secret.encode().hex(), id=""),
+    "no base64": lambda secret, folder: Key.from_base64(f"{secret}!"),
+    "base64 with an id that is none": lambda secret, folder: Key.from_base64(
+        b64encode(secret.encode()).decode(), id=""
+    ),
+    "a ring with a mode that is none": lambda secret, folder: Keyring(secret, mode="no"),
+    "a ring of twins": lambda secret, folder: Keyring([secret, secret]),
+    "a ring with a newline": lambda secret, folder: Keyring([f"{secret}\n", "some other key, long enough"]),
+    "a guard of twins": lambda secret, folder: Guard(ORDERS, [secret, secret]),
+    "a guard with text in quotes": lambda secret, folder: Guard(ORDERS, f"'{secret}'"),
+    "a signature under text in quotes": lambda secret, folder: as_key(f"'{secret}'"),
+    "a ring with an empty key": lambda secret, folder: Keyring([secret, ""]),
+    "a ring with a number": lambda secret, folder: Keyring([secret, 7]),  # type: ignore[list-item]
+    "keys for all with a mode": lambda secret, folder: StaticKeys(Keyring(secret, mode="off")),
+    "a mapping with an empty key": lambda secret, folder: MappingKeys({"acme": secret, "globex": ""}),
+    "a mapping with no key": lambda secret, folder: MappingKeys({"acme": secret, "globex": []}),
+    "a mapping with one secret twice": lambda secret, folder: MappingKeys({"acme": secret, "globex": [secret]}),
+    "a mapping by numbers": lambda secret, folder: MappingKeys({7: secret}),  # type: ignore[dict-item]
+    "a set": lambda secret, folder: Guard(ORDERS, {secret}),  # type: ignore[arg-type]
+    "a function of nothing": lambda secret, folder: Guard(ORDERS, partial(lambda secret: secret, secret)),
+    "a guard without a mode": lambda secret, folder: Guard(ORDERS, [secret], mode="no"),  # type: ignore[arg-type]
+    "a guard with an option too many": lambda secret, folder: Guard(ORDERS, "", secret=secret),  # type: ignore[call-arg]
+    "a laxer guard": lambda secret, folder: Guard(TENANTS, {"acme": Keyring(secret, mode="enforce")}, mode="off"),
+    "a scheme without a tenant": lambda secret, folder: Guard(ORDERS, {"acme": secret}),
+    "a cache without time": lambda secret, folder: CachedKeys(Vault(secret), ttl=0),
+    "a cache that contradicts": lambda secret, folder: CachedKeys({"acme": secret}, per_tenant=False),
+    "a chain of text and a number": lambda secret, folder: ChainKeys(Vault(secret), 7, secret),
+    "a chain that would not be asked": lambda secret, folder: ChainKeys(secret, {"acme": secret}),
+    "text that is declared": lambda secret, folder: per_tenant(secret),  # type: ignore[type-var]
+    "an odd attribute": lambda secret, folder: Guard(ORDERS, type("Odd", (Vault,), {"blocking": 7})(secret)),
+    "an answer of twins": lambda secret, folder: ChainKeys(Vault(secret, [secret, secret]))(KEYS_OF_CLAIM),
+    "an answer of twins on a loop": lambda secret, folder: ChainKeys(Vault("", [secret, secret])).on_loop(
+        KEYS_OF_CLAIM
+    ),
+    "an answer that is none": lambda secret, folder: ChainKeys(Vault(secret, {secret}))(KEYS_OF_CLAIM),
+    "an answer of twins in a cache": lambda secret, folder: CachedKeys(Vault("", [secret, secret]))(KEYS_OF_CLAIM),
+    "an error that shows the key": lambda secret, folder: CachedKeys(Vault("", KeyError(secret)))(KEYS_OF_CLAIM),
+    "the same on a loop": lambda secret, folder: asyncio.run(
+        CachedKeys(Vault("", KeyError(secret))).on_loop(KEYS_OF_CLAIM)
+    ),
+    "a file that is not text": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\xff")),
+    "a file with a newline": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\n")),
+    "a file of no hex": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="hex"),
+    "a file in no form": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="utf-8"),
+    "a tenant that is none": lambda secret, folder: stored().add("\n", secret),
+    "a mode that is none": lambda secret, folder: stored().add("acme", secret, mode="no"),
+    "an unknown tenant": lambda secret, folder: stored().rotate("acme", secret),
+    "a grace that is none": lambda secret, folder: stored().rotate("acme", secret, grace=-1),
+    "a number as a secret": lambda secret, folder: stored().add("acme", [secret]),
+    "a key that is there": lambda secret, folder: [keys.add("acme", secret) for keys in [stored()] for _ in "12"],
+    "no table": lambda secret, folder: SqlKeys(create_engine("sqlite://")).add("acme", secret),
+    "an argument too many": lambda secret, folder: stored().add("acme", secret, "text"),
+    "a master key that is none": lambda secret, folder: SqlKeys(create_engine("sqlite://"), master_keys=[secret]),
+    "a master key for no engine": lambda secret, folder: SqlKeys("", master_keys=secret),  # type: ignore[type-var]
+    "a row as somebody wrote it": lambda secret, folder: with_a_row(secret)(KEYS_OF_CLAIM),
+    "a row with a colon": lambda secret, folder: with_a_row(f"{secret}:{secret}")(KEYS_OF_CLAIM),
+    "a row of a placeholder": lambda secret, folder: with_a_row(f"text:<{secret}>")(KEYS_OF_CLAIM),
+    "a row of no hex": lambda secret, folder: with_a_row(f"hex:{secret}")(KEYS_OF_CLAIM),
+    "a row of another tenant": lambda secret, folder: with_a_row(
+        "sealed:" + SEALED_ELSEWHERE.encrypt(f'["globex", "1", "text", "{secret}"]'.encode()).decode(),
+        master_keys=SEALED_ELSEWHERE_KEY,
+    )(KEYS_OF_CLAIM),
+    "a row of something else": lambda secret, folder: with_a_row(
+        "sealed:" + SEALED_ELSEWHERE.encrypt(secret.encode()).decode(), master_keys=SEALED_ELSEWHERE_KEY
+    )(KEYS_OF_CLAIM),
+    "a Redis that is none": lambda secret, folder: RedisInvalidation(secret),
+}
+
+
+@pytest.mark.parametrize("make", MISTAKES.values(), ids=MISTAKES)
+def test_no_variable_shows_the_secret_of_a_mistake(make: Mistake, tmp_path: Path) -> None:
+    secret = secrets.token_urlsafe()
+    SECRECY.made.add(secret.encode())
+    with suppress(Exception):
+        make(secret, tmp_path)
+        pytest.fail("nothing was raised")
+
+    assert SECRECY.looks
+    assert SECRECY.found() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "environ"),
+    [
+        ("sign suprsend distinct_id=x --key-env TEST_KEY", {"TEST_KEY": "'{}'"}),
+        ("sign suprsend --key-env TEST_KEY", {"TEST_KEY": "{}"}),
+        ("sign suprsend distinct_id=x --key-env TEST_KEY --key-form hex", {"TEST_KEY": "{}"}),
+        ("sign suprsend distinct_id=x --key-file key", {}),
+        ("verify suprsend distinct_id=x --key-env TEST_KEY", {"TEST_KEY": "{}"}),
+        ("explain suprsend x --key-env TEST_KEY --previous-env NOPE", {"TEST_KEY": "{}"}),
+        ("keys rotate acme --secret-env TEST_KEY", {"TEST_KEY": "{}"}),
+        ("keys add acme --id {long} --secret-env TEST_KEY", {"TEST_KEY": "{}"}),
+        ("keys list", {"HMAC_GUARD_MASTER_KEYS": "{}"}),
+        ("keys list", {"HMAC_GUARD_DB": "{}"}),
+        ("keys list", {"HMAC_GUARD_DB": "sqlite+aiosqlite://user:{}@host/"}),
+        ("keys list", {"HMAC_GUARD_DB": "postgresql+psycopg://user:{}@127.0.0.1:9/x"}),
+        ("keys list", {"HMAC_GUARD_REDIS": "{}"}),
+        ("keys rotate acme", {"HMAC_GUARD_REDIS": "redis://user:{}@127.0.0.1:9/0"}),
+    ],
+)
+def test_no_variable_of_a_command_shows_the_secret_of_a_mistake(
+    words: str, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = secrets.token_urlsafe()
+    SECRECY.made.add(secret.encode())
+    monkeypatch.chdir(tmp_path)
+    a_file(tmp_path, secret.encode() + b"\xff")
+    settings = {"HMAC_GUARD_DB": "sqlite:///keys.db", **{name: text.format(secret) for name, text in environ.items()}}
+    ran = CliRunner().invoke(command, words.format(long="x" * 256).split(), env=settings)
+
+    assert ran.exit_code == 2, ran.output
+    assert SECRECY.looks["CliError"]
+    assert SECRECY.found() == []
+
+
+@pytest.mark.parametrize("keys", [Vault, partial(Vault, answer=7), lambda secret: partial(Vault(secret))])
+def test_a_resolver_of_the_user_shows_nothing_by_what_holds_it(keys: Any) -> None:
+    secret = secrets.token_urlsafe()
+    SECRECY.made.add(secret.encode())
+    for holder in (
+        as_resolver(keys(secret)),
+        CachedKeys(keys(secret)),
+        ChainKeys(keys(secret)),
+        Guard(ORDERS, keys(secret)),
+    ):
+        SECRECY.tell(*texts_of(holder))
+
+    assert SECRECY.found() == []
+
+
+def test_a_change_is_announced_while_no_variable_shows_its_secret() -> None:
+    """User code is called: `on_change`, and the statements' listeners."""
+    secret, told = secrets.token_urlsafe(), list[str]()
+    keys = stored(on_change=told.append, master_keys=Fernet.generate_key())
+    keys.add("acme", secret)
+    keys.rotate("acme")
+    keys.reseal()
+    keys(KEYS_OF_CLAIM)
+
+    assert told == ["acme", "acme"]
+    assert SECRECY.looks["_on_change"] == 2
+    assert SECRECY.looks["statement"] > 10
     assert SECRECY.found() == []
 
 

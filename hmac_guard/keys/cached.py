@@ -210,7 +210,7 @@ class CachedKeys(Resolver):
     def is_shared(self) -> bool:
         return super().is_shared or self._source.is_shared
 
-    def modes(self) -> Mapping[str, str]:
+    def modes(self) -> Mapping[str, str | None]:
         return self._source.modes()
 
     def __repr__(self) -> str:

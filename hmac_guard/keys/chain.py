@@ -83,7 +83,7 @@ class ChainKeys(Resolver):
     def is_shared(self) -> bool:
         return any(source.is_shared for source in self._sources)
 
-    def modes(self) -> Mapping[str, str]:
+    def modes(self) -> Mapping[str, str | None]:
         # The first source that knows a tenant answers for it.
         return {tenant: mode for source in reversed(self._sources) for tenant, mode in source.modes().items()}
 

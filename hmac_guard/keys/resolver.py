@@ -75,8 +75,8 @@ class Resolver(Frozen):
         """Whether it, or a part of it, has keys that are the same for every tenant."""
         return self.per_tenant is False
 
-    def modes(self) -> Mapping[str, str]:
-        """The tenants whose mode was known when this was made, and their modes."""
+    def modes(self) -> Mapping[str, str | None]:
+        """The tenants whose rings were known when this was made, and the modes of these."""
         return {}
 
 
@@ -141,8 +141,8 @@ class MappingKeys(Resolver):
     def __call__(self, claim: Claim) -> Keyring | None:
         return self._rings.get(claim.tenant) if claim.tenant is not None else None
 
-    def modes(self) -> Mapping[str, str]:
-        return {tenant: ring.mode for tenant, ring in self._rings.items() if ring.mode is not None}
+    def modes(self) -> Mapping[str, str | None]:
+        return {tenant: ring.mode for tenant, ring in self._rings.items()}
 
     def __repr__(self) -> str:
         return f"<MappingKeys of {len(self._rings)} tenants>"

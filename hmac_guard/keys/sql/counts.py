@@ -21,8 +21,15 @@ MOST_PAIRS = 10_000
 class VerdictCounts(VerdictLedger):
     """Counts verdicts by tenant, so that an operator sees whose mode may become "enforce". Needs the extra `sql`.
 
+        keys = SqlKeys(engine)
         counts = VerdictCounts(keys)
-        guard = Guard(scheme, keys, mode="report", on_verdict=counts)
+        guard = Guard(scheme, keys, on_verdict=counts)
+
+        keys.add("acme", mode="report")     # each tenant that does not sign yet
+        keys.set_mode("acme", "enforce")    # when none of its requests would have been refused
+
+    The guard's own mode stays "enforce": the laxer of the guard's mode and the tenant's holds, so that a guard in
+    "report" would report for every tenant.
 
     `keys`   the `SqlKeys` of a sync engine, whose tenants are counted, in a table beside its own
     `every`  seconds between two writes. Requests only count in memory; while the database is away they go on counting
