@@ -348,7 +348,10 @@ def test_a_tenants_mode_counts_only_where_the_request_was_seen_whole(
     scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
     headers = [("X-Tenant", tenant), ("Content-Type", media_type)]
 
-    assert call(Guard(scheme, RINGS, max_body=60), Sent("POST", headers=headers, body=body)).status == status
+    assert (
+        call(Guard(scheme, RINGS, max_body=60), Sent("POST", query="user=u&sig=0", headers=headers, body=body)).status
+        == status
+    )
 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
@@ -360,6 +363,31 @@ def test_a_mode_counts_only_where_the_keys_are_by_tenant(
 
     assert [reply.status for reply in replies] == [401, 401]
     assert len([message for message in caplog.messages if "so the mode does not count" in message]) == 1
+
+
+def test_claimed_is_empty_where_the_request_is_refused(call: Call) -> None:
+    decided: list[Verdict] = []
+    call(Guard(SCHEME, KEY, on_verdict=lambda verdict, claim: decided.append(verdict)), Sent(query="user=u&sig=0"))
+
+    [verdict] = decided
+    assert (verdict.claimed, verdict.claimed_tenant) == ({}, None)
+
+
+@pytest.mark.parametrize(("media_type", "body", "tenant"), [("", b"", "plain"), ("image/png", b"PNG", None)])
+def test_a_claimed_tenant_was_seen_whole(call: Call, media_type: str, body: bytes, tenant: str | None) -> None:
+    scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
+    headers = [("X-Tenant", "plain"), ("Content-Type", media_type)]
+    reply = call(Guard(scheme, RINGS, mode="report"), Sent("POST", query="user=u&sig=0", headers=headers, body=body))
+
+    assert (reply.verdict.claimed, reply.verdict.claimed_tenant) == ({"user": "u"}, tenant)
+
+
+@pytest.mark.parametrize("more", [("Cookie", "a=b"), ("Authorization", "Basic x"), ("Content-Length", "1")])
+def test_a_browser_sends_no_preflight_with_credentials_or_a_body(call: Call, more: tuple[str, str]) -> None:
+    headers = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]
+
+    assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers)).status == 200
+    assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*headers, more])).status == 401
 
 
 def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Call) -> None:
