@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -39,6 +40,8 @@ def check_kind(app: Any, kind: str) -> None:
 
 def can_take(app: Any, count: int) -> bool:
     """Whether it can be called with so many arguments, or that cannot be seen."""
+    if isinstance(app, partial) and app.keywords:  # Its signature may not say how it is called.
+        return True
     try:
         # Not that of a function inside: a bridge between WSGI and ASGI may name the application that it wraps.
         signature = inspect.signature(app, follow_wrapped=False)

@@ -234,9 +234,9 @@ class _Bound(NamedTuple):
 def _is_factory(given: Any) -> TypeGuard[Callable[[Flask], Guard]]:
     """Whether this is a function that makes a guard of the application. Raises `ConfigError` for what is neither that
     nor a guard."""
-    if isinstance(given, Guard):
-        return False
-    if not callable(given) or isinstance(given, type) or any(map(iscoroutinefunction, functions_of(given))):
+    if isinstance(given, Guard) or not callable(given):
+        return False  # `decider_of` refuses what is not a guard.
+    if isinstance(given, type) or any(map(iscoroutinefunction, functions_of(given))):
         fits = False
     else:
         fits = can_take(given, 1)

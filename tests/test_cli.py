@@ -190,7 +190,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(["sign", "nango", "connection_id"], "'connection_id' is no id; write each as ID=VALUE", id="no ="),
         pytest.param(
             ["sign", "nango", "user=1"],
-            "the scheme nango has no id 'user'; take one of 'integration_id', 'connection_id'",
+            "the scheme nango has no id 'user'; take one of 'integration_id'",
             id="no id",
         ),
         pytest.param([*SIGN, "connection_id=c"], "the id 'connection_id' is given twice; give it once", id="id twice"),
