@@ -6,6 +6,7 @@ Every mistake with a key is made here, too, since an error tracker copies the va
 import asyncio
 import copy
 import logging
+import os
 import pickle
 import re
 import secrets
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
@@ -294,6 +296,11 @@ def a_file(folder: Path, content: bytes) -> Path:
     return path
 
 
+def from_variables(*names: str, form: str = "text", **variables: str) -> EnvKeys:
+    with patch.dict(os.environ, variables):
+        return EnvKeys(*names, form=form)
+
+
 KEYS_OF_CLAIM = claim_of("acme")
 SEALED_ELSEWHERE_KEY = Fernet.generate_key()
 SEALED_ELSEWHERE = Fernet(SEALED_ELSEWHERE_KEY)
@@ -351,6 +358,13 @@ MISTAKES: dict[str, Mistake] = {
     "a file with a newline": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\n")),
     "a file of no hex": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="hex"),
     "a file in no form": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="utf-8"),
+    "a variable in no form": lambda secret, folder: from_variables("TEST_A", form="utf-8", TEST_A=secret),
+    "a variable in quotes": lambda secret, folder: from_variables("TEST_A", TEST_A=f"'{secret}'"),
+    "a variable of no hex": lambda secret, folder: from_variables("TEST_A", form="hex", TEST_A=secret),
+    "two variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=f"{secret} "),
+    "twins in variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=secret),
+    "tenants' variables": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=f"{secret} "),
+    "one secret for two": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=secret),
     "a tenant that is none": lambda secret, folder: stored().add("\n", secret),
     "a mode that is none": lambda secret, folder: stored().add("acme", secret, mode="no"),
     "an unknown tenant": lambda secret, folder: stored().rotate("acme", secret),
