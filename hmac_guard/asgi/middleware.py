@@ -44,21 +44,24 @@ class GuardMiddleware(Strict):
             await self.app(scope, receive, send)
             return
         decider = self._driver.decider
-        decider.forget(scope)
-        refusal, failure, body = None, None, None
+        # The application is called outside of the `try`, with nothing left to do that may fail.
+        refusal, failure, gone = None, None, False
         try:
+            decider.forget(scope)
             outcome, body = await self._driver.decide(scope, receive)
             refusal = outcome.refusal
+            if body is not None:
+                receive, gone = body.replay_receive(), body.disconnected
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
             refusal = decider.fault(failure)
-        elif refusal is not None and body is not None and body.disconnected:
+        elif refusal is not None and gone:
             return
         if refusal is not None:
             await send_refusal(refusal, scope, send)
             return
-        await self.app(scope, receive if body is None else body.replay_receive(), send)
+        await self.app(scope, receive, send)
 
 
 async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:

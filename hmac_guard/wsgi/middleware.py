@@ -36,10 +36,10 @@ class GuardMiddleware(Strict):
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         decider = self._decider
-        # On two servers an environment variable of that name would be here.
-        decider.forget(environ)
         refusal, failure = None, None
         try:
+            # On two servers an environment variable of that name would be here.
+            decider.forget(environ)
             refusal = decide(decider, environ).refusal
         except Exception as error:
             failure = failure_of(error)
