@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from key_sources import claim_of
 from patience import PATIENCE
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hmac_guard import Keyring
@@ -72,6 +72,11 @@ class Database:
         self.do(self.engine.dispose())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
+
+
+def sqlite_in(folder: Path) -> Engine:
+    """A SQLite database in a folder. No connection stays open that somebody would have to close."""
+    return create_engine(f"sqlite:///{folder / 'keys.db'}", poolclass=NullPool)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, create_engine
+from databases import sqlite_in
+from sqlalchemy import Engine
 from support import Call, Sent
 
 from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Scheme, WeakKeyWarning
@@ -44,14 +45,18 @@ ACCEPTED = [
 ]
 
 
+def stored_in(folder: Path) -> SqlKeys[Engine]:
+    keys = SqlKeys(sqlite_in(folder))
+    keys.create_table()
+    return keys
+
+
 def ways(text: str, folder: Path, environ: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
     """Each way in which a key is made of text at once."""
     environ.setenv("TEST_KEY", text.replace("\0", ""))
     environ.setenv("TEST_KEY_acme", text.replace("\0", ""))
     (folder / "key").write_text(text)
-    engine = create_engine("sqlite://")
-    keys = SqlKeys(engine)
-    keys.create_table()
+    keys = stored_in(folder)
     return {
         "Key": lambda: Key(text),
         "Keyring": lambda: Keyring(text),
@@ -142,13 +147,6 @@ def test_the_command_says_what_is_wrong_with_a_key(monkeypatch: pytest.MonkeyPat
     )
 
 
-def memory() -> tuple[Engine, SqlKeys[Engine]]:
-    engine = create_engine("sqlite://")
-    keys = SqlKeys(engine)
-    keys.create_table()
-    return engine, keys
-
-
 WARNING: dict[str, Callable[[Path], object]] = {
     "Key": lambda folder: Key(SHORT),
     "bytes": lambda folder: Key(SHORT.encode()),
@@ -164,12 +162,12 @@ WARNING: dict[str, Callable[[Path], object]] = {
     "EnvKeys": lambda folder: EnvKeys("TEST_SHORT"),
     "EnvKeys by tenant": lambda folder: EnvKeys("TEST_{tenant}"),
     "FileKeys": lambda folder: FileKeys(folder / "short"),
-    "FileKeys by tenant": lambda folder: FileKeys(folder / "{tenant}"),
+    "FileKeys by tenant": lambda folder: FileKeys(folder / "{tenant}.key"),
     "StaticKeys": lambda folder: StaticKeys(SHORT),
     "MappingKeys": lambda folder: MappingKeys({"acme": [KEY, SHORT]}),
     "ChainKeys": lambda folder: ChainKeys({"acme": SHORT}),
     "CachedKeys": lambda folder: CachedKeys(ChainKeys({"acme": SHORT})),
-    "SqlKeys": lambda folder: memory()[1].add("acme", SHORT),
+    "SqlKeys": lambda folder: stored_in(folder).add("acme", SHORT),
 }
 
 
@@ -179,6 +177,7 @@ def test_a_short_key_warns_at_the_line_that_made_it(
 ) -> None:
     monkeypatch.setenv("TEST_SHORT", SHORT)
     (tmp_path / "short").write_text(SHORT)
+    (tmp_path / "acme.key").write_text(SHORT)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", WeakKeyWarning)
         make(tmp_path)

@@ -377,7 +377,8 @@ def test_claimed_is_empty_where_the_request_is_refused(call: Call) -> None:
 def test_a_claimed_tenant_was_seen_whole(call: Call, media_type: str, body: bytes, tenant: str | None) -> None:
     scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
     headers = [("X-Tenant", "plain"), ("Content-Type", media_type)]
-    reply = call(Guard(scheme, RINGS, mode="report"), Sent("POST", query="user=u&sig=0", headers=headers, body=body))
+    guard = Guard(scheme, {"plain": Keyring(KEY)}, mode="report")
+    reply = call(guard, Sent("POST", query="user=u&sig=0", headers=headers, body=body))
 
     assert (reply.verdict.claimed, reply.verdict.claimed_tenant) == ({"user": "u"}, tenant)
 

@@ -27,6 +27,7 @@ from unittest.mock import patch
 import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
+from databases import sqlite_in
 from key_sources import claim_of
 from orders import CASES, GOOD, ORDERS, hex_of
 from secrecy import SECRECY, forms_of, texts_of
@@ -183,9 +184,9 @@ HOLDERS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("module", ["hmac_guard.keys.one", "hmac_guard.core.key", "hmac_guard.cli.one"])
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 def test_a_variable_that_shows_a_secret_is_found_whenever_it_can_be_copied(
-    hold: Callable[[str], object], module: str
+    hold: Callable[[str], object], module: str, tmp_path: Path
 ) -> None:
-    keys = SqlKeys(create_engine("sqlite://"), on_change=lambda tenant: None)
+    keys = SqlKeys(sqlite_in(tmp_path), on_change=lambda tenant: None)
     names: dict[str, Any] = {"__name__": module, "keys": keys}
     exec(OURS, names)
     secret = secrets.token_urlsafe()
@@ -276,14 +277,14 @@ class Vault:
         return self(claim)
 
 
-def stored(**options: Any) -> SqlKeys[Any]:
-    keys = SqlKeys(create_engine("sqlite://"), **options)
+def stored(folder: Path, **options: Any) -> SqlKeys[Any]:
+    keys = SqlKeys(sqlite_in(folder), **options)
     keys.create_table()
     return keys
 
 
-def with_a_row(stored_secret: str, **options: Any) -> SqlKeys[Any]:
-    keys = stored(**options)
+def with_a_row(folder: Path, stored_secret: str, **options: Any) -> SqlKeys[Any]:
+    keys = stored(folder, **options)
     keys.add("acme", key_id="1")
     with keys.engine.begin() as connection:
         connection.execute(text("UPDATE hmac_guard_keys SET secret = :secret"), {"secret": stored_secret})
@@ -365,26 +366,27 @@ MISTAKES: dict[str, Mistake] = {
     "twins in variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=secret),
     "tenants' variables": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=f"{secret} "),
     "one secret for two": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=secret),
-    "a tenant that is none": lambda secret, folder: stored().add("\n", secret),
-    "a mode that is none": lambda secret, folder: stored().add("acme", secret, mode="no"),
-    "an unknown tenant": lambda secret, folder: stored().rotate("acme", secret),
-    "a grace that is none": lambda secret, folder: stored().rotate("acme", secret, grace=-1),
-    "a number as a secret": lambda secret, folder: stored().add("acme", [secret]),
-    "a key that is there": lambda secret, folder: [keys.add("acme", secret) for keys in [stored()] for _ in "12"],
-    "no table": lambda secret, folder: SqlKeys(create_engine("sqlite://")).add("acme", secret),
-    "an argument too many": lambda secret, folder: stored().add("acme", secret, "text"),
+    "a tenant that is none": lambda secret, folder: stored(folder).add("\n", secret),
+    "a mode that is none": lambda secret, folder: stored(folder).add("acme", secret, mode="no"),
+    "an unknown tenant": lambda secret, folder: stored(folder).rotate("acme", secret),
+    "a grace that is none": lambda secret, folder: stored(folder).rotate("acme", secret, grace=-1),
+    "a number as a secret": lambda secret, folder: stored(folder).add("acme", [secret]),
+    "a key that is there": lambda secret, folder: [keys.add("acme", secret) for keys in [stored(folder)] for _ in "12"],
+    "no table": lambda secret, folder: SqlKeys(sqlite_in(folder)).add("acme", secret),
+    "an argument too many": lambda secret, folder: stored(folder).add("acme", secret, "text"),
     "a master key that is none": lambda secret, folder: SqlKeys(create_engine("sqlite://"), master_keys=[secret]),
     "a master key for no engine": lambda secret, folder: SqlKeys("", master_keys=secret),  # type: ignore[type-var]
-    "a row as somebody wrote it": lambda secret, folder: with_a_row(secret)(KEYS_OF_CLAIM),
-    "a row with a colon": lambda secret, folder: with_a_row(f"{secret}:{secret}")(KEYS_OF_CLAIM),
-    "a row of a placeholder": lambda secret, folder: with_a_row(f"text:<{secret}>")(KEYS_OF_CLAIM),
-    "a row of no hex": lambda secret, folder: with_a_row(f"hex:{secret}")(KEYS_OF_CLAIM),
+    "a row as somebody wrote it": lambda secret, folder: with_a_row(folder, secret)(KEYS_OF_CLAIM),
+    "a row with a colon": lambda secret, folder: with_a_row(folder, f"{secret}:{secret}")(KEYS_OF_CLAIM),
+    "a row of a placeholder": lambda secret, folder: with_a_row(folder, f"text:<{secret}>")(KEYS_OF_CLAIM),
+    "a row of no hex": lambda secret, folder: with_a_row(folder, f"hex:{secret}")(KEYS_OF_CLAIM),
     "a row of another tenant": lambda secret, folder: with_a_row(
+        folder,
         "sealed:" + SEALED_ELSEWHERE.encrypt(f'["globex", "1", "text", "{secret}"]'.encode()).decode(),
         master_keys=SEALED_ELSEWHERE_KEY,
     )(KEYS_OF_CLAIM),
     "a row of something else": lambda secret, folder: with_a_row(
-        "sealed:" + SEALED_ELSEWHERE.encrypt(secret.encode()).decode(), master_keys=SEALED_ELSEWHERE_KEY
+        folder, "sealed:" + SEALED_ELSEWHERE.encrypt(secret.encode()).decode(), master_keys=SEALED_ELSEWHERE_KEY
     )(KEYS_OF_CLAIM),
     "a Redis that is none": lambda secret, folder: RedisInvalidation(secret),
 }
@@ -402,6 +404,9 @@ def test_no_variable_shows_the_secret_of_a_mistake(make: Mistake, tmp_path: Path
     assert SECRECY.found() == []
 
 
+COLUMNS = "tenant TEXT, key_id TEXT, secret TEXT, mode TEXT, made_at REAL, not_before REAL, not_after REAL"
+
+
 @pytest.mark.parametrize(
     ("words", "environ"),
     [
@@ -413,6 +418,7 @@ def test_no_variable_shows_the_secret_of_a_mistake(make: Mistake, tmp_path: Path
         ("explain suprsend x --key-env TEST_KEY --previous-env NOPE", {"TEST_KEY": "{}"}),
         ("keys rotate acme --secret-env TEST_KEY", {"TEST_KEY": "{}"}),
         ("keys add acme --id {long} --secret-env TEST_KEY", {"TEST_KEY": "{}"}),
+        ("keys add acme --table strict --secret-env TEST_KEY", {"TEST_KEY": "{}"}),
         ("keys list", {"HMAC_GUARD_MASTER_KEYS": "{}"}),
         ("keys list", {"HMAC_GUARD_DB": "{}"}),
         ("keys list", {"HMAC_GUARD_DB": "sqlite+aiosqlite://user:{}@host/"}),
@@ -428,7 +434,9 @@ def test_no_variable_of_a_command_shows_the_secret_of_a_mistake(
     SECRECY.made.add(secret.encode())
     monkeypatch.chdir(tmp_path)
     a_file(tmp_path, secret.encode() + b"\xff")
-    settings = {"HMAC_GUARD_DB": "sqlite:///keys.db", **{name: text.format(secret) for name, text in environ.items()}}
+    with sqlite_in(tmp_path).begin() as connection:
+        connection.execute(text(f"CREATE TABLE strict ({COLUMNS}, CHECK (secret = 'none'))"))
+    settings = {"HMAC_GUARD_DB": "sqlite:///keys.db", **{name: form.format(secret) for name, form in environ.items()}}
     ran = CliRunner().invoke(command, words.format(long="x" * 256).split(), env=settings)
 
     assert ran.exit_code == 2, ran.output
@@ -451,10 +459,10 @@ def test_a_resolver_of_the_user_shows_nothing_by_what_holds_it(keys: Any) -> Non
     assert SECRECY.found() == []
 
 
-def test_a_change_is_announced_while_no_variable_shows_its_secret() -> None:
+def test_a_change_is_announced_while_no_variable_shows_its_secret(tmp_path: Path) -> None:
     """User code is called: `on_change`, and the statements' listeners."""
     secret, told = secrets.token_urlsafe(), list[str]()
-    keys = stored(on_change=told.append, master_keys=Fernet.generate_key())
+    keys = stored(tmp_path, on_change=told.append, master_keys=Fernet.generate_key())
     keys.add("acme", secret)
     keys.rotate("acme")
     keys.reseal()
