@@ -60,7 +60,7 @@ def warn_of_cors_inside(middleware: Any, scope: Any, scheme: str) -> None:
     """Log a warning where Starlette's CORS middleware stands inside of a guard, and none outside.
 
     `middleware`  the guard's ASGI middleware
-    `scope`       the first scope that it gets: of the lifespan, or of a request where there is no lifespan
+    `scope`       the scope of the lifespan, with which a server starts the application
     """
     is_inside = False
     with suppress(Exception):  # A layer of another package may raise where it is asked for its attributes.

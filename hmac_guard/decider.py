@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
@@ -329,8 +330,10 @@ def keyring_of(answer: object) -> Keyring | Failure | None:
     """The ring that a resolver's answer stands for."""
     if answer is None or type(answer) is Keyring:
         return answer
+    hidden = hide(answer)
+    del answer
     try:
-        return as_keyring(answer)
+        return as_keyring(hidden)
     except Exception as error:
         return failure_of(error)
 
@@ -347,9 +350,10 @@ def _call(name: str, callback: Callable[..., object], *arguments: object) -> Non
 
 def decider_of(owner: str, guard: object) -> Decider:
     """The decider of a guard. Raises `ConfigError`, which names `owner`, for what is not a guard."""
-    decider = getattr(guard, "_decider", None)
+    decider, kind = getattr(guard, "_decider", None), type(guard).__name__
+    del guard  # It may be a key in the place of a guard.
     if not isinstance(decider, Decider):
-        raise ConfigError(f"{owner}: guard must be a Guard, not {type(guard).__name__}")
+        raise ConfigError(f"{owner}: guard must be a Guard, not {kind}")
     return decider
 
 

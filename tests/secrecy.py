@@ -234,7 +234,7 @@ def _note_secrets() -> None:
 
 def _note_errors() -> None:
     def noted_error(self: Exception, *args: Any) -> None:
-        make[type(self)](self, *args)
+        next(make[kind] for kind in type(self).__mro__ if kind in make)(self, *args)
         SECRECY.tell(*args)
         SECRECY.look(type(self).__name__)
         if len(SECRECY.raised) < MOST_ERRORS:

@@ -40,7 +40,7 @@ REFUSED = {
     **dict.fromkeys(["xx", "***", "0" * 15, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 15], "one character repeated"),
 }
 ACCEPTED = [
-    *(KEY, SHORT, "new", "old", "x", "k" * 16, "k" * 32, "0" * 64, f"{KEY} {KEY}", f'{KEY}"', f"'{KEY}", f"\"{KEY}'"),
+    *(KEY, SHORT, "new", "old", "x", "k" * 32, "0" * 64, f"{KEY} {KEY}", f'{KEY}"', f"'{KEY}", f"\"{KEY}'"),
     *("secrets", "my secret", "not-null", "<KEY", "KEY>", "a<KEY>", "<KEY>a", "$KEY", "{key}", "${KEY}${", "xxy", '"'),
 ]
 

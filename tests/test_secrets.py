@@ -208,7 +208,7 @@ def test_a_callback_of_the_guard_is_looked_behind() -> None:
     secret = secrets.token_urlsafe()
     guard = Guard(ORDERS, secret, on_verdict=lambda verdict, claim: None, clock=lambda: 0.0)
     names: dict[str, Any] = {"__name__": "hmac_guard.keys.one", "guard": guard}
-    for callback in ("guard._on_verdict(None, None)", "guard._clock()"):
+    for callback in ("guard._decider.on_verdict(None, None)", "guard._decider.clock()"):
         exec(f"def call(held): {callback}", names)
         names["call"](secret)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hmac_guard.asgi.body import Body
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merged_cookies
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.reader import Reading
 from hmac_guard.core.request import BODY_HEADERS, Request
@@ -49,8 +49,8 @@ class Driver:
         """The request as the guard reads it."""
         return AsgiRequest(scope, self._names, self._with_body)
 
-    async def decide_parsed(self, scope: Any, form: Any) -> Outcome:
-        """The outcome of a request whose form a framework has parsed: `form` is Starlette's `FormData`."""
+    async def decide_parsed(self, scope: Any, body: Any) -> Outcome:
+        """The outcome of a request whose body a framework has parsed: `body` is Starlette's `FormData`."""
         decider = self.decider
         started = decider.time()
         request = self.request(scope)
@@ -58,9 +58,9 @@ class Driver:
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
             return outcome
-        fields = [(name, value if isinstance(value, str) else None) for name, value in form.multi_items()]
         if decider.reader.wants_all_of(request) and request.media.kind != "json":
-            request.form, request.body = fields, b""
+            request.form = [(name, text if isinstance(text, str) else None) for name, text in body.multi_items()]
+            request.body = b""
         else:
             # The bytes are gone, and might have been JSON.
             request.body_problem = decider.reader.refuse_start(request, b"{")
@@ -77,8 +77,8 @@ class Driver:
     ) -> Outcome:
         decider = self.decider
         outcome = decider.conclude(reading, ring)
-        if self._merges_cookies and (headers := merged_cookies(scope.get("headers", ()))) is not None:
-            scope["headers"] = headers
+        if self._merges_cookies:
+            merge_cookies(scope)
         # A client that closed the connection gets no answer, and there is nothing to report about it.
         if outcome.refusal is None or body is None or not body.disconnected:
             decider.finish(scope, request, reading, outcome, started)

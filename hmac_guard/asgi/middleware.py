@@ -23,7 +23,7 @@ class GuardMiddleware(Strict):
     scheme has a source in it, and has to arrive within ten seconds.
     """
 
-    missing = MappingProxyType({"guard": MISSING_GUARD})
+    _missing = MappingProxyType({"guard": MISSING_GUARD})
 
     def __init__(self, app: AsgiApplication, *, guard: "Guard") -> None:
         decider = decider_of("GuardMiddleware", guard)
@@ -31,16 +31,13 @@ class GuardMiddleware(Strict):
         self._driver = Driver(decider)
         self.app: AsgiApplication = app
         self.guard: Guard = guard
-        self._is_new = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self._is_new:
-            self._is_new = False
-            warn_of_cors_inside(self, scope, self.guard.scheme.name)
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             if kind != "lifespan":
                 raise ValueError(f"the guard does not know the ASGI scope type {ascii(kind)[:40]}")
+            warn_of_cors_inside(self, scope, self.guard.scheme.name)
             await self.app(scope, receive, send)
             return
         decider = self._driver.decider

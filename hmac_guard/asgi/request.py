@@ -136,13 +136,13 @@ def path_of(scope: Any) -> str:
     return path
 
 
-def merged_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]] | None:
-    """The headers with all Cookie lines as one, where the first one was: some frameworks read only one of several.
-    None where there are not several."""
-    headers = list(headers)
+def merge_cookies(scope: Any) -> None:
+    """Give the scope new headers with all Cookie lines as one, where the first one was: some frameworks read only one
+    of several."""
+    headers = list(scope.get("headers", ()))
     cookies = [value for name, value in headers if name.lower() == b"cookie"]
     if len(cookies) < 2:
-        return None
+        return
     first = next(index for index, (name, _) in enumerate(headers) if name.lower() == b"cookie")
     others = [header for header in headers[first + 1 :] if header[0].lower() != b"cookie"]
-    return [*headers[:first], (b"cookie", b"; ".join(cookies)), *others]
+    scope["headers"] = [*headers[:first], (b"cookie", b"; ".join(cookies)), *others]

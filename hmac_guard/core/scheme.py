@@ -12,7 +12,8 @@ from typing import Any
 from hmac_guard.core.encodings import ENCODINGS
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.key import ALGORITHMS, Key
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.key import ALGORITHMS, Key, as_key
 from hmac_guard.core.message import Id, Part, check_optional, compile_message, compose
 from hmac_guard.core.source import Field, Source, check_sources
 from hmac_guard.core.sources import SOURCES
@@ -124,6 +125,8 @@ class Scheme(Frozen):
         get verified: one missing or too many, not an id at all, one that its source cannot carry, or one that holds
         the separator after it.
         """
+        hidden = hide(key)
+        del key
         for name in self.ids:
             if name not in ids and name not in self.optional:
                 raise ConfigError(f"sign: the id {name!r} is missing")
@@ -142,7 +145,7 @@ class Scheme(Frozen):
             raise ConfigError(
                 "sign: an id holds the text that separates it from the next id, so two pairs would be one"
             )
-        return self.signature_of(key if isinstance(key, Key) else Key(key), message).decode()
+        return self.signature_of(as_key(hidden), message).decode()
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
         return self._spell(key.digest(self.algorithm, message))

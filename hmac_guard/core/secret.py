@@ -38,11 +38,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 def bytes_of(secret: Hidden[Any]) -> Hidden[bytes]:
     """The secret's bytes. Raises `ConfigError` where they cannot be a secret, and warns where they are few."""
     if isinstance(secret.get(), str):
+        raw = utf8_of(secret)
         fault = fault_of_text(secret)
         if fault:
-            hint = "" if fault is _IS_BLANK else " (Key.from_text takes text as it is)"
-            raise ConfigError(f"Key: the secret {fault}{hint}")
-        raw = utf8_of(secret)
+            raise ConfigError(f"Key: the secret {fault} (Key.from_text takes text as it is)")
     elif isinstance(secret.get(), (bytes, bytearray, memoryview)):
         raw = hide(bytes(secret.get()))
     else:

@@ -10,11 +10,11 @@ _Self = TypeVar("_Self", bound="Strict")
 
 
 class Strict:
-    """Base of a class that is made by engineers. `missing` says for an argument what to do where it is not given."""
+    """Base of a class that is made by engineers. `_missing` says for an argument what to do where it is not given."""
 
     __slots__ = ()
 
-    missing: ClassVar[Mapping[str, str]] = {}
+    _missing: ClassVar[Mapping[str, str]] = {}
 
     # Not a wrapper of `__init__`: its frame would hold a secret while `__init__` raises.
     def __new__(cls: type[_Self], *given: Any, **options: Any) -> _Self:
@@ -82,5 +82,5 @@ def _wrong(cls: type[Strict], count: int, names: Iterable[str]) -> str:
         signature.bind(None, *[None] * count, **dict.fromkeys(names))
     except TypeError as error:
         text = str(error)
-        return next((advice for name, advice in cls.missing.items() if f"'{name}'" in text), text)
+        return next((advice for name, advice in cls._missing.items() if f"'{name}'" in text), text)
     return ""

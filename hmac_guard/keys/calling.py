@@ -1,6 +1,5 @@
 """How a resolver is called: on a thread that may wait for it, or on an event loop that must not."""
 
-import asyncio
 import inspect
 import sys
 from typing import Any
@@ -44,14 +43,15 @@ def _on_a_thread(resolver: KeyResolver) -> Any:
 
 
 def runs_on_trio() -> bool:
-    """Whether the running event loop is trio's. trio is imported only by applications that run on it."""
-    if "trio" not in sys.modules:
+    """Whether this runs in a task of trio. trio is imported only by applications that use it."""
+    trio: Any = sys.modules.get("trio")
+    if trio is None:
         return False
     try:
-        asyncio.get_running_loop()
+        trio.lowlevel.current_task()
     except RuntimeError:
-        return True
-    return False
+        return False
+    return True
 
 
 def settled(answer: Any) -> Any:

@@ -26,6 +26,7 @@ def is_patched() -> bool:
 
 def run_under_gevent(coroutine: Coroutine[Any, Any, T]) -> T:
     """What the coroutine returns or raises, run on a loop that lives as long as this call. Other greenlets go on."""
+    # A resolver may read the context variables of the application; nothing here sets one.
     context = contextvars.copy_context()
     result, error = _threads().apply(_run, (context, coroutine))
     if error is not None:
@@ -33,11 +34,11 @@ def run_under_gevent(coroutine: Coroutine[Any, Any, T]) -> T:
     return result  # type: ignore[no-any-return]
 
 
-def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
     # gevent prints what a thread raises, with its text. That may hold a password.
     try:
         return context.run(asyncio.run, coroutine), None
-    except BaseException as error:
+    except Exception as error:
         return None, error
 
 

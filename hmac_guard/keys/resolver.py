@@ -37,10 +37,11 @@ KeyResolver = Callable[[Claim], KeyAnswer | Awaitable[KeyAnswer]]
 
 def as_keyring(answer: object) -> Keyring | None:
     """The ring that an answer stands for. Raises `ConfigError` for what is no key, an empty or a blank one."""
-    if answer is None or isinstance(answer, Keyring):
-        return answer
     hidden: Hidden[Any] = hide(answer)
     del answer
+    if hidden.get() is None or isinstance(hidden.get(), Keyring):
+        ring: Keyring | None = hidden.get()
+        return ring
     if isinstance(hidden.get(), (list, tuple)) and not hidden.get():
         return None
     if isinstance(hidden.get(), (list, tuple, Key, str, bytes)):

@@ -25,7 +25,7 @@ class GuardMiddleware(Strict):
     key resolver works on one event loop alone.
     """
 
-    missing = MappingProxyType({"guard": MISSING_GUARD})
+    _missing = MappingProxyType({"guard": MISSING_GUARD})
 
     def __init__(self, app: "WSGIApplication", *, guard: "Guard") -> None:
         self._decider = decider_of("GuardMiddleware", guard)
