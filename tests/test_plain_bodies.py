@@ -174,7 +174,7 @@ def test_a_document_is_parsed_once(body: bytes, monkeypatch: pytest.MonkeyPatch)
         parsed.append(given)
         return parse_json(given)
 
-    monkeypatch.setattr("hmac_guard.core.reader.parse_json", parse)
+    monkeypatch.setattr("hmac_guard.core.places.parse_json", parse)
     scope = scope_for(Sent("POST", headers=[JSON, SIGNED], body=body))
     ask(Guard(SCHEME, KEY), scope, list(pieces_of(body, [])))
 
