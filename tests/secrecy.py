@@ -39,12 +39,13 @@ from hmac_guard.keys.resolver import CallableKeys
 #: A shorter text, or one of fewer letters, stands in too much that is no secret.
 LONG_ENOUGH, LETTERS = 12, 4
 
-#: The functions whose variables may hold no secret, as "module:function".
-CHECKED = re.compile(r"hmac_guard\b")
+#: The functions whose variables may hold no secret, as "module:function": all but those of the snippets, which know
+#: the key of the documentation alone.
+CHECKED = re.compile(r"hmac_guard\b(?!\.snippets)")
 
 #: The request as it was handed to the package, to a middleware or to a command: who handed it has these too.
 REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})
-GIVEN = frozenset({"words", "rest", "captured", "signature", "options", "others", "ctx"})
+GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options", "others", "ctx"})
 
 #: Of a test: the looks on one occasion, the errors whose traceback is looked at, the digests that are looked for, the
 #: items of one container, and the characters that are kept until they are searched.
@@ -65,6 +66,7 @@ class Secrecy(logging.Handler):
         self.places: set[str] = set()
         self.raised: list[BaseException] = []
         self.looks: Counter[str] = Counter()
+        self.looking = False
 
     def emit(self, record: logging.LogRecord) -> None:
         # Whatever stands on a record may be formatted by somebody, its extras and arguments too.
@@ -81,11 +83,13 @@ class Secrecy(logging.Handler):
         self.looks[occasion] += 1
         if self.looks[occasion] > MOST_LOOKS:
             return
+        self.looking = True
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             self._look_at(frame)
             frame = frame.f_back
         self._look_back(sys.exc_info()[1])
+        self.looking = False
 
     def _look_back(self, error: BaseException | None) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
@@ -97,7 +101,7 @@ class Secrecy(logging.Handler):
         place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_name}"
         if not CHECKED.match(place):
             return
-        given = REQUEST | GIVEN if place.startswith("hmac_guard.cli") else REQUEST
+        given = REQUEST | GIVEN if place.startswith(("hmac_guard.cli", "hmac_guard.explain")) else REQUEST
         for name, value in frame.f_locals.items():
             if name not in given:
                 for text in texts_of(value):
@@ -150,7 +154,8 @@ def _some(thing: Any) -> Any:
 
 
 def _attributes(value: object) -> list[Any]:
-    if isinstance(value, (type, type(sys))):
+    # A proxy of Flask has no attributes outside of its context.
+    if isinstance(value, (type, type(sys))) or type(value).__name__ == "LocalProxy":
         return []
     slots = {name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))}
     return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]

@@ -75,7 +75,11 @@ def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
         pytest.param(
             ("on_verdict=tell", 'on_verdict=tell, mode="report"'), "not 401", id="a guard that lets all through"
         ),
-        pytest.param(("verdict_from(request).ids", '{"connection_id": "user-7"}'), "ids {", id="an app with other ids"),
+        pytest.param(
+            ("dict(verdict.ids if verdict else verdict.claimed)", '{"connection_id": "user-7"}'),
+            "ids {",
+            id="an app with other ids",
+        ),
         pytest.param(
             ("Guard(NANGO", 'Guard(NANGO.replace(message="{connection_id}:{integration_id}")'),
             "not verified",

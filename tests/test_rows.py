@@ -56,7 +56,7 @@ def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
 def test_a_lone_surrogate_goes_on_as_the_escape_that_it_came_as() -> None:
     given = r'{"integration_id": "\ud800", "note": "ü\udfff", "signature": "\ud800"}' + "\n"
 
-    code, output = run("verify", "nango", "--rows", "jsonl", given=given)
+    code, output = run("verify", "vendor_rule:VENDOR_NANGO", "--rows", "jsonl", given=given)
 
     assert code == 1
     assert json.loads(output) == {**json.loads(given), "verified": False, "reason": "malformed"}

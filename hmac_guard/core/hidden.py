@@ -5,6 +5,7 @@ items deeper. A `Hidden` shows nothing there.
 """
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Generic, TypeVar
 
 from hmac_guard.core.frozen import Frozen
@@ -20,7 +21,8 @@ class Hidden(Frozen, Generic[T]):
     get: Callable[[], T]
 
     def __init__(self, value: T) -> None:
-        self._set(get=lambda: value)
+        # No function of Python's: its frame would show the value while it runs.
+        self._set(get=repeat(value).__next__)
 
     def __repr__(self) -> str:
         return "<Hidden>"

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.strict import nearest
 from hmac_guard.guard import Guard
 
@@ -116,28 +117,30 @@ def _advice(name: str) -> str:
 
 def _wrong_path() -> SettingError | None:
     for place, path, may_be_key in _paths():
+        problem = None
         try:
-            import_string(path)
+            import_string(path.get())
         except ImportError as error:
-            told = (
+            problem = (
                 "looks like a dotted path, but cannot be imported; if it is the key itself, give Key(…) of it"
                 if may_be_key
-                else f"{path!r} cannot be imported: {error}"
+                else f"{path.get()!r} cannot be imported: {error}"
             )
-            return SettingError("hmac_guard.E002", f"{place}: {told}")
+        if problem is not None:
+            return SettingError("hmac_guard.E002", f"{place}: {problem}")
     return None
 
 
-def _paths() -> list[tuple[str, str, bool]]:
+def _paths() -> list[tuple[str, Hidden[str], bool]]:
     """The dotted paths in the setting: where each stands, and whether it may be meant as a key."""
     if isinstance(_setting(), str):
-        return [("HMAC_GUARD", _setting(), False)]
+        return [("HMAC_GUARD", hide(_setting()), False)]
     given = {_option(name): value for name, value in _setting().items()} if isinstance(_setting(), dict) else {}
-    scheme = [("HMAC_GUARD['scheme']", given["scheme"], False)] if isinstance(given.get("scheme"), str) else []
+    scheme = [("HMAC_GUARD['scheme']", hide(given["scheme"]), False)] if isinstance(given.get("scheme"), str) else []
     return [*scheme, *((place, path, True) for place, path in _paths_of_keys("HMAC_GUARD['keys']", given.get("keys")))]
 
 
-def _paths_of_keys(place: str, given: Any) -> Iterator[tuple[str, str]]:
+def _paths_of_keys(place: str, given: Any) -> Iterator[tuple[str, Hidden[str]]]:
     if isinstance(given, (list, tuple)):
         for index, key in enumerate(given):
             yield from _paths_of_keys(f"{place}[{index}]", key)
@@ -145,4 +148,4 @@ def _paths_of_keys(place: str, given: Any) -> Iterator[tuple[str, str]]:
         for tenant, keys in given.items():
             yield from _paths_of_keys(f"{place}[{tenant!r}]", keys)
     elif _is_path(given):
-        yield place, given
+        yield place, hide(given)

@@ -61,9 +61,11 @@ class RedisInvalidation(Strict):
 
     def watch(self, keys: CachedKeys) -> None:
         """Have a cache follow the news, on a thread of its own, until `close` is called or the process ends."""
-        if not isinstance(keys, CachedKeys):
+        hidden = hide(keys)
+        del keys
+        if not isinstance(hidden.get(), CachedKeys):
             raise ConfigError("RedisInvalidation: watch takes the CachedKeys that is to hear of changes")
-        self._watches.append(Background("hmac_guard-news", partial(self._follow, keys)))
+        self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get())))
 
     def close(self) -> None:
         """Watch no longer."""

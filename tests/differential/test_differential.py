@@ -18,7 +18,7 @@ from differential.corpora import fixed
 from differential.deviations import DEVIATIONS, Deviation, explained, page
 from differential.generate import requests
 from differential.views import event_loop
-from hmac_guard.core.places import Found
+from hmac_guard.core.places import Found, Places
 from hmac_guard.core.text import field_values
 
 # What a framework warns of is its own affair, and must not look like a request that it refused.
