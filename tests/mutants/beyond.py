@@ -99,7 +99,7 @@ BEYOND_MUTMUT = [
     Mutant("an escaped backslash in upper case", "core.paths:_ODD", "    re.IGNORECASE,\n", "", "test_policy.py"),
     Mutant("a segment that is empty", "core.paths:_ID_SEGMENT", '"([^/]+)"', '"([^/]*)"', "test_reading.py"),
     Mutant("an id of two segments", "core.paths:_ID_SEGMENT", '"([^/]+)"', '"(.+)"', "test_reading.py"),
-    Mutant("weak keys unnoticed", "core.key:WEAK_BELOW", "16", "15", "test_keys.py"),
+    Mutant("weak keys unnoticed", "core.secret:WEAK_BELOW", "16", "15", "test_keys_text.py"),
     Mutant("the inner pad", "core.key:_IPAD", "0x36", "0x37", "test_known_answers.py"),
     Mutant("the outer pad", "core.key:_OPAD", "0x5C", "0x5D", "test_known_answers.py"),
     Mutant(

@@ -260,20 +260,24 @@ NAMED = [
     ),
     Mutant(
         "empty key let through",
-        "core.key:_secret_bytes",
-        "    if not bare:\n",
-        "    if False:\n",
+        "core.secret:_is_blank",
+        "return not",
+        "return False and not",
         "test_known_answers.py",
     ),
     Mutant(
         "empty key let through: blanks",
-        "core.key:_secret_bytes",
-        "    if not bare:\n",
-        "    if not raw:\n",
+        "core.secret:bytes_of",
+        "if not raw.get().strip(_BLANK):",
+        "if not raw.get():",
         "test_known_answers.py",
     ),
     Mutant(
-        "empty key let through: NULs", "core.key:_BLANK", 'b" \\t\\r\\n\\0"', 'b" \\t\\r\\n"', "test_known_answers.py"
+        "empty key let through: NULs",
+        "core.secret:_BLANK",
+        'b" \\t\\r\\n\\0"',
+        'b" \\t\\r\\n"',
+        "test_known_answers.py",
     ),
     Mutant(
         "empty key let through: a ring without keys",
@@ -305,9 +309,9 @@ NAMED = [
     ),
     Mutant(
         "the stricter of two modes applies",
-        "decider:Decider.__init__",
-        "max(mode, self.mode, key=MODES.index)",
-        "min(mode, self.mode, key=MODES.index)",
+        "decider:_laxer_than",
+        "max(mode, guard_mode, key=MODES.index)",
+        "min(mode, guard_mode, key=MODES.index)",
         "test_policy.py",
     ),
     Mutant(
@@ -341,7 +345,7 @@ NAMED = [
     Mutant(
         "a verdict that another layer wrote stands",
         "decider:Decider.judged",
-        " or holder.get(self.annotate_as) is not found.verdict",
+        " or scope.get(self.annotate_as) is not found.verdict",
         "",
         "frameworks/test_flask.py",
     ),
@@ -418,15 +422,15 @@ NAMED = [
     Mutant(
         "an upload that begins as JSON",
         "core.reader:Reader.refuse_start",
-        'if first_json_byte(start) not in (b"{", b"["):',
-        "if True:",
+        '(is_upload and first_json_byte(start) not in (b"{", b"["))',
+        "is_upload",
         "test_reading.py",
     ),
     Mutant(
         "a body of another type counts as absent",
         "core.reader:Reader.refuse_start",
-        'if kind == "ignored" and',
-        'if kind in ("ignored", "other") and',
+        'request.media.kind == "ignored"',
+        'request.media.kind in ("ignored", "other")',
         "test_reading.py",
     ),
     Mutant(
