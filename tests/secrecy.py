@@ -48,8 +48,8 @@ REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})
 GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options", "others", "ctx"})
 
 #: Of a test: the looks on one occasion, the errors whose traceback is looked at, the digests that are looked for, the
-#: items of one container, and the characters that are kept until they are searched.
-MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT = 500, 300, 64, 100, 2_000_000
+#: items of one container, and the characters that are kept until they are searched, of all and of one variable.
+MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT, MOST_OF_ONE = 40, 100, 64, 100, 2_000_000, 20_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
@@ -139,7 +139,7 @@ def texts_of(value: object) -> Iterator[str]:
     """What a variable shows to an error tracker: itself, its attributes, and its items."""
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield repr(_some(thing))
+            yield repr(_some(thing))[:MOST_OF_ONE]
         except Exception:  # Half made, as `self` in its own constructor.
             continue
 
