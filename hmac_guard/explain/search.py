@@ -147,9 +147,8 @@ def _pairs_with_a_writing(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mist
 def _pairs_of_digests(
     attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake], size: int
 ) -> Iterator[tuple[_Pair, bytes]]:
-    """Two mistakes before the writing, and the digest that has them: those that can come to so many bytes."""
-    if len(attempt.digest()) == size:
-        yield from _pairs_without_a_digest(attempt, ones, mistakes)
+    """Two mistakes before the writing, and the digest that has them: those that can come to so many bytes. The pairs of
+    two messages, of which there are most, come last."""
     for digest in ones[Part.DIGEST]:
         if len(digest.attempt.digest()) != size:
             continue
@@ -160,6 +159,8 @@ def _pairs_of_digests(
             yield (message, digest), hashing(attempt.key, message.attempt.message(), algorithm)
     for pair in _twice(ones[Part.DIGEST], mistakes):
         yield pair, pair[1].attempt.digest()
+    if len(attempt.digest()) == size:
+        yield from _pairs_without_a_digest(attempt, ones, mistakes)
 
 
 def _pairs_without_a_digest(
