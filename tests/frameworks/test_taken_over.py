@@ -10,7 +10,7 @@ from support import Sent, ask_app, environ_for, run_asgi
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import Decision, Guard, Reason
+from hmac_guard import Decision, Guard, Reason, verdict_from
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
@@ -18,7 +18,7 @@ pytest.importorskip("django", reason="not run: Django is not installed")
 
 from django.http import HttpRequest, HttpResponse
 from fastapi import FastAPI, Request, Security
-from flask import Flask
+from flask import Flask, request
 from frameworks.django_project import project, send
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -186,6 +186,29 @@ def test_a_copied_environ_that_says_something_else_is_judged(change: dict[str, s
     run_wsgi_app(counted.guard.wsgi(dispatching), environ_for(sent))
 
     assert len(counted.judged) == 2
+
+
+def test_a_verdict_that_another_layer_wrote_does_not_stand() -> None:
+    verified = Counted()
+    environ = environ_for(Sent("GET", "/orders", GOOD.query))
+    decide(decider_of("test", verified.guard), environ)
+    reporting = Counted(mode="report")
+    read: list[Any] = []
+    inner = Flask(__name__)
+    signed = GuardExtension(reporting.guard)
+
+    @inner.route("/orders")
+    @signed.guarded
+    def orders() -> str:
+        read.append(verdict_from(request))
+        return "reached"
+
+    def writing(environ: dict[str, Any], start_response: Any) -> Any:
+        return inner.wsgi_app({**environ, "hmac_guard": verified.decisions[0].verdict}, start_response)
+
+    run_wsgi_app(reporting.guard.wsgi(writing), environ_for(Sent("GET", "/orders", UNSIGNED.query)))
+
+    assert [bool(verdict) for verdict in read] == [False]
 
 
 def test_another_body_is_judged() -> None:

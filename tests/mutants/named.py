@@ -347,7 +347,7 @@ NAMED = [
         "decider:Decider.judged",
         " or scope.get(self.annotate_as) is not found.verdict",
         "",
-        "frameworks/test_flask.py",
+        "frameworks/test_taken_over.py",
     ),
     Mutant(
         "a verdict stands for another request",
