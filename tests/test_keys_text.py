@@ -205,3 +205,9 @@ def test_a_key_of_16_bytes_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Key(KEY[:16])
+
+
+@pytest.mark.parametrize("text", ["AAAAA", "AAAA!", "AAA==", "AB=="])
+def test_text_that_is_not_base64_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="the text is not base64"):
+        Key.from_base64(text)

@@ -28,9 +28,7 @@ def is_id(text: str) -> bool:
 
 
 def why_not_an_id(text: str) -> str:
-    """What is wrong with a text that may not be an id, in one clause; "" where it may be one."""
-    if not text:
-        return "is empty"
+    """What is wrong with a text that is not empty and may not be an id, in one clause; "" where it may be one."""
     if text != text.strip():
         return "has white space at an end; send it without"
     odd = _NOT_IN_AN_ID.search(text)
