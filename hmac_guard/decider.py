@@ -339,7 +339,7 @@ def keyring_of(answer: object) -> Keyring | Failure | None:
 
 
 def _call(name: str, callback: Callable[..., object], *arguments: object) -> None:
-    """Call a callback; the decision stands whatever it does."""
+    """Call a callback. What it raises is logged and does not change the decision."""
     try:
         callback(*arguments)
         return

@@ -39,7 +39,6 @@ class GuardSecurity(SecurityBase, Strict):
     ids are then read from that form. A CORS preflight is refused. A dependency does not stand before mounted
     applications, static files, `/docs` or `/openapi.json`: `uncovered_routes(app)` tells.
 
-
     `scheme_name`  what the OpenAPI document calls it; the name of the guard's scheme, if not given
     `responses`    what the guard may answer, for `responses=` of a route, a router or the application
 

@@ -14,7 +14,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
 
 from hmac_guard.applications import can_take
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
@@ -256,11 +256,11 @@ def _bind(guard: Any) -> _Bound:
 
 def _check(decider: Decider) -> Response | None:
     environ = request.environ
-    if _is_judged(decider, environ):
-        return None
-    decider.forget(environ)
     refusal, failure = None, None
     try:
+        if _is_judged(decider, environ):
+            return None
+        decider.forget(environ)
         _rewind_body(decider, environ)
         refusal = decide(decider, environ).refusal
     except Exception as error:
@@ -276,10 +276,6 @@ def _is_judged(decider: Decider, environ: dict[str, Any]) -> bool:
     return judged is not None and (not decider.reader.needs_body or judged.request.stream is environ["wsgi.input"])
 
 
-class BodyAlreadyRead(Exception):
-    """Something read the request's body before the guard, and not as a whole into Flask's cache."""
-
-
 def _rewind_body(decider: Decider, environ: dict[str, Any]) -> None:
     """Give the guard a body that Flask has in its cache, since `request.get_json()` was called before."""
     if not decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
@@ -287,9 +283,9 @@ def _rewind_body(decider: Decider, environ: dict[str, Any]) -> None:
     if decider.skip(WsgiRequest(environ, decider.reader.names)) is not None:
         return
     body = request.get_data()
-    if "HTTP_TRANSFER_ENCODING" in request.environ or len(body) != (request.content_length or 0):
+    if "HTTP_TRANSFER_ENCODING" in environ or len(body) != (request.content_length or 0):
         raise BodyAlreadyRead
-    request.environ["wsgi.input"] = io.BytesIO(body)
+    environ["wsgi.input"] = io.BytesIO(body)
 
 
 def _response(refusal: Refusal) -> Response:

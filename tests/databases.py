@@ -75,7 +75,7 @@ class Database:
 
 
 def sqlite_in(folder: Path) -> Engine:
-    """A SQLite database in a folder. No connection stays open that somebody would have to close."""
+    """A SQLite database in a folder. No connection stays open."""
     return create_engine(f"sqlite:///{folder / 'keys.db'}", poolclass=NullPool)
 
 

@@ -36,7 +36,7 @@ HOOKS = Scheme(
 )
 
 
-#: What clients send JSON as where nobody says what it is.
+#: What clients send JSON as where their code sets no Content-Type.
 OTHER_TYPES = (
     "text/plain",
     "text/plain;charset=UTF-8",

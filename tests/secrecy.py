@@ -181,7 +181,7 @@ def _forms_of(secret: bytes) -> tuple[str, ...]:
 
 @functools.cache
 def forms_of(secret: bytes) -> tuple[str, ...]:
-    """A secret as somebody could write it."""
+    """A secret in each encoding in which it may be written."""
     return _forms_of(secret)
 
 

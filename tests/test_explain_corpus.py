@@ -110,7 +110,7 @@ def test_planted_mistakes_are_found() -> None:
 
 @pytest.mark.corpus
 def test_planted_mistakes_are_found_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the time that a search has where nobody says otherwise. What else the machine does is not counted."""
+    """In the time that a search has by default. The time of other processes is not counted."""
     monkeypatch.setattr("hmac_guard.explain.search.monotonic", time.thread_time)
 
     assert hold(corpus(2000, SEED + 1), 0.97, SECONDS) < 1.0

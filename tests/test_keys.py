@@ -23,7 +23,7 @@ from hmac_guard import (
     Verdict,
     WeakKeyWarning,
 )
-from hmac_guard.core.judge import judge
+from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.reader import Reader, Reading
 from hmac_guard.guard import Mode
 from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
@@ -365,10 +365,10 @@ def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None
     reading = reader.read(WsgiRequest(environ_for(signed()), reader.names))
     refused = reader.read(WsgiRequest(environ_for(Sent(query="a=%00")), reader.names))
 
-    def judged(reading: Reading, ring: Keyring | None, now: float = 0.0) -> Verdict:
+    def judged(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
         return judge(SCHEME, reading, ring, now, by_tenant=True)
 
-    assert judged(reading, None) == Verdict(Reason.UNKNOWN_KEY, "one")
+    assert judged(reading, DUMMY_KEYRING) == Verdict(Reason.UNKNOWN_KEY, "one")
     assert judged(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
     assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
     assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY

@@ -110,7 +110,7 @@ class Case:
         return self.door not in ("wsgi", "asgi")
 
     def may_skip(self) -> bool:
-        """Whether the middleware alone lets the request through, whoever sent it."""
+        """Whether the middleware alone lets the request through, signed or not."""
         return not self.has_handle() and (self.sent.path == "/open" or self.damage == "preflight")
 
     def other_body(self) -> bytes:

@@ -376,7 +376,7 @@ MISTAKES: dict[str, Mistake] = {
     "an argument too many": lambda secret, folder: stored(folder).add("acme", secret, "text"),
     "a master key that is none": lambda secret, folder: SqlKeys(create_engine("sqlite://"), master_keys=[secret]),
     "a master key for no engine": lambda secret, folder: SqlKeys("", master_keys=secret),  # type: ignore[type-var]
-    "a row as somebody wrote it": lambda secret, folder: with_a_row(folder, secret)(KEYS_OF_CLAIM),
+    "a row that was written by hand": lambda secret, folder: with_a_row(folder, secret)(KEYS_OF_CLAIM),
     "a row with a colon": lambda secret, folder: with_a_row(folder, f"{secret}:{secret}")(KEYS_OF_CLAIM),
     "a row of a placeholder": lambda secret, folder: with_a_row(folder, f"text:<{secret}>")(KEYS_OF_CLAIM),
     "a row of no hex": lambda secret, folder: with_a_row(folder, f"hex:{secret}")(KEYS_OF_CLAIM),

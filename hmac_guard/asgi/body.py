@@ -5,14 +5,13 @@ import asyncio
 from typing import Any
 
 from hmac_guard.asgi.deadline import within
-from hmac_guard.core.bodies import read_length
+from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Reason, Refused
 
 DEADLINE = 10.0
 
-_TOO_LARGE = Refused(Reason.BODY_TOO_LARGE, "the body is larger than max_body")
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
@@ -41,7 +40,7 @@ class Body:
             return
         wants_all = reader.wants_all_of(request)
         if wants_all and length is not None and length > limit:
-            request.body_problem = _TOO_LARGE
+            request.body_problem = TOO_LARGE
             return
         problem = await self._within_deadline(None if wants_all else (reader, request), limit)
         if problem is None and self.is_complete and length is not None and length != len(self.content):
@@ -82,7 +81,7 @@ class Body:
                     if reader.knows_start(pieces[-1]):
                         break
                 if size > limit and problem is None:
-                    problem = _TOO_LARGE
+                    problem = TOO_LARGE
         finally:
             # Also where time ran out: in report mode the application gets what there is.
             self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)

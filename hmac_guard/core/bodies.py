@@ -105,6 +105,7 @@ def first_json_byte(start: bytes) -> bytes:
 
 #: The most digits that a length may have; no server counts further.
 MAX_LENGTH_DIGITS = 18
+TOO_LARGE = Refused(Reason.BODY_TOO_LARGE, "the body is larger than max_body")
 _BAD_LENGTH = Refused(Reason.BAD_FRAMING, "the Content-Length is not one decimal number")
 _TWO_FRAMINGS = Refused(Reason.BAD_FRAMING, "the request has a Content-Length and a Transfer-Encoding")
 

@@ -4,6 +4,7 @@ ConfigError        the engineer who configures a guard; raised when the wrong th
 KeysUnavailable    the place where the keys are; the request is answered 503
 WeakKeyWarning     a key that works, but is too short
 UnusableRequest    the server; internal, the request is answered 503
+BodyAlreadyRead    the application, which reads the body before the guard; internal, the request is answered 503
 """
 
 
@@ -22,3 +23,8 @@ class WeakKeyWarning(UserWarning):
 class UnusableRequest(TypeError):
     """A server gives a part of a request in a type that the specification does not know. Internal: the request is
     refused with 503, and the log says which part it is."""
+
+
+class BodyAlreadyRead(Exception):
+    """Code before the guard has read the body from its stream, and the framework has not kept it. Internal: the request
+    is refused with 503."""

@@ -1,4 +1,4 @@
-"""A value that a local variable may hold although nobody may see it.
+"""A value that stays secret while a local variable holds it.
 
 Error trackers and debuggers copy the local variables of every frame: by `repr`, and often one level of attributes or
 items deeper. A `Hidden` shows nothing there.

@@ -2,7 +2,6 @@
 
 import secrets
 from types import MappingProxyType
-from typing import Any
 
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.reader import Reading
@@ -17,17 +16,16 @@ DUMMY_KEYRING = Keyring(Key(secrets.token_bytes(32)))
 _NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 
 
-def judge(scheme: Scheme, reading: Reading, keyring: Keyring | None, now: float, by_tenant: bool) -> Verdict:
+def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
     """Whether one of the keys in force at `now` (Unix seconds) made the signature. Never raises.
 
-    `keyring` is None for a tenant that has no keys. The verdict names the tenant only if the keys are `by_tenant`:
-    keys that several tenants share prove none of them.
+    `keyring` is `DUMMY_KEYRING` for a tenant that has no keys. The verdict names the tenant only if the keys are
+    `by_tenant`: keys that several tenants share prove none of them.
     """
     ids, tenant, _, refused, proof = reading
     if refused is not None or proof is None:
         return Verdict(refused.reason if refused else Reason.MALFORMED, scheme.name)
-    ring: Any = (keyring, DUMMY_KEYRING)[keyring is None]
-    keys = ring.active(now) if ring.timed else ring.keys
+    keys = keyring.active(now) if keyring.timed else keyring.keys
     keys = keys or DUMMY_KEYRING.keys
     proven_by = scheme.proven_by(keys, proof.message, proof.signature)
     if proven_by is None or keys is DUMMY_KEYRING.keys:

@@ -67,7 +67,7 @@ class Key(Frozen):
 
     @classmethod
     def from_text(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret that is text and used as its UTF-8 bytes, whatever it looks like; only blank text is refused."""
+        """A secret that is any text and is used as its UTF-8 bytes; only blank text is refused."""
         hidden = hide(text)
         del text
         if not isinstance(hidden.get(), str):

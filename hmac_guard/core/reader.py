@@ -1,6 +1,6 @@
 """The one reader: reads the strings of a scheme, and the bytes that were signed, from a request.
 
-Nothing here raises, whatever the request says.
+No request makes anything here raise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,7 +86,7 @@ class Reader:
         """Whether a body that is not read to its end may count as absent, by its first bytes.
 
         None where it may, and where that takes more bytes: a body of an `ignored` type counts as absent unless it
-        begins as JSON, which some frameworks read whatever its type.
+        begins as JSON, which some frameworks read under any Content-Type.
         """
         is_upload = request.media.kind == "ignored" and not self._needs_every_body
         if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):

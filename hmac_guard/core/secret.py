@@ -18,7 +18,7 @@ from hmac_guard.core.hidden import Hidden, hide
 
 WEAK_BELOW = 16
 
-_IS_BLANK = "is empty or blank; anybody could sign with it. Is the variable or setting set?"
+_IS_BLANK = "is empty or blank; everyone can sign with it. Is the variable or setting set?"
 _UNSEEN = {0: None, 0xFEFF: None}
 # What a file or a shell leaves behind. RFC 4231 has a key of vertical tabs, so those are no blanks.
 _BLANK = b" \t\r\n\0"

@@ -43,9 +43,8 @@ class DjangoDriver:
         refusal, failure = None, None
         try:
             request = DjangoRequest(request, self.decider.reader.names)
-            started = self.decider.time()
-            if self._is_to_be_judged(request, started):
-                started += self._read_body(request)
+            started = self._prepare(request)
+            if started is not None:
                 refusal = conclude(self.decider, request.scope, request, started).refusal
             self._show_verdict(request, refusal)
         except Exception as error:
@@ -57,9 +56,8 @@ class DjangoDriver:
         refusal, failure = None, None
         try:
             request = DjangoRequest(request, self.decider.reader.names)
-            started = self.decider.time()
-            if self._is_to_be_judged(request, started):
-                started += self._read_body(request)
+            started = self._prepare(request)
+            if started is not None:
                 refusal = (await self._driver.conclude(request.scope, request, None, started)).refusal
             self._show_verdict(request, refusal)
         except Exception as error:
@@ -70,24 +68,23 @@ class DjangoDriver:
         """The verdict on a request that was not refused."""
         return verdict_from(request, self.decider.annotate_as)
 
-    def _is_to_be_judged(self, request: DjangoRequest, started: float) -> bool:
-        """Whether the request is neither judged already nor one that the guard does not look at."""
+    def _prepare(self, request: DjangoRequest) -> float | None:
+        """Read the body of a request that is to be judged; gives when its judgement began, the time for the body left
+        out. None for a request that is judged already, or that the guard does not look at."""
         decider, scope = self.decider, request.scope
+        started = decider.time()
         judged = decider.judged(scope, request)
         if judged is not None and (not decider.reader.needs_body or request.has_body_of(judged.request)):
-            return False
+            return None
         decider.forget(scope)
         outcome = decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
-        return outcome is None
-
-    def _read_body(self, request: DjangoRequest) -> float:
-        """Read what is needed of the body; gives the seconds that this took."""
-        began = self.decider.time()
-        if self.decider.reader.needs_body:
-            request.read_body(self.decider.reader, self.decider.max_body)
-        return self.decider.time() - began
+            return None
+        began = decider.time()
+        if decider.reader.needs_body:
+            request.read_body(decider.reader, decider.max_body)
+        return started + decider.time() - began
 
     def _show_verdict(self, request: DjangoRequest, refusal: Refusal | None) -> None:
         if refusal is None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from hmac_guard.asgi.request import HeaderNames
+from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Line, Request
 from hmac_guard.core.verdict import Reason, Refused
@@ -16,10 +17,6 @@ from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import header_in
 
 _NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django has found no field in the form, and its bytes are gone")
-
-
-class BodyAlreadyRead(Exception):
-    """Something has read the body from the stream, and Django did not keep it."""
 
 
 class DjangoRequest(Request):

@@ -43,7 +43,7 @@ class GuardAuthentication(BaseAuthentication):
 
     `request.user` is what `user_of` makes of the verdict, a `SignedCaller` if you do not say otherwise; `request.auth`
     is the verdict. Put it first: Django REST framework asks no further class once one has found a user. A request that
-    the guard refuses is refused here, whatever the permission classes are: that of a fresh project lets anybody in. The
+    the guard refuses is refused here, before the permission classes: that of a fresh project permits every request. The
     answer has the guard's status, headers and document, rendered by the view.
 
     Where an unverified request goes on, since the guard or the tenant only reports or is off, the authentication
@@ -88,7 +88,7 @@ def _keep(verdict: Verdict, request: Any) -> None:
     """Leave the verdict in `request.auth` where none of the authentication classes finds a user.
 
     If `authenticate` returned the verdict, no further class would be asked, and a permission class would answer 403
-    where REST framework answers 401 to a request that nobody authenticated.
+    where REST framework answers 401 to a request that no class authenticated.
     """
     not_authenticated = request._not_authenticated
 

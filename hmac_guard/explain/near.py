@@ -31,7 +31,7 @@ class Leaf(NamedTuple):
 
 
 def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
-    """The texts with a name in a request, whatever it is said to be: at most `MAX_LEAVES` of each of its parts."""
+    """The texts with a name in a request of any Content-Type: at most `MAX_LEAVES` of each of its parts."""
     document = _document(body)
     of_body = _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
     of_headers = chain.from_iterable(_header_leaves(name, value) for name, value in headers)

@@ -5,7 +5,7 @@ from typing import Any
 
 from werkzeug.wsgi import LimitedStream
 
-from hmac_guard.core.bodies import read_length
+from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Reason, Refused
@@ -15,7 +15,6 @@ _PIECE = 65_536
 _START = 512
 
 _ENDLESS = Refused(Reason.BAD_FRAMING, "the body is sent in chunks, and the server does not promise that they end")
-TOO_LARGE = Refused(Reason.BODY_TOO_LARGE, "the body is larger than max_body")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the body is shorter than its Content-Length says, or could not be read")
 
 

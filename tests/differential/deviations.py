@@ -118,7 +118,7 @@ So what it verified is what your framework reads. `make test` holds that over fi
 Starlette, FastAPI, Litestar, Falcon and Bottle. A framework may still refuse a request by itself.
 
 Two rules follow from that. A body of a type that no source of the scheme reads is refused, unless it is an upload:
-Starlette's `request.json()`, for one, parses a body whatever its type. And an id in a path is refused where frameworks
+Starlette's `request.json()`, for one, parses a body of any type. And an id in a path is refused where frameworks
 cut the mount point off in different places.
 
 These are the exceptions, each of them the framework's own. In all of them `verdict_from(request).ids` is right, and

@@ -23,7 +23,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import run_wsgi_app
 
 from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Verdict, verdict_from
-from hmac_guard.flask import BodyAlreadyRead, GuardExtension, current_verdict, uncovered_routes
+from hmac_guard.core.errors import BodyAlreadyRead
+from hmac_guard.flask import GuardExtension, current_verdict, uncovered_routes
 from hmac_guard.guard import Mode
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]

@@ -33,7 +33,7 @@ def from_raw(text: bytes) -> Captured:
 
 
 def _request_line(line: bytes) -> tuple[str, str]:
-    """The method and the target. A target may hold spaces, as of a copy in which somebody decoded it."""
+    """The method and the target. A target may hold spaces, where a tool has decoded it."""
     method, _, rest = line.strip().partition(b" ")
     target, _, version = rest.rpartition(b" ")
     target = target.strip() if _VERSION.fullmatch(version) else rest.strip()

@@ -34,7 +34,7 @@ class VerdictCounts(VerdictLedger):
     `keys`   the `SqlKeys` of a sync engine, whose tenants are counted, in a table beside its own
     `every`  seconds between two writes. Requests only count in memory; while the database is away they go on counting
 
-    Who made a refused request is unproven: anybody can name a tenant. Raises `ConfigError`.
+    A refused request does not prove who sent it: every client can name any tenant. Raises `ConfigError`.
     """
 
     _every: float
