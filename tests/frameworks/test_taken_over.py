@@ -234,3 +234,29 @@ def test_a_dispatched_scope_that_says_something_else_is_judged() -> None:
 
     assert reply.status == 401
     assert counted.judged == [Reason.VERIFIED, Reason.INVALID_SIGNATURE]
+
+
+def ask_flask(guard: Guard) -> int:
+    return int(run_wsgi_app(flask_view(guard).wsgi_app, environ_for(Sent("GET", "/orders", GOOD.query)))[1][:3])
+
+
+def ask_fastapi(guard: Guard) -> int:
+    return run_asgi(fastapi_route(guard), Sent("GET", "/orders", GOOD.query)).status
+
+
+def ask_django(guard: Guard) -> int:
+    with project(hmac_guarded(guard)(lambda request: HttpResponse()), MIDDLEWARE=[]):
+        return send("wsgi", GOOD).status
+
+
+@pytest.mark.parametrize("ask", [ask_flask, ask_fastapi, ask_django])
+def test_a_handle_refuses_where_the_look_for_an_earlier_verdict_fails(
+    ask: Callable[[Guard], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError
+
+    guard = Guard(ORDERS, KEY)
+    assert ask(guard) == 200
+    monkeypatch.setattr("hmac_guard.decider.Decider.judged", failing)
+    assert ask(guard) == 503
