@@ -349,9 +349,11 @@ def _call(name: str, callback: Callable[..., object], *arguments: object) -> Non
 
 
 def decider_of(owner: str, guard: object) -> Decider:
-    """The decider of a guard. Raises `ConfigError`, which names `owner`, for what is not a guard."""
-    decider, kind = getattr(guard, "_decider", None), type(guard).__name__
-    del guard  # It may be a key in the place of a guard.
+    """The decider of a guard, which may be hidden, since a user may give a key in its place. Raises `ConfigError`,
+    which names `owner`, for what is not a guard."""
+    hidden = hide(guard)
+    del guard
+    decider, kind = getattr(hidden.get(), "_decider", None), type(hidden.get()).__name__
     if not isinstance(decider, Decider):
         raise ConfigError(f"{owner}: guard must be a Guard, not {kind}")
     return decider

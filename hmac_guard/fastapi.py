@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from hmac_guard import openapi
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Verdict
@@ -46,8 +47,10 @@ class GuardSecurity(SecurityBase, Strict):
     """
 
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:
-        decider = decider_of("GuardSecurity", guard)
-        self.guard = guard
+        hidden = hide(guard)
+        del guard
+        decider = decider_of("GuardSecurity", hidden)
+        self.guard = guard = hidden.get()
         self.scheme_name = scheme_name or openapi.scheme_name(guard)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)

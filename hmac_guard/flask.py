@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
 from itertools import accumulate
-from typing import Any, NamedTuple, ParamSpec, TypeGuard, cast
+from typing import Any, NamedTuple, ParamSpec, cast
 from weakref import WeakKeyDictionary
 
 from flask import Flask, Response, current_app, request, request_started
@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from hmac_guard.applications import can_take
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
@@ -51,8 +52,10 @@ class GuardExtension(Strict):
     """
 
     def __init__(self, guard: Guard | Callable[[Flask], Guard], app: Flask | None = None) -> None:
-        self._make = guard if _is_factory(guard) else None
-        self._bound = None if self._make else _bind(guard)
+        hidden: Hidden[Any] = hide(guard)
+        del guard
+        self._make = hidden.get() if _is_factory(hidden) else None
+        self._bound = None if self._make else _bind(hidden)
         if app is not None:
             self.init_app(app)
 
@@ -231,27 +234,27 @@ class _Bound(NamedTuple):
     on_view: Decider
 
 
-def _is_factory(given: Any) -> TypeGuard[Callable[[Flask], Guard]]:
+def _is_factory(hidden: Hidden[Any]) -> bool:
     """Whether this is a function that makes a guard of the application. Raises `ConfigError` for what is neither that
     nor a guard."""
-    if isinstance(given, Guard) or not callable(given):
+    if isinstance(hidden.get(), Guard) or not callable(hidden.get()):
         return False  # `decider_of` refuses what is not a guard.
-    if isinstance(given, type) or any(map(iscoroutinefunction, functions_of(given))):
-        fits = False
-    else:
-        fits = can_take(given, 1)
-    if not fits:
+    kind = hidden.get() if isinstance(hidden.get(), type) else type(hidden.get())
+    is_async = any(map(iscoroutinefunction, functions_of(hidden.get())))
+    if kind is hidden.get() or is_async or not can_take(hidden.get(), 1):
         raise ConfigError(
             f"GuardExtension: guard must be a Guard, or a function (not async) that makes one of the application, not "
-            f"{given.__name__ if isinstance(given, type) else type(given).__name__}; write GuardExtension(guard, app)"
+            f"{kind.__name__}; write GuardExtension(guard, app)"
         )
     return True
 
 
 def _bind(guard: Any) -> _Bound:
-    decider = decider_of("GuardExtension", guard)
+    hidden = hide(guard)
+    del guard
+    decider = decider_of("GuardExtension", hidden)
     check_keys("GuardExtension", decider)
-    return _Bound(guard, decider, decider.for_route(), decider.for_view())
+    return _Bound(hidden.get(), decider, decider.for_route(), decider.for_view())
 
 
 def _check(decider: Decider) -> Response | None:

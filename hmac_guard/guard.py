@@ -107,7 +107,11 @@ class Guard(Frozen):
     ) -> None:
         hidden = hide(keys)
         del keys
-        check_scheme(scheme)
+        # A user may give the key in the place of the scheme.
+        given = hide(scheme)
+        del scheme
+        check_scheme(given)
+        scheme = given.get()
         check_policy(mode, preflight, max_body, annotate_as, debug)
         check_functions(refusal=refusal, on_verdict=on_verdict, on_decision=on_decision, clock=clock)
         check_problem_base(problem_base)

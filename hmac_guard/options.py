@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.resolver import functions_of
@@ -19,10 +20,10 @@ _TAKEN = {
 }
 
 
-def check_scheme(scheme: object) -> None:
+def check_scheme(scheme: Hidden[Any]) -> None:
     """Raises `ConfigError` for what is no scheme."""
-    if not isinstance(scheme, Scheme):
-        raise ConfigError(f"Guard: scheme must be a Scheme such as schemes.NANGO, not {type(scheme).__name__}")
+    if not isinstance(scheme.get(), Scheme):
+        raise ConfigError(f"Guard: scheme must be a Scheme such as schemes.NANGO, not {type(scheme.get()).__name__}")
 
 
 def check_policy(mode: object, preflight: object, max_body: object, annotate_as: object, debug: object) -> None:

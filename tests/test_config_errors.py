@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
     "a resolver of one event loop in WSGI": (lambda: guard(OneLoop()).wsgi(wsgi_app), "cannot serve WSGI"),
     "no guard for WSGI": (lambda: WsgiGuard(wsgi_app, guard=NANGO), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
-    "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=NANGO), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
+    "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
     "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),  # type: ignore[arg-type]
     "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),  # type: ignore[arg-type]
     "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),

@@ -388,6 +388,9 @@ MISTAKES: dict[str, Mistake] = {
     "a row of something else": lambda secret, folder: with_a_row(
         folder, "sealed:" + SEALED_ELSEWHERE.encrypt(secret.encode()).decode(), master_keys=SEALED_ELSEWHERE_KEY
     )(KEYS_OF_CLAIM),
+    "a key in the place of the scheme": lambda secret, folder: Guard(secret, ORDERS),  # type: ignore[arg-type]
+    "a key in the place of a guard, WSGI": lambda secret, folder: wsgi_middleware.GuardMiddleware(print, guard=secret),  # type: ignore[arg-type]
+    "a key in the place of a guard, ASGI": lambda secret, folder: asgi_middleware.GuardMiddleware(print, guard=secret),  # type: ignore[arg-type]
     "a Redis that is none": lambda secret, folder: RedisInvalidation(secret),
 }
 

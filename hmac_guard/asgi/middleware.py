@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmac_guard.applications import MISSING_GUARD, AsgiApplication, warn_of_cors_inside
 from hmac_guard.asgi.driver import Driver
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
@@ -26,11 +27,13 @@ class GuardMiddleware(Strict):
     _missing = MappingProxyType({"guard": MISSING_GUARD})
 
     def __init__(self, app: AsgiApplication, *, guard: "Guard") -> None:
-        decider = decider_of("GuardMiddleware", guard)
+        hidden = hide(guard)
+        del guard
+        decider = decider_of("GuardMiddleware", hidden)
         check_app(type(self), app, decider, "an ASGI")
         self._driver = Driver(decider)
         self.app: AsgiApplication = app
-        self.guard: Guard = guard
+        self.guard: Guard = hidden.get()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         kind = scope["type"]

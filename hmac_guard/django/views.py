@@ -22,8 +22,10 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
     same guard has judged is not judged again. A CORS preflight is refused: a view that answers OPTIONS itself is a view
     like any other, and Django's own answer to OPTIONS comes from middleware. Raises `ConfigError`.
     """
-    driver = DjangoDriver("hmac_guarded", decider_of("hmac_guarded", guard).for_view())
-    route_guard = guard.for_route()
+    hidden = hide(guard)
+    del guard
+    driver = DjangoDriver("hmac_guarded", decider_of("hmac_guarded", hidden).for_view())
+    route_guard = hidden.get().for_route()
 
     def decorate(view: _View) -> _View:
         if not isinstance(view, type):

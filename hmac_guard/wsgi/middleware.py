@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hmac_guard.applications import MISSING_GUARD
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
@@ -28,11 +29,13 @@ class GuardMiddleware(Strict):
     _missing = MappingProxyType({"guard": MISSING_GUARD})
 
     def __init__(self, app: "WSGIApplication", *, guard: "Guard") -> None:
-        self._decider = decider_of("GuardMiddleware", guard)
+        hidden = hide(guard)
+        del guard
+        self._decider = decider_of("GuardMiddleware", hidden)
         check_keys("GuardMiddleware", self._decider)
         check_app(type(self), app, self._decider, "a WSGI")
         self.app: WSGIApplication = app
-        self.guard: Guard = guard
+        self.guard: Guard = hidden.get()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         decider = self._decider

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from orders import GOOD, GOOD_JSON, KEY, ORDERS, UNSIGNED, hex_of
+from secrecy import SECRECY
 from support import Sent, ask_app, environ_for, run_asgi
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import Decision, Guard, Reason, verdict_from
+from hmac_guard import ConfigError, Decision, Guard, Reason, verdict_from
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
@@ -260,3 +261,12 @@ def test_a_handle_refuses_where_the_look_for_an_earlier_verdict_fails(
     assert ask(guard) == 200
     monkeypatch.setattr("hmac_guard.decider.Decider.judged", failing)
     assert ask(guard) == 503
+
+
+@pytest.mark.parametrize("handle", [GuardExtension, GuardSecurity, hmac_guarded])
+def test_a_key_in_the_place_of_a_guard_is_an_error_that_does_not_show_it(handle: Callable[[Any], object]) -> None:
+    # `secrecy` looks at the local variables of every error, for each key that a test has made.
+    SECRECY.made.add(b"a key in the place of a guard")
+    with pytest.raises(ConfigError, match="must be a Guard"):
+        handle("a key in the place of a guard")
+    assert SECRECY.found() == []
