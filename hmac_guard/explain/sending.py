@@ -58,17 +58,12 @@ def has_html_ampersands(encoded: str, names: Collection[str]) -> bool:
 def _of_body(request: Request, every: Sequence[Leaf], unread: Sequence[Field]) -> Iterator[Found]:
     pointers = {place.pointer for field in unread for place in field.source.places() if isinstance(place, Json)}
     types = lines_of(request, "content-type")
-    if len(types) < 2 and not _is_json_type(types) and any(leaf.pointer in pointers for leaf in every):
+    if len(types) < 2 and request.media.kind != "json" and any(leaf.pointer in pointers for leaf in every):
         yield Found("body_type", f"the body is JSON, but {_said_type(types)}", _JSON_CURE)
 
 
 def _said_type(types: Sequence[str]) -> str:
     return f"its Content-Type is {excerpt(types[0])}" if types else "it has no Content-Type"
-
-
-def _is_json_type(types: Sequence[str]) -> bool:
-    essence = types[0].partition(";")[0].strip().lower() if types else ""
-    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
 
 
 class PathMatch(NamedTuple):
