@@ -257,9 +257,9 @@ def case_of(rng: Random) -> Case:
         sent=sent,
         tenant=tenant,
         damage=damage,
-        between=rng.choice(["", "override", "dispatch", "replaced body"]),
-        alone=rng.random() < 0.4,
-        inner_query="&".join(["id=u1", field_of(rng, "t", rng.choice(NAMES))]),
+        between=rng.choice(["", "override", "dispatch", "dispatch", "replaced body"]),
+        alone=rng.random() < 0.3,
+        inner_query="&".join(["id=u1", field_of(rng, "t", rng.choice([*NAMES, *strict, *strict, *strict]))]),
         cuts=[rng.randint(0, 400) for _ in range(rng.randint(0, 3))],
     )
 
