@@ -1,6 +1,7 @@
 """Every behaviour test runs on both doors, through the fixture `call`; every test of stored keys on each database; and
 no test may see a key told."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,16 @@ watch()
 @pytest.fixture(autouse=True)
 def secrecy() -> Iterator[None]:
     yield from watched()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Coverage doubles the time of a test that makes thousands of requests, and other tests run the same lines."""
+    tracer = sys.gettrace()
+    if item.get_closest_marker("many_requests"):
+        sys.settrace(None)
+    yield
+    sys.settrace(tracer)
 
 
 @pytest.hookimpl(hookwrapper=True)

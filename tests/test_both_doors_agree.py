@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import Reply, Sent, call_asgi, call_wsgi
@@ -154,6 +155,7 @@ def check_generated(sent: Sent) -> None:
     check(sent)
 
 
+@pytest.mark.many_requests
 def test_generated_requests_get_one_verdict_at_both_doors_and_none_raises() -> None:
     OUTCOMES.clear()
     # Tens of thousands of refusals: their log lines would cost more than the requests.

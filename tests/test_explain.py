@@ -459,6 +459,7 @@ def test_every_mistake_of_the_tables_explains_what_it_makes(ids: dict[str, str],
                 assert "{" not in result.mistakes[0].says
 
 
+@pytest.mark.many_requests
 @given(
     path=st.text(max_size=20),
     query=st.lists(st.tuples(st.sampled_from(["a", "b", "sig", "A", "t"]), st.text(max_size=8)), max_size=5),

@@ -177,6 +177,7 @@ def a_har_entry(source: random.Random) -> bytes:
     ).encode()
 
 
+@pytest.mark.many_requests
 @pytest.mark.parametrize("kind", [a_url, a_raw_request, a_curl_command, a_har_entry])
 def test_what_is_hostile_ends_in_a_message(kind: Callable[[random.Random], bytes]) -> None:
     source = random.Random(f"{SEED} {kind.__name__}")

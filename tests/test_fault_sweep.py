@@ -270,6 +270,7 @@ def sweep(
     return count, {site for site, _ in swept}
 
 
+@pytest.mark.many_requests
 def test_a_fault_at_any_call_lets_nothing_through() -> None:
     count, sites = sweep(lambda: Fault(QUOTE))
 
@@ -277,6 +278,7 @@ def test_a_fault_at_any_call_lets_nothing_through() -> None:
     assert len(sites) > 300
 
 
+@pytest.mark.many_requests
 def test_a_stop_iteration_within_the_guard_exempts_no_path() -> None:
     """It ended the iteration over a request's paths, as if every one of them had been found to be exempt."""
     sweep(lambda: StopIteration(QUOTE), "some paths", expected=True)

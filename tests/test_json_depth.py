@@ -30,6 +30,7 @@ def is_read(body: bytes) -> bool:
     return not isinstance(parse_json(body), Refused)
 
 
+@pytest.mark.many_requests
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(DOCUMENTS, st.booleans(), st.sampled_from([None, 0, 2]))
 def test_the_depth_on_the_text_is_that_of_the_document(document: Any, escaped: bool, indent: int | None) -> None:
@@ -38,6 +39,7 @@ def test_the_depth_on_the_text_is_that_of_the_document(document: Any, escaped: b
     assert _depth(body) == depth_of(json.loads(body))
 
 
+@pytest.mark.many_requests
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(DOCUMENTS, TEXTS, st.integers(0, MAX_DEPTH + 3), st.lists(st.booleans(), min_size=70, max_size=70))
 def test_sixty_four_levels_are_read_and_no_more(document: Any, text: str, levels: int, kinds: list[bool]) -> None:

@@ -480,6 +480,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.many_requests
 def test_whatever_an_asgi_server_does_the_guard_answers_once_and_ends() -> None:
     run_state_machine_as_test(AsgiServer, settings=SETTINGS)
 

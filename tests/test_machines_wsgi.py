@@ -315,6 +315,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.many_requests
 def test_whatever_a_wsgi_server_does_the_guard_answers_once_or_not_at_all() -> None:
     run_state_machine_as_test(WsgiServer, settings=SETTINGS)
 

@@ -118,6 +118,7 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
             assert verdict is None or b"".join(message.get("body", b"") for message in handed_on) == body
 
 
+@pytest.mark.many_requests
 def test_neither_pieces_nor_a_look_at_the_path_change_what_is_decided_and_read() -> None:
     logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
     try:

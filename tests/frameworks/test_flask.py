@@ -115,6 +115,7 @@ def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
+@pytest.mark.many_requests
 def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
     check_generated(handle)
 
