@@ -136,19 +136,21 @@ class CachedKeys(Resolver):
 
     def _board(self, tenant: Tenant, fly: Fly) -> tuple[Flight, bool]:
         """The look-up to wait for, and whether it is new. It is over where the answer has come meanwhile, and where the
-        last good keys serve while a source that is known to fail is asked again beside the request."""
+        last good keys serve while a source that is known to fail is asked again beside the request. Where the one
+        before was left behind, the request waits: beside it, no look-up would end."""
         with self._lock:
             now = self._clock()
             entry = self._entries.get(tenant)
             if entry is not None and now < entry.fresh_until:
                 return Flight.over(entry.ring), False
             flight = self._flights.get(tenant)
+            left_behind = flight is not None and not flight.landed and flight.left_behind(now)
             is_new = flight is None or flight.landed or now - flight.since >= self._timeout
             if flight is None or is_new:
                 flight = Flight(now)
                 flight.future = fly(tenant, flight)
                 self._flights[tenant] = flight
-            if entry is not None and entry.failing and now < entry.usable_until:
+            if entry is not None and entry.failing and now < entry.usable_until and not left_behind:
                 return Flight.over(entry.ring), False
             return flight, is_new
 
@@ -168,8 +170,9 @@ class CachedKeys(Resolver):
         return self._threads.submit(self._look_up, tenant, flight)
 
     def _fly_on_loop(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
-        look_up = self._look_up_on_loop(tenant, flight)
-        return asyncio.run_coroutine_threadsafe(look_up, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        flight.watch(loop, self._clock)
+        return asyncio.run_coroutine_threadsafe(self._look_up_on_loop(tenant, flight), loop)
 
     def _look_up(self, tenant: Tenant, flight: Flight) -> Landing:
         try:
@@ -193,6 +196,9 @@ class CachedKeys(Resolver):
             del self._flights[tenant]
             if landing.error is None:
                 self._shelf.keep(tenant, landing.ring, flight.since)
+            elif flight.left_behind(self._clock()):
+                self._shelf.make_due(tenant)
+                return landing
             else:
                 self._shelf.doubt(tenant, self._clock())
         if landing.error is not None:

@@ -1,11 +1,15 @@
 """One look-up under way, and how it ended."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple
 
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
+
+# Seconds after which an event loop shows whether it runs on beside the requests, and by how many it may be late.
+TICK = 0.25
 
 
 class Landing(NamedTuple):
@@ -18,13 +22,15 @@ class Landing(NamedTuple):
 class Flight:
     """One look-up. It belongs to no request: whoever asked for it may hang up, the others still get its answer."""
 
-    __slots__ = ("future", "since")
+    __slots__ = ("future", "runs_on", "since")
 
     future: "Future[Landing]"
     since: float
+    runs_on: bool
 
     def __init__(self, since: float) -> None:
         self.since = since
+        self.runs_on = True
 
     @classmethod
     def over(cls, ring: Keyring | None) -> "Flight":
@@ -33,6 +39,19 @@ class Flight:
         flight.future = Future()
         flight.future.set_result(Landing(ring))
         return flight
+
+    def watch(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+        """See whether the event loop runs on: some run during requests alone, as in AWS Lambda."""
+        self.runs_on = False
+
+        def tick() -> None:
+            self.runs_on = clock() - self.since < 2 * TICK
+
+        loop.call_later(TICK, tick)
+
+    def left_behind(self, now: float) -> bool:
+        """Whether its event loop stood still, so that nothing is known of the source."""
+        return not self.runs_on and now - self.since >= 2 * TICK
 
     @property
     def landed(self) -> bool:

@@ -61,8 +61,14 @@ class Shelf:
         self.entries.pop(tenant, None)
 
     def expire(self) -> None:
-        """Every tenant is due; what is known of one is still there should the source fail."""
-        for tenant, entry in self.entries.items():
+        """Every tenant is due."""
+        for tenant in self.entries:
+            self.make_due(tenant)
+
+    def make_due(self, tenant: str | None) -> None:
+        """The next request waits for the source; what is known is still there should that fail."""
+        entry = self.entries.get(tenant)
+        if entry is not None:
             self.entries[tenant] = entry._replace(fresh_until=-math.inf, failing=False)
 
 
