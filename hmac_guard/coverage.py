@@ -4,6 +4,7 @@ A layer is a WSGI or ASGI application that hands requests on to another one. A l
 answer requests itself, as Flask-SocketIO does.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -174,7 +175,11 @@ def name_of(layer: Any) -> str:
     kind = _kind_of(layer)
     if _is(kind, FunctionType):
         # Its own name: `functools.wraps` gives a function the name of the one that it wraps.
-        return f"{_module_of(kind)}.{getattr(kind.__code__, 'co_qualname', kind.__code__.co_name)}"
+        if sys.version_info >= (3, 11):
+            name = kind.__code__.co_qualname
+        else:  # pragma: no cover -- one of the two runs on each version
+            name = kind.__code__.co_name if hasattr(kind, "__wrapped__") else kind.__qualname__
+        return f"{_module_of(kind)}.{name}"
     return f"{_module_of(kind)}.{getattr(kind, '__qualname__', '')}"
 
 

@@ -28,7 +28,27 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
         async with asyncio.timeout(seconds):
             return await begun
     else:  # pragma: no cover -- one of the two runs on each version
-        return await asyncio.wait_for(begun, seconds)
+        return await _cancelled_after(seconds, begun)
+
+
+async def _cancelled_after(seconds: float, begun: Awaitable[T]) -> T:  # pragma: no cover -- for Python 3.10 alone
+    """`asyncio.timeout` for Python 3.10, whose `wait_for` would take the coroutine to a task of its own."""
+    task: Any = asyncio.current_task()
+    is_late = False
+
+    def cancel() -> None:
+        nonlocal is_late
+        is_late = task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(seconds, cancel)
+    try:
+        return await begun
+    except asyncio.CancelledError:
+        if is_late:
+            raise asyncio.TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
