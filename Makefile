@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
-.PHONY: help demo serve test slow test-versions test-extras test-conformance test-browser test-languages test-explain \
+.PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
 	check test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make serve  the same applications, kept up, with a page to try signatures on"
 	@echo "make test   the tests, against the built wheel"
 	@echo "make test-versions  the same with the oldest frameworks, and with none"
+	@echo "make test-pythons   the tests on each CPython from 3.10 to 3.13 (ARGS=tests/test_reading.py for some of them)"
 	@echo "make test-extras    each extra alone, in an environment of its own (ARGS=\"sql redis\" for some of them)"
 	@echo "make test-conformance  every framework on every server, over real sockets"
 	@echo "make test-wire  odd requests over raw sockets to every server, beside what each answered before"
@@ -67,6 +68,10 @@ test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(
 	$(VENV)-litestar/bin/pytest tests/frameworks/test_docs.py $(ARGS)
 	$(VENV)-none/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-none/bin/pytest $(ARGS)
+
+# The wheel on one CPython after another, each in a new environment.
+test-pythons: $(VENV)/wheel
+	cd tests && ../$(BIN)/python -m pythons ../dist/*.whl $(ARGS)
 
 # The wheel with one extra after another, each in a new environment, where a package that an extra does not bring is missing.
 test-extras: $(VENV)/wheel
