@@ -16,7 +16,9 @@ from differential.generate import requests
 from differential.views import event_loop
 
 # The slowest first, so that the processes end together.
-SOURCES = sorted(PLACES, key=["multipart", "form", "json", "number", "query", "header", "cookie", "path"].index)
+SOURCES = sorted(
+    PLACES, key=["multipart", "body-or-query", "form", "json", "number", "query", "header", "cookie", "path"].index
+)
 STEP = 10_000
 
 

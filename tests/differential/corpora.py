@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,5 +52,6 @@ _MAKERS: dict[str, Callable[[], list[Sent]]] = {
     "multipart": lambda: _forms(multipart=True),
     "json": lambda: [_with_body("/json", kind, body) for _, kind, body in cases("json_body")],
     "number": lambda: fixed("json"),
+    "body-or-query": lambda: [replace(sent, query="a=1") for sent in (*_forms(False), *_forms(True), *fixed("json"))],
     "path": lambda: [sent_to(target) for target in cases("wire_paths")],
 }

@@ -51,6 +51,13 @@ def _is_spelled_with_an_underscore(finding: Finding) -> bool:
     return finding.answer.kind == "absent" and "x-sig" not in names and "x_sig" in names
 
 
+def _is_no_form(finding: Finding) -> bool:
+    kinds = [value for name, value in finding.sent.headers if name.lower() == "content-type"]
+    return finding.sent.path == "/form" and not any(
+        kind.startswith(("application/x-www", "multipart/")) for kind in kinds
+    )
+
+
 def _form(method: str, text: str) -> Sent:
     return Sent(method, "/form", headers=[("Content-Type", "application/x-www-form-urlencoded")], body=text.encode())
 
@@ -63,12 +70,29 @@ def _multipart(method: str, text: str) -> Sent:
 DEVIATIONS = (
     Deviation(
         frameworks=("Bottle",),
-        examples={"query": Sent("GET", "/query", "a=%C3%A9"), "form": _form("POST", "a=%C3%A9")},
+        examples={
+            "query": Sent("GET", "/query", "a=%C3%A9"),
+            "form": _form("POST", "a=%C3%A9"),
+            "body-or-query": _form("POST", "a=%C3%A9"),
+        },
         what='`request.query.get("a")` and `request.forms.get("a")` show an id like `é`, which is not ASCII, as `Ã©`.',
         why="Item access gives the bytes as WSGI has them, by design; attribute access decodes them.",
         instead='Read `request.query.a`, or `.getunicode("a")`.',
         known="https://github.com/bottlepy/bottle/issues/774",
         applies=_is_latin_1,
+    ),
+    Deviation(
+        frameworks=("Bottle",),
+        examples={
+            "body-or-query": Sent("POST", "/form", "a=1", [("Content-Type", "image/png")], b"a=2"),
+        },
+        what="`request.forms` reads a body of any type but multipart as a form. Where an id may be in the query or in "
+        "the body, the guard verifies the one in the query and leaves an image alone; `request.forms` may find another "
+        "id in that image.",
+        why="Bottle takes every type that is not multipart for a form, by design.",
+        instead="Look at `request.content_type` before you read `request.forms`.",
+        known="https://github.com/bottlepy/bottle/blob/0.13.4/bottle.py",
+        applies=_is_no_form,
     ),
     Deviation(
         frameworks=("Bottle",),
@@ -134,7 +158,8 @@ def page() -> str:
 def _section(row: Deviation) -> str:
     text = f"{row.what} {row.why} {row.instead} See <{row.known}>."
     filled = textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
-    return f"## {', '.join(row.frameworks)}: {', '.join(row.examples)}\n\n{filled}\n"
+    places = ", ".join(row.examples).replace("-", " ")
+    return f"## {', '.join(row.frameworks)}: {places}\n\n{filled}\n"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from random import Random
 
 from support import Sent
 
+from differential.grammar.beside import body_or_query
 from differential.grammar.cookie import cookie
 from differential.grammar.document import document, number
 from differential.grammar.fields import form, query
@@ -22,6 +23,7 @@ GRAMMARS: dict[str, Callable[[Random], Sent]] = {
     "json": document,
     "number": number,
     "path": path,
+    "body-or-query": body_or_query,
 }
 
 #: What damage puts in, beside single bytes: what some parser gives a meaning to.

@@ -7,6 +7,7 @@ from support import Sent
 from differential.grammar import latin, mostly, with_body
 from differential.grammar.ids import an_id
 from differential.grammar.multipart_words import (
+    BLANK_LINES,
     BOUNDARIES,
     COUNTS,
     DISPOSITIONS,
@@ -62,12 +63,12 @@ def _body(rng: Random, boundary: str) -> str:
     if rng.random() < 0.004:
         filler = rng.choice("x\r-") * (rng.choice(PIECES) - rng.randint(0, 400))
         parts.insert(rng.randint(0, len(parts)), _part(rng, 'name="f"', rng.choice(("", '; filename="x"')), filler))
-    text = mostly(rng, "", ("\r\n", "junk\r\n", "\n", " "), 0.02)
+    text = mostly(rng, "", (*BLANK_LINES, *BLANK_LINES, "junk\r\n", " "), 0.1)
     for part in parts:
         text += "--" + boundary + mostly(rng, "\r\n", ENDS, 0.01) + part + mostly(rng, "\r\n", ENDS, 0.01)
     text += "--" + boundary + mostly(rng, "--", ("", "-", "---", "-- "), 0.02)
     epilogue = f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n2\r\n--{boundary}--\r\n'
-    return text + mostly(rng, rng.choice(("\r\n", "")), ("\n", "x", "\r\n\r\n", epilogue, " \r\n", epilogue[2:]), 0.03)
+    return text + mostly(rng, rng.choice(("\r\n", "")), (*BLANK_LINES, "x", epilogue, epilogue[2:]), 0.08)
 
 
 def multipart(rng: Random) -> Sent:

@@ -22,6 +22,22 @@ BOUNDARIES = (
     "=_b",
     "é",
     "b\\c",
+    "b*c",
+    "b$c",
+    "b%c",
+    "b~c",
+    "b&c",
+    "b!c",
+    "b#c",
+    "b^c",
+    "b`c",
+    "b|c",
+    "b{c}",
+    "b@c",
+    "b[c]",
+    "b;c",
+    "~",
+    "*",
 )
 TYPES = (
     "multipart/form-data; boundary={b}; boundary=OTHER",
@@ -191,6 +207,8 @@ ODD_VALUES = (
 )
 LENGTHS = (200, 900, 940, 1000, 1100, 4000, 4096, 4200, 8100, 8200, 9000, 17000)
 COUNTS = (6, 7, 8, 9, 16, 17, 100)
+#: Around the parts, where some clients write blank lines.
+BLANK_LINES = ("\r\n", "\r\n\r\n", "\r\n\r\n\r\n", "\n", "\r", "\n\n", "\r\n\n", "\r\r\n", " \r\n", "\r\n ")
 #: Frameworks read 64 KiB at a time, or half or twice that: a delimiter may stand across the end of a piece.
 PIECES = (16_384, 32_768, 65_536, 131_072)
 ENDS = ("\n", "\r", "\r\n\r\n", " \r\n", "\t\r\n", "")
