@@ -110,10 +110,9 @@ class DjangoRequest(Request):
     def _give_back(self, stream: Any) -> None:
         """Have Django read the body from the beginning."""
         meta = self.django.META
-        if self.is_asgi:
-            self.django._stream.seek(0)  # The file in which Django keeps an ASGI body.
-        else:
-            self.django._stream = meta["wsgi.input"] = stream
+        self.django._stream = stream
+        if not self.is_asgi:
+            meta["wsgi.input"] = stream
         if self.body is not None:
             meta["CONTENT_LENGTH"] = str(len(self.body))
             meta.pop("HTTP_TRANSFER_ENCODING", None)

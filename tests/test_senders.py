@@ -1,0 +1,136 @@
+"""Clients send signed requests to guarded applications on real servers, over sockets."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("flask", reason="not run: flask is not installed")
+pytest.importorskip("starlette", reason="not run: starlette is not installed")
+pytest.importorskip("uvicorn", reason="not run: uvicorn is not installed")
+
+import uvicorn
+from hosted import ASGI, PLACES, WSGI, Asked, Told, check
+from patience import PATIENCE, comes
+from serving import serving
+
+
+@contextlib.contextmanager
+def on_uvicorn(app: Any) -> Iterator[int]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert comes(lambda: server.started)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+
+
+@pytest.fixture(scope="module", params=["waitress", "uvicorn"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with serving(WSGI) if request.param == "waitress" else on_uvicorn(ASGI) as port:
+        yield f"http://127.0.0.1:{port}/orders"
+
+
+def by_requests(url: str, asked: Asked, client: str) -> Told:
+    """With a client that takes arguments as requests does."""
+    module = pytest.importorskip(client, reason=f"not run: {client} is not installed")
+    files = {"photo": ("photo.png", asked.photo, "image/png")} if asked.photo else None
+    with module.Session() if client == "requests" else module.Client() as session:
+        made = session.request(
+            asked.method,
+            url,
+            params=asked.query,
+            headers=asked.headers,
+            json=asked.document,
+            data=asked.form,
+            files=files,
+        )
+    return Told(made.status_code, made.content)
+
+
+def by_urllib3(url: str, asked: Asked) -> Told:
+    urllib3 = pytest.importorskip("urllib3", reason="not run: urllib3 is not installed")
+    with urllib3.PoolManager() as pool:
+        if asked.document is not None:
+            made = pool.request("POST", url, json=asked.document)
+        elif asked.form is not None:
+            photo = {"photo": ("photo.png", asked.photo, "image/png")} if asked.photo else {}
+            made = pool.request("POST", url, fields={**asked.form, **photo}, encode_multipart=bool(asked.photo))
+        else:
+            made = pool.request("GET", url, fields=asked.query, headers=asked.headers)
+    return Told(made.status, made.data)
+
+
+def by_aiohttp(url: str, asked: Asked) -> Told:
+    aiohttp = pytest.importorskip("aiohttp", reason="not run: aiohttp is not installed")
+
+    async def send() -> Told:
+        data = asked.form
+        if asked.photo:
+            data = aiohttp.FormData(asked.form)
+            data.add_field("photo", asked.photo, filename="photo.png", content_type="image/png")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                asked.method, url, params=asked.query, headers=asked.headers, json=asked.document, data=data
+            ) as made,
+        ):
+            return Told(made.status, await made.read())
+
+    return asyncio.run(send())
+
+
+SCRIPT = """
+const [url, method, query, headers, document, form, photo] = JSON.parse(process.argv[1]);
+const options = {method, headers};
+if (document) {
+  options.body = JSON.stringify(document);
+  options.headers = {"Content-Type": "application/json"};
+} else if (form && photo) {
+  options.body = new FormData();
+  for (const [name, text] of Object.entries(form)) options.body.append(name, text);
+  options.body.append("photo", new Blob([Buffer.from(photo, "base64")], {type: "image/png"}), "photo.png");
+} else if (form) {
+  options.body = new URLSearchParams(form);
+}
+fetch(url + "?" + new URLSearchParams(query), options).then(async (made) => {
+  console.log(JSON.stringify([made.status, await made.text()]));
+});
+"""
+
+
+def by_fetch(url: str, asked: Asked) -> Told:
+    if not shutil.which("node"):
+        pytest.skip("not run: there is no node")
+    photo = base64.b64encode(asked.photo).decode()
+    arguments = [url, asked.method, asked.query, asked.headers, asked.document, asked.form, photo]
+    command = ["node", "-e", SCRIPT, json.dumps(arguments)]
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+    status, body = json.loads(made.stdout)
+    return Told(status, body.encode())
+
+
+SENDERS: dict[str, Callable[[str, Asked], Told]] = {
+    "aiohttp": by_aiohttp,
+    "urllib3": by_urllib3,
+    "httpx": lambda url, asked: by_requests(url, asked, "httpx"),
+    "httpx2": lambda url, asked: by_requests(url, asked, "httpx2"),
+    "requests": lambda url, asked: by_requests(url, asked, "requests"),
+    "node's fetch": by_fetch,
+}
+
+
+@pytest.mark.parametrize("place", list(PLACES))
+@pytest.mark.parametrize("sender", list(SENDERS))
+def test_a_signed_request_is_verified_and_a_forged_one_refused(url: str, sender: str, place: str) -> None:
+    check(lambda asked: SENDERS[sender](url, asked), place)
