@@ -1,12 +1,15 @@
 """The ASGI middleware on trio: bodies, their deadline, and key sources."""
 
+import time
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from support import Sent, scope_for
 
-from hmac_guard import Guard, Json, Query, Scheme, Verdict, verdict_from
+from hmac_guard import Claim, Guard, Json, Query, Scheme, Verdict, verdict_from
 from hmac_guard.asgi import body as asgi_body
+from hmac_guard.keys import CachedKeys, ChainKeys
 
 trio = pytest.importorskip("trio", reason="not run: trio is not installed")
 
@@ -68,11 +71,98 @@ def blocking(claim: Any) -> str:
     return KEY
 
 
+def blocking_for_long(claim: Any) -> str:
+    time.sleep(0.3)
+    return KEY
+
+
+async def sleeping(claim: Any) -> str:
+    await trio.sleep(PATIENCE)
+    return KEY
+
+
 async def native(claim: Any) -> str:
     await trio.sleep(0)
     return KEY
 
 
-@pytest.mark.parametrize("keys", [blocking, native], ids=["a sync source", "an async source"])
+SOURCES = {
+    "a sync source": blocking,
+    "an async source": native,
+    "a sync source of an awaitable": lambda claim: native(claim),
+}
+ALL = pytest.mark.parametrize("keys", SOURCES.values(), ids=SOURCES)
+
+
+@ALL
 def test_a_key_source_is_asked(keys: Any) -> None:
     assert ask(Guard(SCHEME, keys), *PIECES) == (200, "x")
+
+
+@ALL
+def test_a_source_in_a_chain_is_asked(keys: Any) -> None:
+    assert ask(Guard(SCHEME, ChainKeys(lambda claim: None, keys)), *PIECES) == (200, "x")
+
+
+@ALL
+def test_keys_are_remembered(keys: Any) -> None:
+    asked: list[str | None] = []
+
+    def counted(claim: Claim) -> Any:
+        asked.append(claim.tenant)
+        return keys(claim)
+
+    guard = Guard(SCHEME, CachedKeys(counted))
+
+    assert [ask(guard, *PIECES) for _ in range(3)] == [(200, "x")] * 3
+    assert len(asked) == 1
+
+
+def test_requests_that_miss_a_tenant_at_once_share_one_look_up() -> None:
+    asked, rings = [], []
+
+    async def slow(claim: Claim) -> str:
+        asked.append(claim.tenant)
+        await trio.sleep(0.05)
+        return KEY
+
+    cached = CachedKeys(slow)
+
+    async def main() -> None:
+        async def one() -> None:
+            rings.append(await cached.on_loop(Claim("one", {}, "acme")))
+
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(one)
+
+    trio.run(main)
+
+    assert (len(asked), len(rings), len(set(rings))) == (1, 20, 1)
+
+
+def test_a_look_up_outlives_the_request_that_began_it() -> None:
+    asked, rings = [], []
+
+    async def slow(claim: Claim) -> str:
+        asked.append(claim.tenant)
+        await trio.sleep(0.05)
+        return KEY
+
+    cached = CachedKeys(slow)
+
+    async def main() -> None:
+        with trio.move_on_after(0.01):
+            await cached.on_loop(Claim("one", {}, "acme"))
+        with trio.fail_after(PATIENCE):
+            rings.append(await cached.on_loop(Claim("one", {}, "acme")))
+
+    trio.run(main)
+
+    assert (len(asked), len(rings)) == (1, 1)
+
+
+@pytest.mark.parametrize("hanging", [blocking_for_long, sleeping], ids=["a sync source", "an async source"])
+def test_a_request_waits_for_a_cached_source_no_longer_than_its_timeout(hanging: Any) -> None:
+    assert ask(Guard(SCHEME, CachedKeys(hanging, timeout=0.05)), *PIECES) == (503, [])

@@ -12,7 +12,8 @@ from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import NO_IDS, Claim
-from hmac_guard.keys.calling import awaited, from_loop, settled
+from hmac_guard.keys import on_trio
+from hmac_guard.keys.calling import awaited, from_loop, runs_on_trio, settled
 from hmac_guard.keys.flight import Flight, Landing
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.options import check_count, check_seconds
@@ -121,8 +122,12 @@ class CachedKeys(Resolver):
         return self._answer(tenant, flight)
 
     async def _await(self, tenant: Tenant) -> Keyring | None:
-        for flight, seconds in self._seek(tenant, self._fly_on_loop):
-            await asyncio.wait([asyncio.wrap_future(flight.future)], timeout=seconds)
+        if runs_on_trio():
+            for flight, seconds in self._seek(tenant, self._fly_on_trio):
+                await on_trio.wait(flight.future, seconds)
+        else:
+            for flight, seconds in self._seek(tenant, self._fly_on_loop):
+                await asyncio.wait([asyncio.wrap_future(flight.future)], timeout=seconds)
         return self._answer(tenant, flight)
 
     def _seek(self, tenant: Tenant, fly: Fly) -> Iterator[tuple[Flight, float]]:
@@ -172,7 +177,11 @@ class CachedKeys(Resolver):
     def _fly_on_loop(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
         loop = asyncio.get_running_loop()
         flight.watch(loop, self._clock)
-        return asyncio.run_coroutine_threadsafe(self._look_up_on_loop(tenant, flight), loop)
+        look_up = self._look_up_on_loop(tenant, flight, asyncio.wait_for)
+        return asyncio.run_coroutine_threadsafe(look_up, loop)
+
+    def _fly_on_trio(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
+        return on_trio.start(lambda: self._look_up_on_loop(tenant, flight, on_trio.within))
 
     def _look_up(self, tenant: Tenant, flight: Flight) -> Landing:
         try:
@@ -181,10 +190,10 @@ class CachedKeys(Resolver):
             landing = Landing(None, hide(error))
         return self._land(tenant, flight, landing)
 
-    async def _look_up_on_loop(self, tenant: Tenant, flight: Flight) -> Landing:
+    async def _look_up_on_loop(self, tenant: Tenant, flight: Flight, within: Callable[[Any, float], Any]) -> Landing:
         try:
             answer = awaited(self._source_on_loop(_claim_of(tenant)))
-            landing = Landing(as_keyring(await asyncio.wait_for(answer, self._timeout)))
+            landing = Landing(as_keyring(await within(answer, self._timeout)))
         except Exception as error:
             landing = Landing(None, hide(error))
         return self._land(tenant, flight, landing)

@@ -37,7 +37,9 @@ def _on_a_thread(resolver: KeyResolver) -> Any:
             return await on_asyncio(claim)
         import trio
 
-        return await trio.to_thread.run_sync(resolver, claim)
+        # Hidden also since trio refuses a coroutine as the result of a thread.
+        answer = await trio.to_thread.run_sync(lambda: hide(resolver(claim)), abandon_on_cancel=True)
+        return answer.get()
 
     return resolve
 
