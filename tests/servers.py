@@ -78,6 +78,7 @@ SERVERS = [
     Server("daphne", "asgi", "daphne", "daphne -p {port} {app}"),
     Server("granian", "asgi", "granian", "granian --port {port} --interface asgi {app}"),
 ]
+ON_TRIO = Server("hypercorn, trio", "asgi", "hypercorn", "hypercorn -k trio --bind 127.0.0.1:{port} {app}")
 
 
 @contextmanager

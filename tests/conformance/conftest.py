@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from servers import SERVERS, Running, serving
+from servers import ON_TRIO, SERVERS, Running, serving
 from support import Sent
 
 from conformance.client import Answer, Connection
@@ -22,12 +22,14 @@ APPLICATIONS = {
     "Django ASGI": ("asgi", "django", "django_asgi"),
 }
 WITH_WEBSOCKETS = {"FastAPI", "Starlette", "Litestar", "Quart"}
+#: Quart and Django run on asyncio alone.
+ALSO_ON_TRIO = ("FastAPI", "Starlette", "Litestar")
 PAIRS = [
     pytest.param((name, server), id=f"{name} on {server.name}")
     for name, (door, _, _) in APPLICATIONS.items()
     for server in SERVERS
     if server.door == door
-]
+] + [pytest.param((name, ON_TRIO), id=f"{name} on {ON_TRIO.name}") for name in ALSO_ON_TRIO]
 
 
 MATRIX = Matrix(APPLICATIONS)

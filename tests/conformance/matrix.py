@@ -5,7 +5,7 @@ from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
-from servers import SERVERS
+from servers import ON_TRIO, SERVERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "frameworks.md"
 START, END = "<!-- written by make test-conformance -->", "<!-- until here -->"
@@ -21,7 +21,7 @@ class Matrix:
     def add(self, test: str, outcome: str) -> None:
         """Count one test, whose id names the pair in brackets: `[Flask on waitress-…]`."""
         for application in self._applications:
-            for server in SERVERS:
+            for server in (*SERVERS, ON_TRIO):
                 pair = f"{application} on {server.name}"
                 if re.search(rf"\[{pair}[-\]]", test):
                     self._counts.setdefault(pair, Counter())[outcome] += 1
@@ -38,7 +38,7 @@ class Matrix:
         names = [name for name, (kind, _, _) in self._applications.items() if kind == door]
         titles = [f"{name} {metadata.version(self._applications[name][1])}" for name in names]
         lines = [["", *titles], ["---"] * (len(titles) + 1)]
-        for server in SERVERS:
+        for server in (*SERVERS, ON_TRIO):
             if server.door == door:
                 cells = [self._cell(f"{name} on {server.name}") for name in names]
                 lines.append([f"{server.name} {metadata.version(server.distribution)}", *cells])

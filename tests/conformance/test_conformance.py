@@ -231,7 +231,7 @@ def peak_of(process: Path) -> int:
 
 
 #: Servers that can answer a websocket with a status of the application's; others close it, which is a 403.
-DENYING = {"uvicorn-h11", "uvicorn-httptools", "hypercorn", "granian"}
+DENYING = {"uvicorn-h11", "uvicorn-httptools", "hypercorn", "hypercorn, trio", "granian"}
 HANDSHAKE = [
     ("Upgrade", "websocket"),
     ("Connection", "Upgrade"),
