@@ -109,7 +109,7 @@ in_every_mode = pytest.mark.parametrize("mode", MODES)
 def test_flask(mode: str) -> None:
     flask = pytest.importorskip("flask", reason="not run: Flask is not installed")
     cors = pytest.importorskip("flask_cors", reason="not run: Flask-CORS is not installed")
-    app, blueprint = flask.Flask("docs"), flask.Blueprint("partners", "docs", url_prefix="/partners")
+    app, blueprint = flask.Flask("shop"), flask.Blueprint("partners", "docs", url_prefix="/partners")
     given = {"CORS": lambda app: cors.CORS(app, origins=[ORIGIN]), "request": flask.request}
     names = run("Flask", make_guard(**MODES[mode]), app=app, blueprint=blueprint, **given)
     blueprint.add_url_rule("/inbox", view_func=lambda: "partners")
@@ -198,7 +198,7 @@ def test_litestar(mode: str) -> None:
 def test_quart(mode: str) -> None:
     quart = pytest.importorskip("quart", reason="not run: Quart is not installed")
     cors = pytest.importorskip("starlette.middleware.cors", reason="not run: Starlette is not installed")
-    app = quart.Quart("docs")
+    app = quart.Quart("shop")
 
     async def live() -> None:
         ids = ids_of(verdict_from(quart.websocket), quart.websocket.args)
@@ -331,7 +331,7 @@ def test_a_decorator_of_flask_refuses_a_preflight() -> None:
     flask = pytest.importorskip("flask", reason="not run: Flask is not installed")
     from hmac_guard.flask import GuardExtension
 
-    app, signed = flask.Flask("docs"), GuardExtension(make_guard())
+    app, signed = flask.Flask("shop"), GuardExtension(make_guard())
     signed.init_app(app)
     app.add_url_rule("/inbox", view_func=signed.guarded(lambda: "reached"), methods=["GET", "OPTIONS"])
 

@@ -106,7 +106,7 @@ def test_without_a_mount_point_every_entry_is_taken(root: str) -> None:
 def test_the_folder_of_a_flask_or_quart_application_is_no_mount_point() -> None:
     quart = pytest.importorskip("quart", reason="not run: Quart is not installed")
 
-    Guard(NANGO, KEY, only=("/srv/inbox/",)).asgi(quart.Quart("docs", root_path="/srv"))
+    Guard(NANGO, KEY, only=("/srv/inbox/",)).asgi(quart.Quart("shop", root_path="/srv"))
 
 
 @pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server cuts it off", "it stays in the path"])
