@@ -91,32 +91,43 @@ def by_aiohttp(url: str, asked: Asked) -> Told:
 
 
 SCRIPT = """
-const [url, method, query, headers, document, form, photo] = JSON.parse(process.argv[1]);
-const options = {method, headers};
-if (document) {
-  options.body = JSON.stringify(document);
-  options.headers = {"Content-Type": "application/json"};
-} else if (form && photo) {
-  options.body = new FormData();
-  for (const [name, text] of Object.entries(form)) options.body.append(name, text);
-  options.body.append("photo", new Blob([Buffer.from(photo, "base64")], {type: "image/png"}), "photo.png");
-} else if (form) {
-  options.body = new URLSearchParams(form);
-}
-fetch(url + "?" + new URLSearchParams(query), options).then(async (made) => {
+const send = async ([url, method, query, headers, document, form, photo]) => {
+  const options = {method, headers};
+  if (document) {
+    options.body = JSON.stringify(document);
+    options.headers = {"Content-Type": "application/json"};
+  } else if (form && photo) {
+    options.body = new FormData();
+    for (const [name, text] of Object.entries(form)) options.body.append(name, text);
+    options.body.append("photo", new Blob([Buffer.from(photo, "base64")], {type: "image/png"}), "photo.png");
+  } else if (form) {
+    options.body = new URLSearchParams(form);
+  }
+  const made = await fetch(url + "?" + new URLSearchParams(query), options);
   console.log(JSON.stringify([made.status, await made.text()]));
-});
+};
+require("readline").createInterface({input: process.stdin}).on("line", (line) => send(JSON.parse(line)));
 """
 
 
-def by_fetch(url: str, asked: Asked) -> Told:
+@pytest.fixture(scope="module")
+def node() -> Iterator["subprocess.Popen[str]"]:
+    """A process that sends the requests whose lines it is given: node takes a while to start."""
     if not shutil.which("node"):
         pytest.skip("not run: there is no node")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["node", "-e", SCRIPT], stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.kill()
+
+
+def by_fetch(url: str, asked: Asked, node: "subprocess.Popen[str]") -> Told:
     photo = base64.b64encode(asked.photo).decode()
     arguments = [url, asked.method, asked.query, asked.headers, asked.document, asked.form, photo]
-    command = ["node", "-e", SCRIPT, json.dumps(arguments)]
-    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
-    status, body = json.loads(made.stdout)
+    assert node.stdin
+    assert node.stdout
+    print(json.dumps(arguments), file=node.stdin, flush=True)
+    status, body = json.loads(node.stdout.readline())
     return Told(status, body.encode())
 
 
@@ -126,7 +137,6 @@ SENDERS: dict[str, Callable[[str, Asked], Told]] = {
     "httpx": lambda url, asked: by_requests(url, asked, "httpx"),
     "httpx2": lambda url, asked: by_requests(url, asked, "httpx2"),
     "requests": lambda url, asked: by_requests(url, asked, "requests"),
-    "node's fetch": by_fetch,
 }
 
 
@@ -134,3 +144,8 @@ SENDERS: dict[str, Callable[[str, Asked], Told]] = {
 @pytest.mark.parametrize("sender", list(SENDERS))
 def test_a_signed_request_is_verified_and_a_forged_one_refused(url: str, sender: str, place: str) -> None:
     check(lambda asked: SENDERS[sender](url, asked), place)
+
+
+@pytest.mark.parametrize("place", list(PLACES))
+def test_fetch_of_node(url: str, node: "subprocess.Popen[str]", place: str) -> None:
+    check(lambda asked: by_fetch(url, asked, node), place)
