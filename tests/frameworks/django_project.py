@@ -60,7 +60,7 @@ def project(view: Any = None, *, urls: Any = None, **changes: Any) -> Iterator[N
             clear_url_caches()
 
 
-def send(server: str, sent: Sent, guard: Guard | None = None) -> Reply:
+def send(server: str, sent: Sent, guard: "Guard | None" = None) -> Reply:
     """What the project answers as a WSGI or an ASGI application, with a guard around the application or without."""
     if server == "asgi":
         asgi = ASGIHandler()
