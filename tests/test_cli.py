@@ -1,4 +1,4 @@
-"""The command `hmac-guard`: known answers from outside, and every way to ask it wrongly."""
+"""The command `hmac-guard`: known answers of other implementations, and every wrong use."""
 
 import base64
 import hmac
@@ -71,14 +71,14 @@ NUMBER = 42
 
 
 def run(*words: str, **environment: str) -> tuple[int, str]:
-    """The exit code of the command, and all that it printed."""
+    """Run the command. Return its exit code and its output."""
     result = CliRunner().invoke(hmac_guard, words, env=environment)
     return result.exit_code, result.output
 
 
 @pytest.fixture
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with the module `shop`, in which a user keeps a scheme."""
+    """Change to a folder with the module `shop`, which defines a scheme."""
     (tmp_path / "shop.py").write_text(OWN_SCHEME)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -112,7 +112,7 @@ def test_a_known_answer_is_verified(key: str, preset: str, ids: list[str], signa
         pytest.param(["distinct_id=\udcff"], SUPRSEND_SIGNATURE, "malformed", id="an id that is not UTF-8"),
     ],
 )
-def test_what_is_not_proven_is_named_with_its_reason(ids: list[str], signature: str, reason: str) -> None:
+def test_a_signature_that_is_not_valid_is_reported_with_its_reason(ids: list[str], signature: str, reason: str) -> None:
     code, output = run("verify", "suprsend", *ids, "--signature", signature, "--key-env", "KEY", KEY=SUPRSEND_KEY)
 
     assert code == 1
@@ -120,7 +120,7 @@ def test_what_is_not_proven_is_named_with_its_reason(ids: list[str], signature: 
     assert SUPRSEND_KEY not in output
 
 
-def test_ids_that_two_pairs_could_share_are_ambiguous() -> None:
+def test_an_id_with_the_separator_is_ambiguous() -> None:
     ids = ["integration_id=a:b", "connection_id=c"]
     signature = "cd2c87a7186d0cc272c85de39de70e1a2e5859f4c806d1beb768060b1f89cada"  # of a:b:c
     code, output = run("verify", "nango", *ids, "--signature", signature, "--key-env", "KEY", KEY="test-hmac-key")
@@ -130,7 +130,7 @@ def test_ids_that_two_pairs_could_share_are_ambiguous() -> None:
 
 
 @pytest.mark.parametrize("place", [["shop:ORDERS"], ["--scheme", "shop:ORDERS"], ["shop:guard.scheme"]])
-def test_a_scheme_of_ones_own_is_found_in_the_current_folder(own_folder: Path, place: list[str]) -> None:
+def test_a_custom_scheme_is_found_in_the_current_folder(own_folder: Path, place: list[str]) -> None:
     expected = hmac.digest(b"0123456789abcdef", b"acme:a=b", "sha512")
     signature = "v1=" + base64.urlsafe_b64encode(expected).decode().rstrip("=")
 
@@ -142,7 +142,7 @@ def test_a_scheme_of_ones_own_is_found_in_the_current_folder(own_folder: Path, p
 @pytest.mark.parametrize(
     ("form", "written"), [("text", "0123456789abcdef"), ("hex", "30" * 16), ("base64", "MDAwMDAwMDAwMDAwMDAwMA==")]
 )
-def test_a_key_in_a_file_is_read_in_the_form_that_is_named(tmp_path: Path, form: str, written: str) -> None:
+def test_a_key_in_a_file_is_read_in_the_given_form(tmp_path: Path, form: str, written: str) -> None:
     secret = b"0123456789abcdef" if form == "text" else b"0" * 16
     (tmp_path / "key").write_text(written)
 
@@ -151,7 +151,7 @@ def test_a_key_in_a_file_is_read_in_the_form_that_is_named(tmp_path: Path, form:
     assert (code, output) == (0, hmac.new(secret, b"42", "sha256").hexdigest() + "\n")
 
 
-def test_a_key_is_asked_for_on_a_terminal_without_showing_it() -> None:
+def test_the_prompt_for_a_key_does_not_show_it() -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "hmac_guard.cli", "sign", "suprsend", f"distinct_id={SUPRSEND_ID}"]
     with subprocess.Popen(
@@ -170,7 +170,7 @@ def test_a_key_is_asked_for_on_a_terminal_without_showing_it() -> None:
     assert shown.split() == [b"Key", b"(hidden):"]
 
 
-def test_a_short_key_is_warned_of_and_used() -> None:
+def test_a_short_key_causes_a_warning_and_is_used() -> None:
     code, output = run("sign", "intercom", "id=1234", "--key-env", "KEY", KEY="abcdefgh")
 
     assert code == 0
@@ -184,10 +184,12 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        pytest.param(["sign"], "the scheme is missing; put its name first", id="no scheme"),
-        pytest.param(["sign", "id=42"], "the scheme is missing; put its name first", id="an id and no scheme"),
-        pytest.param(["sign", "nagno", "id=42"], "no preset is called 'nagno'; did you mean 'nango'?", id="a typo"),
-        pytest.param(["sign", "nango", "connection_id"], "'connection_id' is no id; write each as ID=VALUE", id="no ="),
+        pytest.param(["sign"], "the scheme is missing; give its name first", id="no scheme"),
+        pytest.param(["sign", "id=42"], "the scheme is missing; give its name first", id="an id and no scheme"),
+        pytest.param(["sign", "nagno", "id=42"], "there is no preset 'nagno'; did you mean 'nango'?", id="a typo"),
+        pytest.param(
+            ["sign", "nango", "connection_id"], "'connection_id' is not an id; write each id as ID=VALUE", id="no ="
+        ),
         pytest.param(
             ["sign", "nango", "user=1"],
             "the scheme nango has no id 'user'; take one of 'integration_id'",
@@ -206,7 +208,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             id="separator in an id",
         ),
         pytest.param([*SIGN, "--key-env", "NOPE"], "the variable NOPE is not set; export it with the key", id="unset"),
-        pytest.param([*SIGN, "--key-env", "e8b16179fb34"], "the variable ... is not set", id="a secret for its name"),
+        pytest.param([*SIGN, "--key-env", "e8b16179fb34"], "the variable ... is not set", id="a secret as the name"),
         pytest.param([*SIGN, "--key-env", "BLANK"], "the secret is empty or blank", id="a blank variable"),
         pytest.param(
             [*SIGN, "--key-env", "LINE"], "the variable LINE: the secret has white space or a newline", id="\\n"
@@ -216,12 +218,12 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             [*SIGN, "--key-env", "KEY", "--key-form", "hex"], "not an even number of hex digits", id="not hex"
         ),
         pytest.param([*SIGN, "--key-env", "KEY", "--key-form", "base64"], "the text is not base64", id="not base64"),
-        pytest.param(
-            [*SIGN, "--key-env", "KEY", "--key-file", "key"], "two places are named for one key", id="two keys"
-        ),
+        pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is named twice", id="two keys"),
         pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
         pytest.param(
-            [*SIGN, "--key-file", "."], "the key file . cannot be read (Is a directory); name one", id="folder"
+            [*SIGN, "--key-file", "."],
+            "the key file . cannot be read (Is a directory); give a readable file",
+            id="folder",
         ),
         pytest.param(
             [*SIGN, "--key-file", "binary"], "is not text; write the key as hex and add --key-form hex", id="raw"
@@ -229,14 +231,12 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(
             [*SIGN, "--key-file", "lined"], "the file lined: the secret has white space or a newline", id="\\n file"
         ),
-        pytest.param(
-            SIGN, "there is no key, and nobody to ask; name its place with --key-env NAME", id="no key at all"
-        ),
+        pytest.param(SIGN, "there is no key, and no terminal for a prompt; give --key-env NAME", id="no key at all"),
         pytest.param(["sign", "nowhere:X"], "nowhere:X cannot be imported (ModuleNotFoundError)", id="no module"),
         pytest.param(["sign", "shop:NOPE"], "the module shop has no NOPE; give the name of a Scheme", id="no object"),
         pytest.param(["sign", "shop:NUMBER"], "shop:NUMBER is a int; name a Scheme", id="an object of another kind"),
         pytest.param(
-            ["sign", "shop:guard"], "shop:guard is a Guard; name a Scheme (the one of a guard is", id="a guard"
+            ["sign", "shop:guard"], "shop:guard is a Guard; name a Scheme (a guard has its scheme in", id="a guard"
         ),
         pytest.param(
             ["sign", "broken:X"], "broken:X cannot be imported (ZeroDivisionError)", id="a module that raises"
@@ -244,7 +244,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(["sign", "unset:X"], "unset:X cannot be imported: keys: give at least one key", id="a bad guard"),
     ],
 )
-def test_a_wrong_question_is_answered_in_one_sentence(own_folder: Path, words: list[str], sentence: str) -> None:
+def test_wrong_use_is_reported_in_one_sentence(own_folder: Path, words: list[str], sentence: str) -> None:
     (own_folder / "binary").write_bytes(b"\xff" * 32)
     (own_folder / "lined").write_text(SECRET + "\n")
     (own_folder / "key").write_text(SECRET)
@@ -261,7 +261,7 @@ def test_a_wrong_question_is_answered_in_one_sentence(own_folder: Path, words: l
     assert SECRET not in output
 
 
-def test_a_key_is_never_taken_from_an_argument() -> None:
+def test_no_option_takes_a_key_as_its_value() -> None:
     code, output = run(*SIGN, "--key", SECRET)
 
     assert code == 2
@@ -281,7 +281,7 @@ def test_a_key_is_32_random_bytes_in_each_form(form: str, length: int) -> None:
     assert len(keys) == 3
 
 
-def test_a_key_that_is_written_into_a_file_can_be_used_from_there(tmp_path: Path) -> None:
+def test_a_key_written_to_a_file_can_be_read_from_it(tmp_path: Path) -> None:
     key = run("keygen")[1]
     (tmp_path / "key").write_text(key)
 
@@ -290,7 +290,7 @@ def test_a_key_that_is_written_into_a_file_can_be_used_from_there(tmp_path: Path
     assert (code, output) == (0, hmac.new(key.encode(), b"42", "sha256").hexdigest() + "\n")
 
 
-def test_a_key_on_a_terminal_ends_its_line() -> None:
+def test_a_key_on_a_terminal_ends_with_a_newline() -> None:
     ours, theirs = pty.openpty()
     subprocess.run([sys.executable, "-m", "hmac_guard.cli", "keygen"], stdout=theirs, check=True, timeout=60)
     os.close(theirs)
@@ -312,7 +312,7 @@ def test_the_presets_are_listed_within_80_columns() -> None:
     assert "absent" not in output  # no preset has an optional id
 
 
-def test_the_presets_are_listed_for_programs() -> None:
+def test_the_presets_are_listed_as_json() -> None:
     code, output = run("schemes", "--json")
     presets = {preset["name"]: preset for preset in json.loads(output)}
 
@@ -336,7 +336,7 @@ def test_the_presets_are_listed_for_programs() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_it_is_for_within_80_columns(name: str) -> None:
+def test_the_help_of_every_command_fits_80_columns(name: str) -> None:
     code, output = run(name, "--help")
 
     assert code == 0

@@ -1,4 +1,4 @@
-"""The demo, for real: three servers, requests over sockets, one table; and its page, in a browser too."""
+"""The demo, on real servers: the requests over sockets, the table, and the page in a browser."""
 
 import http.client
 import json
@@ -28,13 +28,12 @@ from ports import accepts, own_port
 from hmac_guard import Key
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
-from hmac_guard.cli.demo import processes
+from hmac_guard.cli.demo import processes, run
 from hmac_guard.cli.demo.cases import all_cases
 from hmac_guard.cli.demo.page import make_page
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.samples import NANGO_QUERY, SAMPLES, Sample, new_keys
-from hmac_guard.cli.demo.table import run
-from hmac_guard.cli.demo.wire import HOST, Answer, Request, send
+from hmac_guard.cli.demo.sending import HOST, Answer, Request, send
 from hmac_guard.cli.errors import CliError
 
 MISSING = [package for package in demo.NEEDED if find_spec(package) is None]
@@ -43,7 +42,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run: {', '.join(MISS
 ORIGIN = "http://127.0.0.1:9"
 KEYS = new_keys()
 for secret in KEYS.values():
-    Key(secret)  # So no test may see one told, be it by one of the servers.
+    Key(secret)  # `secrecy.py` then checks that no test and no server prints a key.
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
         *("verified", "invalid_signature", "missing_signature", "missing_id", "malformed", "duplicate", "conflict"),
         *("ambiguous", "unknown_key", "unsupported_body", "body_too_large"),
     }
-    # Of the processor, whatever else it does: the servers' and our own.
+    # CPU time of this process and of the servers.
     assert sum(os.times()[:4]) - sum(before[:4]) < 20
 
 
@@ -73,7 +72,7 @@ def test_the_demo_shows_every_request_in_a_table_and_exits_with_0() -> None:
     ("broken", "flagged"),
     [
         pytest.param(
-            ("on_verdict=tell", 'on_verdict=tell, mode="report"'), "not 401", id="a guard that lets all through"
+            ("on_verdict=tell", 'on_verdict=tell, mode="report"'), "not 401", id="a guard that lets every request pass"
         ),
         pytest.param(
             ("dict(verdict.ids if verdict else verdict.claimed)", '{"connection_id": "user-7"}'),
@@ -141,12 +140,12 @@ def test_the_servers_are_gone_when_the_demo_ends_in_an_error() -> None:
     assert not any(map(accepts, ports))
 
 
-def test_an_application_that_does_not_start_is_named_with_its_last_words() -> None:
+def test_an_application_that_does_not_start_is_named_with_its_last_log_line() -> None:
     with pytest.raises(CliError) as refused, running({"NANGO_HMAC_KEY": ""}):
         pass
 
     assert refused.value.exit_code == 2
-    assert refused.value.message.startswith("the example application flask did not start; its last words: ")
+    assert refused.value.message.startswith("the example application flask did not start; last log line: ")
     assert "the secret is empty or blank" in refused.value.message
 
 
@@ -174,7 +173,7 @@ def test_an_answer_without_a_json_object_has_no_members(body: bytes) -> None:
 def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_STOP", 0.1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], text=True) as process:
-        processes._end(process)
+        processes._stop(process)
 
     assert process.returncode == -signal.SIGKILL
 
@@ -235,7 +234,7 @@ def test_every_command_that_the_demo_prints_is_verified(
 ) -> None:
     if shutil.which("curl") is None:
         pytest.skip("not run: curl is not installed")
-    demo.invite(ORIGIN, apps, KEYS)
+    demo.print_samples(ORIGIN, apps, KEYS)
     commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("curl ")]
 
     answers = [subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout for command in commands]
@@ -244,17 +243,17 @@ def test_every_command_that_the_demo_prints_is_verified(
     assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
 
 
-def heed_interrupts() -> None:
+def restore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
 def serving() -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
-    """`hmac-guard demo --serve` in a process of its own, the address of its page, and all ports that it names."""
+    """`hmac-guard demo --serve` in its own process, with the address of its page and all ports that it prints."""
     command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve"]
     pipe = subprocess.PIPE
-    # What a shell has in its background ignores Ctrl-C, and hands that on to whatever it starts.
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts) as process:
+    # A background process of a shell ignores Ctrl-C, and so do its child processes.
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=restore_interrupts) as process:
         lines = list(takewhile(lambda line: not line.startswith("Change an id"), process.stdout or ()))
         ports = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", "".join(lines))}
         try:
@@ -285,7 +284,7 @@ def test_the_servers_end_with_the_demo(ending: signal.Signals, code: int) -> Non
         assert all(map(accepts, ports))
 
         process.send_signal(ending)
-        process.communicate(timeout=PATIENCE)  # To the end of what the servers may write too.
+        process.communicate(timeout=PATIENCE)  # The servers share the pipes: wait until they have closed them too.
 
         assert process.returncode == code
         assert not any(map(accepts, ports))

@@ -1,4 +1,4 @@
-"""`sign` and `verify` for many: every row goes on with what came of it, one by one, and a bar for whoever watches."""
+"""The option --rows of `sign` and `verify`: each row is written with its result, and a terminal shows progress."""
 
 import contextlib
 import csv
@@ -53,7 +53,7 @@ def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
     ]
 
 
-def test_a_lone_surrogate_goes_on_as_the_escape_that_it_came_as() -> None:
+def test_a_lone_surrogate_is_written_as_an_escape_again() -> None:
     given = r'{"integration_id": "\ud800", "note": "ü\udfff", "signature": "\ud800"}' + "\n"
 
     code, output = run("verify", "vendor_rule:VENDOR_NANGO", "--rows", "jsonl", given=given)
@@ -130,10 +130,10 @@ def test_one_signature_is_verified_as_json() -> None:
         (
             ["sign", "nango", "--rows", "jsonl"],
             lines({"integration_id": "a", "connection_id": "b"}) + "{",
-            "line 2 is no JSON object",
+            "line 2 is not a JSON object",
         ),
-        (["sign", "nango", "--rows", "jsonl"], "[1]\n", "line 1 is no JSON object; give one in each line"),
-        (["sign", "nango", "--rows", "jsonl"], "[" * 100_000, "line 1 is no JSON object"),
+        (["sign", "nango", "--rows", "jsonl"], "[1]\n", "line 1 is not a JSON object; give one object per line"),
+        (["sign", "nango", "--rows", "jsonl"], "[" * 100_000, "line 1 is not a JSON object"),
         (["sign", "nango", "--rows", "jsonl"], lines({"connection_id": "a"}), "line 1: sign: the id 'integration_id'"),
         (["sign", "nango", "--rows", "jsonl"], lines({"integration_id": "a"}), "line 1: sign: the id 'connection_id'"),
         (
@@ -142,9 +142,9 @@ def test_one_signature_is_verified_as_json() -> None:
             "line 1: sign: the id 'integration_id' must",
         ),
         (["sign", "nango", "--rows", "jsonl"], b"\xff\n", "line 1 is not UTF-8; convert the input first"),
-        (["sign", "nango", "--rows", "csv"], "integration_id\na,b\n", "line 2 has not as many cells"),
-        (["sign", "nango", "--rows", "csv"], "integration_id,x\na\n", "line 2 has not as many cells"),
-        (["sign", "nango", "--rows", "csv"], 'integration_id\n"a', "is no CSV"),
+        (["sign", "nango", "--rows", "csv"], "integration_id\na,b\n", "line 2 has a different number of cells"),
+        (["sign", "nango", "--rows", "csv"], "integration_id,x\na\n", "line 2 has a different number of cells"),
+        (["sign", "nango", "--rows", "csv"], 'integration_id\n"a', "is not CSV"),
         (["sign", "nango", "integration_id=a", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
         (["verify", "nango", "--signature", "x", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
         (
@@ -161,7 +161,7 @@ def test_a_row_that_cannot_be_read_is_named(words: Sequence[str], given: str | b
     assert sentence in output
 
 
-def test_each_row_comes_out_before_the_next_one_goes_in() -> None:
+def test_each_row_is_written_before_the_next_row_is_read() -> None:
     with subprocess.Popen(
         [*COMMAND, *SIGN_ROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "KEY": KEY}
     ) as process:
@@ -179,13 +179,13 @@ ROWS = lines(*({"integration_id": "a", "connection_id": f"c{number}"} for number
 
 
 def on_a_terminal(before: str, behind: str) -> bytes:
-    """What is drawn on a terminal where the command stands between these words of a shell."""
+    """Return what the command draws on a terminal, with shell code before and after it."""
     ours, theirs = pty.openpty()
     command = f"{before} {shlex.join([*COMMAND, *SIGN_ROWS])} {behind}"
     with subprocess.Popen(["sh", "-c", command], stderr=theirs, env={**os.environ, "KEY": KEY}) as process:
         os.close(theirs)
         drawn = b""
-        with contextlib.suppress(OSError):  # once nobody holds the other side
+        with contextlib.suppress(OSError):  # raised when the other side is closed
             while piece := os.read(ours, 65536):
                 drawn += piece
         os.close(ours)
@@ -193,7 +193,7 @@ def on_a_terminal(before: str, behind: str) -> bytes:
     return drawn
 
 
-def test_a_bar_is_drawn_for_whoever_watches(tmp_path: Path) -> None:
+def test_a_progress_bar_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     rows, out = tmp_path / "rows.jsonl", tmp_path / "out"
     rows.write_bytes(ROWS)
 
@@ -206,7 +206,7 @@ def test_a_bar_is_drawn_for_whoever_watches(tmp_path: Path) -> None:
     assert len(out.read_bytes().splitlines()) == 2000
 
 
-def test_nothing_is_drawn_where_nobody_watches() -> None:
+def test_nothing_is_drawn_without_a_terminal() -> None:
     done = subprocess.run(
         [*COMMAND, *SIGN_ROWS], input=ROWS, capture_output=True, env={**os.environ, "KEY": KEY}, check=True
     )

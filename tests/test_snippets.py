@@ -217,7 +217,7 @@ def test_the_help_names_every_language() -> None:
     ("words", "sentence"),
     [
         (["snippet", "nango"], "the language is missing; add --lang LANGUAGE, or --all"),
-        (["snippet", "nango", "go", "--all"], "there is a word too many, 'go'"),
+        (["snippet", "nango", "go", "--all"], "unexpected argument 'go'"),
         (["snippet", "--all"], "the scheme is missing"),
         (["snippet", "nango", "--lang", "cobol"], "'cobol' is not one of"),
         (["snippet", "nango", "--format", "markdown", "--json"], "--json gives the code, not a page"),

@@ -1,4 +1,4 @@
-"""The command `hmac-guard`, for those who make keys and signatures and those who wonder about one.
+"""The command `hmac-guard`: makes keys, makes and checks signatures, and explains why a request is refused.
 
 It needs click: `pip install 'hmac-guard[cli]'`.
 """
@@ -8,14 +8,10 @@ from importlib.util import find_spec
 
 
 def main() -> None:
-    """The entry point. Without click it says what to install, and exits with 2."""
+    """Run the command. If click is not installed, print what to install and exit with code 2."""
     if find_spec("click") is None:
-        sys.exit(_say("hmac-guard needs click: pip install 'hmac-guard[cli]'"))
+        print("hmac-guard needs click: pip install 'hmac-guard[cli]'", file=sys.stderr)
+        sys.exit(2)
     from hmac_guard.cli.commands import hmac_guard
 
     hmac_guard(prog_name="hmac-guard")
-
-
-def _say(sentence: str) -> int:
-    print(sentence, file=sys.stderr)
-    return 2

@@ -1,4 +1,4 @@
-"""`python -m hmac_guard.cli` is the command `hmac-guard`."""
+"""`python -m hmac_guard.cli` runs the command `hmac-guard`."""
 
 from hmac_guard.cli import main
 

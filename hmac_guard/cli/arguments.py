@@ -1,4 +1,4 @@
-"""What is signed and how: the scheme and the ids that a command is given."""
+"""The arguments SCHEME and ID=VALUE of the commands."""
 
 import functools
 import os
@@ -20,16 +20,22 @@ PRESETS = {preset.name: preset for preset in vars(schemes).values() if isinstanc
 
 
 def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Gives a command the argument `SCHEME`, or --scheme, and whatever is called `others` behind it; the function gets
-    them as `scheme` and `words`."""
+    """Add the argument `SCHEME`, or the option --scheme, to a command.
+
+    Args:
+        others: The arguments after `SCHEME`, as the help text names them.
+
+    Returns:
+        A decorator. The command function gets the arguments `scheme`, a `Scheme`, and `words`, the other arguments.
+    """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--scheme", "own", metavar="MODULE:OBJECT", help="A scheme of your own, instead of SCHEME.")
+        @click.option("--scheme", "own", metavar="MODULE:OBJECT", help="Your own scheme, instead of SCHEME.")
         @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip())
         @functools.wraps(function)
         def with_scheme(*, own: str | None, words: tuple[str, ...], **options: Any) -> Any:
             if own is None and (not words or "=" in words[0]):
-                raise CliError(f"the scheme is missing; put its name first, one of {_known()}, or MODULE:OBJECT")
+                raise CliError(f"the scheme is missing; give its name first: {_known()}, or MODULE:OBJECT")
             name, rest = (words[0], words[1:]) if own is None else (own, words)
             return function(scheme=find_scheme(name), words=rest, **options)
 
@@ -39,7 +45,7 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
 
 
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the arguments `SCHEME ID=VALUE...`; `function` gets them as `scheme` and `ids`."""
+    """Add the arguments `SCHEME ID=VALUE...` to a command. The function gets them as `scheme` and `ids`."""
 
     @takes_scheme("ID=VALUE...")
     @functools.wraps(function)
@@ -50,11 +56,20 @@ def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def find_scheme(name: str) -> Scheme:
-    """The preset of that name, or the object at `module.path:OBJECT`. Raises `CliError`."""
+    """Return a scheme.
+
+    Args:
+        name: The name of a preset, or `module.path:OBJECT`.
+
+    Raises:
+        CliError: There is no such preset, or the object cannot be imported or is not a `Scheme`.
+    """
     if ":" in name:
         return _imported(*name.split(":", 1))
     if name not in PRESETS:
-        raise CliError(f"no preset is called {name!r}; {nearest(name, sorted(PRESETS))} (your own: MODULE:OBJECT)")
+        raise CliError(
+            f"there is no preset {name!r}; {nearest(name, sorted(PRESETS))} (for your own scheme: MODULE:OBJECT)"
+        )
     return PRESETS[name]
 
 
@@ -64,7 +79,7 @@ def _known() -> str:
 
 def _imported(module: str, target: str) -> Scheme:
     place = f"{module}:{target}"
-    sys.path.insert(0, os.getcwd())  # A console script does not look into the current folder by itself.
+    sys.path.insert(0, os.getcwd())  # A console script does not have the current folder on its path.
     try:
         found = attrgetter(target)(import_module(module))
     except ConfigError as error:
@@ -73,11 +88,11 @@ def _imported(module: str, target: str) -> Scheme:
         raise CliError(f"the module {module} has no {target}; give the name of a Scheme in it") from None
     except Exception as error:
         raise CliError(
-            f"{place} cannot be imported ({type(error).__name__}); run this in the folder that holds it, and see what "
-            f"`python -c 'import {module}'` says"
+            f"{place} cannot be imported ({type(error).__name__}); run this in the module's folder, and see what "
+            f"`python -c 'import {module}'` prints"
         ) from None
     if not isinstance(found, Scheme):
-        raise CliError(f"{place} is a {type(found).__name__}; name a Scheme (the one of a guard is at GUARD.scheme)")
+        raise CliError(f"{place} is a {type(found).__name__}; name a Scheme (a guard has its scheme in GUARD.scheme)")
     return found
 
 
@@ -86,7 +101,7 @@ def _ids(scheme: Scheme, pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise CliError(f"{pair!r} is no id; write each as ID=VALUE")
+            raise CliError(f"{pair!r} is not an id; write each id as ID=VALUE")
         if name not in scheme.ids:
             raise CliError(f"the scheme {scheme.name} has no id {name!r}; {nearest(name, scheme.ids)}")
         if name in ids:

@@ -1,6 +1,6 @@
 """The commands of `hmac-guard`.
 
-Each is called `command` and stands in the module of its name beside this one; it is imported only where it is used.
+Each command is the object `command` in the module of its name in this folder. It is imported only when it is used.
 """
 
 from importlib import import_module
@@ -24,7 +24,7 @@ COMMANDS = (
 
 
 class Commands(Suggesting):
-    """Finds a command by its name, and turns a mistake in what it was given into one sentence."""
+    """Finds a command by its name, and prints errors of the configuration and of keys as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -45,4 +45,4 @@ class Commands(Suggesting):
 @click.command(cls=Commands)
 @click.version_option(package_name="hmac-guard", message="%(version)s")
 def hmac_guard() -> None:
-    """Makes and checks the signatures that prove ids: keys, signatures, schemes, and a demo."""
+    """Make keys, make and check the signatures of ids, and explain refusals."""

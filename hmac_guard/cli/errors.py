@@ -1,4 +1,4 @@
-"""What a command says when it cannot do what it was asked."""
+"""The error messages of the commands."""
 
 import click
 
@@ -6,14 +6,16 @@ from hmac_guard.core.strict import nearest
 
 
 class CliError(click.ClickException):
-    """One sentence that says what was wrong and what to do. The command ends with 2; 1 means "not verified"."""
+    """One sentence that says what was wrong and what to do. The exit code is 2, because 1 means "not verified"."""
 
     exit_code = 2
 
 
 class Suggesting(click.Group):
-    """A group that names the nearest command where there is none of the given name. click does since 8.4, and only for
-    commands that it has imported."""
+    """A group that suggests a command if the given name is unknown.
+
+    click does this since 8.4, but only for commands that it has imported.
+    """
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,26 +1,73 @@
-"""`hmac-guard explain`: why a request is refused, and how to cure it."""
+"""`hmac-guard explain`: why a request is refused, and how to fix it."""
 
+import functools
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
 from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.known_keys import takes_known_keys
+from hmac_guard.cli.key_options import key_options, read_key
+from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain import CaptureError, KnownKeys, capture, explain_captured
 from hmac_guard.explain.report import as_json, as_text
 
 
+def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the current key, of previous keys and of other tenants' keys to a command.
+
+    The function gets them as `keys`, a `KnownKeys`.
+    """
+
+    @key_options
+    @click.option("--previous-env", multiple=True, metavar="NAME", help="Also try a previous key of the tenant.")
+    @click.option("--previous-file", multiple=True, metavar="PATH", help="The same, from a file.")
+    @click.option("--other-env", multiple=True, metavar="NAME", help="Also try another tenant's key.")
+    @click.option("--other-file", multiple=True, metavar="PATH", help="The same, from a file.")
+    @functools.wraps(function)
+    def with_keys(
+        *,
+        key_env: str | None,
+        key_file: str | None,
+        key_form: str,
+        previous_env: tuple[str, ...],
+        previous_file: tuple[str, ...],
+        other_env: tuple[str, ...],
+        other_file: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        keys = KnownKeys(
+            read_key(key_env, key_file, key_form),
+            tuple(_named(previous_env, previous_file, key_form)),
+            tuple(_named(other_env, other_file, key_form)),
+            (key_env,) if key_env else (),
+        )
+        return function(keys=keys, **others)
+
+    return with_keys
+
+
+def _named(variables: tuple[str, ...], files: tuple[str, ...], form: str) -> Iterator[tuple[str, Key]]:
+    for name in variables:
+        yield f"of the variable {name}", read_key(name, None, form)
+    for path in files:
+        yield f"of the file {path}", read_key(None, path, form)
+
+
 @click.command("explain")
 @takes_scheme("[REQUEST]")
 @takes_known_keys
-@click.option("--mount", default="", metavar="PATH", help="Where the guarded application is mounted, '/api' say.")
-@click.option("--entry", type=int, metavar="NUMBER", help="Which entry of a whole HAR file, counted from 0.")
-@click.option("--show-signature", is_flag=True, help="Show the right signature. It is as good as a key.")
-@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs.")
+@click.option(
+    "--mount", default="", metavar="PATH", help="Where the guarded application is mounted, for example '/api'."
+)
+@click.option("--entry", type=int, metavar="NUMBER", help="The number of the entry in a HAR file, counted from 0.")
+@click.option("--show-signature", is_flag=True, help="Show the right signature. With it, anyone can send the request.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -32,13 +79,14 @@ def command(
     show_signature: bool,
     in_json: bool,
 ) -> None:
-    """Say why a request is refused: what the guard reads in it, which bytes are
-    to be signed, and which mistake explains the signature that came.
+    """Explain why a request is refused: what the guard reads in it, which bytes
+    must be signed, and which mistake of the signer leads to this signature.
 
-    REQUEST is a URL, or @FILE, or is read from stdin: a URL, a curl command
-    line, a raw HTTP request, or an entry of a browser's HAR file. The key comes
-    from --key-env, --key-file or a hidden prompt. The exit code is 0 where the
-    request is verified, 1 where it is not, and 2 where the question was wrong.
+    REQUEST is a URL, or @FILE; without it the request is read from stdin. The
+    input is a URL, a curl command line, a raw HTTP request, or an entry of a
+    browser's HAR file. The key comes from --key-env, --key-file or a hidden
+    prompt. The exit code is 0 if the request is verified, 1 if it is not
+    verified, and 2 if the command was used wrongly.
 
     \b
       pbpaste | hmac-guard explain nango --key-env NANGO_HMAC_KEY
@@ -57,7 +105,7 @@ def command(
 
 def _given(words: tuple[str, ...]) -> bytes:
     if len(words) > 1:
-        raise CliError("the request is in several words; put it in quotes, or into a file and give @FILE")
+        raise CliError("the request is more than one argument; put it in quotes, or write it to a file and give @FILE")
     if not words or words[0] == "-":
         return sys.stdin.buffer.read()
     if not words[0].startswith("@"):
@@ -65,4 +113,4 @@ def _given(words: tuple[str, ...]) -> bytes:
     try:
         return Path(words[0][1:]).read_bytes()
     except OSError as error:
-        raise CliError(f"the file {words[0][1:]} cannot be read ({error.strerror}); name one that can") from None
+        raise CliError(f"the file {words[0][1:]} cannot be read ({error.strerror}); give a readable file") from None

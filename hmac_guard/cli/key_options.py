@@ -1,5 +1,8 @@
-"""Where a command takes its key from: the environment, a file or a hidden prompt, and never from an argument, which
-would stay in the shell's history and show in the list of processes."""
+"""The options of a command that name its keys.
+
+A key comes from the environment, a file or a hidden prompt. It cannot be an argument of the command: arguments are
+kept in the shell's history and are visible in the list of processes.
+"""
 
 import functools
 import os
@@ -20,24 +23,24 @@ from hmac_guard.keys.forms import key_from_text, shown
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options of a key, for `read_key`: `key_env`, `key_file` and `key_form`."""
+    """Add the options `key_env`, `key_file` and `key_form` to a command. `read_key` takes their values."""
     for option in (
         click.option(
             "--key-form",
             type=click.Choice(["text", "hex", "base64"]),
             default="text",
             show_default=True,
-            help="How the key is written: text is used as it stands, the others decoded.",
+            help="How the key is written: text is used unchanged, hex and base64 are decoded.",
         ),
-        click.option("--key-file", metavar="PATH", help="Take the key from this file."),
-        click.option("--key-env", metavar="NAME", help="Take the key from this environment variable."),
+        click.option("--key-file", metavar="PATH", help="Read the key from this file."),
+        click.option("--key-env", metavar="NAME", help="Read the key from this environment variable."),
     ):
         function = option(function)
     return function
 
 
 def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options of a key; `function` gets the `Key` as its argument `key`."""
+    """Add the options of a key to a command. The function gets the `Key` as its argument `key`."""
 
     @key_options
     @functools.wraps(function)
@@ -48,9 +51,19 @@ def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_key(env: str | None, file: str | None, form: str) -> Key:
-    """The key from this variable, or this file, or a prompt. Raises `CliError` and `ConfigError`."""
+    """Return the key from an environment variable, a file or a hidden prompt.
+
+    Args:
+        env: The name of an environment variable.
+        file: The path of a file.
+        form: How the key is written: "text", "hex" or "base64".
+
+    Raises:
+        CliError: Both places are given, or the key cannot be read.
+        ConfigError: The text cannot be used as a key.
+    """
     if env and file:
-        raise CliError("two places are named for one key; give --key-env or --key-file, not both")
+        raise CliError("the key is named twice; give --key-env or --key-file, not both")
     with warnings.catch_warnings(record=True) as weak:
         warnings.simplefilter("always", WeakKeyWarning)
         key = key_from_text(*written(env, file), form)
@@ -60,7 +73,7 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
 
 
 def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
-    """Where the key is, and what is written there."""
+    """Return the place of the key, for messages, and the text in it."""
     if env:
         if env not in os.environ:
             raise CliError(f"the variable {shown(env)} is not set; export it with the key")
@@ -68,7 +81,7 @@ def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
     if file:
         return f"the file {file}", _text_of(Path(file))
     if not sys.stdin.isatty():
-        raise CliError("there is no key, and nobody to ask; name its place with --key-env NAME or --key-file PATH")
+        raise CliError("there is no key, and no terminal for a prompt; give --key-env NAME or --key-file PATH")
     return "the prompt", hide(click.prompt("Key (hidden)", hide_input=True, err=True))
 
 
@@ -76,8 +89,8 @@ def _text_of(path: Path) -> Hidden[str]:
     try:
         secret = hide(path.read_bytes())
     except OSError as error:
-        raise CliError(f"the key file {path} cannot be read ({error.strerror}); name one that can") from None
+        raise CliError(f"the key file {path} cannot be read ({error.strerror}); give a readable file") from None
     with suppress(UnicodeDecodeError):
         return hide(secret.get().decode())
-    # Raised out here, since the decoder's error holds the secret.
+    # Raised outside of the `with` block, because the decoder's error contains the secret.
     raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex")

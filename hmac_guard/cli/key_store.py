@@ -1,4 +1,4 @@
-"""Which database of keys a command works on."""
+"""The options of `hmac-guard keys` that name the database of keys."""
 
 import functools
 import os
@@ -17,23 +17,27 @@ MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
 
 
 def takes_store(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command the options of a database; `function` gets the `SqlKeys` as its argument `keys`."""
+    """Add the options of a database to a command. The function gets the `SqlKeys` as its argument `keys`."""
 
     @click.option(
-        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The database's SQLAlchemy URL."
+        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The SQLAlchemy URL of the database."
     )
-    @click.option("--table", default="hmac_guard_keys", show_default=True, help="The table of keys.")
+    @click.option("--table", default="hmac_guard_keys", show_default=True, help="The name of the table.")
     @click.option(
-        "--redis", metavar="URL", envvar="HMAC_GUARD_REDIS", show_envvar=True, help="Where caches hear of changes."
+        "--redis",
+        metavar="URL",
+        envvar="HMAC_GUARD_REDIS",
+        show_envvar=True,
+        help="The Redis server that tells caches of changes.",
     )
     @functools.wraps(function)
     def with_store(*, db: str | None, table: str, redis: str | None, **others: Any) -> Any:
-        database, news = hide(db), hide(redis)
+        database, redis_url = hide(db), hide(redis)
         del db, redis
         if not database.get():
-            raise CliError("there is no database; give its URL with --db, or better in the variable HMAC_GUARD_DB")
-        _warn_of_passwords(db=database, redis=news)
-        with _store(database, table, news) as keys:
+            raise CliError("there is no database; give its URL in the variable HMAC_GUARD_DB, or with --db")
+        _warn_of_passwords(db=database, redis=redis_url)
+        with _store(database, table, redis_url) as keys:
             return function(keys=keys, **others)
 
     return with_store
@@ -47,17 +51,17 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None]) -> Ite
         from hmac_guard.keys.sql import SqlKeys
     except ModuleNotFoundError:
         raise CliError("keys in a database need SQLAlchemy: pip install 'hmac-guard[sql]'") from None
-    masters = hide(os.environ.get(MASTER_KEYS, "").replace(",", " ").split())
-    engine, refused = _engine(db), ""
+    master_keys = hide(os.environ.get(MASTER_KEYS, "").replace(",", " ").split())
+    engine, failure = _engine(db), ""
     try:
-        yield SqlKeys(engine, table=table, master_keys=masters.get(), on_change=_publisher(redis))
+        yield SqlKeys(engine, table=table, master_keys=master_keys.get(), on_change=_publisher(redis))
     except SQLAlchemyError as error:
-        refused = _first_line(error)
+        failure = _first_line(error)
     finally:
         engine.dispose()
-    # Raised out here, since the driver's error holds the parameters of the statement, a secret among them.
-    if refused:
-        raise CliError(f"the database refused: {refused}")
+    # Raised outside of the `try` block, because the driver's error contains the parameters, and so the secret.
+    if failure:
+        raise CliError(f"the database reports an error: {failure}")
 
 
 def _engine(db: Hidden[str | None]) -> Any:
@@ -65,14 +69,18 @@ def _engine(db: Hidden[str | None]) -> Any:
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     try:
-        url = hide(make_url(str(db.get())))  # it has the password as an item
+        url = hide(make_url(str(db.get())))  # a tuple that contains the password
         if url.get().get_dialect().is_async:
-            raise CliError(f"{url.get().drivername} is an async driver; name a sync one, postgresql+psycopg say")
+            raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
         return create_engine(url.get())
     except (ArgumentError, NoSuchModuleError):
-        raise CliError("the URL of the database is none; write it like postgresql+psycopg://user@host/name") from None
+        raise CliError(
+            "the URL of the database is not valid; write it like postgresql+psycopg://user@host/name"
+        ) from None
     except ModuleNotFoundError as error:
-        raise CliError(f"the database's driver, {error.name}, is not installed; install it, or name another") from None
+        raise CliError(
+            f"the database's driver, {error.name}, is not installed; install it, or use another driver"
+        ) from None
 
 
 def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:
@@ -84,13 +92,13 @@ def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:
         raise CliError(str(error)) from None
     publish = RedisInvalidation(str(redis.get())).publish
 
-    def tell(tenant: str) -> None:
+    def publish_or_warn(tenant: str) -> None:
         try:
             publish(tenant)
         except Exception:
-            click.echo("Warning: Redis is away; caches see the change within their ttl", err=True)
+            click.echo("Warning: Redis cannot be reached; caches see the change after their ttl", err=True)
 
-    return tell
+    return publish_or_warn
 
 
 def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
@@ -98,7 +106,7 @@ def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
     for option, url in urls.items():
         if given(option) is ParameterSource.COMMANDLINE and _has_password(url):
             click.echo(
-                f"Warning: the password in --{option} stays in the shell's history and shows in the list of processes; "
+                f"Warning: the password in --{option} stays in the shell history and shows in the process list; "
                 f"put the URL into the variable HMAC_GUARD_{option.upper()}",
                 err=True,
             )

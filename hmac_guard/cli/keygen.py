@@ -1,4 +1,4 @@
-"""`hmac-guard keygen`: a key that nobody can guess."""
+"""`hmac-guard keygen`: makes a random key."""
 
 import base64
 import secrets
@@ -23,10 +23,10 @@ _WRITTEN: Mapping[str, Callable[[bytes], str]] = {
 def command(form: str) -> None:
     """Print a key of 32 random bytes.
 
-    As text it is URL-safe and used as it stands. As hex or base64 it is to be
-    decoded before use: name the same form wherever the key is read.
+    The form "text" is URL-safe and is used unchanged. Keys in the forms "hex"
+    and "base64" are decoded before use: give the same form to the guard.
 
-    Into a file or a pipe it is written without a newline at its end, since a
-    newline there would become part of the key.
+    In a file or a pipe the key has no newline at its end, because the newline
+    would become part of the key.
     """
     click.echo(_WRITTEN[form](secrets.token_bytes(SIZE)), nl=sys.stdout.isatty())

@@ -1,4 +1,4 @@
-"""`hmac-guard keys`: the keys of a platform's tenants, in its database."""
+"""`hmac-guard keys`: manages the keys of tenants in a database."""
 
 import json
 import textwrap
@@ -15,24 +15,24 @@ from hmac_guard.cli.key_store import takes_store
 
 _WIDTH = 80
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     number, unit = value[:-1], value[-1:]
     if not (number.isascii() and number.isdigit()) or unit not in _UNITS:
-        raise click.BadParameter(f"{value!r} is no duration; write it like 90s, 15m, 24h or 7d", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a duration; write it like 90s, 15m, 24h or 7d", ctx, param)
     return float(number) * _UNITS[unit]
 
 
 @click.group("keys", cls=Suggesting)
 def command() -> None:
-    """Keep the keys of tenants in a database.
+    """Manage the keys of tenants in a database.
 
-    The database is named by its SQLAlchemy URL, best in the variable
-    HMAC_GUARD_DB. Master keys to seal secrets under stand in
-    HMAC_GUARD_MASTER_KEYS, the newest first, with commas between them.
-    With a URL in HMAC_GUARD_REDIS every cache hears of a change at once.
+    Give the SQLAlchemy URL of the database in the variable HMAC_GUARD_DB.
+    Master keys encrypt the secrets: give them in HMAC_GUARD_MASTER_KEYS,
+    the newest first, separated by commas. With a URL in HMAC_GUARD_REDIS,
+    every cache learns of a change at once.
 
     \b
       hmac-guard keys add acme --mode report
@@ -44,9 +44,9 @@ def command() -> None:
 def _takes_secret(function: Any) -> Any:
     for option in (
         click.option("--secret-form", type=click.Choice(["text", "hex", "base64"]), default="text", show_default=True),
-        click.option("--secret-file", metavar="PATH", help="Take the secret from this file; default: make one."),
-        click.option("--secret-env", metavar="NAME", help="Take the secret from this environment variable."),
-        click.option("--id", "key_id", help="The key's id, shown in verdicts and logs."),
+        click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: make one."),
+        click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
+        click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),
     ):
         function = option(function)
     return function
@@ -54,14 +54,14 @@ def _takes_secret(function: Any) -> Any:
 
 @command.command("add")
 @click.argument("tenant")
-@click.option("--mode", type=click.Choice(["enforce", "report", "off"]), help="The tenant's mode from now on.")
+@click.option("--mode", type=click.Choice(["enforce", "report", "off"]), help="Also set the mode of the tenant.")
 @_takes_secret
 @_as_json
 @takes_store
 def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -> None:
-    """Give TENANT a key beside those that it has.
+    """Add a key to TENANT. Its other keys stay valid.
 
-    A secret that is made here is shown this once.
+    A generated secret is shown only once.
     """
     keys.create_table()
     _show_new(keys.add(tenant, **_secret(**given), mode=mode), as_json)
@@ -69,16 +69,16 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
 
 @command.command("rotate")
 @click.argument("tenant")
-@click.option("--grace", default="24h", show_default=True, callback=_seconds, help="How long the old keys verify.")
+@click.option("--grace", default="24h", show_default=True, callback=_seconds, help="How long the old keys stay valid.")
 @_takes_secret
 @_as_json
 @takes_store
 def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) -> None:
-    """Give TENANT a new key to sign with.
+    """Add a new key to TENANT, and let the old keys expire.
 
-    The keys that it has go on verifying for the time of grace. Hand out the new
-    secret once every cache has heard of it: at once with --redis, else after
-    the caches' ttl.
+    The old keys stay valid for the time of --grace. Give the new secret to the
+    signer when every cache knows it: at once with --redis, otherwise after the
+    ttl of the caches.
     """
     _show_new(keys.rotate(tenant, **_secret(**given), grace=grace), as_json)
 
@@ -88,7 +88,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
 @click.argument("key_id", metavar="KEY")
 @takes_store
 def retire(keys: Any, tenant: str, key_id: str) -> None:
-    """End the key KEY of TENANT now."""
+    """Make the key KEY of TENANT invalid now."""
     keys.retire(tenant, key_id)
 
 
@@ -97,7 +97,7 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
 @click.argument("mode", type=click.Choice(["enforce", "report", "off", "guard"]))
 @takes_store
 def mode(keys: Any, tenant: str, mode: str) -> None:
-    """Set the mode of TENANT; "guard" leaves it to the guard."""
+    """Set the mode of TENANT; "guard" stands for the mode of the guard."""
     keys.set_mode(tenant, None if mode == "guard" else mode)
 
 
@@ -105,12 +105,12 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
 @_as_json
 @takes_store
 def reseal(keys: Any, as_json: bool) -> None:
-    """Seal every secret anew under the first master key."""
+    """Encrypt every secret with the first master key."""
     count = keys.reseal()
     if as_json:
         _print_json({"sealed": count})
     else:
-        click.echo(f"sealed {count} secrets")
+        click.echo(f"encrypted {count} secrets")
 
 
 @command.command("list")
@@ -118,7 +118,7 @@ def reseal(keys: Any, as_json: bool) -> None:
 @_as_json
 @takes_store
 def list_(keys: Any, tenant: str | None, as_json: bool) -> None:
-    """List the keys of TENANT, or of all, without secrets."""
+    """List the keys of TENANT, or of all tenants, without their secrets."""
     stored = keys.list(tenant)
     if as_json:
         _print_json([key._asdict() for key in stored])
@@ -133,11 +133,11 @@ def list_(keys: Any, tenant: str | None, as_json: bool) -> None:
 @_as_json
 @takes_store
 def readiness(keys: Any, as_json: bool) -> None:
-    """Say which tenants may be switched to "enforce".
+    """Show which tenants can be switched to "enforce".
 
-    For each, how many requests of the last 24 hours were verified, and how many
-    were refused, or would have been in the mode "report", and why. They are
-    counted by a VerdictCounts at the guard's on_verdict.
+    For each tenant: how many requests of the last 24 hours were verified, and
+    how many were refused, or would have been in the mode "report", and why.
+    The guard must have a VerdictCounts as on_verdict: it counts the requests.
     """
     from hmac_guard.keys.sql import VerdictLedger
 
@@ -156,7 +156,7 @@ def readiness(keys: Any, as_json: bool) -> None:
 
 def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, key_id: str | None) -> dict[str, Any]:
     if secret_env and secret_file:
-        raise CliError("two places are named for one secret; give --secret-env or --secret-file, not both")
+        raise CliError("the secret is named twice; give --secret-env or --secret-file, not both")
     given = written(secret_env, secret_file)[1] if secret_env or secret_file else None
     return {"secret": given, "form": secret_form, "key_id": key_id}
 
@@ -168,7 +168,7 @@ def _show_new(new: Any, as_json: bool) -> None:
     click.echo(f"tenant  {new.tenant}\nkey     {new.id}")
     if new.secret is not None:
         click.echo(f"secret  {new.secret}")
-        click.echo("This is the only time that the secret is shown.", err=True)
+        click.echo("The secret is not shown again.", err=True)
 
 
 def _state(key: Any) -> str:
@@ -200,7 +200,7 @@ def _print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     if max(map(len, aligned)) <= _WIDTH:
         click.echo("\n".join(aligned))
         return
-    # A tenant that leaves too little room stands on a line of its own, its columns below it.
+    # If the table is too wide, each tenant is on its own line, with the other columns below it.
     fronts = [f"  {front}  " for front in _aligned([line[1:-1] for line in lines], strip=False)]
     for (tenant, *_, last), front in zip(lines, fronts, strict=True):
         click.echo(tenant)

@@ -1,4 +1,4 @@
-"""Many at once: rows from stdin, each passed on to stdout with what came of it, one after the other."""
+"""The option --rows: reads rows from stdin, and writes each row to stdout with the result added."""
 
 import csv
 import io
@@ -21,14 +21,19 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 takes_rows = click.option(
     "--rows",
     type=click.Choice(["jsonl", "csv"]),
-    help="Take many from stdin: a JSON object in each line, or CSV with the names in its first line.",
+    help="Read rows from stdin: one JSON object per line, or CSV with the names in the first line.",
 )
 
 
-def pass_on(form: str, work: Callable[[Row], Row]) -> None:
-    """Write each row of stdin to stdout, in the same form, with what `work` adds to it.
+def process_rows(form: str, work: Callable[[Row], Row]) -> None:
+    """Write each row of stdin to stdout in the same form, with the fields that `work` returns added.
 
-    Raises `CliError` that names the line: for a row that cannot be read, and for a `ConfigError` of `work`.
+    Args:
+        form: "jsonl" or "csv".
+        work: Returns the fields to add to a row.
+
+    Raises:
+        CliError: A row cannot be read, or `work` raised a `ConfigError`. The message names the line.
     """
     with _progress() as count:
         rows = _json_rows(_lines(count)) if form == "jsonl" else _csv_rows(_lines(count))
@@ -40,20 +45,20 @@ def pass_on(form: str, work: Callable[[Row], Row]) -> None:
                 raise CliError(f"line {number}: {error}") from None
 
 
-def refuse_both(given: object) -> None:
-    """Raises `CliError` where ids or a signature stand on the command line beside --rows."""
+def check_no_arguments(given: object) -> None:
+    """Raise `CliError` if ids or a signature are given on the command line together with --rows."""
     if given:
         raise CliError("--rows takes ids and signatures from stdin; leave them out of the command")
 
 
 def ids_of(row: Row, names: Any) -> dict[str, Any]:
-    """The ids in a row; a blank cell is an absent one."""
+    """Return the ids in a row. An empty cell counts as a missing id."""
     return {name: row[name] for name in names if row.get(name) not in (None, "")}
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """What is told of each number of bytes read. It draws only for somebody who watches and sees no rows."""
+    """Yield a function that takes the number of bytes read. The bar is drawn if only stderr is a terminal."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda size: None
         return
@@ -80,7 +85,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise CliError(f"line {number} is no JSON object; give one in each line")
+            raise CliError(f"line {number} is not a JSON object; give one object per line")
         yield number, row
 
 
@@ -89,15 +94,15 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
     try:
         for row in reader:
             if None in row or None in row.values():
-                raise CliError(f"line {reader.line_num} has not as many cells as the first line has names")
+                raise CliError(f"line {reader.line_num} has a different number of cells than the first line")
             yield reader.line_num, row
     except csv.Error as error:
-        raise CliError(f"line {reader.line_num} is no CSV: {error}") from None
+        raise CliError(f"line {reader.line_num} is not CSV: {error}") from None
 
 
 def _write_json(row: Row) -> None:
     text = json.dumps(row, ensure_ascii=False)
-    # A lone surrogate, which JSON may bring as an escape, can only go on as one.
+    # JSON can contain a lone surrogate as an escape. UTF-8 cannot, so it is written as an escape again.
     click.echo(text if _LONE_SURROGATE.search(text) is None else json.dumps(row))
 
 

@@ -1,4 +1,4 @@
-"""`hmac-guard schemes`: the presets, and where each of their strings travels."""
+"""`hmac-guard schemes`: lists the presets, and where each id and the signature are sent."""
 
 import json
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ _NAME, _FIELD, _VALUE = 12, 16, 52
 
 
 @click.command("schemes")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """List the presets: what each signs, how, and where it travels."""
+    """List the presets: what each signs, how, and where it is sent."""
     presets = [_described(PRESETS[name]) for name in sorted(PRESETS)]
     if as_json:
         click.echo(json.dumps(presets, indent=2))

@@ -1,10 +1,10 @@
-"""`hmac-guard sign`: what the browser is to send beside the ids."""
+"""`hmac-guard sign`: prints the signature of some ids."""
 
 import click
 
 from hmac_guard.cli.arguments import takes_ids
 from hmac_guard.cli.key_options import takes_key
-from hmac_guard.cli.rows import ids_of, pass_on, refuse_both, takes_rows
+from hmac_guard.cli.rows import check_no_arguments, ids_of, process_rows, takes_rows
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
 
@@ -16,16 +16,16 @@ from hmac_guard.core.scheme import Scheme
 def command(scheme: Scheme, ids: dict[str, str], key: Key, rows: str | None) -> None:
     """Print the signature for some ids.
 
-    SCHEME is the name of a preset (see `hmac-guard schemes`) or, for one of
-    your own, MODULE:OBJECT. The key comes from --key-env, --key-file or a
-    hidden prompt.
+    SCHEME is the name of a preset (see `hmac-guard schemes`), or MODULE:OBJECT
+    for your own scheme. The key comes from --key-env, --key-file or a hidden
+    prompt.
 
     \b
       hmac-guard sign suprsend distinct_id=user-42 --key-env INBOX_SECRET
       hmac-guard sign shop.guards:ORDERS tenant_id=acme order_id=42
 
-    With --rows the ids come from stdin, and each row goes on with its
-    signature: SCHEME stands alone then.
+    With --rows the ids come from stdin, and each row is printed with its
+    signature. SCHEME is then the only argument.
 
     \b
       hmac-guard sign nango --rows csv --key-file nango.key < ids.csv > signed.csv
@@ -33,5 +33,5 @@ def command(scheme: Scheme, ids: dict[str, str], key: Key, rows: str | None) -> 
     if rows is None:
         click.echo(scheme.sign(key, **ids))
         return
-    refuse_both(ids)
-    pass_on(rows, lambda row: {"signature": scheme.sign(key, **ids_of(row, scheme.ids))})
+    check_no_arguments(ids)
+    process_rows(rows, lambda row: {"signature": scheme.sign(key, **ids_of(row, scheme.ids))})

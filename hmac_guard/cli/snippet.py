@@ -1,4 +1,4 @@
-"""`hmac-guard snippet`: the code that signs, in the language of whoever has to."""
+"""`hmac-guard snippet`: prints the code that signs, in several languages."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,13 @@ from hmac_guard.snippets import LANGUAGES, page, snippet
 
 @click.command("snippet")
 @takes_scheme()
-@click.option("--lang", multiple=True, type=click.Choice(list(LANGUAGES)), metavar="LANGUAGE", help="Which language.")
+@click.option(
+    "--lang",
+    multiple=True,
+    type=click.Choice(list(LANGUAGES)),
+    metavar="LANGUAGE",
+    help="A language; may be given several times.",
+)
 @click.option("--all", "every", is_flag=True, help="Every language.")
 @click.option(
     "--format",
@@ -21,16 +27,16 @@ from hmac_guard.snippets import LANGUAGES, page, snippet
     type=click.Choice(["code", "markdown"]),
     default="code",
     show_default=True,
-    help="markdown is a whole page on how to sign: code, an example, the call.",
+    help="markdown prints a whole page: code, an example, the request.",
 )
-@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs: the code by language.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON: the code by language.")
 def command(
     scheme: Scheme, words: tuple[str, ...], lang: tuple[str, ...], every: bool, form: str, in_json: bool
 ) -> None:
-    """Print the code that makes a scheme's signature, ready to paste.
+    """Print the code that makes the signature of a scheme, ready to copy.
 
-    SCHEME is the name of a preset (see `hmac-guard schemes`) or, for one of
-    your own, MODULE:OBJECT. The languages are python, javascript, typescript,
+    SCHEME is the name of a preset (see `hmac-guard schemes`), or MODULE:OBJECT
+    for your own scheme. The languages are python, javascript, typescript,
     webcrypto, java, kotlin, ruby, go, rust, php, csharp, elixir, plpgsql and
     shell.
 
@@ -39,9 +45,9 @@ def command(
       hmac-guard snippet shop.guards:ORDERS --format markdown > signing.md
     """
     if words:
-        raise CliError(f"there is a word too many, {words[0]!r}; name one scheme, and languages with --lang")
+        raise CliError(f"unexpected argument {words[0]!r}; give one scheme, and languages with --lang")
     if in_json and form == "markdown":
-        raise CliError("--json gives the code, not a page; leave out --json, or --format markdown")
+        raise CliError("--json prints code, not a page; leave out --json or --format markdown")
     languages = list(LANGUAGES) if every or (form == "markdown" and not lang) else list(dict.fromkeys(lang))
     if not languages:
         raise CliError("the language is missing; add --lang LANGUAGE, or --all")

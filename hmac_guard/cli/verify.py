@@ -1,4 +1,4 @@
-"""`hmac-guard verify`: whether a signature proves some ids, decided by what decides in a guard."""
+"""`hmac-guard verify`: checks the signature of some ids, with the code that a guard runs."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import click
 from hmac_guard.cli.arguments import takes_ids
 from hmac_guard.cli.errors import CliError
 from hmac_guard.cli.key_options import takes_key
-from hmac_guard.cli.rows import Row, ids_of, pass_on, refuse_both, takes_rows
+from hmac_guard.cli.rows import Row, check_no_arguments, ids_of, process_rows, takes_rows
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import compose
@@ -18,17 +18,17 @@ from hmac_guard.core.text import is_id
 from hmac_guard.core.verdict import Reason
 
 _MEANING = {
-    Reason.INVALID_SIGNATURE: "the key, an id, or the way of signing is another one",
-    Reason.MALFORMED: "an id is empty, too long, has odd characters, or cannot travel where the scheme has it",
-    Reason.AMBIGUOUS: "an id holds the text that separates it from the next one",
+    Reason.INVALID_SIGNATURE: "the signer used another key, another id or another way of signing",
+    Reason.MALFORMED: "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it",
+    Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
 }
 
 
 @click.command("verify")
 @takes_ids
 @takes_key
-@click.option("--signature", help="The signature, as it travels.")
-@click.option("--json", "in_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--signature", help="The signature, as it is sent.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 @takes_rows
 @click.pass_context
 def command(
@@ -40,23 +40,23 @@ def command(
     in_json: bool,
     rows: str | None,
 ) -> None:
-    """Say whether a signature proves some ids, or why it does not.
+    """Check the signature of some ids, and say why it is not valid.
 
-    SCHEME and the key are as in `hmac-guard sign`. The exit code is 0 where the
-    ids are verified, 1 where they are not, and 2 where the question was wrong.
+    SCHEME and the key are as in `hmac-guard sign`. The exit code is 0 if the
+    ids are verified, 1 if they are not, and 2 if the command was used wrongly.
 
     \b
       hmac-guard verify suprsend distinct_id=user-42 --signature 6mbM... \\
         --key-file inbox.key
 
-    With --rows ids and `signature` come from stdin, and each row goes on with
-    `verified` and `reason`. The exit code is 0 where all are verified.
+    With --rows the ids and `signature` come from stdin, and each row is printed
+    with `verified` and `reason`. The exit code is 0 if all rows are verified.
 
     \b
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
     if rows is not None:
-        refuse_both(ids or signature)
+        check_no_arguments(ids or signature)
         ctx.exit(0 if _verify_rows(scheme, key, rows) else 1)
     if signature is None:
         raise CliError("the signature is missing; add --signature SIGNATURE")
@@ -74,7 +74,7 @@ def _answer(reason: Reason) -> dict[str, str | bool]:
 
 
 def _verify_rows(scheme: Scheme, key: Key, form: str) -> bool:
-    """Whether all rows of stdin are verified."""
+    """Verify the rows of stdin. Return whether all of them are verified."""
     reasons: set[Reason] = set()
 
     def answer(row: Row) -> Row:
@@ -82,7 +82,7 @@ def _verify_rows(scheme: Scheme, key: Key, form: str) -> bool:
         reasons.add(reason)
         return _answer(reason)
 
-    pass_on(form, answer)
+    process_rows(form, answer)
     return reasons <= {Reason.VERIFIED}
 
 

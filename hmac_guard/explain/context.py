@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.key import Key
@@ -10,10 +11,9 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Query
 from hmac_guard.core.text import MAX_ID_BYTES
-from hmac_guard.explain.keys import KnownKeys, secret_of
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.arrangements import of_absent_id, of_further_ids, of_longer_ids, of_other_texts
-from hmac_guard.explain.mistakes.other_keys import of_known_texts, of_other_keys
+from hmac_guard.explain.mistakes.keys import of_known_texts, of_other_keys
 from hmac_guard.explain.mistakes.shape import Mistake
 from hmac_guard.explain.mistakes.signatures import of_cut_signature
 
@@ -21,6 +21,23 @@ _SHORTEST_CUT = 16
 _LONGEST_TEXT = 16_384
 # Percent-encoded, a byte takes three characters.
 _LONGEST_SENT = 3 * MAX_ID_BYTES
+
+
+class KnownKeys(NamedTuple):
+    """The key in force, and further ones that may have been used in its place, each with what it is called.
+
+    `variables` are the names of the settings that keys come from: one may have been used instead of its value.
+    """
+
+    current: Key
+    previous: tuple[tuple[str, Key], ...] = ()
+    others: tuple[tuple[str, Key], ...] = ()
+    variables: tuple[str, ...] = ()
+
+
+def secret_of(key: Key) -> bytes:
+    """A key's bytes. They go into attempts, which are compared and forgotten, and nowhere else."""
+    return key._secret.get()
 
 
 def mistakes_for(

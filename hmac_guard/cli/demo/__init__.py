@@ -1,47 +1,50 @@
-"""`hmac-guard demo`: three guarded applications on real servers, and what they make of good and bad requests."""
+"""`hmac-guard demo`: sends good and bad requests to three guarded applications, and prints the answers."""
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 
 import click
 
-from hmac_guard.cli.demo.cases import all_cases
+from hmac_guard.cli.demo.cases import Case, all_cases
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.samples import SAMPLES, new_keys
-from hmac_guard.cli.demo.table import run
-from hmac_guard.cli.demo.wire import HOST
+from hmac_guard.cli.demo.sending import HOST, Answer, send
 from hmac_guard.cli.errors import CliError
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
+_ROW = "{:8} {:37} {:>8} {:>5}  {}"
 
 
 @click.command("demo")
-@click.option("--serve", is_flag=True, help="Keep them up, with signed requests to try and a page in the browser.")
+@click.option(
+    "--serve", is_flag=True, help="Keep the servers running, and serve a page where you can try signed requests."
+)
 def command(serve: bool) -> None:
-    """Guard a Flask, a FastAPI and a Django application, and try to get by.
+    """Guard a Flask, a FastAPI and a Django application, and attack them.
 
-    The three run on waitress and uvicorn, on free ports of this machine. Good,
-    tampered, unsigned, duplicated and malformed requests are sent to them over
-    sockets. The exit code is 1 where one comes out otherwise than it should.
+    The three applications run on waitress and uvicorn, on free ports of this
+    machine. The demo sends them good, tampered, unsigned, duplicated and
+    malformed requests over sockets. The exit code is 1 if an answer is not the
+    expected one.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise CliError(f"the demo needs {', '.join(missing)}: pip install 'hmac-guard[demo]'")
-    sys.exit(keep_up() if serve else try_all())
+    sys.exit(serve_page() if serve else send_all())
 
 
-def try_all() -> int:
-    """Send every request once; 1 where one comes out otherwise than it should."""
+def send_all() -> int:
+    """Send every request once. Return the exit code: 1 if an answer is not the expected one."""
     keys = new_keys()
     with running(keys) as apps:
         return int(run(all_cases(keys), apps) > 0)
 
 
-def keep_up() -> int:
-    """Serve the page until Ctrl-C."""
+def serve_page() -> int:
+    """Serve the page until Ctrl-C. Return the exit code."""
     import waitress
 
     from hmac_guard.cli.demo.page import make_page
@@ -50,15 +53,42 @@ def keep_up() -> int:
     with suppress(KeyboardInterrupt), socket.create_server((HOST, 0)) as listener:
         origin = f"http://{HOST}:{listener.getsockname()[1]}"
         with running(keys, origin) as apps:
-            invite(origin, apps, keys)
+            print_samples(origin, apps, keys)
             waitress.serve(make_page(apps, keys), sockets=[listener], _quiet=True)
     return 0
 
 
-def invite(origin: str, apps: Mapping[str, App], keys: Mapping[str, str]) -> None:
-    """Say where the page is, and what else can be tried."""
-    click.echo(f"Open {origin}/ in a browser, or send the requests below. Ctrl-C ends it.")
+def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str]) -> None:
+    """Print the address of the page, and a signed request for each sample."""
+    click.echo(f"Open {origin}/ in a browser, or send the requests below. Press Ctrl-C to stop.")
     for sample in SAMPLES:
         click.echo(f"\n# {sample.app}: {sample.name}, signed")
         click.echo(sample.signed(keys).curl(apps[sample.app].port))
-    click.echo("\nChange an id or the signature, and it is refused. Here is what the guards log:\n")
+    click.echo("\nChange an id or the signature: the guard refuses the request. The log of the guards:\n")
+
+
+def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
+    """Send each request and print one table row for it. Return the number of unexpected answers."""
+    click.echo(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON"))
+    wrong = sum(not _row(case, apps[case.app]) for case in cases)
+    click.echo()
+    click.echo(f"{len(cases)} requests, {len(cases) - wrong} as expected" + (f", {wrong} NOT" if wrong else ""))
+    return wrong
+
+
+def _row(case: Case, app: App) -> bool:
+    number = app.judged
+    answer = send(case.request, app.port)
+    reason = app.reason(number)
+    right = (answer.status, reason) == (case.status, case.reason) and answer.document().get("ids") == case.ids
+    row = _ROW.format(case.app, case.title, case.status, answer.status or "-", reason or "-")
+    click.echo(row if right else click.style(f"{row}  <-- {_difference(case, answer, reason)}", fg="red"))
+    return right
+
+
+def _difference(case: Case, answer: Answer, reason: str) -> str:
+    if reason != case.reason:
+        return f"not {case.reason}"
+    if answer.status != case.status:
+        return f"not {case.status}"
+    return f"ids {answer.document().get('ids')}, not {case.ids}"

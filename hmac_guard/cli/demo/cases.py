@@ -1,4 +1,4 @@
-"""The requests of the demo, good and bad, and what has to become of each."""
+"""The good and bad requests of the demo, with the expected answer to each."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -13,13 +13,16 @@ from hmac_guard.cli.demo.samples import (
     SUPRSEND_QUERY,
     Sample,
 )
-from hmac_guard.cli.demo.wire import Request
+from hmac_guard.cli.demo.sending import Request
 
 Keys = Mapping[str, str]
 
 
 class Case(NamedTuple):
-    """One request to one application; `ids` is what is to be proven, None where it is to be refused."""
+    """One request to one application, and the expected answer.
+
+    `ids` are the ids that the guard must verify, or None if it must refuse the request.
+    """
 
     app: str
     title: str
@@ -30,7 +33,7 @@ class Case(NamedTuple):
 
 
 def all_cases(keys: Keys) -> list[Case]:
-    """Every request of the demo, by application."""
+    """Return all requests of the demo, ordered by application."""
     cases = [case for sample in SAMPLES for case in _usual(sample, keys)]
     cases += [*_flask(keys), *_fastapi(keys), *_django(keys)]
     return sorted(cases, key=lambda case: [sample.app for sample in SAMPLES].index(case.app))
@@ -45,7 +48,7 @@ def _refused(sample: Sample, title: str, request: Request, reason: str, status: 
 
 
 def _usual(sample: Sample, keys: Keys) -> Iterator[Case]:
-    """What is tried on every sample."""
+    """Yield the requests that are sent for every sample."""
     signature = sample.sign(keys, sample.ids)
     last = list(sample.ids)[-1]
     name = sample.name
@@ -112,7 +115,7 @@ def _django(keys: Keys) -> Iterator[Case]:
         return body._replace(headers=(*lines, *body.headers[1:]))
 
     yield _refused(ORDERS_JSON, "headers, another tenant", tenant("X-Tenant: globex"), "invalid_signature")
-    yield _refused(ORDERS_JSON, "headers, an unknown tenant", tenant("X-Tenant: nobody"), "unknown_key")
+    yield _refused(ORDERS_JSON, "headers, an unknown tenant", tenant("X-Tenant: unknown"), "unknown_key")
     yield _refused(ORDERS_JSON, "headers, a tenant twice", tenant("X-Tenant: acme", "X-Tenant: acme"), "duplicate")
     twice = form._replace(body=b"order_id=7&" + form.body)
     yield _refused(ORDERS_FORM, "form, a field twice", twice, "duplicate")

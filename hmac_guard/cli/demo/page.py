@@ -1,4 +1,4 @@
-"""The page on which ids and signatures can be tried, and the backend behind it, which signs as a customer's does."""
+"""The page where a user can change ids and signatures, and its backend, which signs like a customer's backend."""
 
 import json
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from flask import Flask, request
 
 from hmac_guard.cli.demo.processes import App
 from hmac_guard.cli.demo.samples import SAMPLES, Sample
-from hmac_guard.cli.demo.wire import HOST
+from hmac_guard.cli.demo.sending import HOST
 
 TITLES = {"flask": "Flask, Nango", "fastapi": "FastAPI, SuprSend", "django": "Django, your own"}
 
 
 def make_page(apps: Mapping[str, App], keys: Mapping[str, str]) -> Flask:
-    """The application that serves the page at `/`."""
+    """Return the application that serves the page at `/`."""
     page = Flask(__name__)
     template = Path(__file__).with_name("page.html").read_text()
 
@@ -40,7 +40,7 @@ def make_page(apps: Mapping[str, App], keys: Mapping[str, str]) -> Flask:
 
 
 def _data(sample: Sample, apps: Mapping[str, App], keys: Mapping[str, str]) -> dict[str, Any]:
-    """What the page needs to make the request by itself; no key is in it."""
+    """Return the data from which the page builds a request. It contains no key."""
     return {
         "title": TITLES[sample.app],
         "name": sample.name,

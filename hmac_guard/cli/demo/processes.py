@@ -1,4 +1,4 @@
-"""The example applications, each on a real server in a process of its own."""
+"""Runs each example application on a real server, in its own process."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ _START, _STOP = 30.0, 5.0
 
 
 def examples() -> Path:
-    """The folder of the example applications: beside this package in a wheel, at the top of a source tree."""
+    """Return the folder of the example applications. A wheel has it in `hmac_guard/cli`, a source tree at the top."""
     package = Path(__file__).parents[2]
     shipped = package / "cli" / "examples"
     return shipped if shipped.is_dir() else package.parent / "examples"
@@ -25,10 +25,17 @@ def examples() -> Path:
 
 @contextmanager
 def running(keys: Mapping[str, str], origin: str = "") -> Iterator[dict[str, "App"]]:
-    """All the applications, up, by name; ended when the block ends, however it ends.
+    """Start all applications, and stop them at the end of the block.
 
-    `keys` are the environment variables that they read. Where `origin` is given, the page there may call them, and what
-    they log is shown. Raises `CliError` where one does not start.
+    Args:
+        keys: The environment variables that the applications read.
+        origin: The origin of the page that may call the applications. If it is given, their logs are shown.
+
+    Yields:
+        The running applications by name.
+
+    Raises:
+        CliError: An application did not start.
     """
     with ExitStack() as stack:
         apps = {name: stack.enter_context(_started(name, keys, origin)) for name in APPS}
@@ -38,7 +45,7 @@ def running(keys: Mapping[str, str], origin: str = "") -> Iterator[dict[str, "Ap
 
 
 class App:
-    """One application: the port it serves, and the verdicts that it prints."""
+    """One running application: its port, and the verdicts that it prints."""
 
     def __init__(self, name: str, process: "subprocess.Popen[str]", log: IO[str]) -> None:
         self.name = name
@@ -51,23 +58,24 @@ class App:
         self._listener.start()
 
     def await_port(self) -> None:
+        """Wait until the application listens. Raise `CliError` if it does not start within 30 seconds."""
         with self._more:
             self._more.wait_for(lambda: self._lines or self._ended, _START)
         if not self._lines:
             self._log.seek(0)
             last = self._log.read().strip().rpartition("\n")[2]
-            raise CliError(f"the example application {self.name} did not start; its last words: {last or 'see above'}")
+            raise CliError(f"the example application {self.name} did not start; last log line: {last or 'see above'}")
         self.port = int(self._lines[0])
 
     @property
     def judged(self) -> int:
-        """How many verdicts it has printed."""
+        """The number of verdicts that the application has printed."""
         return len(self._lines) - 1
 
-    def reason(self, number: int, patience: float = 2.0) -> str:
-        """The reason of the verdict of that number, from 0; empty where none comes within `patience` seconds."""
+    def reason(self, number: int, timeout: float = 2.0) -> str:
+        """Return the reason of one verdict, counted from 0. Return "" if there is none after `timeout` seconds."""
         with self._more:
-            self._more.wait_for(lambda: self.judged > number or self._ended, patience)
+            self._more.wait_for(lambda: self.judged > number or self._ended, timeout)
             return self._lines[number + 1].rpartition(": ")[2] if self.judged > number else ""
 
     def _listen(self, output: IO[str]) -> None:
@@ -81,7 +89,7 @@ class App:
             self._more.notify_all()
 
     def join(self) -> None:
-        """Wait until all that it printed is read."""
+        """Wait until the whole output of the application is read."""
         self._listener.join()
 
 
@@ -102,12 +110,12 @@ def _started(name: str, keys: Mapping[str, str], origin: str) -> Iterator[App]:
         try:
             yield app
         finally:
-            _end(process)
+            _stop(process)
             app.join()
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    # It ends with its standard input, and so also where this process is killed.
+def _stop(process: "subprocess.Popen[str]") -> None:
+    # The application stops when its standard input is closed. This also works if the demo itself is killed.
     if process.stdin:
         process.stdin.close()
     try:

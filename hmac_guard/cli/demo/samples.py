@@ -1,6 +1,7 @@
-"""The requests that the example applications are made for, and how a customer's backend signs them.
+"""The requests that the example applications accept, and the signing code of a customer's backend.
 
-Signed here with the standard library alone, as a customer would: what the guard accepts was not made by the guard.
+The samples are signed with the standard library only, as a customer would do it. This shows that the guard accepts
+signatures that hmac_guard did not make.
 """
 
 import base64
@@ -11,13 +12,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from hmac_guard.cli.demo.wire import Request
+from hmac_guard.cli.demo.sending import Request
 
 SIGNATURE = "{signature}"
 
 
 def new_keys() -> dict[str, str]:
-    """The environment of the examples: fresh keys, and for SuprSend the one that its documentation publishes."""
+    """Return the environment of the examples: new keys, and for SuprSend the key that its documentation publishes."""
     return {
         "NANGO_HMAC_KEY": secrets.token_urlsafe(32),
         "SUPRSEND_INBOX_SECRET": "IG-J8Wvf7M-w4ll13h53NJAMQQNHdUqFTSJ2JVAZl0s",
@@ -27,7 +28,10 @@ def new_keys() -> dict[str, str]:
 
 
 class Sample(NamedTuple):
-    """One kind of request. `{name}` in path, query, headers, json and form stands for an id or the signature."""
+    """One kind of request.
+
+    A placeholder `{name}` in path, query, headers, json and form is replaced by an id or by the signature.
+    """
 
     name: str
     app: str
@@ -43,17 +47,18 @@ class Sample(NamedTuple):
     form: Mapping[str, str] | None = None
 
     def sign(self, keys: Mapping[str, str], ids: Mapping[str, str]) -> str:
+        """Return the signature for these ids, in the encoding of the sample."""
         message = self.message.format_map(ids)
         digest = hmac.digest(keys[self.key].encode(), message.encode(), "sha256")
         return digest.hex() if self.encoding == "hex" else base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def signed(self, keys: Mapping[str, str], **changed: str) -> Request:
-        """The request that carries the sample's ids, some of them perhaps others, and their signature."""
+        """Return a signed request with the ids of the sample. `changed` replaces some of the ids."""
         ids = {**self.ids, **changed}
         return self.request({**ids, "signature": self.sign(keys, ids)})
 
     def request(self, values: Mapping[str, str]) -> Request:
-        """The request that carries these ids and this signature; without one it is left out."""
+        """Return the request with these values. If `values` has no signature, the request has none."""
         path = self.path.format_map({name: quote(value, safe="") for name, value in values.items()})
         query = urlencode(_filled(self.query, values))
         headers = [f"{name}: {value}" for name, value in _filled(self.headers, values).items()]

@@ -1,6 +1,7 @@
-"""One example application on a real server: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN]`, in their folder.
+"""Serves one example application: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN]`, in the examples folder.
 
-It prints its port, then a line for each verdict. It ends when its standard input does, so with whatever started it.
+It prints its port, then one line for each verdict. It stops when its standard input is closed: that happens when the
+process that started it ends.
 """
 
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.cli.demo.wire import HOST
+from hmac_guard.cli.demo.sending import HOST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,8 +22,10 @@ HEADERS = "Content-Type, X-Tenant, X-Signature"
 
 
 class Cors:
-    """Lets the page at `origin` call a WSGI application, and read what it answers. It stands outside of the guard, so
-    that the page can read a refusal too."""
+    """WSGI middleware that lets the page at `origin` call the application and read the answers.
+
+    It wraps the guard, so that the page can also read a refusal.
+    """
 
     def __init__(self, app: "WSGIApplication", origin: str) -> None:
         self.app = app
@@ -58,17 +61,17 @@ SERVED = {
 
 
 def main(name: str, origin: str = "") -> None:
-    # Ctrl-C in a terminal reaches every process in it; the one that started this one decides.
+    # Ctrl-C in a terminal reaches all processes of the group. The parent process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     module, attribute, serve = SERVED[name]
     app = getattr(import_module(module), attribute)
     listener = socket.create_server((HOST, 0))
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     print(listener.getsockname()[1], flush=True)
     serve(app, listener, origin)
 
 
-def _end_with_input() -> None:
+def _exit_when_input_closes() -> None:
     sys.stdin.buffer.read()
     os._exit(0)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from hmac_guard.explain.capture.raw import from_sent_url
 from hmac_guard.explain.capture.request import Captured, CaptureError
-from hmac_guard.explain.capture.url import from_sent_url
 from hmac_guard.explain.printable import printable
 
 _MOST_CHOICES = 50

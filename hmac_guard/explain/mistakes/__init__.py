@@ -1,10 +1,9 @@
 """The mistakes that people make when they sign, as tables of small transformations; the likelier ones first."""
 
 from hmac_guard.explain.mistakes.arrangements import ARRANGEMENT_MISTAKES
-from hmac_guard.explain.mistakes.digests import DIGEST_MISTAKES
 from hmac_guard.explain.mistakes.ids import ID_MISTAKES
 from hmac_guard.explain.mistakes.keys import KEY_MISTAKES
-from hmac_guard.explain.mistakes.messages import MESSAGE_MISTAKES
+from hmac_guard.explain.mistakes.messages import DIGEST_MISTAKES, MESSAGE_MISTAKES
 from hmac_guard.explain.mistakes.shape import Mistake
 from hmac_guard.explain.mistakes.signatures import SIGNATURE_MISTAKES
 

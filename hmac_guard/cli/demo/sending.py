@@ -1,4 +1,4 @@
-"""Requests as bytes, sent over a socket as they stand: an HTTP client would clean up what is odd about them."""
+"""Requests that are sent over a socket as raw bytes. An HTTP client would correct the malformed ones."""
 
 import json
 import shlex
@@ -11,21 +11,29 @@ _TIMEOUT = 5.0
 
 
 class Request(NamedTuple):
-    """One request, as it goes out; `headers` are whole lines, `target` is not encoded again."""
+    """One request, before it is sent.
+
+    Attributes:
+        method: The HTTP method.
+        target: Path and query, already percent-encoded.
+        headers: Whole header lines, such as `"X-Tenant: acme"`.
+        body: The raw body.
+    """
 
     method: str
     target: str
     headers: tuple[str, ...] = ()
     body: bytes = b""
 
-    def wire(self) -> bytes:
+    def encode(self) -> bytes:
+        """Return the bytes of the request. A Content-Length is added if no header gives the length of the body."""
         framed = any(line.lower().startswith(("content-length:", "transfer-encoding:")) for line in self.headers)
         length = [f"Content-Length: {len(self.body)}"] if self.body and not framed else []
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {HOST}", "Connection: close", *self.headers, *length]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
     def curl(self, port: int) -> str:
-        """The command that sends it. For requests that curl leaves as they are."""
+        """Return the curl command that sends this request. It is only right for requests that curl does not change."""
         words = ["curl", "-i", f"http://{HOST}:{port}{self.target}"]
         for line in self.headers:
             words += ["-H", line]
@@ -35,13 +43,13 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back; status 0 where nothing did."""
+    """The answer of a server. The status is 0 if there was no answer."""
 
     status: int
     body: bytes
 
     def document(self) -> dict[str, Any]:
-        """The JSON object in the body; empty where there is none."""
+        """Return the JSON object in the body, or an empty dict if there is none."""
         try:
             document = json.loads(self.body)
         except ValueError:
@@ -50,10 +58,10 @@ class Answer(NamedTuple):
 
 
 def send(request: Request, port: int) -> Answer:
-    """The answer of the server on that port of this machine."""
+    """Send the request to a port of this machine and return the answer."""
     try:
         with socket.create_connection((HOST, port), timeout=_TIMEOUT) as connection:
-            connection.sendall(request.wire())
+            connection.sendall(request.encode())
             response = HTTPResponse(connection)
             response.begin()
             return Answer(response.status, response.read())
