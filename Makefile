@@ -90,7 +90,7 @@ test-browser: $(VENV)/browser $(VENV)/wheel
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 
 fuzz: $(VENV)/test $(VENV)/wheel
-	HMAC_GUARD_EXAMPLES=200000 $(BIN)/pytest --timeout=0 tests/test_both_doors_agree.py -k generated -s $(ARGS)
+	HMAC_GUARD_EXAMPLES=200000 $(BIN)/pytest --timeout=0 tests/test_wsgi_and_asgi_agree.py -k generated -s $(ARGS)
 
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks --keep $(ARGS)

@@ -1,7 +1,7 @@
-"""What stands around an application, and which requests come to it unguarded: for the helpers `uncovered_routes`.
+"""Finds the layers around an application and the requests that reach it unguarded, for `uncovered_routes`.
 
-A layer is a WSGI or ASGI application that hands requests on to another one. A layer that this module does not know may
-answer requests itself, as Flask-SocketIO does.
+A layer is a WSGI or ASGI application that passes requests on to another one. A layer that this module does not know may
+answer requests itself, like Flask-SocketIO.
 """
 
 import sys
@@ -16,7 +16,7 @@ from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.guard import Guard
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
-#: The packages and modules whose layers run no handlers of their own. They may send errors, redirects and preflights.
+#: Packages and modules whose layers do not run handlers. They may answer errors, redirects and preflights.
 _KNOWN = (
     "asgiref",
     "fastapi",
@@ -29,55 +29,60 @@ _KNOWN = (
     "werkzeug.middleware.profiler",
     "werkzeug.middleware.proxy_fix",
 )
-_RUNS_A_FUNCTION = "starlette.middleware.base"  # BaseHTTPMiddleware: its `dispatch` may answer
+_RUNS_A_FUNCTION = "starlette.middleware.base"  # BaseHTTPMiddleware: its `dispatch` may answer requests
 
-#: A path that no `only` and no `exempt` names: a layer has paths of its own.
+#: A path that stands for the paths of a layer itself. No `only` or `exempt` names it.
 OWN_PATH = "/a-path-of-the-layer-itself"
 
 
 def covered(guards: Iterable[Guard], start: str, *, fixed: bool) -> bool:
-    """Whether one of the guards judges every request for a route: for the path `start` if it is `fixed`, else for any
-    path that begins with it."""
+    """Return whether one of the guards judges every request for a route.
+
+    Args:
+        guards: The guards before the route.
+        start: The path of the route, or its fixed first part.
+        fixed: True if `start` is the whole path.
+    """
     return any(not guard._decider.may_skip(start, fixed=fixed) for guard in guards)
 
 
 class Declared(NamedTuple):
-    """A layer that is not made yet: `factory` will be called with the application that it stands around."""
+    """A layer that does not exist yet. `factory` will be called with the application `app` that it wraps."""
 
     factory: Any
     dispatch: Any
     app: Any
 
     def __call__(self, *_: object) -> None:
-        """What stands around an application is callable; this is never called."""
+        """Layers must be callable. This method is not called."""
 
 
 def held(layer: Any) -> list[Any]:
-    """What a layer may hand a request on to: each callable among its attributes, in its closure, in its arguments."""
+    """Return the callables that a layer may pass requests to: in its attributes, its closure and its arguments."""
     if _is(layer, type):
         return []
     if _is(layer, MethodType):
         found = [*_attributes(layer.__self__), *held(layer.__func__)]
     elif _is(layer, FunctionType):
-        # Of its other attributes none counts: `functools.wraps` copies them from the function or object inside.
+        # Other attributes do not count: `functools.wraps` copies them from the wrapped function or object.
         wrapped = [vars(layer).get("__wrapped__")]
         found = [*_cells(layer), *(layer.__defaults__ or ()), *(layer.__kwdefaults__ or {}).values(), *wrapped]
     elif _is(layer, partial):
         found = [layer.func, *layer.args, *layer.keywords.values()]
     else:
-        # Its own methods lead to nothing but what it holds itself.
+        # Its own methods are skipped: they lead only to its own attributes.
         found = [inner for inner in _attributes(layer) if not (_is(inner, MethodType) and inner.__self__ is layer)]
     return [inner for inner in found if callable(inner) and not _is(inner, Guard)]
 
 
 def _cells(function: FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a cell that is empty
+        with suppress(ValueError):  # an empty cell
             yield cell.cell_contents
 
 
 def _attributes(layer: Any) -> Iterator[Any]:
-    # A proxy, such as Flask's `request`, raises what it likes.
+    # A proxy, such as Flask's `request`, may raise any exception.
     with suppress(Exception):
         yield from list(vars(layer).values())
     with suppress(Exception):
@@ -85,17 +90,21 @@ def _attributes(layer: Any) -> Iterator[Any]:
     for base in type(layer).__mro__:
         for member in vars(base).values():
             if isinstance(member, MemberDescriptorType):
-                with suppress(AttributeError):  # a slot that is empty
+                with suppress(AttributeError):  # an empty slot
                     yield member.__get__(layer)
 
 
 class Layers:
-    """The layers from `outermost` to each application, as far as they can be seen.
+    """The known layers from the outermost one to each application.
 
-    `is_application`  tells an application from a layer
-    `inside`          what a layer may hand a request on to
+    Args:
+        outermost: The object that the server calls.
+        is_application: Returns whether an object is an application, and not a layer.
+        inside: Returns the objects that a layer may pass requests to.
 
-    `hidden` is true where no application can be seen. Then each first layer that is unknown is taken for one.
+    Attributes:
+        applications: The applications that were found.
+        hidden: True if no application was found. Then the first unknown layers count as applications.
     """
 
     def __init__(
@@ -109,7 +118,7 @@ class Layers:
         self.hidden = not self.applications
         if self.hidden:
             self.applications = self._walk(outermost, lambda layer: not (is_known(layer) and inside(layer)), inside)
-        self._leading = self._that_lead_to_one()
+        self._leading = self._leading_to_applications()
 
     def _walk(
         self, outermost: Any, is_application: Callable[[Any], bool], inside: Callable[[Any], list[Any]]
@@ -123,25 +132,25 @@ class Layers:
                 continue
             self._layers[id(layer)] = layer
             inner = [] if is_application(layer) else inside(layer)
-            # What leads back to the outermost layer, such as a layer's `self.flask_app`, leads nowhere.
+            # References back to the outermost layer, such as `self.flask_app`, are not passed requests.
             self._inside[id(layer)] = set(map(id, inner)) - {self._outermost}
             waiting += inner
             if is_application(layer):
                 applications.append(layer)
         return applications
 
-    def _that_lead_to_one(self) -> set[int]:
+    def _leading_to_applications(self) -> set[int]:
         leading = set(map(id, self.applications))
         while more := {layer for layer, inner in self._inside.items() if layer not in leading and inner & leading}:
             leading |= more
         return leading
 
     def is_open(self, application: Any, start: str, *, fixed: bool) -> bool:
-        """Whether a request for a route of `application` may come to it past all the guards around it."""
+        """Return whether a request for a route of `application` may reach it without passing a guard."""
         return id(application) in self._reached(start, fixed=fixed)
 
     def unknown(self, start: str = OWN_PATH, *, fixed: bool = True) -> list[str]:
-        """The names of the unknown layers that a request may come to before it comes to a guard."""
+        """Return the names of the unknown layers that a request may reach before a guard."""
         reached = [self._layers[layer] for layer in self._reached(start, fixed=fixed)]
         applications = [] if self.hidden else list(map(id, self.applications))
         return [name_of(layer) for layer in reached if not is_known(layer) and id(layer) not in applications]
@@ -166,15 +175,15 @@ def is_guard(layer: Any) -> bool:
 
 
 def is_known(layer: Any) -> bool:
-    """Whether a layer runs no handler of its own."""
+    """Return whether a layer is known to run no handlers."""
     return is_guard(layer) or any(_is_of_known(part) for part in (_kind_of(layer), _call_of(_kind_of(layer))))
 
 
 def name_of(layer: Any) -> str:
-    """How a layer is called: `module.name` of its class or its function."""
+    """Return `module.name` of the class or the function of a layer."""
     kind = _kind_of(layer)
     if _is(kind, FunctionType):
-        # Its own name: `functools.wraps` gives a function the name of the one that it wraps.
+        # The name in the code object: `functools.wraps` replaces `__name__` and `__qualname__`.
         if sys.version_info >= (3, 11):
             name = kind.__code__.co_qualname
         else:  # pragma: no cover -- one of the two runs on each version
@@ -184,7 +193,7 @@ def name_of(layer: Any) -> str:
 
 
 def _kind_of(layer: Any) -> Any:
-    """The class or the function that a layer is made of."""
+    """Return the class or the function of a layer."""
     if _is(layer, FunctionType) or _is(layer, type):
         return layer
     if _is(layer, MethodType):
@@ -200,7 +209,7 @@ def _kind_of(layer: Any) -> Any:
 
 
 def _call_of(kind: Any) -> Any:
-    """The function that runs where a layer is called."""
+    """Return the function that runs when a layer is called."""
     if not _is(kind, type):
         return kind
     call = kind.__call__
@@ -218,5 +227,5 @@ def _module_of(part: Any) -> str:
 
 
 def _is(layer: Any, kind: type) -> bool:
-    # By its type alone: a proxy, such as Flask's `request`, says that it is an instance of another class, or raises.
+    # `isinstance` is not used: a proxy, such as Flask's `request`, claims another class, or raises.
     return issubclass(type(layer), kind)

@@ -1,4 +1,4 @@
-"""A guard as FastAPI wants it: a `Security` dependency that shows in the OpenAPI document."""
+"""The guard for FastAPI: a `Security` dependency, which is shown in the OpenAPI document."""
 
 from inspect import Parameter, Signature
 from typing import Annotated, Any
@@ -27,23 +27,32 @@ __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
 
 
 class GuardSecurity(SecurityBase, Strict):
-    """A guard as a dependency: it proves the ids of the request, or ends it with the guard's answer.
+    """A guard as a dependency: it verifies the ids of the request, or refuses the request.
 
         signed = GuardSecurity(guard)
 
         @app.get("/inbox", responses=signed.responses)
         def inbox(verdict: Annotated[Verdict, Security(signed)]) -> …:
 
-    It verifies by itself, or takes the verdict that the middleware of the same guard has left; the guard's `only` and
-    `exempt` do not count, since the router has decided. HTTP and websockets. The endpoint can still read the body.
-    FastAPI parses the form of an endpoint with `Form()` or `UploadFile` parameters before it solves dependencies: the
-    ids are then read from that form. A CORS preflight is refused. A dependency does not stand before mounted
-    applications, static files, `/docs` or `/openapi.json`: `uncovered_routes(app)` tells.
+    The dependency works for HTTP and websockets. If the middleware of the same guard has already judged the request,
+    its verdict is used. The guard's `only` and `exempt` do not apply: the router has already chosen the endpoint. A
+    CORS preflight is refused.
 
-    `scheme_name`  what the OpenAPI document calls it; the name of the guard's scheme, if not given
-    `responses`    what the guard may answer, for `responses=` of a route, a router or the application
+    The endpoint can still read the body. If an endpoint has `Form()` or `UploadFile` parameters, FastAPI parses the
+    form before it calls dependencies; the ids are then read from the parsed form.
 
-    Raises `ConfigError` for what is no guard.
+    A dependency does not protect mounted applications, static files, `/docs` or `/openapi.json`. Use
+    `uncovered_routes(app)` in a test to find unprotected routes.
+
+    Args:
+        guard: The guard.
+        scheme_name: The name in the OpenAPI document. The default is the name of the guard's scheme.
+
+    Attributes:
+        responses: The possible responses of the guard, for `responses=` of a route, a router or the application.
+
+    Raises:
+        ConfigError: `guard` is not a guard.
     """
 
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:
@@ -76,14 +85,14 @@ class GuardSecurity(SecurityBase, Strict):
         return verdict
 
     async def _judged(self, request: HTTPConnection) -> Judged | None:
-        """What this very guard has judged of this very request already."""
+        """Return the verdict if this guard has already judged this request, else None."""
         decider, scope = self._driver.decider, request.scope
         judged = decider.judged(scope, self._driver.request(scope))
         if judged is None or not decider.reader.needs_body or not isinstance(request, Request):
             return judged
         if request._receive is judged.request.stream:
             return judged
-        # A body that was not read to its end may be large, and the endpoint may take it piece by piece.
+        # A body that was not read to its end may be large, and the endpoint may want to stream it.
         if judged.request.body is None or _is_gone(request):
             return None
         return judged if await request.body() == judged.request.body else None
@@ -105,12 +114,12 @@ class GuardSecurity(SecurityBase, Strict):
 
 
 def _is_gone(request: Request) -> bool:
-    """Whether something has consumed the body, so that the endpoint cannot read its bytes."""
+    """Return whether the bytes of the body were consumed, so that the endpoint cannot read them."""
     return request._stream_consumed and not hasattr(request, "_body")
 
 
 class GuardRefused(HTTPException):
-    """The guard's answer to a request. `refusal` holds its status, headers and body."""
+    """The guard refuses the request. `refusal` has the status, the headers and the body of the response."""
 
     def __init__(self, refusal: Refusal) -> None:
         headers = {name: value for name, value in refusal.headers if not name.startswith("Content-")}
@@ -119,7 +128,7 @@ class GuardRefused(HTTPException):
 
 
 def _refused(refusal: Refusal, request: HTTPConnection) -> GuardRefused:
-    # FastAPI would put its own body into the answer to an HTTPException. A handler that the user has set stays.
+    # Without a handler, FastAPI would send its own body for an HTTPException. A handler of the user is kept.
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(GuardRefused, _answer)
     return GuardRefused(refusal)
@@ -145,8 +154,10 @@ def _model(scheme: dict[str, Any]) -> APIKey | HTTPBase:
 
 
 def _signature(guard: Guard) -> Signature:
-    """The dependency's parameters as FastAPI documents them: the ids, so that the docs page has a field for each. None
-    is required: it is the guard that refuses."""
+    """Return the parameters of the dependency for FastAPI's documentation: one for each id.
+
+    All are optional, because the guard refuses a request that lacks one.
+    """
     found = [Parameter("request", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
     for name, source in guard.scheme.ids.items():
         for place in source.places():

@@ -1,4 +1,4 @@
-"""A guard as Flask wants it: an extension, a decorator, a `before_request`."""
+"""The guard for Flask: an extension, a decorator for views, and a `before_request` function."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ from hmac_guard.wsgi.request import WsgiRequest
 
 _P = ParamSpec("_P")
 
-#: The verdict on the current request, left by a guard with the usual `annotate_as`; for another name take
-#: `verdict_from(request, name)`. Raises `LookupError` where no guard has judged the request.
+#: The verdict on the current request, of a guard with the default `annotate_as`. For another name use
+#: `verdict_from(request, name)`. Raises `LookupError` if no guard has judged the request.
 current_verdict: Verdict = cast(Verdict, LocalProxy(lambda: verdict_from(request)))
 
 
@@ -42,13 +42,18 @@ class GuardExtension(Strict):
         blueprint.before_request(signed.before_request) # every request of a blueprint
         @signed.guarded                                 # one view, below @app.get(…); sync or async
 
-    `guard`  a `Guard`; or, where its keys are in `app.config`, a function that makes one of the application:
-             `GuardExtension(lambda app: Guard(NANGO, app.config["NANGO_KEY"]))`. It is called once, by `init_app`
-    `app`    an application to guard at once, as `init_app` does
+    On a blueprint or a view, the guard's `only` and `exempt` do not apply: Flask's router has already chosen the view.
+    A request that the same guard has already judged is not judged again. A refusal passes through `after_request`, so
+    that Flask-CORS adds its headers. Several guards of one application need different names (`annotate_as`).
 
-    On a blueprint or a view the guard's `only` and `exempt` do not count: Flask's router has decided. A request that
-    the same guard let through already is not judged again. A refusal passes through `after_request`, so that Flask-CORS
-    adds its headers. Several guards of one application need several names (`annotate_as`). Raises `ConfigError`.
+    Args:
+        guard: A `Guard`, or a function that takes the application and returns a `Guard`. Use a function if the keys
+            are in `app.config`: `GuardExtension(lambda app: Guard(NANGO, app.config["NANGO_KEY"]))`. It is called
+            once, by `init_app`.
+        app: An application to guard, as `init_app` does.
+
+    Raises:
+        ConfigError: `guard` is not a guard or such a function, or it cannot guard a Flask application.
     """
 
     def __init__(self, guard: Guard | Callable[[Flask], Guard], app: Flask | None = None) -> None:
@@ -62,9 +67,15 @@ class GuardExtension(Strict):
     def init_app(self, app: Flask, *, everywhere: bool = True) -> None:
         """Guard every request of the application, static files and unknown paths included.
 
-        Call it before other extensions, so that nothing answers before the guard. `everywhere=False` only makes the
-        guard out of `app.config`, for `guarded` and `before_request`. Raises `ConfigError` where another guard of the
-        application has the same `annotate_as`.
+        Call it before the `init_app` of other extensions, so that they cannot answer before the guard.
+
+        Args:
+            app: The application.
+            everywhere: With False, only the guard is made from `app.config`. Use this for `guarded` and
+                `before_request`.
+
+        Raises:
+            ConfigError: `app` is not a Flask application, or another guard of it has the same `annotate_as`.
         """
         if not isinstance(app, Flask):
             raise ConfigError(
@@ -74,18 +85,22 @@ class GuardExtension(Strict):
         guards: dict[GuardExtension, _Bound] = app.extensions.setdefault("hmac_guard", {})
         bound = self._bound or _bind(cast(Callable[[Flask], Guard], self._make)(app))
         if any(other.guard.annotate_as == bound.guard.annotate_as for other in guards.values()):
-            raise ConfigError("GuardExtension: two guards of one application need two names; give one annotate_as=")
+            raise ConfigError(
+                "GuardExtension: two guards of one application need different names; set annotate_as on one of them"
+            )
         guards[self] = bound
         if everywhere:
             app.before_request(self.before_any_request)
 
     def guarded(self, view: Callable[_P, Any]) -> Callable[_P, Any]:
-        """Guard one view, sync or async. `@signed.guarded` stands below the route, directly above `def`.
+        """Guard one view, sync or async. Put `@signed.guarded` below the route, directly above `def`.
 
-        Above the route it would guard nothing, since Flask has taken the bare view by then. Flask's first request finds
-        that: the application answers every request with 503, and an ERROR line in the log says which view it is. So
-        does an application that has one function both guarded and bare. Raises `ConfigError` for a class: it takes
-        `decorators = [signed.guarded]`.
+        Above the route it has no effect, because Flask has already registered the unguarded view. The first request
+        detects this: the application answers every request with 503, and an ERROR line in the log names the view. The
+        same happens if one function is registered both guarded and unguarded.
+
+        Raises:
+            ConfigError: `view` is a class. Give a class `decorators = [signed.guarded]` instead.
         """
         if isinstance(view, type):
             raise ConfigError(
@@ -94,7 +109,9 @@ class GuardExtension(Strict):
         try:
             _GIVEN.add(view, self)
         except TypeError:
-            raise ConfigError("GuardExtension.guarded: give a function; what was given cannot be remembered") from None
+            raise ConfigError(
+                "GuardExtension.guarded: give a function; this object does not support weak references"
+            ) from None
         request_started.connect(_refuse_bare_views)
 
         @wraps(view)
@@ -106,25 +123,30 @@ class GuardExtension(Strict):
         return guarded_view
 
     def before_request(self) -> Response | None:
-        """The refusal of the current request, or None: for `blueprint.before_request`."""
+        """Return the refusal of the current request, or None. Give this to `blueprint.before_request`."""
         return _check(self.bound_to(current_app).on_route)
 
     def before_any_request(self) -> Response | None:
-        """The same for every request of the application; the guard's `only` and `exempt` count. `init_app` takes it."""
+        """Return the refusal of the current request, or None. `only` and `exempt` apply. `init_app` registers this."""
         return _check(self.bound_to(current_app).everywhere)
 
     def bound_to(self, app: Flask) -> "_Bound":
-        """The guard of this application. Raises `ConfigError` where it was to be made by `init_app`."""
+        """Return the guard of an application. Raise `ConfigError` if `init_app` must be called first."""
         if self._bound is not None:
             return self._bound
         if self in app.extensions.get("hmac_guard", ()):
             return cast(_Bound, app.extensions["hmac_guard"][self])
-        raise ConfigError("GuardExtension: the guard is made of the application; call init_app(app) first")
+        raise ConfigError("GuardExtension: the guard is made by init_app; call init_app(app) first")
 
 
 class _Given(NamedTuple):
-    """The extensions whose `guarded` was given a view itself, or a view around it; and those whose guarded form of it
-    stands in an application."""
+    """The extensions that guard one view.
+
+    Attributes:
+        itself: The extensions whose `guarded` got this view.
+        around: The extensions whose `guarded` got a wrapper of this view.
+        placed: The extensions whose guarded form of this view is registered in an application.
+    """
 
     itself: set[GuardExtension]
     around: set[GuardExtension]
@@ -132,7 +154,7 @@ class _Given(NamedTuple):
 
 
 class _GivenViews:
-    """The views that `guarded` was given. Flask must call none of them as it is: such a view never calls us."""
+    """The views that `guarded` got. Flask must not call them without the guard."""
 
     def __init__(self) -> None:
         self._views: WeakKeyDictionary[Any, _Given] = WeakKeyDictionary()
@@ -146,10 +168,9 @@ class _GivenViews:
         self._added += 1
 
     def bare_in(self, app: Flask) -> list[tuple[str, GuardExtension]]:
-        """The endpoints of `app` whose view is called bare, though `guarded` of the extension was given it.
+        """Return the endpoints of `app` whose view is unguarded although `guarded` of an extension got it.
 
-        It is no mistake where the guarded form stands in another application: an application may have a view guarded
-        and another one the same view bare.
+        It is allowed that one application has the guarded form of a view and another application the unguarded one.
         """
         added = self._added
         if self._sound.get(app) == added:
@@ -171,7 +192,7 @@ class _GivenViews:
         return found
 
     def _calls(self, app: Flask) -> Iterator[tuple[str, _Given, GuardExtension, bool]]:
-        """Each view of the application that `guarded` was given, and whether it is called bare."""
+        """Yield each view of the application that `guarded` got, and whether Flask calls it without the guard."""
         for endpoint, view in app.view_functions.items():
             guards: set[GuardExtension] = set()
             for depth, part in enumerate(_parts(view)):
@@ -195,7 +216,7 @@ _GIVEN = _GivenViews()
 
 
 def _parts(view: Any) -> Iterator[Any]:
-    """A view, and what it is wrapped around."""
+    """Yield a view and the functions that it wraps."""
     seen: set[int] = set()
     while view is not None and id(view) not in seen:
         yield view
@@ -204,13 +225,13 @@ def _parts(view: Any) -> Iterator[Any]:
 
 
 def _refuse_bare_views(app: Flask, **_: object) -> None:
-    """Answer 503 where `guarded` stands above a route. Flask sends `request_started` before it calls anything."""
+    """Answer 503 if `guarded` is above a route. Flask sends `request_started` before it calls any function."""
     bare = _GIVEN.bare_in(app)
     for endpoint, _extension in bare:
         logger.error(
             "ConfigError: GuardExtension: Flask calls the view of the endpoint %s without its guard; every request is "
-            "answered 503. Put @signed.guarded below the route, directly above def. A view that is guarded on one "
-            "route and open on another one needs a second function for the open route.",
+            "answered with 503. Put @signed.guarded below the route, directly above def. If a view is guarded on one "
+            "route and open on another, write a second function for the open route.",
             ascii(endpoint),
         )
     if bare:
@@ -220,13 +241,13 @@ def _refuse_bare_views(app: Flask, **_: object) -> None:
 def _unavailable(app: Flask, extension: GuardExtension) -> Response:
     try:
         refusals = extension.bound_to(app).everywhere.refusals
-    except ConfigError:  # Its guard was to be made by `init_app`, which was not called.
+    except ConfigError:  # `init_app`, which makes the guard, was not called.
         return Response(status=503)
     return _response(refusals[Reason.KEYS_UNAVAILABLE])
 
 
 class _Bound(NamedTuple):
-    """The deciders of one guard: for every request, for a blueprint's, and for one view's."""
+    """The deciders of one guard: for the whole application, for a blueprint and for a view."""
 
     guard: Guard
     everywhere: Decider
@@ -235,16 +256,19 @@ class _Bound(NamedTuple):
 
 
 def _is_factory(hidden: Hidden[Any]) -> bool:
-    """Whether this is a function that makes a guard of the application. Raises `ConfigError` for what is neither that
-    nor a guard."""
+    """Return whether this is a function that makes a guard.
+
+    Raises:
+        ConfigError: It is neither a guard nor such a function.
+    """
     if isinstance(hidden.get(), Guard) or not callable(hidden.get()):
         return False  # `decider_of` refuses what is not a guard.
     kind = hidden.get() if isinstance(hidden.get(), type) else type(hidden.get())
     is_async = any(map(iscoroutinefunction, functions_of(hidden.get())))
     if kind is hidden.get() or is_async or not can_take(hidden.get(), 1):
         raise ConfigError(
-            f"GuardExtension: guard must be a Guard, or a function (not async) that makes one of the application, not "
-            f"{kind.__name__}; write GuardExtension(guard, app)"
+            f"GuardExtension: guard must be a Guard, or a sync function that takes the application and returns a "
+            f"Guard, not {kind.__name__}; write GuardExtension(guard, app)"
         )
     return True
 
@@ -274,13 +298,13 @@ def _check(decider: Decider) -> Response | None:
 
 
 def _is_judged(decider: Decider, environ: dict[str, Any]) -> bool:
-    """Whether this very guard has judged this very request already."""
+    """Return whether this guard has already judged this request."""
     judged = decider.judged(environ, WsgiRequest(environ, decider.reader.names))
     return judged is not None and (not decider.reader.needs_body or judged.request.stream is environ["wsgi.input"])
 
 
 def _rewind_body(decider: Decider, environ: dict[str, Any]) -> None:
-    """Give the guard a body that Flask has in its cache, since `request.get_json()` was called before."""
+    """Let the guard read a body that Flask has cached, for example because `request.get_json()` was called before."""
     if not decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
         return
     if decider.skip(WsgiRequest(environ, decider.reader.names)) is not None:
@@ -296,14 +320,15 @@ def _response(refusal: Refusal) -> Response:
 
 
 def uncovered_routes(app: Flask) -> list[str]:
-    """The rules that no guard covers, for a test of your own: `assert uncovered_routes(app) == ["/health"]`.
+    """Return the rules that no guard covers. Use it in a test: `assert uncovered_routes(app) == ["/health"]`.
 
     A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
-    `guarded` on its view. One that a guard's `only` or `exempt` may leave alone, or whose guard is off, is uncovered.
+    `guarded` on its view. A rule is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off.
 
-    A layer around `app.wsgi_app` before the first middleware of a guard may answer requests itself. It is listed as
-    what it is, for example as `<flask_socketio._SocketIOMiddleware around the application>`, unless it is known to run
-    no handlers: werkzeug's `ProxyFix`, OpenTelemetry. List it in your test where you know that it answers nothing.
+    A layer around `app.wsgi_app`, outside of the guard's middleware, may answer requests itself. It is listed by its
+    name, for example `<flask_socketio._SocketIOMiddleware around the application>`. Layers that are known to run no
+    handlers are not listed: werkzeug's `ProxyFix`, OpenTelemetry. If you know that a layer answers no requests, add it
+    to the list in your test.
     """
     itself = type(app).wsgi_app.__get__(app)
     layers = Layers(app.wsgi_app, lambda layer: bool(itself == layer))

@@ -1,4 +1,4 @@
-"""What the package logs: refusals, and failures of what it calls."""
+"""The logger of the package, and the safe description of failures."""
 
 import logging
 import threading
@@ -10,17 +10,18 @@ from hmac_guard.core.errors import ConfigError, UnusableRequest
 
 logger = logging.getLogger("hmac_guard")
 
-#: Seconds between two lines about a failure that lasts.
+#: Seconds between two log lines about a lasting failure.
 EVERY = 60.0
 
 
 class Failure(NamedTuple):
-    """What may be logged of an exception.
+    """The part of an exception that may be logged.
 
-    kind    its type, the driver's code where there is one, and the text of our own `ConfigError`. No other text: that
-            of a driver may hold a password, that of a `KeyError` the key itself
-    frames  where it was raised: files and lines, no values
-    reason  for a request that a server gave in types that cannot be used: which part it is about
+    Attributes:
+        kind: The type of the exception, and the driver's error code. The text is included for `ConfigError` only: the
+            text of a driver's exception may contain a password, and the text of a `KeyError` the key itself.
+        frames: The traceback: files and lines, without values.
+        reason: The part of the request that the server passed with a wrong type, or "".
     """
 
     kind: str
@@ -32,8 +33,11 @@ class Failure(NamedTuple):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What may be logged of an exception. Take it inside `except`, and log it after the end of that block: an error
-    tracker records the exception, which is a local variable until then."""
+    """Return the part of an exception that may be logged.
+
+    Call this inside the `except` block, and log after the block. Until the block ends, the exception is a local
+    variable, and an error tracker would record it.
+    """
     text = f": {error}" if isinstance(error, ConfigError) else ""
     code = _code_of(error)
     kind = f"{type(error).__module__}.{type(error).__qualname__}{f' ({code})' if code else ''}{text}"
@@ -42,12 +46,12 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def where(error: BaseException) -> str:
-    """An exception's type and place, without its text."""
+    """Return the type and the traceback of an exception, without its text."""
     return str(failure_of(error))
 
 
 def _code_of(error: BaseException) -> str:
-    """The SQLSTATE or errno of an exception, or of the one that it wraps."""
+    """Return the SQLSTATE or errno of an exception, or of the exception that it wraps."""
     cause: object = error
     for _ in range(4):
         for name in ("sqlstate", "pgcode", "errno"):
@@ -65,8 +69,11 @@ def _code_of(error: BaseException) -> str:
 
 
 class FailureLog:
-    """Logs the failures of one source: a line when it begins to fail, one a minute while it lasts, one when it works
-    again. `what` names the source in the log."""
+    """Logs the failures of one source: the first failure, one line per minute while it lasts, and the recovery.
+
+    Args:
+        what: The name of the source in the log.
+    """
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -76,7 +83,7 @@ class FailureLog:
         self._began = self._logged = 0.0
 
     def failed(self, failure: Failure) -> None:
-        """The source has failed once more."""
+        """Record a failure of the source."""
         now = time.monotonic()
         with self._lock:
             self._count += 1
@@ -95,7 +102,7 @@ class FailureLog:
             )
 
     def succeeded(self) -> None:
-        """The source works again."""
+        """Record that the source works. Log this if it failed before."""
         with self._lock:
             if not self.is_failing:
                 return
@@ -105,5 +112,5 @@ class FailureLog:
 
 
 def escaped(text: str | None, most: int) -> str | None:
-    """Text of a request as it may stand in a log: ASCII, control characters escaped, at most `most` characters."""
+    """Return text of a request for the log: ASCII, control characters escaped, cut at `most` characters."""
     return None if text is None else ascii(text)[1:-1][:most]

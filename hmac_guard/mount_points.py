@@ -1,5 +1,8 @@
-"""The mount points that an application sets itself. A guard around it cannot see them in a request: a server may leave
-them in the path or cut them off. So `only` and `exempt` name paths without them."""
+"""The mount points that an application sets itself, such as `FastAPI(root_path=…)`.
+
+A guard cannot see them in a request: some servers leave them in the path, others remove them. So `only` and `exempt`
+name paths without them.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,8 +10,8 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 
-#: The attributes in which a layer keeps the application inside: of Starlette, Channels (its router has a mapping),
-#: python-socketio, WhiteNoise, asgiref.
+#: The attributes in which a layer stores the wrapped application: Starlette, Channels (its router has a mapping),
+#: python-socketio, WhiteNoise and asgiref.
 _INNER = (
     "app",
     "application",
@@ -21,7 +24,7 @@ _INNER = (
 
 
 def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
-    """Each mount point that an application sets itself, as far as it can be seen, and the name of its setting."""
+    """Yield each known mount point that an application sets itself, and the name of its setting."""
     seen: set[int] = set()
     waiting = [app]
     while waiting:
@@ -29,7 +32,7 @@ def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
         if id(layer) in seen:
             continue
         seen.add(id(layer))
-        # By the classes, since `root_path` is a folder in Flask and Quart.
+        # The class is checked, because `root_path` is a folder in Flask and Quart.
         if _is_a(layer, "fastapi", "FastAPI"):
             yield layer.root_path, "FastAPI(root_path=…)"
         elif _is_a(layer, "django.core.handlers.base", "BaseHandler"):
@@ -46,16 +49,22 @@ def _inside(layer: Any) -> Iterator[Any]:
 
 
 def _is_a(layer: Any, module: str, name: str) -> bool:
-    # The framework of an application that exists has been imported.
+    # If the application is an instance, its framework has been imported.
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(layer, kind)
 
 
 def check_entries(argument: str, entries: Iterable[str], mount_point: str, setting: str) -> None:
-    """Raises `ConfigError` for an entry of `only` or `exempt` that begins with `mount_point`, or is a prefix of it.
+    """Raise `ConfigError` if an entry of `only` or `exempt` begins with the mount point, or is a prefix of it.
 
-    It would hold only where the server leaves the mount point in the path: `only` would leave the short form of the
-    path open, and an `exempt` that is a prefix of the mount point would open the whole application.
+    Such an entry works only if the server leaves the mount point in the path. Otherwise `only` would not guard the
+    short form of the path. An `exempt` that is a prefix of the mount point would exempt the whole application.
+
+    Args:
+        argument: "only" or "exempt".
+        entries: The entries of the argument.
+        mount_point: The mount point of the application.
+        setting: The name of the setting that sets it.
     """
     root = mount_point.rstrip("/") + "/"
     for entry in entries if root != "/" else ():
@@ -67,6 +76,6 @@ def check_entries(argument: str, entries: Iterable[str], mount_point: str, setti
             )
         if entry != "/" and entry.endswith("/") and root.startswith(entry):
             raise ConfigError(
-                f"{argument}: {entry!r} holds the mount point {mount_point!r}, which {setting} sets, and so the whole "
-                "application; write paths as the application routes them"
+                f"{argument}: {entry!r} contains the mount point {mount_point!r}, which {setting} sets, and so the "
+                "whole application; write paths as the application routes them"
             )

@@ -1,4 +1,4 @@
-"""What an OpenAPI document says of a guard, as plain data."""
+"""The parts of an OpenAPI document that describe a guard, as plain data."""
 
 import json
 import re
@@ -13,11 +13,11 @@ _ENCODINGS = {"hex": "lower-case hex", "base64": "base64 with padding", "base64u
 
 
 def security_scheme(guard: Guard) -> dict[str, Any]:
-    """The Security Scheme Object of the signature.
+    """Return the Security Scheme Object of the signature.
 
-    An `apiKey` has one place, the first that is a query parameter, a header or a cookie; the description names them
-    all. OpenAPI has no kind for a signature that travels in the body alone: it then goes by the scheme of the
-    challenge, `HMAC`.
+    An `apiKey` has one place: the first one that is a query parameter, a header or a cookie. The description names all
+    places. OpenAPI has no type for a signature in the body. In this case the type is `http` with the scheme `HMAC`, as
+    in the `WWW-Authenticate` header.
     """
     for place in guard.scheme.signature.places():
         if parameter := place.parameter:
@@ -26,12 +26,12 @@ def security_scheme(guard: Guard) -> dict[str, Any]:
 
 
 def scheme_name(guard: Guard) -> str:
-    """The name of the guard's scheme, in the characters that OpenAPI allows for the name of a component."""
+    """Return the name of the guard's scheme, in the characters that OpenAPI allows for component names."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", guard.scheme.name)
 
 
 def description(guard: Guard) -> str:
-    """What is signed and how, and where each id and the signature travel, as Markdown."""
+    """Return a description in Markdown: what is signed and how, and where each id and the signature are sent."""
     scheme = guard.scheme
     prefix = f"`{scheme.prefix}` and then " if scheme.prefix else ""
     lines = [
@@ -41,12 +41,12 @@ def description(guard: Guard) -> str:
         *(f"- `{name}`{_optional(scheme, name)}: {_places(source)}" for name, source in scheme.ids.items()),
     ]
     if guard._decider.reads_tenant and scheme.tenant is not None:
-        lines.append(f"- whose key: {_places(scheme.tenant)}")
+        lines.append(f"- tenant: {_places(scheme.tenant)}")
     return "\n".join(lines)
 
 
 def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
-    """The Responses Object of what the guard may answer, an example for each code."""
+    """Return the Responses Object of the guard, with an example for each error code."""
     found: dict[int | str, dict[str, Any]] = {}
     for reason, refusal in guard._decider.possible_refusals().items():
         response = found.setdefault(refusal.status.value, {"description": _summary(refusal), "content": {}})
@@ -62,7 +62,7 @@ def _places(source: Source) -> str:
 
 
 def _optional(scheme: Scheme, name: str) -> str:
-    return " (may be left out)" if name in scheme.optional else ""
+    return " (optional)" if name in scheme.optional else ""
 
 
 def _summary(refusal: Refusal) -> str:

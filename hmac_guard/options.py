@@ -1,4 +1,4 @@
-"""What a guard's options may be. What cannot work is refused when the guard is made, with the fix."""
+"""Checks the options of a guard. An invalid option raises `ConfigError` when the guard is made."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.resolver import functions_of
 
 _ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
-# RFC 3986 without "#": an absolute address, or a path on the same host.
+# RFC 3986 without "#": an absolute URL, or a path on the same host.
 _ADDRESS = re.compile(r"(?:https?://|/)[!$-;=?-Z_a-z~%@\[\]]*")
 _TAKEN = {
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers"),
@@ -21,15 +21,15 @@ _TAKEN = {
 
 
 def check_scheme(scheme: Hidden[Any]) -> None:
-    """Raises `ConfigError` for what is no scheme."""
+    """Raise `ConfigError` if the argument is not a scheme."""
     if not isinstance(scheme.get(), Scheme):
         raise ConfigError(f"Guard: scheme must be a Scheme such as schemes.NANGO, not {type(scheme.get()).__name__}")
 
 
 def check_policy(mode: object, preflight: object, max_body: object, annotate_as: object, debug: object) -> None:
-    """Raises `ConfigError` for a policy that cannot be meant."""
+    """Raise `ConfigError` if one of these options is not valid."""
     if mode not in MODES:
-        raise ConfigError('Guard: mode is unknown; take "enforce", "report" or "off"')
+        raise ConfigError('Guard: mode is unknown; use "enforce", "report" or "off"')
     if not isinstance(preflight, bool):
         raise ConfigError("Guard: preflight must be True or False")
     if not isinstance(debug, bool):
@@ -38,32 +38,32 @@ def check_policy(mode: object, preflight: object, max_body: object, annotate_as:
         raise ConfigError("Guard: max_body must be a number of bytes, at least 1")
     if not isinstance(annotate_as, str) or not _ANNOTATION.fullmatch(annotate_as) or _is_taken(annotate_as):
         raise ConfigError(
-            f"Guard: annotate_as {annotate_as!r} cannot name the verdict; take lower-case letters, digits and '_', "
-            "and no key that servers or frameworks use themselves"
+            f"Guard: annotate_as {annotate_as!r} is not a valid name for the verdict; use lower-case letters, digits "
+            "and '_', and no key that servers or frameworks use"
         )
 
 
 def check_functions(**functions: Any) -> None:
-    """Raises `ConfigError` for a function that cannot be called as it will be; only the clock is never None."""
+    """Raise `ConfigError` if a function cannot be called with its arguments. Only the clock must not be None."""
     takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision", "clock": ""}
     for argument, function in functions.items():
         if function is None and argument != "clock":
             continue
         if not callable(function) or any(map(inspect.iscoroutinefunction, functions_of(function))):
-            raise ConfigError(f"Guard: {argument} must be a plain (not async) function")
+            raise ConfigError(f"Guard: {argument} must be a sync function")
         try:
             inspect.signature(function).bind(*filter(None, takes[argument].split(", ")))
         except TypeError:
             raise ConfigError(f"Guard: {argument} must be callable as {argument}({takes[argument]})") from None
         except ValueError:
-            continue  # Some built-in callables have no signature to look at.
+            continue  # Some built-in callables have no signature.
 
 
 def check_problem_base(base: object) -> None:
-    """Raises `ConfigError` for what cannot be the address of a page."""
+    """Raise `ConfigError` if the argument is not a URL or a path without a fragment."""
     if base is not None and (not isinstance(base, str) or not _ADDRESS.fullmatch(base)):
         raise ConfigError(
-            "Guard: problem_base must be the address of a page without a '#', such as 'https://docs.example/errors'"
+            "Guard: problem_base must be the URL of a page, without a '#', such as 'https://docs.example/errors'"
         )
 
 

@@ -1,5 +1,8 @@
-"""Starlette takes the middleware as it is: `Middleware(GuardMiddleware, guard=guard)`, from `hmac_guard.asgi`. Here is
-what tells which routes of a Starlette or FastAPI application no guard covers."""
+"""`uncovered_routes` for Starlette and FastAPI: the routes that no guard covers.
+
+To guard a Starlette application, use the ASGI middleware: `Middleware(GuardMiddleware, guard=guard)` from
+`hmac_guard.asgi`.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -18,22 +21,25 @@ _ANY_PATH = "/{path:path}"
 
 
 def uncovered_routes(app: Any) -> list[str]:
-    """The paths that no guard covers, for a test of your own: `assert uncovered_routes(app) == ["/health"]`.
+    """Return the paths that no guard covers. Use it in a test: `assert uncovered_routes(app) == ["/health"]`.
 
-    A route is covered by `GuardMiddleware` around the application, among its middleware, a mount's or its own, and in
-    FastAPI by `GuardSecurity` among its dependencies, the router's or the application's. One that a guard's `only` or
-    `exempt` may leave alone, or whose guard is off, is uncovered. `/static/{path:path}` stands for a mounted
-    application that does not tell its routes. A route of an unknown kind is listed unless a guard covers every path.
+    A route is covered by `GuardMiddleware` around the application, or in the middleware of the application, a mount or
+    the route. In FastAPI it is also covered by `GuardSecurity` in the dependencies of the application, the router or
+    the route. A route is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off.
 
-    A layer before the first guard may answer requests itself. It is listed as what it is, for example as
-    `<socketio.asgi.ASGIApp around the application>`, unless it is known to run no handlers: the middleware of Starlette
-    and FastAPI, OpenTelemetry, asgiref, uvicorn. List it in your test where you know that it answers nothing.
+    `/static/{path:path}` stands for a mounted application whose routes are unknown. A route of an unknown type is
+    listed unless a guard covers every path.
+
+    A layer outside of the first guard may answer requests itself. It is listed by its name, for example
+    `<socketio.asgi.ASGIApp around the application>`. Layers that are known to run no handlers are not listed: the
+    middleware of Starlette and FastAPI, OpenTelemetry, asgiref and uvicorn. If you know that a layer answers no
+    requests, add it to the list in your test.
     """
     return sorted({str(found) for found in _open(app)})
 
 
 class _Open(NamedTuple):
-    """What a request may come to unguarded: the route `path`, or the layer `name` that stands before `path`."""
+    """What a request may reach unguarded: the route `path`, or the layer `name` before `path`."""
 
     path: str
     name: str = ""
@@ -63,7 +69,7 @@ def _open(app: Any) -> Iterator[_Open]:
 
 
 def _is_behind_router(layer: Any) -> bool:
-    """Whether this is the part of a router that stands behind the router's own middleware."""
+    """Return whether this is the inner application of a router, behind the middleware of the router."""
     return type(layer) is MethodType and isinstance(layer.__self__, Router) and layer == layer.__self__.app
 
 
@@ -77,7 +83,7 @@ def _inside(layer: Any) -> list[Any]:
 
 
 def _declared(app: Starlette) -> Any:
-    """The middleware of an application that has not started yet, from the outside in."""
+    """Return the middleware of an application that has not started yet, nested like the real layers."""
     inner: Any = app.router
     for middleware in reversed(app.user_middleware):
         inner = _guard_of(middleware, inner) or Declared(middleware.cls, _dispatch_of(middleware), inner)
@@ -93,12 +99,12 @@ def _guard_of(middleware: Any, inner: Any) -> Any:
 
 
 def _dispatch_of(middleware: Any) -> Any:
-    """The function of a `BaseHTTPMiddleware`."""
+    """Return the dispatch function of a `BaseHTTPMiddleware`."""
     return middleware.kwargs.get("dispatch") or next(filter(isfunction, middleware.args), None)
 
 
 def _open_in(router: Any) -> Iterator[_Open]:
-    # FastAPI keeps its frontends (static builds) apart from the other routes.
+    # FastAPI stores its frontends (static builds) separately from the other routes.
     for route in (*router.routes, *getattr(router, "_low_priority_routes", ())):
         yield from _open_at(route)
     if router.default != router.not_found:
@@ -124,7 +130,7 @@ def _open_at(route: Any) -> Iterator[_Open]:
 
 def _open_route(route: Any, itself: _Open) -> Iterator[_Open]:
     guards = tuple(_guards_among(getattr(route, "dependant", None)))
-    if route.app is None:  # FastAPI has included it from a router; nothing but its dependencies stands before it.
+    if route.app is None:  # A route that FastAPI has included from a router: only dependencies can guard it.
         yield from _past(guards, [itself])
         return
     layers = Layers(route.app, partial(_is_endpoint, route))
@@ -135,7 +141,7 @@ def _open_route(route: Any, itself: _Open) -> Iterator[_Open]:
 
 
 def _is_endpoint(route: Any, layer: Any) -> bool:
-    """Whether this is what a route has behind its own middleware: its class, or what calls its function."""
+    """Return whether this is the endpoint of a route, or the function of the framework that calls it."""
     return layer is route.endpoint or (
         isfunction(layer) and layer.__module__ in ("starlette.routing", "fastapi.routing")
     )
@@ -147,7 +153,7 @@ def _past(guards: Iterable[Guard], found: list[_Open]) -> Iterator[_Open]:
 
 
 def _guards_among(dependant: Any) -> Iterator[Guard]:
-    """The guards among the dependencies of a FastAPI route."""
+    """Yield the guards in the dependencies of a FastAPI route."""
     for dependency in getattr(dependant, "dependencies", ()):
         guard = getattr(dependency.call, "guard", None)
         if isinstance(guard, Guard):

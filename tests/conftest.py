@@ -1,5 +1,8 @@
-"""Every behaviour test runs on both doors, through the fixture `call`; every test of stored keys on each database; and
-no test may see a key told."""
+"""Fixtures for all tests.
+
+The fixture `call` runs a test over WSGI and ASGI. Tests of stored keys run on each database. A test fails if a key is
+leaked.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +34,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """What a test printed is known once it has run, and before its fixtures end."""
+    """Check the output of a test after it has run, and before its fixtures end."""
     outcome: Any = yield
     if call.when == "call":
         report = outcome.get_result()

@@ -1,4 +1,4 @@
-"""Holds the coverage that the project promises: all lines and branches of `core`, 95% of everything else."""
+"""Checks the coverage: all lines and branches of `core`, and 95% of the rest."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Configures Django, once for all tests of one process: to import it is to have it done."""
+"""Configures Django when it is imported, once for all tests of a process."""
 
 import django
 from django.conf import settings

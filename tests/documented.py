@@ -11,7 +11,7 @@ SECTIONS = {name: text.strip() for name, text in _SECTIONS.items() if "```python
 
 
 def run(section: str, **names: Any) -> dict[str, Any]:
-    """The names that a section's code leaves behind, run with the names that it takes for granted."""
+    """Run the code of a section with these names. Return the names that it defines."""
     given = {"__name__": "code_of_the_docs", **names}  # Some packages install a folder `docs`.
     for code in re.findall(r"```python\n(.*?)```", SECTIONS[section], re.DOTALL):
         exec(compile(code, section, "exec"), given)

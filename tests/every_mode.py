@@ -1,11 +1,11 @@
-"""Whether a sample of the documentation works in every mode of its guard."""
+"""Checks that a sample of the documentation works in every mode of its guard."""
 
 from collections.abc import Callable
 from typing import Any
 
 from support import Reply, Sent
 
-#: How the guard of a sample is made in each mode; `exempt` is about the paths to which the tests send.
+#: The arguments of the guard in each mode. `exempt` covers the paths of the tests.
 MODES: dict[str, dict[str, Any]] = {
     "enforce": {"mode": "enforce"},
     "report": {"mode": "report"},
@@ -16,7 +16,7 @@ ORIGIN = "https://app.example"
 
 
 def preflight_for(sent: Sent) -> Sent:
-    """What a browser asks before it sends the request. The query may have ids in it, which are not signed."""
+    """Return the preflight of a request. Its query may contain ids, which are not signed."""
     asked = [("Origin", ORIGIN), ("Access-Control-Request-Method", sent.method)]
     return Sent("OPTIONS", sent.path, sent.query, asked)
 

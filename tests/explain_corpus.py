@@ -1,7 +1,6 @@
-"""Requests as they come from signers that go wrong: each says what was planted in it.
+"""Generated requests of signers that make mistakes, with the names of the mistakes.
 
-A signer here is written as one writes it, step by step, with a switch for each mistake. It shares nothing with the
-tables that `explain` searches.
+A signer is ordinary signing code with a switch for each mistake. It shares no code with the tables of `explain`.
 """
 
 import base64
@@ -48,7 +47,7 @@ OTHER_TYPES = (
 
 
 class Sample(NamedTuple):
-    """A request, the key of the guard that gets it, and the mistakes that were made with it."""
+    """A request, the key of the guard that receives it, and the mistakes of the signer."""
 
     scheme: Scheme
     key: Key
@@ -60,7 +59,7 @@ class Sample(NamedTuple):
 
 @dataclass
 class Signer:
-    """Somebody's code. `planted` are the mistakes in it, by name."""
+    """The code of a signer. `planted` are the names of its mistakes."""
 
     scheme: Scheme
     secret: str
@@ -76,7 +75,7 @@ class Signer:
         return mistake in self.planted
 
     def one_of(self, mistake: str, options: list[Any]) -> Any:
-        """A way to make this mistake, the same one each time."""
+        """Return a variant of this mistake. It is the same variant each time."""
         return options[self.choices.setdefault(mistake, self.random.randrange(1000)) % len(options)]
 
     def key(self) -> bytes:
@@ -110,7 +109,7 @@ class Signer:
         return all(character in "0123456789abcdef" for character in self.secret)
 
     def text_of(self, name: str, text: str) -> str:
-        """What this signer signs for an id."""
+        """Return the text that this signer signs for an id."""
         victim = self.one_of("victim", list(self.ids))
         if name != victim:
             return text
@@ -127,7 +126,7 @@ class Signer:
         return self.written(text)
 
     def written(self, text: str) -> str:
-        """How the text of an id is put into the message."""
+        """Return the text of an id in the message."""
         if self.has("newline behind id"):
             text += "\n"
         if self.has("spaces around id"):
@@ -142,7 +141,7 @@ class Signer:
 
     @staticmethod
     def as_a_browser_prints(text: str) -> str:
-        """A whole number below 1e21 in JavaScript: the shortest digits that give the same double, then zeros."""
+        """Return an integer below 1e21 as JavaScript prints it: the shortest digits of the same double, then zeros."""
         digits = repr(float(text)).partition("e")[0].replace(".", "").rstrip("0")
         return digits.ljust(len(str(int(text))), "0")
 
@@ -215,7 +214,7 @@ class Signer:
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def request(self) -> bytes:
-        """The request, in one of the forms in which people hand one over."""
+        """Return the request in one of the forms that `capture` reads."""
         signature = self.signature()
         sent = {name: quote(text, safe="") if self.has("encoded twice") else text for name, text in self.ids.items()}
         if self.scheme.name == "hooks":
@@ -305,14 +304,14 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 
 
 def corpus(count: int, seed: int) -> Iterator[Sample]:
-    """Samples with one mistake and with two, turn about; every mistake comes up as often as it can."""
+    """Yield samples with one mistake and with two mistakes in turn. All mistakes occur."""
     source = random.Random(seed)
     for number in range(count):
         yield _sample(source, 1 + number % 2)
 
 
 def correct(count: int, seed: int) -> Iterator[Sample]:
-    """Samples in which nothing is wrong."""
+    """Yield samples without mistakes."""
     source = random.Random(seed)
     for _ in range(count):
         yield _finished(_signer(source), frozenset())
@@ -332,7 +331,7 @@ _OF_TEXT_KEYS = {"key decoded", "quoted key", "byte order mark before key", "wri
 
 
 def _matters(signer: Signer, planted: frozenset[str]) -> bool:
-    """Whether these mistakes can be made here, and leaving one out would change what is sent."""
+    """Return whether these mistakes are possible here, and each of them changes the request."""
     if "number" in planted and not all(text.isdecimal() for text in signer.ids.values()):
         return False
     if not planted.isdisjoint(_OF_TEXT_KEYS) and signer.form != "text":

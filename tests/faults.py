@@ -1,4 +1,4 @@
-"""Makes one call fail that a package's own code makes: any call, to Python or to C."""
+"""Makes one call fail in the code of a package: any call to Python or C."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-#: What is not made to fail, since a thread would wait for ever: the release of a lock, which cannot fail; and what the
-#: interpreter calls while it cleans up, in the middle of whatever runs.
+#: Calls that are not made to fail: releasing a lock, which cannot fail (a thread would wait forever), and the calls of
+#: the interpreter during garbage collection.
 SPARED = ("lock.__exit__", "__del__", "weakref_cb")
 
 

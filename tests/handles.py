@@ -1,4 +1,4 @@
-"""What every framework's handle has to answer: the same as a door, for the same request and the same guard."""
+"""The expected answers of every handle: those of the middleware, for the same request and the same guard."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from orders import KEY, ORDERS
 from support import Call, Reply, Sent, call_wsgi
-from test_both_doors_agree import EVERYWHERE, EXAMPLES, KEYS, requests
+from test_wsgi_and_asgi_agree import EVERYWHERE, EXAMPLES, KEYS, requests
 
 from hmac_guard import Guard, Reason, Verdict
 
 
 def check_case(handle: Call, sent: Sent, reason: Reason) -> None:
-    """The handle finds the reason; it answers a refusal with the door's bytes, and hands on the body untouched."""
+    """Check that the handle finds the reason, answers a refusal with the same bytes, and does not change the body."""
     decided: list[Verdict] = []
     reply = handle(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: decided.append(verdict)), sent)
     door = call_wsgi(Guard(ORDERS, KEY), sent)
@@ -28,7 +28,7 @@ def check_case(handle: Call, sent: Sent, reason: Reason) -> None:
 
 
 def answer_of(reply: Reply) -> tuple[Any, ...]:
-    """Of an answer what the client goes by; frameworks add lines of their own."""
+    """Return the relevant parts of an answer. Frameworks add their own headers."""
     fields = ("content-type", "content-length", "cache-control", "www-authenticate", "retry-after")
     return reply.status, reply.body, {name: reply.headers.get(name) for name in fields}
 
@@ -59,7 +59,7 @@ def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lamb
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Thousands of refusals: their log lines would cost more than the requests."""
+    """Disable the log: thousands of log lines would take more time than the requests."""
     logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Sources of keys that count how often they are asked, and that fail when they are told to; and caches that follow."""
+"""Sources of keys that count their calls and can be made to fail, and caches that are told of changes."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ def claim_of(tenant: str | None) -> Claim:
 
 
 class Source:
-    """A resolver of either colour. `answer` is what it gives: a value, or a function of the claim."""
+    """A sync or async resolver. `answer` is its return value, or a function of the claim."""
 
     def __init__(self, answer: Any = KEY) -> None:
         self.answer = answer
@@ -44,7 +44,7 @@ def failing(error: BaseException) -> Callable[[Claim], Any]:
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that the test sets."""
 
     def __init__(self, now: float = 1_000.0) -> None:
         self.now = now
@@ -57,7 +57,7 @@ class Clock:
 
 
 def follow(keys: CachedKeys, news: RedisInvalidation, tenant: str) -> None:
-    """Have the cache follow the news, and wait until it does: then a tenant that has keys is looked up anew."""
+    """Subscribe the cache, and wait until it is subscribed: then a known tenant is looked up again."""
     known = keys(claim_of(tenant))
     news.watch(keys)
     assert comes(lambda: keys(claim_of(tenant)) is not known)

@@ -1,4 +1,4 @@
-"""A program for `test_gevent`: sixty requests at once, under real gevent. Prints what came of them as JSON.
+"""A program for `test_gevent`: sixty concurrent requests with gevent. Prints the results as JSON.
 
 python on_gevent.py first|late  answer|raise|context
 """
@@ -40,7 +40,7 @@ async def resolve(claim: Any) -> str:
 
 
 async def greet() -> str:
-    # What a loop does with sockets and threads has to work too.
+    # Sockets and threads in an event loop must work too.
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     await reader.read()

@@ -1,4 +1,4 @@
-"""One scheme that reads every place, and requests for it with what a guard has to find: for every handle and server."""
+"""A scheme that reads every place, and requests with the expected reasons, for every handle and server."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ MULTIPART = ("Content-Type", "multipart/form-data; boundary=B")
 
 
 def hex_of(*ids: str, key: str = KEY) -> str:
-    """The signature as a customer would make it: with the standard library alone."""
+    """Sign with the standard library, as a customer would."""
     return hmac.new(key.encode(), ":".join(ids).encode(), hashlib.sha256).hexdigest()
 
 
@@ -53,7 +53,7 @@ GOOD_MULTIPART = Sent(
 )
 UNSIGNED = Sent(path="/orders")
 
-#: What is sent, and the reason that every handle has to find.
+#: The requests, and the expected reason of every handle.
 CASES: dict[str, tuple[Sent, Reason]] = {
     "ids and signature in the query": (GOOD, Reason.VERIFIED),
     "ids and signature in a JSON body": (GOOD_JSON, Reason.VERIFIED),

@@ -1,14 +1,14 @@
-"""Waiting for what has to come, on a machine that may be busy: where it comes soon, much patience costs nothing."""
+"""Waits for events on a machine that may be busy. A long timeout costs nothing if the event comes soon."""
 
 import time
 from collections.abc import Callable
 
-#: Seconds. What a test waits for must not come by itself meanwhile.
+#: A timeout in seconds. The expected event must not happen by itself within it.
 PATIENCE = 30.0
 
 
 def comes(happens: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Whether it happens within so many seconds."""
+    """Return whether the condition becomes true within this time."""
     patience = time.monotonic() + seconds
     while not happens():
         if time.monotonic() > patience:

@@ -1,4 +1,4 @@
-"""Ports for servers that want to be told theirs."""
+"""Free ports, for servers that need a port number."""
 
 import socket
 import sys
@@ -10,17 +10,17 @@ LOCAL = "127.0.0.1"
 
 @contextmanager
 def own_port() -> Iterator[int]:
-    """A port of this machine that nobody else is given until the block ends. Whoever is told of it may listen there."""
+    """Reserve a port of this machine until the block ends. The test can start a server on it."""
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind((LOCAL, 0))
         port: int = place.getsockname()[1]
         if sys.platform != "linux":
-            place.close()  # Elsewhere nobody may listen there, either.
+            place.close()  # On other systems, a server could not listen on the reserved port.
         yield port
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a server listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex((LOCAL, port)) == 0

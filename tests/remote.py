@@ -1,4 +1,4 @@
-"""A guard behind either door, and its keys in a PostgreSQL whose connection can be cut."""
+"""A guard over WSGI or ASGI, with keys in a PostgreSQL whose connection can be cut."""
 
 import asyncio
 from typing import Any
@@ -44,7 +44,7 @@ class Door:
         return self.loop.run_until_complete(ask_asgi(guard, sent)) if self.kind == "asgi" else call_wsgi(guard, sent)
 
     def becomes(self, guard: Guard, secret: str, status: int, tenant: str = "acme") -> bool:
-        """Whether the answer becomes that, where a cache that goes by `clock` tries its source each time."""
+        """Return whether the answer becomes this one, while the cache calls its source each time."""
 
         def has_become() -> bool:
             self.clock.pass_by(shelf.RETRY)
@@ -54,7 +54,7 @@ class Door:
 
 
 class Remote:
-    """Keys in PostgreSQL at the end of a wire. `keys` are asked through the wire, `operator` changes them beside it."""
+    """Keys in PostgreSQL. `keys` uses a connection that can be cut, `operator` a direct connection."""
 
     def __init__(self, wire: Wire, door: Door, colour: str) -> None:
         self.wire = wire
@@ -70,7 +70,7 @@ class Remote:
         async def resolve(claim: Claim) -> Any:
             return await keys(claim)  # type: ignore[misc]
 
-        # Behind WSGI each call has an event loop of its own; without a pool an async engine can live with that.
+        # Over WSGI, each call has its own event loop. An async engine supports this only without a pool.
         self.keys: Any = resolve if colour == "async" and door.kind == "wsgi" else keys
 
     def _engine(self, colour: str) -> Any:

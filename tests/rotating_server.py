@@ -45,7 +45,7 @@ def serve_asgi(listener: socket.socket, database: str, *where: str) -> None:
 
     async def serve() -> None:
         guard = guard_of(create_async_engine(database.replace("psycopg", "asyncpg")), *where)
-        # A client of a busy machine may not come to its next request for a while.
+        # On a busy machine, a client may pause between requests.
         config = uvicorn.Config(guard.asgi(app), log_level="critical", lifespan="off", timeout_keep_alive=int(PATIENCE))
         await uvicorn.Server(config).serve(sockets=[listener])
 
@@ -54,7 +54,7 @@ def serve_asgi(listener: socket.socket, database: str, *where: str) -> None:
 
 if __name__ == "__main__":
     door, *arguments = sys.argv[1:]
-    logging.getLogger("hmac_guard").setLevel(logging.ERROR)  # Thousands are refused, as they should be.
+    logging.getLogger("hmac_guard").setLevel(logging.ERROR)  # Thousands of requests are refused, as expected.
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     {"wsgi": serve_wsgi, "asgi": serve_asgi}[door](listener, *arguments)

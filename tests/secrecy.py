@@ -36,19 +36,19 @@ from hmac_guard.decider import Decider
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.resolver import CallableKeys
 
-#: A shorter text, or one of fewer letters, stands in too much that is no secret.
+#: A shorter text, or one with fewer different letters, occurs in other texts by chance.
 LONG_ENOUGH, LETTERS = 12, 4
 
-#: The functions whose variables may hold no secret, as "module:function": all but those of the snippets, which know
-#: the key of the documentation alone.
+#: The functions whose variables must not contain a secret, as "module:function": all except those of the snippets,
+#: which use only the key of the documentation.
 CHECKED = re.compile(r"hmac_guard\b(?!\.snippets)")
 
-#: The request as it was handed to the package, to a middleware or to a command: who handed it has these too.
+#: The request as the caller passed it to a middleware or a command. The caller has these variables too.
 REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})
 GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options", "others", "ctx"})
 
-#: Of a test: the looks on one occasion, the errors whose traceback is looked at, the digests that are looked for, the
-#: items of one container, and the characters that are kept until they are searched, of all and of one variable.
+#: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
+#: characters, in all and for one variable.
 MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT, MOST_OF_ONE = 40, 100, 64, 100, 2_000_000, 20_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
@@ -69,7 +69,7 @@ class Secrecy(logging.Handler):
         self.looking = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Whatever stands on a record may be formatted by somebody, its extras and arguments too.
+        # A formatter may print every attribute of a record, also extras and arguments.
         self.told.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
         if record.name == "hmac_guard":
             self.look("log")
@@ -120,12 +120,12 @@ class Secrecy(logging.Handler):
         self.shown, self.size = {}, 0
 
     def clear(self) -> None:
-        """Nothing was told or shown yet."""
+        """Reset the findings."""
         self.told, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
         self.looks.clear()
 
     def found(self) -> list[str]:
-        """What was told, or shown by a variable, and must not have been; after that, nothing was told yet."""
+        """Return the leaked secrets, and reset the findings."""
         for error in self.raised:
             self._look_back(error)
         self._search()
@@ -136,16 +136,16 @@ class Secrecy(logging.Handler):
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """What a variable shows to an error tracker: itself, its attributes, and its items."""
+    """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     for thing in (value, *_attributes(value), *_items(value)):
         try:
             yield repr(_some(thing))[:MOST_OF_ONE]
-        except Exception:  # Half made, as `self` in its own constructor.
+        except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
 
 
 def _some(thing: Any) -> Any:
-    """The thing itself, or the first items of a large container."""
+    """Return the object, or the first items of a large container."""
     if isinstance(thing, dict) and len(thing) > MOST_ITEMS:
         return dict(islice(thing.items(), MOST_ITEMS))
     if isinstance(thing, (list, tuple, set)) and len(thing) > MOST_ITEMS:
@@ -154,7 +154,7 @@ def _some(thing: Any) -> Any:
 
 
 def _attributes(value: object) -> list[Any]:
-    # A proxy of Flask has no attributes outside of its context.
+    # A proxy of Flask has no attributes outside of a context.
     if isinstance(value, (type, type(sys))) or type(value).__name__ == "LocalProxy":
         return []
     slots = {name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))}
@@ -181,7 +181,7 @@ def _forms_of(secret: bytes) -> tuple[str, ...]:
 
 @functools.cache
 def forms_of(secret: bytes) -> tuple[str, ...]:
-    """A secret in each encoding in which it may be written."""
+    """Return a secret in all encodings."""
     return _forms_of(secret)
 
 
@@ -189,7 +189,7 @@ SECRECY = Secrecy()
 
 
 def watch() -> None:
-    """From now on, every key that is made, every error of the package and all output of processes is noted."""
+    """Start to record all keys, all errors of the package and all output of processes."""
     _note_secrets()
     _note_errors()
     _note_user_code()
@@ -283,7 +283,7 @@ def _noting(keep: Any, callbacks: tuple[str, ...]) -> Any:
 
 
 def watched() -> Iterator[None]:
-    """One test: nothing that it made told a key."""
+    """Check one test: it must not leak a key."""
     before = set(SECRECY.made)
     SECRECY.clear()
     logging.getLogger().addHandler(SECRECY)
@@ -292,6 +292,6 @@ def watched() -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(SECRECY)
         found = SECRECY.found()
-        # Keys of other tests were made by their modules, or are theirs alone.
+        # Keys of other tests do not count.
         SECRECY.made = before
     assert not found, f"a key was told: {found}"

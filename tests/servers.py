@@ -1,4 +1,4 @@
-"""Servers as processes of their own, each on a free port of the loopback interface."""
+"""Servers in separate processes, each on a free port of the loopback interface."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ _TESTS = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Server:
-    """`door` is "wsgi" or "asgi", `command` a command line in which `{port}` and `{app}` stand."""
+    """A server. `door` is "wsgi" or "asgi". `command` is a command line with `{port}` and `{app}`."""
 
     name: str
     door: str
@@ -30,7 +30,7 @@ class Server:
 
     @property
     def version(self) -> str:
-        """The installed release; skips the test where there is none."""
+        """Return the installed version. Skip the test if it is not installed."""
         try:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
@@ -44,7 +44,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that accepts connections. `pid` leads a process group of its own; `output` is what it printed."""
+    """A running server. `pid` is the leader of its process group. `output` is what it printed."""
 
     server: Server
     port: int
@@ -83,7 +83,7 @@ ON_TRIO = Server("hypercorn, trio", "asgi", "hypercorn", "hypercorn -k trio --bi
 
 @contextmanager
 def serving(server: Server, app: str, folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """The server with `app` (`module:name`, found in the tests), from its first connection to the end of the block."""
+    """Run a server with `app` (`module:name` in the tests) until the end of the block."""
     output = folder / "output"
     search = os.pathsep.join(filter(None, [str(_TESTS), os.environ.get("PYTHONPATH", "")]))
     with own_port() as port, output.open("wb") as out:
@@ -109,7 +109,7 @@ def _wait_until_it_accepts(process: "subprocess.Popen[bytes]", port: int, output
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """The workers too: the server leads a process group of its own."""
+    """Stop the server and its workers, which are in one process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""A WSGI application on a real server, on a free port of the loopback interface."""
+"""Runs a WSGI application on a real server, on a free port of the loopback interface."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from hmac_guard import verdict_from
 
 @contextlib.contextmanager
 def serving(app: Any) -> Iterator[int]:
-    """The port on which waitress serves `app`."""
+    """Serve `app` with waitress, and return the port."""
     waitress = pytest.importorskip("waitress.server", reason="not run: waitress is not installed")
     server: Any = waitress.create_server(app, host="127.0.0.1", port=0, threads=2)
     thread = threading.Thread(target=server.run)
@@ -27,6 +27,6 @@ def serving(app: Any) -> Iterator[int]:
 
 
 def proven(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """An application that answers with the ids that its guard has proven."""
+    """An application that answers with the verified ids."""
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(dict(verdict_from(environ).ids)).encode()]

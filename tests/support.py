@@ -1,4 +1,4 @@
-"""One request, sent through either door, and one reply, whichever door it came out of."""
+"""Sends one request over WSGI or ASGI, and returns the same kind of reply."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass
 class Reply:
-    """What came back, and what the application behind the guard was given (None where it was not called)."""
+    """The answer, and what the application received (None if it was not called)."""
 
     status: int
     headers: dict[str, str]
@@ -62,7 +62,7 @@ class Sent:
         return [*self.headers, *length]
 
     def delivered(self) -> bytes:
-        """The bytes that a server hands over: no more than were announced."""
+        """Return the bytes that a server passes on: at most the Content-Length."""
         lengths = [value for name, value in self.all_headers() if name.lower() == "content-length"]
         return self.body[: int(lengths[0])] if lengths and re.fullmatch("[0-9]{1,9}", lengths[0]) else self.body
 
@@ -71,7 +71,7 @@ Call = Callable[[Guard, Sent], Reply]
 
 
 def environ_for(sent: Sent) -> dict[str, Any]:
-    """The environ that a server makes: lines of one name joined by a comma, cookies by `; `."""
+    """Return the environ of a server: lines of one name are joined by a comma, cookies by `; `."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": sent.method,
         "SCRIPT_NAME": sent.root,
@@ -131,7 +131,7 @@ def call_wsgi(guard: Guard, sent: Sent) -> Reply:
 
 
 def run_asgi(app: Any, sent: Sent) -> Reply:
-    """What an ASGI application answers to the request."""
+    """Return the answer of an ASGI application."""
     return asyncio.run(ask_app(app, sent))
 
 
@@ -140,7 +140,7 @@ async def ask_app(app: Any, sent: Sent) -> Reply:
     messages = [{"type": "http.request", "body": sent.delivered(), "more_body": False}]
 
     async def receive() -> Any:
-        # The client waits for its answer: nothing more comes.
+        # The client waits for its answer and sends no more messages.
         return messages.pop(0) if messages else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
@@ -157,7 +157,7 @@ def call_asgi(guard: Guard, sent: Sent) -> Reply:
 
 
 async def ask_asgi(guard: Guard, sent: Sent) -> Reply:
-    """The same, on the event loop that runs."""
+    """The same, in the running event loop."""
     seen: list[tuple[Verdict, bytes]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

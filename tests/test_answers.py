@@ -1,4 +1,4 @@
-"""What the client sees: fixed bytes, one answer for each code, and nothing of the request in it."""
+"""The answers to clients: fixed bytes, one answer for each code, without bytes of the request."""
 
 import json
 import logging
@@ -148,7 +148,7 @@ def test_head_gets_the_same_headers_and_no_body(call: Call) -> None:
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
-def test_report_mode_calls_the_application_and_tells_it(call: Call, case: str) -> None:
+def test_report_mode_calls_the_application_with_an_unverified_verdict(call: Call, case: str) -> None:
     _, sent, reason, *_ = REFUSED[case]
     reply, verdicts = refused(call, case, mode="report")
 
@@ -180,12 +180,12 @@ def test_refusal_replaces_the_body_and_is_called_once_for_each_code(call: Call) 
 @pytest.mark.parametrize(
     "given", ["text", (b"", 1), (b"", ""), (b"", "größe"), (b"", "a\r\nX: b"), (b"",), None], ids=repr
 )
-def test_refusal_that_gives_no_body_and_media_type_is_a_wrong_configuration(given: Any) -> None:
+def test_a_refusal_of_another_type_is_a_config_error(given: Any) -> None:
     with pytest.raises(ConfigError, match="refusal: the"):
         Guard(ORDERS, KEY, refusal=lambda code, message: given)
 
 
-def test_a_log_that_fails_keeps_no_answer_from_a_client(call: Call) -> None:
+def test_a_failing_log_does_not_prevent_the_answer(call: Call) -> None:
     def broken(record: logging.LogRecord) -> bool:
         raise RuntimeError
 
@@ -200,7 +200,7 @@ def test_a_log_that_fails_keeps_no_answer_from_a_client(call: Call) -> None:
 
 
 def test_names_of_headers_are_in_lower_case_for_asgi() -> None:
-    """As the ASGI specification demands of an application."""
+    """As the ASGI specification requires."""
     for refusal in decider_of("test", Guard(ORDERS, KEY)).refusals.values():
         names = [name for name, _ in refusal.raw_headers]
 
@@ -227,7 +227,7 @@ def test_the_default_body_is_a_problem_of_rfc_9457(call: Call) -> None:
     assert problem["detail"] == problem["message"] == problem["error"]["message"]
 
 
-def test_refusal_that_gives_bytes_keeps_the_media_type(call: Call) -> None:
+def test_a_refusal_of_bytes_keeps_the_media_type(call: Call) -> None:
     reply = call(Guard(ORDERS, KEY, refusal=lambda code, message: b"{}"), Sent())
 
     assert (reply.body, reply.headers["content-type"]) == (b"{}", "application/problem+json")
@@ -249,9 +249,7 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert KEY not in caplog.text
 
 
-def test_the_log_says_what_would_be_refused_and_no_more_of_a_tenant_than_fits(
-    call: Call, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_names_would_be_refusals_and_truncates_the_tenant(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     call(Guard(ORDERS, {"acme": KEY}, mode="report"), Sent(query=f"{GOOD}&t={'x' * 100}"))
 
     assert caplog.messages == [

@@ -1,4 +1,4 @@
-"""What is particular to ASGI: messages, the deadline, scope types, websockets, and where resolvers run."""
+"""ASGI only: messages, the deadline, scope types, websockets, and the threads of resolvers."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 class Server:
-    """Plays the server's part: gives the messages, then waits for ever, and keeps what was sent."""
+    """Acts as the server: sends the messages, then waits forever, and records the answers."""
 
     def __init__(self, *messages: Any) -> None:
         self.messages = list(messages)
@@ -53,7 +53,7 @@ class Server:
 
 
 def run(guard: Guard, server: Server, reads: int = 1, **scope: Any) -> list[Any]:
-    """What the application saw: its verdict, then as many messages as it read."""
+    """What the application received: its verdict, and the messages that it read."""
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -81,7 +81,7 @@ def run(guard: Guard, server: Server, reads: int = 1, **scope: Any) -> list[Any]
     ],
     ids=["whole", "no more_body", "pieces", "no body key", "buffers", "bytes", "None"],
 )
-def test_a_body_in_any_pieces_is_read_whole_and_handed_on_once(messages: list[Any]) -> None:
+def test_a_body_in_any_chunks_is_read_completely_and_replayed_once(messages: list[Any]) -> None:
     server = Server(*messages, DISCONNECT)
     seen = run(GUARD, server, reads=2)
 
@@ -91,7 +91,7 @@ def test_a_body_in_any_pieces_is_read_whole_and_handed_on_once(messages: list[An
     assert server.calls == len(messages) + 1
 
 
-def test_a_body_whose_every_piece_has_to_be_waited_for_is_read_whole() -> None:
+def test_a_slow_body_is_read_completely() -> None:
     class Slow(Server):
         async def receive(self) -> Any:
             for _ in range(3):
@@ -103,7 +103,7 @@ def test_a_body_whose_every_piece_has_to_be_waited_for_is_read_whole() -> None:
     assert [seen[0].reason, seen[1]] == [Reason.VERIFIED, more(BODY, False)]
 
 
-def test_a_client_that_hangs_up_in_mid_body_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_during_the_body_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     for messages in ([DISCONNECT], [more(BODY[:3]), DISCONNECT]):
         server = Server(*messages)
         assert run(GUARD, server) == []
@@ -111,20 +111,20 @@ def test_a_client_that_hangs_up_in_mid_body_gets_no_answer(caplog: pytest.LogCap
     assert caplog.records == []
 
 
-def test_report_mode_hands_on_what_was_read_before_the_hang_up() -> None:
+def test_report_mode_replays_the_body_before_a_disconnect() -> None:
     seen = run(Guard(SCHEME, KEY, mode="report"), Server(more(BODY[:3]), DISCONNECT), reads=2)
 
     assert (seen[0].reason, seen[1], seen[2]) == (Reason.BAD_FRAMING, more(BODY[:3]), DISCONNECT)
 
 
-def test_report_mode_hands_on_a_large_body_in_full() -> None:
+def test_report_mode_replays_a_large_body_completely() -> None:
     guard = Guard(SCHEME, KEY, mode="report", max_body=10)
     seen = run(guard, Server(more(b"x" * 8), more(b"y" * 8), more(b"z", False)), reads=2)
 
     assert (seen[0].reason, seen[1:]) == (Reason.BODY_TOO_LARGE, [more(b"x" * 8 + b"y" * 8), more(b"z", False)])
 
 
-def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
+def test_a_body_with_a_length_over_the_limit_is_413_and_unread() -> None:
     server = Server(more(b"x" * 200, False))
     run(GUARD, server, headers=[(b"content-type", b"application/json"), (b"content-length", b"200")])
 
@@ -151,7 +151,7 @@ def test_a_body_over_the_limit_is_413_and_not_read_further() -> None:
     ],
     ids=repr,
 )
-def test_a_body_that_is_framed_wrongly_is_400(headers: Any) -> None:
+def test_a_body_with_wrong_framing_is_400(headers: Any) -> None:
     server = Server(more(BODY, False))
     run(GUARD, server, headers=[(b"content-type", b"application/json"), *headers])
 
@@ -165,7 +165,7 @@ def test_a_servers_error_while_it_reads_is_400() -> None:
         assert server.status == 400
 
 
-def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi_body, "DEADLINE", 0.01)
     server = Server(more(BODY[:3]))
     run(GUARD, server)
@@ -173,7 +173,7 @@ def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> No
     assert server.status == 408
 
 
-def test_report_mode_hands_on_the_real_receive_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_mode_passes_the_real_receive_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi_body, "DEADLINE", 0.01)
     late = asyncio.Event()
 
@@ -191,7 +191,7 @@ def test_report_mode_hands_on_the_real_receive_after_the_deadline(monkeypatch: p
     assert (seen[0].reason, seen[1:]) == (Reason.BODY_TIMEOUT, [more(BODY[:3]), more(BODY[3:], False)])
 
 
-def test_cancellation_passes_through() -> None:
+def test_cancellation_is_not_caught() -> None:
     async def cancelled() -> tuple[bool, list[Any]]:
         server = Server(more(BODY[:3]))
         called: list[Any] = []
@@ -210,7 +210,7 @@ def test_cancellation_passes_through() -> None:
     assert asyncio.run(cancelled()) == (True, [])
 
 
-def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
+def test_only_the_start_of_a_body_of_an_unread_type_is_read() -> None:
     server = Server(more(b"image", True), more(b" and its rest", False))
     query = f"{QUERY}&a=x".encode()
     seen = run(GUARD, server, reads=0, query_string=query, headers=[(b"content-type", b"image/png")])
@@ -218,7 +218,7 @@ def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
     assert (seen[0].verified, server.calls) == (True, 1)
 
 
-def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
+def test_a_body_is_not_read_if_the_scheme_has_no_source_in_it() -> None:
     server = Server(more(b"image", False))
     scheme = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
     seen = run(Guard(scheme, KEY), server, reads=0, query_string=f"{QUERY}&a=x".encode())
@@ -268,7 +268,7 @@ def test_a_websocket_is_closed_before_it_is_accepted() -> None:
     assert server.sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
 
 
-def test_a_websocket_gets_the_real_401_where_the_server_can() -> None:
+def test_a_websocket_gets_a_401_response_if_the_server_supports_it() -> None:
     server, seen = websocket("a=x&sig=0", extensions={"websocket.http.response": {}})
 
     assert seen == []
@@ -280,7 +280,7 @@ def test_a_websocket_gets_the_real_401_where_the_server_can() -> None:
     assert b"invalid_signature" in server.sent[1]["body"]
 
 
-def test_lifespan_is_given_the_servers_own_channels() -> None:
+def test_lifespan_gets_the_channels_of_the_server() -> None:
     given: list[Any] = []
 
     async def app(*arguments: Any) -> None:
@@ -301,7 +301,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
         assert server.status == 200
 
 
-def test_a_scope_may_leave_out_what_the_specification_lets_it() -> None:
+def test_a_scope_may_omit_optional_keys() -> None:
     scope = scope_for(Sent(path="/health"))
     seen: list[Any] = []
 
@@ -331,7 +331,7 @@ def test_a_scope_without_headers_has_no_cookies() -> None:
 
 
 def test_the_verdict_is_written_into_the_scope_that_the_server_gave() -> None:
-    """Outer middleware then sees the route that an inner router adds to the scope, too."""
+    """Then outer middleware also sees the route that an inner router adds to the scope."""
     scope = {**scope_for(Sent(query=f"{QUERY}&a=x")), "hmac_guard": "verified"}
     server = Server(more(b"", False))
     asyncio.run(
@@ -355,7 +355,7 @@ def test_the_verdict_is_written_into_the_scope_that_the_server_gave() -> None:
     ],
 )
 def test_the_mount_point_is_not_part_of_the_path(root_path: str, path: str, matches: bool) -> None:
-    """uvicorn leaves `root_path` in `path`, others do not; it ends where a segment does (T061)."""
+    """uvicorn leaves `root_path` in `path`, other servers do not. It ends at the end of a segment (T061)."""
     scheme = Scheme(name="path", ids={"a": Path("/orgs/{a}")}, message="{a}", signature=Query("sig"))
     server = Server(more(b"", False))
     run(Guard(scheme, KEY), server, reads=0, root_path=root_path, path=path)
@@ -371,19 +371,24 @@ UVICORN = {"version": "3.0", "spec_version": "2.3"}
     ("root_path", "path", "asgi"),
     [
         pytest.param(
-            "/api", "/apiadmin", UVICORN, id="Quart and Litestar run /admin: the mount point is cut off blindly"
+            "/api",
+            "/apiadmin",
+            UVICORN,
+            id="Quart and Litestar run /admin: they remove the mount point without a check",
         ),
-        pytest.param("/api", "/static/api/admin", UVICORN, id="Litestar runs /admin: the mount point is cut out"),
-        pytest.param("/api", "/static/api/admin/api/health", UVICORN, id="Litestar cuts it out once"),
+        pytest.param(
+            "/api", "/static/api/admin", UVICORN, id="Litestar runs /admin: it removes the mount point inside the path"
+        ),
+        pytest.param("/api", "/static/api/admin/api/health", UVICORN, id="Litestar removes it once"),
         pytest.param(
             "/api/", "/api/health", UVICORN, id="Starlette keeps the whole path: the mount point ends in a slash"
         ),
         pytest.param("x", "/static/x/admin", UVICORN, id="Litestar runs /admin: the client named half a segment"),
-        pytest.param("/X", "/static/X/admin", UVICORN, id="Litestar runs /admin, whatever the mount point is called"),
+        pytest.param("/X", "/static/X/admin", UVICORN, id="Litestar runs /admin with any mount point"),
         pytest.param("/admin", "/admin/health", DAPHNE, id="the client named the mount point to daphne"),
     ],
 )
-def test_a_path_that_a_framework_takes_for_another_under_a_mount_point_is_guarded(
+def test_a_path_that_a_framework_reads_differently_under_a_mount_point_is_guarded(
     root_path: str, path: str, asgi: dict[str, str]
 ) -> None:
     for policy in ({"exempt": ("/health", "/static/")}, {"only": ("/admin", "/admin/", "/health", "/static/")}):
@@ -395,7 +400,7 @@ def test_a_path_that_a_framework_takes_for_another_under_a_mount_point_is_guarde
 
 @pytest.mark.parametrize("root_path", ["", "/", "/api"])
 @pytest.mark.parametrize("path", ["/health", "/static/a"])
-def test_an_exempt_path_under_a_mount_point_is_not_looked_at(root_path: str, path: str) -> None:
+def test_an_exempt_path_under_a_mount_point_is_not_checked(root_path: str, path: str) -> None:
     guard = Guard(SCHEME, KEY, exempt=("/health", "/static/"))
     for full in {path, root_path.rstrip("/") + path}:
         [verdict] = run(guard, Server(), reads=0, root_path=root_path, path=full)
@@ -403,7 +408,7 @@ def test_an_exempt_path_under_a_mount_point_is_not_looked_at(root_path: str, pat
         assert verdict.reason is Reason.EXEMPT
 
 
-def test_several_cookie_headers_are_handed_on_as_one() -> None:
+def test_several_cookie_headers_are_merged() -> None:
     by_id = Scheme(name="cookie", ids={"a": Cookie("a")}, message="{a}", signature=Query("sig"))
     by_tenant = by_id.replace(ids={"a": Query("a")}, tenant=Cookie("a"))
     headers = [(b"host", b"h"), (b"cookie", b"b=1"), (b"accept", b"*/*"), (b"Cookie", b"a=x")]
@@ -458,7 +463,7 @@ def test_an_async_resolver_runs_on_the_event_loop() -> None:
     assert thread_of(keys) is threading.current_thread()
 
 
-def test_a_sync_callable_may_give_an_awaitable() -> None:
+def test_a_sync_callable_may_return_an_awaitable() -> None:
     async def resolve(claim: Any) -> Any:
         return KEY
 
@@ -505,7 +510,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
     ],
     ids=["text", "memoryview", "bytearray", "headers as text", "None and a path as bytes"],
 )
-def test_values_in_other_types_are_read_as_test_clients_give_them(change: dict[str, Any]) -> None:
+def test_values_in_the_types_of_test_clients_are_read(change: dict[str, Any]) -> None:
     scheme = Scheme(name="one", ids={"a": Query("a") | Header("X-A")}, message="{a}", signature=Query("sig"))
     seen: list[Any] = []
 
@@ -525,7 +530,7 @@ def test_values_in_other_types_are_read_as_test_clients_give_them(change: dict[s
         ({"headers": [(b"x-a", 1)]}, "a header of the type int; bytes are expected"),
     ],
 )
-def test_a_value_of_no_usable_type_is_one_clear_line(
+def test_a_value_of_a_wrong_type_is_logged_in_one_line(
     caplog: pytest.LogCaptureFixture, change: dict[str, Any], what: str
 ) -> None:
     scheme = Scheme(name="one", ids={"a": Query("a") | Header("X-A")}, message="{a}", signature=Query("sig"))
@@ -537,7 +542,7 @@ def test_a_value_of_no_usable_type_is_one_clear_line(
 
 
 TWICE = b"{" + b"".join(b'"%x":0,' % number for number in range(20_000)) + b'"z":0,"z":0}'
-#: Each takes half a minute or more where the work grows with the square of the size.
+#: Each takes more than half a minute if the work is quadratic in the size.
 HUGE: dict[str, tuple[list[tuple[bytes, bytes]], list[Any]]] = {
     "a key twice in a large JSON object": ([(b"content-type", b"application/json")], [more(TWICE, False)]),
     "one header on many lines": ([(b"content-length", b"2")] * 100_000, [more(b"{}", False)]),
@@ -546,7 +551,7 @@ HUGE: dict[str, tuple[list[tuple[bytes, bytes]], list[Any]]] = {
 
 
 @pytest.mark.parametrize("huge", list(HUGE))
-def test_the_work_grows_with_the_size_of_a_request_and_no_faster(huge: str) -> None:
+def test_the_work_is_linear_in_the_size_of_a_request(huge: str) -> None:
     headers, messages = HUGE[huge]
     waiting = iter(messages)
 

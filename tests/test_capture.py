@@ -1,4 +1,4 @@
-"""Requests as people paste them: each is read as what would go over the wire; curl's as curl itself sends it."""
+"""Copied requests: each is read as the bytes that would be sent. curl commands are compared with the real curl."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def test_a_url_is_read_as_a_browser_sends_it(url: str, sent: str) -> None:
     assert target(url) == sent
 
 
-def test_what_a_fragment_cuts_off_is_noted_and_not_shown() -> None:
+def test_the_text_after_a_fragment_is_noted_and_not_shown() -> None:
     captured = capture(b"https://h/a?x=1#b&hmac=secret")
 
     assert captured.target == "/a?x=1"
@@ -55,7 +55,7 @@ RAW = "POST /a?b=%20 HTTP/1.1\r\nHost: h\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Leng
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\n"], ids=["CRLF", "LF"])
-def test_a_raw_request_is_read_with_either_line_end(newline: str) -> None:
+def test_a_raw_request_may_have_lf_or_crlf(newline: str) -> None:
     captured = capture(RAW.replace("\r\n", newline).encode())
 
     assert (captured.method, captured.target, captured.body, captured.notes) == ("POST", "/a?b=%20", b"body", ())
@@ -72,11 +72,21 @@ def test_a_raw_request_is_read_with_either_line_end(newline: str) -> None:
         (b"POST /a HTTP/1.1\nContent-Length: 9\n\nshort", "/a", b"short", "Content-Length says 9 bytes"),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n4\r\nbody\r\n0\r\n\r\n", "/a", b"body", ""),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2;x=y\nbo\n2 \r\ndy\r\n0\r\nT: 1\r\n", "/a", b"body", ""),
-        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\nxyz", "/a", b"xyz", "cannot be put together"),
-        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n", "/a", b"", "cannot be put together"),
-        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n-1\nx", "/a", b"-1\nx", "cannot be put together"),
-        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n9\nshort", "/a", b"9\nshort", "cannot be put together"),
-        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2\nbody", "/a", b"2\nbody", "cannot be put together"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\nxyz", "/a", b"xyz", "chunks of the body are not valid"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n", "/a", b"", "chunks of the body are not valid"),
+        (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n-1\nx", "/a", b"-1\nx", "chunks of the body are not valid"),
+        (
+            b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n9\nshort",
+            "/a",
+            b"9\nshort",
+            "chunks of the body are not valid",
+        ),
+        (
+            b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2\nbody",
+            "/a",
+            b"2\nbody",
+            "chunks of the body are not valid",
+        ),
         (b"POST /a HTTP/1.1\nContent-Length: " + b"9" * 5000 + b"\n\nx", "/a", b"x", "Content-Length has 5000 digits"),
         (b"POST /a HTTP/1.1\nContent-Length: \xb2\n\nx", "/a", b"x", ""),
         (b"\xef\xbb\xbfGET /a HTTP/1.1\n\n", "/a", b"", ""),
@@ -86,7 +96,7 @@ def test_a_raw_request_is_read_with_either_line_end(newline: str) -> None:
         (b"GET /a?x=1#b HTTP/1.1\n\n", "/a?x=1", b"", "has a '#'"),
     ],
 )
-def test_a_raw_request_is_read_as_it_stands(text: bytes, sent: str, body: bytes, noted: str) -> None:
+def test_a_raw_request_is_read_unchanged(text: bytes, sent: str, body: bytes, noted: str) -> None:
     captured = capture(text)
 
     assert (captured.target, captured.body) == (sent, body)
@@ -144,13 +154,13 @@ def test_one_of_several_entries_is_chosen_by_its_number() -> None:
     document = json.dumps({"log": {"entries": [ENTRY, {"request": {"method": "GET", "url": "https://h/b"}}, ENTRY]}})
 
     assert capture(document.encode(), 1).target == "/b"
-    with pytest.raises(CaptureError, match=r"which of 3 entries(.|\n)*1: GET https://h/b"):
+    with pytest.raises(CaptureError, match=r"there are 3 entries(.|\n)*1: GET https://h/b"):
         capture(document.encode())
-    with pytest.raises(CaptureError, match="which of 3 entries"):
+    with pytest.raises(CaptureError, match="there are 3 entries"):
         capture(document.encode(), 3)
 
 
-def test_of_many_entries_the_first_are_listed_and_what_they_hold_is_escaped() -> None:
+def test_the_first_entries_are_listed_and_escaped() -> None:
     entry = {"request": {"method": "\x1b[31m", "url": "https://h/\x1b]0;t\x07\u202e\n?x=1"}}
 
     with pytest.raises(CaptureError) as caught:
@@ -162,7 +172,7 @@ def test_of_many_entries_the_first_are_listed_and_what_they_hold_is_escaped() ->
     assert lines[-1] == "  and 950 more"
 
 
-# HOST is where the server listens. Each is run in bash, with the real curl, and read by us.
+# HOST is the address of the server. Each command is run in bash with the real curl, and read by explain.
 COMMANDS = [
     "curl 'http://HOST/a?b=1&c=größe%20x'",
     "curl 'http://HOST/ü?ü=ä'",
@@ -196,7 +206,7 @@ COMMANDS = [
 
 
 def sent_by_curl(command: str) -> tuple[str, bytes]:
-    """The command as it was run, and what came out of the socket."""
+    """Run the command. Return it, and the bytes that the server received."""
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -228,7 +238,7 @@ def _whole_request(connection: socket.socket) -> bytes:
 
 
 def comparable(captured: Captured) -> tuple[Any, ...]:
-    """What must agree: not curl's own name, nor the boundary that it makes up, nor the case of an escape."""
+    """Return the comparable parts: without the User-Agent, the random boundary and the case of escapes."""
     boundary = pairs(captured).get("content-type", "").partition("boundary=")[2] or "-"
     headers = {
         (name.lower(), value.replace(boundary, "BOUNDARY"))
@@ -248,7 +258,7 @@ def test_a_curl_command_is_read_as_curl_sends_it(command: str) -> None:
     assert comparable(capture(ran.encode())) == comparable(from_raw(received))
 
 
-def test_what_a_browser_copies_as_curl_is_read() -> None:
+def test_copy_as_curl_of_a_browser_is_read() -> None:
     command = (
         "$ curl 'https://h/a?x=1' \\\n  -H 'accept: */*' \\\n  -H 'cookie: a=b' \\\n"
         '  --data-raw $\'{"a":"it\\\'s \\u0021 \\u00e4"}\' \\\n  --compressed ;'
@@ -271,23 +281,23 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
     ("text", "sentence"),
     [
         ("", "there is no request"),
-        ("hello there", "none of a URL, a curl command"),
+        ("hello there", "not a URL, a curl command"),
         ('{"request": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
         ('{"request": ' + "9" * 5000 + "}", "has a number that is too long"),
-        ('{"request": {"url": ["https://h"]}}', "no HAR entry"),
-        ('{"request": {"url": "https://h", "headers": [{"name": "a", "value": 1}]}}', "no HAR entry"),
-        ('{"request": {"url": "https://h", "postData": {"text": "a", "encoding": "base64"}}}', "no HAR entry"),
+        ('{"request": {"url": ["https://h"]}}', "not a HAR entry"),
+        ('{"request": {"url": "https://h", "headers": [{"name": "a", "value": 1}]}}', "not a HAR entry"),
+        ('{"request": {"url": "https://h", "postData": {"text": "a", "encoding": "base64"}}}', "not a HAR entry"),
         ("GET /a" + "\nX: 1" * 101, "the headers cannot be read (got more than 100 headers)"),
         ("GET /a\nX: " + "1" * 70_000, "the headers cannot be read"),
-        ("GEt /a b", "none of a URL"),
-        ("curl $'https://h/\\U00110000'", "an escape for the character 110000, and there is none"),
-        ("curl $'https://h/\\UFFFFFFFF'", "an escape for the character FFFFFFFF, and there is none"),
+        ("GEt /a b", "not a URL"),
+        ("curl $'https://h/\\U00110000'", "an escape for 110000, which is not a character"),
+        ("curl $'https://h/\\UFFFFFFFF'", "an escape for FFFFFFFF, which is not a character"),
         ("curl https://h -d $'@\\x1b[31m\\xff'", r"comes from the file '\x1b[31m\udcff'"),
         ("curl https://h -d '@" + "a" * 5000 + "'", "comes from the file '" + "a" * 30 + "'...'" + "a" * 30 + "'"),
-        ("{", "looks like JSON, but is none"),
-        ("{}", "no HAR entry"),
-        ('{"log": {}}', "no HAR entry"),
-        ('{"request": {"url": 1, "headers": 2}}', "no HAR entry"),
+        ("{", "not valid JSON"),
+        ("{}", "not a HAR entry"),
+        ('{"log": {}}', "not a HAR entry"),
+        ('{"request": {"url": 1, "headers": 2}}', "not a HAR entry"),
         ("https://[h/a", "the URL cannot be read"),
         ("curl -H 'a: b'", "has no URL"),
         ("curl 'https://h", "is not closed"),
@@ -303,18 +313,18 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
         ('curl ^"https://h^" ^\n -H ^"a: b^"', "Copy as cURL (bash)"),
     ],
 )
-def test_what_is_no_request_is_refused_with_what_to_do(text: str, sentence: str) -> None:
+def test_invalid_input_is_refused_with_what_to_do(text: str, sentence: str) -> None:
     with pytest.raises(CaptureError) as caught:
         capture(text.encode())
     assert sentence in str(caught.value)
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(CaptureError, match="this is no text"):
+def test_bytes_that_are_not_text_are_refused() -> None:
+    with pytest.raises(CaptureError, match="this is not text"):
         capture(b"\xff\xfe\x00")
 
 
-def test_an_error_is_printable_whatever_the_url_holds() -> None:
+def test_an_error_is_printable_for_every_url() -> None:
     with pytest.raises(CaptureError) as caught:
         capture(json.dumps({"request": {"url": "https://[\x1b[31m]/"}}).encode())
     assert str(caught.value).isprintable()
@@ -343,7 +353,7 @@ SIZE = 300_000
     ],
     ids=lambda text: ascii(text[:40].decode()) + "..." + ascii(text[-10:].decode()),
 )
-def test_what_is_long_takes_no_longer_than_it_is(text: bytes) -> None:
+def test_long_input_takes_linear_time(text: bytes) -> None:
     began = time.thread_time()
     with contextlib.suppress(CaptureError):
         capture(text)

@@ -1,4 +1,4 @@
-"""Law 2: what cannot work is refused when it is made, and the error says the cure."""
+"""Law 2: a wrong configuration raises when it is made, and the error names the fix."""
 
 import functools
 import hashlib
@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a path with its query": (lambda: guard(exempt=("/inbox?x=1",)), "looks like a pattern"),
     "a path that is not decoded": (lambda: guard(exempt=("/caf%C3%A9",)), "not decoded"),
     "an on_verdict without arguments": (lambda: guard(on_verdict=lambda: None), "on_verdict(verdict, claim)"),
-    "an async on_verdict object": (lambda: guard(on_verdict=AsyncCall()), "not async"),
+    "an async on_verdict object": (lambda: guard(on_verdict=AsyncCall()), "sync function"),
     "a clock with an argument": (lambda: guard(clock=lambda zone: 0.0), "callable as clock()"),
     "a refusal without arguments": (lambda: guard(refusal=lambda: b""), "refusal(code, message)"),
     "annotate_as of a framework": (lambda: guard(annotate_as="starlette.exception_handlers"), "frameworks use"),
@@ -155,14 +155,14 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "annotate_as of the server": (lambda: guard(annotate_as="path"), "frameworks use"),
     "annotate_as of WSGI": (lambda: guard(annotate_as="wsgi.input"), "frameworks use"),
     "annotate_as like an environment variable": (lambda: guard(annotate_as="HTTP_X"), "lower-case"),
-    "refusal that is no function": (lambda: guard(refusal=b"no"), "plain (not async) function"),
+    "refusal that is no function": (lambda: guard(refusal=b"no"), "sync function"),
     "refusal that gives text": (lambda: guard(refusal=lambda code, message: "no"), "must return bytes"),
     "refusal with a media type with a newline": (
         lambda: guard(refusal=lambda code, message: (b"", "a/b\r\nX-Evil: 1")),
         "printable ASCII",
     ),
-    "an async on_verdict": (lambda: guard(on_verdict=async_function), "not async"),
-    "no clock": (lambda: guard(clock=None), "plain (not async) function"),
+    "an async on_verdict": (lambda: guard(on_verdict=async_function), "sync function"),
+    "no clock": (lambda: guard(clock=None), "sync function"),
     "an unknown option": (lambda: guard(report_only=True), "no option 'report_only'"),
     "no key": (lambda: guard([]), "at least one key"),
     "an empty key": (lambda: guard(""), "empty or blank"),
@@ -215,7 +215,7 @@ def path(*templates: Any) -> Scheme:
     return scheme(ids={"a": Path(*templates), "b": Query("b")})
 
 
-#: An error begins with what was called, names what it was given, and ends with the cure.
+#: An error begins with the called object, names the argument, and ends with the fix.
 WHOLE: dict[str, Callable[[], object]] = {
     "Query: 'a b' is not a valid name; give visible ASCII without & = + % ; # quote and backslash": lambda: Query(
         "a b"
@@ -250,7 +250,7 @@ WHOLE: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("message", WHOLE)
-def test_an_error_says_where_it_arose_what_was_wrong_and_what_to_do(message: str) -> None:
+def test_an_error_names_the_argument_the_problem_and_the_fix(message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         WHOLE[message]()
 
@@ -258,7 +258,7 @@ def test_an_error_says_where_it_arose_what_was_wrong_and_what_to_do(message: str
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_bad_configuration_is_refused_with_the_cure(case: str) -> None:
+def test_bad_configuration_is_refused_with_the_fix(case: str) -> None:
     make, cure = CASES[case]
 
     with pytest.raises(ConfigError) as caught:
@@ -324,7 +324,7 @@ def test_an_id_that_its_source_can_carry_is_signed(source: Any) -> None:
     assert signed.sign(KEY, id="user-1") == hmac.new(KEY.encode(), b"user-1", hashlib.sha256).hexdigest()
 
 
-def test_a_changed_scheme_keeps_all_that_is_not_changed() -> None:
+def test_replace_keeps_the_other_fields_of_a_scheme() -> None:
     arguments: dict[str, Any] = {
         "ids": {"a": Query("a"), "b": Query("b")},
         "message": "{a}/{b}",
@@ -350,20 +350,20 @@ def test_a_changed_scheme_keeps_all_that_is_not_changed() -> None:
     ],
     ids=["query", "header", "cookie", "prefix"],
 )
-def test_a_name_with_a_line_break_behind_it_is_refused(make: Callable[[], object]) -> None:
+def test_a_name_with_a_final_line_break_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigError):
         make()
 
 
 @pytest.mark.parametrize("template", ["/x{/{id}", "/x}/{id}", "/{id}/{"])
-def test_a_brace_that_is_no_placeholder_is_refused_in_a_path(template: str) -> None:
+def test_a_single_brace_is_refused_in_a_path(template: str) -> None:
     with pytest.raises(ConfigError, match="a placeholder must be a whole segment"):
         Scheme(name="one", ids={"id": Path(template)}, message="{id}", signature=Query("sig"))
 
 
 @pytest.mark.parametrize("name", [*scope_for(Sent()), "state", "extensions", "subprotocols", "session", "user", "auth"])
-def test_no_verdict_takes_the_place_of_what_servers_and_frameworks_put_in_a_scope(name: str) -> None:
-    with pytest.raises(ConfigError, match="cannot name the verdict"):
+def test_annotate_as_cannot_replace_keys_of_servers_and_frameworks(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not a valid name for the verdict"):
         Guard(NANGO, KEY, annotate_as=name)
 
 
@@ -386,7 +386,7 @@ def test_no_error_shows_the_secret() -> None:
         with pytest.raises(ConfigError) as caught:
             broken()
         assert KEY not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
-    SECRECY.clear()  # a key in the place of another argument is in that argument's variable
+    SECRECY.clear()  # a key that is passed as another argument is in the variable of that argument
 
 
 def test_a_source_that_the_reader_does_not_know_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""What a request that was made to be dear may cost, in calls, which do not depend on the machine (T042, T055).
+"""The cost of deliberately expensive requests, in calls, which do not depend on the machine (T042, T055).
 
 Seconds and bytes are measured in `benchmarks/hostile.py`.
 """
@@ -29,7 +29,7 @@ SIZE = 65_536
 
 
 class Counted:
-    """The calls, Python and C, that are made while it counts."""
+    """Counts the calls to Python and C."""
 
     calls = 0
 
@@ -48,7 +48,7 @@ def counted() -> Iterator[Counted]:
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    work()  # What is cached for good is at hand after that.
+    work()  # After that, permanent caches are filled.
     with counted() as count:
         work()
     return count.calls
@@ -63,7 +63,7 @@ def judged(call: Call, scheme: Scheme, sent: Sent) -> Reason:
 
 @pytest.mark.parametrize("text", ["[", "{", "]}[{", '\\"[', "\\\\{"])
 def test_brackets_in_a_json_string_cost_no_calls(text: str) -> None:
-    """They made a document look deep, and its every node was looked at."""
+    """They made a document look deep, so that every node was checked."""
     few, many = (b'{"a": "' + text.encode() * times + b'"}' for times in (100, SIZE // len(text)))
 
     assert calls_of(lambda: parse_json(many)) == calls_of(lambda: parse_json(few)) < 30
@@ -78,14 +78,14 @@ def test_nodes_of_a_json_document_with_many_brackets_cost_no_calls() -> None:
 
 @pytest.mark.parametrize("query", ["{}", "a={}", "{}=1", "a=x&{}", "x={}&a=1"])
 def test_a_query_of_percent_signs_costs_no_calls(call: Call, query: str) -> None:
-    """Each one was split off and decoded, though a name that long is nobody's."""
+    """Each name was decoded, although no name of a scheme is so long."""
 
     def cost(times: int) -> int:
         sent = Sent(query=query.format("%" * times))
         assert judged(call, BY_QUERY, sent) is not Reason.VERIFIED
         return calls_of(lambda: call(Guard(BY_QUERY, KEY), sent))
 
-    # Reading an answer off an event loop may take a turn more.
+    # Reading an answer from an event loop may take one more iteration.
     assert abs(cost(SIZE) - cost(100)) < 50
 
 
@@ -94,7 +94,7 @@ def test_a_query_of_percent_signs_costs_no_calls(call: Call, query: str) -> None
     [b"", b"x", bytearray(b""), memoryview(b""), None],
     ids=["empty", "a byte", "bytearray", "memoryview", "none"],
 )
-def test_a_piece_of_a_body_costs_a_few_calls(piece: Any) -> None:
+def test_a_chunk_of_a_body_costs_a_few_calls(piece: Any) -> None:
     def take(pieces: int) -> Body:
         messages = iter([{"type": "http.request", "body": piece, "more_body": True}] * pieces)
 
@@ -122,7 +122,7 @@ def test_ten_thousand_headers_cost_a_few_calls_each() -> None:
         headers = [(name, b"x")] * 10_000
         return calls_of(lambda: names.find(headers))
 
-    # One of another length is not even looked at; one of the same is brought into one spelling.
+    # A name with another length is skipped. A name with the same length is normalized.
     assert cost(b"x-a-header-that-nobody-asks-for") < 11_000
     assert cost(b"C_ntent_type") < 60_000
 
@@ -140,21 +140,19 @@ LENGTHS = {
     "\xb2": False,
     "10": True,
     "010": True,
-    "": True,  # a blank one is none
+    "": True,  # a blank one counts as missing
 }
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("chunked", [False, True])
-def test_what_a_request_says_of_its_length_is_judged_alike_at_both_doors(
-    call: Call, length: str, chunked: bool
-) -> None:
-    """There were two rules, one at each door, and they did not agree about what nearly is a number."""
+def test_the_length_of_a_request_is_judged_alike_over_wsgi_and_asgi(call: Call, length: str, chunked: bool) -> None:
+    """Previously WSGI and ASGI had different rules for values that are nearly numbers."""
     body = b"a=x&b=yz&c"
     headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", length)]
     sent = Sent("POST", "/", "sig=" + "0" * 64, headers + [("Transfer-Encoding", "chunked")] * chunked, body)
     if length == "":
-        # It is none, and messages tell the end of a body. Under WSGI nothing does: there is no body, or an endless one.
+        # It is not a length. With ASGI, messages mark the end of the body. With WSGI, the body is empty or endless.
         without = Reason.BAD_FRAMING if chunked else Reason.MISSING_ID
         expected = without if call is DOORS["wsgi"] else Reason.INVALID_SIGNATURE
     else:
@@ -164,7 +162,7 @@ def test_what_a_request_says_of_its_length_is_judged_alike_at_both_doors(
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "Content_Length"])
-def test_two_lengths_are_refused_at_both_doors_though_they_are_equal(call: Call, name: str) -> None:
+def test_two_equal_lengths_are_refused_over_wsgi_and_asgi(call: Call, name: str) -> None:
     headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", "3"), (name, "3")]
 
     assert judged(call, BY_BODY, Sent("POST", headers=headers, body=b"a=x")) is Reason.BAD_FRAMING

@@ -1,4 +1,4 @@
-"""What `on_decision` is told, what report mode hands to the application, and which names stay as they are."""
+"""The arguments of `on_decision`, the verdicts in report mode, and the pinned public names."""
 
 import importlib
 import logging
@@ -40,7 +40,7 @@ CASES: dict[str, tuple[Sent, dict[str, Any], Reason, str, bool]] = {
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_each_decision_is_told_once(call: Call, case: str) -> None:
+def test_on_decision_is_called_once_for_each_decision(call: Call, case: str) -> None:
     sent, options, reason, mode, refused = CASES[case]
     decision = told(call, KEY, sent, **options)
 
@@ -53,7 +53,7 @@ def test_each_decision_is_told_once(call: Call, case: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
-def test_the_mode_is_the_one_that_applied(call: Call, mode: str) -> None:
+def test_a_decision_has_the_mode_that_applied(call: Call, mode: str) -> None:
     decision = told(call, {"acme": Keyring(KEY, mode=mode)}, Sent(query="org=o", headers=ACME))
 
     assert (decision.mode, decision.refused, decision.claim is not None) == (mode, False, True)
@@ -87,7 +87,7 @@ def test_the_log_line_has_its_parts_as_attributes(call: Call, caplog: pytest.Log
     assert "?" not in record.getMessage()
 
 
-def test_keys_that_cannot_be_had_write_no_line_for_each_request(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+def test_unavailable_keys_are_not_logged_for_each_request(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     def away(claim: Claim) -> Any:
         raise KeysUnavailable
 
@@ -97,7 +97,7 @@ def test_keys_that_cannot_be_had_write_no_line_for_each_request(call: Call, capl
     assert [message.partition(":")[0] for message in caplog.messages] == ["the key resolver failed"]
 
 
-def test_a_source_that_works_again_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_recovery_of_a_source_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     failing = [True]
 
     def keys(claim: Claim) -> Any:
@@ -140,7 +140,7 @@ CLAIMED: dict[str, tuple[Sent, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("case", list(CLAIMED))
-def test_report_mode_tells_the_ids_that_the_request_states(call: Call, case: str) -> None:
+def test_report_mode_has_claimed_ids(call: Call, case: str) -> None:
     sent, claimed = CLAIMED[case]
     reported = call(Guard(SCHEME, KEY, mode="report"), sent).verdict
 
@@ -148,7 +148,7 @@ def test_report_mode_tells_the_ids_that_the_request_states(call: Call, case: str
     assert call(Guard(SCHEME, KEY), sent).seen == []
 
 
-def test_a_verified_verdict_claims_nothing(call: Call) -> None:
+def test_a_verified_verdict_has_no_claimed_ids(call: Call) -> None:
     for guard in (Guard(SCHEME, KEY), Guard(SCHEME, KEY, mode="report")):
         verdict = call(guard, Sent(query=GOOD)).verdict
         assert (bool(verdict), dict(verdict.claimed), verdict.claimed_tenant) == (True, {}, None)
@@ -163,13 +163,13 @@ def test_a_verified_verdict_claims_nothing(call: Call) -> None:
     ],
     ids=["off", "exempt", "preflight"],
 )
-def test_a_request_that_is_not_looked_at_claims_nothing(call: Call, options: dict[str, Any], sent: Sent) -> None:
+def test_a_skipped_request_has_no_claimed_ids(call: Call, options: dict[str, Any], sent: Sent) -> None:
     verdict = call(Guard(SCHEME, KEY, **options), sent).verdict
 
     assert (dict(verdict.claimed), verdict.claimed_tenant) == ({}, None)
 
 
-def test_the_claimed_tenant_is_the_one_whose_mode_let_the_request_through(call: Call) -> None:
+def test_the_claimed_tenant_is_the_tenant_whose_mode_applied(call: Call) -> None:
     rings = {"acme": Keyring(KEY, mode="report"), "beta": Keyring(KEY + "2"), "gone": Keyring(KEY + "3", mode="off")}
     guard = Guard(SCHEME, rings)
     verdicts = {tenant: call(guard, Sent(query="org=o", headers=[("X-Tenant", tenant)])).seen for tenant in rings}
@@ -202,7 +202,7 @@ def test_an_id_of_an_unverified_verdict_is_a_key_error_that_says_what_to_do(call
     ],
     ids=repr,
 )
-def test_a_preflight_is_one_only_in_its_exact_form(call: Call, headers: Any) -> None:
+def test_a_preflight_must_have_its_exact_form(call: Call, headers: Any) -> None:
     reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers))
 
     assert (reply.status in (400, 401), reply.seen) == (True, [])
@@ -233,7 +233,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("module", list(NAMES))
-def test_the_names_that_users_import_stay(module: str) -> None:
+def test_the_public_names_are_pinned(module: str) -> None:
     framework = module.partition("hmac_guard.")[2].partition(".")[0]
     if framework in ("flask", "fastapi", "starlette", "django"):
         pytest.importorskip(framework, reason=f"not run: {framework} is not installed")
@@ -245,7 +245,7 @@ def test_the_names_that_users_import_stay(module: str) -> None:
     assert [name for name in NAMES[module].split() if not hasattr(found, name)] == []
 
 
-def test_a_guard_shows_what_users_use() -> None:
+def test_a_guard_has_only_the_public_attributes() -> None:
     shown = {name for name in dir(Guard(SCHEME, KEY)) if not name.startswith("_")}
 
     assert shown == {"scheme", "keys", "mode", "annotate_as", "max_body", "asgi", "wsgi", "for_route"}

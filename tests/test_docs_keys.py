@@ -1,4 +1,4 @@
-"""docs/keys.md is true: each row of its table verifies a real request, its code and its commands run as printed."""
+"""Runs docs/keys.md: each row of its table verifies a request, and its code and commands work as printed."""
 
 import http.server
 import inspect
@@ -36,7 +36,7 @@ BY_HEX = "written as hex, and decoded before use"
 
 
 class Secrets(http.server.BaseHTTPRequestHandler):
-    """An API that knows one tenant."""
+    """An API with one tenant."""
 
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/secrets/acme" else 404)
@@ -58,7 +58,7 @@ def api() -> Iterator[str]:
 
 @pytest.fixture
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: str) -> Iterator[dict[str, Any]]:
-    """What the page's code speaks of: variables, files, settings, a database, an API. KEY is acme's secret in each."""
+    """The environment of the page: variables, files, settings, a database and an API. KEY is the secret of acme."""
     environ = {"NANGO_HMAC_KEY": KEY, "NANGO_HMAC_KEY_OLD": OTHER_KEY, "NANGO_HMAC_KEY_acme": KEY, "HMAC_KEY_HEX": KEY}
     for name, value in {**environ, "MASTER_KEYS": Fernet.generate_key().decode()}.items():
         monkeypatch.setenv(name, value)
@@ -130,14 +130,14 @@ def api_of_ones_own(url: str) -> Callable[[Any], Any]:
     return fetch_secret
 
 
-def test_the_page_has_its_table() -> None:
+def test_the_page_has_the_table() -> None:
     assert len(ROWS) == 15
     assert BY_HEX in ROWS
 
 
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 @pytest.mark.parametrize("where", ROWS)
-def test_what_is_to_be_written_verifies_a_signed_request_and_no_other(
+def test_the_documented_code_verifies_only_signed_requests(
     names: dict[str, Any], tmp_path: Path, where: str, kind: str
 ) -> None:
     code = ROWS[where].replace("/run/secrets", str(tmp_path))
@@ -161,7 +161,7 @@ def test_what_is_to_be_written_verifies_a_signed_request_and_no_other(
 
 
 def stored(names: dict[str, Any], code: str) -> None:
-    """The database as the row needs it: the tenant's key in it, sealed where it is to be."""
+    """Return a database with the key of the tenant, encrypted if the row needs it."""
     engine = create_engine(names["DATABASE_URL"])
     keys = SqlKeys(engine, master_keys=os.environ["MASTER_KEYS"] if "master_keys" in code else ())
     keys.create_table()
@@ -169,7 +169,7 @@ def stored(names: dict[str, Any], code: str) -> None:
     engine.dispose()
 
 
-def test_keys_rotate_as_printed(names: dict[str, Any]) -> None:
+def test_the_rotation_sample_matches_the_docs(names: dict[str, Any]) -> None:
     exec(PYTHON[1], names)
     keys, second = names["keys"], names["second"]
     ring = keys(claim_of("acme"))
@@ -178,7 +178,7 @@ def test_keys_rotate_as_printed(names: dict[str, Any]) -> None:
     assert {key.mode for key in keys.list("acme")} == {"enforce"}
 
 
-def test_caches_hear_of_changes_and_verdicts_are_counted_as_printed(names: dict[str, Any]) -> None:
+def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> None:
     needs(REDIS, "Redis")
     stored(names, "")
     exec(PYTHON[2], names)
@@ -191,14 +191,14 @@ def test_caches_hear_of_changes_and_verdicts_are_counted_as_printed(names: dict[
     assert names["guard"].keys is names["keys"]
 
 
-def test_the_commands_run_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
     for line in CONSOLE[0].splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
 
 
-def test_a_rollout_is_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
@@ -213,7 +213,7 @@ def test_a_rollout_is_as_printed(names: dict[str, Any], monkeypatch: pytest.Monk
     assert call_wsgi(guard, signed(FORGED)).status == 401
 
 
-def test_a_function_is_declared_as_printed(names: dict[str, Any]) -> None:
+def test_the_declared_function_matches_the_docs(names: dict[str, Any]) -> None:
     exec(PYTHON[0], names)
 
     assert names["keys"].per_tenant is True
@@ -221,7 +221,7 @@ def test_a_function_is_declared_as_printed(names: dict[str, Any]) -> None:
 
 
 def test_each_text_in_the_table_is_refused() -> None:
-    table = PAGE.partition("## Text that is refused")[2].partition("## ")[0]
+    table = PAGE.partition("## Texts that are refused as keys")[2].partition("## ")[0]
     shown = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (?:is|has) .* \| (.*) \|$", table, re.MULTILINE)))
 
     assert len(shown) == 22
@@ -230,7 +230,7 @@ def test_each_text_in_the_table_is_refused() -> None:
             Key("" if refused == '""' else refused)
 
 
-def test_readiness_is_as_printed(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
     printed = CONSOLE[2].partition("\n")
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))

@@ -1,4 +1,4 @@
-"""docs/reasons.md is complete: every reason and every code of a refusal, with what the client really gets."""
+"""Checks docs/reasons.md: it has every reason and every code, with the real answer."""
 
 import json
 import re
@@ -12,14 +12,14 @@ ANCHORS = re.findall(r'<a id="([^"]+)"></a>', PAGE)
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, without anchors and code marks."""
+    """Return the cells of the table under a heading, without anchors and backticks."""
     [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[re.sub(r'<a id=".*?"></a>|`', "", cell).strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def code_and_status() -> dict[Reason, tuple[str, str]]:
-    """The code and the status that a client gets for each reason for which a request is refused."""
+    """Return the code and the status for each reason of a refusal."""
     refusals = make_refusals(None)
     return {
         reason: (json.loads(refusal.body)["error"]["code"], str(refusal.status.value))
@@ -42,7 +42,7 @@ def test_every_code_has_one_row_with_its_status() -> None:
 
 
 def test_every_reason_and_every_code_has_one_anchor() -> None:
-    # `problem_base` leads a client to the code, which says nothing of the reason.
+    # `problem_base` links to the code, which does not reveal the reason.
     assert sorted(ANCHORS) == sorted(
         [*{code for code, _ in code_and_status().values()}, *(f"reason-{reason.value}" for reason in Reason)]
     )

@@ -1,4 +1,4 @@
-"""The example applications do what their docstrings say, and say it with commands that work."""
+"""The example applications do what their docstrings say, and the commands in the docstrings work."""
 
 import ast
 import asyncio
@@ -22,8 +22,8 @@ from hmac_guard import ConfigError, Guard
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ("flask", "fastapi", "django")
 
-# The secrets that the docstrings export. SuprSend's, with its id and signature, is published by the vendor; the other
-# signatures are made here, by the standard library alone.
+# The secrets that the docstrings export. SuprSend publishes its secret with an id and a signature. The other signatures
+# are made here with the standard library.
 NANGO_KEY = "a-secret-that-only-the-two-backends-share"
 ACME_KEY = "the-secret-that-acme-and-we-share"
 SUPRSEND_ID = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
@@ -35,7 +35,7 @@ FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 class Sent(NamedTuple):
-    """One request, as an HTTP client is asked for it."""
+    """One request for an HTTP client."""
 
     target: str
     headers: Headers = ()
@@ -86,7 +86,7 @@ def docstring(name: str) -> str:
 
 
 def shell_lines(name: str) -> list[str]:
-    """What the docstring gives to a shell, continued lines joined."""
+    """Return the commands of a docstring, with continued lines joined."""
     joined = re.sub(r"\\\n\s+", "", docstring(name))
     return [line.strip() for line in joined.splitlines() if line.startswith("    ")]
 
@@ -97,7 +97,7 @@ def assignments(line: str) -> dict[str, str]:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Imports an example afresh, with the keys that its docstring exports, and gives what sends requests to it."""
+    """Import an example again, with the keys of its docstring, and return a function that sends requests."""
 
     def load(name: str) -> Send:
         [exports] = [line for line in shell_lines(name) if line.startswith("export ")]
@@ -118,7 +118,7 @@ def import_afresh(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def django_unconfigured() -> Iterator[None]:
-    """A process configures Django once; other tests have settings of their own."""
+    """Django can be configured only once in a process, and other tests have other settings."""
     if importlib.util.find_spec("django") is None:
         yield
         return
@@ -134,7 +134,7 @@ def django_unconfigured() -> Iterator[None]:
 
 
 def curl_request(command: str, variables: dict[str, str]) -> Sent:
-    """The request that a curl command of a docstring sends."""
+    """Return the request of a curl command in a docstring."""
     words = [re.sub(r"\$(\w+)", lambda name: variables[name[1]], word) for word in shlex.split(command)[1:]]
     url = urlsplit(words.pop(0))
     headers: list[tuple[str, str]] = []
@@ -150,7 +150,7 @@ def curl_request(command: str, variables: dict[str, str]) -> Sent:
 
 
 def expected_statuses(lines: list[str]) -> Iterator[tuple[str, int]]:
-    """Each curl command with the status that the comment above it names, the last one for all that remain."""
+    """Return each curl command with the status in the comment above it."""
     statuses: list[int] = []
     for line in lines:
         if line.startswith("#"):
@@ -167,7 +167,7 @@ def expected_statuses(lines: list[str]) -> Iterator[tuple[str, int]]:
         ("django", {"signature": signed(ACME_KEY, "acme:42")}),
     ],
 )
-def test_the_commands_of_a_docstring_get_the_answers_that_it_names(
+def test_the_commands_of_a_docstring_get_the_documented_answers(
     load: Load, name: str, variables: dict[str, str]
 ) -> None:
     send = load(name)
@@ -241,7 +241,7 @@ REQUESTS = pytest.mark.parametrize(
 
 
 @REQUESTS
-def test_an_example_answers_with_the_ids_that_were_proven(
+def test_an_example_answers_with_the_verified_ids(
     load: Load, capsys: pytest.CaptureFixture[str], name: str, sent: Sent, ids: dict[str, str]
 ) -> None:
     reply = load(name)(sent)
@@ -252,7 +252,7 @@ def test_an_example_answers_with_the_ids_that_were_proven(
 
 
 def made_otherwise(changes: dict[str, Any]) -> Callable[..., Guard]:
-    """`Guard` in an example: the same guard with other options."""
+    """Replace `Guard` in an example: the same guard with other options."""
     return lambda *arguments, **options: Guard(*arguments, **{**options, **changes})
 
 

@@ -1,4 +1,4 @@
-"""Explain finds what was planted, names nothing where nothing is wrong, and is quick about it."""
+"""Explain finds the mistakes in generated requests, reports none in valid requests, and is fast."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from hmac_guard.explain.search import SECONDS
 
 SEED = 20261121
 
-# What explain may call a planted mistake; where a scheme signs one id alone, an id and the message are the same text.
+# The accepted names for each generated mistake. If a scheme signs one id alone, the id and the message are equal.
 NAMES = {
     "previous key": {"key_previous"},
     "another tenant's key": {"key_other"},
@@ -59,7 +59,7 @@ NAMES = {
 
 
 def explained(sample: Sample, seconds: float = 60) -> tuple[Explanation, float]:
-    """The explanation, for which a search may take so many seconds, and how many it took in all."""
+    """Return the explanation with this time limit, and the CPU seconds that it took."""
     keys = KnownKeys(sample.key, (("old", sample.previous),), (("theirs", sample.other),))
     began = time.thread_time()
     explanation = explain_captured(sample.scheme, capture(sample.request), keys, seconds=seconds)
@@ -69,7 +69,7 @@ def explained(sample: Sample, seconds: float = 60) -> tuple[Explanation, float]:
 def is_found(sample: Sample, explanation: Explanation) -> bool:
     of_signature = explanation.found.mistakes if explanation.found else ()
     names = [mistake.name for mistake in (*explanation.sending, *of_signature)]
-    # Base64 without its padding is one way to write a digest, and has one name.
+    # Base64 without padding is one mistake with one name.
     if sample.planted == {"other encoding", "other padding"}:
         return names == ["encoding"]
     planted = list(sample.planted)
@@ -80,7 +80,7 @@ def is_found(sample: Sample, explanation: Explanation) -> bool:
 
 
 def hold(samples: Iterable[Sample], share: float, seconds: float = 60) -> float:
-    """Holds that this share is found; the seconds that the slowest took."""
+    """Assert that this share is found. Return the seconds of the slowest search."""
     missed: Counter[frozenset[str]] = Counter()
     planted: Counter[str] = Counter()
     count = found = 0
@@ -105,19 +105,19 @@ def test_every_mistake_has_a_name() -> None:
 
 
 @pytest.mark.many_requests
-def test_planted_mistakes_are_found() -> None:
+def test_generated_mistakes_are_found() -> None:
     hold(corpus(30, SEED), 0.95)
 
 
 @pytest.mark.corpus
-def test_planted_mistakes_are_found_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the time that a search has by default. The time of other processes is not counted."""
+def test_generated_mistakes_are_found_in_a_large_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the default time limit, in CPU time."""
     monkeypatch.setattr("hmac_guard.explain.search.monotonic", time.thread_time)
 
     assert hold(corpus(2000, SEED + 1), 0.97, SECONDS) < 1.0
 
 
-def test_a_correct_request_is_verified_and_nothing_is_named() -> None:
+def test_a_valid_request_is_verified_and_no_mistake_is_named() -> None:
     for sample in correct(300, SEED):
         explanation, _ = explained(sample)
 

@@ -1,4 +1,4 @@
-"""Whatever is pasted, explain ends in a message, soon, and the message holds nothing that a terminal would obey."""
+"""For every hostile input, explain prints a message quickly, and the message has no control characters."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from hmac_guard.cli.commands import hmac_guard
 
 SEED = 20261204
 OF_EACH_KIND = 50
-SECONDS = 2.0  # of this thread's own time: on a busy machine the clock on the wall says more
+SECONDS = 2.0  # CPU time of this thread, because wall time is longer on a busy machine
 KEY = "the-key-that-signs-all-of-this"
 ESCAPES = ("\x1b]0;title\x07", "\x1b[2J\x1b[31m", "\x9b31m", "\u202e", "\u2066", "\x08" * 20, "\x7f", "\u2028")
 
@@ -23,7 +23,7 @@ Texts = Callable[[random.Random], str]
 
 
 def many(text: str, least: int = 1000, most: int = 100_000) -> Texts:
-    """The text over and over, so many times that it has about so many characters."""
+    """Repeat the text until it has about `size` characters."""
     return lambda source: text * (source.randint(least, most) // len(text))
 
 
@@ -48,7 +48,7 @@ def trouble(source: random.Random) -> str:
 
 
 def somewhere(source: random.Random, *plain: str) -> list[str]:
-    """The texts, one or two of which something hostile took the place of, or stands before or behind."""
+    """Return the texts with one or two of them replaced by, or joined with, hostile text."""
     texts = list(plain)
     for _ in range(source.randint(1, 2)):
         spot = source.randrange(len(texts))
@@ -63,7 +63,7 @@ def a_url(source: random.Random) -> bytes:
 
 
 def a_document(source: random.Random) -> str:
-    """A JSON body, or what looks like the beginning of one."""
+    """Return a JSON body, or text that begins like one."""
     depth, size = source.randint(65, 100_000), source.randint(1000, 60_000)
     shapes = (
         "[" * depth + "]" * depth,
@@ -179,7 +179,7 @@ def a_har_entry(source: random.Random) -> bytes:
 
 @pytest.mark.many_requests
 @pytest.mark.parametrize("kind", [a_url, a_raw_request, a_curl_command, a_har_entry])
-def test_what_is_hostile_ends_in_a_message(kind: Callable[[random.Random], bytes]) -> None:
+def test_hostile_input_is_answered_with_a_message(kind: Callable[[random.Random], bytes]) -> None:
     source = random.Random(f"{SEED} {kind.__name__}")
     slowest = 0.0
     for number in range(OF_EACH_KIND):

@@ -1,4 +1,4 @@
-"""Every call that the guard's own code makes fails once, for requests of each kind: nothing gets through for it (T054).
+"""Each call in the code of the guard fails once, for requests of each kind: no request passes because of it (T054).
 
 A call is one that code of the package makes, to Python or to C, until the application is called.
 """
@@ -36,16 +36,16 @@ QUOTE = f"a driver's error that quotes {KEY!r}"
 
 
 class Fault(Exception):
-    """An error that nobody expects. Its text must never be seen."""
+    """An unexpected error. Its text must not appear in the output."""
 
 
-#: What code may well catch for a reason of its own; a request that is good may then still be found to be.
+#: Exceptions that code may expect. A valid request may still be verified after one.
 EXPECTED = [ValueError, KeyError, TypeError, RecursionError, MemoryError, OSError, TimeoutError, StopIteration]
 
 
 @dataclass
 class Outcome:
-    """What came of one request. `stray` is what the interpreter met while it cleaned up, and told nobody."""
+    """The result of one request. `stray` are exceptions in garbage collection, which are not raised."""
 
     starts: list[int] = field(default_factory=list)
     body: bytes = b""
@@ -96,7 +96,7 @@ DOORS: dict[str, Callable[[Any, Sent, Watch, Outcome], None]] = {
 
 
 def run(door: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> Outcome:
-    """The request through the guard; `at` is told each call until the application is called."""
+    """Send the request. `at` gets each call until the application is called."""
     outcome = Outcome()
 
     def before_the_application(site: Site) -> None:
@@ -179,14 +179,14 @@ class Case:
 
     def __post_init__(self) -> None:
         self.guard = self.make()
-        # Once before, since what is cached for all guards makes the first request another one than the next.
+        # Run once before, because the first request fills caches that all guards share.
         run(self.door, self.make(), self.sent, lambda site: None)
         self.sites: list[Site] = []
         self.outcome = run(self.door, self.guard, self.sent, self.sites.append)
         assert self.outcome.error is None
 
     def fail(self, index: int, error: Callable[[], Exception]) -> tuple[Site | None, Outcome]:
-        """What comes of the request if its call of that number fails; and which call that was."""
+        """Return the result of the request if the call with this number fails, and the call."""
         left, failed = index, list[Site]()
 
         def at(site: Site) -> None:
@@ -211,7 +211,7 @@ def cases(*names: str) -> Iterator[Case]:
 
 @contextmanager
 def everything_told() -> Iterator[io.StringIO]:
-    """All that is logged or printed."""
+    """Everything that is logged or printed."""
     told = io.StringIO()
     handler = logging.StreamHandler(told)
     logger = logging.getLogger()
@@ -227,14 +227,14 @@ def everything_told() -> Iterator[io.StringIO]:
 
 
 def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool) -> None:
-    """Nothing got through, and the answer is one of the guard's own."""
+    """Check that the request did not pass, and that the answer is one of the guard."""
     reports = case.guard.mode == "report"
     what = f"{case.name}: {site}: {outcome}"
     assert KEY not in told, told
     assert len(outcome.starts) <= 1, what
     if outcome.reached:
-        # What `on_verdict` raises changes nothing, nor does what logging cannot format. A guard that reports calls the
-        # application also where keys or body could not be had, and says so.
+        # Exceptions of `on_verdict` and of log formatting change nothing. In report mode the application is also called
+        # if keys or body were not available, with that reason.
         harmless = expected or site.code.co_name == "_call" or site.module == "hmac_guard.log"
         decided_alike = harmless and outcome.reached == case.outcome.reached
         assert decided_alike or (reports and not outcome.reached[0]), what
@@ -251,7 +251,7 @@ def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool
 def sweep(
     error: Callable[[], Exception], *names: str, every: bool = False, expected: bool = False
 ) -> tuple[int, set[Site]]:
-    """How many faults were made, in place of which calls: each call once for each outcome, or whenever it is made."""
+    """Return the number of faults for each call: once for each outcome, or each time it is made."""
     count, swept = 0, set[tuple[Any, ...]]()
     with everything_told() as told:
         for case in cases(*names):
@@ -260,7 +260,7 @@ def sweep(
                 if not every and (site, kind) in swept:
                     continue
                 failed, outcome = case.fail(index, error)
-                # The interpreter's own calls, while it cleans up, are nobody's.
+                # Calls during garbage collection do not count.
                 if failed == site and not outcome.stray:
                     swept.add((site, kind))
                     count += 1
@@ -271,7 +271,7 @@ def sweep(
 
 
 @pytest.mark.many_requests
-def test_a_fault_at_any_call_lets_nothing_through() -> None:
+def test_a_fault_in_any_call_lets_no_request_pass() -> None:
     count, sites = sweep(lambda: Fault(QUOTE))
 
     print(f"{count:,} faults in place of {len(sites)} calls")
@@ -279,14 +279,14 @@ def test_a_fault_at_any_call_lets_nothing_through() -> None:
 
 
 @pytest.mark.many_requests
-def test_a_stop_iteration_within_the_guard_exempts_no_path() -> None:
-    """It ended the iteration over a request's paths, as if every one of them had been found to be exempt."""
+def test_a_stop_iteration_in_the_guard_does_not_exempt_a_path() -> None:
+    """It ended the iteration over the paths of a request, as if all of them were exempt."""
     sweep(lambda: StopIteration(QUOTE), "some paths", expected=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_fault_at_any_call_whenever_it_is_made_lets_nothing_through() -> None:
+def test_a_fault_in_any_call_at_any_time_lets_no_request_pass() -> None:
     count, sites = sweep(lambda: Fault(QUOTE), every=True)
 
     print(f"{count:,} faults in place of {len(sites)} calls")
@@ -295,14 +295,14 @@ def test_a_fault_at_any_call_whenever_it_is_made_lets_nothing_through() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("error", EXPECTED)
-def test_an_error_that_code_may_expect_never_makes_a_good_request_of_a_bad_one(error: type[Exception]) -> None:
+def test_an_expected_error_does_not_verify_a_bad_request(error: type[Exception]) -> None:
     count, sites = sweep(lambda: error(QUOTE), expected=True)
 
     print(f"{count:,} faults in place of {len(sites)} calls")
 
 
-def test_the_sweep_sees_every_part_of_the_guard_that_a_request_goes_through() -> None:
-    """The modules whose calls fail are all those that a request goes through."""
+def test_the_fault_sweep_covers_every_part_of_the_guard() -> None:
+    """The modules with failing calls are all modules that a request uses."""
     met = {site.module.removeprefix("hmac_guard.") for case in cases() for site in case.sites}
 
     assert met >= {

@@ -39,7 +39,7 @@ def test_sixty_requests_at_once_get_their_keys_each_in_its_own_context(patched: 
     assert found["sockets"] == ["200"] * 3
 
 
-def test_the_other_greenlets_go_on_while_keys_are_looked_up_at_once() -> None:
+def test_other_greenlets_run_during_concurrent_look_ups() -> None:
     found, _ = run("first", "answer")
 
     assert found["ticks"] >= 3

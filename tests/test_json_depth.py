@@ -1,4 +1,4 @@
-"""How deep a JSON body is, counted in C on its text: what a plain walk of the document finds, whatever strings hold."""
+"""The depth of a JSON body, counted in its text: it equals the depth of the parsed document, with any strings."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hmac_guard.core.bodies import MAX_DEPTH, _depth, parse_json
 from hmac_guard.core.verdict import Refused
 
-# Pieces that a count which loses its place in a string would stumble over.
+# Pieces that would confuse a count that does not skip strings correctly.
 TEXTS = st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", "u", "é", "[[[", '\\"', ":", ","]), max_size=6).map(
     "".join
 )
@@ -33,7 +33,9 @@ def is_read(body: bytes) -> bool:
 @pytest.mark.many_requests
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(DOCUMENTS, st.booleans(), st.sampled_from([None, 0, 2]))
-def test_the_depth_on_the_text_is_that_of_the_document(document: Any, escaped: bool, indent: int | None) -> None:
+def test_the_depth_of_the_text_equals_the_depth_of_the_document(
+    document: Any, escaped: bool, indent: int | None
+) -> None:
     body = json.dumps(document, ensure_ascii=escaped, indent=indent).encode()
 
     assert _depth(body) == depth_of(json.loads(body))
@@ -42,7 +44,7 @@ def test_the_depth_on_the_text_is_that_of_the_document(document: Any, escaped: b
 @pytest.mark.many_requests
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(DOCUMENTS, TEXTS, st.integers(0, MAX_DEPTH + 3), st.lists(st.booleans(), min_size=70, max_size=70))
-def test_sixty_four_levels_are_read_and_no_more(document: Any, text: str, levels: int, kinds: list[bool]) -> None:
+def test_at_most_sixty_four_levels_are_read(document: Any, text: str, levels: int, kinds: list[bool]) -> None:
     for in_list in kinds[:levels]:
         document = [document, text] if in_list else {text: document}
 
@@ -61,7 +63,7 @@ def test_sixty_four_levels_are_read_and_no_more(document: Any, text: str, levels
         ('["\u3042[", "\\u005b", []]'.encode(), 2),
     ],
 )
-def test_brackets_in_strings_and_behind_escapes_are_no_level(body: bytes, depth: int) -> None:
+def test_brackets_in_strings_and_after_escapes_do_not_count_as_levels(body: bytes, depth: int) -> None:
     assert depth_of(json.loads(body)) == depth
     assert _depth(body) == depth
 
@@ -69,12 +71,12 @@ def test_brackets_in_strings_and_behind_escapes_are_no_level(body: bytes, depth:
 @pytest.mark.parametrize(
     "level", [(b"[", b"]"), (b'{"a":', b"}"), (b'{"[":', b"}"), (rb'["\\",', b"]"), (rb'["\"",', b"]")], ids=repr
 )
-def test_the_sixty_fifth_level_is_refused_however_it_is_written(level: tuple[bytes, bytes]) -> None:
+def test_the_sixty_fifth_level_is_refused_in_every_spelling(level: tuple[bytes, bytes]) -> None:
     before, after = level
     fits, deeper = (before * levels + b'"["' + after * levels for levels in (MAX_DEPTH, MAX_DEPTH + 1))
 
     assert is_read(fits)
     assert not is_read(deeper)
-    # One deep place among many shallow ones is found, wherever it is.
+    # One deep place among many shallow ones is found at any position.
     for body in (deeper + b",[]", b"[],[]," + deeper):
         assert not is_read(b"[" + body + b"]")

@@ -24,7 +24,7 @@ LIMIT = 40
 SIGNED = b'{"a": "x"}'
 OTHER = b'{"a": "y"}'
 BODIES = [SIGNED, OTHER, SIGNED.ljust(LIMIT), SIGNED.ljust(LIMIT + 1), b"[" * 20, b"", b" " * (LIMIT + 1), b" PNG"]
-#: What a Content-Length says beside a body of so many bytes; None where there is none.
+#: The Content-Length for a body of this size. None if there is no header.
 LENGTHS: dict[str, Callable[[int], str | None]] = {
     "none": lambda size: None,
     "true": str,
@@ -57,7 +57,7 @@ SELDOM = USUALLY.map(lambda usual: not usual)
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop with a clock that stands."""
+    """An event loop with a clock that the test sets."""
 
     now = 0.0
 
@@ -65,7 +65,7 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
     def settle(self) -> None:
-        """Run until nothing is left to do but to wait."""
+        """Run until all tasks wait."""
         for _ in range(12):
             self.call_soon(self.stop)
             self.run_forever()
@@ -87,7 +87,7 @@ class AsgiServer(RuleBasedStateMachine):
         self.enforces = self.signed = self.reads_body = self.in_query = True
         self.image = False
         self.announced: str | None = None
-        # The server: what it has yet to give, and whether somebody waits for it.
+        # The server: its remaining messages, and whether the guard waits for one.
         self.rest = b""
         self.queue: list[Any] = []
         self.receiving: asyncio.Future[None] | None = None
@@ -102,7 +102,7 @@ class AsgiServer(RuleBasedStateMachine):
         self.verdict: Verdict | None = None
         self.orders: asyncio.Future[str] | None = None
         self.read: list[Any] = []
-        # What the guard was given, and so what has to come of it.
+        # What the guard received, and so the expected result.
         self.taken = b""
         self.touched = False
         self.complete = False
@@ -226,15 +226,15 @@ class AsgiServer(RuleBasedStateMachine):
                 return
 
     def scribble(self) -> None:
-        """A server may use its buffers again once it is asked for more."""
+        """A server may reuse its buffers when the next message is requested."""
         for buffer in self.lent:
             buffer[:] = b"!" * len(buffer)
         self.lent.clear()
 
-    # What has to come of it.
+    # The expected result.
 
     def note(self, message: Any) -> None:
-        """What the guard makes of a message that it was given."""
+        """Update the expected result for a message that the guard received."""
         kind = message.get("type") if isinstance(message, dict) else None
         piece = message.get("body") if kind == "http.request" else None
         if isinstance(message, TimeoutError):
@@ -249,7 +249,7 @@ class AsgiServer(RuleBasedStateMachine):
             self.complete = not message.get("more_body")
             start = self.taken.lstrip()[:1]
             if self.image and start:
-                # The first byte tells: the rest stays with the server.
+                # The first byte decides: the rest is not read.
                 self.outcome = Reason.UNSUPPORTED_BODY if start in (b"{", b"[") else self.judged()
                 return
             if len(self.taken) > LIMIT:
@@ -272,7 +272,7 @@ class AsgiServer(RuleBasedStateMachine):
         return Reason.VERIFIED if self.signed and document != OTHER else Reason.INVALID_SIGNATURE
 
     def expected_reads(self) -> list[Any]:
-        """What the application is given: what was read, once, and then whatever the server gives."""
+        """What the application receives: the replayed part once, and then the messages of the server."""
         first = [{"type": "http.request", "body": self.taken, "more_body": not self.complete}]
         replayed = self.reads_body and (self.touched or self.hung_up is not None)
         return (first if replayed else []) + ([self.hung_up] if self.hung_up is not None else []) + self.live
@@ -308,7 +308,7 @@ class AsgiServer(RuleBasedStateMachine):
     def the_application_reads_what_was_verified(self) -> None:
         expected = self.expected_reads()
         assert self.read == expected[: len(self.read)]
-        # What the server gave since then is its own message, untouched, and none of it is lost.
+        # Later messages of the server are passed on unchanged and completely.
         assert all(got is live for got, live in zip(reversed(self.read), reversed(self.live), strict=False))
         assert len(self.read) >= len(self.live)
         if self.verdict is not None and self.receiving is not None:
@@ -340,7 +340,7 @@ class AsgiServer(RuleBasedStateMachine):
         if piece or not bare:
             buffer = bytearray(piece)
             message["body"] = piece if form is bytes else buffer if form is bytearray else memoryview(buffer)
-            # What the application is given is its own to keep.
+            # The application may keep what it received.
             self.lent += [buffer] if form is not bytes and self.verdict is None else []
         elif cut:
             message["body"] = None
@@ -386,7 +386,7 @@ class AsgiServer(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(late=st.booleans(), really=SELDOM)
     def cancels(self, late: bool, really: bool) -> None:
-        """In whatever the task awaits at the moment; also in the very turn of the loop in which the deadline passes."""
+        """Cancel at any await, also in the loop iteration in which the deadline passes."""
         if not really:
             return
         assert self.task is not None
@@ -451,7 +451,7 @@ class AsgiServer(RuleBasedStateMachine):
             self.loop.close()
 
     def end(self, task: "asyncio.Task[None]") -> None:
-        """Let everything come to its end. The guard is given no message for that: its deadline has to do."""
+        """Let everything end. The guard gets no more messages, so its deadline must end it."""
         for _ in range(10):
             if self.sending is not None:
                 self.has_sent(False)
@@ -481,11 +481,11 @@ SETTINGS = settings(
 
 
 @pytest.mark.many_requests
-def test_whatever_an_asgi_server_does_the_guard_answers_once_and_ends() -> None:
+def test_the_guard_answers_every_asgi_server_once_and_ends() -> None:
     run_state_machine_as_test(AsgiServer, settings=SETTINGS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_whatever_an_asgi_server_does_at_length() -> None:
+def test_the_guard_answers_every_asgi_server_in_long_runs() -> None:
     run_state_machine_as_test(AsgiServer, settings=settings(SETTINGS, max_examples=10_000, stateful_step_count=50))

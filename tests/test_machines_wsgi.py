@@ -18,7 +18,7 @@ KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
 LIMIT = 40
 OTHER = b'{"a": "z"}'
-#: What a Content-Length says beside a body of so many bytes; None where there is none.
+#: The Content-Length for a body of this size. None if there is no header.
 LENGTHS: dict[str, Callable[[int], str | None]] = {
     "none": lambda size: None,
     "true": str,
@@ -46,11 +46,11 @@ class Fault(Exception):
 
 
 class Interrupt(BaseException):
-    """What a server's own time-out is: no `Exception`, so that nobody takes it for one."""
+    """The timeout of a server. It is not an `Exception`, so that `except Exception` does not catch it."""
 
 
 class Stream:
-    """An input stream of short reads, that may break; what a server gives for bytes may be another buffer."""
+    """An input stream with short reads, which may fail. It may return another bytes-like type."""
 
     def __init__(self, pieces: list[bytes], error: BaseException | None, error_after: int, buffers: bool) -> None:
         self.pieces = [piece for piece in pieces if piece]
@@ -78,7 +78,7 @@ class Stream:
 
 
 class Answer:
-    """The iterable of an application: it may break at any item, and in `close`."""
+    """The iterable of an application. It may fail at any item, and in `close`."""
 
     def __init__(self, items: int, breaks_at: int, close_breaks: bool) -> None:
         self.items, self.breaks_at, self.close_breaks = items, breaks_at, close_breaks
@@ -103,7 +103,7 @@ class Answer:
 
 @dataclass
 class Plan:
-    """One request, and what server, key source and application do about it."""
+    """One request, and the actions of server, key source and application."""
 
     name: str
     body: str
@@ -148,7 +148,7 @@ class Plan:
         return made | ({"HTTP_TRANSFER_ENCODING": "chunked"} if self.chunked else {})
 
     def reason(self, broke: bool) -> Reason:
-        """What has to be found; `broke` says that the guard met the stream's error."""
+        """Return the expected reason. `broke` is true if the guard got the error of the stream."""
         if self.unreadable:
             return Reason.BAD_FRAMING
         if self.untouched:
@@ -245,7 +245,7 @@ class WsgiServer(RuleBasedStateMachine):
         reads = plan.stream.reads if self.reads_by_guard is None else self.reads_by_guard
         broke = plan.error is not None and reads > plan.error_after
         if broke and not isinstance(plan.error, Exception):
-            # The server's time-out is the server's: nothing is answered, and nobody is called.
+            # A timeout of the server is not caught: there is no answer, and the application is not called.
             assert raised is plan.error
             assert not self.started
             assert self.verdict is None
@@ -260,7 +260,7 @@ class WsgiServer(RuleBasedStateMachine):
         return multiple()
 
     def reached(self, reason: Reason, raised: BaseException | None, result: Any) -> Any:
-        """The application was called and told so; what it raised and returned is its own."""
+        """The application was called with the verdict. What it raised or returned is unchanged."""
         plan = self.plan
         assert self.verdict is not None
         assert self.verdict.reason is reason
@@ -283,7 +283,7 @@ class WsgiServer(RuleBasedStateMachine):
 
     @rule(answer=answers)
     def takes_an_item(self, answer: Answer) -> None:
-        """Nobody but the server iterates or closes, whatever other requests came since."""
+        """Only the server iterates and closes, also with other requests in between."""
         given = answer.given
         with suppress(StopIteration, Fault):
             next(answer)
@@ -298,7 +298,7 @@ class WsgiServer(RuleBasedStateMachine):
 
 
 def cut(body: bytes, sizes: list[int]) -> list[bytes]:
-    """The body in pieces of these sizes, and then the rest."""
+    """Return the body in chunks of these sizes, and then the rest."""
     pieces = []
     for size in sizes:
         pieces.append(body[:size])
@@ -316,11 +316,11 @@ SETTINGS = settings(
 
 
 @pytest.mark.many_requests
-def test_whatever_a_wsgi_server_does_the_guard_answers_once_or_not_at_all() -> None:
+def test_the_guard_answers_every_wsgi_server_at_most_once() -> None:
     run_state_machine_as_test(WsgiServer, settings=SETTINGS)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_whatever_a_wsgi_server_does_at_length() -> None:
+def test_the_guard_answers_every_wsgi_server_in_long_runs() -> None:
     run_state_machine_as_test(WsgiServer, settings=settings(SETTINGS, max_examples=5_000, stateful_step_count=50))

@@ -1,4 +1,4 @@
-"""A message's text and ids: whatever its literals hold, two sets of ids never sign alike."""
+"""Messages: for any literals, two different sets of ids have different messages."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ def scheme(message: str) -> Scheme:
         ("{a}{{x}}{b}", "{x}"),
     ],
 )
-def test_a_separator_with_braces_is_signed_and_kept_out_of_the_first_id(message: str, separator: str) -> None:
+def test_a_separator_with_braces_is_signed_and_refused_in_the_first_id(message: str, separator: str) -> None:
     signed = hmac.new(KEY.encode(), f"x{separator}y".encode(), hashlib.sha256).hexdigest()
 
     assert scheme(message).sign(KEY, a="x", b="y") == signed
@@ -32,7 +32,7 @@ def test_a_separator_with_braces_is_signed_and_kept_out_of_the_first_id(message:
         scheme(message).sign(KEY, a=f"x{separator}y", b="z")
 
 
-def test_ids_that_hold_a_separator_with_braces_are_refused(call: Call) -> None:
+def test_ids_that_contain_a_separator_with_braces_are_refused(call: Call) -> None:
     seen: list[Reason] = []
     guard = Guard(scheme("{a}{{-{b}"), KEY, on_verdict=lambda verdict, _: seen.append(verdict.reason))
 
@@ -49,7 +49,7 @@ def test_the_last_id_may_end_in_any_character() -> None:
 
 
 @pytest.mark.parametrize(("optional", "allowed"), [("c", True), ("b", False), ("a", False)])
-def test_of_three_ids_only_the_last_may_be_absent(optional: str, allowed: bool) -> None:
+def test_only_the_last_of_three_ids_may_be_absent(optional: str, allowed: bool) -> None:
     def made() -> Scheme:
         ids = {name: Query(name) for name in "abc"}
         return Scheme(name="three", ids=ids, message="{a}:{b}:{c}", signature=Query("sig"), optional={optional})
@@ -61,7 +61,7 @@ def test_of_three_ids_only_the_last_may_be_absent(optional: str, allowed: bool) 
             made()
 
 
-def test_text_with_braces_around_the_ids_is_signed_as_it_stands() -> None:
+def test_text_with_braces_around_the_ids_is_signed_unchanged() -> None:
     signed = hmac.new(KEY.encode(), b"{x:y}", hashlib.sha256).hexdigest()
 
     assert scheme("{{{a}:{b}}}").sign(KEY, a="x", b="y") == signed

@@ -1,4 +1,4 @@
-"""The table "Mistakes and their messages" of docs/frameworks.md: each row is run."""
+"""Runs each row of the table "Mistakes and their messages" in docs/frameworks.md."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ pytest.importorskip("quart", reason="not run: quart is not installed")
 pytest.importorskip("click", reason="not run: click is not installed")
 pytest.importorskip("cachetools", reason="not run: cachetools is not installed")
 
-# First, since it sets Django up.
+# First, because it configures Django.
 from frameworks.django_project import project  # isort: skip
 
 import quart
@@ -131,7 +131,7 @@ def test_each_row_of_the_table_has_a_test() -> None:
 
 
 @pytest.mark.parametrize("mistake", DOES)
-def test_a_mistake_ends_in_the_message_of_the_table(mistake: str) -> None:
+def test_a_mistake_raises_the_message_of_the_table(mistake: str) -> None:
     with pytest.raises(ConfigError) as raised:
         DOES[mistake]()
 
@@ -150,7 +150,7 @@ async def start(app: Any) -> None:
 
 
 def added_last(framework: Any, *layers: Any) -> Any:
-    """An application whose last layer is the outermost."""
+    """Return an application. The last layer is the outermost one."""
     app = framework()
     for layer in layers:
         app.add_middleware(layer, **({"guard": GUARD} if layer is AsgiGuard else {}))
@@ -163,7 +163,7 @@ def around(framework: Any) -> Any:
 
 @pytest.mark.parametrize("framework", [FastAPI, Starlette])
 @pytest.mark.parametrize("make", [lambda framework: added_last(framework, CORSMiddleware, AsgiGuard), around])
-def test_cors_inside_the_guard_is_warned_of_once_when_the_application_starts(
+def test_cors_inside_the_guard_is_reported_once_at_startup(
     make: Any, framework: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make(framework)
@@ -192,7 +192,7 @@ def mounted(framework: Any) -> Any:
         mounted,
     ],
 )
-def test_cors_outside_the_guard_is_not_warned_of(make: Any, framework: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_cors_outside_the_guard_is_not_reported(make: Any, framework: Any, caplog: pytest.LogCaptureFixture) -> None:
     app = make(framework)
     asyncio.run(start(app))
     asyncio.run(ask_app(app, Sent()))
@@ -232,27 +232,27 @@ class Asgi:
 
 
 @pytest.mark.parametrize("app", [Wsgi(), Wsgi().__call__, partial(Wsgi()), lambda environ, start_response: []])
-def test_a_wsgi_application_is_told_from_an_asgi_one(app: Any) -> None:
+def test_a_wsgi_application_is_refused_by_asgi_middleware(app: Any) -> None:
     GUARD.wsgi(app)
     with pytest.raises(ConfigError, match="app is a WSGI application"):
         GUARD.asgi(app)
 
 
 @pytest.mark.parametrize("app", [asgi, asgi_of_any, Asgi(), Asgi().__call__, partial(asgi), returns_awaitable])
-def test_an_asgi_application_is_told_from_a_wsgi_one(app: Any) -> None:
+def test_an_asgi_application_is_refused_by_wsgi_middleware(app: Any) -> None:
     GUARD.asgi(app)
     with pytest.raises(ConfigError, match="app is an ASGI application"):
         GUARD.wsgi(app)
 
 
 @pytest.mark.parametrize("app", [any_arguments, Asgi2, print])
-def test_an_application_of_an_unknown_kind_is_taken(app: Any) -> None:
+def test_an_application_of_an_unknown_kind_is_accepted(app: Any) -> None:
     GUARD.wsgi(app)
     GUARD.asgi(app)
 
 
 @pytest.mark.parametrize("make", [lambda: Guard(NANGO, GUARD), lambda: GUARD.asgi(GUARD), lambda: GUARD.wsgi(GUARD)])
-def test_a_guard_is_no_key_source_and_no_application(make: Callable[[], object]) -> None:
+def test_a_guard_is_refused_as_key_source_and_as_application(make: Callable[[], object]) -> None:
     with pytest.raises(ConfigError):
         make()
 
@@ -265,7 +265,7 @@ def test_a_subclass_of_a_middleware_may_take_other_arguments() -> None:
     assert Own(Wsgi()).guard is GUARD
 
 
-def test_an_error_about_an_option_holds_no_secret_in_a_local_variable() -> None:
+def test_an_option_error_leaves_no_secret_in_local_variables() -> None:
     with pytest.raises(ConfigError) as raised:
         Guard(NANGO, KEY, exmpt=())  # type: ignore[call-arg]
 

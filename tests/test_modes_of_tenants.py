@@ -110,7 +110,7 @@ class Case:
         return self.door not in ("wsgi", "asgi")
 
     def may_skip(self) -> bool:
-        """Whether the middleware alone lets the request through, signed or not."""
+        """Return whether the middleware lets the request pass."""
         return not self.has_handle() and (self.sent.path == "/open" or self.damage == "preflight")
 
     def other_body(self) -> bytes:
@@ -120,7 +120,7 @@ class Case:
 
 @dataclass
 class Result:
-    """What came of it: the verdict with which the application was called, and what each place held to a framework."""
+    """The result: the verdict that the application got, and what frameworks read in each place."""
 
     verified: bool | None = None
     reason: str = ""
@@ -190,7 +190,7 @@ def kind_of(rng: Random, places: list[str], damage: str) -> str:
 def named_in(
     rng: Random, places: list[str], kind: str, tenant: str, others: list[str], damage: str
 ) -> dict[str, list[str]]:
-    """The tenants in each place: the tenant in one, as a rule; another may be in the body."""
+    """Return the tenants in each place: usually one tenant in one place, sometimes another one in the body."""
     body_place = "json" if kind == "json" else "form"
     usable = [place for place in places if place not in ("json", "form") or (kind and place == body_place)]
     named: dict[str, list[str]] = {place: [] for place in places}
@@ -234,7 +234,7 @@ def case_of(rng: Random) -> Case:
     modes = dict(zip(TENANTS, rng.sample(MODES, len(MODES)), strict=True))
     lax = [tenant for tenant, mode in modes.items() if mode in ("report", "off")]
     strict = [tenant for tenant in modes if tenant not in lax]
-    # Most of all: a tenant that is let through, and beside it one that is not.
+    # Most important: one tenant in report mode together with an enforced tenant.
     damage, tenant, others = rng.choice(DAMAGES), rng.choice([*NAMES, *lax]), [*NAMES, *strict, *strict]
     kind = kind_of(rng, places, damage)
     named = named_in(rng, places, kind, tenant, others, damage)
@@ -352,7 +352,7 @@ class Stream(io.BytesIO):
 
 
 def wsgi_app(case: Case, guard: Guard, result: Result) -> Any:
-    """The application that takes a note, guarded by a handle where the case says so."""
+    """An application that records its calls, guarded by a handle if the case has one."""
 
     def bare(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         result.reached(verdict_from(environ), read_by_wsgi(environ))
@@ -382,7 +382,7 @@ def wsgi_app(case: Case, guard: Guard, result: Result) -> Any:
 
 
 def changed_environ(case: Case, environ: dict[str, Any]) -> dict[str, Any]:
-    """What a layer between middleware and handle makes of the request."""
+    """Change the request as a layer between middleware and handle does."""
     if case.between == "override":
         environ["REQUEST_METHOD"] = "POST"
     elif case.between == "dispatch":
@@ -440,7 +440,7 @@ def giving(body: bytes) -> Any:
 
 
 def asgi_app(case: Case, guard: Guard, result: Result) -> Any:
-    """The application that takes a note, guarded by a handle where the case says so."""
+    """An application that records its calls, guarded by a handle if the case has one."""
 
     async def bare(scope: Any, receive: Any, send: Any) -> None:
         verdict, body = verdict_from(scope), await whole_body(receive)
@@ -468,14 +468,14 @@ def asgi_app(case: Case, guard: Guard, result: Result) -> Any:
 
         view = with_form if case.door == "fastapi form" else endpoint
         app.add_api_route("/{anything:path}", view, methods=["GET", "POST"], dependencies=[Security(signed)])
-        with suppress(TimeoutError):  # FastAPI has a late body end in the server's own error.
+        with suppress(TimeoutError):  # With FastAPI, a late body ends in an error of the server.
             await app(scope, receive, send)
 
     return {"asgi": bare, "django asgi": in_django}.get(case.door, in_fastapi)
 
 
 def changed_scope(case: Case, scope: Any, receive: Any) -> tuple[Any, Any]:
-    """What a layer between middleware and handle makes of the request."""
+    """Change the request as a layer between middleware and handle does."""
     if case.between == "override":
         scope["method"] = "POST"
     elif case.between == "dispatch":
@@ -520,7 +520,7 @@ def result_of(case: Case, run: Callable[[Awaitable[None]], None]) -> Result:
 
 def check_case(case: Case, result: Result) -> None:
     if case.mode != "enforce":
-        # The laxer of the two modes holds. A router or a framework may turn a request away by itself.
+        # The less strict mode applies. A router or a framework may also refuse a request.
         assert result.verified is not None or case.has_handle(), "a lax guard has refused a request"
         return
     if result.verified is not False or case.may_skip():

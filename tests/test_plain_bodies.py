@@ -1,4 +1,4 @@
-"""The body of an ASGI request: in how many pieces it comes decides nothing, and the application reads every byte."""
+"""The body of an ASGI request: its chunks do not change the decision, and the application reads every byte."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import Sent, scope_for
-from test_both_doors_agree import EVERYWHERE, IN_BODY, KEYS, requests
+from test_wsgi_and_asgi_agree import EVERYWHERE, IN_BODY, KEYS, requests
 
 from hmac_guard import Claim, Guard, Header, Json, Query, Scheme, Verdict, verdict_from
 from hmac_guard.core.bodies import parse_json
@@ -47,7 +47,7 @@ def ask(guard: Guard, scope: Any, messages: list[Any]) -> tuple[list[Any], Verdi
         while not read or read[-1].get("more_body"):
             read.append(await receive())
 
-    # Nothing waits, so that no event loop is needed.
+    # Nothing awaits, so no event loop is needed.
     with pytest.raises(StopIteration):
         guard.asgi(app)(scope, receive, send).send(None)
     return sent, verdict, read, before
@@ -70,7 +70,7 @@ rarely = st.sampled_from([True, *[False] * 7])
 
 @st.composite
 def framed(draw: st.DrawFn) -> tuple[dict[str, Any], list[Any]]:
-    """A scope and the messages that come with it: every other one plain, the others framed in one of many ways."""
+    """A scope and its messages: half of them plain, the others with different framing."""
     sent = draw(requests())
     lines = [(name, value) for name, value in sent.headers if name not in ("Content-Type", "Content-Length")]
     length, kind = "true" if sent.body else "none", "application/json" if sent.body else ""
@@ -106,7 +106,7 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
         def note(verdict: Verdict, claim: Claim, heard: list[Any] = heard) -> None:
             heard.append((verdict, claim.problem, claim.ids, claim.tenant))
 
-        # `exempt` makes a guard look at the path first.
+        # With `exempt`, a guard checks the path first.
         several = [Guard(scheme, keys, mode=mode, on_verdict=note, exempt=exempt) for exempt in ((), ("/elsewhere",))]
         (sent, verdict, read, _), *others = (
             ask(guard, scope.copy(), list(messages)) for guard in several for messages in (pieces, whole)
@@ -119,7 +119,7 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
 
 
 @pytest.mark.many_requests
-def test_neither_pieces_nor_a_look_at_the_path_change_what_is_decided_and_read() -> None:
+def test_chunks_and_path_checks_do_not_change_the_decision_or_the_body() -> None:
     logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
     try:
         check_framed()
@@ -144,13 +144,13 @@ def test_the_application_reads_the_body_in_one_piece() -> None:
         assert read == [{"type": "http.request", "body": b"".join(m["body"] for m in messages), "more_body": False}]
 
 
-def test_a_body_that_was_not_announced_is_a_body() -> None:
+def test_a_body_without_a_length_counts_as_a_body() -> None:
     sent, verdict, _, _ = ask(Guard(SCHEME, KEY), scope_for(Sent(query="a=x", headers=[SIGNED])), [WHOLE])
 
     assert (sent[0]["status"], verdict) == (415, None)
 
 
-def test_a_body_that_does_not_end_is_none() -> None:
+def test_an_unfinished_body_is_none() -> None:
     sent, verdict, _, asked = ask(Guard(SCHEME, KEY), post(JSON, SIGNED), [{**WHOLE, "more_body": True}])
 
     assert (sent, verdict, asked) == ([], None, 0)

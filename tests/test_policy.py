@@ -1,4 +1,4 @@
-"""Which requests are looked at, in which mode, and what the application is told."""
+"""Which requests are checked, in which mode, and with which verdict the application is called."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ EXEMPT = ("/health", "/static/")
 
 
 @pytest.mark.parametrize("path", ["/health", "/static/", "/static/a/b.css", "/static/größe"])
-def test_an_exempt_path_is_not_looked_at(call: Call, path: str) -> None:
+def test_an_exempt_path_is_not_checked(call: Call, path: str) -> None:
     reply = call(Guard(SCHEME, KEY, exempt=EXEMPT), Sent(path=path.encode().decode("latin-1")))
 
     assert reply.verdict == Verdict(Reason.EXEMPT, "inbox")
@@ -57,9 +57,7 @@ BODILESS_FORGED = Sent(path="/health", query=GOOD[:-1] + "!", headers=[("X-Tenan
     ],
     ids=["exempt", "only", "off", "report"],
 )
-def test_a_plain_request_is_looked_at_no_more_than_any_other(
-    call: Call, policy: dict[str, Any], reason: Reason
-) -> None:
+def test_a_plain_request_is_not_read_more_than_others(call: Call, policy: dict[str, Any], reason: Reason) -> None:
     reply = call(Guard(SCHEME, KEY, **policy), BODILESS_FORGED)
 
     assert (reply.status, reply.verdict.reason) == (200, reason)
@@ -147,7 +145,7 @@ def test_only_leaves_other_canonical_paths_alone(call: Call, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["//inbox/a", "/./inbox", "/x/../inbox", "/inbox\n", "inbox", "/\xff", "/%2finbox"], ids=repr
 )
-def test_only_guards_whatever_is_odd(call: Call, path: str) -> None:
+def test_only_guards_every_noncanonical_path(call: Call, path: str) -> None:
     assert call(Guard(SCHEME, KEY, only=("/inbox/",)), Sent(path=path)).status == 401
 
 
@@ -181,14 +179,14 @@ def test_exempt_wins_over_only(call: Call) -> None:
         ("/inbox/", True, False),
     ],
 )
-def test_a_route_that_an_exemption_may_reach_is_known(start: str, fixed: bool, skips: bool) -> None:
+def test_a_route_that_exempt_may_skip_is_listed(start: str, fixed: bool, skips: bool) -> None:
     assert decider(exempt=EXEMPT).may_skip(start, fixed=fixed) is skips
 
 
 @pytest.mark.parametrize(
     ("start", "skips"), [("/inbox/", False), ("/inbox/a", False), ("/in", True), ("/other/", True)]
 )
-def test_a_route_that_only_may_leave_out_is_known(start: str, skips: bool) -> None:
+def test_a_route_that_only_may_skip_is_listed(start: str, skips: bool) -> None:
     assert decider(only=("/inbox/",)).may_skip(start, fixed=False) is skips
 
 
@@ -198,7 +196,7 @@ def test_a_guard_that_is_off_may_skip_anything() -> None:
         assert not decider(mode="report").may_skip("/inbox/", fixed=fixed)
 
 
-def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Call) -> None:
+def test_a_guard_for_a_route_ignores_only_and_exempt(call: Call) -> None:
     for only, exempt in ((("/other",), ()), ((), ("/",))):
         guard = Guard(SCHEME, KEY, only=only, exempt=exempt, annotate_as="signed")
         bound = guard.for_route()
@@ -210,7 +208,7 @@ def test_a_guard_for_a_route_goes_by_no_path_and_is_the_same_otherwise(call: Cal
         assert (bound.annotate_as, bound.keys) == ("signed", guard.keys)
 
 
-def test_a_guard_for_a_route_that_is_off_asks_for_no_keys(call: Call) -> None:
+def test_a_guard_for_a_route_that_is_off_looks_up_no_keys(call: Call) -> None:
     def keys(claim: Any) -> Any:
         raise KeysUnavailable
 
@@ -222,7 +220,7 @@ def test_a_guard_for_a_route_that_is_off_asks_for_no_keys(call: Call) -> None:
 PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
 
 
-def test_a_preflight_goes_on_unverified(call: Call) -> None:
+def test_a_preflight_passes_unverified(call: Call) -> None:
     reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=PREFLIGHT))
 
     assert reply.verdict == Verdict(Reason.PREFLIGHT, "inbox")
@@ -240,16 +238,16 @@ def test_a_preflight_goes_on_unverified(call: Call) -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_quite_a_preflight_is_guarded(call: Call, method: str, headers: Any) -> None:
+def test_a_request_that_is_not_exactly_a_preflight_is_guarded(call: Call, method: str, headers: Any) -> None:
     assert call(Guard(SCHEME, KEY), Sent(method, headers=headers)).status == 401
 
 
-def test_preflights_can_be_guarded_too(call: Call) -> None:
+def test_preflights_can_be_guarded(call: Call) -> None:
     assert call(Guard(SCHEME, KEY, preflight=False), Sent("OPTIONS", headers=PREFLIGHT)).status == 401
 
 
 def overriding(app: Any) -> Any:
-    """A middleware that takes another method's place, as Rails and some Python ones do."""
+    """A middleware that overrides the method, like Rails and some Python middleware."""
 
     def middleware(environ: Any, start_response: Any) -> Any:
         method = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", environ["REQUEST_METHOD"])
@@ -259,7 +257,7 @@ def overriding(app: Any) -> Any:
 
 
 def test_a_method_override_belongs_outside_the_guard_or_preflights_are_guarded_too() -> None:
-    """T064: inside, it would make any method of a preflight."""
+    """T064: inside the guard, it would turn a preflight into any method."""
     reached: list[tuple[str, Reason]] = []
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -278,7 +276,7 @@ def test_a_method_override_belongs_outside_the_guard_or_preflights_are_guarded_t
     assert reached == [("DELETE", Reason.PREFLIGHT)]
 
 
-def test_off_does_not_look(call: Call) -> None:
+def test_off_does_not_check(call: Call) -> None:
     asked: list[object] = []
     reply = call(Guard(SCHEME, lambda claim: asked.append(claim), mode="off"), Sent(query=GOOD))
 
@@ -298,7 +296,7 @@ RINGS = {
 @pytest.mark.parametrize(
     "query", ["user=u&sig=0", "user=u", "", "user=u&user=u"], ids=["wrong", "none", "nothing", "twice"]
 )
-def test_a_tenant_may_have_a_mode_of_its_own(call: Call, tenant: str, status: int, query: str) -> None:
+def test_a_tenant_may_have_its_own_mode(call: Call, tenant: str, status: int, query: str) -> None:
     reply = call(Guard(SCHEME, RINGS), Sent(query=query, headers=[("X-Tenant", tenant)]))
 
     assert reply.status == status
@@ -314,7 +312,7 @@ LAXER = [
 
 
 @pytest.mark.parametrize(("mode", "tenant", "status"), LAXER)
-def test_the_laxer_of_the_two_modes_applies(
+def test_the_less_strict_mode_applies(
     call: Call, caplog: pytest.LogCaptureFixture, mode: Mode, tenant: str, status: int
 ) -> None:
     def rings(claim: Claim) -> Keyring | None:
@@ -341,10 +339,10 @@ def test_the_laxer_of_the_two_modes_applies(
     ids=["no body", "two tenants", "too large", "an upload", "an upload that begins as JSON"],
 )
 @pytest.mark.parametrize("tenant", ["trying", "absent"])
-def test_a_tenants_mode_counts_only_where_the_request_was_seen_whole(
+def test_the_mode_of_a_tenant_applies_only_to_completely_read_requests(
     call: Call, tenant: str, media_type: str, body: bytes, status: int
 ) -> None:
-    """Else a client would name a tenant in "report" and hide another one in a body that the guard does not read."""
+    """Otherwise a client could name a tenant in "report", and another one in a body that the guard does not read."""
     scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
     headers = [("X-Tenant", tenant), ("Content-Type", media_type)]
 
@@ -355,7 +353,7 @@ def test_a_tenants_mode_counts_only_where_the_request_was_seen_whole(
 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
-def test_a_mode_counts_only_where_the_keys_are_by_tenant(
+def test_a_mode_of_a_tenant_applies_only_with_keys_by_tenant(
     call: Call, caplog: pytest.LogCaptureFixture, mode: str
 ) -> None:
     guard = Guard(SCHEME, lambda claim: Keyring(KEY, mode=mode))
@@ -365,7 +363,7 @@ def test_a_mode_counts_only_where_the_keys_are_by_tenant(
     assert len([message for message in caplog.messages if "so the mode does not count" in message]) == 1
 
 
-def test_claimed_is_empty_where_the_request_is_refused(call: Call) -> None:
+def test_claimed_is_empty_if_the_request_is_refused(call: Call) -> None:
     decided: list[Verdict] = []
     call(Guard(SCHEME, KEY, on_verdict=lambda verdict, claim: decided.append(verdict)), Sent(query="user=u&sig=0"))
 
@@ -374,7 +372,7 @@ def test_claimed_is_empty_where_the_request_is_refused(call: Call) -> None:
 
 
 @pytest.mark.parametrize(("media_type", "body", "tenant"), [("", b"", "plain"), ("image/png", b"PNG", None)])
-def test_a_claimed_tenant_was_seen_whole(call: Call, media_type: str, body: bytes, tenant: str | None) -> None:
+def test_a_claimed_tenant_was_read_completely(call: Call, media_type: str, body: bytes, tenant: str | None) -> None:
     scheme = SCHEME.replace(tenant=Header("X-Tenant") | Json("/tenant"))
     headers = [("X-Tenant", "plain"), ("Content-Type", media_type)]
     guard = Guard(scheme, {"plain": Keyring(KEY)}, mode="report")
@@ -391,7 +389,7 @@ def test_a_browser_sends_no_preflight_with_credentials_or_a_body(call: Call, mor
     assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*headers, more])).status == 401
 
 
-def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Call) -> None:
+def test_a_refused_request_stays_refused_if_the_mode_cannot_be_read(call: Call) -> None:
     def away(claim: Any) -> Any:
         raise KeysUnavailable
 
@@ -400,7 +398,7 @@ def test_a_refused_request_stays_refused_when_the_mode_cannot_be_asked(call: Cal
     assert reply.status == 401
 
 
-def test_the_tenant_is_proven_with_its_key(call: Call) -> None:
+def test_the_tenant_is_verified_with_its_key(call: Call) -> None:
     keys: Keys = {
         "acme": [Key("the current key, 32 bytes long ..", id="2026"), Key(KEY, id="2025")],
         "other": KEY[::-1],
@@ -412,13 +410,13 @@ def test_the_tenant_is_proven_with_its_key(call: Call) -> None:
     assert call(guard, Sent(query=GOOD, headers=[("X-Tenant", "other")])).status == 401
 
 
-def test_the_tenant_is_not_read_where_the_keys_do_not_depend_on_it(call: Call) -> None:
+def test_the_tenant_is_not_read_without_keys_by_tenant(call: Call) -> None:
     reply = call(Guard(SCHEME, KEY), Sent(query=GOOD, headers=[("X-Tenant", "a"), ("X-Tenant", "b")]))
 
     assert (reply.verdict.verified, reply.verdict.tenant) == (True, None)
 
 
-def test_a_tenant_that_does_not_count_is_not_read_from_a_request_that_has_to_be_decoded(call: Call) -> None:
+def test_an_unused_tenant_is_not_read_from_an_encoded_request(call: Call) -> None:
     query = f"user=%75&sig={SCHEME.sign(KEY, user='u')}"
     reply = call(Guard(SCHEME, KEY), Sent(query=query, headers=[("X-Tenant", "a"), ("X-Tenant", "b")]))
 
@@ -440,7 +438,7 @@ def test_two_guards_annotate_under_two_names(call: Call) -> None:
     assert [verdict.verified for verdict in seen] == [False, True]
 
 
-def test_what_stands_under_the_name_already_is_no_verdict() -> None:
+def test_an_existing_value_under_the_name_is_not_a_verdict() -> None:
     for found in ("verified", {"verified": True}, ("verified",), None):
         with pytest.raises(LookupError, match="no guard annotated"):
             verdict_from({"hmac_guard": found})
@@ -448,7 +446,7 @@ def test_what_stands_under_the_name_already_is_no_verdict() -> None:
         verdict_from(object())
 
 
-def test_an_environment_variable_never_passes_for_a_verdict() -> None:
+def test_an_environment_variable_is_not_accepted_as_a_verdict() -> None:
     """wsgiref and granian copy the process environment into the environ (T070)."""
     seen: list[Any] = []
     guard = Guard(SCHEME, KEY, mode="report")
@@ -474,7 +472,7 @@ def test_the_clock_decides_which_keys_are_in_force(call: Call) -> None:
     assert replies == {100.0: 200, 200.0: 200, 200.1: 401}
 
 
-def test_a_ring_whose_time_is_over_knows_nobody(call: Call) -> None:
+def test_an_expired_keyring_counts_as_an_unknown_tenant(call: Call) -> None:
     reasons: list[Reason] = []
     guard = Guard(SCHEME, Key(KEY, not_after=1), on_verdict=lambda verdict, claim: reasons.append(verdict.reason))
 

@@ -15,7 +15,7 @@ KEY = "a key that is long enough"
 
 
 def read(call: Call, source: Source, sent: Sent) -> str | Reason:
-    """The id that a guard finds in `source`, or the reason why it finds none."""
+    """Return the id that a guard finds in `source`, or the reason of the refusal."""
     scheme = Scheme(name="one", ids={"id": source}, message="{id}", signature=Header("X-Signature"))
     told: list[tuple[Verdict, Claim]] = []
     guard = Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim)))
@@ -155,7 +155,7 @@ def test_header_before_a_separator(call: Call, value: str, expected: str | Reaso
     assert read(call, Header("Authorization", before=":"), sent) == expected
 
 
-def test_two_headers_are_refused_even_where_only_the_start_of_one_is_read(call: Call) -> None:
+def test_a_duplicate_header_is_refused_with_before(call: Call) -> None:
     sent = Sent(headers=[("Authorization", "one:rest"), ("Authorization", "two:rest")])
 
     assert read(call, Header("Authorization", before=":"), sent) == Reason.DUPLICATE
@@ -186,7 +186,7 @@ def test_a_tenant_and_a_signature_are_read_from_a_path_under_their_own_names(cal
     assert (reply.status, reply.verdict.tenant) == (200, "acme")
 
 
-def test_the_body_is_read_where_only_the_tenant_is_in_it(call: Call) -> None:
+def test_the_body_is_read_if_only_the_tenant_is_in_it(call: Call) -> None:
     scheme = Scheme(name="one", ids={"id": Query("id")}, message="{id}", signature=Query("sig"), tenant=Json("/tenant"))
     signature = hmac.new(KEY.encode(), b"x", hashlib.sha256).hexdigest()
     sent = Sent("POST", "/", f"id=x&sig={signature}", [("Content-Type", "application/json")], b'{"tenant": "acme"}')
@@ -195,7 +195,7 @@ def test_the_body_is_read_where_only_the_tenant_is_in_it(call: Call) -> None:
     assert (reply.status, reply.verdict.tenant) == (200, "acme")
 
 
-def test_sources_are_equal_where_their_kind_and_their_arguments_are() -> None:
+def test_sources_with_equal_kind_and_arguments_are_equal() -> None:
     assert Query("a") == Query("a")
     assert Query("a") != Query("b")
     assert Query("a") != Form("a")
@@ -384,7 +384,7 @@ def test_json_pointer(call: Call, pointer: str, expected: str | Reason) -> None:
         ("true", Reason.MALFORMED),
     ],
 )
-def test_json_numbers_where_they_are_allowed(call: Call, number: str, expected: str | Reason) -> None:
+def test_json_numbers_with_allow_int(call: Call, number: str, expected: str | Reason) -> None:
     assert read(call, Json("/a", allow_int=True), post(f'{{"a":{number}}}'.encode())) == expected
 
 
@@ -489,7 +489,7 @@ def test_multipart(call: Call, body: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["header", "value"])
-def test_multipart_bytes_that_are_no_utf_8_are_refused(call: Call, at: str) -> None:
+def test_multipart_bytes_that_are_not_utf_8_are_refused(call: Call, at: str) -> None:
     body = (part(more="X-A: ?\r\n" if at == "header" else "", value="?") + "--B--\r\n").encode().replace(b"?", b"\xff")
 
     assert read(call, Form("a"), post(body, B)) is Reason.MALFORMED
@@ -562,13 +562,13 @@ TYPES: dict[str | None, tuple[bytes, str | Reason]] = {
 
 
 @pytest.mark.parametrize("content_type", list(TYPES), ids=repr)
-def test_media_type_where_the_body_is_the_only_place(call: Call, content_type: str | None) -> None:
+def test_media_type_if_the_body_is_the_only_place(call: Call, content_type: str | None) -> None:
     body, expected = TYPES[content_type]
 
     assert read(call, Json("/a") | Form("a"), post(body, content_type)) == expected
 
 
-def test_two_media_types_are_refused_wherever_a_body_counts(call: Call) -> None:
+def test_two_media_types_are_refused_if_bodies_are_read(call: Call) -> None:
     sent = post(b'{"a":"1"}', "application/json", ("Content-Type", "text/plain"))
     sent.query = "a=1"
 
@@ -576,7 +576,7 @@ def test_two_media_types_are_refused_wherever_a_body_counts(call: Call) -> None:
     assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
 
 
-def test_a_body_without_a_media_type_is_refused_wherever_a_body_counts(call: Call) -> None:
+def test_a_body_without_a_media_type_is_refused_if_bodies_are_read(call: Call) -> None:
     sent = post(b'{"a":"2"}', None)
     sent.query = "a=1"
 
@@ -601,7 +601,7 @@ IGNORED += ["application/zip", "application/gzip", "application/x-tar", "applica
 
 
 @pytest.mark.parametrize("media_type", IGNORED)
-def test_an_upload_is_an_absent_body_where_the_id_can_come_from_elsewhere(call: Call, media_type: str) -> None:
+def test_an_upload_counts_as_an_absent_body_if_the_id_has_another_place(call: Call, media_type: str) -> None:
     for content in (b"\x89PNG", b" \x00\xef\xbb\xbf\xff\xfe", b"a=2"):
         sent = post(content, media_type)
         sent.query = "a=1"
@@ -635,7 +635,7 @@ def test_a_body_of_a_type_that_some_framework_reads_is_refused(call: Call, media
     assert read(call, Query("a") | Json("/a"), sent) == "1"
 
 
-def test_an_empty_json_body_is_an_absent_one(call: Call) -> None:
+def test_an_empty_json_body_counts_as_absent(call: Call) -> None:
     """A vendor's SDK posts `application/json` with nothing."""
     sent = Sent("POST", query="a=1", headers=[("Content-Type", "application/json"), ("Content-Length", "0")])
 
@@ -643,7 +643,7 @@ def test_an_empty_json_body_is_an_absent_one(call: Call) -> None:
     assert read(call, Json("/a"), sent) is Reason.MISSING_ID
 
 
-def test_identity_is_no_content_coding(call: Call) -> None:
+def test_identity_counts_as_no_content_coding(call: Call) -> None:
     assert read(call, Json("/a"), post(b'{"a":"1"}', "application/json", ("Content-Encoding", "identity"))) == "1"
 
 
@@ -669,13 +669,13 @@ def test_either_place_but_not_both(call: Call, query: str, body: bytes, expected
     assert read(call, Query("a") | Json("/a"), sent) == expected
 
 
-def test_a_path_that_ends_before_its_id_is_no_second_place(call: Call) -> None:
+def test_a_path_without_its_id_is_not_a_second_place(call: Call) -> None:
     source = Path("/connect/{id}") | Query("id")
 
     assert read(call, source, Sent(path="/connect/", query="id=1")) == "1"
 
 
-def test_a_choice_of_three_reads_as_written() -> None:
+def test_the_repr_of_three_alternatives_is_their_code() -> None:
     assert repr(Query("a") | (Json("/a") | Header("X-A", before=":"))) == (
         "Query(name='a') | Json(pointer='/a', allow_int=False) | Header(name='X-A', before=':')"
     )

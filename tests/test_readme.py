@@ -1,4 +1,4 @@
-"""The README is true: its code runs, its requests get the answers that it prints, its tables name what there is."""
+"""Checks the README: its code runs, its requests get the printed answers, and its tables are complete."""
 
 import hmac
 import inspect
@@ -42,7 +42,7 @@ PREFLIGHT = preflight_for(UNSIGNED)
 
 
 def run(first_line: str, changes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """The names that a sample leaves behind. `changes` are texts of its code and what stands there instead."""
+    """Run a sample and return its names. `changes` replace texts in its code."""
     code = PYTHON[first_line]
     for text, other in changes.items():
         assert code.count(text) == 1
@@ -59,13 +59,13 @@ def by_wsgi(app: Any, sent: Sent) -> Reply:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The README's first application, started as it says, on a free port."""
+    """Start the first application of the README on a free port."""
     pytest.importorskip("flask", reason="not run: Flask is not installed")
     folder = tmp_path_factory.mktemp("readme")
     (folder / "app.py").write_text(PYTHON["# app.py"])
     [command] = [line for line in CONSOLE if line.startswith("flask")]
     [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"])
-    Key(secret)  # So no test may see it told, be it by the server.
+    Key(secret)  # `secrecy.py` then checks that no test and no server prints it.
     with own_port() as port:
         arguments = shlex.split(command.replace("8000", str(port)))
         with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder) as server:
@@ -85,7 +85,7 @@ def test_the_two_requests_get_the_answers_that_are_printed(served: str, line: st
 
 
 class MadeOtherwise:
-    """`Guard` in a sample: the same guard with other options."""
+    """Replace `Guard` in a sample: the same guard with other options."""
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
@@ -96,7 +96,7 @@ class MadeOtherwise:
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A mode in which the guard of a sample is made."""
+    """The mode of the guard in a sample."""
     monkeypatch.setattr(hmac_guard, "Guard", MadeOtherwise(**MODES[request.param]))
     return str(request.param)
 
@@ -139,7 +139,7 @@ def test_the_sample_for_fastapi(monkeypatch: pytest.MonkeyPatch, mode: str) -> N
     check(mode, ask, signed, Sent(path=path, query=unsigned), b'{"messages_of":"user-42"}')
     check_missing_id(mode, ask(Sent(path=path)))
     if mode == "enforce":
-        assert ask(Sent(path="/openapi.json")).status == 200  # `only` leaves it open.
+        assert ask(Sent(path="/openapi.json")).status == 200  # `only` does not cover it.
 
 
 def test_the_view_for_fastapi_reads_no_id_of_a_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_the_sample_for_django(monkeypatch: pytest.MonkeyPatch, server: str, mod
         if server == "asgi":
             from django.core.asgi import get_asgi_application
 
-            [expected] = re.findall(r"In `asgi.py` it is `(.*?)`", README)
+            [expected] = re.findall(r"In `asgi.py`, use `(.*?)`", README)
             names["application"] = eval(expected, {**names, "get_asgi_application": get_asgi_application})
         ask = partial(by_wsgi if server == "wsgi" else run_asgi, names["application"])
 
@@ -232,7 +232,7 @@ def test_the_tables_name_every_source_and_option() -> None:
     assert options == {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
-def test_the_presets_that_are_named_are_all_there_are() -> None:
+def test_all_presets_are_named() -> None:
     [named] = re.findall(r"Presets: `([A-Z ]+)`", README)
 
     assert set(named.split()) == {name for name in hmac_guard.schemes.__all__ if name.isupper()}

@@ -68,7 +68,7 @@ FORMS: dict[str, Callable[[bytes], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_a_key_that_is_told_is_found_in_each_form(form: Callable[[bytes], str]) -> None:
+def test_a_leaked_key_is_found_in_each_form(form: Callable[[bytes], str]) -> None:
     for size in (12, 31, 32, 33):
         secret = secrets.token_bytes(size)
         Key(secret)
@@ -103,7 +103,7 @@ def by_process(text: str) -> None:
 
 
 @pytest.mark.parametrize("tell", [by_log, by_log_extra, by_logged_error, by_error, by_answer, by_process])
-def test_a_key_that_is_told_is_found_wherever_it_is_told(tell: Callable[[str], None]) -> None:
+def test_a_leaked_key_is_found_in_every_output(tell: Callable[[str], None]) -> None:
     secret = secrets.token_urlsafe()
     Key(secret)
     tell(f"so far so good <{secret}>")
@@ -183,7 +183,7 @@ HOLDERS: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("module", ["hmac_guard.keys.one", "hmac_guard.core.key", "hmac_guard.cli.one"])
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
-def test_a_variable_that_shows_a_secret_is_found_whenever_it_can_be_copied(
+def test_a_variable_with_a_secret_is_found_at_every_callback(
     hold: Callable[[str], object], module: str, tmp_path: Path
 ) -> None:
     keys = SqlKeys(sqlite_in(tmp_path), on_change=lambda tenant: None)
@@ -204,7 +204,7 @@ def test_a_variable_that_shows_a_secret_is_found_whenever_it_can_be_copied(
         assert not SECRECY.found(), name
 
 
-def test_a_callback_of_the_guard_is_looked_behind() -> None:
+def test_functions_inside_a_callback_are_checked() -> None:
     secret = secrets.token_urlsafe()
     guard = Guard(ORDERS, secret, on_verdict=lambda verdict, claim: None, clock=lambda: 0.0)
     names: dict[str, Any] = {"__name__": "hmac_guard.keys.one", "guard": guard}
@@ -215,7 +215,7 @@ def test_a_callback_of_the_guard_is_looked_behind() -> None:
         assert SECRECY.found()
 
 
-def test_other_modules_and_the_request_itself_are_not_looked_at() -> None:
+def test_other_modules_and_the_request_are_not_checked() -> None:
     secret = secrets.token_urlsafe()
     Key(secret)
     code = "def log({0}): logging.getLogger('hmac_guard').error('fine')"
@@ -231,7 +231,7 @@ def test_other_modules_and_the_request_itself_are_not_looked_at() -> None:
     assert SECRECY.found() == []
 
 
-def test_a_text_that_is_no_secret_is_not_taken_for_one() -> None:
+def test_a_text_without_a_secret_is_not_reported() -> None:
     assert forms_of(b"short") == forms_of(b"a" * 32) == ()
 
 
@@ -245,7 +245,7 @@ def resolvers(secret: str) -> list[Any]:
     ]
 
 
-def test_whatever_holds_a_key_shows_it_in_no_text_and_no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_object_with_a_key_shows_it_in_text_or_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = secrets.token_urlsafe()
     monkeypatch.setenv("TEST_SECRET", secret)
     holders: list[Any] = [Key(secret), Keyring([secret]), Guard(ORDERS, secret), *resolvers(secret)]
@@ -263,7 +263,7 @@ def test_whatever_holds_a_key_shows_it_in_no_text_and_no_pickle(monkeypatch: pyt
 
 @dataclass
 class Vault:
-    """A resolver whose `repr` shows its secret."""
+    """A resolver with its secret in its `repr`."""
 
     secret: str
     answer: Any = None
@@ -448,7 +448,7 @@ def test_no_variable_of_a_command_shows_the_secret_of_a_mistake(
 
 
 @pytest.mark.parametrize("keys", [Vault, partial(Vault, answer=7), lambda secret: partial(Vault(secret))])
-def test_a_resolver_of_the_user_shows_nothing_by_what_holds_it(keys: Any) -> None:
+def test_the_repr_of_an_object_with_a_user_resolver_shows_no_key(keys: Any) -> None:
     secret = secrets.token_urlsafe()
     SECRECY.made.add(secret.encode())
     for holder in (
@@ -462,8 +462,8 @@ def test_a_resolver_of_the_user_shows_nothing_by_what_holds_it(keys: Any) -> Non
     assert SECRECY.found() == []
 
 
-def test_a_change_is_announced_while_no_variable_shows_its_secret(tmp_path: Path) -> None:
-    """User code is called: `on_change`, and the statements' listeners."""
+def test_no_variable_has_the_secret_while_a_change_is_published(tmp_path: Path) -> None:
+    """User code is called: `on_change`, and event listeners of SQLAlchemy."""
     secret, told = secrets.token_urlsafe(), list[str]()
     keys = stored(tmp_path, on_change=told.append, master_keys=Fernet.generate_key())
     keys.add("acme", secret)
@@ -477,7 +477,7 @@ def test_a_change_is_announced_while_no_variable_shows_its_secret(tmp_path: Path
     assert SECRECY.found() == []
 
 
-def test_a_traceback_with_its_locals_shows_no_key(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_with_local_variables_shows_no_key(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Error trackers print them."""
     secret = secrets.token_urlsafe()
     told: list[str] = []
@@ -500,14 +500,12 @@ def test_a_traceback_with_its_locals_shows_no_key(call: Call, monkeypatch: pytes
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("mode", ["enforce", "report"])
-def test_a_random_key_is_told_by_no_request(
-    call: Call, case: str, mode: Mode, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_request_leaks_a_random_key(call: Call, case: str, mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret, sent = secrets.token_urlsafe(), CASES[case][0]
     answer = call(Guard(ORDERS, [secret, Key(secrets.token_bytes(32))], mode=mode), sent)
     SECRECY.tell(answer.headers, answer.body, answer.seen)
 
     assert SECRECY.found() == []
-    # Nor the one signature that would have been right.
+    # The right signature must not appear either.
     assert hex_of("acme", "42", key=secret) not in caplog.text

@@ -1,4 +1,4 @@
-"""Only the one signature opens the door: not one a character or a bit away from it."""
+"""Only the exact signature is verified, and no text that differs in a character or a bit."""
 
 import hashlib
 import hmac
@@ -32,7 +32,7 @@ def scheme(encoding: str, prefix: str = "") -> Scheme:
 
 
 def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
-    """Made by the standard library alone."""
+    """Sign with the standard library."""
     import base64
 
     digest = hmac.new(KEY, message, hashlib.sha256).digest()
@@ -109,7 +109,7 @@ def test_a_prefix_is_part_of_the_one_spelling() -> None:
 
 
 def test_no_two_pairs_of_ids_share_a_message() -> None:
-    """T001: every pair over three symbols up to three long; what the guard accepts maps one to one on messages."""
+    """T001: all pairs of up to three of three symbols. The accepted pairs have different messages."""
     from itertools import product
 
     from hmac_guard.core.message import compose

@@ -1,4 +1,4 @@
-"""The thinnest path: the vendor's published signature opens the door, another one does not."""
+"""Smoke test: the published signature of a vendor is verified, another one is not."""
 
 from support import Call, Sent
 

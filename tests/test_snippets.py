@@ -1,4 +1,4 @@
-"""The code for customers: what stands in it, the page around it, and the call that a browser makes with it."""
+"""The code for customers, the page that contains it, and the request that a browser sends."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
-from hmac_guard.snippets.names import camel, go_camel, local_names, snake
+from hmac_guard.snippets.languages import camel, go_camel, local_names, snake
 from hmac_guard.snippets.page import EXAMPLE_KEY
 
 PRESETS = {scheme.name: scheme for scheme in vars(schemes).values() if isinstance(scheme, Scheme)}
@@ -56,7 +56,7 @@ def test_the_code_of_a_preset_is_ascii_and_fits_80_columns(preset: str, language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_text_of_a_scheme_stands_unescaped_in_the_code(language: str) -> None:
+def test_every_text_of_a_scheme_is_escaped_in_the_code(language: str) -> None:
     code = snippet(ODD, language)
 
     assert code.isascii()
@@ -65,7 +65,7 @@ def test_no_text_of_a_scheme_stands_unescaped_in_the_code(language: str) -> None
 
 
 def test_an_unknown_language_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'cobol' is unknown; take one of python, "):
+    with pytest.raises(ConfigError, match="'cobol' is unknown; use one of python, "):
         snippet(NANGO, "cobol")
 
 
@@ -82,12 +82,12 @@ def test_an_unknown_language_is_refused() -> None:
         (["_1st"], snake, ["id_1st"]),
     ],
 )
-def test_an_id_gets_a_name_that_the_language_takes(ids: list[str], style: Any, names: list[str]) -> None:
+def test_an_id_gets_a_valid_name_in_the_language(ids: list[str], style: Any, names: list[str]) -> None:
     assert list(local_names(ids, style).values()) == names
 
 
 @pytest.mark.parametrize("name", ["nango", "suprsend"])
-def test_the_page_in_the_docs_is_what_the_command_writes(name: str) -> None:
+def test_the_page_in_the_docs_is_the_output_of_the_command(name: str) -> None:
     code, written = run("snippet", name, "--format", "markdown")
 
     assert code == 0
@@ -106,7 +106,7 @@ def test_the_example_of_a_page_is_verified_by_explain(preset: str, monkeypatch: 
     assert (result.exit_code, "Verified" in result.output) == (0, True), result.output
 
 
-def test_the_published_example_of_suprsend_is_on_no_page_but_its_code_makes_it(tmp_path: Path) -> None:
+def test_the_code_reproduces_the_published_example_of_suprsend(tmp_path: Path) -> None:
     (tmp_path / "signer.py").write_text(snippet(SUPRSEND, "python"))
     call = "import signer; print(signer.sign('IG-J8Wvf7M-w4ll13h53NJAMQQNHdUqFTSJ2JVAZl0s', '{}'))"
 
@@ -126,16 +126,16 @@ def test_a_page_says_which_ids_are_required() -> None:
 
     assert required in page(NANGO, ["python"])
     assert required not in page(VENDOR_NANGO, ["python"])
-    assert "- Where `connection_id` is absent, the message is `{integration_id}`.\n" in page(VENDOR_NANGO, ["python"])
+    assert "- If `connection_id` is absent, the message is `{integration_id}`.\n" in page(VENDOR_NANGO, ["python"])
     assert required not in page(SUPRSEND, ["python"])
 
 
-def test_a_page_shows_odd_texts_as_code_and_keeps_its_shape() -> None:
+def test_unusual_texts_are_code_and_keep_the_page_valid() -> None:
     text = page(ODD, ["python"])
 
     assert text.startswith("# How to sign for `` odd | name `x` ``\n")
     assert "- The message is `` `{größe}\\n\\t${{x}}{class}--{tenant} ``, in UTF-8.\n" in text
-    assert "- Where `tenant` is absent, the message is" in text
+    assert "- If `tenant` is absent, the message is" in text
     assert text.count("#### ") == 1
     assert re.findall("^```", text, re.MULTILINE).count("```") % 2 == 0
 
@@ -151,7 +151,7 @@ FORMS = Scheme(
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="not run: node is not installed")
 @pytest.mark.parametrize("scheme", [*PRESETS.values(), ODD, FORMS], ids=lambda scheme: scheme.name)
-def test_the_call_of_a_page_opens_a_running_guard(scheme: Scheme) -> None:
+def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     names = [field.name for field in scheme.id_fields]
     ids = {name: f"user {number}+&" for number, name in enumerate(names)}
     expected = {name: text for name, text in ids.items() if scheme.ids[name].carries(text)}
@@ -171,7 +171,7 @@ def test_the_call_of_a_page_opens_a_running_guard(scheme: Scheme) -> None:
     assert json.loads(done.stdout[4:]) == expected
 
 
-def test_a_cookie_is_set_before_the_call() -> None:
+def test_a_cookie_is_set_before_the_request() -> None:
     scheme = Scheme(name="cookies", ids={"user": Cookie("uid")}, message="{user}", signature=Cookie("sig"))
 
     assert fetch_code(scheme).splitlines()[:3] == [
@@ -183,7 +183,7 @@ def test_a_cookie_is_set_before_the_call() -> None:
     assert curl_command(scheme, ["u", "s"]) == f"curl {HOST}/ \\\n  -b 'uid=u; sig=s'"
 
 
-def test_a_scheme_that_no_request_can_carry_has_no_page() -> None:
+def test_a_scheme_that_fits_no_request_has_no_page() -> None:
     ids = {"a": PathSource("/x/{a}"), "b": PathSource("/y/{b}")}
     apart = Scheme(name="apart", ids=ids, message="{a}:{b}", signature=Query("sig"))
 
@@ -191,7 +191,7 @@ def test_a_scheme_that_no_request_can_carry_has_no_page() -> None:
         page(apart)
 
 
-def test_a_scheme_whose_texts_leave_no_plain_id_has_no_page() -> None:
+def test_a_scheme_without_a_possible_example_has_no_page() -> None:
     scheme = Scheme(name="x", ids={"a1": Json("/a"), "b": Json("/b")}, message="{a1}1{b}", signature=Json("/sig"))
 
     with pytest.raises(ConfigError, match="no example can be made"):
@@ -220,10 +220,10 @@ def test_the_help_names_every_language() -> None:
         (["snippet", "nango", "go", "--all"], "unexpected argument 'go'"),
         (["snippet", "--all"], "the scheme is missing"),
         (["snippet", "nango", "--lang", "cobol"], "'cobol' is not one of"),
-        (["snippet", "nango", "--format", "markdown", "--json"], "--json gives the code, not a page"),
+        (["snippet", "nango", "--format", "markdown", "--json"], "--json prints code, not a page"),
     ],
 )
-def test_a_wrong_question_is_answered_with_what_to_do(words: list[str], sentence: str) -> None:
+def test_wrong_use_is_reported_with_what_to_do(words: list[str], sentence: str) -> None:
     code, output = run(*words)
 
     assert code == 2

@@ -1,4 +1,4 @@
-"""The list of what is defended names tests that exist, and every threat of the model once, in order."""
+"""Checks docs/threats.md: it has every threat once, in order, and the named tests exist."""
 
 import re
 from pathlib import Path
@@ -15,6 +15,6 @@ def test_every_test_that_is_named_exists() -> None:
     assert {name for name in named if not re.search(rf"^(async )?def {name}\(", tests, re.MULTILINE)} == set()
 
 
-def test_every_threat_of_the_model_has_a_row_that_names_a_test_or_says_not() -> None:
+def test_every_threat_has_a_row_with_a_test_or_not() -> None:
     assert [number for number, _, _ in ROWS] == [f"T{number:03}" for number in range(1, 115)]
     assert [number for number, _, held_by in ROWS if "`test_" not in held_by and "**not**" not in held_by] == []

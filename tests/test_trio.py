@@ -20,13 +20,13 @@ JSON = [("Content-Type", "application/json")]
 
 
 def ask(guard: Guard, *messages: dict[str, Any], waits: bool = False, opens_scope: bool = False) -> tuple[int, Any]:
-    """The status and the verdict that the application saw."""
+    """Return the status, and the verdict that the application got."""
     seen: list[Verdict] = []
     sent: list[Any] = []
     pending = list(messages)
 
     async def receive() -> Any:
-        if opens_scope:  # As Starlette's BaseHTTPMiddleware does.
+        if opens_scope:  # Like Starlette's BaseHTTPMiddleware.
             with trio.CancelScope():
                 await trio.sleep(0)
         await trio.sleep(0)
@@ -57,7 +57,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("opens_scope", [False, True])
-def test_a_body_in_pieces_is_read_and_given_to_the_application(opens_scope: bool) -> None:
+def test_a_body_in_chunks_is_read_and_passed_to_the_application(opens_scope: bool) -> None:
     assert ask(Guard(SCHEME, KEY), *PIECES, opens_scope=opens_scope) == (200, "x")
 
 
@@ -95,7 +95,7 @@ ALL = pytest.mark.parametrize("keys", SOURCES.values(), ids=SOURCES)
 
 
 @ALL
-def test_a_key_source_is_asked(keys: Any) -> None:
+def test_a_key_source_is_called(keys: Any) -> None:
     assert ask(Guard(SCHEME, keys), *PIECES) == (200, "x")
 
 

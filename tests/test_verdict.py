@@ -1,4 +1,4 @@
-"""What was proven, read as numbers and UUIDs only where that is what was signed (T039)."""
+"""Verified ids as numbers and UUIDs, only in their canonical spelling (T039)."""
 
 import uuid
 from types import SimpleNamespace
@@ -14,19 +14,19 @@ def proven(text: str) -> Verdict:
 
 
 @pytest.mark.parametrize("text", ["0", "1", "42", "-7", "9" * 30])
-def test_a_canonical_number_is_given(text: str) -> None:
+def test_as_int_returns_a_canonical_number(text: str) -> None:
     assert proven(text).as_int("id") == int(text)
 
 
 @pytest.mark.parametrize(
     "text", ["01", "-0", "+1", " 1", "1 ", "1\n", "1.0", "1e0", "1_0", "0x1", "\uff11", "\u0661", "", "-", "--1", "a"]
 )
-def test_a_number_that_is_written_otherwise_is_not(text: str) -> None:
+def test_a_number_in_another_spelling_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a canonical decimal"):
         proven(text).as_int("id")
 
 
-def test_a_canonical_uuid_is_given() -> None:
+def test_as_uuid_returns_a_canonical_uuid() -> None:
     text = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
 
     assert proven(text).as_uuid("id") == uuid.UUID(text)
@@ -35,7 +35,7 @@ def test_a_canonical_uuid_is_given() -> None:
 @pytest.mark.parametrize(
     "change", [str.upper, lambda t: t.replace("-", ""), "{{{}}}".format, "urn:uuid:{}".format, str.title]
 )
-def test_a_uuid_that_is_written_otherwise_is_not(change: object) -> None:
+def test_a_uuid_in_another_spelling_is_refused(change: object) -> None:
     text = "b8278572-2929-4af6-be2b-cdc2bc1f6256"
 
     with pytest.raises(ValueError, match="not a canonical UUID"):
@@ -44,7 +44,7 @@ def test_a_uuid_that_is_written_otherwise_is_not(change: object) -> None:
         proven("no uuid").as_uuid("id")
 
 
-def test_an_id_that_was_not_proven_is_a_key_error() -> None:
+def test_an_unverified_id_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         Verdict(Reason.MALFORMED, "one").as_int("id")
 

@@ -1,4 +1,4 @@
-"""What is particular to WSGI: how bodies are framed and handed on, threads, and who raises what."""
+"""WSGI only: framing and replay of bodies, threads and exceptions."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ BODY = b'{"a": "x"}'
 
 
 class Stream:
-    """An input stream that gives what it is told to, and remembers how it was asked."""
+    """An input stream that returns given chunks and records the calls."""
 
     def __init__(self, *pieces: bytes | BaseException) -> None:
         self.pieces = list(pieces)
@@ -50,7 +50,7 @@ def environ(stream: Any, **more: Any) -> dict[str, Any]:
 
 
 def run(guard: Guard, environ: dict[str, Any]) -> tuple[int, list[Any], bytes]:
-    """The status, the verdict and the body that the application saw, and the answer's body."""
+    """Return the status, the verdict and the body that the application got, and the body of the answer."""
     seen: list[Any] = []
     statuses: list[str] = []
 
@@ -72,7 +72,7 @@ GUARD = Guard(SCHEME, KEY, max_body=100)
     "pieces", [[BODY], [BODY[:3], BODY[3:]], [BODY[i : i + 1] for i in range(len(BODY))]], ids=["whole", "two", "bytes"]
 )
 @pytest.mark.parametrize("framing", ["length", "end", "length and end"])
-def test_a_body_in_pieces_is_read_whole_and_handed_on(pieces: list[bytes], framing: str) -> None:
+def test_a_body_in_chunks_is_read_completely_and_replayed(pieces: list[bytes], framing: str) -> None:
     stream = Stream(*pieces)
     more: dict[str, Any] = {"wsgi.input_terminated": True} if "end" in framing else {}
     if "length" in framing:
@@ -90,16 +90,16 @@ def test_a_body_in_pieces_is_read_whole_and_handed_on(pieces: list[bytes], frami
         assert sum(stream.asked) <= len(BODY) * (len(BODY) + 1)
 
 
-def test_without_a_length_and_a_promised_end_the_stream_is_never_read() -> None:
-    """T045: such a read hangs on two servers."""
+def test_without_a_length_and_a_terminated_input_the_stream_is_not_read() -> None:
+    """T045: on two servers, such a read hangs."""
     stream = Stream(BODY)
     status, seen, _ = run(GUARD, environ(stream))
 
     assert (status, seen, stream.asked) == (401, [], [])
 
 
-def test_a_body_that_the_guard_takes_for_empty_is_empty_to_the_application() -> None:
-    """The bare connection behind it would show the application an id that nobody verified, or hang."""
+def test_a_body_that_is_empty_for_the_guard_is_empty_for_the_application() -> None:
+    """The raw connection would return unverified ids to the application, or hang."""
     stream = Stream(b'{"a": "another"}')
     status, seen, _ = run(GUARD, environ(stream, QUERY_STRING=f"{QUERY}&a=x"))
 
@@ -122,19 +122,19 @@ def test_a_body_that_the_guard_takes_for_empty_is_empty_to_the_application() -> 
     ],
     ids=repr,
 )
-def test_a_body_that_is_framed_wrongly_is_400(stream: Stream, more: dict[str, Any]) -> None:
+def test_a_body_with_wrong_framing_is_400(stream: Stream, more: dict[str, Any]) -> None:
     status, seen, _ = run(GUARD, environ(deepcopy(stream), **more))
 
     assert (status, seen) == (400, [])
 
 
-def test_a_blank_length_is_no_length() -> None:
+def test_a_blank_length_counts_as_missing() -> None:
     status, seen, _ = run(GUARD, environ(Stream(), CONTENT_LENGTH="", QUERY_STRING=f"{QUERY}&a=x"))
 
     assert (status, seen[0].ids) == (200, {"a": "x"})
 
 
-def test_a_length_of_eighteen_digits_is_one() -> None:
+def test_a_length_of_eighteen_digits_is_valid() -> None:
     assert run(GUARD, environ(Stream(BODY), CONTENT_LENGTH="9" * 18))[0] == 413
 
 
@@ -149,9 +149,7 @@ def test_a_length_of_eighteen_digits_is_one() -> None:
     ],
     ids=repr,
 )
-def test_a_second_type_or_length_under_another_spelling_counts_as_one_if_it_says_the_same(
-    twin: dict[str, Any], status: int
-) -> None:
+def test_an_equal_type_or_length_in_another_spelling_is_not_a_duplicate(twin: dict[str, Any], status: int) -> None:
     assert run(GUARD, environ(Stream(BODY), **{"CONTENT_LENGTH": "10", **twin}))[0] == status
 
 
@@ -162,7 +160,7 @@ def test_the_mount_point_is_not_part_of_the_path() -> None:
     assert run(Guard(scheme, KEY), {**sent, "SCRIPT_NAME": "/api"})[0] == 200
 
 
-def test_a_body_over_the_limit_is_413_and_unread_where_its_length_says_so() -> None:
+def test_a_body_with_a_length_over_the_limit_is_413_and_unread() -> None:
     stream = Stream(b" " * 200)
 
     assert run(GUARD, environ(stream, CONTENT_LENGTH="101"))[0] == 413
@@ -192,14 +190,14 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
     ],
     ids=["announced", "streamed", "cut off"],
 )
-def test_report_mode_hands_on_what_was_read_and_the_rest(stream: Stream, more: Any, reason: Reason) -> None:
+def test_report_mode_replays_the_read_part_and_the_rest(stream: Stream, more: Any, reason: Reason) -> None:
     total = b"".join(piece for piece in stream.pieces if isinstance(piece, bytes))
     status, seen, _ = run(Guard(SCHEME, KEY, max_body=100, mode="report"), environ(deepcopy(stream), **more))
 
     assert (status, seen[0].reason, seen[1]) == (200, reason, total)
 
 
-def test_report_mode_hands_on_more_than_a_buffer_of_what_was_read() -> None:
+def test_report_mode_replays_more_than_one_buffer() -> None:
     body = b"x" * 3 * io.DEFAULT_BUFFER_SIZE
     read: list[bytes] = []
 
@@ -213,7 +211,7 @@ def test_report_mode_hands_on_more_than_a_buffer_of_what_was_read() -> None:
     assert b"".join(read) == body
 
 
-def test_report_mode_hands_on_one_byte_too_many_and_no_further() -> None:
+def test_report_mode_replays_one_byte_over_the_limit() -> None:
     stream = Stream(BODY + b"yz")
     made = environ(stream, CONTENT_LENGTH="10", **{"wsgi.input_terminated": True})
     read: list[bytes] = []
@@ -227,8 +225,8 @@ def test_report_mode_hands_on_one_byte_too_many_and_no_further() -> None:
     assert (read, stream.asked) == ([BODY + b"y"], [11])
 
 
-def test_report_mode_hands_on_no_more_than_was_announced() -> None:
-    """Behind the body stands the next request, where a server hands over the bare connection."""
+def test_report_mode_replays_at_most_the_content_length() -> None:
+    """If a server passes the raw connection, the next request follows the body."""
     stream = Stream(BODY[:3], OSError("reset"), b"y" * 20)
     read: list[bytes] = []
 
@@ -241,7 +239,7 @@ def test_report_mode_hands_on_no_more_than_was_announced() -> None:
     assert read == [BODY[:3] + b"y" * 7]
 
 
-def test_report_mode_leaves_the_servers_own_error_to_the_application() -> None:
+def test_report_mode_passes_errors_of_the_server_to_the_application() -> None:
     stream = Stream(BODY[:3], OSError("reset"), OSError("reset"))
 
     with pytest.raises(OSError, match="reset"):
@@ -249,13 +247,13 @@ def test_report_mode_leaves_the_servers_own_error_to_the_application() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=repr)
-def test_a_servers_time_out_inside_read_passes_through(error: BaseException) -> None:
-    """T053: gunicorn's is a SystemExit; whoever catches it answers for a body that never came."""
+def test_a_timeout_of_the_server_during_read_is_not_caught(error: BaseException) -> None:
+    """T053: the timeout of gunicorn is a SystemExit. A guard that catches it would answer without the body."""
     with pytest.raises(type(error)):
         run(GUARD, environ(Stream(error), CONTENT_LENGTH="10"))
 
 
-def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
+def test_only_the_start_of_a_body_of_an_unread_type_is_read() -> None:
     content = b"image" * 1000
     stream = Stream(content)
     query = f"{QUERY}&a=x"
@@ -266,7 +264,7 @@ def test_of_a_body_that_no_source_reads_only_the_start_is_read() -> None:
     assert made["wsgi.input"].read() == content
 
 
-def test_a_body_that_begins_with_many_blanks_is_read_in_a_few_steps() -> None:
+def test_a_body_with_many_leading_blanks_is_read_in_a_few_steps() -> None:
     content = b" " * 100_000 + b"image"
     stream = Stream(content)
     query = f"{QUERY}&a=x"
@@ -277,7 +275,7 @@ def test_a_body_that_begins_with_many_blanks_is_read_in_a_few_steps() -> None:
     assert made["wsgi.input"].read() == content
 
 
-def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
+def test_a_body_is_not_read_if_the_scheme_has_no_source_in_it() -> None:
     stream = Stream(b"image")
     scheme = Scheme(name="query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
     made = environ(stream, CONTENT_LENGTH="5", CONTENT_TYPE="application/json", QUERY_STRING=f"{QUERY}&a=x")
@@ -287,8 +285,8 @@ def test_a_body_is_not_touched_where_the_scheme_has_no_source_in_it() -> None:
     assert made["wsgi.input"] is stream
 
 
-def test_the_verdict_says_which_guard_it_is_of() -> None:
-    """So that a handle behind the same guard does not judge a second time, and one behind another does."""
+def test_the_verdict_names_the_scheme_of_its_guard() -> None:
+    """So that a handle of the same guard does not judge again, and a handle of another guard does."""
     made = environ(Stream(BODY), CONTENT_LENGTH="10")
     run(GUARD, made)
 
@@ -313,7 +311,7 @@ def request_of(environ: dict[str, Any]) -> WsgiRequest:
     ],
     ids=repr,
 )
-def test_a_verdict_is_not_taken_over_for_a_request_that_says_something_else(change: dict[str, Any]) -> None:
+def test_a_verdict_is_not_used_for_a_changed_request(change: dict[str, Any]) -> None:
     scheme = SCHEME.replace(signature=Query("sig") | Header("X-Sig"))
     guard = Guard(scheme, KEY)
     made = environ(Stream(BODY), CONTENT_LENGTH="10", HTTP_X_SIG=SCHEME.sign(KEY, a="x"), QUERY_STRING="")
@@ -333,7 +331,7 @@ def test_a_part_of_the_path_may_move_into_the_mount_point() -> None:
     assert decider_of("test", GUARD).judged(moved, request_of(moved)) is not None
 
 
-def test_the_guard_keeps_to_the_wsgi_protocol_on_both_sides() -> None:
+def test_the_guard_follows_the_wsgi_protocol() -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
         return [b"ok"]
@@ -343,7 +341,7 @@ def test_the_guard_keeps_to_the_wsgi_protocol_on_both_sides() -> None:
         assert Client(guarded).get(f"/?{query}").status == status
 
 
-def test_the_applications_own_exception_is_its_own() -> None:
+def test_an_exception_of_the_application_is_not_caught() -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         raise RuntimeError("the application's")
 
@@ -351,7 +349,7 @@ def test_the_applications_own_exception_is_its_own() -> None:
         GUARD.wsgi(app)(environ(Stream(BODY), CONTENT_LENGTH="10"), lambda *_: None)  # type: ignore[arg-type]
 
 
-def test_the_applications_iterable_is_returned_as_it_is() -> None:
+def test_the_iterable_of_the_application_is_returned_unchanged() -> None:
     class Answer:
         def __iter__(self) -> Any:
             return iter([b"x"])
@@ -373,7 +371,7 @@ def test_a_sync_resolver_runs_on_the_requests_own_thread() -> None:
     assert threads == [threading.current_thread()]
 
 
-def test_an_async_resolver_is_run_to_its_end() -> None:
+def test_an_async_resolver_runs_to_completion() -> None:
     async def keys(claim: Any) -> Keyring:
         await asyncio.sleep(0)
         return Keyring(Key(KEY))
@@ -395,7 +393,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
     assert KEY not in caplog.text
 
 
-def test_an_environ_with_text_that_is_no_latin_1_is_refused_and_does_not_raise() -> None:
+def test_an_environ_with_text_outside_latin_1_is_refused_and_does_not_raise() -> None:
     for key in ("PATH_INFO", "QUERY_STRING", "HTTP_X_A"):
         made = environ(io.BytesIO(b""), **{key: "/größe-日本?a=日本&sig=\ud800"})
         assert run(GUARD, made)[0] == 401

@@ -1,4 +1,4 @@
-"""Nango's preset with the vendor's own rule: without a connection id, the integration id alone is signed."""
+"""Nango's preset with the rule of the vendor: without a connection id, the integration id alone is signed."""
 
 from hmac_guard.schemes import NANGO
 

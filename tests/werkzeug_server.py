@@ -1,4 +1,4 @@
-"""`python -m werkzeug_server PORT MODULE:NAME`: werkzeug's own server, which has no command line of its own."""
+"""`python -m werkzeug_server PORT MODULE:NAME`: the server of werkzeug, which has no command line."""
 
 import sys
 

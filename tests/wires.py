@@ -1,4 +1,4 @@
-"""Connections that can be cut and held up, and a Redis that can be stopped, beside the machine's own servers."""
+"""Connections that can be cut or delayed, and a Redis that can be stopped."""
 
 import shutil
 import socket
@@ -14,7 +14,7 @@ from ports import LOCAL, accepts, own_port
 
 
 class Wire:
-    """A port of this machine that leads to another."""
+    """A port that forwards to another port."""
 
     def __init__(self, port: int, target: tuple[str, int]) -> None:
         self.port = port
@@ -33,7 +33,7 @@ class Wire:
         self.drop()
 
     def drop(self) -> None:
-        """Break every connection, as a server does that is started anew."""
+        """Break every connection, like a server that restarts."""
         for end in list(self._ends):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -44,7 +44,7 @@ class Wire:
         self._accepting.start()
 
     def hold(self) -> None:
-        """Let nothing through, and break nothing."""
+        """Stop forwarding without breaking connections."""
         self._flowing.clear()
 
     def release(self) -> None:
@@ -90,7 +90,7 @@ def wire_to(host: str, port: int) -> Iterator[Wire]:
 
 
 class RedisServer:
-    """A redis-server of one's own."""
+    """A separate redis-server."""
 
     def __init__(self, port: int) -> None:
         self.port = port

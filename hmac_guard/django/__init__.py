@@ -1,4 +1,4 @@
-"""A guard as Django wants it: a middleware, a decorator, system checks, and a class for Django REST framework.
+"""The guard for Django: a middleware, a decorator, system checks, and an authentication class for REST framework.
 
 MIDDLEWARE = [..., "hmac_guard.django.GuardMiddleware", ...]    # below the CORS middleware
 INSTALLED_APPS = [..., "hmac_guard.django"]                     # for the system checks

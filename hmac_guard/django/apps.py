@@ -5,7 +5,7 @@ from django.core import checks
 
 
 class GuardConfig(AppConfig):
-    """Registers the system checks, and tells drf-spectacular of `GuardAuthentication` where both are installed."""
+    """Registers the system checks, and `GuardAuthentication` in drf-spectacular if that is installed."""
 
     name = "hmac_guard.django"
     label = "hmac_guard"

@@ -1,11 +1,11 @@
-"""The system checks. Their ids are stable; SILENCED_SYSTEM_CHECKS takes them.
+"""The system checks. Their ids are stable, so that you can list them in SILENCED_SYSTEM_CHECKS.
 
 hmac_guard.E001  HMAC_GUARD is missing
-hmac_guard.E002  HMAC_GUARD names what cannot be imported
-hmac_guard.E003  HMAC_GUARD is no guard
-hmac_guard.E004  HMAC_GUARD is a dict of which no guard can be made
-hmac_guard.E005  a guard in MIDDLEWARE cannot serve Django, or two of them have one name
-hmac_guard.W001  a guard stands before the CORS middleware
+hmac_guard.E002  HMAC_GUARD names an object that cannot be imported
+hmac_guard.E003  HMAC_GUARD is not a guard
+hmac_guard.E004  HMAC_GUARD is a dict with invalid options
+hmac_guard.E005  a guard in MIDDLEWARE does not work in Django, or two guards have the same name
+hmac_guard.W001  a guard is before the CORS middleware
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from hmac_guard.django.routes import guard_middleware
 
 
 def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    """The setting `HMAC_GUARD`, if it is set or needed, and the place of the guards in MIDDLEWARE."""
+    """Check the setting `HMAC_GUARD`, if it is set or needed, and the order of MIDDLEWARE."""
     found = guard_middleware()
     needed = hasattr(settings, "HMAC_GUARD") or any(middleware.guard is None for _, middleware in found)
     wrong = list(_wrong_setting()) if needed else []
@@ -46,7 +46,7 @@ def _wrong_guards() -> Iterator[checks.CheckMessage]:
             yield checks.Error(str(error), id="hmac_guard.E005")
         if guard.annotate_as in names:
             yield checks.Error(
-                f"{path}: another guard in MIDDLEWARE is called {guard.annotate_as!r} too",
+                f"{path}: another guard in MIDDLEWARE has the same name {guard.annotate_as!r}",
                 hint="Give one of them annotate_as=.",
                 id="hmac_guard.E005",
             )
@@ -59,7 +59,7 @@ def _before_cors(guards: list[str]) -> Iterator[checks.CheckMessage]:
     for path in guards:
         if any(entries.index(path) < entries.index(entry) for entry in cors):
             yield checks.Warning(
-                f"{path} stands before {cors[0]} in MIDDLEWARE: a page on another origin cannot read a refusal.",
+                f"{path} is before {cors[0]} in MIDDLEWARE: a page on another origin cannot read a refusal.",
                 hint="Put the CORS middleware first.",
                 id="hmac_guard.W001",
             )

@@ -2,9 +2,9 @@
 
     HMAC_GUARD = {"scheme": "hmac_guard.schemes.NANGO", "keys": os.environ["NANGO_KEY"], "exempt": ("/health",)}
 
-The names are those of `Guard`, in small letters or in capitals. `scheme` may be a dotted path. So may `keys`, and each
-key of a list or mapping there: text that looks like a dotted path is imported. A key that looks like one is given as
-`Key("…")`.
+The options are the arguments of `Guard`, in lower or upper case. `scheme` and `keys` may be dotted paths, and also each
+key in a list or mapping: a text that looks like a dotted path is imported. If a key itself looks like a dotted path,
+write `Key("…")`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ _NEEDED = {
 
 
 class SettingError(ConfigError):
-    """The setting is wrong. `id` is that of the system check."""
+    """The setting is wrong. `id` is the id of the system check."""
 
     def __init__(self, id: str, text: str) -> None:
         super().__init__(text)
@@ -38,8 +38,8 @@ _made: list[tuple[object, Guard]] = []
 
 
 def guard_from_settings() -> Guard:
-    """The guard that `HMAC_GUARD` names, made once. Raises `SettingError`."""
-    # No local variable holds the setting while something is raised or imported: error trackers copy them.
+    """Return the guard of the setting `HMAC_GUARD`. It is made once. Raise `SettingError` if the setting is wrong."""
+    # Error trackers copy local variables. So no local variable has the setting while code may raise or import.
     if not _made or _made[-1][0] is not _setting():
         made = _wrong_options() or _wrong_path() or _load()
         if isinstance(made, SettingError):
@@ -72,7 +72,7 @@ def _make() -> Guard | SettingError:
         return Guard(**{_option(name): _value(_option(name), given) for name, given in _setting().items()})
     except ConfigError as error:
         text = str(error)
-    return SettingError("hmac_guard.E004", f"HMAC_GUARD makes no guard: {text}")
+    return SettingError("hmac_guard.E004", f"HMAC_GUARD is not valid: {text}")
 
 
 def _value(option: str, given: Any) -> Any:
@@ -102,7 +102,7 @@ def _wrong_options() -> SettingError | None:
         if option not in _OPTIONS:
             return SettingError("hmac_guard.E004", f"HMAC_GUARD has no option {name!r}; {_advice(name)}")
         if options.count(option) > 1:
-            return SettingError("hmac_guard.E004", f"HMAC_GUARD has the option {option!r} twice; leave one out")
+            return SettingError("hmac_guard.E004", f"HMAC_GUARD has the option {option!r} twice; remove one")
     missing = [needed for needed in _NEEDED if needed not in options]
     return SettingError("hmac_guard.E004", f"HMAC_GUARD: {_NEEDED[missing[0]]}") if missing else None
 
@@ -122,7 +122,7 @@ def _wrong_path() -> SettingError | None:
             import_string(path.get())
         except ImportError as error:
             problem = (
-                "looks like a dotted path, but cannot be imported; if it is the key itself, give Key(…) of it"
+                "looks like a dotted path, but cannot be imported; if it is the key itself, write Key(…)"
                 if may_be_key
                 else f"{path.get()!r} cannot be imported: {error}"
             )
@@ -132,7 +132,7 @@ def _wrong_path() -> SettingError | None:
 
 
 def _paths() -> list[tuple[str, Hidden[str], bool]]:
-    """The dotted paths in the setting: where each stands, and whether it may be meant as a key."""
+    """Return the dotted paths in the setting: the place, the path, and whether it may be a key."""
     if isinstance(_setting(), str):
         return [("HMAC_GUARD", hide(_setting()), False)]
     given = {_option(name): value for name, value in _setting().items()} if isinstance(_setting(), dict) else {}

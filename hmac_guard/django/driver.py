@@ -1,5 +1,4 @@
-"""Decides one Django request, of a WSGI or an ASGI server, in a sync or an async stack: only the key resolver may have
-to be awaited."""
+"""Decides one Django request, on a WSGI or an ASGI server, in sync or async code."""
 
 from typing import Any
 
@@ -15,7 +14,7 @@ from hmac_guard.django.request import DjangoRequest
 from hmac_guard.log import failure_of
 from hmac_guard.wsgi.driver import check_keys, conclude
 
-# The class alone: a request cannot be made before there are settings, and those may import this package.
+# The attributes of the class: an instance needs the settings, and the settings may import this package.
 _TAKEN = {
     *dir(HttpRequest),
     *("path_info", "resolver_match", "content_type", "content_params", "environ", "scope", "script_name"),
@@ -23,23 +22,32 @@ _TAKEN = {
 
 
 class DjangoDriver:
-    """A decider that takes Django's requests. Raises `ConfigError` for one whose `annotate_as` is an attribute of
-    Django's request, or whose `only` or `exempt` begins with the mount point that `FORCE_SCRIPT_NAME` sets."""
+    """A decider for Django requests.
+
+    Args:
+        owner: The name for error messages.
+        decider: The decider of the guard.
+
+    Raises:
+        ConfigError: `annotate_as` is an attribute of Django's request, or `only` or `exempt` begins with the mount
+            point of `FORCE_SCRIPT_NAME`.
+    """
 
     def __init__(self, owner: str, decider: Decider) -> None:
         check_keys(owner, decider)
         if decider.annotate_as in _TAKEN or not decider.annotate_as.isidentifier():
             raise ConfigError(
-                f"{owner}: annotate_as {decider.annotate_as!r} is an attribute of Django's request, or cannot be one"
+                f"{owner}: annotate_as {decider.annotate_as!r} is already an attribute of Django's request, "
+                "or is not a valid attribute name"
             )
-        # A guard on a view has neither; it may be made before there are settings.
+        # A guard on a view has neither. It may be made before the settings exist.
         if decider.only or decider.exempt:
             decider.check_mount_point(settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME")
         self.decider = decider
         self._driver = Driver(decider)
 
     def refuse(self, request: Any) -> Refusal | None:
-        """The refusal of a Django request, or None: then the verdict is on it."""
+        """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
         refusal, failure = None, None
         try:
             request = DjangoRequest(request, self.decider.reader.names)
@@ -52,7 +60,7 @@ class DjangoDriver:
         return refusal if failure is None else self.decider.fault(failure)
 
     async def arefuse(self, request: Any) -> Refusal | None:
-        """The same on an event loop."""
+        """Like `refuse`, for async code."""
         refusal, failure = None, None
         try:
             request = DjangoRequest(request, self.decider.reader.names)
@@ -65,12 +73,16 @@ class DjangoDriver:
         return refusal if failure is None else self.decider.fault(failure)
 
     def verdict_on(self, request: HttpRequest) -> Verdict:
-        """The verdict on a request that was not refused."""
+        """Return the verdict on a request that was not refused."""
         return verdict_from(request, self.decider.annotate_as)
 
     def _prepare(self, request: DjangoRequest) -> float | None:
-        """Read the body of a request that is to be judged; gives when its judgement began, the time for the body left
-        out. None for a request that is judged already, or that the guard does not look at."""
+        """Read the body of a request that the guard must judge.
+
+        Returns:
+            The start time of the decision, moved by the time that reading the body took. None if the request is
+            already judged, or if the guard skips it.
+        """
         decider, scope = self.decider, request.scope
         started = decider.time()
         judged = decider.judged(scope, request)
@@ -93,6 +105,6 @@ class DjangoDriver:
 
 
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:
-    """The refusal as Django sends it."""
+    """Return the refusal as a Django response."""
     body = b"" if request.method == "HEAD" else refusal.body
     return HttpResponse(body, status=refusal.status.value, headers=dict(refusal.headers))

@@ -13,12 +13,16 @@ from hmac_guard.guard import Guard
 
 
 class GuardMiddleware(Strict):
-    """Guards every request of a Django project, in sync and in async stacks, without a change of thread.
+    """Guards every request of a Django project, in sync and async code, without switching threads.
 
-    The guard is the one of the setting `HMAC_GUARD`; for a second one make a subclass with another `guard`, and name
-    that in MIDDLEWARE. The verdict is `request.hmac_guard` (the guard's `annotate_as`). It stands below the CORS
-    middleware, so that a page elsewhere can read the refusal, and above whatever reads the body. Raises `ConfigError`
-    when the middleware is loaded.
+    The guard comes from the setting `HMAC_GUARD`. For a second guard, make a subclass with another `guard`, and add it
+    to MIDDLEWARE. The verdict is `request.hmac_guard` (the guard's `annotate_as`).
+
+    In MIDDLEWARE, put it below the CORS middleware, so that a page on another origin can read a refusal, and above all
+    middleware that reads the body.
+
+    Raises:
+        ConfigError: The setting or the guard is wrong. It is raised when Django loads the middleware.
     """
 
     sync_capable = True

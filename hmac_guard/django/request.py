@@ -1,6 +1,7 @@
-"""A `Request` of a Django request, which both kinds of server bring.
+"""The `Request` of a Django request, from a WSGI or an ASGI server.
 
-Django has read an ASGI body before any middleware runs, into a file; so both kinds of body are read alike.
+Before middleware runs, Django has already written an ASGI body to a file. So both kinds of body are read in the same
+way.
 """
 
 import io
@@ -16,15 +17,18 @@ from hmac_guard.core.verdict import Reason, Refused
 from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import header_in
 
-_NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django has found no field in the form, and its bytes are gone")
+_NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django found no field in the form, and its bytes were already read")
 
 
 class DjangoRequest(Request):
-    """Its path is Django's own, by which Django routes. Its headers come from the ASGI scope where there is one, since
-    Django joins several lines of a header.
+    """A Django request for the guard.
 
-    django  Django's request
-    scope   the ASGI scope or the WSGI environ, in which the verdict is
+    The path is the one that Django routes. On ASGI, the headers come from the scope, because Django joins several lines
+    of a header.
+
+    Attributes:
+        django: Django's request.
+        scope: The ASGI scope or the WSGI environ. The verdict is stored in it.
     """
 
     def __init__(self, request: Any, names: tuple[str, ...]) -> None:
@@ -52,7 +56,7 @@ class DjangoRequest(Request):
         return not self.is_asgi or any(key == name.encode() for key, _ in self.scope.get("headers", ()))
 
     def read_body(self, reader: Reader, limit: int) -> None:
-        """Read of the body what the reader needs; the view reads the same bytes after that."""
+        """Read the body as far as the reader needs it. The view can still read the same bytes."""
         if self._is_gone():
             self._take_parsed(reader)
             return
@@ -63,7 +67,7 @@ class DjangoRequest(Request):
         self.stream = self._body_stream()
 
     def has_body_of(self, judged: Request) -> bool:
-        """Whether the view reads the body that was judged."""
+        """Return whether the view reads the body that was judged."""
         if self._body_stream() is judged.stream:
             return True
         if not self.is_asgi or self._is_gone() or judged.body is None:
@@ -72,7 +76,7 @@ class DjangoRequest(Request):
         return same
 
     def join_cookies(self) -> None:
-        """Django joins several Cookie lines with a comma, and would then read other values than were proven."""
+        """Join several Cookie lines with "; ". Django joins them with a comma and would read other values."""
         if not self.is_asgi:
             return
         lines = [value for name, value in self.scope["headers"] if name == b"cookie"]
@@ -82,21 +86,21 @@ class DjangoRequest(Request):
             vars(self.django).pop("COOKIES", None)
 
     def _is_gone(self) -> bool:
-        """Whether something has read the body from the stream, and Django did not keep it."""
+        """Return whether the body was read from the stream and Django did not keep it."""
         return self.django._read_started and not hasattr(self.django, "_body")
 
     def _readable(self) -> tuple[Any, bool]:
-        """The stream of the body, and whether it ends by itself."""
-        if self.django._read_started:  # Django keeps a body that was read as a whole.
+        """Return the stream of the body, and whether the stream has an end."""
+        if self.django._read_started:  # Django keeps a body that was read completely.
             return io.BytesIO(self.django.body), True
         return self._body_stream(), self.is_asgi or bool(self.scope.get("wsgi.input_terminated"))
 
     def _body_stream(self) -> Any:
-        """The object from which Django reads the body."""
+        """Return the object from which Django reads the body."""
         return self.django._stream if self.is_asgi else self.django.META.get("wsgi.input")
 
     def _take_parsed(self, reader: Reader) -> None:
-        """Take the body from what Django has parsed."""
+        """Use the form that Django has already parsed as the body."""
         if not reader.wants_all_of(self):
             self.body_problem = reader.refuse_start(self, b"{")
         elif self.media.kind == "json":
@@ -104,11 +108,11 @@ class DjangoRequest(Request):
         else:
             fields = [(name, value) for name, values in self.django.POST.lists() for value in values]
             self.form, self.body = [*fields, *((name, None) for name in self.django.FILES)], b""
-            # Django keeps an empty form where it could not parse one, and where something else has read the body.
+            # Django keeps an empty form if it could not parse the body, or if other code has read it.
             self.body_problem = None if self.form else _NOT_PARSED
 
     def _give_back(self, stream: Any) -> None:
-        """Have Django read the body from the beginning."""
+        """Let Django read the body from the beginning."""
         meta = self.django.META
         self.django._stream = stream
         if not self.is_asgi:

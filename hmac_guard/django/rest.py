@@ -1,4 +1,4 @@
-"""A guard as an authentication class of Django REST framework."""
+"""The guard as an authentication class of Django REST framework."""
 
 import hashlib
 import json
@@ -20,9 +20,10 @@ from hmac_guard.guard import Guard
 
 
 class SignedCaller:
-    """Who called, as far as it was proven: `request.user` behind `GuardAuthentication`. `verdict` has the ids.
+    """The `request.user` of a request that `GuardAuthentication` has verified. `verdict` has the verified ids.
 
-    It is no user of the database. `pk` is a stable name for the proven ids, by which throttles tell callers apart.
+    It is not a user in the database. `pk` is a stable hash of the verified ids, so that throttles can distinguish
+    callers.
     """
 
     is_authenticated = True
@@ -39,19 +40,21 @@ class SignedCaller:
 
 
 class GuardAuthentication(BaseAuthentication):
-    """Authenticates by the guard of the setting `HMAC_GUARD`; for another one make a subclass with its `guard`.
+    """Authenticates with the guard of the setting `HMAC_GUARD`. For another guard, make a subclass with its `guard`.
 
-    `request.user` is what `user_of` makes of the verdict, a `SignedCaller` if you do not say otherwise; `request.auth`
-    is the verdict. Put it first: Django REST framework asks no further class once one has found a user. A request that
-    the guard refuses is refused here, before the permission classes: that of a fresh project permits every request. The
-    answer has the guard's status, headers and document, rendered by the view.
+    `request.user` is the return value of `user_of`, by default a `SignedCaller`. `request.auth` is the verdict.
 
-    Where an unverified request goes on, since the guard or the tenant only reports or is off, the authentication
-    classes behind this one are asked. A user that one of them finds stands, with its `request.auth`. Where none does,
+    Put this class first in the list: Django REST framework stops at the first class that finds a user. A request that
+    the guard refuses is refused here, before the permission classes run. (The default permission class of REST
+    framework permits every request.) The response has the guard's status, headers and document, rendered by the view.
+
+    If the mode is "report" or "off", an unverified request is not refused. Then REST framework calls the other
+    authentication classes. If one of them finds a user, its user and its `request.auth` are used. If none does,
     `request.user` is anonymous and `request.auth` is the verdict.
 
-    A browser sends cookies from any page. So a request with a cookie in which the scheme looks for its signature has to
-    pass Django's CSRF check too, as with `SessionAuthentication`; the answer is 403 where it does not.
+    Browsers send cookies from every page. So if the scheme reads its signature from a cookie and the request has that
+    cookie, the request must also pass Django's CSRF check, as with `SessionAuthentication`. Otherwise the answer is
+    403.
     """
 
     guard: Guard | None = None
@@ -73,7 +76,7 @@ class GuardAuthentication(BaseAuthentication):
         return dict(self._driver().decider.refusals[Reason.MISSING_SIGNATURE].headers)["WWW-Authenticate"]
 
     def user_of(self, verdict: Verdict) -> Any:
-        """The `request.user` for a verified verdict; override it to look up your own."""
+        """Return the `request.user` for a verified verdict. Override it to return your own user."""
         return SignedCaller(verdict)
 
     @classmethod
@@ -85,22 +88,22 @@ class GuardAuthentication(BaseAuthentication):
 
 
 def _keep(verdict: Verdict, request: Any) -> None:
-    """Leave the verdict in `request.auth` where none of the authentication classes finds a user.
+    """Set `request.auth` to the verdict if no authentication class finds a user.
 
-    If `authenticate` returned the verdict, no further class would be asked, and a permission class would answer 403
-    where REST framework answers 401 to a request that no class authenticated.
+    `authenticate` cannot return the verdict: REST framework would not call the other classes, and it would answer 403
+    instead of 401 to a request without a user.
     """
     not_authenticated = request._not_authenticated
 
-    def not_authenticated_but_judged() -> None:
+    def set_verdict() -> None:
         not_authenticated()
         request.auth = verdict
 
-    request._not_authenticated = not_authenticated_but_judged
+    request._not_authenticated = set_verdict
 
 
 def _may_be_signed_by_cookie(scheme: Scheme, request: Request) -> bool:
-    """Whether the request has a cookie with the name of one that may hold the signature, however cookies are parsed."""
+    """Return whether a cookie of the request may contain the signature, with any parser of cookies."""
     places = scheme.signature.places()
     sent = request.META.get("HTTP_COOKIE", "")
     return any(isinstance(place, Cookie) and place.name in sent for place in places)
@@ -112,7 +115,7 @@ def _driver_of(owner: str, guard: Guard) -> DjangoDriver:
 
 
 class GuardRefused(APIException):
-    """The guard's answer, in the form that Django REST framework renders."""
+    """The refusal of the guard, in the form that Django REST framework renders."""
 
     def __init__(self, refusal: Refusal) -> None:
         headers = dict(refusal.headers)

@@ -12,14 +12,14 @@ from hmac_guard.guard import Guard
 
 
 def uncovered_routes() -> list[str]:
-    """The routes that no guard covers, for a test of your own: `assert uncovered_routes() == ["/health/"]`.
+    """Return the routes that no guard covers. Use it in a test: `assert uncovered_routes() == ["/health/"]`.
 
-    A route is covered by `GuardMiddleware` in MIDDLEWARE, or on its view by `hmac_guarded` or `GuardAuthentication`.
-    One that a guard's `only` or `exempt` may leave alone, or whose guard is off, is uncovered. Routes are as they stand
-    in the URLconf; a regular expression there may match any path.
+    A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
+    route is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in
+    the URLconf. A regular expression is treated as if it matches any path.
 
-    Not seen here is what stands around `get_wsgi_application()` or `get_asgi_application()`, such as Socket.IO or a
-    router of Channels. Other entries of MIDDLEWARE above the guard may answer requests themselves; they are not listed.
+    The list does not include applications around `get_wsgi_application()` or `get_asgi_application()`, such as
+    Socket.IO or a router of Channels. It does not include middleware above the guard, which may also answer requests.
     """
     around = [middleware.guard_in_use() for _, middleware in guard_middleware()]
     open_routes = set()
@@ -31,7 +31,7 @@ def uncovered_routes() -> list[str]:
 
 
 def guard_middleware() -> list[tuple[str, type[GuardMiddleware]]]:
-    """The guards in MIDDLEWARE, each with the path by which it stands there."""
+    """Return the guards in MIDDLEWARE with their dotted paths."""
     found = []
     for path in settings.MIDDLEWARE:
         middleware = import_string(path)
@@ -44,7 +44,7 @@ def _guards_on(view: Any) -> Iterator[Guard]:
     marked = getattr(view, "hmac_guard", None)
     if isinstance(marked, Guard):
         yield marked
-    # Django REST framework asks no further class once one has found a user.
+    # Only the first class counts: Django REST framework stops at the first class that finds a user.
     for authentication in list(getattr(getattr(view, "cls", None), "authentication_classes", ()))[:1]:
         if hasattr(authentication, "guard_in_use"):
             yield authentication.guard_in_use().for_route()
@@ -60,7 +60,7 @@ def _routes(resolver: URLResolver, before: tuple[Any, ...]) -> Iterator[tuple[tu
 
 
 def _start_of(patterns: tuple[Any, ...]) -> tuple[str, bool]:
-    """The part of a route that does not vary, and whether it is the whole."""
+    """Return the fixed first part of a route, and whether it is the whole route."""
     start = "/"
     for pattern in patterns:
         if not isinstance(pattern, RoutePattern):

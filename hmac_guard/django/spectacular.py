@@ -1,4 +1,4 @@
-"""`GuardAuthentication` in the OpenAPI document of drf-spectacular. It is registered by importing this module."""
+"""Describes `GuardAuthentication` to drf-spectacular. Importing this module registers the class."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hmac_guard import openapi
 
 
 class GuardScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The security scheme of `GuardAuthentication` and its subclasses, named after the scheme of the guard."""
+    """The security scheme of `GuardAuthentication` and its subclasses. Its name is the name of the guard's scheme."""
 
     target_class = "hmac_guard.django.rest.GuardAuthentication"
     match_subclasses = True

@@ -1,4 +1,4 @@
-"""One view guarded, where the rest of the project is not."""
+"""A decorator that guards one view."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,11 +16,17 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 
 
 def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
-    """Guard one view: a function, sync or async, or a class with `dispatch` (Django's and Django REST framework's).
+    """Guard one view: a sync or async function, or a class with `dispatch`, of Django or Django REST framework.
 
-    The guard's `only` and `exempt` do not count, since the router has decided. A request that the middleware of the
-    same guard has judged is not judged again. A CORS preflight is refused: a view that answers OPTIONS itself is a view
-    like any other, and Django's own answer to OPTIONS comes from middleware. Raises `ConfigError`.
+    The guard's `only` and `exempt` do not apply: Django has already chosen the view. A request that the middleware of
+    the same guard has already judged is not judged again. A CORS preflight is refused, because the view could answer it
+    with data. Let the CORS middleware answer preflights.
+
+    Args:
+        guard: The guard.
+
+    Raises:
+        ConfigError: `guard` is not a guard, or the decorated class has no `dispatch`.
     """
     hidden = hide(guard)
     del guard
@@ -31,7 +37,9 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
         if not isinstance(view, type):
             return cast(_View, _marked(route_guard, _guarded(driver, view)))
         if not callable(getattr(view, "dispatch", None)):
-            raise ConfigError(f"hmac_guarded: {view.__name__} has no dispatch; guard a view, a function or a class")
+            raise ConfigError(
+                f"hmac_guarded: {view.__name__} has no dispatch; decorate a view function or a view class"
+            )
         view.dispatch = _marked(route_guard, _guarded_dispatch(driver, view.dispatch))  # type: ignore[attr-defined]
         return view
 
@@ -53,7 +61,7 @@ def _guarded(driver: DjangoDriver, view: Callable[..., Any]) -> Callable[..., An
 
 
 def _guarded_dispatch(driver: DjangoDriver, dispatch: Callable[..., Any]) -> Callable[..., Any]:
-    # A view keeps its request, and error trackers look into the local variables of every frame.
+    # A view instance has its request. It is hidden, because error trackers record the local variables of every frame.
     @wraps(dispatch)
     def sync_or_later(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         view = hide(self)
@@ -71,6 +79,6 @@ def _guarded_dispatch(driver: DjangoDriver, dispatch: Callable[..., Any]) -> Cal
 
 
 def _marked(guard: Guard, view: _View) -> _View:
-    """`uncovered_routes` looks for the mark; Django copies it from `dispatch` to what `as_view` makes."""
+    """Mark a view for `uncovered_routes`. Django copies the mark from `dispatch` to the result of `as_view`."""
     view.hmac_guard = guard  # type: ignore[attr-defined]
     return view

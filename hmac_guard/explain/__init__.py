@@ -1,4 +1,4 @@
-"""Why a request is refused: what the guard sees in it, and which mistake of the signer explains the signature."""
+"""Explains why a request is refused: what the guard reads, and which mistake of the signer led to the signature."""
 
 from hmac_guard.explain.capture import Captured as Captured
 from hmac_guard.explain.capture import CaptureError as CaptureError

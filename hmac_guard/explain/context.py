@@ -1,4 +1,4 @@
-"""The mistakes that can be tried knowing a request: other keys, other texts, ids that something cut."""
+"""The known keys, and the mistakes to try for one request: other keys, other texts and ids that were cut off."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
@@ -19,14 +19,18 @@ from hmac_guard.explain.mistakes.signatures import of_cut_signature
 
 _SHORTEST_CUT = 16
 _LONGEST_TEXT = 16_384
-# Percent-encoded, a byte takes three characters.
+# A percent-encoded byte takes three characters.
 _LONGEST_SENT = 3 * MAX_ID_BYTES
 
 
 class KnownKeys(NamedTuple):
-    """The key in force, and further ones that may have been used in its place, each with what it is called.
+    """The keys that an explanation may try.
 
-    `variables` are the names of the settings that keys come from: one may have been used instead of its value.
+    Attributes:
+        current: The key that the guard uses.
+        previous: Previous keys of the same tenant, each with a name for the report.
+        others: Keys of other tenants, each with a name for the report.
+        variables: Names of settings that contain keys. A signer may have used the name instead of the value.
     """
 
     current: Key
@@ -36,14 +40,14 @@ class KnownKeys(NamedTuple):
 
 
 def secret_of(key: Key) -> bytes:
-    """A key's bytes. They go into attempts, which are compared and forgotten, and nowhere else."""
+    """Return the bytes of a key. They are used in attempts only, and attempts are not kept."""
     return key._secret.get()
 
 
 def mistakes_for(
     scheme: Scheme, request: Request, keys: KnownKeys, ids: Mapping[str, str], tenant: str | None, signature: str
 ) -> list[Mistake]:
-    """Every mistake that can be tried for a request, the likelier ones first."""
+    """Return all mistakes to try for a request, the most likely ones first."""
     tenants = [_with_utf8(tenant)] if tenant and len(tenant) <= MAX_ID_BYTES else []
     known = [
         *of_other_keys(_secrets(keys.previous), _secrets(keys.others)),
@@ -63,12 +67,12 @@ def _secrets(keys: Sequence[tuple[str, Key]]) -> list[tuple[str, bytes]]:
 
 
 def _with_utf8(text: str) -> str:
-    """The text, with a '?' for each lone surrogate: JSON may bring one, and no signer can sign it."""
+    """Return the text with '?' for each lone surrogate. JSON can contain one, but a signer cannot sign it."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _separator(scheme: Scheme) -> str:
-    """What stands before the last id."""
+    """Return the text before the last id of the message."""
     texts = [part.separator for part in scheme.parts if isinstance(part, Id) and part.separator]
     return texts[-1] if texts else ":"
 
@@ -83,15 +87,15 @@ def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
         yield "the body", request.body.decode("utf-8", "replace")
     for braces in ("{{{}}}", "${{{}}}", "{{{{{}}}}}", "%{{{}}}", "#{{{}}}", ":{}", "{}", "${}"):
         texts = (part.text if isinstance(part, Literal) else braces.format(part.name) for part in scheme.parts)
-        yield "a template that nobody filled in", "".join(texts)
+        yield "a template without its values", "".join(texts)
 
 
 def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Ids of the query with what stands behind them without a name, which may have been a part of the id."""
+    """Yield ids of the query, joined with the unnamed fields after them: an unencoded '&' may have cut the id."""
     places = [(name, place) for name in ids for place in scheme.ids[name].places() if isinstance(place, Query)]
     for name, place in places:
         _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
-        # No id is longer than this, so that the text needs not be gone through further.
+        # No id is longer than this, so the rest of the query does not matter.
         rest = list(takewhile(lambda field: "=" not in field, behind[:_LONGEST_SENT].split("&")[1:]))
         longer = "&".join([ids[name], *map(unquote_plus, rest)])
         if found and rest and len(longer) <= MAX_ID_BYTES:

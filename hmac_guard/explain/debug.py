@@ -1,4 +1,4 @@
-"""What `Guard(..., debug=True)` adds: the cause of each refusal, in the log."""
+"""Writes the cause of each refusal to the log, for `Guard(..., debug=True)`."""
 
 import warnings
 
@@ -19,11 +19,11 @@ _LONGEST = 2000
 
 
 class DebugWarning(UserWarning):
-    """A guard explains its refusals in the log: it is slow to refuse, and tells whoever reads the log how to sign."""
+    """A guard explains its refusals in the log. This is slow, and it shows readers of the log how to sign."""
 
 
 class Explainer:
-    """Explains each refusal of a guard in the log. It warns when it is made."""
+    """Explains each refusal of a guard in the log. The constructor warns that this is not for production."""
 
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
@@ -32,11 +32,11 @@ class Explainer:
         logger.warning("%s", warning)
 
     def __call__(self, request: Request, reading: Reading, outcome: Outcome) -> None:
-        """Explain a request that was not verified."""
+        """Write the explanation of a request that was not verified to the log."""
         failure = None
         try:
             finding = self._finding(request, reading, outcome)[:_LONGEST]
-        except Exception as error:  # The request has been judged; an explanation that fails changes nothing.
+        except Exception as error:  # The verdict is final. A failing explanation does not change it.
             failure = failure_of(error)
         if failure is None:
             logger.warning("debug: %s", finding)
@@ -56,4 +56,4 @@ def _known_keys(keyring: Keyring | None) -> KnownKeys | None:
     if keyring is None:
         return None
     current, *others = keyring.keys
-    return KnownKeys(current, tuple((f"number {number} of the ring", key) for number, key in enumerate(others, 2)))
+    return KnownKeys(current, tuple((f"number {number} of the keyring", key) for number, key in enumerate(others, 2)))

@@ -1,4 +1,4 @@
-"""The answer to "why is it refused?": what the guard sees, what it stumbles over, and which mistake explains it."""
+"""Explains one request: what the guard reads, what it rejects, and which mistake explains the signature."""
 
 import base64
 import binascii
@@ -29,7 +29,12 @@ _SHOWN = 4
 
 
 class Decoded(NamedTuple):
-    """`encoding` is what the text was read as, None where it is nothing of the kind; `digest` the bytes in it."""
+    """A decoded signature.
+
+    Attributes:
+        encoding: "hex", "upper-case hex", "base64", "base64url", or None if the text is none of these.
+        digest: The decoded bytes.
+    """
 
     encoding: str | None
     digest: bytes
@@ -37,18 +42,22 @@ class Decoded(NamedTuple):
     def __repr__(self) -> str:
         return f"<Decoded {self.encoding}, {len(self.digest)} bytes>"
 
-    def words(self, whole: bool) -> str:
-        """A sentence. The bytes are shown in full only if `whole`: they may be the right ones in another encoding."""
+    def describe(self, whole: bool) -> str:
+        """Return a clause for the report.
+
+        Args:
+            whole: Show all bytes. They can be the right signature in another encoding.
+        """
         if self.encoding is None:
             return "neither hex nor base64"
         size = len(self.digest)
-        made = f", as {_SIZES[size]} makes them" if size in _SIZES else ", which no digest has"
+        made = f", the size of {_SIZES[size]}" if size in _SIZES else ", the size of no digest"
         shown = self.digest if whole else self.digest[:_SHOWN]
         return f"{self.encoding} of {size} bytes{made}: {shown.hex(' ')}{'' if whole else ' ...'}"
 
 
 def decode(signature: str, scheme: Scheme) -> Decoded:
-    """What the signature is the text of: the scheme's own encoding, if it can be that."""
+    """Decode a signature. The encoding of the scheme is preferred if the text fits several encodings."""
     text = signature.strip(" \t\r\n\"'")
     text = (
         text.removeprefix(scheme.prefix) if scheme.prefix else re.sub(r"^[A-Za-z0-9-]{1,12}[=,: ](?=.{16})", "", text)
@@ -66,14 +75,20 @@ def decode(signature: str, scheme: Scheme) -> Decoded:
 
 
 class Explanation(NamedTuple):
-    """`reason`    the guard's verdict
-    `ids`, `signature`, `tenant`  what was read, and where
-    `absent`    the ids that the scheme needs and the message lacks
-    `message`   the bytes that are to be signed, for what was read or probably meant
-    `decoded`   what the signature decodes to, None where there is none
-    `sending`   what is wrong with how the request was sent: the guard does not read its strings there
-    `found`     what explains the signature, None where there is nothing to explain
-    `right`     the right signature for that message, where the key is known; whoever reads it can use it
+    """The explanation of one request.
+
+    Attributes:
+        scheme: The scheme of the guard.
+        reason: The reason of the guard's verdict.
+        ids: What was read for each id, and where.
+        signature: What was read for the signature, and where.
+        tenant: What was read for the tenant. None if the scheme has no tenant.
+        absent: The required ids that the message lacks.
+        message: The bytes that must be signed, for the ids that were read or probably meant.
+        decoded: What the signature decodes to. None if there is no signature.
+        sending: Mistakes in how the request was sent, because of which the guard does not find a string.
+        found: What explains the signature. None if there is nothing to explain.
+        right: The right signature for the message. None if the key is unknown. It is a credential: keep it secret.
     """
 
     scheme: Scheme
@@ -94,7 +109,7 @@ class Explanation(NamedTuple):
 
     @property
     def problems(self) -> list[Reading]:
-        """The readings that the guard stumbles over, or misses."""
+        """The strings that are missing or that the guard rejects."""
         return [] if self.verified else [reading for reading in (*self.ids, self.signature) if reading.problem]
 
     def __repr__(self) -> str:
@@ -102,7 +117,7 @@ class Explanation(NamedTuple):
 
 
 class _Meaning(NamedTuple):
-    """What the sender may have meant: ids by name, and the signature."""
+    """What the sender probably meant: ids by name, and the signature."""
 
     ids: dict[str, str]
     signature: str | None
@@ -111,8 +126,15 @@ class _Meaning(NamedTuple):
 def explain_captured(
     scheme: Scheme, captured: Captured, keys: KnownKeys, mount: str = "", seconds: float = SECONDS
 ) -> Explanation:
-    """Why a guard with this scheme and key refuses a request that somebody copied, or that it does not; its
-    application is mounted at `mount`. The search takes about `seconds` at most."""
+    """Explain how a guard with this scheme and key decides a copied request.
+
+    Args:
+        scheme: The scheme of the guard.
+        captured: The request, as `capture` returns it.
+        keys: The keys to try.
+        mount: The path at which the application is mounted.
+        seconds: The approximate limit of the search, in seconds.
+    """
     reader = Reader(scheme, with_tenant=False)
     request = as_request(captured, reader, mount)
     if is_preflight(request):
@@ -131,9 +153,15 @@ def explain(
     every: Sequence[Leaf],
     seconds: float = SECONDS,
 ) -> Explanation:
-    """Why a guard decided for `reason`. Without keys nobody can say what the signature was made of.
+    """Explain the decision of a guard.
 
-    `every` are all texts of the request that are known: a string may stand in the wrong place.
+    Args:
+        scheme: The scheme of the guard.
+        request: The request that the guard has judged.
+        reason: The reason of its verdict.
+        keys: The keys to try. Without keys the signature cannot be explained.
+        every: All texts of the request. An id may be in the wrong place.
+        seconds: The approximate limit of the search, in seconds.
     """
     every = [*_path_leaves(scheme, request), *every]
     ids, signature, tenant = read_all(scheme, request, every)
@@ -162,7 +190,7 @@ def explain(
 
 
 def _path_leaves(scheme: Scheme, request: Request) -> list[Leaf]:
-    """What the path has for the strings, behind a prefix or before a '/' that no template has."""
+    """Return the ids in the path, if it matches a template except for a prefix or a final '/'."""
     return [leaf for field in _fields(scheme) if field and (leaf := path_leaf(field, request.path))]
 
 
@@ -194,7 +222,7 @@ def _meant(field: Field, reading: Reading, every: Sequence[Leaf]) -> tuple[str |
 def _search(
     scheme: Scheme, request: Request, keys: KnownKeys, meaning: _Meaning, tenant: str | None, seconds: float
 ) -> Search | None:
-    """What explains the signature, or None where there is none, or too much to try things with."""
+    """Search what explains the signature. Return None if there is no signature, or if the message is too long."""
     ids, signature = meaning
     attempt = right_attempt(scheme, secret_of(keys.current), ids)
     if signature is None or len(attempt.message()) > _LONGEST_MESSAGE:

@@ -1,4 +1,4 @@
-"""A string that was sent, but under another name or in another place than the scheme's."""
+"""Finds a string that was sent under another name, or in another place than the scheme says."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Json, Path
 from hmac_guard.explain.printable import excerpt
 
-#: As many as a framework reads of a query; what stands behind them is not looked at.
+#: The limit of frameworks for the fields of a query. Later fields are ignored.
 MAX_LEAVES = 1000
-# No scheme has longer names, and a request may have one of 262,144 characters.
+# No scheme has longer names. A name in a request may have 262,144 characters.
 _LONGEST_NAME = 256
-# A guard refuses a body that is nested deeper.
+# A guard refuses a body with deeper nesting.
 _DEEPEST = 64
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
 
 class Leaf(NamedTuple):
-    """A text somewhere in a request. `pointer` says where in a JSON body (RFC 6901); it is "" elsewhere."""
+    """A text in a request. `pointer` is its RFC 6901 pointer in a JSON body, "" in other places."""
 
     where: str
     name: str
@@ -31,7 +31,7 @@ class Leaf(NamedTuple):
 
 
 def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
-    """The texts with a name in a request of any Content-Type: at most `MAX_LEAVES` of each of its parts."""
+    """Yield the named texts of a request with any Content-Type: at most `MAX_LEAVES` of each part."""
     document = _document(body)
     of_body = _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
     of_headers = chain.from_iterable(_header_leaves(name, value) for name, value in headers)
@@ -40,7 +40,7 @@ def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Itera
 
 
 def near(field: Field, every: Sequence[Leaf]) -> Leaf | None:
-    """The leaf that may be what a scheme looks for as `field`, and does not find."""
+    """Return the text that is probably meant as `field`, or None."""
     places = field.source.places()
     pointers = {place.pointer for place in places if isinstance(place, Json)}
     wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
@@ -55,7 +55,7 @@ def _bare(name: str) -> str:
 
 
 def without_html_ampersand(name: str) -> str:
-    """A field's name without what is left before it where HTML's `&amp;` separates the fields."""
+    """Return the name of a field without the `amp;` that remains if fields are separated by HTML's `&amp;`."""
     left = _HTML_AMPERSANDS.match(name)
     return name[left.end() :] if left else name
 
@@ -90,7 +90,7 @@ def _document(body: bytes) -> Any:
 
 
 class _Node(NamedTuple):
-    """A value in a JSON document, under this name in its parent."""
+    """A value in a JSON document, and its name in the parent."""
 
     parent: Any
     name: str
@@ -98,7 +98,7 @@ class _Node(NamedTuple):
     depth: int = 0
 
     def pointer(self) -> str:
-        """The pointer to it. It is put together only where it is asked for: many nodes may share one long name."""
+        """The RFC 6901 pointer. It is built on demand, because many nodes may share one long name."""
         names: list[str] = []
         node = self
         while node.parent is not None:
@@ -108,7 +108,7 @@ class _Node(NamedTuple):
 
 
 def _json_leaves(document: Any) -> Iterator[Leaf]:
-    """The texts and numbers of a document, those at the top first."""
+    """Yield the texts and numbers of a document, the top level first."""
     nodes = deque([_Node(None, "", document)])
     while nodes:
         node = nodes.popleft()

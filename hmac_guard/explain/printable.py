@@ -1,4 +1,4 @@
-"""Text of a request in a form that is safe to print: a terminal obeys some characters instead of showing them."""
+"""Makes text of a request safe to print: control characters would change the terminal."""
 
 import re
 
@@ -6,12 +6,12 @@ _NOT_SHOWN = re.compile("[^ -~]")
 
 
 def printable(text: str) -> str:
-    """The text as visible ASCII and spaces; each other character as Python's escape for it."""
+    """Return the text in visible ASCII and spaces. Other characters become Python escapes."""
     return _NOT_SHOWN.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
 def excerpt(text: str, most: int = 60) -> str:
-    """The text in quotes, escaped; of one with more than `most` characters only the two ends."""
+    """Return the text escaped and in quotes. If it has more than `most` characters, the middle is left out."""
     if len(text) <= most:
         return ascii(text)
     half = most // 2

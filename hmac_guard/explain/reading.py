@@ -1,4 +1,4 @@
-"""What a request holds for each string of a scheme: what the guard reads, where, and what it stumbles over."""
+"""What the guard reads in a request for each string of a scheme, where it finds it, and why it rejects it."""
 
 import json
 from collections.abc import Sequence
@@ -20,13 +20,14 @@ from hmac_guard.explain.near import Leaf, near
 
 
 class Reading(NamedTuple):
-    """One string of a scheme.
+    """What was read for one string of a scheme.
 
-    `name`     the id's name, "signature" or "tenant"
-    `value`    what the guard reads, or None
-    `places`   where something was found, in words
-    `problem`  why the guard refuses it, as a clause about it, or ""
-    `guesses`  what may have been meant where the guard reads nothing
+    Attributes:
+        name: The name of the id, "signature" or "tenant".
+        value: What the guard reads, or None.
+        places: Descriptions of the places where a value was found.
+        problem: A clause that says why the guard refuses the string, or "".
+        guesses: The values that may be meant, if the guard reads nothing.
     """
 
     name: str
@@ -39,13 +40,13 @@ class Reading(NamedTuple):
         return f"<Reading of {self.name}, problem={self.problem!r}>"
 
     def meanings(self) -> tuple[str | None, ...]:
-        """What was meant, as far as it has a UTF-8 form: what was read, or what may have been."""
+        """Return the value, or else the guesses, as texts that UTF-8 can encode."""
         texts = (self.value,) if self.value is not None else self.guesses
         return tuple(text.encode("utf-8", "replace").decode() for text in texts) or (None,)
 
 
 class Readings(NamedTuple):
-    """The reading of each string of a scheme; `tenant` is None where the scheme names none."""
+    """The readings of all strings of a scheme. `tenant` is None if the scheme has no tenant."""
 
     ids: tuple[Reading, ...]
     signature: Reading
@@ -53,9 +54,9 @@ class Readings(NamedTuple):
 
 
 def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Readings:
-    """What the guard reads of a request, ids in the order of the message. `every` are all texts in the request."""
+    """Read all strings of a scheme, ids in the order of the message. `every` are all texts of the request."""
     reader = Reader(scheme, with_tenant=True)
-    # A guard whose keys are not by tenant does not look at the tenant's header.
+    # A guard without keys by tenant does not read the tenant's header, so it is read here.
     request = copy(request)
     request.lines = [request.header(name) for name in reader.names]
     readings = [_reading(scheme, field, text, used, request, every) for field, text, used in reader.texts(request)]
@@ -65,11 +66,11 @@ def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Reading
 
 
 def _checked(part: Id, reading: Reading) -> Reading:
-    """The reading of an id, refused where it holds its separator."""
+    """Return the reading of an id, with a problem if the id contains its separator."""
     if reading.value is None or is_unambiguous(part, reading.value):
         return reading
     separator = f"{part.separator!a}"
-    problem = f"it holds {separator}, which separates it from the next id, so two sets of ids would sign alike"
+    problem = f"it contains {separator}, the separator before the next id, so two sets of ids would have one signature"
     return reading._replace(problem=problem)
 
 
@@ -97,7 +98,7 @@ def _reading(
 
 
 def _used(place: Source, name: str, request: Request) -> Source:
-    """The place, without the templates of a path that do not match."""
+    """Return the place. Of a path, only the templates that match are kept."""
     if not isinstance(place, Path):
         return place
     matching = [one for one in place.templates if compile_templates((one,), name).fullmatch(request.path)]
@@ -110,11 +111,11 @@ def _why_missing(field: Field, used: Sequence[str], leaf: Leaf | None) -> str:
         return f"it is empty in {used[0]}"
     if leaf is None:
         return f"it is missing; send it in {looked}"
-    return f"it is in {leaf.where}, where the guard does not look; send it in {looked}"
+    return f"it is in {leaf.where}, where the guard does not read it; send it in {looked}"
 
 
 def _lenient(place: Source, name: str, request: Request) -> list[str]:
-    """What a lenient reader would find in a place."""
+    """Return all values in a place, with lenient parsing."""
     found: list[str] = []
     match place:
         case Query():
@@ -151,6 +152,6 @@ def _in_fields(name: str, encoded: str) -> list[str]:
 
 
 def lines_of(request: Request, name: str) -> list[str]:
-    """Every value of a header."""
+    """Return all values of a header."""
     line = request.header(name)
     return line if isinstance(line, list) else ([] if line is None else [line])

@@ -1,4 +1,4 @@
-"""An explanation in words: the sentences that name the cause, and the whole report as text and as JSON."""
+"""Formats an explanation: the sentences about the cause, and the whole report as text or JSON."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,15 @@ from hmac_guard.explain.search import Found
 _WIDTH = 78
 _MOST_BYTES = 512
 _LONGEST_VALUE = 2048
-#: What an encoding is called.
+#: The names of the encodings in texts.
 SPELLED = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Whether the request is verified, and where it is not, the cause and its cure. They hold no signature, and nothing
-    that a terminal would obey."""
+    """Return whether the request is verified, and if not, the cause and the fix, as sentences.
+
+    They contain no signature and no control characters.
+    """
     return list(map(printable, _sentences(explanation)))
 
 
@@ -27,7 +29,9 @@ def _sentences(explanation: Explanation) -> list[str]:
     if explanation.verified:
         return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
-        return ["Not judged: no browser can sign a CORS preflight, so it passes. Take the request that follows it."]
+        return [
+            "Not judged: a browser cannot sign a CORS preflight, so the guard lets it pass. Explain the next request."
+        ]
     problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
     if explanation.reason is Reason.BODY_TOO_LARGE:
         problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
@@ -38,7 +42,7 @@ def _sentences(explanation: Explanation) -> list[str]:
 def _without_tenant(explanation: Explanation) -> Iterator[str]:
     tenant = explanation.tenant
     if tenant is not None and tenant.value is None:
-        yield f"Where keys are by tenant it is refused all the same: {tenant.problem or 'the request names no tenant'}."
+        yield f"A guard with keys by tenant still refuses it: {tenant.problem or 'the request names no tenant'}."
 
 
 def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
@@ -50,23 +54,23 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
             absent = " and ".join(explanation.absent)
             yield f"The signature is right for a message without {absent}. Sign the whole message."
         else:
-            yield "Apart from that, the signature is right."
+            yield "Except for that, the signature is right."
     elif found.mistakes:
-        lead = "And another cause" if besides else "Cause"
+        lead = "Another cause" if besides else "Cause"
         yield _cause(f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}", found.mistakes)
     else:
-        tried = "neither one alone nor two together" if found.whole else "though the time did not suffice for all pairs"
-        yield f"No mistake that is known here explains the signature, {tried}."
-        yield "Compare the bytes that are to be signed with what the signer signs, and ask which key it uses."
+        tried = "alone or with another one" if found.whole else "but the time was too short to try all pairs"
+        yield f"No known mistake explains the signature, {tried}."
+        yield "Compare the bytes to sign with the bytes that the signer signs, and check which key it uses."
 
 
 def _cause(lead: str, mistakes: Sequence[Found]) -> str:
     says = ", and ".join(mistake.says for mistake in mistakes)
-    return f"{lead}: {says}. Cure: {'; '.join(mistake.cure for mistake in mistakes)}."
+    return f"{lead}: {says}. Fix: {'; '.join(mistake.cure for mistake in mistakes)}."
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
-    """The report, step by step, at most 78 columns wide. It shows no signature whole unless `show_signature`."""
+    """Return the report as text, at most 78 columns wide. It has full signatures only if `show_signature` is true."""
     return "\n".join(_lines(explanation, notes, show_signature))
 
 
@@ -74,22 +78,22 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     scheme = explanation.scheme
     yield from _wrapped(
         f"The scheme {scheme.name} signs {scheme.message!a} with HMAC-{scheme.algorithm.upper()}, written as "
-        f"{SPELLED[scheme.encoding]}{f' behind {scheme.prefix!a}' if scheme.prefix else ''}."
+        f"{SPELLED[scheme.encoding]}{f' after {scheme.prefix!a}' if scheme.prefix else ''}."
     )
     for note in notes:
         yield from _wrapped(f"Note: {note}.")
-    yield from ("", "1. What the request says")
+    yield from ("", "1. What the guard reads in the request")
     for reading in (*explanation.ids, explanation.tenant, explanation.signature):
         if reading is not None:
             yield from _reading_lines(reading, hidden=reading is explanation.signature and not show_signature)
-    yield from ("", f"2. What is to be signed: {len(explanation.message)} bytes")
+    yield from ("", f"2. The bytes to sign: {len(explanation.message)} bytes")
     yield from _byte_lines(explanation.message)
-    yield from ("", "3. What the signature decodes to")
+    yield from ("", "3. The decoded signature")
     decoded = explanation.decoded
-    yield from _wrapped(decoded.words(whole=show_signature) if decoded else "there is none", "   ")
+    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is none", "   ")
     if show_signature:
-        yield from _wrapped(f"the right one is {explanation.right}", "   ")
-    yield from ("", "4. The answer")
+        yield from _wrapped(f"the right signature is {explanation.right}", "   ")
+    yield from ("", "4. The result")
     for sentence in sentences(explanation):
         yield from _wrapped(sentence, "   ")
 
@@ -108,12 +112,12 @@ def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
 
 def _byte_lines(message: bytes) -> Iterator[str]:
     shown = message[:_MOST_BYTES]
-    # Cut and not wrapped: every space counts.
+    # Not wrapped at spaces, because every space is part of the message.
     escaped = ascii(shown.decode("utf-8", "backslashreplace"))
     yield from ("   " + escaped[at : at + 72] for at in range(0, len(escaped), 72))
     yield from ("   " + shown[at : at + 16].hex(" ") for at in range(0, len(shown), 16))
     if len(message) > len(shown):
-        yield f"   ... and {len(message) - len(shown)} bytes more"
+        yield f"   ... and {len(message) - len(shown)} more bytes"
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
@@ -123,7 +127,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> dict[str, Any]:
-    """The report for programs: what `json.dumps` takes. It holds no signature unless `show_signature`."""
+    """Return the report for `json.dumps`. Signatures are in it only if `show_signature` is true."""
     found, decoded = explanation.found, explanation.decoded
     signature = _reading_document(explanation.signature, with_value=show_signature)
     if decoded is not None:

@@ -1,4 +1,4 @@
-"""Which mistake explains a signature: every one is tried alone, and then every two together."""
+"""Searches the mistakes that explain a signature: first each one alone, then each pair."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -11,7 +11,7 @@ SECONDS = 0.8
 
 
 class Found(NamedTuple):
-    """A mistake that explains a signature, alone or with another one. `says` and `cure` are clauses."""
+    """A mistake that explains a signature, alone or with a second one. `says` and `cure` (the fix) are clauses."""
 
     name: str
     says: str
@@ -19,8 +19,13 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """`mistakes` are what explains the signature: one, two, or none where nothing does or where it is right.
-    `whole` is false where the time ran out before every pair was tried."""
+    """The result of a search.
+
+    Attributes:
+        right: Whether the signature is right.
+        mistakes: The one or two mistakes that explain the signature, if any.
+        whole: False if the time limit was reached before every pair was tried.
+    """
 
     right: bool
     mistakes: tuple[Found, ...] = ()
@@ -32,7 +37,7 @@ class Search(NamedTuple):
 
 
 class _Variant(NamedTuple):
-    """An attempt with one more mistake in it."""
+    """An attempt, changed by one more mistake."""
 
     mistake: Mistake
     what: str
@@ -45,7 +50,15 @@ _Pair = tuple[_Variant, _Variant]
 def search(
     attempt: Attempt, signature: str, digest: bytes, mistakes: Sequence[Mistake], seconds: float = SECONDS
 ) -> Search:
-    """What explains that `signature` came out instead of the attempt's own. `digest` is what it decodes to."""
+    """Search the mistakes that turn the attempt's own signature into `signature`.
+
+    Args:
+        attempt: The right way to sign.
+        signature: The signature of the request.
+        digest: The bytes that it decodes to.
+        mistakes: The mistakes to try, the most likely ones first.
+        seconds: The approximate limit, in seconds.
+    """
     if attempt.write(attempt.digest()) == signature:
         return Search(right=True)
     deadline = monotonic() + seconds
@@ -56,12 +69,14 @@ def search(
 
 
 class _TimeIsUp(Exception):
-    """The search has taken as long as it may."""
+    """The time limit of the search is reached."""
 
 
 def _timed(mistake: Mistake, deadline: float) -> Mistake:
-    """The mistake, but its making ends at the deadline: with a long message each variant takes a while, and most of
-    them may come to a message that was tried before."""
+    """Return the mistake with a time limit on its variants.
+
+    With a long message each variant is slow, and many variants may lead to messages that were already tried.
+    """
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for variant in mistake.vary(attempt):
@@ -79,7 +94,7 @@ def _tried(attempt: Attempt, signature: str, digest: bytes, mistakes: Sequence[M
     ones = {part: list(_distinct(attempt, [m for m in mistakes if m.part is part])) for part in Part}
     candidates: Iterator[tuple[_Pair, bool]]
     candidates = ((pair, made == signature) for pair, made in _pairs_with_a_writing(attempt, ones, mistakes))
-    # What is written as it should be has no mistake in its writing, and what is not has one there.
+    # If the signature has the right form, its encoding has no mistake. Otherwise the mistake is in the encoding.
     if attempt.write(digest) == signature:
         written_well = (
             (pair, made == digest) for pair, made in _pairs_of_digests(attempt, ones, mistakes, len(digest))
@@ -88,7 +103,7 @@ def _tried(attempt: Attempt, signature: str, digest: bytes, mistakes: Sequence[M
     for count, (pair, matches) in enumerate(candidates):
         if matches:
             return Search(right=False, mistakes=tuple(map(_found, pair)))
-        # To look at the clock each time would take a tenth of the time.
+        # Reading the clock each time would take a tenth of the time.
         if count % 20 == 0 and monotonic() > deadline:
             raise _TimeIsUp
     return Search(right=False)
@@ -105,18 +120,18 @@ def _variants(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[_Varian
 
 
 def _distinct(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[_Variant]:
-    """The mistakes that make a difference, and of several that come to the same digest the first."""
+    """Yield the variants that change the digest. Of several variants with the same digest, only the first."""
     made = {attempt.digest()}
     for variant in _variants(attempt, mistakes):
         digest = variant.attempt.digest()
-        # Two ways to write that agree on one digest may differ on the next.
+        # Two encodings that agree on one digest may differ on another digest.
         if variant.mistake.part is Part.SIGNATURE or digest not in made:
             made.add(digest)
             yield variant
 
 
 def _twice(ones: Sequence[_Variant], mistakes: Sequence[Mistake]) -> Iterator[_Pair]:
-    """Two mistakes with the same part, in either order."""
+    """Yield two mistakes in the same part of the attempt, in either order."""
     for first in ones:
         others = [m for m in mistakes if m.part is first.mistake.part and m is not first.mistake]
         for second in _variants(first.attempt, others):
@@ -129,7 +144,7 @@ def _singles(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[tuple[_V
 
 
 def _pairs_with_a_writing(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake]) -> Iterator[tuple[_Pair, str]]:
-    """Two mistakes of which one is in the writing, and the signature that has them."""
+    """Yield pairs of mistakes of which one is in the encoding, with the signature that they lead to."""
     right = attempt.digest()
     for first, second in _twice(ones[Part.SIGNATURE], mistakes):
         yield (first, second), second.attempt.write(right)
@@ -147,8 +162,10 @@ def _pairs_with_a_writing(attempt: Attempt, ones: _Ones, mistakes: Sequence[Mist
 def _pairs_of_digests(
     attempt: Attempt, ones: _Ones, mistakes: Sequence[Mistake], size: int
 ) -> Iterator[tuple[_Pair, bytes]]:
-    """Two mistakes before the writing, and the digest that has them: those that can come to so many bytes. The pairs of
-    two messages, of which there are most, come last."""
+    """Yield pairs of mistakes before the encoding, with their digest, if it has the right size.
+
+    Pairs of two changes to the message come last, because there are so many.
+    """
     for digest in ones[Part.DIGEST]:
         if len(digest.attempt.digest()) != size:
             continue
@@ -174,7 +191,7 @@ def _pairs_without_a_digest(
     for pair in _twice(ones[Part.KEY], mistakes):
         yield pair, pair[1].attempt.digest()
     sign = hmac_with(attempt.key, attempt.algorithm)
-    # Most pairs come to a message that another one came to before, and hashing costs more than looking.
+    # Most pairs lead to a message that was already tried. A look-up is cheaper than hashing.
     made: set[bytes] = set()
     for pair in _twice(ones[Part.MESSAGE], mistakes):
         text = pair[1].attempt.message()

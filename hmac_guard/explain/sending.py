@@ -1,5 +1,7 @@
-"""Mistakes in how a request is sent: the type of its body, its path, the text between its fields. A signature that is
-right shows none of them."""
+"""Mistakes in how a request is sent: the type of its body, its path, the separator of its fields.
+
+The signature can be right although such a mistake is there.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -24,8 +26,14 @@ _JSON_CURE = "send it with Content-Type: application/json"
 def sending_mistakes(
     scheme: Scheme, request: Request, every: Sequence[Leaf], unread: Sequence[Field]
 ) -> Iterator[Found]:
-    """What is wrong with a request so that a guard reads nothing for the `unread` strings of its scheme. `every` are
-    the texts in the request."""
+    """Yield the mistakes because of which a guard does not find some strings.
+
+    Args:
+        scheme: The scheme of the guard.
+        request: The request.
+        every: All texts in the request.
+        unread: The strings that the guard does not find.
+    """
     yield from _of_fields(request, unread)
     yield from _of_body(request, every, unread)
     yield from _of_path(scheme, request.path, unread)
@@ -43,12 +51,12 @@ def _of_fields(request: Request, unread: Sequence[Field]) -> Iterator[Found]:
             yield Found(
                 "html_ampersand",
                 f"the {what} has '&amp;' between its fields, as HTML writes an '&'",
-                "send a plain '&'; unescape what is copied out of HTML",
+                "send a plain '&'; unescape text that is copied from HTML",
             )
 
 
 def has_html_ampersands(encoded: str, names: Collection[str]) -> bool:
-    """Whether one of these fields stands behind an `&amp;` in a query or a form, where no guard looks for it."""
+    """Return whether one of these fields follows an `&amp;` in a query or a form, where a guard does not find it."""
     if "amp;" not in encoded or not names:
         return False
     keys = (unquote_plus(field.partition("=")[0]) for field in encoded.split("&")[:MAX_LEAVES])
@@ -67,11 +75,13 @@ def _said_type(types: Sequence[str]) -> str:
 
 
 class PathMatch(NamedTuple):
-    """How a path fits a template that it does not match as it stands.
+    """How a path nearly matches a template.
 
-    `prefix`  what stands before the template's own path, "" where nothing does
-    `slash`   what would have to be done with the `/` at the end of the path: "remove" or "add" it, "" for nothing
-    `text`    the id that the template finds
+    Attributes:
+        template: The template.
+        prefix: The text before the path of the template, or "".
+        slash: What to do with the final `/` of the path: "remove", "add", or "" for nothing.
+        text: The id that the template finds.
     """
 
     template: str
@@ -81,9 +91,10 @@ class PathMatch(NamedTuple):
 
 
 def match_of_path(templates: Iterable[str], name: str, path: str) -> PathMatch | None:
-    """How the path fits one of the templates of the id `name`: behind a prefix, or but for the `/` at its end.
+    """Return how a path nearly matches a template of the id `name`: with a prefix, or with a different final `/`.
 
-    None where it fits none, or matches one as it stands. Of several the one with the most fixed segments is taken.
+    Return None if no template nearly matches, or if one matches exactly. Of several, the template with the most fixed
+    segments is taken.
     """
     if not is_canonical(path):
         return None
@@ -111,16 +122,16 @@ def _is_placeholder(segment: str) -> bool:
 
 
 def _fixed(template: str) -> int:
-    """How many segments of a template are a fixed text. One without any fits behind every prefix."""
+    """Return the number of fixed segments of a template. A template without any would match after every prefix."""
     return sum(not _is_placeholder(segment) for segment in template.strip("/").split("/"))
 
 
 def path_leaf(field: Field, path: str) -> Leaf | None:
-    """The text that a path has for `field` where it fits a template of it, but for a prefix or the `/` at its end."""
+    """Return the text of `field` in a path that matches one of its templates, except for a prefix or the final `/`."""
     match = _match_of(field, path)
     if match is None:
         return None
-    where = f"the path behind {excerpt(match.prefix)}" if match.prefix else f"the path {excerpt(path)}"
+    where = f"the path after {excerpt(match.prefix)}" if match.prefix else f"the path {excerpt(path)}"
     return Leaf(where, field.name, match.text)
 
 
@@ -134,7 +145,7 @@ def _of_path(scheme: Scheme, path: str, unread: Sequence[Field]) -> Iterator[Fou
     for match in islice(matches.values(), 1):
         alike = {field: other for field, other in matches.items() if other[1:3] == match[1:3]}
         if match.slash:
-            change = "" if match.prefix else f"; where the application's own path is so, write {_change(scheme, alike)}"
+            change = "" if match.prefix else f"; if this is the path of the application, write {_change(scheme, alike)}"
             yield Found(
                 "path_slash", _SLASHES[match.slash][0].format(match.template), _SLASHES[match.slash][1] + change
             )
@@ -156,7 +167,7 @@ _SLASHES = {
 
 
 def _change(scheme: Scheme, matches: dict[Field, PathMatch]) -> str:
-    """The code that changes the scheme so that the path matches; words where no template can be made of it."""
+    """Return code that changes the scheme so that the path matches, or a phrase if no template can match it."""
     variable = next((name for name, preset in vars(schemes).items() if preset is scheme), "scheme")
     ids = {field.name: _moved(field.source, match) for field, match in matches.items() if field in scheme.id_fields}
     others = {field.name: _moved(field.source, match) for field, match in matches.items() if field.name not in ids}
@@ -171,7 +182,7 @@ def _change(scheme: Scheme, matches: dict[Field, PathMatch]) -> str:
 
 
 def _moved(source: Source, match: PathMatch) -> Source:
-    """The source with its templates behind the prefix of a path, and with its `/` at the end."""
+    """Return the source with the prefix of a path before its templates, and with the final `/` of the path."""
     places = [place if not isinstance(place, Path) else _moved_path(place, match) for place in source.places()]
     moved = places[0]
     for place in places[1:]:
@@ -188,7 +199,7 @@ def _moved_path(place: Path, match: PathMatch) -> Path:
 
 
 def _code(source: Source) -> str:
-    """The Python that makes a source."""
+    """Return the Python expression for a source."""
     return " | ".join(map(_code_of_place, source.places()))
 
 

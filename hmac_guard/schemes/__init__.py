@@ -1,4 +1,4 @@
-"""Presets: the schemes of products in use, as plain data. Change one with `.replace(…)`."""
+"""Presets: the schemes of existing products. Change a preset with `.replace(…)`."""
 
 from hmac_guard.schemes.nango import NANGO as NANGO
 from hmac_guard.schemes.nango import TERAPI as TERAPI

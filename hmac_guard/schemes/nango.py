@@ -4,10 +4,10 @@ Source: the routes that `@nangohq/frontend` 0.36 and 0.71 call, and NangoHQ/nang
 
 Two rules are stricter than the vendor's:
 
-- Both ids are required. The vendor also signs the integration id alone, where there is no connection id. That signature
-  would be a credential for every connection of the integration, on every route that the guard covers. Where the
-  application needs the vendor's rule: `NANGO.replace(optional={"connection_id"})`.
-- An integration id with a `:` is refused: ("a:b", "c") and ("a", "b:c") would have the same signature.
+- Both ids are required. The vendor also signs the integration id alone, if there is no connection id. That signature
+  would be a credential for every connection of the integration, on every route that the guard covers. If your
+  application needs the vendor's rule, use `NANGO.replace(optional={"connection_id"})`.
+- An integration id that contains `:` is refused: ("a:b", "c") and ("a", "b:c") would have the same signature.
 """
 
 from hmac_guard.core.scheme import Scheme

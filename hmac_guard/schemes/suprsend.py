@@ -1,8 +1,8 @@
 """SuprSend's inbox: one id, base64url.
 
 Source: docs.suprsend.com, "HMAC authentication", and the requests of `@suprsend/react-headless` 1.2.0. The signature
-travels as `subscriber_id`; the workspace key in `Authorization`, before the `:`, is whose secret it is. The `tenant_id`
-that some SDKs send beside it is not signed.
+is sent as `subscriber_id`. The workspace key in `Authorization`, before the `:`, names the tenant. Some SDKs also send
+a `tenant_id`: it is not signed.
 """
 
 from hmac_guard.core.scheme import Scheme

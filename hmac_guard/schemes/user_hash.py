@@ -1,8 +1,8 @@
-"""The recipe that some twenty products share: the backend signs one id, the browser sends id and hash.
+"""The method of about twenty products: the backend signs one id, and the browser sends the id and the hash.
 
 Sources: the vendors' documentation of identity verification (Intercom, Help Scout, Front), intercom-rails, Chatwoot's
-widget API, `@novu/js` 3.19, courier-react, `magicbell` 4.5 (npm). Where a widget's own settings carry the fields, the
-preset looks for them under the vendor's names in query and JSON body.
+widget API, `@novu/js` 3.19, courier-react, `magicbell` 4.5 (npm). If a widget
+gets the fields in its settings, the preset reads them from query and JSON body, under the vendor's names.
 """
 
 from hmac_guard.core.scheme import Scheme
@@ -11,15 +11,24 @@ from hmac_guard.core.sources import Header, Json, Query
 
 
 def user_hash(*, id: Source, signature: Source, name: str = "user_hash", tenant: Source | None = None) -> Scheme:
-    """A scheme that signs one id, alone: lower-case hex of HMAC-SHA256 over its text. The id is called `id`.
+    """Return a scheme that signs one id: HMAC-SHA256 of its text, as lower-case hex.
 
-    `id` and `signature` are sources, `tenant` too, where each customer has a secret of its own. Change the rest with
-    `.replace(encoding="base64")` and the like. Raises `ConfigError`.
+    Args:
+        id: Where the id is sent. In the verdict the id is called `id`.
+        signature: Where the signature is sent.
+        name: The name of the scheme, for logs and verdicts.
+        tenant: Where the tenant is sent, if each tenant has its own secret.
+
+    Returns:
+        The scheme. Change it with `.replace(…)`, for example `.replace(encoding="base64")`.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
     return Scheme(name=name, ids={"id": id}, message="{id}", signature=signature, tenant=tenant)
 
 
-#: intercom-rails: `user_id` is signed where there is one. For users who have only an e-mail address:
+#: intercom-rails signs `user_id` if there is one. For users who have only an e-mail address:
 #: `INTERCOM.replace(ids={"id": Query("email") | Json("/email")})`.
 INTERCOM = user_hash(
     name="intercom",
@@ -34,7 +43,7 @@ CHATWOOT = user_hash(
     tenant=Json("/website_token"),
 )
 
-#: The id's older place is the top level of the body.
+#: Older versions send the id at the top level of the body.
 NOVU = user_hash(
     name="novu",
     id=Json("/subscriber/subscriberId") | Json("/subscriberId"),

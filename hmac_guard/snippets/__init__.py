@@ -1,4 +1,4 @@
-"""The code that signs for a scheme, in the languages that customers write. Needs the extra `snippets` (Jinja2)."""
+"""Generates the code that signs for a scheme, in several languages. Needs the extra `snippets` (Jinja2)."""
 
 from hmac_guard.snippets.languages import LANGUAGES as LANGUAGES
 from hmac_guard.snippets.languages import Language as Language

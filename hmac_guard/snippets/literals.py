@@ -1,7 +1,8 @@
 """String literals of other languages.
 
-A scheme's text may hold anything, quotes and whatever a language interpolates too. So only characters that mean nothing
-in any of the languages stand for themselves; every other one is written as a numeric escape, and the code is ASCII.
+The texts of a scheme may contain any character, also quotes and characters that a language interpolates. So only
+characters without a special meaning in all languages are written directly. All others are numeric escapes, and the code
+is ASCII.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:;=+|/@~^()-]")
 
-#: Writes a text as a literal of one language.
+#: Returns the literal of a text in one language.
 Literal = Callable[[str], str]
 
 
@@ -48,12 +49,12 @@ java = _quoted(_java)
 
 
 def sql_text(text: str) -> str:
-    """A PostgreSQL text; the server refuses one with a NUL."""
+    """Return a PostgreSQL text literal. The server refuses a NUL in it."""
     return _sql(_escaped(text, lambda character: f"\\u{ord(character):04x}"))
 
 
 def sql_bytes(text: str) -> str:
-    """A PostgreSQL bytea of the text's UTF-8, in its escape form; it may hold NULs."""
+    """Return the UTF-8 of the text as a PostgreSQL bytea literal in escape format. It may contain NULs."""
     return _sql(_escaped(text, lambda character: _octal(character, "\\\\"))) + "::bytea"
 
 
@@ -62,5 +63,5 @@ def _sql(body: str) -> str:
 
 
 def shell_format(text: str) -> str:
-    """A piece of a single-quoted format of printf. A hyphen at its start would make an option of it."""
+    """Return a part of a single-quoted printf format. Hyphens are escaped: printf reads a first one as an option."""
     return _escaped(text, _octal).replace("-", "\\055")

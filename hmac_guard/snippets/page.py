@@ -1,4 +1,4 @@
-"""A page that tells a customer how to sign: what, with which code, an example to check it, and how to send it."""
+"""Generates a page for customers: what to sign, the code, an example to check it, and the request."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,13 @@ from hmac_guard.core.message import Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain.report import SPELLED
 from hmac_guard.schemes import NANGO, SUPRSEND
-from hmac_guard.snippets.environment import templates
 from hmac_guard.snippets.frontend import curl_command, fetch_code
 from hmac_guard.snippets.languages import LANGUAGES
-from hmac_guard.snippets.render import snippet
+from hmac_guard.snippets.render import snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
 _EXAMPLE_IDS = ("{stem}-42", "{number}42", "id{number}", "x{number}", "{number}")
-# What calls these presets by the vendor's own package.
+# How to send the request with the package of the vendor.
 _VENDORS = {NANGO: "vendors/nango.j2", SUPRSEND: "vendors/suprsend.j2"}
 
 
@@ -28,8 +27,15 @@ class _Example(NamedTuple):
 
 
 def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
-    """The page, in Markdown, with the code in these languages (keys of `LANGUAGES`) under headings that docsify turns
-    into tabs. Raises `ConfigError` where no plain id fits into the scheme, to give an example with."""
+    """Return the page in Markdown.
+
+    Args:
+        scheme: The scheme.
+        languages: Keys of `LANGUAGES`. docsify shows the headings of the languages as tabs.
+
+    Raises:
+        ConfigError: No example can be made, because no simple id fits the scheme.
+    """
     example = _example(scheme)
     parts = [part for part in scheme.parts if isinstance(part, Id)]
     values = [*(value for _, value in example.ids), example.signature, *(["acme"] if scheme.tenant else [])]
@@ -49,7 +55,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
 
 
 def _shorter(scheme: Scheme) -> str:
-    """The message without the optional id."""
+    """Return the message without the optional id."""
     texts: list[str] = []
     for part in scheme.parts:
         if isinstance(part, Literal):
@@ -71,7 +77,7 @@ def _example(scheme: Scheme) -> _Example:
             continue
         message = "".join(part.text if isinstance(part, Literal) else ids[part.name] for part in scheme.parts)
         return _Example(EXAMPLE_KEY, list(ids.items()), message, signature)
-    raise ConfigError(f"snippet: no example can be made for the scheme {scheme.name!r}; its texts leave no plain id")
+    raise ConfigError(f"snippet: no example can be made for the scheme {scheme.name!r}; no simple id fits it")
 
 
 def _stem(name: str) -> str:
@@ -79,7 +85,7 @@ def _stem(name: str) -> str:
 
 
 def _code(text: str) -> str:
-    """A text as Markdown's code, with what cannot be seen as an escape."""
+    """Return a text as Markdown code. Characters that are not printable are escaped."""
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
     space = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""

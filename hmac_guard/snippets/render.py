@@ -1,33 +1,50 @@
-"""Fills a language's template. Nothing of a scheme gets into a template but as a literal or a name of that language."""
+"""Renders the template of a language. A template gets the texts of a scheme only as literals or names."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import Id, Literal, Part
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.snippets.environment import templates
-from hmac_guard.snippets.languages import LANGUAGES, Language
-from hmac_guard.snippets.names import local_name, local_names
+from hmac_guard.snippets.languages import LANGUAGES, Language, local_name, local_names
+
+# The output is not HTML. Each text is escaped for its language before a template gets it.
+templates = Environment(
+    loader=PackageLoader("hmac_guard.snippets"),
+    autoescape=False,  # noqa: S701
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def snippet(scheme: Scheme, language: str) -> str:
-    """The code that makes a scheme's signature, ready to paste: a function of the key and the ids.
+    """Return a function in another language that makes the signature from the key and the ids.
 
-    `language` is a key of `LANGUAGES`. Raises `ConfigError` for another one.
+    Args:
+        scheme: The scheme.
+        language: A key of `LANGUAGES`.
+
+    Raises:
+        ConfigError: The language is unknown.
     """
     if language not in LANGUAGES:
-        raise ConfigError(f"snippet: language {language!r} is unknown; take one of {', '.join(LANGUAGES)}")
+        raise ConfigError(f"snippet: language {language!r} is unknown; use one of {', '.join(LANGUAGES)}")
     return templates.get_template(f"languages/{language}.j2").render(_context(scheme, LANGUAGES[language]))
 
 
 def _context(scheme: Scheme, language: Language) -> dict[str, Any]:
-    """`scheme`    the scheme's name as a name in the language
-    `ids`       the names of the ids, in the order of the message
-    `optional`  the name of the id that may be absent, or ""
-    `head`      the message, or as much of it as is always there
-    `middle`    what drops out of it together with the optional id
-    `tail`      what follows that
+    """Return the variables of a template.
+
+    scheme: The name of the scheme as a name in the language.
+    ids: The names of the ids, in the order of the message.
+    optional: The name of the optional id, or "".
+    head: The message, or its part before the optional id.
+    middle: The part that is left out together with the optional id.
+    tail: The part after it.
     """
     ids = [part.name for part in scheme.parts if isinstance(part, Id)]
     names = local_names(ids, language.style)

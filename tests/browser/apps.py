@@ -1,5 +1,5 @@
 """Guarded applications that a page on another origin calls. `browser.apps:flask_right` has CORS outside the guard,
-`…_wrong` the guard outside; `PAGE` names the page's origin."""
+`…_wrong` has CORS inside the guard. `PAGE` is the origin of the page."""
 
 import os
 from collections.abc import Callable
@@ -153,7 +153,7 @@ APPLICATIONS = {
 
 
 def noted(door: str, app: Any) -> Any:
-    """The application, with a note of each request's method and status: what a server's log would show."""
+    """Record the method and the status of each request, like the log of a server."""
 
     def note(method: str, status: int) -> None:
         with open(os.environ[RECORD], "a") as record:

@@ -1,5 +1,7 @@
-"""The vendors' own packages from the npm registry, bundled as a customer would. They are kept in a cache folder outside
-the repository; nothing of theirs is part of it."""
+"""Installs the vendors' packages from the npm registry and bundles them, as a customer would.
+
+The packages are in a cache folder outside the repository.
+"""
 
 import os
 import shutil
@@ -18,12 +20,12 @@ PACKAGES = [
     "react@18.2.0",
     "react-dom@18.2.0",
 ]
-#: The package has its servers' addresses as constants; on the page they are the guarded application's.
+#: The package has the addresses of its servers as constants. The tests replace them.
 SUPRSEND_HOSTS = ("https://inboxs.live", "https://hub.suprsend.com")
 
 
 def install() -> Path:
-    """The folder with the packages, filled once. Skips the test where node or the registry cannot be had."""
+    """Return the folder with the packages. Skip the test if node or the registry is not available."""
     if shutil.which("npm") is None:
         pytest.skip("not run: there is no node and npm")
     done = CACHE / "installed"
@@ -38,7 +40,7 @@ def install() -> Path:
 
 
 def bundle(page: str, into: Path, **aliases: str) -> None:
-    """Bundle one of our pages with the packages that it imports; `aliases` name other files or packages for some."""
+    """Bundle a page with the packages that it imports. `aliases` replace some of the packages."""
     modules = install()
     command = [
         str(modules / ".bin" / "esbuild"),
@@ -54,7 +56,7 @@ def bundle(page: str, into: Path, **aliases: str) -> None:
 
 
 def suprsend_with_host(host: str, folder: Path) -> Path:
-    """The package's module with the address of the guarded application in the place of its own."""
+    """Return the module of the package with the address of the guarded application."""
     source = (install() / "@suprsend" / "react-headless" / "dist" / "index.modern.js").read_text()
     for constant in SUPRSEND_HOSTS:
         assert source.count(constant) == 1

@@ -1,4 +1,4 @@
-"""Debian's chromium, and a server for the pages that it opens: an origin of its own."""
+"""Fixtures: Debian's chromium, and a server for the pages, which has its own origin."""
 
 import functools
 import http.server
@@ -50,7 +50,7 @@ def origin(pages: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, origin: str) -> Iterator[Any]:
-    """A fresh page of that origin, with no cache of preflights."""
+    """A new page of that origin, without cached preflights."""
     context = browser.new_context()
     opened = context.new_page()
     opened.goto(origin)

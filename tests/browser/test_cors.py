@@ -28,7 +28,7 @@ UNREADABLE = {"error": "TypeError: Failed to fetch"}
 
 
 class Api:
-    """The served application, as the page and its own log see it."""
+    """The served application: its address, and its log."""
 
     def __init__(self, page: Any, port: int, record: Path) -> None:
         self._page = page
@@ -79,7 +79,7 @@ NO_CONTENT = {"litestar"}
 
 
 @pytest.mark.parametrize("application", list(APPLICATIONS))
-def test_with_the_guard_outside_the_page_cannot_read_the_refusal(
+def test_with_cors_inside_the_guard_the_page_cannot_read_the_refusal(
     page: Any, origin: str, tmp_path: Path, application: str
 ) -> None:
     with api(page, origin, tmp_path, f"{application} wrong") as called:
@@ -89,20 +89,20 @@ def test_with_the_guard_outside_the_page_cannot_read_the_refusal(
 
     assert good["status"] == 200
     assert bad == UNREADABLE
-    # The symptom as the docs have it: the call's status is 401, and the page is not told.
+    # As in the docs: the status of the request is 401, but the page cannot read it.
     assert log[-1] == "POST 401"
 
 
-def test_a_header_that_cors_does_not_allow_fails_before_the_guard_is_asked(
-    page: Any, origin: str, tmp_path: Path
-) -> None:
+def test_a_header_that_cors_does_not_allow_fails_before_the_guard(page: Any, origin: str, tmp_path: Path) -> None:
     with api(page, origin, tmp_path, "starlette right") as called:
         assert called.call(GOOD, **{"x-other": "1"}) == UNREADABLE
         assert called.log() == ["OPTIONS 400"]
         assert called.call(GOOD, **{"x-note": "1"})["status"] == 200
 
 
-def test_a_guard_outside_that_lets_no_preflight_through_answers_it_401(page: Any, origin: str, tmp_path: Path) -> None:
+def test_an_outer_guard_with_preflight_false_answers_a_preflight_with_401(
+    page: Any, origin: str, tmp_path: Path
+) -> None:
     with api(page, origin, tmp_path, "starlette wrong", **{NO_PREFLIGHT: "1"}) as called:
         assert called.call(GOOD) == UNREADABLE
         assert called.log() == ["OPTIONS 401"]

@@ -1,5 +1,4 @@
-"""The vendors' own browser packages against a guarded application: what they send is verified, and what they show for a
-refusal is known."""
+"""The browser packages of the vendors with a guarded application: verified requests, and how they show refusals."""
 
 import base64
 import hashlib
@@ -28,7 +27,7 @@ VERIFIED = "verified {'integration_id': 'github', 'connection_id': 'user-42'}"
 
 
 class Served:
-    """The guarded application: its address, and what it has decided since this was asked last."""
+    """The guarded application: its address, and its decisions since the last call."""
 
     def __init__(self, host: str, record: Path) -> None:
         self.host = host
@@ -45,7 +44,7 @@ Serve = Callable[[str], Served]
 
 @pytest.fixture(scope="module")
 def serve(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Serves the application, its refusals with the default body ("") or one that `browser.vendors` names."""
+    """Serve the application. Its refusals have the default body ("") or a body of `browser.vendors`."""
     [uvicorn] = [server for server in SERVERS if server.name == "uvicorn-h11"]
     assert uvicorn.version
     with ExitStack() as stack:
@@ -107,9 +106,7 @@ def test_the_new_nango_shows_message_and_code_of_the_refusal(nango: Any, serve: 
 
 
 @pytest.mark.parametrize("case", list(TAMPERED))
-def test_the_old_nango_shows_an_error_without_words_unless_the_body_is_its_own(
-    nango: Any, serve: Serve, case: str
-) -> None:
+def test_the_old_nango_shows_a_message_only_with_its_custom_body(nango: Any, serve: Serve, case: str) -> None:
     connection, signature, message, code = TAMPERED[case]
     page = nango(OLD)
 
@@ -120,7 +117,7 @@ def test_the_old_nango_shows_an_error_without_words_unless_the_body_is_its_own(
 
 
 @pytest.mark.parametrize("release", [NEW, OLD])
-def test_the_popup_of_nango_connects_where_it_is_signed(nango: Any, serve: Serve, release: str) -> None:
+def test_the_popup_of_nango_connects_with_a_signature(nango: Any, serve: Serve, release: str) -> None:
     page, served = nango(release), serve("")
     served.decided()
     with page.expect_popup():
@@ -166,7 +163,9 @@ def inbox(page: Any, pages: Path, origin: str, tmp_path: Path) -> Callable[[Serv
 
 
 @pytest.mark.parametrize("distinct_id", ["user-42", "größe-日本-🚀"])
-def test_suprsends_inbox_lists_what_a_signed_user_has(inbox: Any, serve: Serve, distinct_id: str) -> None:
+def test_the_suprsend_inbox_lists_the_notifications_of_a_signed_user(
+    inbox: Any, serve: Serve, distinct_id: str
+) -> None:
     served = serve("")
     page = inbox(served, distinct_id, subscriber_id(distinct_id))
     page.wait_for_selector("li")
@@ -184,14 +183,14 @@ FORGED = {
 
 
 @pytest.mark.parametrize("case", list(FORGED))
-def test_suprsends_inbox_breaks_over_the_default_body(inbox: Any, serve: Serve, case: str) -> None:
+def test_the_suprsend_inbox_throws_with_the_default_body(inbox: Any, serve: Serve, case: str) -> None:
     page = inbox(serve(""), *FORGED[case])
     page.wait_for_selector("#crashed")
     assert "TypeError" in page.inner_text("#crashed")
 
 
 @pytest.mark.parametrize("case", list(FORGED))
-def test_suprsends_inbox_stays_empty_over_a_body_of_its_own(inbox: Any, serve: Serve, case: str) -> None:
+def test_the_suprsend_inbox_is_empty_with_its_custom_body(inbox: Any, serve: Serve, case: str) -> None:
     served = serve("suprsend")
     page = inbox(served, *FORGED[case])
 
@@ -200,7 +199,9 @@ def test_suprsends_inbox_stays_empty_over_a_body_of_its_own(inbox: Any, serve: S
     assert served.decided() == ["invalid_signature {}"] * 2
 
 
-def test_suprsends_inbox_asks_nothing_without_a_signature_but_for_the_bell(page: Any, inbox: Any, serve: Serve) -> None:
+def test_the_suprsend_inbox_sends_only_the_bell_request_without_a_signature(
+    page: Any, inbox: Any, serve: Serve
+) -> None:
     served = serve("suprsend")
     page = inbox(served, "user-42", subscriber_id("user-42"))
     served.decided()

@@ -1,4 +1,4 @@
-"""What the vendors' packages call, guarded. The answers are as small as the packages can do with."""
+"""The guarded endpoints of the vendors' packages, with minimal answers."""
 
 import asyncio
 import json

@@ -1,1 +1,1 @@
-"""Each extra alone, in an otherwise empty environment, and a small program that uses it: `make test-extras`."""
+"""Installs each extra alone in a new environment and runs a small program that uses it: `make test-extras`."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-#: The programs of each environment: extras as pip takes them, "" for none. An extra that is useful only with another
-#: one stands beside it.
+#: The programs of each environment, by its extras in the syntax of pip ("" for none). An extra that needs another one
+#: is listed with it.
 ENVIRONMENTS = {
     "": ("use_none",),
     "cache": ("use_cache",),
@@ -28,12 +28,12 @@ ENVIRONMENTS = {
     "sql": ("use_sql",),
 }
 
-#: What the environments inherit: nothing that could lead to packages outside of them.
+#: The environment variables that are passed on. None of them adds packages from other environments.
 _KEPT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def try_environment(wheel: Path, extras: str) -> bool:
-    """Whether every program of one environment ran to its end."""
+    """Return whether all programs of one environment succeeded."""
     title = extras or "no extra"
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hmac_guard-extras-") as folder:
@@ -41,7 +41,7 @@ def try_environment(wheel: Path, extras: str) -> bool:
         python = str(Path(folder, "bin", "python"))
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, f"{wheel}[{extras}]" if extras else str(wheel)], env=_KEPT, check=True)
-        # From the folder of the tests, where the wheel is found and not the folder beside them.
+        # Run in the folder of the tests, so that the installed wheel is imported and not the source folder.
         done = [
             subprocess.run([python, "-s", "-m", f"extras.{program}"], env=_KEPT, cwd=HERE.parent, check=False)
             for program in ENVIRONMENTS[extras]

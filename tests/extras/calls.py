@@ -1,6 +1,6 @@
-"""What the programs share: a signed and a forged request through WSGI and ASGI, and errors that name the cure.
+"""Shared code of the programs: a signed and a forged request over WSGI and ASGI, and errors that name the fix.
 
-It needs nothing but hmac_guard: no other package is in the environments where the programs run.
+It imports only hmac_guard, because the environments contain no other packages.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ SCHEME = Scheme(
     tenant=Query("tenant"),
 )
 SECRET = "0f8d1c6b5a4e3f2d1c0b9a8f7e6d5c4b"
-logging.getLogger("hmac_guard").setLevel(logging.ERROR)  # the forged requests are refused on purpose
+logging.getLogger("hmac_guard").setLevel(logging.ERROR)  # the refusals of forged requests are expected
 COMMAND = str(Path(sys.executable).with_name("hmac-guard"))
 
 
 def check(holds: bool, what: str) -> None:
-    """Ends the program with a message unless `holds`."""
+    """End the program with a message unless `holds` is true."""
     if not holds:
         sys.exit(f"FAILED: {what}")
 
 
 def query(secret: str) -> str:
-    """A request for the tenant `acme`, signed with the standard library alone."""
+    """Return a request for the tenant `acme`, signed with the standard library."""
     signature = hmac.new(secret.encode(), b"user-42", hashlib.sha256).hexdigest()
     return f"user_id=user-42&tenant=acme&sig={signature}"
 
 
 def by_wsgi(guard: Guard, text: str) -> tuple[int, bytes]:
-    """Status and body of the guarded application's answer to a request with this query."""
+    """Return the status and the body of the guarded application's answer to this query."""
     status: list[str] = []
 
     def start_response(line: str, headers: Any, exc_info: Any = None) -> Any:
@@ -56,7 +56,7 @@ def by_wsgi(guard: Guard, text: str) -> tuple[int, bytes]:
 
 
 def by_asgi(guard: Guard, text: str) -> tuple[int, bytes]:
-    """The same through ASGI, on an event loop of its own."""
+    """The same over ASGI, in a new event loop."""
     sent: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -75,7 +75,7 @@ def by_asgi(guard: Guard, text: str) -> tuple[int, bytes]:
 
 
 def check_guard(guard: Guard, secret: str = SECRET) -> None:
-    """Through both, a request signed with `secret` is let through and a forged one is not."""
+    """Check over WSGI and ASGI that a request signed with `secret` passes and a forged one does not."""
     for call in (by_wsgi, by_asgi):
         good, forged = call(guard, query(secret)), call(guard, query("another secret, long enough"))
         check(good == (200, b"user-42"), f"{call.__name__}: a signed request got {good}")
@@ -83,7 +83,7 @@ def check_guard(guard: Guard, secret: str = SECRET) -> None:
 
 
 def check_error(cause: Callable[[], object], *words: str) -> None:
-    """`cause` raises an `ImportError` or a `ConfigError` that has all the words."""
+    """Check that `cause` raises an `ImportError` or a `ConfigError` with all these words."""
     try:
         cause()
     except (ImportError, ValueError) as error:
@@ -94,7 +94,7 @@ def check_error(cause: Callable[[], object], *words: str) -> None:
 
 
 def run_command(*words: str, given: str = "", status: int = 0, **variables: str) -> str:
-    """What `hmac-guard` prints. The program fails if it ends with another status."""
+    """Return the output of `hmac-guard`. End the program if it has another exit code."""
     done = subprocess.run([COMMAND, *words], input=given, env=variables, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     check(done.returncode == status, f"hmac-guard {' '.join(words)} ended with {done.returncode}: {output}")

@@ -1,4 +1,4 @@
-"""`make test-extras` has a program for each extra, and every program is run."""
+"""Checks that `make test-extras` has a program for each extra and runs all programs."""
 
 import re
 from pathlib import Path

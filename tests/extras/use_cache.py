@@ -1,4 +1,4 @@
-"""The extra `cache`: keys that are looked up once for several requests."""
+"""The extra `cache`: one look-up of keys serves several requests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The extra `cli`: every command that needs no other extra; the others say which one they need."""
+"""The extra `cli`: every command that needs no other extra. The other commands name the extra that they need."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""No extra: guards and the sources of keys that need no other package; what is missing says what to install."""
+"""No extra: guards and the sources of keys that need no other package; errors name the package to install."""
 
 import os
 import tempfile

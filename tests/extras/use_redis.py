@@ -1,4 +1,4 @@
-"""The extra `redis`: a cache that hears of changes. Not run where no Redis answers."""
+"""The extra `redis`: a cache that is told of changes. Not run if Redis is not available."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ news = RedisInvalidation(URL, channel=f"extras:{uuid4().hex}")
 keys = CachedKeys(look_up, ttl=3600)
 guard = Guard(SCHEME, keys)
 news.watch(keys)
-time.sleep(1)  # until the cache follows, since it forgets everything when it begins to
+time.sleep(1)  # wait until the cache is subscribed, because it drops all keys at that moment
 check_guard(guard)
 
 secret[0] = "a new secret, long enough to be one"

@@ -28,7 +28,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 check_error(lambda: keys.CachedKeys, "CachedKeys", "pip install 'hmac-guard[cache]'")
 check_error(lambda: SqlKeys(engine, master_keys="x" * 44), "pip install 'hmac-guard[crypto]'")
-# SQLAlchemy 2.1 brings no greenlet, and says so itself where an asynchronous engine is made.
+# SQLAlchemy 2.1 does not install greenlet. It raises an error when an async engine is made.
 check_error(
     lambda: import_module("sqlalchemy.ext.asyncio").create_async_engine("sqlite+aiosqlite://"), "sqlalchemy[asyncio]"
 )

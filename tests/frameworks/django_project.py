@@ -1,4 +1,4 @@
-"""A Django project that is made anew for each test: its middleware, its one view, its server side."""
+"""A new Django project for each test, with its middleware and its view."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def async_only(get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -
 
 
 class CorsMiddleware:
-    """Stands for django-cors-headers where only its name and place matter."""
+    """Replaces django-cors-headers. Only its name and its place matter."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -48,7 +48,7 @@ class CorsMiddleware:
 
 @contextmanager
 def project(view: Any = None, *, urls: Any = None, **changes: Any) -> Iterator[None]:
-    """The settings of a project whose every path leads to `view`, or with the URL patterns `urls`."""
+    """The settings of a project. All paths are routed to `view`, or by the URL patterns `urls`."""
 
     class URLs:
         urlpatterns = urls if urls is not None else [re_path("", view)]
@@ -61,7 +61,7 @@ def project(view: Any = None, *, urls: Any = None, **changes: Any) -> Iterator[N
 
 
 def send(server: str, sent: Sent, guard: "Guard | None" = None) -> Reply:
-    """What the project answers as a WSGI or an ASGI application, with a guard around the application or without."""
+    """Return the answer of the project over WSGI or ASGI, with or without a guard around the application."""
     if server == "asgi":
         asgi = ASGIHandler()
         return run_asgi(guard.asgi(asgi) if guard else asgi, sent)

@@ -1,4 +1,4 @@
-"""Between ASGI and WSGI: a bridge, or python-socketio, makes a new environ or scope, and the verdict is found in it."""
+"""Bridges between ASGI and WSGI, and python-socketio: the verdict is found in their new environ or scope."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from werkzeug.test import run_wsgi_app
 
 from hmac_guard import Guard, Query, Scheme, verdict_from
 
-#: In the query alone: Socket.IO sends its packets as `text/plain`.
+#: Only in the query: Socket.IO sends its packets as `text/plain`.
 LIVE = Scheme(name="live", ids={"user_id": Query("user_id")}, message="{user_id}", signature=Query("sig"))
 GUARD = Guard(LIVE, KEY)
 QUERY = f"user_id=user-42&sig={LIVE.sign(KEY, user_id='user-42')}"
@@ -59,7 +59,7 @@ def test_a2wsgi_from_wsgi_to_asgi(place: str) -> None:
 
 
 def test_asgiref_from_asgi_to_wsgi() -> None:
-    """Its environ does not have the scope: the guard stands inside."""
+    """The environ of this bridge does not contain the scope, so the guard is inside."""
     bridge = pytest.importorskip("asgiref.wsgi", reason="not run: asgiref is not installed").WsgiToAsgi
 
     check(lambda sent: run_asgi(bridge(GUARD.wsgi(wsgi_app)), sent))

@@ -1,4 +1,4 @@
-"""The Django handles: they answer as a door does, in sync and async stacks under both kinds of server."""
+"""The Django handles answer like the middleware, in sync and async code, over WSGI and ASGI."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("django", reason="not run: Django is not installed")
 
-# First, since it sets Django up.
+# First, because it configures Django.
 from frameworks.django_project import ASYNC_ONLY, GUARDED, SYNC_ONLY, Guarded, project, send  # isort: skip
 
 from django import VERSION
@@ -50,7 +50,7 @@ from hmac_guard.django.conf import guard_from_settings
 
 
 class Seen:
-    """Views that keep what they were given."""
+    """Views that record their requests."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Verdict, bytes]] = []
@@ -137,17 +137,17 @@ def handle(request: pytest.FixtureRequest) -> Call:
 
 
 def path_is_mended(sent: Sent) -> bool:
-    """Under WSGI Django reads an empty path as `/`, and a byte that is no UTF-8 as the text `%FF`; so do its views."""
+    """Over WSGI, Django reads an empty path as `/`, and a byte that is not UTF-8 as the text `%FF`."""
     return sent.path == "" or "\xff" in sent.path
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
+def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
 @pytest.mark.many_requests
-def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
     check_generated(handle, path_is_mended)
 
 
@@ -162,7 +162,7 @@ def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard | None = 
 
 
 @pytest.mark.parametrize(("server", "later"), [("wsgi", False), ("asgi", True)])
-def test_a_stack_of_one_kind_stays_on_one_thread(server: str, later: bool) -> None:
+def test_sync_or_async_code_stays_on_one_thread(server: str, later: bool) -> None:
     asked: list[threading.Thread] = []
 
     def keys(_: object) -> str:
@@ -176,7 +176,7 @@ def test_a_stack_of_one_kind_stays_on_one_thread(server: str, later: bool) -> No
 
 
 @SERVERS
-def test_an_async_resolver_and_a_blocking_one_are_asked(server: str) -> None:
+def test_an_async_and_a_blocking_resolver_are_called(server: str) -> None:
     async def later(_: object) -> str:
         return KEY
 
@@ -186,7 +186,7 @@ def test_an_async_resolver_and_a_blocking_one_are_asked(server: str) -> None:
 
 
 @SERVERS
-def test_keys_that_cannot_be_had_are_503(server: str) -> None:
+def test_unavailable_keys_are_503(server: str) -> None:
     async def broken(_: object) -> str:
         raise OSError
 
@@ -195,7 +195,7 @@ def test_keys_that_cannot_be_had_are_503(server: str) -> None:
 
 
 @SERVERS
-def test_the_verdict_stands_on_the_request_under_the_guards_name(server: str) -> None:
+def test_the_verdict_is_a_request_attribute_named_annotate_as(server: str) -> None:
     def view(request: Any) -> HttpResponse:
         return HttpResponse(f"{request.partner.ids['order_id']} {verdict_from(request, 'partner') is request.partner}")
 
@@ -223,7 +223,7 @@ def test_a_view_streams_the_body_after_the_guard_has_read_it(server: str) -> Non
 
 
 @SERVERS
-def test_a_scheme_that_needs_no_body_leaves_it_where_it_was(server: str) -> None:
+def test_a_scheme_without_body_sources_does_not_read_the_body(server: str) -> None:
     def view(request: Any) -> HttpResponse:
         return HttpResponse(str(request._read_started) + request.read(4).decode())
 
@@ -256,7 +256,7 @@ def test_a_body_without_a_length_is_verified_and_read_by_the_view_under_asgi() -
 
 
 @SERVERS
-def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified(server: str) -> None:
+def test_report_mode_replays_a_body_that_is_too_large(server: str) -> None:
     here = Seen()
     sent = Sent("POST", "/orders", headers=[JSON], body=b" " * 70_000 + b"{}")
     environ = {**environ_for(sent), "wsgi.input_terminated": True}
@@ -269,7 +269,7 @@ def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified(server: s
 
 
 @SERVERS
-def test_a_body_that_django_keeps_is_verified(server: str) -> None:
+def test_a_body_that_django_has_cached_is_verified(server: str) -> None:
     here = Seen()
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -299,7 +299,7 @@ def test_a_form_that_django_has_parsed_is_judged_from_its_fields(server: str, se
 
 
 @SERVERS
-def test_json_that_is_gone_is_refused_and_the_log_says_why(server: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_consumed_json_is_refused_and_logged(server: str, caplog: pytest.LogCaptureFixture) -> None:
     here = Seen()
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -313,7 +313,7 @@ def test_json_that_is_gone_is_refused_and_the_log_says_why(server: str, caplog: 
 
 @SERVERS
 @pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
-def test_a_form_that_is_gone_does_not_count_as_an_empty_one(server: str, sent: Sent) -> None:
+def test_a_consumed_form_does_not_count_as_empty(server: str, sent: Sent) -> None:
     here = Seen()
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -325,7 +325,7 @@ def test_a_form_that_is_gone_does_not_count_as_an_empty_one(server: str, sent: S
 
 
 @SERVERS
-def test_a_body_that_is_gone_does_not_matter_to_a_guard_that_is_off(server: str) -> None:
+def test_a_consumed_body_is_ignored_if_the_guard_is_off(server: str) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         assert request.POST["order_id"] == "42"
         return hmac_guarded(Guard(ORDERS, KEY, mode="off"))(lambda _: HttpResponse("reached"))(request)
@@ -346,7 +346,7 @@ def with_csrf_token(sent: Sent) -> Sent:
 @pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
 @pytest.mark.parametrize("middleware", [[GUARDED, CSRF], [CSRF, GUARDED]], ids=["guard first", "guard last"])
 def test_the_middleware_reads_a_form_before_the_csrf_check_does(server: str, sent: Sent, middleware: list[str]) -> None:
-    """Django checks CSRF behind all middleware, right before the view."""
+    """Django checks CSRF after all middleware, just before the view."""
 
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(f"{verdict_from(request).ids['order_id']} {request.POST['order_id']}")
@@ -375,7 +375,7 @@ def test_a_guarded_view_reads_a_form_after_the_csrf_check_unless_it_is_exempt(
 
 
 @SERVERS
-def test_a_body_that_is_gone_is_refused_for_its_type_where_no_source_reads_it(server: str) -> None:
+def test_a_consumed_body_of_an_unread_type_is_refused_for_its_type(server: str) -> None:
     here = Seen()
     in_json = ORDERS.replace(ids={"tenant_id": Query("tenant_id"), "order_id": Query("order_id") | Json("/id")})
 
@@ -392,7 +392,7 @@ def test_a_body_that_is_gone_is_refused_for_its_type_where_no_source_reads_it(se
 
 @SERVERS
 @pytest.mark.parametrize("later", [True, False])
-def test_the_middleware_of_the_same_guard_has_judged_already(server: str, later: bool) -> None:
+def test_a_verdict_of_the_same_guard_is_used(server: str, later: bool) -> None:
     judged: list[Verdict] = []
     guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
     here = Seen()
@@ -403,7 +403,7 @@ def test_the_middleware_of_the_same_guard_has_judged_already(server: str, later:
 
 
 @SERVERS
-def test_the_middleware_of_another_guard_has_judged_nothing(server: str) -> None:
+def test_a_verdict_of_another_guard_is_not_used(server: str) -> None:
     other = "another key of sixteen bytes or more"
     sent = Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=other)))
 
@@ -448,7 +448,7 @@ IN_PATH = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_
         pytest.param(
             {"path": "/api/tenants/gr\xc3\xb6\xc3\x9fe"},
             "/api",
-            marks=pytest.mark.skipif(VERSION < (5,), reason="not run: this Django does not route by it under ASGI"),
+            marks=pytest.mark.skipif(VERSION < (5,), reason="not run: this Django ignores it over ASGI"),
         ),
     ],
     ids=["root_path within the path", "root_path beside the path", "FORCE_SCRIPT_NAME"],
@@ -492,12 +492,18 @@ def test_a_class_is_guarded_by_its_dispatch_too() -> None:
     [
         (lambda: hmac_guarded(ORDERS), "hmac_guarded: guard must be a Guard, not Scheme"),  # type: ignore[arg-type]
         (lambda: hmac_guarded(GUARD)(Seen), "Seen has no dispatch"),
-        (lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="resolver_match")), "'resolver_match' is an attribute"),
-        (lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="environ")), "'environ' is an attribute"),
-        (lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="partner.verdict")), "'partner.verdict' is an attribute"),
+        (
+            lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="resolver_match")),
+            "'resolver_match' is already an attribute",
+        ),
+        (lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="environ")), "'environ' is already an attribute"),
+        (
+            lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="partner.verdict")),
+            "'partner.verdict' is already an attribute",
+        ),
     ],
 )
-def test_what_cannot_work_is_a_config_error(make: Any, cure: str) -> None:
+def test_an_impossible_configuration_is_a_config_error(make: Any, cure: str) -> None:
     with pytest.raises(ConfigError, match=cure):
         make()
 
@@ -593,14 +599,14 @@ def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded
 
 
 @pytest.mark.parametrize("keys", [Key(DOTTED_KEY), DOTTED_KEY.encode(), [Key(DOTTED_KEY)], DOTTED_KEY + "."], ids=type)
-def test_a_key_that_looks_like_a_dotted_path_is_one_where_it_is_given_as_a_key(keys: Any) -> None:
+def test_a_key_object_is_not_taken_for_a_dotted_path(keys: Any) -> None:
     key = DOTTED_KEY + "." if isinstance(keys, str) else DOTTED_KEY
     sent = Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=key)))
 
     assert reply_of_setting({"scheme": ORDERS, "keys": keys}, sent) == 200
 
 
-def test_no_frame_of_a_wrong_setting_holds_a_key() -> None:
+def test_no_frame_of_a_wrong_setting_contains_a_key() -> None:
     """Error trackers copy the local variables of every frame."""
     for wrong in ({"exmpt": ()}, {"mode": "none"}, {"keys": [DOTTED_KEY, KEY]}):
         with project(Seen().sync, HMAC_GUARD={"scheme": ORDERS, "keys": KEY, **wrong}):
@@ -613,7 +619,7 @@ def test_no_frame_of_a_wrong_setting_holds_a_key() -> None:
                     assert DOTTED_KEY not in repr(frame.f_locals)
 
 
-def test_the_check_has_nothing_to_say_where_no_guard_is_set() -> None:
+def test_the_check_reports_nothing_without_a_guard() -> None:
     with project(Seen().sync):
         assert run_checks(tags=["security"]) == []
 
@@ -641,7 +647,7 @@ CORS = "frameworks.django_project.CorsMiddleware"
         ([CLASHING], ["hmac_guard.E005"]),
     ],
 )
-def test_the_check_looks_at_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
+def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
     with project(Seen().sync, MIDDLEWARE=middleware, HMAC_GUARD=GUARD):
         assert [message.id for message in run_checks(tags=["security"])] == ids
 
@@ -671,7 +677,7 @@ def test_routes_that_no_guard_covers_are_listed() -> None:
         ({"mode": "off"}, ["/^files/", "/health/", "/orders/<int:id>/"]),
     ],
 )
-def test_a_route_that_the_policy_may_leave_alone_is_listed(policy: Any, uncovered: list[str]) -> None:
+def test_a_route_that_the_policy_may_skip_is_listed(policy: Any, uncovered: list[str]) -> None:
     view = Seen().sync
     urls = [path("health/", view), path("orders/<int:id>/", view), re_path("^files/", view)]
     with project(urls=urls, MIDDLEWARE=[SYNC_ONLY, USUAL], HMAC_GUARD=Guard(ORDERS, KEY, **policy)):

@@ -1,4 +1,4 @@
-"""docs/frameworks.md is true: each section's code runs, guards, and answers with the right ids in every mode."""
+"""Runs the code of each section in docs/frameworks.md: it guards, and answers with the right ids in every mode."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def make_guard(**options: Any) -> Guard:
 
 
 def check(mode: str, send: Sender, *, cors: bool = True, exempts: bool = True) -> None:
-    """The sample answers as the mode says, and a page on another origin can read that."""
+    """Check that the sample answers according to the mode, and that a page on another origin can read the answer."""
     every_mode.check(mode, send, SIGNED, UNSIGNED, b"user-42", exempts=exempts)
     if cors:
         allowed = {"access-control-allow-origin": ORIGIN}.items()
@@ -63,7 +63,7 @@ def by_asgi(app: Any) -> Sender:
 
 
 async def first_answer(app: Any, sent: Sent) -> Any:
-    """What a client that opens a websocket is told first."""
+    """Return the first message to a client that opens a websocket."""
     incoming: asyncio.Queue[Any] = asyncio.Queue()
     answers: asyncio.Queue[Any] = asyncio.Queue()
     incoming.put_nowait({"type": "websocket.connect"})
@@ -85,7 +85,7 @@ def check_websocket(mode: str, app: Any) -> None:
 
 @pytest.mark.parametrize("section", list(documented.SECTIONS))
 def test_a_section_has_a_test_and_one_on_a_framework_at_most_fifteen_lines(section: str) -> None:
-    assert len(documented.SECTIONS[section].splitlines()) <= 15 or section.startswith(("When", "The ids"))
+    assert len(documented.SECTIONS[section].splitlines()) <= 15 or section.startswith(("Packages", "The ids"))
     assert "test_" + re.sub(r"\W+", "_", section.lower()) in globals()
 
 
@@ -160,7 +160,7 @@ def test_starlette(mode: str) -> None:
     from starlette.responses import PlainTextResponse
     from starlette.routing import Mount, Route, WebSocketRoute
 
-    [told] = re.findall(r"# page reads (.+)", documented.SECTIONS["Starlette"])
+    [told] = re.findall(r"# page calls (.+)", documented.SECTIONS["Starlette"])
 
     async def page(request: Any) -> PlainTextResponse:
         given = {"ids_of": ids_of, "verdict_from": verdict_from, "request": request}
@@ -188,7 +188,7 @@ def test_litestar(mode: str) -> None:
     from litestar.config.cors import CORSConfig
     from litestar.middleware import DefineMiddleware
 
-    quiet = partial(litestar.Litestar, logging_config=None)  # it would set up the root logger, for all other tests
+    quiet = partial(litestar.Litestar, logging_config=None)  # otherwise it configures the root logger for all tests
     given = {"Litestar": quiet, "DefineMiddleware": DefineMiddleware, "CORSConfig": CORSConfig}
     given |= {"get": litestar.get, "Request": litestar.Request, "__name__": __name__}  # it looks the module up
     check(mode, by_asgi(run("Litestar", make_guard(**MODES[mode]), **given)["app"]))
@@ -280,7 +280,7 @@ def test_django_rest_framework(mode: str) -> None:
 def test_django_ninja() -> None:
     pytest.importorskip("ninja", reason="not run: Django Ninja is not installed")
     from django.urls import path
-    from frameworks.django_project import project, send  # first, since it sets Django up
+    from frameworks.django_project import project, send  # first, because it configures Django
     from ninja import NinjaAPI
 
     api = NinjaAPI(urls_namespace="docs")
@@ -315,11 +315,11 @@ def test_django_channels(mode: str) -> None:
         check(mode, by_asgi(application), cors=False)
 
 
-def test_when_a_vendor_s_package_calls() -> None:
-    names = run("When a vendor's package calls", make_guard(), json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
+def test_packages_of_vendors() -> None:
+    names = run("Packages of vendors", make_guard(), json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
     refused = decider_of("test", names["guard"]).refusals[Reason.INVALID_SIGNATURE]
 
-    # What the packages make of these bodies, the tests in a browser show.
+    # The browser tests show how the packages use these bodies.
     assert json.loads(refused.body)["results"] == []
     assert json.loads(names["for_old_nango"]("code", "words")) == {"error": "words", "type": "code"}
 

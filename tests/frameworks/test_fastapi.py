@@ -1,4 +1,4 @@
-"""The FastAPI dependency: it answers as a door does, and shows in the OpenAPI document."""
+"""The FastAPI dependency answers like the middleware, and is shown in the OpenAPI document."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ METHODS = ["GET", "POST", "PUT", "OPTIONS"]
 
 
 class App:
-    """An application whose one endpoint keeps what it was given."""
+    """An application with one endpoint, which records its requests."""
 
     def __init__(self) -> None:
         self.app = FastAPI()
@@ -140,12 +140,12 @@ def handle(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
+def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
 @pytest.mark.many_requests
-def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
     check_generated(handle)
 
 
@@ -164,7 +164,7 @@ def test_the_endpoint_gets_the_verdict_and_its_own_parameters() -> None:
     assert json.loads(reply.body) == {"tenant_id": "acme", "order_id": "42", "read": "42"}
 
 
-def test_an_async_resolver_and_a_blocking_one_are_asked() -> None:
+def test_an_async_and_a_blocking_resolver_are_called() -> None:
     async def later(_: object) -> str:
         await asyncio.sleep(0)
         return KEY
@@ -246,7 +246,7 @@ def test_a_form_that_fastapi_has_parsed_is_judged_from_its_fields(
     ids=["JSON", "JSON said to be an image", "JSON said to be text"],
 )
 def test_a_body_that_fastapi_has_not_parsed_as_a_form_is_read(kind: str, status: int) -> None:
-    """Beside `Form()` FastAPI makes an empty form of a body of another type, and leaves the body to the endpoint."""
+    """With `Form()`, FastAPI makes an empty form for a body of another type, and does not read the body."""
     app = FastAPI()
 
     @app.post("/orders", dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY)))])
@@ -259,7 +259,7 @@ def test_a_body_that_fastapi_has_not_parsed_as_a_form_is_read(kind: str, status:
     assert run_asgi(app, replace(GOOD_JSON, path="/orders")).status == 200
 
 
-def test_json_is_refused_where_its_bytes_are_gone_and_an_empty_form_is_there() -> None:
+def test_consumed_json_with_an_empty_form_is_refused() -> None:
     app = FastAPI()
     signed = GuardSecurity(Guard(ORDERS, KEY))
 
@@ -275,7 +275,7 @@ def test_json_is_refused_where_its_bytes_are_gone_and_an_empty_form_is_there() -
     assert run_asgi(app, Sent("POST", "/orders", query_of(), [JSON], json_of("evil"))).status == 415
 
 
-def test_an_upload_that_was_not_read_whole_is_not_read_whole_for_a_second_look() -> None:
+def test_a_partly_read_upload_is_not_read_completely_by_a_second_guard() -> None:
     pieces = [b"image", *[b"x" * 1000] * 20]
     given: list[int] = []
     app = FastAPI()
@@ -314,7 +314,7 @@ def test_a_form_that_no_source_reads_is_refused() -> None:
     assert run_asgi(app, Sent("POST", "/orders", query_of(), [FORM], b"note=hello")).status == 415
 
 
-def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
+def test_a_verdict_of_the_same_guard_is_used() -> None:
     judged: list[Verdict] = []
     reply = through_middleware_and_route(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict)), GOOD)
 
@@ -322,7 +322,7 @@ def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
     assert len(judged) == 1
 
 
-def test_the_middleware_of_another_guard_has_judged_nothing() -> None:
+def test_a_verdict_of_another_guard_is_not_used() -> None:
     other = "another key of sixteen bytes or more"
     here = App()
     here.app.add_middleware(GuardMiddleware, guard=Guard(ORDERS, other))
@@ -343,7 +343,7 @@ def test_report_mode_calls_the_endpoint_with_the_verdict() -> None:
 
 
 @pytest.mark.parametrize(("mode", "status"), [("enforce", 503), ("off", 200)])
-def test_a_body_that_is_gone_matters_to_a_guard_that_looks(mode: Mode, status: int) -> None:
+def test_a_consumed_body_is_refused_if_the_guard_checks_the_request(mode: Mode, status: int) -> None:
     async def take(request: Request) -> None:
         async for _ in request.stream():
             pass
@@ -356,7 +356,7 @@ def test_a_body_that_is_gone_matters_to_a_guard_that_looks(mode: Mode, status: i
     assert run_asgi(app, GOOD_JSON).status == status
 
 
-def test_report_mode_hands_on_a_body_that_was_too_large_to_be_verified() -> None:
+def test_report_mode_replays_a_body_that_is_too_large() -> None:
     sent = Sent("POST", "/orders", headers=[JSON, ("Content-Length", "300")], body=b" " * 300)
     reply = through_route(Guard(ORDERS, KEY, mode="report", max_body=100), sent)
 
@@ -402,7 +402,7 @@ def test_a_mounted_application_reads_its_own_path() -> None:
     assert run_asgi(outer, sent).body == b'"acmeacme"'
 
 
-def test_a_handler_of_the_users_own_answers_for_the_guard() -> None:
+def test_an_exception_handler_of_the_user_is_used() -> None:
     here = App()
     here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
 
@@ -414,7 +414,7 @@ def test_a_handler_of_the_users_own_answers_for_the_guard() -> None:
     assert (reply.status, reply.body) == (401, b'{"own":401}')
 
 
-def test_without_fastapis_table_of_handlers_the_refusal_is_still_a_401() -> None:
+def test_without_exception_handlers_the_refusal_is_still_a_401() -> None:
     here = App()
     here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
 
@@ -429,7 +429,7 @@ def test_without_fastapis_table_of_handlers_the_refusal_is_still_a_401() -> None
     )
 
 
-def test_what_is_no_guard_is_a_config_error() -> None:
+def test_another_object_than_a_guard_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="GuardSecurity: guard must be a Guard, not Scheme"):
         GuardSecurity(ORDERS)  # type: ignore[arg-type]
 
@@ -500,7 +500,7 @@ def test_the_openapi_document_describes_signature_ids_and_refusals() -> None:
         ("query", "connection_id", False),
     }
     optional = GuardSecurity(Guard(NANGO.replace(optional={"connection_id"}), KEY)).model.description
-    assert "`connection_id` (may be left out): query parameter `connection_id`, or JSON body" in str(optional)
+    assert "`connection_id` (optional): query parameter `connection_id`, or JSON body" in str(optional)
     assert set(operation["responses"]) == {"200", "400", "401", "408", "413", "415", "422", "503"}
     examples = operation["responses"]["401"]["content"]["application/problem+json"]["examples"]
     assert {name: example["value"]["error"]["code"] for name, example in examples.items()} == {
@@ -518,7 +518,7 @@ def test_the_openapi_document_describes_signature_ids_and_refusals() -> None:
         (FormSource("sig"), {"type": "http", "scheme": "HMAC"}),
     ],
 )
-def test_the_signature_is_described_where_it_travels(signature: Any, described: dict[str, str]) -> None:
+def test_the_description_names_the_place_of_the_signature(signature: Any, described: dict[str, str]) -> None:
     scheme = ORDERS.replace(
         name="my orders", signature=signature, tenant=Header("Authorization", before=":"), prefix="v1="
     )
@@ -528,11 +528,11 @@ def test_the_signature_is_described_where_it_travels(signature: Any, described: 
     found = app.openapi()["components"]["securitySchemes"]["my_orders"]
     assert {name: found[name] for name in described} == described
     assert "written as `v1=` and then lower-case hex" in found["description"]
-    assert "- whose key: header `Authorization` before `:`" in found["description"]
+    assert "- tenant: header `Authorization` before `:`" in found["description"]
     assert "path" not in found["description"]
 
 
-def test_a_scheme_that_reads_no_body_promises_no_answer_about_bodies() -> None:
+def test_the_responses_of_a_scheme_without_body_sources_omit_body_errors() -> None:
     scheme = ORDERS.replace(ids={"tenant_id": Path("/t/{tenant_id}"), "order_id": Query("o")}, signature=Query("sig"))
     own = GuardSecurity(Guard(scheme, KEY, refusal=lambda code, _: (code.encode(), "text/plain")), scheme_name="own")
 

@@ -1,4 +1,4 @@
-"""The Flask handles: they answer as a door does, and sit where Flask's users look for them."""
+"""The Flask handles answer like the middleware."""
 
 import functools
 import gc
@@ -36,7 +36,7 @@ def send(app: Flask, sent: Sent) -> Reply:
 
 
 class App:
-    """An application whose one view keeps what it was given."""
+    """An application with one view, which records its requests."""
 
     def __init__(self) -> None:
         self.app = Flask("guarded")
@@ -111,16 +111,16 @@ def handle(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_a_handle_answers_as_the_door_does(handle: Call, case: str) -> None:
+def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
 @pytest.mark.many_requests
-def test_a_handle_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
     check_generated(handle)
 
 
-def test_the_verdict_stands_where_a_view_looks_for_it() -> None:
+def test_a_view_finds_the_verdict() -> None:
     app = Flask("guarded")
     GuardExtension(Guard(ORDERS, KEY), app)
     app.add_url_rule(
@@ -135,7 +135,7 @@ def test_without_a_guard_there_is_no_current_verdict() -> None:
         bool(current_verdict)
 
 
-def test_a_text_in_the_environ_is_no_verdict() -> None:
+def test_a_text_in_the_environ_is_not_a_verdict() -> None:
     here = App()
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
     environ = {**environ_for(UNSIGNED), "hmac_guard": "verified", "hmac_guard:issuer": "me"}
@@ -161,7 +161,7 @@ def test_a_view_reads_form_and_file_after_the_guard_has_read_them() -> None:
     assert [send(app, sent).body for sent in (GOOD_FORM, GOOD_MULTIPART, upload)] == [b"42", b"42", b"content"]
 
 
-def test_a_body_that_flask_has_in_its_cache_is_verified() -> None:
+def test_a_body_that_flask_has_cached_is_verified() -> None:
     here = App()
     here.app.before_request(lambda: request.get_json(silent=True) and None)
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
@@ -170,7 +170,7 @@ def test_a_body_that_flask_has_in_its_cache_is_verified() -> None:
     assert (reply.status, reply.app_body) == (200, GOOD_JSON.body)
 
 
-def test_a_body_that_is_gone_is_refused_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_consumed_body_is_refused_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     here = App()
     here.app.before_request(lambda: request.form.get("note"))
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
@@ -181,7 +181,7 @@ def test_a_body_that_is_gone_is_refused_and_the_log_says_why(caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("policy", [{"mode": "off"}, {"exempt": ("/orders",)}], ids=str)
-def test_a_body_that_is_gone_is_none_of_the_business_of_a_guard_that_does_not_look(policy: dict[str, Any]) -> None:
+def test_a_consumed_body_is_ignored_if_the_guard_skips_the_request(policy: dict[str, Any]) -> None:
     here = App()
     here.app.before_request(lambda: request.stream.read(2) and None)
     GuardExtension(Guard(ORDERS, KEY, **policy), here.app)
@@ -190,7 +190,7 @@ def test_a_body_that_is_gone_is_none_of_the_business_of_a_guard_that_does_not_lo
     assert send(here.app, GOOD_JSON).body == b"reached"
 
 
-def test_a_chunked_body_that_is_gone_is_refused() -> None:
+def test_a_consumed_chunked_body_is_refused() -> None:
     here = App()
     here.app.before_request(lambda: request.form.get("note"))
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
@@ -201,7 +201,7 @@ def test_a_chunked_body_that_is_gone_is_refused() -> None:
     assert here.seen == []
 
 
-def test_a_hook_that_looked_for_a_body_where_there_is_none_changes_nothing() -> None:
+def test_a_hook_that_reads_an_empty_body_changes_nothing() -> None:
     here = App()
     here.app.before_request(lambda: request.get_data() and None)
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
@@ -209,7 +209,7 @@ def test_a_hook_that_looked_for_a_body_where_there_is_none_changes_nothing() -> 
     assert here.answer(GOOD).status == 200
 
 
-def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
+def test_a_verdict_of_the_same_guard_is_used() -> None:
     judged: list[Verdict] = []
     guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
     here = App()
@@ -220,7 +220,7 @@ def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
     assert len(judged) == 1
 
 
-def test_the_middleware_of_another_guard_has_judged_nothing() -> None:
+def test_a_verdict_of_another_guard_is_not_used() -> None:
     here = App()
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
     other = Guard(ORDERS, "another key of sixteen bytes or more")
@@ -248,7 +248,7 @@ def test_report_mode_calls_the_view_with_the_verdict() -> None:
     assert here.answer(UNSIGNED).verdict.reason is Reason.MISSING_ID
 
 
-def test_keys_that_cannot_be_had_are_503() -> None:
+def test_unavailable_keys_are_503() -> None:
     def broken(_: object) -> str:
         raise OSError
 
@@ -269,7 +269,7 @@ def test_a_head_request_is_refused_without_a_body() -> None:
 
 
 @pytest.mark.parametrize("path", ["/static/site.css", "/no-such-path", "/orders/"])
-def test_init_app_guards_what_is_no_view(path: str) -> None:
+def test_init_app_guards_static_files_and_unknown_paths(path: str) -> None:
     app = Flask("guarded")
     GuardExtension(Guard(ORDERS, KEY), app)
     app.add_url_rule("/orders", view_func=lambda: "reached")
@@ -277,7 +277,7 @@ def test_init_app_guards_what_is_no_view(path: str) -> None:
     assert app.test_client().get(path).status_code == 401
 
 
-def test_two_guards_under_two_names_both_have_to_be_convinced() -> None:
+def test_two_guards_must_both_verify() -> None:
     partner = Guard(ORDERS.replace(name="partner", signature=Header("X-Partner")), KEY, annotate_as="partner")
     app = Flask("guarded")
     GuardExtension(Guard(ORDERS, KEY), app)
@@ -304,7 +304,7 @@ def test_a_mounted_application_reads_its_own_path() -> None:
     assert b"".join(run_wsgi_app(mounted, environ_for(sent))[0]) == b"acmeacme"
 
 
-def test_a_refusal_passes_through_after_request_so_that_a_page_elsewhere_can_read_it() -> None:
+def test_a_refusal_passes_through_after_request_so_that_cross_origin_pages_can_read_it() -> None:
     app = Flask("guarded")
     GuardExtension(Guard(ORDERS, KEY), app)
 
@@ -338,7 +338,7 @@ def test_one_view_of_a_class_is_guarded_by_decorators() -> None:
         (lambda _: None, "must be a Guard, not NoneType"),
     ],
 )
-def test_what_is_no_guard_is_a_config_error(given: Any, cure: str) -> None:
+def test_another_object_than_a_guard_is_a_config_error(given: Any, cure: str) -> None:
     with pytest.raises(ConfigError, match=cure):
         GuardExtension(given, Flask("guarded"))
 
@@ -355,17 +355,17 @@ def test_a_resolver_of_one_event_loop_is_a_config_error() -> None:
 def test_two_guards_under_one_name_are_a_config_error() -> None:
     app = Flask("guarded")
     GuardExtension(Guard(ORDERS, KEY), app)
-    with pytest.raises(ConfigError, match="two names"):
+    with pytest.raises(ConfigError, match="different names"):
         GuardExtension(Guard(ORDERS, KEY), app)
 
 
-def test_a_guard_that_is_still_to_be_made_refuses_to_work() -> None:
+def test_a_guard_that_init_app_has_not_made_yet_raises() -> None:
     signed = GuardExtension(lambda app: Guard(ORDERS, app.config["KEY"]))
     with Flask("guarded").test_request_context("/"), pytest.raises(ConfigError, match=r"call init_app\(app\) first"):
         signed.before_request()
 
 
-def test_one_extension_serves_two_applications_with_a_key_each() -> None:
+def test_one_extension_serves_two_applications_with_different_keys() -> None:
     signed = GuardExtension(lambda app: Guard(ORDERS, app.config["KEY"]))
     statuses = []
     for key in (KEY, "another key of sixteen bytes or more"):
@@ -413,7 +413,7 @@ def test_routes_that_no_guard_covers_are_listed() -> None:
         ({"mode": "report"}, []),
     ],
 )
-def test_a_route_that_the_policy_may_leave_alone_is_listed(how: str, policy: Any, uncovered: list[str]) -> None:
+def test_a_route_that_the_policy_may_skip_is_listed(how: str, policy: Any, uncovered: list[str]) -> None:
     app = Flask("guarded")
     app.add_url_rule("/health", "health", a_view)
     app.add_url_rule("/orders/<order>", "order", a_view)
@@ -427,7 +427,7 @@ def test_a_route_that_the_policy_may_leave_alone_is_listed(how: str, policy: Any
     assert uncovered_routes(app) == uncovered
 
 
-def test_behind_a_proxy_that_cuts_a_prefix_off_the_application_reads_its_own_path() -> None:
+def test_behind_a_proxy_that_removes_a_prefix_the_application_reads_its_own_path() -> None:
     scheme = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_id": Query("order_id")})
     app = Flask("guarded")
     GuardExtension(Guard(scheme, KEY), app)
@@ -546,14 +546,14 @@ def test_guarded_above_the_route_is_found_at_the_first_request(
     assert "Put @signed.guarded below the route, directly above def" in caplog.text
 
 
-def test_guarded_above_the_route_is_found_where_init_app_was_to_make_the_guard() -> None:
+def test_guarded_above_the_route_is_found_without_init_app() -> None:
     app = Flask("guarded")
     above_the_route(app, GuardExtension(lambda app: Guard(ORDERS, KEY)))
 
     assert send(app, GOOD).status == 503
 
 
-def test_an_error_handler_of_the_application_does_not_hide_that_a_view_is_open() -> None:
+def test_an_error_handler_does_not_hide_an_unguarded_view() -> None:
     app = Flask("guarded")
     app.register_error_handler(Exception, lambda error: ("handled", 200))
     above_the_route(app, GuardExtension(Guard(ORDERS, KEY)))
@@ -561,7 +561,7 @@ def test_an_error_handler_of_the_application_does_not_hide_that_a_view_is_open()
     assert send(app, GOOD).status == 503
 
 
-def test_guarded_may_be_given_a_view_after_the_first_request() -> None:
+def test_guarded_may_be_used_after_the_first_request() -> None:
     app = Flask("guarded")
     signed = GuardExtension(Guard(ORDERS, KEY))
     view = app.get("/orders")(lambda: "reached")
@@ -571,8 +571,8 @@ def test_guarded_may_be_given_a_view_after_the_first_request() -> None:
     assert send(app, UNSIGNED).status == 503
 
 
-def test_guarded_in_its_place_is_no_mistake() -> None:
-    """Below another decorator, twice by two extensions, put in place of a view, and beside the same view elsewhere."""
+def test_guarded_below_the_route_is_accepted() -> None:
+    """Below another decorator, with two extensions, as a replacement of a view, and with the same view elsewhere."""
 
     def orders() -> str:
         return "reached"
@@ -592,7 +592,7 @@ def test_guarded_in_its_place_is_no_mistake() -> None:
     assert send(other, UNSIGNED).status == 200
 
 
-def test_what_guarded_cannot_guard_is_a_config_error() -> None:
+def test_guarded_raises_config_error_for_other_objects() -> None:
     signed = GuardExtension(Guard(ORDERS, KEY))
 
     class Orders(MethodView):
@@ -610,7 +610,7 @@ def test_what_guarded_cannot_guard_is_a_config_error() -> None:
         signed.guarded(Slotted())
 
 
-def test_a_view_that_guarded_was_given_is_not_kept_alive() -> None:
+def test_guarded_keeps_no_reference_to_a_view() -> None:
     signed = GuardExtension(Guard(ORDERS, KEY))
 
     def orders() -> str:
@@ -624,7 +624,7 @@ def test_a_view_that_guarded_was_given_is_not_kept_alive() -> None:
 
 
 class Layer:
-    """A layer of an unknown kind, which has the application under a name of its own."""
+    """A layer of an unknown type, which stores the application in its own attribute."""
 
     def __init__(self, application: Any) -> None:
         self.behind = application
@@ -647,7 +647,7 @@ class SlottedLayer:
 
 
 class OwnProxyFix(ProxyFix):
-    """It is called as werkzeug's is."""
+    """It has the name of a werkzeug class."""
 
 
 class AnsweringProxyFix(ProxyFix):
@@ -656,7 +656,7 @@ class AnsweringProxyFix(ProxyFix):
 
 
 def closure(application: Any) -> Any:
-    @wraps(application)  # it takes the name of what it wraps
+    @wraps(application)  # it copies the name of the wrapped function
     def layer(environ: Any, start_response: Any) -> Any:
         return application(environ, start_response)
 
@@ -711,7 +711,7 @@ KNOWN: dict[str, Any] = {
 
 
 def application_in(*layers: Any, policy: Any = None) -> Flask:
-    """An application with one route, in layers from the outside in; `guarded` stands for a guard."""
+    """An application with one route, inside these layers, the outermost first. `guarded` stands for a guard."""
     app = Flask("layers", static_folder=None)
     app.add_url_rule("/orders", "orders", a_view)
     guard = Guard(ORDERS, KEY, **(policy or {}))
@@ -721,7 +721,7 @@ def application_in(*layers: Any, policy: Any = None) -> Flask:
 
 
 @pytest.mark.parametrize("kind", list(UNKNOWN))
-def test_an_unknown_layer_is_listed_where_it_stands_before_the_guard(kind: str) -> None:
+def test_an_unknown_layer_outside_the_guard_is_listed(kind: str) -> None:
     layer, name = UNKNOWN[kind]
     [listed] = uncovered_routes(application_in(layer, "guarded"))
 
@@ -732,12 +732,12 @@ def test_an_unknown_layer_is_listed_where_it_stands_before_the_guard(kind: str) 
 
 
 @pytest.mark.parametrize("kind", list(KNOWN))
-def test_a_layer_that_runs_no_handlers_is_looked_through(kind: str) -> None:
+def test_a_layer_without_handlers_is_not_listed(kind: str) -> None:
     assert uncovered_routes(application_in(KNOWN[kind], "guarded", KNOWN[kind])) == []
     assert uncovered_routes(application_in(KNOWN[kind])) == ["/orders"]
 
 
-def test_a_layer_that_hides_the_application_leaves_all_uncovered_that_is_guarded_behind_it() -> None:
+def test_routes_behind_an_opaque_layer_are_uncovered() -> None:
     hidden = uncovered_routes(application_in(opaque, "guarded"))
 
     assert hidden[0] == "/orders"
@@ -745,7 +745,7 @@ def test_a_layer_that_hides_the_application_leaves_all_uncovered_that_is_guarded
     assert uncovered_routes(application_in(ProxyFix, "guarded", opaque)) == []
 
 
-def test_a_layer_that_leads_past_the_guard_too_leaves_the_routes_uncovered() -> None:
+def test_routes_are_uncovered_if_a_layer_can_bypass_the_guard() -> None:
     class Choosing:
         def __init__(self, application: Any) -> None:
             self.open = application
@@ -767,15 +767,13 @@ def test_a_layer_that_leads_past_the_guard_too_leaves_the_routes_uncovered() -> 
     ],
     ids=str,
 )
-def test_a_layer_inside_a_guard_is_listed_where_the_guard_does_not_judge_every_path(
-    policy: dict[str, Any], listed: bool
-) -> None:
+def test_a_layer_inside_a_guard_is_listed_if_the_guard_skips_paths(policy: dict[str, Any], listed: bool) -> None:
     found = uncovered_routes(application_in("guarded", Layer, policy=policy))
     assert any("Layer around the application" in each for each in found) is listed
 
 
 @pytest.mark.parametrize("how", ["init_app", "decorator"])
-def test_a_layer_around_the_application_is_outside_the_guards_of_its_views(how: str) -> None:
+def test_a_layer_around_the_application_is_not_covered_by_guards_of_views(how: str) -> None:
     signed = GuardExtension(Guard(ORDERS, KEY))
     app = application_in(Layer)
     if how == "init_app":
@@ -786,7 +784,7 @@ def test_a_layer_around_the_application_is_outside_the_guards_of_its_views(how: 
     assert [each.rpartition(".")[2] for each in uncovered_routes(app)] == ["Layer around the application>"]
 
 
-def test_a_proxy_that_a_layer_holds_does_not_disturb() -> None:
+def test_a_proxy_in_a_layer_is_ignored() -> None:
     class WithRequest(Layer):
         request = None
 
@@ -799,7 +797,7 @@ def test_a_proxy_that_a_layer_holds_does_not_disturb() -> None:
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_flask_socketio_answers_outside_a_guard_unless_the_guard_stands_around_it(inside: bool) -> None:
+def test_flask_socketio_is_guarded_only_if_the_guard_wraps_it(inside: bool) -> None:
     socketio = pytest.importorskip("flask_socketio", reason="not run: Flask-SocketIO is not installed")
     app = Flask("sockets", static_folder=None)
     GuardExtension(Guard(ORDERS, KEY), app)
@@ -813,7 +811,7 @@ def test_flask_socketio_answers_outside_a_guard_unless_the_guard_stands_around_i
 
 
 @pytest.mark.parametrize("how", ["flask", "wsgi"])
-def test_opentelemetry_is_looked_through(how: str) -> None:
+def test_opentelemetry_is_not_listed(how: str) -> None:
     flask = pytest.importorskip("opentelemetry.instrumentation.flask", reason="not run: OpenTelemetry is not installed")
     wsgi = pytest.importorskip("opentelemetry.instrumentation.wsgi", reason="not run: OpenTelemetry is not installed")
 

@@ -1,4 +1,4 @@
-"""Applications that set their mount point themselves: `only` and `exempt` name paths without it."""
+"""Applications that set their own mount point: `only` and `exempt` name paths without it."""
 
 import warnings
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
 pytest.importorskip("django", reason="not run: Django is not installed")
 
-# First, since it sets Django up.
+# First, because it configures Django.
 from frameworks.django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from asgiref.wsgi import WsgiToAsgi
@@ -59,7 +59,7 @@ def front(request: HttpRequest) -> HttpResponse:
     return HttpResponse("open")
 
 
-#: Under WSGI Django does not cut its mount point off, so both forms have a route.
+#: Over WSGI, Django does not remove its mount point, so both forms have a route.
 URLS = [path(start + "inbox/<name>", inbox) for start in ("", "api/")] + [path("open", front)]
 
 
@@ -84,32 +84,32 @@ def test_an_entry_with_the_root_path_of_fastapi_is_refused(policy: Any, message:
 
 
 @pytest.mark.parametrize("argument", ["only", "exempt"])
-def test_an_entry_that_holds_the_root_path_is_refused(argument: str) -> None:
+def test_an_entry_that_contains_the_root_path_is_refused(argument: str) -> None:
     policy: dict[str, Any] = {argument: ("/a/",)}
     guard = Guard(NANGO, KEY, **policy)
 
-    with pytest.raises(ConfigError, match=f"{argument}: '/a/' holds the mount point '/a/b'"):
+    with pytest.raises(ConfigError, match=f"{argument}: '/a/' contains the mount point '/a/b'"):
         guard.asgi(make_fastapi("/a/b"))
 
 
 @pytest.mark.parametrize("policy", RIGHT)
 @pytest.mark.parametrize("root", ["/api", "/api/"])
-def test_entries_as_the_application_routes_them_are_taken(policy: Any, root: str) -> None:
+def test_entries_without_the_mount_point_are_accepted(policy: Any, root: str) -> None:
     Guard(NANGO, KEY, **policy).asgi(make_fastapi(root))
 
 
 @pytest.mark.parametrize("root", ["", "/"])
-def test_without_a_mount_point_every_entry_is_taken(root: str) -> None:
+def test_without_a_mount_point_every_entry_is_accepted(root: str) -> None:
     Guard(NANGO, KEY, only=("/api/",), exempt=("/api/health",)).asgi(make_fastapi(root))
 
 
-def test_the_folder_of_a_flask_or_quart_application_is_no_mount_point() -> None:
+def test_the_folder_of_a_flask_or_quart_application_is_not_a_mount_point() -> None:
     quart = pytest.importorskip("quart", reason="not run: Quart is not installed")
 
     Guard(NANGO, KEY, only=("/srv/inbox/",)).asgi(quart.Quart("shop", root_path="/srv"))
 
 
-@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server cuts it off", "it stays in the path"])
+@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server removes it", "it stays in the path"])
 @pytest.mark.parametrize("place", ["around", "inside"])
 def test_fastapi_is_guarded_with_and_without_its_root_path(full: str, place: str) -> None:
     guard, app = Guard(NANGO, KEY, only=("/inbox/",)), make_fastapi()
@@ -123,7 +123,7 @@ def test_fastapi_is_guarded_with_and_without_its_root_path(full: str, place: str
     assert run_asgi(app, Sent(path="/open")).status == 200
 
 
-def test_the_routes_of_fastapi_under_a_root_path_are_called_right() -> None:
+def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     pages = {"/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
     wrong, right = make_fastapi(), make_fastapi()
     wrong.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/api/inbox/",)))
@@ -156,7 +156,7 @@ def test_an_entry_with_the_script_name_of_django_is_refused(
             make[place]()
 
 
-@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server cuts it off", "it stays in the path"])
+@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server removes it", "it stays in the path"])
 @pytest.mark.parametrize("server", ["wsgi", "asgi"])
 @pytest.mark.parametrize("place", ["around", "middleware"])
 def test_django_is_guarded_with_and_without_its_script_name(
@@ -178,7 +178,7 @@ def test_django_is_guarded_with_and_without_its_script_name(
         assert ask(Sent(path="/open")).status == 200
 
 
-def test_the_routes_of_django_under_a_script_name_are_called_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_of_django_under_a_script_name_are_listed_correctly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Guarded, "guard", Guard(NANGO, KEY, only=("/inbox/",)))
     with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED]):
         assert uncovered_routes_of_django() == ["/open"]

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
 
-# First, since it sets Django up.
+# First, because it configures Django.
 from frameworks.django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from django.contrib.auth.models import AnonymousUser
@@ -72,7 +72,7 @@ def test_a_signed_request_is_authenticated_and_its_data_can_be_read(server: str)
 
 @SERVERS
 @pytest.mark.parametrize("case", [name for name, (_, reason) in CASES.items() if reason is not Reason.VERIFIED])
-def test_what_a_door_refuses_is_refused_whatever_the_permissions_are(case: str, server: str) -> None:
+def test_a_refused_request_is_refused_with_any_permissions(case: str, server: str) -> None:
     sent, reason = CASES[case]
     refusal = decider_of("test", GUARD).refusals[reason]
     reply = reply_of(Open, sent, server)
@@ -89,7 +89,7 @@ def test_the_csrf_check_leaves_a_multipart_body_to_the_guard(server: str) -> Non
     assert reply_of(hmac_guarded(GUARD)(Form), GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
 
 
-def test_keys_that_cannot_be_had_are_503() -> None:
+def test_unavailable_keys_are_503() -> None:
     def broken(_: object) -> str:
         raise OSError
 
@@ -97,13 +97,13 @@ def test_keys_that_cannot_be_had_are_503() -> None:
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")
 
 
-def test_a_refusal_that_is_no_json_is_shown_as_text() -> None:
+def test_a_refusal_that_is_not_json_is_shown_as_text() -> None:
     reply = reply_of(Orders, UNSIGNED, guard=Guard(ORDERS, KEY, refusal=lambda code, _: (code.encode(), "text/plain")))
 
     assert (reply.status, json.loads(reply.body)) == (401, {"detail": "missing_signature"})
 
 
-def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
+def test_a_verdict_of_the_same_guard_is_used() -> None:
     judged: list[Verdict] = []
     Guarded.guard = guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
 
@@ -111,7 +111,7 @@ def test_the_middleware_of_the_same_guard_has_judged_already() -> None:
     assert len(judged) == 1
 
 
-def test_report_mode_authenticates_nobody() -> None:
+def test_report_mode_does_not_authenticate() -> None:
     class Reported(Open):
         def get(self, request: Any) -> Response:
             return Response([str(request.user), request.auth.reason, request.successful_authenticator])
@@ -123,7 +123,7 @@ def test_report_mode_authenticates_nobody() -> None:
 
 
 class ByHeader(BaseAuthentication):
-    """Stands for the authentication that a project had before; it counts its calls."""
+    """Replaces the existing authentication of a project. It counts its calls."""
 
     asked = 0
 
@@ -172,7 +172,7 @@ UNVERIFIED_GOES_ON = {
 
 @SERVERS
 @pytest.mark.parametrize("how", list(UNVERIFIED_GOES_ON))
-def test_an_unverified_request_that_goes_on_is_offered_to_the_classes_behind(how: str, server: str) -> None:
+def test_later_classes_are_called_for_unverified_requests_that_pass(how: str, server: str) -> None:
     guard = UNVERIFIED_GOES_ON[how]
     unsigned = replace(UNSIGNED, headers=[*UNSIGNED.headers, ("X-Tenant", "acme")])
     ByHeader.asked = 0
@@ -191,7 +191,7 @@ def test_an_unverified_request_that_goes_on_is_offered_to_the_classes_behind(how
     assert reply_of(BothOpen, with_user("wrong", unsigned), server, guard).status == 401
 
 
-def test_a_verified_request_is_not_offered_to_the_classes_behind_and_a_refused_one_neither() -> None:
+def test_later_classes_are_not_called_for_verified_or_refused_requests() -> None:
     ByHeader.asked = 0
     verified = reply_of(Both, with_user("ada", GOOD), guard=Guard(ORDERS, KEY, mode="report"))
 
@@ -200,7 +200,7 @@ def test_a_verified_request_is_not_offered_to_the_classes_behind_and_a_refused_o
     assert ByHeader.asked == 0
 
 
-def test_a_second_guard_behind_a_reporting_one_may_verify() -> None:
+def test_a_second_guard_inside_a_guard_in_report_mode_may_verify() -> None:
     class Second(GuardAuthentication):
         guard = Guard(ORDERS, KEY, annotate_as="second")
 
@@ -264,7 +264,7 @@ def test_a_cookie_in_a_second_line_needs_the_csrf_token_too() -> None:
     assert [reply_of(Orders, sent, server, by_cookie()).status for server in ("wsgi", "asgi")] == [403, 403]
 
 
-def test_a_subclass_has_a_guard_and_users_of_its_own() -> None:
+def test_a_subclass_has_its_own_guard_and_users() -> None:
     class Own(GuardAuthentication):
         guard = Guard(ORDERS, KEY, annotate_as="own")
 
@@ -277,7 +277,7 @@ def test_a_subclass_has_a_guard_and_users_of_its_own() -> None:
     assert json.loads(reply_of(Owned, GOOD, guard=GUARD).body)["user"] == "acme"
 
 
-def test_callers_are_told_apart_by_what_was_proven() -> None:
+def test_callers_are_distinguished_by_their_verified_ids() -> None:
     one, same, other = (
         SignedCaller(Verdict(Reason.VERIFIED, "orders", {"a": a, "b": b})) for a, b in ("xy", "xy", ("x", "z"))
     )
@@ -286,7 +286,7 @@ def test_callers_are_told_apart_by_what_was_proven() -> None:
     assert (one.is_authenticated, one.is_anonymous, str(one)) == (True, False, f"signed:{one.pk[:12]}")
 
 
-def test_a_throttle_counts_each_caller_by_itself() -> None:
+def test_a_throttle_counts_callers_separately() -> None:
     class Once(UserRateThrottle):
         rate = "1/day"
 
@@ -318,8 +318,8 @@ def test_a_view_with_the_class_is_covered() -> None:
         assert uncovered_routes() == ["/bare/"]
 
 
-def test_a_view_with_the_class_behind_another_one_is_uncovered() -> None:
-    """Django REST framework asks no further class once one has found a user: whoever has a session got by unsigned."""
+def test_a_view_with_the_class_after_another_class_is_uncovered() -> None:
+    """Django REST framework stops at the first class that finds a user: a session would pass without a signature."""
 
     class Behind(Orders):
         authentication_classes = (SessionAuthentication, GuardAuthentication)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
 pytest.importorskip("drf_spectacular", reason="not run: drf-spectacular is not installed")
 
-# First, since it sets Django up.
+# First, because it configures Django.
 from frameworks.django_project import project  # isort: skip
 
 from django.core.management import call_command
@@ -48,7 +48,7 @@ class Inbox(Orders):
     authentication_classes = (ByNango,)
 
 
-def test_spectacular_has_nothing_to_warn_about_and_names_the_security_scheme(tmp_path: Path) -> None:
+def test_spectacular_names_the_security_scheme_without_warnings(tmp_path: Path) -> None:
     document = tmp_path / "openapi.json"
     urls = [path("orders", Orders.as_view()), path("inbox", Inbox.as_view())]
     with project(urls=urls, INSTALLED_APPS=APPS, HMAC_GUARD=Guard(ORDERS, KEY)):

@@ -1,4 +1,4 @@
-"""Starlette: the middleware in each place where Starlette takes one, and the routes that none covers."""
+"""Starlette: the middleware in each possible place, and the routes that no guard covers."""
 
 import functools
 import re
@@ -56,15 +56,15 @@ def handle(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_the_middleware_answers_as_the_door_does(handle: Call, case: str) -> None:
+def test_the_django_middleware_answers_like_the_wsgi_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
-def test_the_middleware_decides_as_the_door_does_over_generated_requests(handle: Call) -> None:
+def test_the_django_middleware_decides_generated_requests_like_the_wsgi_middleware(handle: Call) -> None:
     check_generated(handle)
 
 
-def test_two_guards_under_two_names_both_have_to_be_convinced() -> None:
+def test_two_guards_must_both_verify() -> None:
     partner = Guard(ORDERS.replace(name="partner"), KEY, annotate_as="partner")
 
     async def endpoint(request: Request) -> PlainTextResponse:
@@ -129,9 +129,7 @@ def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["among the middleware", "around the application"])
-def test_a_route_that_the_policy_may_leave_alone_is_listed(
-    how: str, policy: Any, uncovered: list[str], tmp_path: Any
-) -> None:
+def test_a_route_that_the_policy_may_skip_is_listed(how: str, policy: Any, uncovered: list[str], tmp_path: Any) -> None:
     guard = Guard(ORDERS, KEY, **policy)
     routes = [Route("/health", page), Route("/orders/{order}", page), Mount("/static", StaticFiles(directory=tmp_path))]
     app: Any = Starlette(routes=routes, middleware=guarded(guard) if how == "among the middleware" else [])
@@ -171,7 +169,7 @@ def test_a_guard_before_a_mount_sees_the_whole_path_and_one_in_it_the_rest(place
 
 
 class Layer:
-    """A layer of an unknown kind, which has the application under a name of its own."""
+    """A layer of an unknown type, which stores the application in its own attribute."""
 
     def __init__(self, app: Any, *, name: str = "") -> None:
         self.behind = app
@@ -206,7 +204,7 @@ async def timing(request: Request, call_next: Any) -> Any:
 
 
 class OwnApplication(Starlette):
-    """It is called as Starlette's is."""
+    """It has the name of a Starlette class."""
 
 
 class AnsweringApplication(Starlette):
@@ -225,7 +223,7 @@ def application_in(*middleware: Middleware, started: bool = False, kind: Any = S
 
 
 def names_of(listed: list[str]) -> list[str]:
-    """The layers that are listed, without the name of this module."""
+    """Return the listed layers without the name of this module."""
     return [each.replace(__name__ + ".", "") for each in listed]
 
 
@@ -242,11 +240,9 @@ def names_of(listed: list[str]) -> list[str]:
         (Middleware(OwnHttp, dispatch=timing), "timing"),
     ],
 )
-def test_an_unknown_middleware_is_listed_where_it_stands_before_the_guard(
-    unknown: Middleware, name: str, started: bool
-) -> None:
+def test_an_unknown_middleware_outside_the_guard_is_listed(unknown: Middleware, name: str, started: bool) -> None:
     [guarding] = guarded(GUARD)
-    # What a factory is made of is known before it has made its layer, and what it has made after that.
+    # Before the factory is called, its own attributes are known. After that, the layer that it returned is known.
     told = "layer" if name == "closure" and started else name
     outside = names_of(uncovered_routes(application_in(unknown, guarding, started=started)))
     bare = names_of(uncovered_routes(application_in(unknown, started=started)))
@@ -259,7 +255,7 @@ def test_an_unknown_middleware_is_listed_where_it_stands_before_the_guard(
     assert uncovered_routes(application_in(guarding, unknown, started=started)) == []
 
 
-def test_the_function_of_a_middleware_may_be_given_without_its_name() -> None:
+def test_the_dispatch_function_may_be_a_positional_argument() -> None:
     [listed] = uncovered_routes(application_in(Middleware(BaseHTTPMiddleware, timing), *guarded(GUARD)))
 
     assert names_of([listed]) == ["<timing around the application>"]
@@ -275,12 +271,12 @@ def test_the_function_of_a_middleware_may_be_given_without_its_name() -> None:
     ],
     ids=lambda middleware: middleware.cls.__name__,
 )
-def test_a_middleware_that_runs_no_handlers_is_looked_through(known: Middleware, started: bool) -> None:
+def test_a_middleware_without_handlers_is_not_listed(known: Middleware, started: bool) -> None:
     assert uncovered_routes(application_in(known, *guarded(GUARD), started=started)) == []
     assert uncovered_routes(application_in(known, started=started)) == ["/orders"]
 
 
-def test_the_middleware_of_uvicorn_is_looked_through() -> None:
+def test_the_middleware_of_uvicorn_is_not_listed() -> None:
     proxied = pytest.importorskip("uvicorn.middleware.proxy_headers", reason="not run: uvicorn is not installed")
 
     assert uncovered_routes(proxied.ProxyHeadersMiddleware(GUARD.asgi(application_in()))) == []
@@ -310,7 +306,7 @@ def test_layers_around_an_application_are_listed_up_to_the_guard() -> None:
     assert uncovered_routes(guarantee_single_callable(GUARD.asgi(app))) == []  # type: ignore[no-untyped-call]
 
 
-def test_an_application_class_of_ones_own_is_a_layer_where_it_answers_calls_itself() -> None:
+def test_an_application_subclass_with_its_own_call_is_a_layer() -> None:
     assert uncovered_routes(application_in(*guarded(GUARD), kind=OwnApplication)) == []
     assert names_of(uncovered_routes(application_in(*guarded(GUARD), kind=AnsweringApplication))) == [
         "<AnsweringApplication around the application>"
@@ -351,7 +347,7 @@ class Endpoint(HTTPEndpoint):
         return PlainTextResponse("reached")
 
 
-def test_what_a_router_does_with_paths_that_it_does_not_know_is_listed() -> None:
+def test_the_default_application_of_a_router_is_listed() -> None:
     async def default(scope: Any, receive: Any, send: Any) -> None: ...
 
     router = Router(routes=[Route("/orders", page, middleware=guarded(GUARD))], default=default)
@@ -366,7 +362,7 @@ def test_a_route_of_an_unknown_kind_is_listed_unless_a_guard_covers_every_path()
     assert uncovered_routes(Guard(ORDERS, KEY, only=("/orders/",)).asgi(app)) == ["<a route of a kind of its own>"]
 
 
-def test_socketio_answers_outside_a_guard_unless_the_guard_stands_around_it() -> None:
+def test_socketio_is_guarded_only_if_the_guard_wraps_it() -> None:
     socketio = pytest.importorskip("socketio", reason="not run: python-socketio is not installed")
     server = socketio.AsyncServer(async_mode="asgi")
     outside = socketio.ASGIApp(server, GUARD.asgi(application_in()))
@@ -377,7 +373,7 @@ def test_socketio_answers_outside_a_guard_unless_the_guard_stands_around_it() ->
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_opentelemetry_is_looked_through(started: bool) -> None:
+def test_opentelemetry_is_not_listed(started: bool) -> None:
     asgi = pytest.importorskip("opentelemetry.instrumentation.asgi", reason="not run: OpenTelemetry is not installed")
     traced = Middleware(asgi.OpenTelemetryMiddleware)
 

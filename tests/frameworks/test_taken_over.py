@@ -1,4 +1,4 @@
-"""A handle takes over the verdict of the middleware for the request that was judged, and judges any other one."""
+"""A handle uses the verdict of the middleware for the judged request, and judges all other requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ SIGNED = {"query": GOOD, "JSON": GOOD_JSON}
 
 
 class Counted:
-    """A guard, and what it decided."""
+    """A guard and its decisions."""
 
     def __init__(self, **options: Any) -> None:
         self.decisions: list[Decision] = []
@@ -95,7 +95,7 @@ ASGI = {
 
 @pytest.mark.parametrize("sent", list(SIGNED))
 @pytest.mark.parametrize("how", list(ASGI))
-def test_one_judgement_under_asgi(how: str, sent: str) -> None:
+def test_a_request_is_judged_once_over_asgi(how: str, sent: str) -> None:
     counted = Counted()
     request = Sent(**{**vars(SIGNED[sent]), "path": "/api/orders"})
 
@@ -116,7 +116,7 @@ def flask_view(guard: Guard) -> Flask:
 
 
 @pytest.mark.parametrize("sent", list(SIGNED))
-def test_one_judgement_under_a_dispatcher(sent: str) -> None:
+def test_a_request_is_judged_once_with_a_dispatcher(sent: str) -> None:
     counted = Counted()
     app = counted.guard.wsgi(DispatcherMiddleware(Flask("empty"), {"/api": flask_view(counted.guard)}))
     request = Sent(**{**vars(SIGNED[sent]), "path": "/api/orders"})
@@ -129,7 +129,7 @@ def test_one_judgement_under_a_dispatcher(sent: str) -> None:
 @pytest.mark.parametrize("server", ["wsgi", "asgi"])
 @pytest.mark.parametrize("script_name", [None, "/api"])
 @pytest.mark.parametrize("path", ["/api/orders", "/api/größe/日本"])
-def test_one_judgement_under_django(server: str, sent: str, script_name: str | None, path: str) -> None:
+def test_a_request_is_judged_once_in_django(server: str, sent: str, script_name: str | None, path: str) -> None:
     counted = Counted()
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -176,7 +176,7 @@ def test_a_view_refuses_a_preflight_that_the_middleware_lets_pass() -> None:
     ],
     ids=repr,
 )
-def test_a_copied_environ_that_says_something_else_is_judged(change: dict[str, str]) -> None:
+def test_a_changed_copy_of_the_environ_is_judged_again(change: dict[str, str]) -> None:
     counted = Counted()
     inner = flask_view(counted.guard)
 
@@ -189,7 +189,7 @@ def test_a_copied_environ_that_says_something_else_is_judged(change: dict[str, s
     assert len(counted.judged) == 2
 
 
-def test_a_verdict_that_another_layer_wrote_does_not_stand() -> None:
+def test_a_verdict_of_another_layer_is_not_accepted() -> None:
     verified = Counted()
     environ = environ_for(Sent("GET", "/orders", GOOD.query))
     decide(decider_of("test", verified.guard), environ)
@@ -223,7 +223,7 @@ def test_another_body_is_judged() -> None:
     assert counted.judged == [Reason.VERIFIED, Reason.INVALID_SIGNATURE]
 
 
-def test_a_dispatched_scope_that_says_something_else_is_judged() -> None:
+def test_a_changed_scope_of_a_dispatcher_is_judged_again() -> None:
     counted = Counted()
     inner = fastapi_route(counted.guard, path="/orders/{order_id}")
 
@@ -251,7 +251,7 @@ def ask_django(guard: Guard) -> int:
 
 
 @pytest.mark.parametrize("ask", [ask_flask, ask_fastapi, ask_django])
-def test_a_handle_refuses_where_the_look_for_an_earlier_verdict_fails(
+def test_a_handle_refuses_if_reading_an_earlier_verdict_fails(
     ask: Callable[[Guard], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object) -> None:
@@ -264,8 +264,8 @@ def test_a_handle_refuses_where_the_look_for_an_earlier_verdict_fails(
 
 
 @pytest.mark.parametrize("handle", [GuardExtension, GuardSecurity, hmac_guarded])
-def test_a_key_in_the_place_of_a_guard_is_an_error_that_does_not_show_it(handle: Callable[[Any], object]) -> None:
-    # `secrecy` looks at the local variables of every error, for each key that a test has made.
+def test_a_key_instead_of_a_guard_is_an_error_without_the_key(handle: Callable[[Any], object]) -> None:
+    # `secrecy` searches the local variables of every error for each key of a test.
     SECRECY.made.add(b"a key in the place of a guard")
     with pytest.raises(ConfigError, match="must be a Guard"):
         handle("a key in the place of a guard")

@@ -1,4 +1,4 @@
-"""`python -m fuzz TARGET SECONDS`: what is found stands in `.fuzz/TARGET`, and ends the run with an error."""
+"""`python -m fuzz TARGET SECONDS`: findings are written to `.fuzz/TARGET` and end the run with an error."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import atheris
 
-# The parsers of the frameworks, too: where two of them branch differently, the fuzzer should get to see both.
+# The parsers of the frameworks are also instrumented, so that the fuzzer sees where their branches differ.
 INSTRUMENTED = ["hmac_guard", "werkzeug", "python_multipart", "multipart", "bottle"]
 
 with atheris.instrument_imports(include=INSTRUMENTED):

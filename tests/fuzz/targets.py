@@ -1,7 +1,7 @@
-"""What is fuzzed: each target takes any bytes, makes a request of them, and raises where the guard is wrong about it.
+"""The targets: each makes a request of any bytes, and raises if the guard is wrong.
 
-The guard must never raise, take less than a second, and say the same at both doors; of what it accepts from a parser,
-every framework must read the same.
+The guard must not raise, must take less than a second, and must decide alike over WSGI and ASGI. If it accepts a value,
+every framework must read the same value.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from differential.compare import KEY, Comparison
 from differential.deviations import explained
 from differential.grammar.path import sent_to
 from support import Sent, call_asgi, call_wsgi
-from test_both_doors_agree import check as check_both_doors
+from test_wsgi_and_asgi_agree import check as check_both_doors
 
 from hmac_guard import Guard, Header, Query, Scheme
 
@@ -54,7 +54,7 @@ def with_body(path: str) -> Callable[[str], Sent]:
 
 
 def signature() -> Target:
-    """Whatever is given for a signature, the one text that is expected is verified, and nothing else."""
+    """Only the expected text of a signature is verified."""
     schemes = {
         encoding: Scheme(name=encoding, ids={"a": Query("a")}, message="{a}", signature=Header("S"), encoding=encoding)
         for encoding in SIGNATURES
@@ -71,7 +71,7 @@ def signature() -> Target:
 
 
 def exempt() -> Target:
-    """Only what is plainly below an exempt path goes unguarded."""
+    """Only paths that are clearly below an exempt path are unguarded."""
     scheme = Scheme(name="exempt", ids={"a": Query("a")}, message="{a}", signature=Header("S"))
     guard = Guard(scheme, KEY, exempt=("/health", "/static/"))
 
@@ -88,7 +88,7 @@ def exempt() -> Target:
 
 
 def both_doors() -> Target:
-    """A whole request: its first line, a line for each header, an empty one, and the body."""
+    """A whole request: the first line, one line per header, an empty line and the body."""
 
     def target(data: bytes) -> None:
         head, _, body = data.decode("latin-1").partition("\n\n")
@@ -103,7 +103,7 @@ def both_doors() -> Target:
     return target
 
 
-#: Each is made when it is asked for.
+#: Each target is made when it is used.
 TARGETS: dict[str, Callable[[], Target]] = {
     "query": lambda: parser("query", lambda text: Sent("GET", "/query", text)),
     "header": lambda: parser("header", lambda text: Sent("GET", "/header", headers=[("X-Sig", text)])),

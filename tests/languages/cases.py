@@ -1,4 +1,4 @@
-"""What every language has to agree on: schemes, keys and ids, and the signatures as the standard library makes them."""
+"""The cases of all languages: schemes, keys, ids, and the signatures of the standard library."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hmac_guard import Header, Query, Scheme
 from hmac_guard.schemes import NANGO, SUPRSEND
 
-#: The server looks here for which of the keys it is.
+#: The header that names the key for the server.
 WHICH_KEY = Header("X-Key")
 
 KEYS = {
@@ -47,12 +47,12 @@ IDS = (
     "-n",
     "\\",
 )
-#: No guard takes these for ids, so only the digests are compared.
+#: A guard refuses these ids, so only the digests are compared.
 REFUSED_IDS = ("two\nlines", "\ttab", " spaces ")
 
 
 class Case(NamedTuple):
-    """One signature: the key's name, the ids in the order of the message, and what it has to be."""
+    """One signature: the name of the key, the ids in the order of the message, and the expected text."""
 
     key: str
     ids: tuple[str, ...]
@@ -95,7 +95,7 @@ def _pair(one: str, two: str) -> str:
 
 _PAIRS = [("github", one) for one in IDS] + [(one, "user-42") for one in IDS]
 
-# What ends a literal, a statement, a comment or a format in one language or another.
+# Characters that end a literal, a statement, a comment or a format in some language.
 BREAKOUTS = (
     "'\"`\\",
     '");process.exit(0);//',
@@ -111,7 +111,7 @@ BREAKOUTS = (
 )
 
 
-# A word that some language or template keeps for itself, from every one of them.
+# A reserved word of each language and template.
 _KEYWORDS = tuple(
     """
     abstract and array async await begin between bigint break byte case catch char class const current_date data date

@@ -1,4 +1,4 @@
-"""Where the languages run, and what they came to."""
+"""Fixtures for the languages, and the table of results."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def node_types(workshop: Path) -> None:
-    """What a TypeScript project has beside its compiler, from npm."""
+    """The npm packages of a TypeScript project besides the compiler."""
     types = workshop / "types"
     types.mkdir()
     try:
@@ -40,7 +40,7 @@ def node_types(workshop: Path) -> None:
 
 @pytest.fixture(scope="session")
 def database(workshop: Path) -> Iterator[None]:
-    """A database of its own, in the server that PGHOST and PGUSER name."""
+    """A new database on the server of PGHOST and PGUSER."""
     name = f"hmac_guard_languages_{os.getpid()}"
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("PGHOST", os.environ.get("PGHOST", "127.0.0.1"))
@@ -58,7 +58,7 @@ def database(workshop: Path) -> Iterator[None]:
 
 @pytest.fixture(params=list(RUNTIMES))
 def language(request: pytest.FixtureRequest, workshop: Path) -> str:
-    """A language whose runtime is here."""
+    """A language with an installed runtime."""
     name: str = request.param
     if name in NEEDS:
         request.getfixturevalue(NEEDS[name])
@@ -73,7 +73,7 @@ def language(request: pytest.FixtureRequest, workshop: Path) -> str:
 
 @pytest.fixture
 def agreed(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
-    """Counts the signatures of a language for the table at the end."""
+    """Count the signatures of a language for the final table."""
     tally = request.config.stash.setdefault(TALLY, {})
     return lambda language, count: tally.setdefault(language, []).append(count)
 

@@ -14,8 +14,8 @@ from serving import proven, serving
 from hmac_guard import Guard, Query, Scheme
 from hmac_guard.core.source import Source
 
-#: Sends a case's ids with a signature to a plan's guard; gives the ids that the application was told are proven, or the
-#: status of the refusal.
+#: Sends the ids and the signature of a case to the guard of a plan. Returns the verified ids, or the status of the
+#: refusal.
 Send = Callable[[str, Case, str], "dict[str, str] | int"]
 
 

@@ -1,4 +1,4 @@
-"""How each language's code is built and run: all cases of a scheme in one process, in the C locale."""
+"""Builds and runs the code of each language: all cases of a scheme in one process, in the C locale."""
 
 import os
 import re
@@ -73,7 +73,7 @@ Runtime = Program | Script
 
 
 def call(command: Sequence[str], folder: Path, stdin: str = "", environ: Mapping[str, str] | None = None) -> str:
-    """What a command prints, be it on stderr. Raises `AssertionError` or `FileNotFoundError` where it fails."""
+    """Return the output of a command, stderr included. Raise `AssertionError` or `FileNotFoundError` if it fails."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("PG")}
     done = subprocess.run(
         command,
@@ -113,7 +113,7 @@ data-encoding = "2"
 name = "main"
 path = "main.rs"
 """
-# Debian keeps crates as sources; cargo takes them for the whole registry.
+# Debian installs crates as sources. cargo uses them instead of the registry.
 _CARGO_CONFIG = """\
 [source.crates-io]
 replace-with = "debian"
@@ -199,5 +199,5 @@ RUNTIMES: Mapping[str, Runtime] = {
     "plpgsql": Script((*PSQL, "-c", "show server_version"), (*PSQL, "-f", "-"), _sql_call),
     "shell": Script(("openssl", "version"), ("sh",), lambda _, fields: f"sign {shlex.join(fields)}"),
 }
-#: The ones that every test run can afford where they are there.
+#: The languages that run in every test run, if they are installed.
 QUICK = ("python", "javascript", "webcrypto", "shell")

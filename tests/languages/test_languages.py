@@ -1,4 +1,4 @@
-"""Every snippet, run in its real runtime: its signatures are the right ones, and a running guard takes them."""
+"""Runs every snippet in its runtime: its signatures are right, and a running guard verifies them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_the_code_makes_the_right_signatures(
 
 @pytest.mark.parametrize("language", QUICK, indirect=True)
 @pytest.mark.parametrize("plan", ["nango", "texts that try to break out"])
-def test_the_code_of_a_quick_language_opens_a_guard(language: str, plan: str, workshop: Path, send: Send) -> None:
+def test_the_generated_code_is_verified_by_a_guard(language: str, plan: str, workshop: Path, send: Send) -> None:
     cases = PLANS[plan].cases()[::9]
 
     signatures = run(language, plan, cases, workshop)

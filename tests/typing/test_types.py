@@ -1,4 +1,4 @@
-"""What a type checker says of a user's code: mypy, on one file of which each line is right or has the named error."""
+"""Runs mypy on code of a user: each line is right or has the named error."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 api = pytest.importorskip("mypy.api", reason="not run: mypy is not installed")
 
-#: The code, and the code of mypy's error, or nothing where it is right.
+#: A line of code, and the code of the expected mypy error, or nothing.
 LINES = {
     'Guard(NANGO, "key")': "",
     'Guard(NANGO, ["key", b"key", Key("key")], mode="report")': "",
@@ -49,7 +49,7 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
 """.lstrip()
 
 
-def test_a_type_checker_tells_right_from_wrong_use(tmp_path: Path) -> None:
+def test_a_type_checker_accepts_right_use_and_rejects_wrong_use(tmp_path: Path) -> None:
     written = tmp_path / "use.py"
     written.write_text(HEAD + "\n".join(LINES))
     options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}", "--disable-error-code=empty-body"]

@@ -1,4 +1,4 @@
-"""A request out of what people paste: a URL, a curl command line, a raw HTTP request, an entry of a HAR file."""
+"""Reads a copied request: a URL, a curl command line, a raw HTTP request or an entry of a HAR file."""
 
 import codecs
 
@@ -11,15 +11,22 @@ from hmac_guard.explain.capture.request import as_request as as_request
 
 
 def capture(given: bytes, entry: int | None = None) -> Captured:
-    """The request that was pasted, whichever of the four kinds it is. `entry` is for a whole HAR file.
-    Raises `CaptureError`."""
+    """Return the request in a copied text.
+
+    Args:
+        given: A URL, a curl command line, a raw HTTP request, an entry of a HAR file, or a HAR file.
+        entry: The number of the entry in a HAR file, from 0.
+
+    Raises:
+        CaptureError: The text is not a complete request.
+    """
     given = given.removeprefix(codecs.BOM_UTF8)
     if is_raw(given):
         return from_raw(given)
     try:
         text = given.decode().strip()
     except UnicodeDecodeError:
-        raise CaptureError("this is no text; give a URL, a curl command, a raw HTTP request or a HAR entry") from None
+        raise CaptureError("this is not text; give a URL, a curl command, a raw HTTP request or a HAR entry") from None
     if not text:
         raise CaptureError("there is no request; give a URL, a curl command, a raw HTTP request or a HAR entry")
     if is_curl(text):
@@ -27,5 +34,5 @@ def capture(given: bytes, entry: int | None = None) -> Captured:
     if text.startswith("{"):
         return from_har(text, entry)
     if any(character.isspace() for character in text) and "://" not in text:
-        raise CaptureError("this is none of a URL, a curl command, a raw HTTP request and a HAR entry")
+        raise CaptureError("this is not a URL, a curl command, a raw HTTP request or a HAR entry")
     return from_url(text)

@@ -1,4 +1,4 @@
-"""A curl command line: what curl would send for it. Files that it names are not read, and nothing is expanded."""
+"""Reads the request that a curl command line sends. It reads no files and expands no variables."""
 
 import base64
 import re
@@ -11,7 +11,7 @@ from hmac_guard.explain.capture.request import Captured, CaptureError
 from hmac_guard.explain.capture.shell import first_command
 from hmac_guard.explain.printable import excerpt
 
-# The options that take a value and change nothing of what is looked at here. Any further one is a switch.
+# The options that take a value and do not change the request. All other options take no value.
 _OTHER_VALUES = frozenset(
     """
     abstract-unix-socket alt-svc aws-sigv4 cacert capath cert cert-type ciphers config connect-timeout connect-to
@@ -33,7 +33,7 @@ _OTHER_SHORT_VALUES = "CDEKPQUYchmoqrtwxyz"
 
 @dataclass
 class Command:
-    """What the options of a command line come to."""
+    """The options of a command line, combined."""
 
     urls: list[str] = field(default_factory=list)
     method: str = ""
@@ -48,7 +48,7 @@ class Command:
 
 
 def read_options(words: list[str]) -> Command:
-    """What the words behind `curl` say. Raises `CaptureError`."""
+    """Parse the words after `curl`. Raise `CaptureError` if an option cannot be read."""
     command = Command()
     for option, value in _options(words):
         if option in _VALUED:
@@ -59,7 +59,7 @@ def read_options(words: list[str]) -> Command:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Each option by its long name, with its value."""
+    """Yield the long name and the value of each option."""
     rest = iter(words)
     for word in rest:
         if word.startswith("--"):
@@ -81,12 +81,12 @@ def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str
 
 
 def octets(text: str) -> bytes:
-    """The bytes of a word: UTF-8, and what an escape in the command named."""
+    """Return the bytes of a word: UTF-8, and bytes that an escape names."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def latin(text: str) -> str:
-    """The same, one character for each byte."""
+    """Return the bytes of a word as a text with one character per byte."""
     return octets(text).decode("latin-1")
 
 
@@ -131,7 +131,7 @@ def _cookie(value: str) -> str:
 
 def _upload(value: str) -> str:
     raise CaptureError(
-        f"the body comes from the file {excerpt(value)}, which is not read; write it behind --data-binary"
+        f"the body comes from the file {excerpt(value)}, which is not read; write it after --data-binary"
     )
 
 
@@ -178,12 +178,12 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def is_curl(text: str) -> bool:
-    """Whether this is a curl command line, with the shell's prompt before it or not."""
+    """Return whether the text is a curl command line, with or without the prompt of a shell."""
     return re.match(r"\s*(?:\$ +)?curl\s", text) is not None
 
 
 def from_curl(text: str) -> Captured:
-    """The request that a command line makes, of curl in a POSIX shell. Raises `CaptureError`."""
+    """Return the request of a curl command line in a POSIX shell. Raise `CaptureError` if it is incomplete."""
     if re.search(r'\^"|\^[ \t\r]*\n', text):
         raise CaptureError("this is curl for Windows' cmd; choose 'Copy as cURL (bash)' in the browser")
     words, end = first_command(re.sub(r"^\s*\$ +", "", text))
@@ -209,7 +209,7 @@ def _sent(command: Command) -> Captured:
 def _url(command: Command) -> str:
     url, hash_sign, fragment = latin(command.urls[0]).partition("#")
     path, question_mark, query = url.partition("?")
-    # Of what is not ASCII curl encodes the path alone.
+    # curl percent-encodes non-ASCII characters in the path only.
     url = re.sub("[^\0-\x7f]", lambda octet: f"%{ord(octet[0]):02x}", path) + question_mark + query
     data = [latin("&".join(command.data))] if command.data_in_query and command.data else []
     for part in [*command.query, *data]:
@@ -222,7 +222,7 @@ def _method(command: Command, content_type: str) -> str:
 
 
 def _body(command: Command) -> tuple[bytes, str]:
-    """The body and its media type; both empty where there is none."""
+    """Return the body and its media type. Both are empty if there is no body."""
     if command.form:
         return _multipart(command.form), f"multipart/form-data; boundary={_BOUNDARY}"
     if command.json:
@@ -231,7 +231,7 @@ def _body(command: Command) -> tuple[bytes, str]:
 
 
 def _headers(implied: list[tuple[str, str]], given: list[str]) -> tuple[tuple[str, str], ...]:
-    """Curl's own headers and those of -H, which take their place; `Name:` leaves one out, `Name;` sends it empty."""
+    """Return curl's own headers and those of -H, which replace them. `Name:` removes one, `Name;` sends it empty."""
     sent: list[tuple[str, str]] = []
     replaced = set()
     for line in given:
@@ -244,7 +244,7 @@ def _headers(implied: list[tuple[str, str]], given: list[str]) -> tuple[tuple[st
     return (*((name, value) for name, value in implied if name.lower() not in replaced), *sent)
 
 
-# As a browser writes a field's name (WHATWG HTML, "multipart form data"), and curl since 7.81.
+# The escapes of browsers (WHATWG HTML, "multipart form data"), and of curl since 7.81.
 _IN_NAMES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 

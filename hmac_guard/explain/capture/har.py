@@ -1,4 +1,4 @@
-"""An entry of a HAR file, which browsers save from their network panel (format 1.2)."""
+"""Reads an entry of a HAR 1.2 file. Browsers save such files in the network panel."""
 
 import base64
 import json
@@ -14,16 +14,23 @@ _MOST_CHOICES = 50
 
 
 def from_har(text: str, entry: int | None = None) -> Captured:
-    """The request of an entry. A whole file may be given too; `entry` says which of its entries, counted from 0.
-    Raises `CaptureError`."""
+    """Return the request of an entry.
+
+    Args:
+        text: The JSON of an entry, or of a HAR file.
+        entry: The number of the entry in a HAR file, from 0.
+
+    Raises:
+        CaptureError: The text is not JSON, is not HAR, or has several entries and `entry` is None.
+    """
     try:
         document = json.loads(text)
     except RecursionError:
         raise CaptureError("this JSON is nested too deeply for a HAR entry; copy the HAR entry alone") from None
     except json.JSONDecodeError as error:
-        raise CaptureError(f"this looks like JSON, but is none ({error}); copy the whole HAR entry") from None
+        raise CaptureError(f"this is not valid JSON ({error}); copy the whole HAR entry") from None
     except ValueError:
-        raise CaptureError("this JSON has a number that is too long to be read; copy the HAR entry alone") from None
+        raise CaptureError("this JSON has a number that is too long; copy the HAR entry alone") from None
     try:
         request = _request(document, entry)
         url = _text(request["url"]).encode("utf-8", "surrogatepass").decode("latin-1")
@@ -33,7 +40,7 @@ def from_har(text: str, entry: int | None = None) -> Captured:
     except CaptureError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise CaptureError("this JSON is no HAR entry; an entry has a request with a url and headers") from None
+        raise CaptureError("this JSON is not a HAR entry; an entry has a request with a url and headers") from None
     return captured._replace(headers=tuple(pair for pair in headers if not pair[0].startswith(":")), body=body)
 
 
@@ -58,7 +65,7 @@ def _chosen(entries: Any, entry: int | None) -> Any:
             return several[0]
     choices = [f"{number}: {_line(found)}" for number, found in enumerate(entries[:_MOST_CHOICES])]
     further = [f"and {len(entries) - _MOST_CHOICES} more"] if len(entries) > _MOST_CHOICES else []
-    raise CaptureError(f"say which of {len(entries)} entries is meant, with --entry NUMBER:", [*choices, *further])
+    raise CaptureError(f"there are {len(entries)} entries; choose one with --entry NUMBER:", [*choices, *further])
 
 
 def _line(entry: Any) -> str:

@@ -1,4 +1,4 @@
-"""A request as somebody copied it from somewhere, and the guard's own view of it."""
+"""A copied request, and its form for the guard."""
 
 from collections.abc import Iterable
 from io import BytesIO
@@ -11,22 +11,31 @@ from hmac_guard.core.request import BODY_HEADERS
 from hmac_guard.explain.printable import printable
 from hmac_guard.wsgi.body import take_body
 
-#: The default of a guard.
+#: The default `max_body` of a guard, in bytes.
 MAX_BODY = 262_144
 
 
 class CaptureError(ValueError):
-    """What was given is no request, or not a whole one. The text says what is missing and what to give instead; it is
-    printable, also where the request is not. `choices` stand below it, one in each line."""
+    """The copied text is not a complete request.
+
+    Args:
+        text: What is missing and what to give instead. It is made printable.
+        choices: Lines to show below the text.
+    """
 
     def __init__(self, text: str, choices: Iterable[str] = ()) -> None:
         super().__init__("\n  ".join(map(printable, (text, *choices))))
 
 
 class Captured(NamedTuple):
-    """`target`  path and query as they travel, one character for each byte
-    `headers` in order, several of one name included
-    `notes`   what was odd about the copy, in sentences
+    """A copied request.
+
+    Attributes:
+        method: The HTTP method.
+        target: Path and query as they are sent, one character per byte.
+        headers: Names and values in their order. A name may occur several times.
+        body: The raw body.
+        notes: Remarks about the copy, as clauses.
     """
 
     method: str
@@ -40,18 +49,20 @@ class Captured(NamedTuple):
 
 
 def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiRequest:
-    """What a guard sees of it, where the application is mounted at `mount`; its body is read for `reader`."""
+    """Return the request as a guard reads it. `mount` is the path at which the application is mounted."""
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,
         "path": unquote_to_bytes(path.encode("latin-1")).decode("utf-8", "replace"),
         "root_path": mount,
         "query_string": query.encode("latin-1"),
-        "headers": [(name.lower().encode("latin-1", "replace"), _wire(value)) for name, value in captured.headers],
+        "headers": [
+            (name.lower().encode("latin-1", "replace"), _header_bytes(value)) for name, value in captured.headers
+        ],
     }
     request = AsgiRequest(scope, HeaderNames(reader.names), with_body=False)
     if reader.needs_body:
-        # A copy rarely says how its body was framed; its bytes are all there.
+        # A copy contains the whole body, but often neither Content-Length nor Transfer-Encoding.
         lengths = [
             None if name in ("content-length", "transfer-encoding") else request.header(name) for name in BODY_HEADERS
         ]
@@ -60,8 +71,8 @@ def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiReque
     return request
 
 
-def _wire(value: str) -> bytes:
-    """A header's bytes: what a copy shows as text may have been UTF-8."""
+def _header_bytes(value: str) -> bytes:
+    """Return the bytes of a header. Non-ASCII text is encoded as UTF-8."""
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""The words of a shell command, as a browser's "Copy as cURL" and people write it."""
+"""Splits a shell command into words. It reads the quotes and escapes of a browser's "Copy as cURL"."""
 
 import re
 from collections.abc import Callable, Mapping
 
 from hmac_guard.explain.capture.request import CaptureError
 
-# The parts in quotes are written so that a quote that is never closed is seen in one pass, not in many.
+# The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
 _PIECE = re.compile(
     r"""
       (?P<blank>[ \t\r\n]+)
@@ -25,10 +25,12 @@ _NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True
 
 
 def first_command(text: str) -> tuple[list[str], str]:
-    """The words of the first command in a text, and the operator that ends it ("" at the text's end).
+    """Return the words of the first command, and the operator after it ("" at the end of the text).
 
-    Nothing is expanded. A byte that an escape names and that is no UTF-8 is in a word as `surrogateescape` has it.
-    Raises `CaptureError` for a quote that is not closed and for an escape that names no character.
+    Variables are not expanded. A byte from an escape that is not UTF-8 is decoded with `surrogateescape`.
+
+    Raises:
+        CaptureError: A quote is not closed, or an escape names no character.
     """
     words: list[str] = []
     word: list[str] = []
@@ -72,7 +74,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _character(number: int) -> str:
     if number > 0x10FFFF:
-        raise CaptureError(f"the command has an escape for the character {number:X}, and there is none; correct it")
+        raise CaptureError(f"the command has an escape for {number:X}, which is not a character; correct it")
     return chr(number).encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
 
 

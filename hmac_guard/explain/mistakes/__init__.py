@@ -1,4 +1,4 @@
-"""The mistakes that people make when they sign, as tables of small transformations; the likelier ones first."""
+"""Tables of the mistakes that signers make, the most likely ones first. Each mistake changes an attempt to sign."""
 
 from hmac_guard.explain.mistakes.arrangements import ARRANGEMENT_MISTAKES
 from hmac_guard.explain.mistakes.ids import ID_MISTAKES
@@ -7,7 +7,7 @@ from hmac_guard.explain.mistakes.messages import DIGEST_MISTAKES, MESSAGE_MISTAK
 from hmac_guard.explain.mistakes.shape import Mistake
 from hmac_guard.explain.mistakes.signatures import SIGNATURE_MISTAKES
 
-#: What can be tried knowing nothing but the scheme, the key and the ids.
+#: The mistakes that can be tried with only the scheme, the key and the ids.
 MISTAKES: tuple[Mistake, ...] = (
     *KEY_MISTAKES,
     *ARRANGEMENT_MISTAKES,

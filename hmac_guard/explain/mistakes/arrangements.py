@@ -1,4 +1,4 @@
-"""Mistakes with what the message is made of: which ids, in which order, with what between them, or something else."""
+"""Mistakes in the parts of the message: which ids, their order, their separators, or another text."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ def _left_out(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for word in _ABSENT:
             ids = (*attempt.ids[:number], word, *attempt.ids[number + 1 :])
             yield name, attempt._replace(ids=ids)
-        # Without it, and without the text behind it or the text before it.
+        # Without the id, and without the text after it or the text before it.
         without = attempt._replace(names=_without(attempt.names, number), ids=_without(attempt.ids, number))
         yield name, without._replace(texts=_without(attempt.texts, number + 1))
         yield name, without._replace(texts=_without(attempt.texts, number))
@@ -79,7 +79,7 @@ ARRANGEMENT_MISTAKES = (
     _arrangement(
         "id_missing",
         "{what} was not signed, or was empty when it was",
-        "sign every id of the message; look whether the variable has a value when it is signed",
+        "sign every id of the message; check that the variable has a value at that time",
         _left_out,
     ),
     _arrangement(
@@ -90,7 +90,7 @@ ARRANGEMENT_MISTAKES = (
     ),
     _arrangement(
         "text_missing",
-        "the fixed text before or behind the ids was not signed",
+        "the fixed text before or after the ids was not signed",
         "sign the whole message, with its fixed text",
         _bare,
     ),
@@ -104,7 +104,7 @@ ARRANGEMENT_MISTAKES = (
 
 
 def of_absent_id(separator: str) -> Mistake:
-    """The mistake of signing, for an id that is absent, its separator or a word."""
+    """Return the mistake of signing the separator, or a word, for an id that is absent."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for word in _ABSENT:
@@ -112,26 +112,26 @@ def of_absent_id(separator: str) -> Mistake:
 
     return _arrangement(
         "id_absent",
-        "for the id that is absent {what} was signed, and the separator with it",
-        "send the id that was signed; where the scheme lets it be absent, sign neither of the two",
+        "{what} and the separator were signed for the id that is absent",
+        "send the id that was signed; if the id is optional, sign neither the id nor the separator",
         vary,
     )
 
 
 def of_other_texts(texts: Iterable[tuple[str, str]]) -> Mistake:
-    """The mistake of signing something else: each text with what it is."""
+    """Return the mistake of signing another text. `texts` are pairs of a description and the text."""
     known = list(texts)
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         return ((what, _as_one(attempt, text)) for what, text in known)
 
     return _arrangement(
-        "message_other", "{what} was signed, not the message", "sign the message that the scheme names", vary
+        "message_other", "{what} was signed instead of the message", "sign the message of the scheme", vary
     )
 
 
 def of_further_ids(texts: Iterable[tuple[str, str]], separator: str) -> Mistake:
-    """The mistake of signing one string more, before or behind the ids: each with what it is."""
+    """Return the mistake of also signing another text. `texts` are pairs of a description and the text."""
     known = list(texts)
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
@@ -140,12 +140,12 @@ def of_further_ids(texts: Iterable[tuple[str, str]], separator: str) -> Mistake:
             yield what, attempt._replace(texts=(*attempt.texts[:-1], attempt.texts[-1] + separator + text))
 
     return _arrangement(
-        "id_further", "{what} was signed together with the ids", "sign the ids of the message, and nothing else", vary
+        "id_further", "{what} was signed together with the ids", "sign only the ids of the message", vary
     )
 
 
 def of_longer_ids(longer: Mapping[str, str]) -> Mistake:
-    """The mistake of sending ids unencoded, so that a URL cut them: by name, what was probably meant."""
+    """Return the mistake of sending an unencoded id that contains '&'. `longer` has the probable ids by name."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for name, text in longer.items():
@@ -154,7 +154,7 @@ def of_longer_ids(longer: Mapping[str, str]) -> Mistake:
 
     return _arrangement(
         "id_cut",
-        "{what} was cut off at a '&' on its way, and signed whole",
+        "{what} was signed, but '&' cut it off in the URL",
         "percent-encode the id when it is sent",
         vary,
     )

@@ -1,4 +1,4 @@
-"""Mistakes with the text of an id: it is signed in another form than it arrives in."""
+"""Mistakes in the text of an id: the signed form differs from the sent form."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from hmac_guard.explain.mistakes.shape import of_ids, utf8
 
 
 def _with_pluses(text: str, which: int) -> str:
-    """The text with a plus for some of its first four spaces, one bit each; for all of them where all bits are set."""
+    """Replace some of the first four spaces by a plus: one bit of `which` for each. All bits replace all spaces."""
     pieces = text.split(" ")
     marks = ("+" if which == 15 or (number < 4 and which >> number & 1) else " " for number in range(len(pieces) - 1))
     return "".join(piece + mark for piece, mark in zip(pieces, [*marks, ""], strict=True))
@@ -29,7 +29,7 @@ def _as_number(text: str) -> str | None:
 
 
 def _as_javascript_number(text: str) -> str | None:
-    """As JavaScript prints a number: 17 digits at most, whole below 1e21."""
+    """Return the number as JavaScript prints it: at most 17 digits, no exponent below 1e21."""
     if not re.fullmatch("[+-]?[0-9]{1,300}(?:[.][0-9]{1,300})?", text):
         return None
     number = float(text)
@@ -47,7 +47,7 @@ def _lower_escapes(text: str) -> str:
 ID_MISTAKES = (
     of_ids(
         "id_plus",
-        "{what} was signed with '+' where the guard reads a space, or the other way round",
+        "{what} was signed with '+' and read with a space, or the reverse",
         "percent-encode the id when it is sent: in a query a '+' is a space, a plus is %2B",
         *(lambda text, which=which: _with_pluses(text, which) for which in (15, *range(1, 15))),
         lambda text: text.replace("+", " "),
@@ -116,7 +116,7 @@ ID_MISTAKES = (
     of_ids(
         "id_number",
         "{what} was signed as a number, and sent as other text",
-        "treat ids as text throughout; a number loses leading zeros, and long ones their last digits",
+        "always treat ids as text; a number loses leading zeros, and a long number its last digits",
         _as_number,
         _as_javascript_number,
         _as_float,
@@ -132,7 +132,7 @@ ID_MISTAKES = (
     of_ids(
         "id_html",
         "{what} was signed with HTML's escapes, or sent with them",
-        "sign and send the text itself; escape it where HTML is made, and nowhere else",
+        "sign and send the text itself; escape it only in HTML",
         html.escape,
         html.unescape,
     ),
@@ -148,7 +148,7 @@ ID_MISTAKES = (
     ),
     of_ids(
         "id_mail",
-        "of {what} another part was signed than was sent",
+        "the signed part of {what} is not the part that was sent",
         "sign exactly what is sent",
         lambda text: text.partition("@")[0],
         lambda text: text.partition("+")[0] + "@" + text.rpartition("@")[2] if "+" in text and "@" in text else None,

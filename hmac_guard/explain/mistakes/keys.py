@@ -1,4 +1,4 @@
-"""Mistakes with the key: another one, or the right one in another form."""
+"""Mistakes in the key: another key, or the right key in another form."""
 
 import base64
 import binascii
@@ -14,13 +14,13 @@ from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_key
 _UNSET = ("", "undefined", "null", "None", "nil", "false", "0", "NaN", "[object Object]", "secret", "changeme")
 _UNSET_MISTAKE = (
     "key_unset",
-    "instead of the key {what} was used: the signer's setting is not set",
-    "set the key where the signer runs, and let it fail where there is none",
+    "{what} was used instead of the key: the setting of the signer is missing",
+    "set the key for the signer, and raise an error if it is missing",
 )
 
 
 def _textual(function: Callable[[str], str | bytes | None]) -> Callable[[bytes], bytes | None]:
-    """A change of the key's text, for keys that are text."""
+    """Return a function that changes the text of a key, and returns None if the key is not text."""
 
     def change(key: bytes) -> bytes | None:
         try:
@@ -33,7 +33,7 @@ def _textual(function: Callable[[str], str | bytes | None]) -> Callable[[bytes],
 
 
 def _lenient_base64(text: str) -> bytes:
-    """As Node reads it: both alphabets, whatever else is skipped, padding or not."""
+    """Decode base64 like Node: both alphabets, other characters are skipped, padding is optional."""
     digits = re.sub(r"[^A-Za-z0-9+/]", "", text.translate({ord("-"): "+", ord("_"): "/"}))
     digits = digits[: len(digits) - (len(digits) % 4 == 1)]
     return base64.b64decode(digits + "=" * (-len(digits) % 4))
@@ -82,7 +82,7 @@ KEY_MISTAKES = (
     of_key(
         "key_unstripped_here",
         "the guard's own key has white space at an end, the signer's has none",
-        "strip the key that the guard is given",
+        "strip the key before the guard gets it",
         bytes.strip,
     ),
     of_key(
@@ -101,20 +101,20 @@ KEY_MISTAKES = (
     of_key(
         "key_newline_written",
         "the key was used with a written-out \\n at its end, a backslash and a letter",
-        "take the \\n out of the signer's configuration; nothing there makes a newline of it",
+        "remove the \\n from the signer's configuration, which does not turn it into a newline",
         lambda key: key + rb"\n",
         lambda key: key + rb"\r\n",
     ),
     of_key(
         "key_newline_written_here",
         "the guard's own key has a written-out \\n at its end, a backslash and a letter; the signer's has none",
-        "take the \\n out of the key that the guard is given",
+        "remove the \\n from the key of the guard",
         lambda key: key.removesuffix(rb"\n").removesuffix(rb"\r"),
     ),
     of_key(
         "key_quoted",
         "the key was used with quotes around it",
-        "take the quotes out of the signer's configuration, or read it with a reader that does",
+        "remove the quotes from the signer's configuration, or parse it with a library that removes them",
         lambda key: b'"' + key + b'"',
         lambda key: b"'" + key + b"'",
         lambda key: b"`" + key + b"`",
@@ -124,20 +124,20 @@ KEY_MISTAKES = (
     of_key(
         "key_unquoted",
         "the guard's own key has quotes around it, the signer's has none",
-        "take the quotes out of the key that the guard is given",
+        "remove the quotes from the key of the guard",
         lambda key: key[1:-1] if len(key) > 2 and key[:1] == key[-1:] and key[:1] in b"\"'`" else None,
     ),
     of_key(
         "key_hex_decoded",
         "the key was hex-decoded before use",
-        "use the key's text as it stands, or give the guard Key.from_hex(...) if it is meant to be decoded",
+        "use the text of the key unchanged, or give the guard Key.from_hex(...) if it is meant to be decoded",
         _textual(binascii.unhexlify),
         lambda key: bytes.fromhex(match[0].decode()) if (match := re.match(rb"(?:[0-9A-Fa-f]{2})+", key)) else None,
     ),
     of_key(
         "key_base64_decoded",
         "the key was base64-decoded before use",
-        "use the key's text as it stands, or give the guard Key.from_base64(...) if it is meant to be decoded",
+        "use the text of the key unchanged, or give the guard Key.from_base64(...) if it is meant to be decoded",
         _textual(_lenient_base64),
         _textual(lambda text: base64.b64decode(text + "===")),
         _textual(_decoded_behind_its_prefix),
@@ -168,7 +168,7 @@ KEY_MISTAKES = (
     of_key(
         "key_without_prefix",
         "the key was used without its prefix",
-        "use the whole key, with what stands before the '_'",
+        "use the whole key, with the text before the '_'",
         _textual(_behind_its_prefix),
     ),
     of_key(
@@ -187,13 +187,13 @@ KEY_MISTAKES = (
     of_key(
         "key_hashed",
         "a hash of the key was used",
-        "use the key itself; HMAC does what is needed with a key of any length",
+        "use the key itself; HMAC takes a key of any length",
         *map(_hash_number, range(8)),
     ),
     of_key(
         "key_url_encoded",
         "the key was URL-encoded or -decoded",
-        "use the key's text as it stands",
+        "use the text of the key unchanged",
         _textual(lambda text: quote(text, safe="")),
         _textual(quote_plus),
         _textual(unquote),
@@ -201,8 +201,8 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_escaped",
-        "an escape in the key, such as \\n, was read as the character, or the other way round",
-        "use the key's text as it stands",
+        "an escape in the key, such as \\n, was read as the character, or the reverse",
+        "use the text of the key unchanged",
         _textual(lambda text: json.dumps(text)[1:-1]),
         _textual(lambda text: json.loads(f'"{text}"')),
         _textual(lambda text: text.replace("\\n", "\n")),
@@ -221,7 +221,7 @@ KEY_MISTAKES = (
 
 
 def of_other_keys(previous: Iterable[tuple[str, bytes]], others: Iterable[tuple[str, bytes]]) -> Iterator[Mistake]:
-    """The mistakes of using a key that is known, but not the one in force. Each comes with what it is called."""
+    """Yield the mistakes of using another known key. Each key comes with its name for the report."""
     yield _of_keys(
         "key_previous", "the previous key ({what}) was used", "give the signer the current key", list(previous)
     )
@@ -229,7 +229,7 @@ def of_other_keys(previous: Iterable[tuple[str, bytes]], others: Iterable[tuple[
 
 
 def of_known_texts(texts: Iterable[str], variables: Iterable[str]) -> Iterator[Mistake]:
-    """The mistakes of using, instead of the key, nothing, a word, a name or another text that the request has."""
+    """Yield the mistakes of using no key, a word, the name of a setting or a text of the request as the key."""
     unset = [(repr(word), word.encode()) for word in _UNSET]
     spellings = ("{}", "${}", "${{{}}}", "%{}%", "<{}>", "process.env.{}", "os.environ['{}']")
     named = [
@@ -238,7 +238,7 @@ def of_known_texts(texts: Iterable[str], variables: Iterable[str]) -> Iterator[M
     yield _of_keys(*_UNSET_MISTAKE, unset + named)
     yield _of_keys(
         "key_public",
-        "instead of the key {what} was used, which is no secret",
+        "{what} was used instead of the key, but it is not a secret",
         "give the signer the secret key that belongs to it",
         [(repr(text), text.encode()) for text in texts],
     )

@@ -1,4 +1,4 @@
-"""Mistakes with the message as a whole: the right one, in another form or another charset."""
+"""Mistakes in the message as a whole, in its charset, and in the digest."""
 
 import base64
 import codecs
@@ -35,7 +35,7 @@ MESSAGE_MISTAKES = (
     of_message(
         "message_newline",
         "the message was signed with a newline at its end",
-        "sign without it: printf '%s' for echo, and a strip() behind whatever reads a line",
+        "sign without it: use printf '%s' instead of echo, and strip() after reading a line",
         lambda text: text + "\n",
         lambda text: text + "\r\n",
     ),
@@ -67,7 +67,7 @@ MESSAGE_MISTAKES = (
     ),
     of_message(
         "message_url_decoded",
-        "the message was signed decoded once more than it was sent",
+        "the message was decoded once too often before it was signed",
         "percent-encode each id once when it is sent",
         unquote,
         unquote_plus,
@@ -153,7 +153,7 @@ DIGEST_MISTAKES = (
     ),
     of_hashing(
         "plain_hash",
-        "a plain hash was made of key and message, not an HMAC",
+        "key and message were hashed with a plain hash instead of HMAC",
         "use the language's HMAC function",
         _hash_with(lambda key, message: key + message),
         _hash_with(lambda key, message: message + key),
@@ -172,8 +172,8 @@ DIGEST_MISTAKES = (
     ),
     of_hashing(
         "hashed_twice",
-        "the digest was hashed once more",
-        "encode the HMAC's own digest",
+        "the digest was hashed again",
+        "encode the digest of HMAC",
         _twice(_hex, _just_hash),
         _twice(bytes, _just_hash),
         _twice(_hex, hmac_of),
@@ -181,7 +181,7 @@ DIGEST_MISTAKES = (
     ),
     of_hashing(
         "message_digest_signed",
-        "the message's digest was signed, not the message",
+        "the digest of the message was signed instead of the message",
         "give the message itself to HMAC",
         lambda key, message, algorithm: hmac_of(key, hashlib.new(algorithm, message).digest(), algorithm),
     ),

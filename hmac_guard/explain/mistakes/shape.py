@@ -1,7 +1,7 @@
-"""What a signature is made of, and what a mistake does to that.
+"""Attempts to sign, and mistakes, which change an attempt.
 
-An `Attempt` is one way to make a signature. The right one is made of the scheme and the request; a mistake turns it
-into what somebody may have done instead.
+An `Attempt` is one way to make a signature. `right_attempt` is the way of the guard. A `Mistake` turns it into what
+the signer may have done.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def hmac_of(key: bytes, message: bytes, algorithm: str) -> bytes:
 
 
 def hmac_with(key: bytes, algorithm: str) -> Callable[[bytes], bytes]:
-    """HMAC for many messages: to go on from a copy costs half of what it costs to begin anew."""
+    """Return an HMAC function for many messages. Copying a started HMAC takes half the time of a new one."""
     begun = hmac.new(key, digestmod=algorithm)
 
     def sign(message: bytes) -> bytes:
@@ -41,14 +41,20 @@ def hmac_with(key: bytes, algorithm: str) -> Callable[[bytes], bytes]:
 
 
 class Attempt(NamedTuple):
-    """`names`, `ids`  the ids that are signed
-    `texts`     what stands before, between and behind them
-    `changes`   what was done to the message as a whole
-    `charset`   makes bytes of it
-    `hashing`   makes a digest of key, message and algorithm
-    `encode`    writes the digest
-    `prefix`    stands before that
-    `dress`     what was done to the signature as a whole
+    """One way to make a signature.
+
+    Attributes:
+        key: The bytes of the key.
+        names: The names of the signed ids.
+        ids: The signed ids.
+        texts: The texts before, between and after the ids.
+        algorithm: The name of the hash.
+        encode: Turns the digest into text.
+        prefix: The text before the encoded digest.
+        changes: Changes of the whole message.
+        charset: Turns the message into bytes.
+        hashing: Makes the digest of key, message and algorithm.
+        signature_transforms: Changes of the whole signature.
     """
 
     key: bytes
@@ -61,7 +67,7 @@ class Attempt(NamedTuple):
     changes: tuple[Callable[[str], str], ...] = ()
     charset: Callable[[str], bytes] = utf8
     hashing: Callable[[bytes, bytes, str], bytes] = hmac_of
-    dress: tuple[Callable[[str], str], ...] = ()
+    signature_transforms: tuple[Callable[[str], str], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Attempt over {', '.join(self.names)}>"
@@ -77,19 +83,19 @@ class Attempt(NamedTuple):
         return self.hashing(self.key, self.message(), self.algorithm)
 
     def write(self, digest: bytes) -> str:
-        """The signature that a digest becomes."""
+        """Return the signature for a digest."""
         return self.send(self.encode(digest))
 
     def send(self, text: str) -> str:
-        """The signature that an encoded digest becomes."""
+        """Return the signature for an encoded digest."""
         signature = self.prefix + text
-        for change in self.dress:
+        for change in self.signature_transforms:
             signature = change(signature)
         return signature
 
 
 def right_attempt(scheme: Scheme, key: bytes, ids: dict[str, str]) -> Attempt:
-    """What the guard does with these ids."""
+    """Return the attempt that the guard makes with these ids."""
     names, texts = [], [""]
     for part in scheme.parts:
         if isinstance(part, Literal):
@@ -112,7 +118,7 @@ def right_attempt(scheme: Scheme, key: bytes, ids: dict[str, str]) -> Attempt:
 
 
 class Part(Enum):
-    """What of an attempt a mistake changes. Mistakes with different parts do not touch each other."""
+    """The part of an attempt that a mistake changes. Mistakes in different parts are independent."""
 
     KEY = "key"
     MESSAGE = "message"
@@ -120,14 +126,19 @@ class Part(Enum):
     SIGNATURE = "signature"
 
 
-#: The attempts that a mistake makes of an attempt, each with a word for what was mistaken, which may be "".
+#: The changed attempts, each with a word that describes the variant, which may be "".
 Variants = Iterable[tuple[str, Attempt]]
 
 
 class Mistake(NamedTuple):
-    """`name`   for programs; stable
-    `says`   what was done, as a clause in which `{what}` is the variant's word
-    `cure`   what to do instead
+    """One kind of mistake.
+
+    Attributes:
+        name: A stable name, for programs.
+        part: The part of the attempt that it changes.
+        says: A clause that describes the mistake. `{what}` is replaced by the word for the variant.
+        cure: A clause that says how to fix it.
+        vary: Returns the changed attempts.
     """
 
     name: str
@@ -138,7 +149,7 @@ class Mistake(NamedTuple):
 
 
 def of_key(name: str, says: str, cure: str, *functions: Callable[[bytes], bytes | None]) -> Mistake:
-    """A mistake in what the key's bytes are. A function gives None where it cannot be made."""
+    """Return a mistake in the bytes of the key. A function returns None if it does not apply."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for function in functions:
@@ -150,13 +161,15 @@ def of_key(name: str, says: str, cure: str, *functions: Callable[[bytes], bytes 
 
 
 def of_ids(name: str, says: str, cure: str, *functions: Callable[[str], str | None]) -> Mistake:
-    """A mistake in what an id's text is: of one id, or of all. A function gives None, or raises `ValueError`, where it
-    cannot be made."""
-    # Of several ids most stay the same from one attempt to the next.
+    """Return a mistake in the text of one id, or of all ids.
+
+    A function returns None or raises `ValueError` if it does not apply.
+    """
+    # Most ids are the same in consecutive attempts.
     remembered = [lru_cache(_MOST_TEXTS)(_or_none(function)) for function in functions]
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-        made = {attempt.ids}  # several functions come to the same text
+        made = {attempt.ids}  # several functions return the same text
         for function in remembered:
             changed = tuple(text if (new := function(text)) is None else new for text in attempt.ids)
             one = [
@@ -181,7 +194,7 @@ def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | Non
 
 
 def of_message(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:
-    """A mistake in the message as a whole."""
+    """Return a mistake in the message as a whole."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(changes=(*attempt.changes, function))) for function in functions]
@@ -190,7 +203,7 @@ def of_message(name: str, says: str, cure: str, *functions: Callable[[str], str]
 
 
 def of_charset(name: str, says: str, cure: str, *charsets: Callable[[str], bytes]) -> Mistake:
-    """A mistake in how the message becomes bytes."""
+    """Return a mistake in the charset of the message."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(charset=charset)) for charset in charsets]
@@ -199,7 +212,7 @@ def of_charset(name: str, says: str, cure: str, *charsets: Callable[[str], bytes
 
 
 def of_hashing(name: str, says: str, cure: str, *functions: Callable[[bytes, bytes, str], bytes]) -> Mistake:
-    """A mistake in what is hashed with what."""
+    """Return a mistake in the use of the hash."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(hashing=function)) for function in functions]
@@ -208,7 +221,7 @@ def of_hashing(name: str, says: str, cure: str, *functions: Callable[[bytes, byt
 
 
 def of_encoding(name: str, says: str, cure: str, *functions: Callable[[bytes], str]) -> Mistake:
-    """A mistake in how the digest is written."""
+    """Return a mistake in the encoding of the digest."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(encode=function)) for function in functions]
@@ -217,10 +230,13 @@ def of_encoding(name: str, says: str, cure: str, *functions: Callable[[bytes], s
 
 
 def of_signature(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:
-    """A mistake in the signature as a whole."""
+    """Return a mistake in the signature as a whole."""
 
     def vary(attempt: Attempt) -> Variants:
-        return [("", attempt._replace(dress=(*attempt.dress, function))) for function in functions]
+        return [
+            ("", attempt._replace(signature_transforms=(*attempt.signature_transforms, function)))
+            for function in functions
+        ]
 
     return Mistake(name, Part.SIGNATURE, says, cure, vary)
 

@@ -1,4 +1,4 @@
-"""Mistakes with the signature: the right digest, written in another way or changed on its way."""
+"""Mistakes in the signature: the digest is right, but its text is not."""
 
 import base64
 import re
@@ -45,7 +45,7 @@ def _other_case(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
     encode = attempt.encode
     yield "upper", attempt._replace(encode=lambda digest: encode(digest).upper())
     yield "lower", attempt._replace(encode=lambda digest: encode(digest).lower())
-    yield "upper", attempt._replace(dress=(*attempt.dress, str.upper))
+    yield "upper", attempt._replace(signature_transforms=(*attempt.signature_transforms, str.upper))
 
 
 def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
@@ -111,7 +111,7 @@ SIGNATURE_MISTAKES = (
     ),
     of_encoding(
         "hex_zeros",
-        "zeros are missing from the hex, or signs were added to it",
+        "the hex lacks zeros, or has minus signs",
         "write each byte as two hex digits: %02x",
         lambda digest: "".join(f"{byte:x}" for byte in digest),
         lambda digest: f"{int.from_bytes(digest, 'big'):x}",
@@ -154,7 +154,7 @@ SIGNATURE_MISTAKES = (
     ),
     of_signature(
         "signature_url_encoded",
-        "the signature was percent-encoded twice, or once where nobody decodes it",
+        "the signature was percent-encoded twice, or in a place where it is not decoded",
         "percent-encode it once, and only in a URL or a form",
         lambda text: quote(text, safe=""),
         lambda text: re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe="")),
@@ -166,7 +166,7 @@ SIGNATURE_MISTAKES = (
 
 
 def of_cut_signature(length: int) -> Mistake:
-    """The mistake of sending only the first characters of the signature; `length` is how many arrived."""
+    """Return the mistake of sending only the first `length` characters of the signature."""
     return of_signature(
         "signature_cut",
         "only a part of the signature was sent",

@@ -1,4 +1,4 @@
-"""Law 1 and the promise of one verdict: whole requests, good and hostile, through both doors.
+"""Law 1, and equal verdicts over WSGI and ASGI: generated valid and hostile requests.
 
 `HMAC_GUARD_EXAMPLES` says how many are generated (`make fuzz`: 200,000).
 """
@@ -52,7 +52,7 @@ odd = st.one_of(
 
 @st.composite
 def requests(draw: st.DrawFn) -> Sent:
-    """A well-formed request that is, as a rule, then damaged in one or two places."""
+    """A valid request, usually damaged in one or two places."""
     org, user = draw(ids), draw(ids)
     tenant = draw(st.sampled_from(["acme", "umbrella", "nobody"]))
     signed = f"{org}:{user}".encode("utf-8", "surrogatepass")
@@ -117,7 +117,7 @@ def damaged(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 class Watched:
-    """One guard for each door, and what each of them decided."""
+    """A guard for WSGI and one for ASGI, and their decisions."""
 
     def __init__(self, scheme: Scheme, keys: Any) -> None:
         self.decided: list[tuple[Verdict, Claim]] = []
@@ -135,7 +135,7 @@ OUTCOMES: Counter[str] = Counter()
 
 
 def check(sent: Sent) -> None:
-    """Both doors decide alike, answer alike, and let through what was verified, byte for byte, and nothing else."""
+    """Check that WSGI and ASGI give the same decision and the same answer, and that only verified requests pass."""
     for watched in GUARDS:
         wsgi, asgi, decided = watched.through_both(sent)
         [(verdict, claim), (other_verdict, other_claim)] = decided
@@ -156,9 +156,9 @@ def check_generated(sent: Sent) -> None:
 
 
 @pytest.mark.many_requests
-def test_generated_requests_get_one_verdict_at_both_doors_and_none_raises() -> None:
+def test_generated_requests_get_one_verdict_over_wsgi_and_asgi_and_none_raises() -> None:
     OUTCOMES.clear()
-    # Tens of thousands of refusals: their log lines would cost more than the requests.
+    # The log is disabled: its lines would take more time than the requests.
     logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
     try:
         check_generated()
@@ -166,7 +166,7 @@ def test_generated_requests_get_one_verdict_at_both_doors_and_none_raises() -> N
         logging.getLogger("hmac_guard").setLevel(logging.NOTSET)
     print(dict(OUTCOMES))
 
-    # A generator that only ever made rubbish would prove nothing.
+    # If the generator made only invalid requests, the test would prove nothing.
     verified = sum(count for name, count in OUTCOMES.items() if name.endswith(": verified"))
     assert verified > EXAMPLES / 20
     assert len(OUTCOMES) >= 14
