@@ -1,4 +1,4 @@
-# Each target sets up what it needs in .venv, from Python and a package index alone.
+# Each target installs what it needs in .venv. It needs only Python and a package index.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,26 +9,26 @@ SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*'
 	check test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
-	@echo "make demo   three guarded applications on real servers, good and forged requests, one table"
-	@echo "make serve  the same applications, kept up, with a page to try signatures on"
-	@echo "make test   the tests, against the built wheel"
-	@echo "make test-versions  the same with the oldest frameworks, and with none"
-	@echo "make test-pythons   the tests on each CPython from 3.10 to 3.13 (ARGS=tests/test_reading.py for some of them)"
-	@echo "make test-extras    each extra alone, in an environment of its own (ARGS=\"sql redis\" for some of them)"
-	@echo "make test-conformance  every framework on every server, over real sockets"
-	@echo "make test-wire  odd requests over raw sockets to every server, beside what each answered before"
-	@echo "make slow   what takes minutes: rotation under load, a million made-up tenants"
-	@echo "make test-browser  what a page on another origin sees; needs chromium and node"
-	@echo "make test-languages  the code for customers, run in fourteen languages; installs them from Debian where it may"
-	@echo "make test-explain  two thousand mistaken requests, explained"
-	@echo "make check  format, lint, types"
-	@echo "make fuzz   the generated requests of the tests, forty times as many"
-	@echo "make bench  what a guard costs, beside its peers; writes docs/speed.md (ARGS=\"doors growth\" for some of it)"
-	@echo "make bench-check  the instructions of one request against the ones that were kept; needs valgrind"
-	@echo "make bench-timing  whether the time of a refusal tells who is a customer: 200,000 samples for each kind of keys"
-	@echo "make fuzz-differential   half a million requests for each source, and what ten frameworks read in them"
-	@echo "make mutants  mistakes made in the package on purpose, and whether the tests see them; takes an hour"
-	@echo "make fuzz-atheris TARGET=multipart SECONDS=600   requests that coverage leads to"
+	@echo "make demo   send good and forged requests to three guarded applications on real servers"
+	@echo "make serve  run the same applications, with a page where you can try signatures"
+	@echo "make test   run the tests against the built wheel"
+	@echo "make test-versions  run the tests with the oldest supported frameworks, and without frameworks"
+	@echo "make test-pythons   run the tests with each CPython from 3.10 to 3.13 (ARGS=tests/test_reading.py for some of them)"
+	@echo "make test-extras    test each extra alone, in a new environment (ARGS=\"sql redis\" for some of them)"
+	@echo "make test-conformance  test every framework on every server, over sockets"
+	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
+	@echo "make slow   run the slow tests: rotation under load, a million unknown tenants"
+	@echo "make test-browser  test pages on another origin; needs chromium and node"
+	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
+	@echo "make test-explain  explain two thousand generated requests with mistakes"
+	@echo "make check  check format, lint, types and imports"
+	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
+	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"doors growth\" for some of it)"
+	@echo "make bench-check  compare the instructions of one request with the recorded ones; needs valgrind"
+	@echo "make bench-timing  test whether the time of a refusal reveals a tenant: 200,000 samples for each kind of keys"
+	@echo "make fuzz-differential   compare the guard with ten frameworks: half a million requests for each source"
+	@echo "make mutants  change the code of the package and check that a test fails; takes an hour"
+	@echo "make fuzz-atheris TARGET=multipart SECONDS=600   coverage-guided fuzzing"
 
 demo: $(VENV)/demo $(VENV)/wheel
 	$(BIN)/hmac-guard demo
@@ -60,7 +60,7 @@ check: $(VENV)/check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# With the oldest supported release of each framework, and with no framework at all.
+# With the oldest supported version of each framework, and without frameworks.
 test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(VENV)/wheel
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-oldest/bin/pytest tests/frameworks $(ARGS)
@@ -69,23 +69,23 @@ test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(
 	$(VENV)-none/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-none/bin/pytest $(ARGS)
 
-# The wheel on one CPython after another, each in a new environment.
+# The wheel with each CPython, in a new environment.
 test-pythons: $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m pythons ../dist/*.whl $(ARGS)
 
-# The wheel with one extra after another, each in a new environment, where a package that an extra does not bring is missing.
+# The wheel with each extra in a new environment. So a package that an extra lacks is missing there.
 test-extras: $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m extras ../dist/*.whl $(ARGS)
 
-# Every application on every server; writes the tables of docs/frameworks.md.
+# Tests every application on every server; writes the tables of docs/frameworks.md.
 test-conformance: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m conformance tests/conformance --write-matrix $(ARGS)
 
-# Odd requests to every server; ARGS=--write-golden writes what they answered to tests/wire/golden.
+# Malformed requests to every server; ARGS=--write-golden writes the answers to tests/wire/golden.
 test-wire: $(VENV)/wire $(VENV)/wheel
 	$(BIN)/pytest -m wire tests/wire -s $(ARGS)
 
-# A page on another origin, and the vendors' own packages, in Debian's chromium.
+# A page on another origin, and the packages of vendors, in Debian's chromium.
 test-browser: $(VENV)/browser $(VENV)/wheel
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
 
@@ -101,7 +101,7 @@ bench-check: $(VENV)/bench
 bench-timing: $(VENV)/bench
 	$(BIN)/python -m benchmarks.timing $(ARGS)
 
-# From the folder of the tests, where the wheel is found and not the folder beside them.
+# Runs in the folder of the tests, so that the installed wheel is imported and not the source folder.
 fuzz-differential: $(VENV)/test $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m differential $(ARGS)
 
@@ -110,8 +110,8 @@ SECONDS ?= 600
 fuzz-atheris: $(VENV)/fuzz $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m fuzz $(TARGET) $(SECONDS)
 
-# First the mistakes that are written out, then those that mutmut makes (ARGS="hmac_guard.core.scheme*" for some of them).
-# The package is not installed where they run: it is a changed copy that counts.
+# First the written-out mutants, then those of mutmut (ARGS="hmac_guard.core.scheme*" for some of them).
+# The package is not installed there, because a changed copy is tested.
 mutants: $(VENV)-mutation/ready
 	cd tests && ../$(VENV)-mutation/bin/python -m mutants
 	PYTHONPATH=tests/mutants HMAC_GUARD_EXAMPLES=150 $(VENV)-mutation/bin/mutmut run --max-children 2 $(ARGS)
@@ -119,7 +119,7 @@ mutants: $(VENV)-mutation/ready
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "hmac_guard needs Python 3.10 or later; say which: make PYTHON=python3.12 ..."; exit 1; }
+		{ echo "hmac_guard needs Python 3.10 or later; name one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
@@ -139,7 +139,7 @@ $(VENV)/check: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group check '.[cli]'
 	@touch $@
 
-# uWSGI is built where it is installed; where it cannot be, its tests say that they were not run.
+# pip compiles uWSGI. If this fails, the tests of uWSGI report that they were not run.
 $(VENV)/wire: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group wire '.[cli]' || \
 		$(BIN)/python -m pip install --quiet --group conformance '.[cli]'
@@ -151,7 +151,7 @@ $(VENV)/browser $(VENV)/conformance: pyproject.toml | $(BIN)/python
 
 $(VENV)-oldest/ready: tests/oldest.txt
 $(VENV)-oldest/ready: packages := -r tests/oldest.txt
-# Apart: it brings a module `multipart`, which the oldest Starlette takes for python-multipart.
+# Separate: it installs a module `multipart`, which the oldest Starlette takes for python-multipart.
 $(VENV)-litestar/ready: packages := litestar==2.19.0
 $(VENV)-%/ready: pyproject.toml | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)-$*
@@ -169,7 +169,7 @@ $(VENV)/bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group bench .
 	@touch $@
 
-# What is tested is what is shipped: the wheel, not the folder beside the tests.
+# The tests run against the wheel, which is what users install.
 $(VENV)/wheel: $(SOURCES) | $(BIN)/python
 	rm -rf dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

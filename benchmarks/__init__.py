@@ -1,1 +1,1 @@
-"""What a guard costs, measured beside the standard library's HMAC and beside its peers. Run `python -m benchmarks`."""
+"""Measures the cost of a guard, compared with the standard library's HMAC and its peers: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [suite …]` measures, prints a table for each suite, and at the end what was to be reached."""
+"""`python -m benchmarks [suite …]` measures, and prints a table for each suite and the goals."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -42,11 +42,11 @@ SUITES: dict[str, Callable[[int], Result]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"any of {', '.join(SUITES)}; default: all")
-    parser.add_argument("--rounds", type=int, default=50, help="how often each row is measured (default: 50)")
-    parser.add_argument("--keep", action="store_true", help="keep the results and write docs/speed.md anew")
+    parser.add_argument("--rounds", type=int, default=50, help="the number of rounds (default: 50)")
+    parser.add_argument("--keep", action="store_true", help="save the results and write docs/speed.md")
     options = parser.parse_args()
     if unknown := set(options.suites) - set(SUITES):
-        parser.error(f"no suite is called {', '.join(unknown)}; there are {', '.join(SUITES)}")
+        parser.error(f"there is no suite {', '.join(unknown)}; choose from {', '.join(SUITES)}")
     print(" · ".join(about().values()))
     results = {suite: _run(suite, options.rounds, options.keep) for suite in options.suites or SUITES}
     print(f"\n## goal and measured\n\n{goals.table(results)}")

@@ -1,4 +1,4 @@
-"""How often one request calls the allocator, above the bare application. CPython's free lists spare it some."""
+"""Counts the calls to the allocator for one request, without those of the bare application."""
 
 from benchmarks import valgrind
 from benchmarks.harness import FLOOR, Result

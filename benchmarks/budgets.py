@@ -1,8 +1,8 @@
-"""Whether requests that were made to be dear stay within what they may cost: `python -m benchmarks.budgets`.
+"""Checks the budgets of deliberately expensive requests: `python -m benchmarks.budgets`.
 
-A body of 64 KiB: 10 ms and 8 MiB beside the body. A query or headers of 16 KiB: 1 ms. A body in 10,000 pieces: 2 us for
-each, with what the server's part takes. The same request with a wrong signature: at most twice what it costs with the
-right one. Only a quiet machine tells.
+A body of 64 KiB may cost 10 ms and 8 MiB in addition to the body. A query or headers of 16 KiB may cost 1 ms. A body
+in 10,000 chunks may cost 2 us per chunk, including the part of the server. A request with a wrong signature may cost at
+most twice as much as with the right one. The results are valid only on an idle machine.
 """
 
 import sys
@@ -48,7 +48,7 @@ LARGE, SMALL, PIECES = Budget(10), Budget(1), Budget(20)
 
 
 def bodies() -> Iterator[tuple[str, str, bytes]]:
-    """What is wrong with each, or only large, is told by its name; `id` is in all that can be read."""
+    """The requests by name. All that can be parsed have the field `id`."""
     lists = b",".join([b"[" * 60 + b"]" * 60] * (BODY // 121))
     objects = b",".join([b'{"":' * 60 + b"1" + b"}" * 60] * (BODY // 302))
     yield "JSON: lists, 62 deep", "application/json", b'{"id":"x","a":[%s]}' % lists
@@ -138,16 +138,16 @@ def main() -> int:
     over = 0
     with only(None):
         for name, budget, accepted, refused in measured():
-            dearest = max(accepted.milliseconds, refused.milliseconds), max(accepted.mebibytes, refused.mebibytes)
-            # What is refused in the time of a small request is cheap, whatever it is compared with.
+            highest = max(accepted.milliseconds, refused.milliseconds), max(accepted.mebibytes, refused.mebibytes)
+            # A refusal that is as fast as a small request is cheap, so its ratio does not matter.
             twice = accepted.status == 200 and refused.milliseconds > max(2 * accepted.milliseconds, 0.1)
-            wrong = [*(["time"] if dearest[0] > budget.milliseconds else [])]
-            wrong += ["memory"] if dearest[1] > budget.mebibytes else []
-            wrong += ["more than twice as dear refused"] if twice else []
+            wrong = [*(["time"] if highest[0] > budget.milliseconds else [])]
+            wrong += ["memory"] if highest[1] > budget.mebibytes else []
+            wrong += ["refusing costs more than twice as much"] if twice else []
             over += bool(wrong)
             print(
                 f"{name:58} {accepted.status} {accepted.milliseconds:7.3f} ms  {refused.status} "
-                f"{refused.milliseconds:7.3f} ms {dearest[1]:6.2f} MiB  of {budget.milliseconds} ms  {', '.join(wrong)}"
+                f"{refused.milliseconds:7.3f} ms {highest[1]:6.2f} MiB  of {budget.milliseconds} ms  {', '.join(wrong)}"
             )
     print(f"{over} over budget")
     return 1 if over else 0

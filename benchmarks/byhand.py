@@ -1,4 +1,4 @@
-"""The same check as people write it by hand: no rules about odd input, no rotation, no log, no policy."""
+"""The same check, written by hand: no rules about malformed input, no rotation, no log, no policy."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ def proven(fields: Mapping[str, str]) -> bool:
 
 
 def asgi_closure(app: Any) -> Any:
-    """The least that can be written: a function around a function."""
+    """The smallest form: a function around a function."""
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if proven(dict(parse_qsl(scope["query_string"].decode()))):

@@ -1,6 +1,6 @@
 """Sends a thousand requests of each shape and does nothing else, for tools that count.
 
-Every shape is set up and warmed first, so that what comes before the requests can be subtracted.
+Every shape is set up and warmed up first, so that the work before the requests can be subtracted.
 """
 
 import gc
@@ -57,9 +57,9 @@ def shapes() -> dict[str, Callable[[int], object]]:
 
 
 def main() -> None:
-    """Each shape in a child of its own, so that all of them start from the very same state; the first does nothing."""
+    """Run each shape in a child process, so that all start from the same state. The first child does nothing."""
     made = shapes()
-    # What a log line takes is the logging module's affair.
+    # The cost of log lines is not part of the guard.
     with only(None):
         for send in made.values():
             send(WARM)

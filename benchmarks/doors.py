@@ -1,4 +1,4 @@
-"""Whole requests through the doors in front of a bare application: accepted, and refused for a forged signature."""
+"""Whole requests over WSGI and ASGI with a bare application: accepted, and refused for a forged signature."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Sends one request to a bare or a guarded application, again and again, as a server would, but without a server."""
+"""Sends one request to a bare or a guarded application, many times, like a server, but without a server."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ class AsgiInLoop:
         self.statuses: list[int] = []
 
     def receive(self) -> Any:
-        """A server's `receive` for one request: the body once, and then nothing until the client hangs up."""
+        """The `receive` of a server for one request: the body once, and then it waits for a disconnect."""
         return partial(_receive, [{"type": "http.request", "body": self.body, "more_body": False}])
 
     async def send(self, message: Any) -> None:
@@ -135,7 +135,7 @@ def wsgi_app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 class Door(NamedTuple):
-    """One way in: the bare application, how a guard gets in front of it, and who sends."""
+    """One interface: the bare application, the guard around it, and the sender of requests."""
 
     name: str
     app: Any

@@ -52,7 +52,7 @@ def groups() -> Iterator[list[Row]]:
 
 
 def _clock(stack: Stack, app: Any, forged_gets: int = 401) -> Timed:
-    """The driver's clock, once the application has answered a signed request and a forged one as it should."""
+    """Return the timer of the driver, after a check of the answers to a signed and a forged request."""
     driver = stack.door.driver(app, replace(by_query(), path=stack.path))
     forged = stack.door.driver(app, replace(by_query(FORGED), path=stack.path))
     with only(None):

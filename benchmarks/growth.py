@@ -46,7 +46,7 @@ def _rows(door: Door, name: str, guard: Guard, *samples: Sample) -> list[Row]:
     name = f"{door.name}: {name}"
     driver = door.driver(door.guarded(guard, door.app), *samples)
     assert driver.status() == 200, name
-    # A key is made ready when it is first used, and that once.
+    # A key is prepared once, when it is first used.
     driver.timed(len(samples))
     return [
         Row(f"{name}, bare", door.driver(door.app, *samples).timed),
@@ -61,7 +61,7 @@ def _keys(door: Door) -> Iterator[Row]:
 
 
 def _hits(door: Door) -> Iterator[Row]:
-    """What remembering costs: a tenant that the cache has heard of, beside one static key."""
+    """The cost of the cache: a cached tenant, compared with one static key."""
     scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
     several: dict[str, Keys] = {"a static key, no cache": SECRET, "a cached tenant": CachedKeys({_tenant(0): SECRET})}
     for name, keys in several.items():

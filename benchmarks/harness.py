@@ -1,6 +1,6 @@
 """Measures rows: all of them in one process, in turn, round after round, beside the floor.
 
-The floor is what nobody can do without: the standard library's HMAC of one short message, and the comparison.
+The floor is the necessary work: the standard library's HMAC of one short message, and the comparison.
 Other work on the machine slows all rows of a round alike, so the ratio to the floor of the same round holds where the
 microseconds do not.
 """

@@ -1,4 +1,4 @@
-"""Requests that were made to be dear: what the worst of them cost before they are refused."""
+"""Measures deliberately expensive requests: the cost before they are refused."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from benchmarks.logs import logged, only
 from benchmarks.samples import BROWSER, BY_HEADER, BY_JSON, BY_QUERY, SECRET, Sample
 from hmac_guard import Cookie, Guard, Scheme
 
-# What servers take at most, by and large: a line of 64 KB; the guard reads 256 KB of body.
+# The usual limits: servers accept a line of 64 KB; the guard reads 256 KB of body.
 LINE, BODY = 65_000, 262_144
 BY_COOKIE = Scheme(name="by_cookie", ids={"id": Cookie("id")}, message="{id}", signature=Cookie("sig"))
 

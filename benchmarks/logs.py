@@ -1,4 +1,4 @@
-"""What becomes of the log line of a refused request: it costs more than the refusal."""
+"""Handlers for the log line of a refused request, which costs more than the refusal."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _logger = logging.getLogger("hmac_guard")
 
 
 class Formatting(logging.Handler):
-    """Makes the line, as a handler does that writes it, and drops it."""
+    """Formats the line, like a handler that writes it, and drops it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.format(record)

@@ -1,4 +1,4 @@
-"""What one request holds at most above the bare application, and what it leaves behind: accepted, and refused."""
+"""Measures the peak memory of one request, without the bare application, and the memory that it does not free."""
 
 import gc
 import tracemalloc

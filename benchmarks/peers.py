@@ -90,7 +90,7 @@ def _byteforge_signature() -> Verify:
 
 
 class StubNonces:
-    """In the place of a store of nonces: every nonce is new, so that no store is measured."""
+    """Replaces the store of nonces, so that no store is measured: every nonce is new."""
 
     def put_if_absent(self, key: str, value: int, ttl_seconds: int) -> bool:
         return True

@@ -48,7 +48,7 @@ BROWSER = (
 
 @dataclass(frozen=True)
 class Sample:
-    """One request, as a server would hand it to either door."""
+    """One request, as a server passes it to a WSGI or ASGI application."""
 
     path: str = "/connect"
     query: str = ""

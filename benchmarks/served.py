@@ -1,4 +1,4 @@
-"""Real servers on loopback, guarded and bare in turn, under wrk: what is left of the throughput, and the latency.
+"""Real servers on loopback, guarded and bare in turn, under wrk: the remaining throughput, and the latency.
 
 Throughput suffers from whatever else runs on the machine; the server's own CPU time for one request hardly does.
 """
@@ -105,7 +105,7 @@ def _serving(command: tuple[str, ...], app: str) -> Iterator[Server]:
 
 
 def _check(bare: Server, guarded: Server, sample: Callable[..., Sample]) -> None:
-    """The guarded server refuses a forged signature, the bare one does not ask."""
+    """Check that the guarded server refuses a forged signature, and that the bare server does not."""
     seen = _status(bare, sample(FORGED)), _status(guarded, sample(FORGED)), _status(guarded, sample())
     assert seen == (200, 401, 200), seen
 

@@ -1,4 +1,4 @@
-"""Writes what was kept into `docs/speed.md`, between its two markers, and draws its plots."""
+"""Writes the saved results to `docs/speed.md`, between its two markers, and draws the plots."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +51,7 @@ def _measured(runs: list[Run]) -> str:
         ("In frameworks", "The bare one whole, the others above it.", _rows(runs, "frameworks", _every)),
         ("Growth", "", _rows(runs, "growth", _not_bare)),
         (
-            "Requests made to be dear",
+            "Deliberately expensive requests",
             "Whole, refused, without the log line.",
             _rows(runs, "hostile", _every, ("median µs",)),
         ),

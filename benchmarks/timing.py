@@ -1,12 +1,12 @@
-"""`make bench-timing`: does the time of a refusal tell who is a customer?
+"""`make bench-timing`: does the time of a refusal reveal which tenants have keys?
 
-Two requests that differ in one thing alone: the signature of one is wrong for a tenant that has keys, the other names a
-tenant that has none. They are sent in random turn through a door, and each is timed. Welch's t says how surely the two
+Two requests differ in one point: one has a wrong signature for a tenant with keys, the other names a tenant without
+keys. They are sent in random order over WSGI or ASGI, and each is timed. Welch's t says how surely the two
 kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) nothing can be told from so many samples.
-The slowest samples are left out, by the same bound for both kinds: they tell of the machine.
+The slowest samples are left out, with the same bound for both kinds, because other processes caused them.
 
-A look-up that reaches a database always tells: a row that is there takes another time than one that is not. That is
-why it is measured here behind a cache that has heard of both tenants.
+A look-up in a database always has a different time for an existing and a missing row. So it is measured with a cache
+that has both tenants.
 """
 
 import argparse
@@ -40,7 +40,7 @@ Send = Callable[[str], None]
 
 
 class Formatting(logging.Handler):
-    """Makes the log line, as a handler does that writes it, and drops it."""
+    """Formats the log line, like a handler that writes it, and drops it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.format(record)
@@ -132,7 +132,7 @@ def wsgi(guard: Guard) -> Send:
 
 
 def asgi(guard: Guard) -> Send:
-    """The coroutine is run by hand: no event loop is needed where the keys are at hand, and none is in the way."""
+    """Run the coroutine without an event loop. This is possible because the keys are available at once."""
     loop = asyncio.new_event_loop()
 
     async def nothing(*_: Any) -> Any:

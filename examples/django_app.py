@@ -1,4 +1,4 @@
-"""A scheme of your own, guarded in Django: one id in a header, one in a JSON body or a form, and a key for each tenant.
+"""Your own scheme in Django: one id in a header, one in a JSON body or a form, and a key for each tenant.
 
 Run it:
 
@@ -14,7 +14,7 @@ Try it, in a second terminal that has the same keys:
     curl http://127.0.0.1:8003/orders -H "X-Tenant: acme" -H "X-Signature: $signature" --json '{"order": {"id": "42"}}'
     curl http://127.0.0.1:8003/orders -H "X-Tenant: acme" -H "X-Signature: $signature" -d order_id=42
 
-    # 401: what acme signed proves nothing about another tenant, or another order
+    # 401: a signature of acme is not valid for another tenant or another order
     curl http://127.0.0.1:8003/orders -H "X-Tenant: globex" -H "X-Signature: $signature" -d order_id=42
     curl http://127.0.0.1:8003/orders -H "X-Tenant: acme" -H "X-Signature: $signature" -d order_id=43
 """
@@ -44,8 +44,8 @@ def tell(verdict: Verdict, claim: Claim) -> None:
 
 def orders(request: HttpRequest) -> JsonResponse:
     verdict = verdict_from(request)
-    ids = verdict.ids if verdict else verdict.claimed  # Proven; in report mode, what the request says.
-    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+    ids = verdict.ids if verdict else verdict.claimed  # Verified; in report mode, the ids in the request.
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # Not checked: read them as before.
         is_json = request.content_type == "application/json"
         order = json.loads(request.body)["order"]["id"] if is_json else request.POST.get("order_id", "")
         ids = {"tenant_id": request.headers.get("X-Tenant", ""), "order_id": order}

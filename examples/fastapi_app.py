@@ -1,4 +1,4 @@
-"""SuprSend's inbox, guarded in FastAPI: one id, in the query or in a JSON body.
+"""SuprSend's inbox in FastAPI: one id, in the query or in a JSON body.
 
 Run it (key, id and signature are the published example of SuprSend's documentation):
 
@@ -39,9 +39,9 @@ app.add_middleware(GuardMiddleware, guard=guard)
 
 
 def ids_of(verdict: Verdict, sent: dict[str, str]) -> dict[str, str]:
-    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # Not checked: read them as before.
         return {name: sent[name] for name in SUPRSEND.ids if name in sent}
-    return dict(verdict.ids if verdict else verdict.claimed)  # Proven; in report mode, what the request says.
+    return dict(verdict.ids if verdict else verdict.claimed)  # Verified; in report mode, the ids in the request.
 
 
 @app.get("/notifications/")
@@ -51,7 +51,7 @@ async def notifications(request: Request) -> dict[str, object]:
 
 @app.post("/bell-clicked/")
 async def bell_clicked(request: Request) -> dict[str, object]:
-    sent = await request.json()  # The body is still there, byte for byte as it was sent.
+    sent = await request.json()  # The application gets the same bytes.
     return {"ids": ids_of(verdict_from(request), sent), "fields": list(sent)}
 
 

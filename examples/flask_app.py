@@ -1,4 +1,4 @@
-"""Nango's two ids, guarded in Flask: in the path and the query, or in a JSON body.
+"""Nango's two ids in Flask: in the path and the query, or in a JSON body.
 
 Run it:
 
@@ -39,10 +39,10 @@ app.wsgi_app = guard.wsgi(app.wsgi_app)  # type: ignore[method-assign]
 
 def signed_ids() -> dict[str, str]:
     verdict = verdict_from(request)
-    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # The guard did not look: as before.
+    if verdict.reason in (Reason.OFF, Reason.EXEMPT):  # Not checked: read them as before.
         sent = {**request.args, **(request.view_args or {}), **(request.get_json(silent=True) or {})}
         return {name: sent[name] for name in NANGO.ids if name in sent}
-    return dict(verdict.ids if verdict else verdict.claimed)  # Proven; in report mode, what the request says.
+    return dict(verdict.ids if verdict else verdict.claimed)  # Verified; in report mode, the ids in the request.
 
 
 @app.get("/oauth/connect/<integration_id>")

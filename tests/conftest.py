@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from databases import ASYNC, SYNC, Database, database_of
 from secrecy import SECRECY, watch, watched
-from support import DOORS, Call
+from support import CALLS, Call
 
 watch()
 
@@ -41,9 +41,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         SECRECY.tell(report.capstdout, report.capstderr)
 
 
-@pytest.fixture(params=list(DOORS))
+@pytest.fixture(params=list(CALLS))
 def call(request: pytest.FixtureRequest) -> Call:
-    return DOORS[request.param]
+    return CALLS[request.param]
 
 
 @pytest.fixture(params=[*SYNC, *ASYNC])

@@ -17,14 +17,14 @@ def check_case(handle: Call, sent: Sent, reason: Reason) -> None:
     """Check that the handle finds the reason, answers a refusal with the same bytes, and does not change the body."""
     decided: list[Verdict] = []
     reply = handle(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: decided.append(verdict)), sent)
-    door = call_wsgi(Guard(ORDERS, KEY), sent)
+    middleware = call_wsgi(Guard(ORDERS, KEY), sent)
 
     assert [verdict.reason for verdict in decided] == [reason]
     if reason is Reason.VERIFIED:
         assert (reply.status, reply.verdict, reply.app_body) == (200, decided[0], sent.delivered())
     else:
         assert reply.seen == []
-        assert answer_of(reply) == answer_of(door)
+        assert answer_of(reply) == answer_of(middleware)
 
 
 def answer_of(reply: Reply) -> tuple[Any, ...]:
@@ -34,7 +34,7 @@ def answer_of(reply: Reply) -> tuple[Any, ...]:
 
 
 def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lambda sent: False) -> None:
-    """Over generated requests, good and hostile, the handle never decides otherwise than the door, and never raises.
+    """Over generated requests, good and hostile, the handle decides like the middleware and does not raise.
 
     A router may turn a request away before the handle is asked; then it did not reach the application either.
     `reads_otherwise` tells the requests that reach the handle as other ones, by what the framework does to them.
@@ -46,12 +46,12 @@ def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lamb
         assume(not reads_otherwise(sent))
         decided: list[Verdict] = []
         guard = Guard(EVERYWHERE, KEYS, on_verdict=lambda verdict, _: decided.append(verdict))
-        reply, door = handle(guard, sent), call_wsgi(guard, sent)
+        reply, middleware = handle(guard, sent), call_wsgi(guard, sent)
         *by_handle, by_door = decided
         assert by_handle in ([], [by_door])
         assert bool(reply.seen) <= by_door.verified
         if by_handle and not by_door:
-            assert answer_of(reply) == answer_of(door)
+            assert answer_of(reply) == answer_of(middleware)
 
     with quiet():
         check()

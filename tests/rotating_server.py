@@ -53,8 +53,8 @@ def serve_asgi(listener: socket.socket, database: str, *where: str) -> None:
 
 
 if __name__ == "__main__":
-    door, *arguments = sys.argv[1:]
+    interface, *arguments = sys.argv[1:]
     logging.getLogger("hmac_guard").setLevel(logging.ERROR)  # Thousands of requests are refused, as expected.
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
-    {"wsgi": serve_wsgi, "asgi": serve_asgi}[door](listener, *arguments)
+    {"wsgi": serve_wsgi, "asgi": serve_asgi}[interface](listener, *arguments)

@@ -175,4 +175,4 @@ async def ask_asgi(guard: Guard, sent: Sent) -> Reply:
     return reply
 
 
-DOORS: dict[str, Call] = {"wsgi": call_wsgi, "asgi": call_asgi}
+CALLS: dict[str, Call] = {"wsgi": call_wsgi, "asgi": call_asgi}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support import DOORS, Call, Sent, scope_for
+from support import CALLS, Call, Sent, scope_for
 
 from hmac_guard import Claim, Form, Guard, Json, Query, Reason, Scheme, Verdict
 from hmac_guard.asgi.body import Body
@@ -154,7 +154,7 @@ def test_the_length_of_a_request_is_judged_alike_over_wsgi_and_asgi(call: Call, 
     if length == "":
         # It is not a length. With ASGI, messages mark the end of the body. With WSGI, the body is empty or endless.
         without = Reason.BAD_FRAMING if chunked else Reason.MISSING_ID
-        expected = without if call is DOORS["wsgi"] else Reason.INVALID_SIGNATURE
+        expected = without if call is CALLS["wsgi"] else Reason.INVALID_SIGNATURE
     else:
         expected = Reason.INVALID_SIGNATURE if LENGTHS[length] and not chunked else Reason.BAD_FRAMING
 

@@ -146,18 +146,18 @@ def test_the_documented_code_verifies_only_signed_requests(
             Guard(SCHEME, eval(code, names)).wsgi(lambda environ, start_response: [])
         return
     stored(names, code)
-    door = Door(kind)
+    interface = Door(kind)
     guard = Guard(SCHEME, eval(code, names))
     secret: Any = bytes.fromhex(KEY) if where == BY_HEX else KEY
 
-    replies = [door.call(guard, signed(each)) for each in (secret, FORGED)]
+    replies = [interface.call(guard, signed(each)) for each in (secret, FORGED)]
 
     assert [reply.status for reply in replies] == [200, 401]
     for engine in names["engines"]:
         if isinstance(engine, AsyncEngine):
-            door.loop.run_until_complete(engine.dispose())
-    door.loop.run_until_complete(door.loop.shutdown_default_executor())
-    door.loop.close()
+            interface.loop.run_until_complete(engine.dispose())
+    interface.loop.run_until_complete(interface.loop.shutdown_default_executor())
+    interface.loop.close()
 
 
 def stored(names: dict[str, Any], code: str) -> None:

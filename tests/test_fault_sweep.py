@@ -88,14 +88,14 @@ def through_websocket(guarded: Any, sent: Sent, watch: Watch, outcome: Outcome) 
     through_asgi(guarded, sent, watch, outcome, "websocket")
 
 
-DOORS: dict[str, Callable[[Any, Sent, Watch, Outcome], None]] = {
+PROTOCOLS: dict[str, Callable[[Any, Sent, Watch, Outcome], None]] = {
     "wsgi": through_wsgi,
     "asgi": through_asgi,
     "websocket": through_websocket,
 }
 
 
-def run(door: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> Outcome:
+def run(protocol: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> Outcome:
     """Send the request. `at` gets each call until the application is called."""
     outcome = Outcome()
 
@@ -110,11 +110,11 @@ def run(door: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> Outc
     async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         outcome.reached.append(scope[guard.annotate_as])
 
-    guarded: Any = guard.wsgi(wsgi_app) if door == "wsgi" else guard.asgi(asgi_app)
+    guarded: Any = guard.wsgi(wsgi_app) if protocol == "wsgi" else guard.asgi(asgi_app)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "unraisablehook", outcome.stray.append)
-            DOORS[door](guarded, sent, Watch("hmac_guard", before_the_application), outcome)
+            PROTOCOLS[protocol](guarded, sent, Watch("hmac_guard", before_the_application), outcome)
     except Exception as error:
         outcome.error = error
     return outcome
@@ -173,16 +173,16 @@ SWEPT: dict[str, tuple[Callable[[], Guard], list[Sent]]] = {
 @dataclass
 class Case:
     name: str
-    door: str
+    protocol: str
     make: Callable[[], Guard]
     sent: Sent
 
     def __post_init__(self) -> None:
         self.guard = self.make()
         # Run once before, because the first request fills caches that all guards share.
-        run(self.door, self.make(), self.sent, lambda site: None)
+        run(self.protocol, self.make(), self.sent, lambda site: None)
         self.sites: list[Site] = []
-        self.outcome = run(self.door, self.guard, self.sent, self.sites.append)
+        self.outcome = run(self.protocol, self.guard, self.sent, self.sites.append)
         assert self.outcome.error is None
 
     def fail(self, index: int, error: Callable[[], Exception]) -> tuple[Site | None, Outcome]:
@@ -196,7 +196,7 @@ class Case:
                 failed.append(site)
                 raise error()
 
-        outcome = run(self.door, self.make(), self.sent, at)
+        outcome = run(self.protocol, self.make(), self.sent, at)
         return (failed[0] if failed else None), outcome
 
 
@@ -204,9 +204,9 @@ def cases(*names: str) -> Iterator[Case]:
     for name in names or SWEPT:
         make, requests = SWEPT[name]
         for sent in requests:
-            for door in DOORS:
-                if door != "websocket" or not sent.body:
-                    yield Case(f"{door}, {name}, {sent.method} {sent.path}", door, make, sent)
+            for protocol in PROTOCOLS:
+                if protocol != "websocket" or not sent.body:
+                    yield Case(f"{protocol}, {name}, {sent.method} {sent.path}", protocol, make, sent)
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool
     elif outcome.error is not None:
         # Once a refusal is on its way there is nobody left to send another one; and the application is not the guard's.
         assert "send_refusal" in (site.code.co_name, site.callee) or site.callee in ("wsgi_app", "asgi_app"), what
-    elif case.door == "websocket":
+    elif case.protocol == "websocket":
         assert outcome.starts == [0], what
     else:
         refusals = decider_of("test", case.guard).refusals.values()
@@ -255,7 +255,7 @@ def sweep(
     count, swept = 0, set[tuple[Any, ...]]()
     with everything_told() as told:
         for case in cases(*names):
-            kind = (case.door == "wsgi", case.guard.mode, *case.outcome.starts, bool(case.outcome.reached))
+            kind = (case.protocol == "wsgi", case.guard.mode, *case.outcome.starts, bool(case.outcome.reached))
             for index, site in enumerate(case.sites):
                 if not every and (site, kind) in swept:
                     continue

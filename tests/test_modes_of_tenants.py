@@ -83,7 +83,7 @@ class Case:
     """A guard and a request. `between` is what happens between middleware and handle; `alone` is a handle without
     the middleware."""
 
-    door: str
+    interface: str
     places: list[str]
     mode: Mode
     modes: dict[str, str | None]
@@ -107,7 +107,7 @@ class Case:
         return Guard(scheme, Keys(self.modes), mode=self.mode, max_body=LIMIT, **self.options)
 
     def has_handle(self) -> bool:
-        return self.door not in ("wsgi", "asgi")
+        return self.interface not in ("wsgi", "asgi")
 
     def may_skip(self) -> bool:
         """Return whether the middleware lets the request pass."""
@@ -156,7 +156,7 @@ BODY_DAMAGES = [
     "endless",
 ]
 DAMAGES = ["", "", "", "", "twice", "odd", *BODY_DAMAGES, "preflight"]
-DOORS = ["wsgi", "asgi", "flask", "fastapi", "fastapi form", "django wsgi", "django asgi"]
+INTERFACES = ["wsgi", "asgi", "flask", "fastapi", "fastapi form", "django wsgi", "django asgi"]
 NAMES = [*TENANTS, "nobody"]
 
 
@@ -249,7 +249,7 @@ def case_of(rng: Random) -> Case:
     if damage == "preflight":
         sent.method, sent.body = "OPTIONS", b""
     return Case(
-        door=rng.choice(DOORS),
+        interface=rng.choice(INTERFACES),
         places=places,
         mode=rng.choice(GUARD_MODES),
         modes=modes,
@@ -378,7 +378,7 @@ def wsgi_app(case: Case, guard: Guard, result: Result) -> Any:
         app.add_url_rule("/<path:anything>", "view", view, methods=["GET", "POST"])
         return app(environ, start_response)
 
-    return {"flask": in_flask, "django wsgi": in_django}.get(case.door, bare)
+    return {"flask": in_flask, "django wsgi": in_django}.get(case.interface, bare)
 
 
 def changed_environ(case: Case, environ: dict[str, Any]) -> dict[str, Any]:
@@ -466,12 +466,12 @@ def asgi_app(case: Case, guard: Guard, result: Result) -> Any:
         async def with_form(request: FastApiRequest, pad: Annotated[str, Form()] = "") -> None:
             await endpoint(request)
 
-        view = with_form if case.door == "fastapi form" else endpoint
+        view = with_form if case.interface == "fastapi form" else endpoint
         app.add_api_route("/{anything:path}", view, methods=["GET", "POST"], dependencies=[Security(signed)])
         with suppress(TimeoutError):  # With FastAPI, a late body ends in an error of the server.
             await app(scope, receive, send)
 
-    return {"asgi": bare, "django asgi": in_django}.get(case.door, in_fastapi)
+    return {"asgi": bare, "django asgi": in_django}.get(case.interface, in_fastapi)
 
 
 def changed_scope(case: Case, scope: Any, receive: Any) -> tuple[Any, Any]:
@@ -508,7 +508,7 @@ async def through_asgi(case: Case, result: Result) -> None:
 
 def result_of(case: Case, run: Callable[[Awaitable[None]], None]) -> Result:
     result = Result()
-    if case.door in ("wsgi", "flask", "django wsgi"):
+    if case.interface in ("wsgi", "flask", "django wsgi"):
         through_wsgi(case, result)
     else:
         run(through_asgi(case, result))
@@ -545,7 +545,7 @@ def test_no_request_of_an_enforced_tenant_reaches_the_application_unverified() -
         if case.mode == "enforce":
             outcome = {None: "refused", True: "verified", False: "unverified"}[result.verified]
             mode = case.modes.get(case.tenant, "unknown")
-            seen.update((what, outcome) for what in (mode, case.door, case.damage, case.between, case.alone))
+            seen.update((what, outcome) for what in (mode, case.interface, case.damage, case.between, case.alone))
         check_case(case, result)
 
     try:
@@ -557,7 +557,7 @@ def test_no_request_of_an_enforced_tenant_reaches_the_application_unverified() -
     verified = [(mode, "verified") for mode in ("enforce", "report", None)]
     refused = [(mode, "refused") for mode in ("enforce", "report", "off", None, "unknown")]
     passed = [(mode, "unverified") for mode in ("report", "off")]
-    doors = [(door, outcome) for door in DOORS for outcome in ("verified", "refused", "unverified")]
+    interfaces = [(interface, outcome) for interface in INTERFACES for outcome in ("verified", "refused", "unverified")]
     damaged = [(damage, "refused") for damage in DAMAGES]
     between = [(what, "verified") for what in ("override", "dispatch", "replaced body")]
-    assert [each for each in (*verified, *refused, *passed, *doors, *damaged, *between) if not seen[each]] == []
+    assert [each for each in (*verified, *refused, *passed, *interfaces, *damaged, *between) if not seen[each]] == []

@@ -152,7 +152,7 @@ APPLICATIONS = {
 }
 
 
-def noted(door: str, app: Any) -> Any:
+def noted(interface: str, app: Any) -> Any:
     """Record the method and the status of each request, like the log of a server."""
 
     def note(method: str, status: int) -> None:
@@ -174,7 +174,7 @@ def noted(door: str, app: Any) -> Any:
 
         await app(scope, receive, sent)
 
-    return wsgi if door == "wsgi" else asgi
+    return wsgi if interface == "wsgi" else asgi
 
 
 def __getattr__(name: str) -> Any:

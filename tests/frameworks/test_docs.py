@@ -214,7 +214,7 @@ def test_quart(mode: str) -> None:
 def django_view(request: Any) -> Any:
     from django.http import HttpResponse
 
-    [told] = re.findall(r"a view reads (.+)", documented.SECTIONS["Django"])
+    [told] = re.findall(r"a view calls (.+)", documented.SECTIONS["Django"])
     return HttpResponse(str(eval(told, {"ids_of": ids_of, "request": request}).get("connection_id")))
 
 

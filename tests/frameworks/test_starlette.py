@@ -97,7 +97,7 @@ def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
             WebSocketRoute("/ws", socket),
             Mount("/part", routes=[Route("/a", page), Route("/b/{id:int}", page, middleware=guarded(guard))]),
             Mount("/whole", routes=[Route("/a", page)], middleware=guarded(guard)),
-            Mount("/by-door", app=guard.asgi(Starlette(routes=[Route("/a", page)]))),
+            Mount("/by-guard", app=guard.asgi(Starlette(routes=[Route("/a", page)]))),
             Mount("/by-router", app=Router(routes=[Route("/a", page)], middleware=guarded(guard))),
             Mount("/static", app=StaticFiles(directory=tmp_path)),
             Host("api.example", app=Router(routes=[Route("/hosted", page)])),

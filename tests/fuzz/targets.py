@@ -15,7 +15,7 @@ from differential.compare import KEY, Comparison
 from differential.deviations import explained
 from differential.grammar.path import sent_to
 from support import Sent, call_asgi, call_wsgi
-from test_wsgi_and_asgi_agree import check as check_both_doors
+from test_wsgi_and_asgi_agree import check as check_wsgi_and_asgi
 
 from hmac_guard import Guard, Header, Query, Scheme
 
@@ -87,7 +87,7 @@ def exempt() -> Target:
     return target
 
 
-def both_doors() -> Target:
+def wsgi_and_asgi() -> Target:
     """A whole request: the first line, one line per header, an empty line and the body."""
 
     def target(data: bytes) -> None:
@@ -98,7 +98,7 @@ def both_doors() -> Target:
         pairs = [line.partition(": ") for line in lines]
         sent.method, sent.body = method, body.encode("latin-1")
         sent.headers = [(name, value) for name, _, value in pairs if name.isascii() and name.replace("-", "").isalnum()]
-        check_both_doors(sent)
+        check_wsgi_and_asgi(sent)
 
     return target
 
@@ -116,5 +116,5 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "path": lambda: parser("path", lambda text: sent_to(text)),
     "signature": signature,
     "exempt": exempt,
-    "request": both_doors,
+    "request": wsgi_and_asgi,
 }
