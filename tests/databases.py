@@ -1,4 +1,4 @@
-"""The databases that keys are tested with: SQLite in a file, and a real PostgreSQL where there is one."""
+"""The databases of the tests: SQLite in a file, and PostgreSQL if it is available."""
 
 import asyncio
 import inspect
@@ -28,7 +28,7 @@ ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
 
 
 def needs(url: URL, what: str) -> None:
-    """Skips the test where nothing listens there."""
+    """Skip the test if the server is not running."""
     try:
         socket.create_connection((url.host, url.port), PATIENCE).close()
     except OSError:
@@ -36,13 +36,13 @@ def needs(url: URL, what: str) -> None:
 
 
 class Database:
-    """One table of keys, and an engine of either kind to reach it. `do` waits for whatever an operation gives."""
+    """One table of keys, with a sync or an async engine. `do` awaits the result of an operation if needed."""
 
     def __init__(self, url: URL, *, is_async: bool) -> None:
         self.url = url
         self.table = f"keys_{uuid4().hex[:12]}"
         self.loop = asyncio.new_event_loop()
-        # A thread that writes to SQLite waits for the others that do; five seconds, if nothing is said.
+        # A thread that writes to SQLite waits for other writers. The default timeout is five seconds.
         patient = {"timeout": PATIENCE} if url.drivername in _SQLITE else {}
         make: Any = create_async_engine if is_async else create_engine
         self.engine: Any = make(url, connect_args=patient)
@@ -58,7 +58,7 @@ class Database:
         return self.loop.run_until_complete(result) if inspect.isawaitable(result) else result
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Run a statement of one's own; `{table}` is the table."""
+        """Run a statement. `{table}` is replaced by the name of the table."""
         engine = create_engine(self.url.set(drivername=SYNC[0] if self.url.drivername in _SQLITE else SYNC[1]))
         with engine.begin() as connection:
             result = connection.execute(text(statement.format(table=self.table)), values)
@@ -81,7 +81,7 @@ def sqlite_in(folder: Path) -> Engine:
 
 @contextmanager
 def database_of(kind: str, folder: Path) -> Iterator[Database]:
-    """A database of one of the kinds in `SYNC` and `ASYNC`, its table made."""
+    """A database of a kind in `SYNC` or `ASYNC`, with its table."""
     if kind.startswith("sqlite"):
         url = make_url(f"{kind}:///{folder / 'keys.db'}")
     else:

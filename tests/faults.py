@@ -27,7 +27,7 @@ class Site(NamedTuple):
 
 
 class Watch:
-    """Goes through the calls that a package's code makes; `at` is told each, and may raise in its place.
+    """Traces the calls in the code of a package. `at` gets each call, and may raise instead of it.
 
     It uses the profiling hook, which is unset by an exception that leaves it: nothing fails twice.
     """

@@ -37,7 +37,7 @@ def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lamb
     """Over generated requests, good and hostile, the handle decides like the middleware and does not raise.
 
     A router may turn a request away before the handle is asked; then it did not reach the application either.
-    `reads_otherwise` tells the requests that reach the handle as other ones, by what the framework does to them.
+    `reads_otherwise` returns whether the framework changes a request before the handle gets it.
     """
 
     @settings(max_examples=EXAMPLES // 100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -58,7 +58,7 @@ CASES: dict[str, tuple[Sent, Reason]] = {
     "ids and signature in the query": (GOOD, Reason.VERIFIED),
     "ids and signature in a JSON body": (GOOD_JSON, Reason.VERIFIED),
     "ids and signature in an urlencoded body": (GOOD_FORM, Reason.VERIFIED),
-    "ids and signature in a multipart body beside a file": (GOOD_MULTIPART, Reason.VERIFIED),
+    "ids and signature in a multipart body with a file": (GOOD_MULTIPART, Reason.VERIFIED),
     "an id in a header, one in the query": (
         Sent("GET", "/orders", "order_id=42", [("X-Tenant", "acme"), ("X-Signature", hex_of("acme", "42"))]),
         Reason.VERIFIED,

@@ -1,5 +1,5 @@
-"""Looks for every key that a test makes in everything that the package tells meanwhile: what is logged, at any level,
-printed, warned of, raised as an error of its own, and answered to a refused request (T090 to T092). What a process
+"""Searches every key of a test in all output of the package: the log, at any level, printed text, warnings, its own
+exceptions, and the answers to refused requests (T090 to T092). What a process
 prints that a test starts counts as printed where the test reads all of it, or none.
 
 It also looks at what an error tracker would copy: the local variables of the package's functions, whenever the package
@@ -294,4 +294,4 @@ def watched() -> Iterator[None]:
         found = SECRECY.found()
         # Keys of other tests do not count.
         SECRECY.made = before
-    assert not found, f"a key was told: {found}"
+    assert not found, f"a key was leaked: {found}"

@@ -24,7 +24,7 @@ JSON = [("Content-Type", "application/json")]
 
 
 def unavailable(claim: Any) -> Any:
-    raise KeysUnavailable("the database is away")
+    raise KeysUnavailable("the database is down")
 
 
 def post(body: bytes, content_type: str = "application/json", *more: tuple[str, str]) -> Sent:

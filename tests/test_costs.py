@@ -123,7 +123,7 @@ def test_ten_thousand_headers_cost_a_few_calls_each() -> None:
         return calls_of(lambda: names.find(headers))
 
     # A name with another length is skipped. A name with the same length is normalized.
-    assert cost(b"x-a-header-that-nobody-asks-for") < 11_000
+    assert cost(b"x-a-header-that-is-not-in-the-scheme") < 11_000
     assert cost(b"C_ntent_type") < 60_000
 
 

@@ -86,13 +86,13 @@ def test_a_verified_request_is_not_explained(call: Call, caplog: pytest.LogCaptu
 def test_a_tenant_without_keys_and_a_keyring_of_several_keys_are_explained(
     call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = debugged({"acme": [KEY, "another-key-of-the-same-ring"]})
+    guard = debugged({"acme": [KEY, "another-key-of-the-same-keyring"]})
     caplog.clear()
     call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}&public_key=nobody"))
     assert "The tenant 'nobody' has no key" in finding(caplog)
 
     caplog.clear()
-    second = signed("a:b", "another-key-of-the-same-ring\n")
+    second = signed("a:b", "another-key-of-the-same-keyring\n")
     call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={second}&public_key=acme"))
     assert "number 2 of the keyring" in finding(caplog)
     assert "newline" in finding(caplog)

@@ -123,7 +123,7 @@ CLAIMED: dict[str, tuple[Sent, dict[str, str]]] = {
         Sent("POST", query="org=o&user=u", headers=[("Content-Type", "application/json")], body=b'{"org": "p"}'),
         {"user": "u"},
     ),
-    "an id is in a body that was cut off": (
+    "an id is in a truncated body": (
         Sent(
             "POST",
             query="user=u",

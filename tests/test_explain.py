@@ -230,10 +230,10 @@ GITHUB = f"connection_id=b&hmac={signed('a:b')}"
             NANGO,
             f"/prod/oauth/connect/a?{GITHUB}",
             ["path_prefix"],
-            "'/prod' stands before the scheme's path '/oauth/c",
+            "'/prod' is before the scheme's path '/oauth/c",
         ),
-        (NANGO, f"/x/y/auth/z/a?{GITHUB}", ["path_prefix"], "'/x/y' stands before the scheme's path '/auth/{kind}/{i"),
-        (NANGO, f"/x/unauth/a/?{GITHUB}", ["path_slash", "path_prefix"], "send it without the '/'. Cause: '/x' stands"),
+        (NANGO, f"/x/y/auth/z/a?{GITHUB}", ["path_prefix"], "'/x/y' is before the scheme's path '/auth/{kind}/{i"),
+        (NANGO, f"/x/unauth/a/?{GITHUB}", ["path_slash", "path_prefix"], "send it without the '/'. Cause: '/x' is bef"),
         (
             NANGO,
             "/oauth/connect/a?" + GITHUB.replace("&", "&amp;"),
@@ -258,7 +258,7 @@ GITHUB = f"connection_id=b&hmac={signed('a:b')}"
             SEGMENTS,
             f"/x/t/1/o/2/?sig={signed('1:2')}",
             ["path_prefix"],
-            "'/x' stands before the scheme's path '/t/{a}/o",
+            "'/x' is before the scheme's path '/t/{a}/o",
         ),
     ],
 )
@@ -277,7 +277,7 @@ def test_a_sending_mistake_is_named_and_the_signature_is_checked(
 def test_a_sending_mistake_and_a_signing_mistake_are_both_named() -> None:
     said = sentences(explained(NANGO, f"/x/unauth/a?connection_id=b&hmac={signed('a:b', KEY + chr(10))}"))
 
-    assert said[-2].startswith("Cause: '/x' stands before")
+    assert said[-2].startswith("Cause: '/x' is before")
     assert said[-1].startswith("Another cause: the key was used with a newline")
 
 
@@ -410,7 +410,7 @@ def test_another_signed_text_is_named(message: str, name: str, scheme: Scheme) -
         ("$NANGO_KEY", "key_unset"),
         ("process.env.NANGO_KEY", "key_unset"),
         ("the key of old times", "key_previous"),
-        ("the key of somebody else", "key_other"),
+        ("the key of another tenant", "key_other"),
     ],
 )
 def test_another_text_used_as_the_key_is_named(key: str, name: str) -> None:
@@ -418,7 +418,7 @@ def test_another_text_used_as_the_key_is_named(key: str, name: str) -> None:
         NANGO,
         f"/oauth/connect/github?connection_id=user-42&public_key=pk_live&hmac={signed('github:user-42', key)}",
         previous=(("of old times", Key("the key of old times")),),
-        others=(("of somebody else", Key("the key of somebody else")),),
+        others=(("of another tenant", Key("the key of another tenant")),),
         variables=("NANGO_KEY",),
     )
 

@@ -239,7 +239,7 @@ def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool
         decided_alike = harmless and outcome.reached == case.outcome.reached
         assert decided_alike or (reports and not outcome.reached[0]), what
     elif outcome.error is not None:
-        # Once a refusal is on its way there is nobody left to send another one; and the application is not the guard's.
+        # When a refusal has started, no other one can be sent. Faults of the application do not count.
         assert "send_refusal" in (site.code.co_name, site.callee) or site.callee in ("wsgi_app", "asgi_app"), what
     elif case.protocol == "websocket":
         assert outcome.starts == [0], what

@@ -1,7 +1,7 @@
-"""Whatever an ASGI server does, in whatever order: a machine plays server, clock, key source and application around a
+"""A state machine for ASGI, with any events in any order: it acts as server, clock, key source and application around a
 guard, and knows from the messages alone what has to come of it (T049 to T053, T110).
 
-The clock stands still unless the machine turns it, so that what waits without a deadline would be seen to.
+The clock stops unless the machine moves it, so that a wait without a deadline is detected.
 """
 
 import asyncio

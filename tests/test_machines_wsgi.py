@@ -1,4 +1,4 @@
-"""Whatever a WSGI server and an application do, several requests at once: a machine plays both around one guard, and
+"""A state machine for WSGI: it acts as server and application around one guard, with several concurrent requests, and
 knows from the bytes alone what has to come of each request (T042 to T048, T053, T075)."""
 
 from collections.abc import Callable, Iterator

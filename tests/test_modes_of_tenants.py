@@ -338,7 +338,7 @@ async def read_by_starlette(request: StarletteRequest) -> Reads:
 
 
 class Stream(io.BytesIO):
-    """A body that fails once, at `fails_at`, and then goes on: its end comes late."""
+    """A body that fails once, at `fails_at`, and then continues: its end is late."""
 
     fails_at = -1
 

@@ -304,14 +304,14 @@ def test_a_tenant_may_have_its_own_mode(call: Call, tenant: str, status: int, qu
         assert reply.verdict.reason is Reason.OFF
 
 
-LAXER = [
+LESS_STRICT = [
     *(("enforce", "strict", 401), ("enforce", "trying", 200), ("enforce", "absent", 200), ("enforce", "plain", 401)),
     *(("report", "strict", 200), ("report", "trying", 200), ("report", "absent", 200), ("report", "plain", 200)),
     *(("off", tenant, 200) for tenant in ("strict", "trying", "absent", "plain")),
 ]
 
 
-@pytest.mark.parametrize(("mode", "tenant", "status"), LAXER)
+@pytest.mark.parametrize(("mode", "tenant", "status"), LESS_STRICT)
 def test_the_less_strict_mode_applies(
     call: Call, caplog: pytest.LogCaptureFixture, mode: Mode, tenant: str, status: int
 ) -> None:

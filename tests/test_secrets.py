@@ -1,6 +1,6 @@
-"""No key is told, by anything, in any form (T090 to T092). `tests/secrecy.py` looks for that in every test; here it is
-shown to find what it looks for, and the rest is looked at that no test tells: pickles, copies, locals in tracebacks.
-Every mistake with a key is made here, too, since an error tracker copies the variables that an error leaves behind.
+"""No key is leaked, in any form (T090 to T092). `tests/secrecy.py` checks this in every test. These tests check that it
+finds leaks, and they check what no other test prints: pickles, copies, local variables in tracebacks.
+Every wrong use of a key is also tested, because an error tracker records the local variables of an error.
 """
 
 import asyncio
@@ -320,14 +320,14 @@ MISTAKES: dict[str, Mistake] = {
     "base64 with an id that is none": lambda secret, folder: Key.from_base64(
         b64encode(secret.encode()).decode(), id=""
     ),
-    "a ring with a mode that is none": lambda secret, folder: Keyring(secret, mode="no"),
-    "a ring of twins": lambda secret, folder: Keyring([secret, secret]),
-    "a ring with a newline": lambda secret, folder: Keyring([f"{secret}\n", "some other key, long enough"]),
+    "a keyring with an invalid mode": lambda secret, folder: Keyring(secret, mode="no"),
+    "a keyring with duplicate keys": lambda secret, folder: Keyring([secret, secret]),
+    "a keyring with a newline": lambda secret, folder: Keyring([f"{secret}\n", "some other key, long enough"]),
     "a guard of twins": lambda secret, folder: Guard(ORDERS, [secret, secret]),
     "a guard with text in quotes": lambda secret, folder: Guard(ORDERS, f"'{secret}'"),
     "a signature under text in quotes": lambda secret, folder: as_key(f"'{secret}'"),
-    "a ring with an empty key": lambda secret, folder: Keyring([secret, ""]),
-    "a ring with a number": lambda secret, folder: Keyring([secret, 7]),  # type: ignore[list-item]
+    "a keyring with an empty key": lambda secret, folder: Keyring([secret, ""]),
+    "a keyring with a number": lambda secret, folder: Keyring([secret, 7]),  # type: ignore[list-item]
     "keys for all with a mode": lambda secret, folder: StaticKeys(Keyring(secret, mode="off")),
     "a mapping with an empty key": lambda secret, folder: MappingKeys({"acme": secret, "globex": ""}),
     "a mapping with no key": lambda secret, folder: MappingKeys({"acme": secret, "globex": []}),
@@ -337,7 +337,7 @@ MISTAKES: dict[str, Mistake] = {
     "a function of nothing": lambda secret, folder: Guard(ORDERS, partial(lambda secret: secret, secret)),
     "a guard without a mode": lambda secret, folder: Guard(ORDERS, [secret], mode="no"),  # type: ignore[arg-type]
     "a guard with an option too many": lambda secret, folder: Guard(ORDERS, "", secret=secret),  # type: ignore[call-arg]
-    "a laxer guard": lambda secret, folder: Guard(TENANTS, {"acme": Keyring(secret, mode="enforce")}, mode="off"),
+    "a less strict guard": lambda secret, folder: Guard(TENANTS, {"acme": Keyring(secret, mode="enforce")}, mode="off"),
     "a scheme without a tenant": lambda secret, folder: Guard(ORDERS, {"acme": secret}),
     "a cache without time": lambda secret, folder: CachedKeys(Vault(secret), ttl=0),
     "a cache that contradicts": lambda secret, folder: CachedKeys({"acme": secret}, per_tenant=False),

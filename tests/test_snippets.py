@@ -92,7 +92,7 @@ def test_the_page_in_the_docs_is_the_output_of_the_command(name: str) -> None:
 
     assert code == 0
     assert (SIGNING / f"{name}.md").read_text() == written, (
-        f"write it anew: hmac-guard snippet {name} --format markdown"
+        f"write it again: hmac-guard snippet {name} --format markdown"
     )
 
 

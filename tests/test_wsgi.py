@@ -188,7 +188,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
         (Stream(b"x" * 300), {"wsgi.input_terminated": True}, Reason.BODY_TOO_LARGE),
         (Stream(b"x" * 5), {"CONTENT_LENGTH": "10"}, Reason.BAD_FRAMING),
     ],
-    ids=["announced", "streamed", "cut off"],
+    ids=["with a length", "streamed", "truncated"],
 )
 def test_report_mode_replays_the_read_part_and_the_rest(stream: Stream, more: Any, reason: Reason) -> None:
     total = b"".join(piece for piece in stream.pieces if isinstance(piece, bytes))

@@ -153,7 +153,7 @@ def _of_path(scheme: Scheme, path: str, unread: Sequence[Field]) -> Iterator[Fou
             change = _change(scheme, {field: other._replace(slash="") for field, other in alike.items()})
             yield Found(
                 "path_prefix",
-                f"{excerpt(match.prefix)} stands before the scheme's path {match.template!a}: a stage, or the prefix "
+                f"{excerpt(match.prefix)} is before the scheme's path {match.template!a}: a stage, or the prefix "
                 "of a route",
                 f"write {change}; or mount the application there, so that the guard gets the path without it (then "
                 "give explain --mount)",

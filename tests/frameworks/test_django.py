@@ -451,7 +451,7 @@ IN_PATH = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_
             marks=pytest.mark.skipif(VERSION < (5,), reason="not run: this Django ignores it over ASGI"),
         ),
     ],
-    ids=["root_path within the path", "root_path beside the path", "FORCE_SCRIPT_NAME"],
+    ids=["root_path within the path", "root_path not in the path", "FORCE_SCRIPT_NAME"],
 )
 def test_a_mounted_project_reads_its_own_path_under_asgi(mounted: dict[str, str], script: str | None) -> None:
     sent = Sent("GET", mounted["path"], f"order_id=42&sig={hex_of('größe', '42')}")

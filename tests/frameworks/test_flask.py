@@ -704,7 +704,7 @@ UNKNOWN: dict[str, tuple[Any, str]] = {
 }
 KNOWN: dict[str, Any] = {
     "ProxyFix": ProxyFix,
-    "a ProxyFix of its own name": OwnProxyFix,
+    "a subclass of ProxyFix": OwnProxyFix,
     "lint": LintMiddleware,
     "profiler": ProfilerMiddleware,
 }

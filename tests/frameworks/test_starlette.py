@@ -84,7 +84,7 @@ async def socket(websocket: Any) -> None: ...
 
 class OwnRoute(BaseRoute):
     def __repr__(self) -> str:
-        return "<a route of a kind of its own>"
+        return "<a route of an unknown kind>"
 
 
 def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
@@ -112,7 +112,7 @@ def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
         "/part/a",
         "/static/{path:path}",
         "/ws",
-        "<a route of a kind of its own>",
+        "<a route of an unknown kind>",
     ]
 
 
@@ -143,7 +143,7 @@ IN_PATH = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_
 @pytest.mark.parametrize(
     ("path", "root_path"),
     [("/tenants/acme", ""), ("/api/tenants/acme", "/api"), ("/tenants/acme", "/api")],
-    ids=["at the root", "mounted, the mount point in the path", "mounted, the mount point beside the path"],
+    ids=["at the root", "mounted, the mount point in the path", "mounted, the mount point not in the path"],
 )
 def test_a_mounted_application_reads_its_own_path(path: str, root_path: str) -> None:
     app = Starlette(routes=[Route("/tenants/{tenant}", page)], middleware=guarded(Guard(IN_PATH, KEY)))
@@ -359,7 +359,7 @@ def test_a_route_of_an_unknown_kind_is_listed_unless_a_guard_covers_every_path()
     app = Starlette(routes=[OwnRoute()])
 
     assert uncovered_routes(GUARD.asgi(app)) == []
-    assert uncovered_routes(Guard(ORDERS, KEY, only=("/orders/",)).asgi(app)) == ["<a route of a kind of its own>"]
+    assert uncovered_routes(Guard(ORDERS, KEY, only=("/orders/",)).asgi(app)) == ["<a route of an unknown kind>"]
 
 
 def test_socketio_is_guarded_only_if_the_guard_wraps_it() -> None:

@@ -18,7 +18,7 @@ PSQL = ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
 
 @dataclass(frozen=True)
 class Program:
-    """A language whose code lies beside a driver that reads cases and prints signatures.
+    """A language whose code is in one folder with a driver, which reads cases and prints signatures.
 
     `version`    the command that prints its version
     `code`       the file that the snippet goes into
