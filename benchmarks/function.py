@@ -1,4 +1,4 @@
-"""The check alone: what the guard reads and judges, and what its peers verify of the same 22 bytes."""
+"""Measures only the check: the guard and its peers verify the same 22 bytes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def groups() -> Iterator[list[Row]]:
 
 
 def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
-    """The decision on a request that a server has just handed over, without the door around it."""
+    """Return a function that reads and judges a request, without the middleware around it."""
     decider, sample = decider_of("read_and_judge", Guard(shape.scheme, SECRET)), shape.sample()
     scope, environ, driver, names = sample.scope(), sample.environ(), Driver(decider), decider.reader.names
 

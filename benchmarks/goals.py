@@ -18,7 +18,7 @@ Seen = Iterator[tuple[str, float]]
 
 
 class Goal(NamedTuple):
-    """One line of the table. `most` says whether `limit` is the most or the least that holds."""
+    """One line of the table. `limit` is a maximum if `most` is true, else a minimum."""
 
     measure: str
     limit: float
@@ -36,7 +36,7 @@ class Reached(NamedTuple):
 
 
 def reached(goal: Goal, results: Results) -> Reached | None:
-    """What was measured, or None where the suite was not run."""
+    """Return the measured values, or None if the suite was not run."""
     try:
         seen = sorted((value, row) for row, value in goal.seen(results))
     except KeyError:

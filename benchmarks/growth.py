@@ -84,7 +84,7 @@ def _headers(door: Door, shape: Shape) -> Iterator[Row]:
 
 
 def _bodies(door: Door) -> Iterator[list[Row]]:
-    """A document of many small records, and beside it what the parser alone takes for it."""
+    """A document of many small records, compared with the parser alone."""
     for kilobytes in KILOBYTES:
         body = _document(kilobytes * 1024)
         name = f"{kilobytes} KB of JSON"

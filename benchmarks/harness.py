@@ -1,4 +1,4 @@
-"""Measures rows: all of them in one process, in turn, round after round, beside the floor.
+"""Measures rows: all in one process, in many rounds, together with the floor.
 
 The floor is the necessary work: the standard library's HMAC of one short message, and the comparison.
 Other work on the machine slows all rows of a round alike, so the ratio to the floor of the same round holds where the

@@ -32,7 +32,7 @@ def _peaks(door: Door) -> Iterator[tuple[str, Cells]]:
 
 
 def _peak(driver: Driver) -> int:
-    """The most bytes that one request holds at once."""
+    """Return the peak memory of one request, in bytes."""
     driver.timed(50)
     gc.collect()
     tracemalloc.start()
@@ -47,7 +47,7 @@ def _peak(driver: Driver) -> int:
 
 
 def _left(driver: Driver) -> float:
-    """The bytes that one request leaves behind."""
+    """Return the bytes that one request does not free."""
     gc.collect()
     tracemalloc.start()
     driver.timed(50)

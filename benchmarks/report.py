@@ -40,7 +40,7 @@ def keep(suite: str, result: Result) -> None:
 
 
 def kept(version: str, suite: str) -> Any:
-    """What was kept, or None."""
+    """Return the saved result, or None."""
     path = RESULTS / version / f"{suite}.json"
     return json.loads(path.read_text()) if path.exists() else None
 

@@ -1,6 +1,6 @@
 """Real servers on loopback, guarded and bare in turn, under wrk: the remaining throughput, and the latency.
 
-Throughput suffers from whatever else runs on the machine; the server's own CPU time for one request hardly does.
+Other processes reduce the throughput, but they hardly change the server's CPU time for one request.
 """
 
 import os

@@ -1,8 +1,8 @@
 """`make bench-timing`: does the time of a refusal reveal which tenants have keys?
 
 Two requests differ in one point: one has a wrong signature for a tenant with keys, the other names a tenant without
-keys. They are sent in random order over WSGI or ASGI, and each is timed. Welch's t says how surely the two
-kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) nothing can be told from so many samples.
+keys. They are sent in random order over WSGI or ASGI, and each is timed. Welch's t measures how surely the two
+kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) so many samples show no difference.
 The slowest samples are left out, with the same bound for both kinds, because other processes caused them.
 
 A look-up in a database always has a different time for an existing and a missing row. So it is measured with a cache

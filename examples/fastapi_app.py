@@ -15,7 +15,7 @@ Try it, in a second terminal:
     curl "http://127.0.0.1:8002/notifications/?distinct_id=$id&subscriber_id=$signature"
     curl "http://127.0.0.1:8002/notifications/?distinct_id=$id"
 
-    # 200, and 401 for an id that nobody signed
+    # 200, and 401 for an id that was not signed
     curl http://127.0.0.1:8002/bell-clicked/ --json '{"distinct_id": "'$id'", "subscriber_id": "'$signature'"}'
     curl http://127.0.0.1:8002/bell-clicked/ --json '{"distinct_id": "another", "subscriber_id": "'$signature'"}'
 """

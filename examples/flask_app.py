@@ -10,7 +10,7 @@ Try it, in a second terminal that has the same NANGO_HMAC_KEY:
 
     signature=$(hmac-guard sign nango integration_id=github connection_id=user-42 --key-env NANGO_HMAC_KEY)
 
-    # 200, and 401 for an id that nobody signed
+    # 200, and 401 for an id that was not signed
     curl "http://127.0.0.1:8001/oauth/connect/github?connection_id=user-42&hmac=$signature"
     curl "http://127.0.0.1:8001/oauth/connect/github?connection_id=user-43&hmac=$signature"
 

@@ -22,7 +22,7 @@ from support import environ_for
 from hmac_guard import Guard, verdict_from
 
 REQUESTS = 60
-USER = contextvars.ContextVar("USER", default="nobody")
+USER = contextvars.ContextVar("USER", default="unknown-tenant")
 seen: list[str] = []
 running: list[int] = []
 most: list[int] = []

@@ -88,8 +88,8 @@ def test_a_tenant_without_keys_and_a_keyring_of_several_keys_are_explained(
 ) -> None:
     guard = debugged({"acme": [KEY, "another-key-of-the-same-keyring"]})
     caplog.clear()
-    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}&public_key=nobody"))
-    assert "The tenant 'nobody' has no key" in finding(caplog)
+    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}&public_key=unknown-tenant"))
+    assert "The tenant 'unknown-tenant' has no key" in finding(caplog)
 
     caplog.clear()
     second = signed("a:b", "another-key-of-the-same-keyring\n")

@@ -148,7 +148,7 @@ SWEPT: dict[str, tuple[Callable[[], Guard], list[Sent]]] = {
         [
             Sent("GET", "/orgs/o", headers=[*TENANT_SIGNED, ("Cookie", "a=b"), ("Cookie", "user=u")]),
             Sent("GET", "/orgs/o", "user=u", TENANT_SIGNED),
-            Sent("GET", "/orgs/o", "user=u", [("X-Tenant", "nobody"), ("X-Signature", "0;")]),
+            Sent("GET", "/orgs/o", "user=u", [("X-Tenant", "unknown-tenant"), ("X-Signature", "0;")]),
             Sent("GET", "/orgs/o//", "user=u", TENANT_SIGNED),
         ],
     ),
