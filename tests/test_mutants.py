@@ -1,4 +1,4 @@
-"""The mistakes that are written out name what the package has: `make mutants` makes each of them, in an hour."""
+"""Checks that the written-out mutants name existing code. `make mutants` runs them, which takes an hour."""
 
 import sys
 from pathlib import Path

@@ -1,11 +1,10 @@
-"""Mistakes that a guard must not survive, each as a symbol of the package, a text in it, and the text that might be
-there instead."""
+"""Written-out mutants: each replaces a text in a symbol of the package, and a test must fail."""
 
 from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """One mistake: in `symbol`, `mutated` stands for `original`; the tests in `killed_by` fail over it.
+    """One mutant: in `symbol`, `original` is replaced by `mutated`, and the tests in `killed_by` fail.
 
     `symbol` is a module of the package, a colon, and the qualified name of a function, class or constant.
     """
@@ -259,28 +258,28 @@ NAMED = [
         "test_keys.py",
     ),
     Mutant(
-        "empty key let through",
+        "empty key accepted",
         "core.secret:_is_blank",
         "return not",
         "return False and not",
         "test_known_answers.py",
     ),
     Mutant(
-        "empty key let through: blanks",
+        "empty key accepted: blanks",
         "core.secret:bytes_of",
         "if not raw.get().strip(_BLANK):",
         "if not raw.get():",
         "test_known_answers.py",
     ),
     Mutant(
-        "empty key let through: NULs",
+        "empty key accepted: NULs",
         "core.secret:_BLANK",
         'b" \\t\\r\\n\\0"',
         'b" \\t\\r\\n"',
         "test_known_answers.py",
     ),
     Mutant(
-        "empty key let through: a ring without keys",
+        "empty key accepted: a ring without keys",
         "core.key:Keyring.__init__",
         "        if not ring:\n",
         "        if False:\n",

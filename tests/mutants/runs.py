@@ -8,7 +8,7 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests keep their names when they are collected again: pytest escapes given names each time anew."""
+    """Tests keep their names when they are collected again: pytest escapes given names each time."""
     for mark in metafunc.definition.iter_markers("parametrize"):
         if mark._param_ids_from is not None:
             object.__setattr__(mark._param_ids_from, "_param_ids_generated", None)
