@@ -157,7 +157,7 @@ BODY_DAMAGES = [
 ]
 DAMAGES = ["", "", "", "", "twice", "odd", *BODY_DAMAGES, "preflight"]
 INTERFACES = ["wsgi", "asgi", "flask", "fastapi", "fastapi form", "django wsgi", "django asgi"]
-NAMES = [*TENANTS, "unknown-tenant"]
+NAMES = [*TENANTS, "absent"]
 
 
 def spelled(rng: Random, name: str) -> str:
@@ -207,7 +207,7 @@ def named_in(
 def headers_of(rng: Random, named: dict[str, list[str]], kind: str, tenant: str, damage: str) -> list[tuple[str, str]]:
     headers = [("X-Tenant", name) for name in named.get("header", ())]
     headers += [("Cookie", f"tenant={name}") for name in named.get("cookie", ())]
-    signer = rng.choice([tenant, tenant, "", "unknown-tenant"])
+    signer = rng.choice([tenant, tenant, "", "absent"])
     if signer:
         key = TENANTS.get(signer, b"n" * 32)
         headers.append(("X-Signature", hmac.new(key, b"u1", hashlib.sha256).hexdigest()))
