@@ -4,18 +4,42 @@ Every shape is set up and warmed up first, so that the work before the requests 
 """
 
 import gc
+import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 from benchmarks.drivers import IN_LOOP, WSGI, Door
 from benchmarks.harness import floor
 from benchmarks.logs import only
 from benchmarks.samples import FORGED, SECRET, SHAPES, Shape
-from hmac_guard import Guard
+from hmac_guard import Guard, Keyring
 
 WARM = 50
 REQUESTS = 1000
-QUERY, HEADER, JSON, *_, ESCAPED = SHAPES
+QUERY, HEADER, JSON, ONE_JSON, NANGO_QUERY, NANGO_JSON, SUPRSEND_QUERY, ESCAPED = SHAPES
+RING = Keyring(SECRET)
+
+
+def _told(verdict: object, claim: object) -> None:
+    """A callback that does nothing."""
+
+
+def _decided(decision: object) -> None:
+    """A callback that does nothing."""
+
+
+def _keys(claim: object) -> Keyring:
+    return RING
+
+
+_keys.blocking = False  # type: ignore[attr-defined]
+
+
+def _loads(times: int) -> None:
+    body = JSON.sample().body
+    for _ in range(times):
+        json.loads(body)
 
 
 def _floor(times: int) -> None:
@@ -27,8 +51,8 @@ def _bare(door: Door, shape: Shape) -> Callable[[int], object]:
     return door.driver(door.app, shape.sample()).timed
 
 
-def _guarded(door: Door, shape: Shape, *signature: str) -> Callable[[int], object]:
-    driver = door.driver(door.guarded(Guard(shape.scheme, SECRET), door.app), shape.sample(*signature))
+def _guarded(door: Door, shape: Shape, *signature: str, keys: Any = SECRET, **options: Any) -> Callable[[int], object]:
+    driver = door.driver(door.guarded(Guard(shape.scheme, keys, **options), door.app), shape.sample(*signature))
     with only(None):
         assert driver.status() == (401 if signature else 200)
     return driver.timed
@@ -53,6 +77,21 @@ def shapes() -> dict[str, Callable[[int], object]]:
         "ASGI escaped query": _guarded(IN_LOOP, ESCAPED),
         "ASGI query, refused": _guarded(IN_LOOP, QUERY, FORGED),
         "WSGI query, refused": _guarded(WSGI, QUERY, FORGED),
+        "ASGI query, on_verdict": _guarded(IN_LOOP, QUERY, on_verdict=_told),
+        "WSGI query, on_verdict": _guarded(WSGI, QUERY, on_verdict=_told),
+        "ASGI query, on_decision": _guarded(IN_LOOP, QUERY, on_decision=_decided),
+        "WSGI query, on_decision": _guarded(WSGI, QUERY, on_decision=_decided),
+        "ASGI query, resolver": _guarded(IN_LOOP, QUERY, keys=_keys),
+        "WSGI query, resolver": _guarded(WSGI, QUERY, keys=_keys),
+        "ASGI one id by JSON": _guarded(IN_LOOP, ONE_JSON),
+        "WSGI one id by JSON": _guarded(WSGI, ONE_JSON),
+        "ASGI NANGO by query": _guarded(IN_LOOP, NANGO_QUERY),
+        "WSGI NANGO by query": _guarded(WSGI, NANGO_QUERY),
+        "ASGI NANGO by JSON": _guarded(IN_LOOP, NANGO_JSON),
+        "WSGI NANGO by JSON": _guarded(WSGI, NANGO_JSON),
+        "ASGI SUPRSEND by query": _guarded(IN_LOOP, SUPRSEND_QUERY),
+        "WSGI SUPRSEND by query": _guarded(WSGI, SUPRSEND_QUERY),
+        "json.loads": _loads,
     }
 
 

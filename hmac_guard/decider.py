@@ -5,16 +5,16 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
     skip(request)             the outcome of a request that the guard does not look at, or None
                               the driver reads the body into the request, where the reader needs it
     read(request)             what the request says
-    wants_keys(reading)       whether the driver asks the key resolver, with claim(request, reading)
-    conclude(reading, ring)   the outcome
-    finish(...)               the verdict on the request, the log line, the callbacks
+    wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
+    conclude(...)             the refusal, or None where the application is called. Then the verdict is on the request,
+                              the log line is written, and the callbacks were called
     fault(failure)            the refusal where the guard itself failed
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hmac_guard.applications import check_kind
@@ -28,7 +28,7 @@ from hmac_guard.core.reader import Reader, Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make
+from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
@@ -38,7 +38,7 @@ OnDecision = Callable[[Decision], object]
 
 
 class Outcome(NamedTuple):
-    """What a driver has to do: send the refusal, or call the application where there is none."""
+    """A verdict, and what follows from it: the refusal, or None where the application is called."""
 
     verdict: Verdict
     mode: str
@@ -48,9 +48,8 @@ class Outcome(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a guard keeps on a request beside its verdict: which guard it was, and what it read."""
+    """What a guard has judged before: what it read, and the verdict."""
 
-    issuer: object
     request: Request
     verdict: Verdict
 
@@ -81,6 +80,8 @@ class Decider(Frozen):
     watch: Any
     read: Callable[[Request], Reading]
     _sees_all: bool
+    is_timed: bool
+    _has_callbacks: bool
     _laxer: Mapping[str | None, str]
     _failures: FailureLog
     _warned: set[str]
@@ -95,6 +96,8 @@ class Decider(Frozen):
             _sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
             read=self.reader.read,
+            is_timed=self.on_decision is not None,
+            _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
         )
 
     def for_route(self, **changes: Any) -> "Decider":
@@ -121,7 +124,7 @@ class Decider(Frozen):
 
     def time(self) -> float:
         """Seconds for `Decision.seconds`, where something wants to know them."""
-        return 0.0 if self.on_decision is None else time.perf_counter()
+        return time.perf_counter() if self.is_timed else 0.0
 
     def skip(self, request: Request) -> Outcome | None:
         """The outcome of a request that the guard does not look at, or None."""
@@ -136,7 +139,7 @@ class Decider(Frozen):
             reason = Reason.PREFLIGHT
         else:
             return None
-        return Outcome(Verdict(reason, self.scheme.name), self.mode)
+        return Outcome(unverified(reason, self.scheme.name), self.mode)
 
     def leaves_open(self, path: str) -> bool:
         """Whether the guard does not look at requests for `path`, by `only` and `exempt`."""
@@ -164,38 +167,56 @@ class Decider(Frozen):
         a mode of its own."""
         return reading.refused is None or reading.whole
 
-    def claim(self, request: Request, reading: Reading, detail: str = "") -> Claim:
+    def claim(self, reading: Reading, detail: str = "") -> Claim:
         """What resolvers and callbacks see of a request."""
-        refused, ids = reading.refused, MappingProxyType(reading.ids)
-        problem = None if refused is None else refused.reason
-        detail = detail if refused is None else refused.detail
-        return Claim(self.scheme.name, ids, reading.tenant, problem, detail, request.method, request.path)
+        refused, request = reading.refused, reading.request
+        claim = new(Claim)
+        claim.scheme = self.scheme.name
+        claim.ids = reading.ids
+        claim.tenant = reading.tenant
+        claim.problem = None if refused is None else refused.reason
+        claim.detail = detail if refused is None else refused.detail
+        claim.method = request.method
+        claim.path = request.path
+        return claim
 
-    def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
-        """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
-        if isinstance(ring, Failure):
+    def conclude(self, scope: MutableMapping[str, Any], reading: Reading, ring: Any, started: float) -> Refusal | None:
+        """Conclude what was read, with the tenant's keys, None for a tenant without keys, or a `Failure` to get them.
+
+        Gives the refusal, or None where the application is called. `scope` is the ASGI scope or the WSGI environ, and
+        `started` what `time` gave at the beginning.
+        """
+        if type(ring) is Failure:
             self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
-            return self._unverified(reading, reason, self.mode, None)
+            verdict = unverified(reason, self.scheme.name)
+            return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
         if self._failures.is_failing and ring is not None:
             self._failures.succeeded()
         # A tenant that has no keys goes the same way as any other: no branch takes it aside.
-        in_force: Any = (ring, DUMMY_KEYRING)[ring is None]
-        own_mode = in_force.mode
-        # A tenant's own mode counts only for a request that was seen whole.
-        mode: str = self._laxer[own_mode] if reading.whole and self.by_tenant else self.mode
-        if own_mode is not None and (own_mode != mode or not self.by_tenant):
-            self._warn_of_mode(reading, own_mode)
-        if mode == "off":
-            return Outcome(Verdict(Reason.OFF, self.scheme.name), mode)
-        now = self.clock() if in_force.timed else 0.0
-        verdict = judge(self.scheme, reading, in_force, now, self.by_tenant)
-        if verdict.reason is VERIFIED:
-            if reading.tenant is not None and not self.by_tenant:
-                self._warn_once(_TENANT_NOT_PROVEN)
-            return make(Outcome, (verdict, mode, None, "", None))
-        return self._unverified(reading, verdict.reason, mode, ring)
+        in_force = (ring, DUMMY_KEYRING)[ring is None]
+        mode, own_mode, by_tenant = self.mode, in_force.mode, self.by_tenant
+        if own_mode is not None or mode == "off":
+            # A tenant's own mode counts only for a request that was seen whole.
+            mode = self._laxer[own_mode] if reading.whole and by_tenant else mode
+            if own_mode is not None and (own_mode != mode or not by_tenant):
+                self._warn_of_mode(reading, own_mode)
+            if mode == "off":
+                outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
+                return self.finish(scope, reading.request, reading, outcome, started)
+        verdict = judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        if verdict.reason is not VERIFIED:
+            outcome = self._unverified(reading, verdict, mode, ring)
+            return self.finish(scope, reading.request, reading, outcome, started)
+        if reading.tenant is not None and not by_tenant:
+            self._warn_once(_TENANT_NOT_PROVEN)
+        self.annotate(scope, reading.request, verdict)
+        # What is in the scope must not hold the scope: only the garbage collector would free the two.
+        reading.request.source = None
+        if self._has_callbacks:
+            self._call_back(reading, verdict, mode, False, "", started)
+        return None
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Say once why a tenant's own mode does not apply."""
@@ -210,15 +231,15 @@ class Decider(Frozen):
                 f"two applies; make the guard with mode={mode!r}"
             )
 
-    def _unverified(self, reading: Reading, reason: Reason, mode: str, ring: Keyring | None) -> Outcome:
+    def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
+        reason = verdict.reason
         detail = reading.refused.detail if reading.refused else _DETAILS.get(reason, "")
         if reason is Reason.UNKNOWN_KEY and reading.tenant is None and self.by_tenant:
             detail = "the request names no tenant"
         if mode == "enforce":
-            return Outcome(Verdict(reason, self.scheme.name), mode, self.refusals[reason], detail, ring)
+            return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
         tenant = reading.tenant if ring is not None and reading.whole and self.by_tenant else None
-        verdict = Verdict(reason, self.scheme.name, claimed=MappingProxyType(reading.ids), claimed_tenant=tenant)
-        return Outcome(verdict, mode, None, detail, ring)
+        return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
@@ -232,26 +253,34 @@ class Decider(Frozen):
         reading: Reading | None,
         outcome: Outcome,
         started: float,
+    ) -> Refusal | None:
+        """Put the verdict on the request, write the log line and call the callbacks; gives the refusal. `reading` is
+        None for a request that was skipped."""
+        verdict, mode, refusal, detail, _ = outcome
+        # A client that closed the connection gets no answer, and there is nothing to report about it.
+        if refusal is None or not request.is_gone:
+            self.annotate(scope, request, verdict)
+            if reading is not None:
+                self._log(reading, outcome)
+            request.source = None
+            if self._has_callbacks:
+                self._call_back(reading, verdict, mode, refusal is not None, detail, started)
+        return refusal
+
+    def _call_back(
+        self, reading: Reading | None, verdict: Verdict, mode: str, refused: bool, detail: str, started: float
     ) -> None:
-        """Put the verdict on the request, write the log line and call the callbacks. `reading` is None for a request
-        that was skipped; `scope` is the ASGI scope or the WSGI environ."""
-        self.annotate(scope, request, outcome.verdict)
-        if outcome.verdict.reason is not VERIFIED and reading is not None:
-            self._log(request, reading, outcome)
-        if self.on_verdict is None and self.on_decision is None:
-            return
-        claim = None if reading is None else self.claim(request, reading, outcome.detail)
-        verdict, refused = outcome.verdict, outcome.refusal is not None
+        claim = None if reading is None else self.claim(reading, detail)
         if self.on_verdict is not None and claim is not None and verdict.reason is not Reason.OFF:
             _call("on_verdict", self.on_verdict, verdict, claim)
         if self.on_decision is not None:
-            decision = Decision(verdict, claim, outcome.mode, refused, self.time() - started)
+            decision = make(Decision, (verdict, claim, mode, refused, self.time() - started))
             _call("on_decision", self.on_decision, decision)
 
     def annotate(self, scope: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
         """Put the verdict on the request, and beside it what was read."""
         scope[self.annotate_as] = verdict
-        scope[self.issued_as] = make(Judged, (self.issuer, request, verdict))
+        scope[self.issued_as] = (self.issuer, request, verdict)
 
     def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
         """What this very guard has judged of the same request already, its body left to the caller; or None.
@@ -259,23 +288,32 @@ class Decider(Frozen):
         A verdict of another guard does not count, even on the same scheme: it may have other keys. Nor does a verdict
         on a request that the guard did not look at: a handle on a route is there because the route is to be guarded.
         """
-        found = scope.get(self.issued_as)
-        if not isinstance(found, Judged) or found.issuer is not self.issuer:
+        issued = scope.get(self.issued_as)
+        if type(issued) is not tuple or not issued or issued[0] is not self.issuer:
             return None
+        found = Judged(*issued[1:])
         if found.verdict.reason in _NOT_JUDGED or scope.get(self.annotate_as) is not found.verdict:
             return None
         return found if found.request.is_same_as(request) else None
 
     def forget(self, scope: MutableMapping[str, Any]) -> None:
         """Remove what is on the request under the guard's names: a server or an outer layer may have put it there."""
-        scope.pop(self.annotate_as, None)
-        scope.pop(self.issued_as, None)
+        if self.annotate_as in scope or self.issued_as in scope:
+            scope.pop(self.annotate_as, None)
+            scope.pop(self.issued_as, None)
 
-    def _log(self, request: Request, reading: Reading, outcome: Outcome) -> None:
+    def _log(self, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason
         # The log of the source's failures counts these.
         if reason in (Reason.OFF, Reason.KEYS_UNAVAILABLE):
             return
+        if logger.isEnabledFor(logging.WARNING):
+            self._write(reading, outcome)
+        if self.watch is not None:
+            self.watch(reading.request, reading, outcome)
+
+    def _write(self, reading: Reading, outcome: Outcome) -> None:
+        request, reason = reading.request, outcome.verdict.reason
         method, path, tenant = escaped(request.method, 40), escaped(request.path, 200), escaped(reading.tenant, 80)
         logger.warning(
             "%s: %s: %s; %s %s (scheme %s%s)",
@@ -295,8 +333,6 @@ class Decider(Frozen):
                 "tenant": tenant,
             },
         )
-        if self.watch is not None:
-            self.watch(request, reading, outcome)
 
     def fault(self, failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""

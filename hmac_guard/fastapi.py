@@ -101,16 +101,16 @@ class GuardSecurity(SecurityBase, Strict):
         driver, scope = self._driver, request.scope
         decider = driver.decider
         if not isinstance(request, Request) or not decider.reader.needs_body or decider.mode == "off":
-            outcome, _ = await driver.decide(scope, None)
+            refusal, _ = await driver.decide(scope, None)
         elif _is_gone(request) and getattr(request, "_form", None) is not None:
-            outcome = await driver.decide_parsed(scope, request._form)
+            refusal = await driver.decide_parsed(scope, request._form)
         elif hasattr(request, "_body") or request._stream_consumed:
-            outcome, _ = await driver.decide(scope, _replay(await request.body()))
+            refusal, _ = await driver.decide(scope, _replay(await request.body()))
         else:
-            outcome, body = await driver.decide(scope, request.receive)
+            refusal, body = await driver.decide(scope, request.receive)
             if body is not None:
                 request._receive = body.replay_receive()
-        return outcome.refusal
+        return refusal
 
 
 def _is_gone(request: Request) -> bool:

@@ -289,7 +289,7 @@ def _check(decider: Decider) -> Response | None:
             return None
         decider.forget(environ)
         _rewind_body(decider, environ)
-        refusal = decide(decider, environ).refusal
+        refusal = decide(decider, environ)
     except Exception as error:
         failure = failure_of(error)
     if failure is not None:

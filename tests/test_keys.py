@@ -373,4 +373,4 @@ def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None
     assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
     assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
     assert judged(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
-    assert refused.proof is None
+    assert refused.message is None

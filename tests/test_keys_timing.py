@@ -80,7 +80,7 @@ def test_they_are_concluded_by_the_same_instructions(code: CodeType) -> None:
     reading = decider.read(request)
 
     known, unknown = (
-        instructions_of(code, lambda ring=ring: decider.conclude(reading, ring))  # type: ignore[misc]
+        instructions_of(code, lambda ring=ring: decider.conclude(environ, reading, ring, 0.0))  # type: ignore[misc]
         for ring in (Keyring(KEY), None)
     )
 

@@ -34,7 +34,8 @@ class Body:
 
     async def take(self, request: Request, reader: Reader, limit: int) -> None:
         """Read what the reader needs, and put it into `request.body` or `request.body_problem`."""
-        length = read_length(request.body_header("content-length"), request.body_header("transfer-encoding"))
+        _, announced, _, transfer_encoding = request.framed()
+        length = read_length(announced, transfer_encoding)
         if isinstance(length, Refused):
             request.body_problem = length
             return
@@ -42,20 +43,19 @@ class Body:
         if wants_all and length is not None and length > limit:
             request.body_problem = TOO_LARGE
             return
-        problem = await self._within_deadline(None if wants_all else (reader, request), limit)
-        if problem is None and self.is_complete and length is not None and length != len(self.content):
-            problem = _OTHER_LENGTH
-        request.body_problem = problem
-        if problem is None and self.is_complete:
-            request.body = self.content
-
-    async def _within_deadline(self, start: Any, limit: int) -> Refused | None:
         try:
-            return await within(DEADLINE, self._collect(start, limit))
+            problem = await within(DEADLINE, self._collect(None if wants_all else (reader, request), limit))
         except asyncio.TimeoutError:
-            return _TOO_LATE
+            problem = _TOO_LATE
         except Exception:  # A server's own error while it reads: the body did not arrive whole.
-            return _CUT_OFF
+            problem = _CUT_OFF
+        if problem is None and self.is_complete:
+            if length is None or length == len(self.content):
+                request.body = self.content
+            else:
+                problem = _OTHER_LENGTH
+        request.body_problem = problem
+        request.stream, request.is_gone = self.replay_receive(), self.disconnected
 
     async def _collect(self, start: "tuple[Reader, Request] | None", limit: int) -> Refused | None:
         """Read to the end; where a `start` is enough, until it shows whether the body counts as absent."""

@@ -6,10 +6,11 @@ from hmac_guard.asgi.body import Body
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.reader import Reading
+from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
 from hmac_guard.core.verdict import Claim
-from hmac_guard.decider import Decider, Outcome, keyring_of
+from hmac_guard.decider import Decider, keyring_of
 from hmac_guard.keys.calling import IMMEDIATE_TYPES, awaited, from_loop
 from hmac_guard.log import Failure, failure_of
 
@@ -27,66 +28,60 @@ class Driver:
         self._merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
         self._resolver: Any = from_loop(decider.keys)
 
-    async def decide(self, scope: Any, receive: Any) -> tuple[Outcome, Body | None]:
-        """The outcome of a request, and its body, as far as that had to be read. The verdict is in the scope, the log
-        line is written, the callbacks were called."""
+    async def decide(self, scope: Any, receive: Any) -> tuple[Refusal | None, Body | None]:
+        """The refusal of a request, or None, and its body, as far as that had to be read."""
         decider, body = self.decider, None
         started = decider.time()
         request = AsgiRequest(scope, self._names, self._with_body)
         outcome = decider.skip(request)
         if outcome is not None:
-            decider.finish(scope, request, None, outcome, started)
-            return outcome, None
+            return decider.finish(scope, request, None, outcome, started), None
         if self._with_body:
             began = decider.time()
-            body = await self._read_body(request, scope, receive)
+            if scope["type"] == "http":
+                body = Body(receive)
+                await body.take(request, decider.reader, decider.max_body)
+            else:
+                request.body = b""
             started += decider.time() - began
         reading = decider.read(request)
-        ring = decider.static_ring or await self._ring_for(request, reading)
-        return self._conclude(scope, request, body, reading, ring, started), body
+        ring = decider.static_ring or await self._ring_for(reading)
+        if self._merges_cookies:
+            merge_cookies(scope)
+        return decider.conclude(scope, reading, ring, started), body
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard reads it."""
         return AsgiRequest(scope, self._names, self._with_body)
 
-    async def decide_parsed(self, scope: Any, body: Any) -> Outcome:
-        """The outcome of a request whose body a framework has parsed: `body` is Starlette's `FormData`."""
+    async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
+        """The refusal of a request whose body a framework has parsed, or None: `body` is Starlette's `FormData`."""
         decider = self.decider
         started = decider.time()
         request = self.request(scope)
         outcome = decider.skip(request)
         if outcome is not None:
-            decider.finish(scope, request, None, outcome, started)
-            return outcome
+            return decider.finish(scope, request, None, outcome, started)
         if decider.reader.wants_all_of(request) and request.media.kind != "json":
             request.form = [(name, text if isinstance(text, str) else None) for name, text in body.multi_items()]
             request.body = b""
         else:
             # The bytes are gone, and might have been JSON.
             request.body_problem = decider.reader.refuse_start(request, b"{")
-        return await self.conclude(scope, request, None, started)
+        return await self.conclude(scope, request, started)
 
-    async def conclude(self, scope: Any, request: Request, body: Body | None, started: float) -> Outcome:
-        """The outcome of a request whose body has been read."""
-        reading = self.decider.read(request)
-        ring = self.decider.static_ring or await self._ring_for(request, reading)
-        return self._conclude(scope, request, body, reading, ring, started)
-
-    def _conclude(
-        self, scope: Any, request: Request, body: Body | None, reading: Reading, ring: Ring, started: float
-    ) -> Outcome:
+    async def conclude(self, scope: Any, request: Request, started: float) -> Refusal | None:
+        """The refusal of a request whose body has been read, or None."""
         decider = self.decider
-        outcome = decider.conclude(reading, ring)
+        reading = decider.read(request)
+        ring = decider.static_ring or await self._ring_for(reading)
         if self._merges_cookies:
             merge_cookies(scope)
-        # A client that closed the connection gets no answer, and there is nothing to report about it.
-        if outcome.refusal is None or body is None or not body.disconnected:
-            decider.finish(scope, request, reading, outcome, started)
-        return outcome
+        return decider.conclude(scope, reading, ring, started)
 
-    async def _ring_for(self, request: Request, reading: Reading) -> Ring:
+    async def _ring_for(self, reading: Reading) -> Ring:
         decider = self.decider
-        return await self._look_up(decider.claim(request, reading)) if decider.wants_keys(reading) else None
+        return await self._look_up(decider.claim(reading)) if decider.wants_keys(reading) else None
 
     async def _look_up(self, claim: Claim) -> Ring:
         try:
@@ -97,12 +92,3 @@ class Driver:
             return keyring_of(await awaited(answer))
         except Exception as error:
             return failure_of(error)
-
-    async def _read_body(self, request: Request, scope: Any, receive: Any) -> Body | None:
-        if scope["type"] != "http":
-            request.body = b""
-            return None
-        body = Body(receive)
-        await body.take(request, self.decider.reader, self.decider.max_body)
-        request.stream = body.replay_receive()
-        return body

@@ -48,8 +48,7 @@ class GuardMiddleware(Strict):
         refusal, failure, gone = None, None, False
         try:
             decider.forget(scope)
-            outcome, body = await self._driver.decide(scope, receive)
-            refusal = outcome.refusal
+            refusal, body = await self._driver.decide(scope, receive)
             if body is not None:
                 receive, gone = body.replay_receive(), body.disconnected
         except Exception as error:

@@ -58,8 +58,8 @@ class AsgiRequest(Request):
     def __init__(self, scope: Any, names: HeaderNames, with_body: bool) -> None:
         try:
             found = self._take(scope, names)
-        except (AttributeError, TypeError):
-            # Test clients and some servers give text, None or another kind of bytes.
+        except (AttributeError, KeyError, TypeError):
+            # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
             found = self._take(_as_specified(scope), names)
         if with_body:
             self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
@@ -67,19 +67,18 @@ class AsgiRequest(Request):
             self.lines = found
 
     def _take(self, scope: Any, names: HeaderNames) -> list[Line]:
-        get = scope.get
-        self._scope = scope
-        self.method = get("method", "GET")
-        self.root = get("root_path", "")
-        self.path = path_of(scope) if self.root else get("path", "")
-        self.query = get("query_string", b"").decode("latin-1")
-        return names.find(get("headers", ()))
+        self.source = scope
+        self.method = scope["method"]
+        self.root = scope["root_path"]
+        self.path = path_of(scope) if self.root else scope["path"]
+        self.query = scope["query_string"].decode("latin-1")
+        return names.find(scope["headers"])
 
     def header(self, name: str) -> Line:
-        return HeaderNames([name]).find(self._scope.get("headers", ()))[0]
+        return HeaderNames([name]).find(self.source.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
-        return any(key == name.encode() for key, _ in self._scope.get("headers", ()))
+        return any(key == name.encode() for key, _ in self.source.get("headers", ()))
 
     def paths(self) -> Sequence[str]:
         return self._readings(self.root)
@@ -90,12 +89,12 @@ class AsgiRequest(Request):
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
             return (self.path,)
-        path: str = self._scope.get("path", "")
+        path: str = self.source.get("path", "")
         # Quart and Litestar cut the mount point out without a look at what follows; Litestar where it first stands.
         readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out.
-        return readings if "spec_version" in self._scope.get("asgi", ("spec_version",)) else (*readings, path)
+        return readings if "spec_version" in self.source.get("asgi", ("spec_version",)) else (*readings, path)
 
 
 def _as_specified(scope: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def parse_media(line: str | list[str] | None) -> Media:
     if not line:
         return NO_MEDIA
     # The cache is for types that clients send.
-    return _parse_media(line) if isinstance(line, str) and len(line) <= 256 else _UNCLEAR
+    return _parse_media(line) if type(line) is str and len(line) <= 256 else _UNCLEAR
 
 
 @lru_cache(maxsize=64)
@@ -119,6 +119,8 @@ def read_length(length: str | list[str] | None, transfer_encoding: object) -> in
     return int(length) if transfer_encoding is None else _TWO_FRAMINGS
 
 
+#: The white space of JSON (RFC 8259 section 2).
+_SPACE = " \t\n\r"
 _TOO_DEEP = Refused(Reason.MALFORMED, f"cannot be read: it is nested deeper than {MAX_DEPTH} levels")
 
 
@@ -126,7 +128,11 @@ def parse_json(body: bytes) -> Any:
     """The document in a body, or a `Refused`: UTF-8 without a BOM, no key twice in an object, finite numbers, at most
     64 levels."""
     try:
-        document = _decoder.decode(body.decode())
+        text = body.decode()
+        # As `decode` does it, without its two regular expressions for white space.
+        document, end = _decoder.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
+        if end < len(text) and text[end:].strip(_SPACE):
+            return _decoder.decode(text)  # It raises: something follows the document.
     except UnicodeDecodeError:
         return Refused(Reason.MALFORMED, "cannot be read: it is not UTF-8")
     except RecursionError:
@@ -187,9 +193,9 @@ _MAX_INT = 2**53 - 1
 def step_down(node: Any, tokens: list[str]) -> Any:
     """What stands in a document under an RFC 6901 pointer."""
     for token in tokens:
-        if isinstance(node, dict) and token in node:
+        if type(node) is dict and token in node:
             node = node[token]
-        elif isinstance(node, list) and _INDEX.fullmatch(token) and int(token) < len(node):
+        elif type(node) is list and _INDEX.fullmatch(token) and int(token) < len(node):
             node = node[int(token)]
         else:
             return NOWHERE

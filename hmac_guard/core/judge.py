@@ -1,12 +1,11 @@
 """Judges a reading: whether one of the keys made its signature. Pure: the clock is an argument."""
 
 import secrets
-from types import MappingProxyType
 
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.reader import Reading
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make
+from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make, unverified
 
 #: Stands for a tenant that has no keys. It is judged all the same, so that the time of a refusal does not tell which
 #: tenants there are.
@@ -22,13 +21,13 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
     `keyring` is `DUMMY_KEYRING` for a tenant that has no keys. The verdict names the tenant only if the keys are
     `by_tenant`: keys that several tenants share prove none of them.
     """
-    ids, tenant, _, refused, proof = reading
-    if refused is not None or proof is None:
-        return Verdict(refused.reason if refused else Reason.MALFORMED, scheme.name)
+    message = reading.message
+    if message is None:
+        return unverified(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
     keys = keyring.active(now) if keyring.timed else keyring.keys
     keys = keys or DUMMY_KEYRING.keys
-    proven_by = scheme.proven_by(keys, proof.message, proof.signature)
+    proven_by = scheme.proven_by(keys, message, reading.request.signature)
     if proven_by is None or keys is DUMMY_KEYRING.keys:
-        return Verdict(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
-    tenant = tenant if by_tenant else None
-    return make(Verdict, (VERIFIED, scheme.name, MappingProxyType(ids), tenant, proven_by.id, NO_CLAIMED, None))
+        return unverified(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
+    tenant = reading.tenant if by_tenant else None
+    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, proven_by.id, NO_CLAIMED, None))

@@ -4,46 +4,41 @@ No request makes anything here raise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 from hmac_guard.core.bodies import first_json_byte
-from hmac_guard.core.message import Literal, compose
-from hmac_guard.core.places import Found, Places
+from hmac_guard.core.message import Id, Literal, compose
+from hmac_guard.core.places import Found, Places, Sent
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.text import MAX_ID_BYTES, is_id, is_visible, why_not_an_id
-from hmac_guard.core.verdict import Reason, Refused, make
+from hmac_guard.core.text import MAX_ID_BYTES, VISIBLE, is_id, why_not_an_id
+from hmac_guard.core.verdict import Reason, Refused
 
 _TWO_PLACES = Refused(Reason.CONFLICT, "; send it in one place")
 
 
-class Proof(NamedTuple):
-    """The bytes that were signed, and the signature. Its `repr` shows neither."""
-
-    message: bytes
-    signature: bytes
-
-    def __repr__(self) -> str:
-        return "<Proof>"
-
-
-class Reading(NamedTuple):
-    """What a request says.
+class Reading:
+    """What a request says. Its signature is on the request.
 
     ids      each id that is there exactly once and is valid, by name
     tenant   the tenant, or None
     whole    whether the tenant was found, and each place in which the scheme looks for it was read to its end
     refused  why the request cannot be judged, or None
-    proof    what is to be judged; None where `refused`
+    message  the bytes that were signed; None where `refused`
+    request  the request
     """
+
+    # No `__init__`: a call of one would be a twentieth of what the guard costs.
+    __slots__ = ("ids", "message", "refused", "request", "tenant", "whole")
 
     ids: Mapping[str, str]
     tenant: str | None
     whole: bool
     refused: Refused | None
-    proof: Proof | None
+    message: bytes | None
+    request: Request
 
 
 class Reader:
@@ -55,25 +50,39 @@ class Reader:
         self.reads_tenant = with_tenant and scheme.tenant_field is not None
         if with_tenant and scheme.tenant_field is not None:
             self.fields.append(scheme.tenant_field)
-        self._places = Places(self.fields)
-        self._slots_of = self._places.slots_of
-        self._is_flat = self._slots_of == [[number] for number in range(len(self.fields))]
+        self._places = Places(self._layout())
         #: The headers in which the scheme looks, in lower case.
         self.names = self._places.names
         self._kinds = frozenset().union(*(field.kinds for field in self.fields))
         self.needs_body = bool(self._kinds)
         self._needs_every_body = any(field.needs_body for field in self.fields)
         self._tenant_kinds = self.fields[-1].kinds if self.reads_tenant else frozenset()
-        literals = [part.text for part in scheme.parts if isinstance(part, Literal)]
-        self._id_names = [field.name for field in scheme.id_fields]
-        self._template = _template_of(scheme)
-        # Where an id holds the first character of a literal, the message has more of them, and may be ambiguous.
-        self._counts = tuple((text[0], "".join(literals).count(text[0])) for text in literals)
+        self._make_tables(scheme)
+
+    def _layout(self) -> list[Field | str]:
+        """The message, and behind it the signature and the tenant."""
+        ids = {field.name: field for field in self._scheme.id_fields}
+        parts = [part.text if isinstance(part, Literal) else ids[part.name] for part in self._scheme.parts]
+        return [*parts, *self.fields[len(ids) :]]
+
+    def _make_tables(self, scheme: Scheme) -> None:
+        """Where in the layout is what."""
+        positions = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id)]
+        self._ids_at = [(number, part.name) for number, part in positions]
+        # Where an id holds the first character of its separator, the message may be ambiguous.
+        self._separators_at = [(number, part.separator[0]) for number, part in positions if part.separator]
+        self._signature_at = len(scheme.parts)
+        self._size = len(scheme.parts) + (2 if self.reads_tenant else 1)
+        at = [*(number for number, _ in positions), *range(len(scheme.parts), self._size)]
+        pairs = [(number, slot) for number, slots in zip(at, self._places.slots_of, strict=True) for slot in slots]
+        self._further = [(number, slot) for number, slot in pairs if slot != number]
+        #: Makes a NUL of each byte that does not stand for itself in every place.
+        self._plain = VISIBLE.translate(bytes.maketrans(self._places.odd.encode(), bytes(len(self._places.odd))))
 
     def wants_all_of(self, request: Request) -> bool:
         """Whether the body has to be read to its end, since a source reads bodies of its kind."""
         media = request.media
-        coding = request.body_header("content-encoding")
+        coding = request.framed()[2]
         # Nothing here decompresses: the application gets the compressed bytes, and a gateway behind it perhaps others.
         plain = coding is None or (isinstance(coding, str) and coding.lower() == "identity")
         return media.kind in self._kinds and media.readable and plain
@@ -94,14 +103,14 @@ class Reader:
         return Refused(Reason.UNSUPPORTED_BODY, self._why_not_read(request, is_upload))
 
     def _why_not_read(self, request: Request, is_upload: bool) -> str:
-        line = request.body_header("content-type")
+        line, _, coding, _ = request.framed()
         if is_upload:
             why = f"the body is sent as {line!a:.80}, but begins as JSON does"
         elif request.media.kind == "none":
             why = "the body has no Content-Type; say what it is"
         elif isinstance(line, list):
             why = "there are two Content-Type headers; send one"
-        elif request.body_header("content-encoding") is not None:
+        elif coding is not None:
             why = "the body has a Content-Encoding; send it uncompressed"
         else:
             kinds = " and ".join(sorted(self._kinds))
@@ -114,64 +123,82 @@ class Reader:
     def read(self, request: Request) -> Reading:
         """What the request says. Its body, where one is needed, has been read."""
         found = self._places.find(request)
-        if not self.needs_body or request.body_problem is None:
-            values = found if self._is_flat else [_pick(found, slots) for slots in self._slots_of]
-            reading = self._read_plain(request, values)
-            if reading is not None:
-                return reading
-        return self._read_strictly(request, found)
+        values: list[Any] = self._merged(found) if self._further else found
+        # Plain is where every text is there once and is short, and each of its characters stands for itself.
+        if not all(values) or (self.needs_body and request.body_problem is not None):
+            return self._read_strictly(request, found)
+        try:
+            raw = "".join(values).encode()
+        except (TypeError, UnicodeEncodeError):  # Something else than text, or half a character of JSON.
+            return self._read_strictly(request, found)
+        if len(raw) > MAX_ID_BYTES or 0 in raw.translate(self._plain):
+            return self._read_strictly(request, found)
+        for position, character in self._separators_at:
+            if character in values[position]:
+                return self._read_strictly(request, found)
+        ids = {}
+        for position, name in self._ids_at:
+            ids[name] = values[position]
+        signature = values[self._signature_at]
+        tenant = values[-1] if self.reads_tenant else None
+        size = len(raw) - len(signature) if tenant is None else len(raw) - len(signature) - len(tenant)
+        request.signature = signature.encode()
+        reading = Reading()
+        reading.request = request
+        reading.ids = MappingProxyType(ids)
+        reading.tenant = tenant
+        reading.whole = tenant is not None and self._saw_tenant(request)
+        reading.refused = None
+        reading.message = raw[:size]
+        return reading
 
-    def _read_plain(self, request: Request, values: Sequence[Found]) -> Reading | None:
-        """The reading where every string is there once and is short, visible ASCII, which is valid in every place."""
-        for value in values:
-            if type(value) is not str or not value:
-                return None
-        texts: Any = values
-        names = self._id_names
-        count = len(names)
-        ids = dict(zip(names, texts))  # noqa: B905 -- the signature and the tenant follow the ids
-        message: str = self._template % tuple(texts[:count])
-        others = texts[count:]
-        if len(message) > MAX_ID_BYTES or len(others[-1]) > MAX_ID_BYTES or not is_visible(message + "".join(others)):
-            return None
-        for character, number in self._counts:
-            if message.count(character) != number:
-                return None
-        tenant = others[1] if self.reads_tenant else None
-        whole = tenant is not None and self._saw_tenant(request)
-        return make(Reading, (ids, tenant, whole, None, make(Proof, (message.encode(), others[0].encode()))))
+    def _merged(self, found: list[Sent]) -> list[Sent]:
+        """What is in the layout, each field's text from the one of its places that has it."""
+        values = found[: self._size]
+        for position, slot in self._further:
+            if found[slot] is not None:
+                values[position] = found[slot] if values[position] is None else _TWO_PLACES
+        return values
 
-    def _read_strictly(self, request: Request, found: list[Found]) -> Reading:
-        *texts, signature = map(self._text_of, self.fields, self._slots_of, repeat(found))
-        tenant: str | Refused | None = None
-        if self.reads_tenant:
-            texts, signature, tenant = texts[:-1], texts[-1], signature
-        ids = {name: text for name, text in zip(self._id_names, texts, strict=True) if isinstance(text, str)}
-        refused = request.body_problem or next(self._problems(tenant, texts, ids, signature), None)
-        tenant = tenant if isinstance(tenant, str) else None
-        whole = tenant is not None and self._saw_tenant(request)
-        message = compose(self._scheme.parts, ids) if refused is None else None
-        if message is None or not isinstance(signature, str):
-            return Reading(ids, tenant, whole, refused, None)
-        return Reading(ids, tenant, whole, None, Proof(message, signature.encode()))
+    def _read_strictly(self, request: Request, found: list[Sent]) -> Reading:
+        texts = list(self._texts_of(self._places.decode(found)))
+        tenant = texts.pop() if self.reads_tenant else None
+        signature = texts.pop()
+        ids = {name: text for (_, name), text in zip(self._ids_at, texts, strict=True) if isinstance(text, str)}
+        message = request.body_problem or self._message_of(tenant, texts, ids, signature)
+        reading = Reading()
+        reading.request = request
+        reading.ids = MappingProxyType(ids)
+        reading.tenant = tenant if isinstance(tenant, str) else None
+        reading.whole = reading.tenant is not None and self._saw_tenant(request)
+        reading.refused, reading.message = (message, None) if isinstance(message, Refused) else (None, message)
+        if isinstance(signature, str):
+            request.signature = signature.encode()
+        return reading
 
-    def _problems(
+    def _message_of(
         self, tenant: Found, texts: Sequence[Found], ids: Mapping[str, str], signature: Found
-    ) -> Iterator[Refused]:
-        """Why the request cannot be judged; the first one counts."""
+    ) -> bytes | Refused:
+        """The bytes that were signed, or the first reason why the request cannot be judged."""
         if isinstance(tenant, Refused):
-            yield _labelled(self.fields[-1], tenant)
+            return _labelled(self.fields[-1], tenant)
         for field, text in zip(self.fields, texts, strict=False):
             if isinstance(text, Refused):
-                yield _labelled(field, text)
-            elif text is None and field.name not in self._scheme.optional:
-                yield Refused(Reason.MISSING_ID, _missing(field))
-        if compose(self._scheme.parts, ids) is None:
-            yield Refused(Reason.AMBIGUOUS, "an id holds the text that separates it from the next id in the message")
+                return _labelled(field, text)
+            if text is None and field.name not in self._scheme.optional:
+                return Refused(Reason.MISSING_ID, _missing(field))
+        message = compose(self._scheme.parts, ids)
+        if message is None:
+            return Refused(Reason.AMBIGUOUS, "an id holds the text that separates it from the next id in the message")
         if isinstance(signature, Refused):
-            yield _labelled(self._scheme.signature_field, signature)
-        elif signature is None:
-            yield Refused(Reason.MISSING_SIGNATURE, _missing(self._scheme.signature_field))
+            return _labelled(self._scheme.signature_field, signature)
+        return (
+            Refused(Reason.MISSING_SIGNATURE, _missing(self._scheme.signature_field)) if signature is None else message
+        )
+
+    def _texts_of(self, found: Sequence[Found]) -> Iterator[Found]:
+        for field, slots in zip(self.fields, self._places.slots_of, strict=True):
+            yield self._text_of(field, slots, found)
 
     def _text_of(self, field: Field, slots: Sequence[int], found: Sequence[Found]) -> Found:
         """The one valid text of a field; None where it is absent or blank."""
@@ -202,13 +229,9 @@ class Reader:
 
     def texts(self, request: Request) -> Iterator[tuple[Field, Found, list[Source]]]:
         """Each field with its text and the places that hold something: for the explanation of a refusal."""
-        found = self._places.find(request)
-        for field, slots in zip(self.fields, self._slots_of, strict=True):
-            yield (
-                field,
-                self._text_of(field, slots, found),
-                [self._places.sources[slot] for slot in slots if found[slot] is not None],
-            )
+        found = self._places.decode(self._places.find(request))
+        for field, slots, text in zip(self.fields, self._places.slots_of, self._texts_of(found), strict=True):
+            yield field, text, [self._places.sources[slot] for slot in slots if found[slot] is not None]
 
 
 def _pick(found: Sequence[Found], slots: Sequence[int]) -> Found:
@@ -225,8 +248,3 @@ def _labelled(field: Field, refused: Refused) -> Refused:
 
 def _missing(field: Field) -> str:
     return f"{field.label} is missing; the guard looks in {field.source.describe()}"
-
-
-def _template_of(scheme: Scheme) -> str:
-    """The message as a template for `%`, with the ids in the order of the scheme's id fields."""
-    return "".join(part.text.replace("%", "%%") if isinstance(part, Literal) else "%s" for part in scheme.parts)

@@ -30,6 +30,9 @@ class Request(ABC):
     body_problem  why the body could not be read, or None
     form          the fields of a form that a framework has parsed, the value None for a file; None where there is none
     stream        the object from which the application reads the body: `wsgi.input`, or `receive`
+    is_gone       whether the client has closed the connection before its body was read
+    source        where further headers are: the scope or the environ; None once there is a verdict
+    signature     what is to prove the ids, once the reader has found it
     """
 
     method: str
@@ -42,6 +45,9 @@ class Request(ABC):
     body_problem: Refused | None = None
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
+    is_gone: bool = False
+    source: Any = None
+    signature: bytes = b""
     _media: Media | None = None
 
     @abstractmethod
@@ -64,7 +70,8 @@ class Request(ABC):
         return self.path == other.path or self.root.rstrip("/") + self.path == other.root.rstrip("/") + other.path
 
     def _body_is_read_as(self) -> tuple[Line, Line]:
-        return self.body_header("content-type"), self.body_header("content-encoding")
+        kind, _, coding, _ = self.framed()
+        return kind, coding
 
     def paths(self) -> Sequence[str]:
         """Every path that a framework may take for this request's; one where all of them agree."""
@@ -74,17 +81,17 @@ class Request(ABC):
         """The same, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
 
-    def body_header(self, name: str) -> Line:
-        """One of BODY_HEADERS."""
+    def framed(self) -> Sequence[Line]:
+        """The values of BODY_HEADERS, in that order."""
         if self.framing is None:
             self.framing = [self.header(each) for each in BODY_HEADERS]
-        return self.framing[BODY_HEADERS.index(name)]
+        return self.framing
 
     @property
     def media(self) -> Media:
         """What the body is said to be."""
         if self._media is None:
-            self._media = parse_media(self.body_header("content-type"))
+            self._media = parse_media(self.framed()[0])
         return self._media
 
     def __repr__(self) -> str:

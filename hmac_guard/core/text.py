@@ -13,8 +13,8 @@ MAX_ID_BYTES = 1024
 # Django and Starlette stop at a thousand; beyond it one framework refuses what another one reads.
 MAX_FIELDS = 1000
 
-# Makes a NUL of each byte that is not visible ASCII: much quicker than a look at each character.
-_VISIBLE = bytes(byte if 0x21 <= byte <= 0x7E else 0 for byte in range(256))
+#: Makes a NUL of each byte that is not visible ASCII: much quicker than a look at each character.
+VISIBLE = bytes(byte if 0x21 <= byte <= 0x7E else 0 for byte in range(256))
 _NOT_IN_AN_ID = re.compile("[\x00-\x1f\x7f-\x9f\ufeff\ufffd\ud800-\udfff]")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
 
@@ -40,7 +40,7 @@ def why_not_an_id(text: str) -> str:
 
 def is_visible(text: str) -> bool:
     """Whether `text` is visible ASCII (0x21 to 0x7E) throughout."""
-    return text.isascii() and 0 not in text.encode().translate(_VISIBLE)
+    return text.isascii() and 0 not in text.encode().translate(VISIBLE)
 
 
 TOO_MANY_FIELDS = Refused(Reason.MALFORMED, f"cannot be read: there are more than {MAX_FIELDS:,} fields")

@@ -53,7 +53,7 @@ class DjangoDriver:
             request = DjangoRequest(request, self.decider.reader.names)
             started = self._prepare(request)
             if started is not None:
-                refusal = conclude(self.decider, request.scope, request, started).refusal
+                refusal = conclude(self.decider, request.scope, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
@@ -66,7 +66,7 @@ class DjangoDriver:
             request = DjangoRequest(request, self.decider.reader.names)
             started = self._prepare(request)
             if started is not None:
-                refusal = (await self._driver.conclude(request.scope, request, None, started)).refusal
+                refusal = await self._driver.conclude(request.scope, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)

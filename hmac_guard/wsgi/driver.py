@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Keyring
+from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Claim
-from hmac_guard.decider import Decider, Outcome, keyring_of
+from hmac_guard.decider import Decider, keyring_of
 from hmac_guard.keys.calling import settled
 from hmac_guard.log import Failure, failure_of
 from hmac_guard.wsgi.body import take_body
@@ -24,28 +25,25 @@ def check_keys(owner: str, decider: Decider) -> None:
         )
 
 
-def decide(decider: Decider, environ: "WSGIEnvironment") -> Outcome:
-    """The outcome of a request. The verdict is in the environ, the log line is written, the callbacks were called."""
+def decide(decider: Decider, environ: "WSGIEnvironment") -> Refusal | None:
+    """The refusal of a request, or None."""
     started = decider.time()
     request = WsgiRequest(environ, decider.reader.names)
     outcome = decider.skip(request)
     if outcome is not None:
-        decider.finish(environ, request, None, outcome, started)
-        return outcome
+        return decider.finish(environ, request, None, outcome, started)
     if decider.reader.needs_body:
         started += _read_body(decider, request, environ)
     return conclude(decider, environ, request, started)
 
 
-def conclude(decider: Decider, scope: dict[str, Any], request: Request, started: float) -> Outcome:
-    """The outcome of a request whose body has been read, on a thread that may wait for the keys."""
+def conclude(decider: Decider, scope: dict[str, Any], request: Request, started: float) -> Refusal | None:
+    """The refusal of a request whose body has been read, or None, on a thread that may wait for the keys."""
     reading = decider.read(request)
     ring: Keyring | Failure | None = decider.static_ring
     if ring is None and decider.wants_keys(reading):
-        ring = _look_up(decider, decider.claim(request, reading))
-    outcome = decider.conclude(reading, ring)
-    decider.finish(scope, request, reading, outcome, started)
-    return outcome
+        ring = _look_up(decider, decider.claim(reading))
+    return decider.conclude(scope, reading, ring, started)
 
 
 def _look_up(decider: Decider, claim: Claim) -> Keyring | Failure | None:

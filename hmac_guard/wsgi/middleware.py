@@ -43,7 +43,7 @@ class GuardMiddleware(Strict):
         try:
             # On two servers an environment variable of that name would be here.
             decider.forget(environ)
-            refusal = decide(decider, environ).refusal
+            refusal = decide(decider, environ)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:

@@ -10,15 +10,19 @@ class WsgiRequest(Request):
     """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
 
     def __init__(self, environ: dict[str, Any], names: tuple[str, ...]) -> None:
-        self._environ = environ
-        self.method = environ.get("REQUEST_METHOD", "")
-        self.root = environ.get("SCRIPT_NAME", "")
-        self.path = path_of(environ)
-        self.query = environ.get("QUERY_STRING", "")
-        self.lines = [header_in(environ, name) for name in names]
+        self.source = environ
+        get = environ.get
+        self.method = get("REQUEST_METHOD", "")
+        self.root = get("SCRIPT_NAME", "")
+        self.path = path_of(get("PATH_INFO", ""))
+        self.query = get("QUERY_STRING", "")
+        self.lines = lines = [*map(get, _environ_keys(names))]
+        for line in lines:
+            if line is not None and type(line) is not str:
+                self.lines = [header_in(environ, name) for name in names]
 
     def header(self, name: str) -> Line:
-        return header_in(self._environ, name)
+        return header_in(self.source, name)
 
 
 def header_in(environ: dict[str, Any], name: str) -> Line:
@@ -33,6 +37,11 @@ def header_in(environ: dict[str, Any], name: str) -> Line:
 
 
 @cache
+def _environ_keys(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(environ_keys(name)[0] for name in names)
+
+
+@cache
 def environ_keys(name: str) -> tuple[str, str | None]:
     """The key of a header, and another one under which some servers put it as well."""
     key = name.upper().replace("-", "_")
@@ -40,10 +49,9 @@ def environ_keys(name: str) -> tuple[str, str | None]:
     return (key, "HTTP_" + key) if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else ("HTTP_" + key, None)
 
 
-def path_of(environ: dict[str, Any]) -> str:
-    """The path that the application routes by, decoded."""
-    # PATH_INFO alone: gunicorn and granian let a client's header or a prefix move bytes into SCRIPT_NAME.
-    latin: str = environ.get("PATH_INFO", "")
+def path_of(latin: str) -> str:
+    """The path that the application routes by, decoded. `latin` is PATH_INFO alone: gunicorn and granian let a client's
+    header or a prefix move bytes into SCRIPT_NAME."""
     if latin.isascii():
         return latin
     try:

@@ -18,7 +18,9 @@ from differential.corpora import fixed
 from differential.deviations import DEVIATIONS, Deviation, explained, page
 from differential.generate import requests
 from differential.views import event_loop
-from hmac_guard.core.places import Found, Places
+from hmac_guard.core.places import Places
+from hmac_guard.core.places import Sent as Found
+from hmac_guard.core.request import Request
 from hmac_guard.core.text import field_values
 
 # What a framework warns of is its own affair, and must not look like a request that it refused.
@@ -53,9 +55,9 @@ def test_every_framework_reads_what_was_verified_in_generated_requests(compariso
 
 
 def test_a_guard_that_takes_the_last_of_two_values_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def last(places: Places, query: str, found: list[Found]) -> None:
+    def last(places: Places, request: Request, found: list[Found]) -> None:
         for name, slot in places._queries.items():
-            values = field_values(name, query)
+            values = field_values(name, request.query)
             found[slot] = values[-1] if isinstance(values, list) and values else None
 
     monkeypatch.setattr(Places, "_find_in_query", last)
