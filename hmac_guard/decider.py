@@ -174,7 +174,8 @@ class Decider(Frozen):
     def conclude(self, reading: Reading, ring: Keyring | Failure | None) -> Outcome:
         """The outcome for the tenant's keys, None for a tenant without keys, or a `Failure` to get them."""
         if isinstance(ring, Failure):
-            self._failures.failed(ring)
+            if not ring.logged:
+                self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
             return self._unverified(reading, reason, self.mode, None)
