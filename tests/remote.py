@@ -83,11 +83,15 @@ class Remote:
         return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
 
     def close(self) -> None:
-        # A look-up that goes on would open a connection after the last one was closed.
-        assert comes(lambda: all(cache._watched_at is None for cache in self.door.caches))
+        self.door.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
         with self._near.begin() as connection:
             connection.execute(text(f"DROP TABLE {self._table}"))
         self._near.dispose()
         disposal = self.engine.dispose()
         if disposal is not None:
             self.door.loop.run_until_complete(disposal)
+
+    async def _idle(self) -> None:
+        """A look-up that goes on would open a connection after the last one was closed."""
+        while any(cache._watched_at is not None for cache in self.door.caches):
+            await asyncio.sleep(0.01)

@@ -213,7 +213,7 @@ class CachedKeys(Resolver):
         self._start_probe(now, loop)
         lookup = self._running(tenant, loop, now)
         is_usable = entry is not None and now < entry.usable_until
-        if entry is not None and self._serves_known(entry, now):
+        if entry is not None and self._serves_known(entry, lookup, now):
             is_due = entry.ring is not None and now >= max(entry.refresh_at, entry.retry_at)
             if lookup is None and is_due and not state.is_failing:
                 self._start(tenant, loop, now, is_ahead=True)
@@ -231,12 +231,14 @@ class CachedKeys(Resolver):
         seconds = min(until - now, SLOW_AFTER) if is_usable else until - now
         return _Wait(lookup, loop, seconds, until, may_retry and not is_new, holds_thread)
 
-    def _serves_known(self, entry: Entry, now: float) -> bool:
+    def _serves_known(self, entry: Entry, lookup: Lookup | None, now: float) -> bool:
         """Whether a request is served what is known, and does not wait."""
         if now < entry.fresh_until:
             return True
-        if self._loop_stands_still and not self._state.is_failing:
-            # What is begun beside the requests does not end there, so that they have to wait for it.
+        # What is begun beside the requests does not end there where the event loop or the process stands still between
+        # them. So a request has to wait for it.
+        is_left_behind = self._state.is_well and lookup is not None and lookup.age(now) >= self._timeout
+        if is_left_behind or (self._loop_stands_still and not self._state.is_failing):
             return now < min(entry.retry_at, entry.usable_until)
         return now < entry.usable_until and (entry.retry_at > 0 or not self._state.is_well)
 

@@ -304,7 +304,8 @@ def run_once(row: Row, world: World, folder: Path, seed: int) -> Figures:
     database = row.database(world)
     proxy = Proxy((database.host, database.port))
     redis = Proxy((LOCAL, world.redis.port if row.is_of_redis else 0))
-    url = _url_of(row, database, proxy)
+    url = database.app_url if row.is_far else url_through(database, proxy)
+    url = url.replace("+psycopg", "+asyncpg") if row.source == "async" else url
     door = SERVERS[row.server].door
     environ = {"CHAOS_DATABASE": url, "CHAOS_DOOR": door, "CHAOS_TTL": str(TTL)}
     if row.is_of_redis:
@@ -340,12 +341,9 @@ async def _through(row: Row, scene: Scene, load: Load) -> Figures:
     return Figures(load.answers, began, ended, before, during)
 
 
-def _url_of(row: Row, database: Server, proxy: Proxy) -> str:
-    """Where the application finds the database: through the proxy, unless packets are to be lost."""
-    url = database.app_url
-    if not row.is_far:
-        url = re.sub(r"@[^/]+/", f"@{LOCAL}:{proxy.port}/", url)
-    return url.replace("+psycopg", "+asyncpg") if row.source == "async" else url
+def url_through(database: Server, proxy: Proxy) -> str:
+    """Where the application finds the database behind the proxy."""
+    return re.sub(r"@[^/]+/", f"@{LOCAL}:{proxy.port}/", database.app_url)
 
 
 def outage_lines(printed: str) -> list[str]:
