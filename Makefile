@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	check test-wire fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	check test-wire test-chaos fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-extras    test each extra alone, in a new environment (ARGS=\"sql redis\" for some of them)"
 	@echo "make test-conformance  test every framework on every server, over sockets"
 	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
+	@echo "make test-chaos  send requests while databases and networks fail (ARGS=\"-k frozen\" for some of the rows)"
 	@echo "make slow   run the slow tests: rotation under load, a million unknown tenants"
 	@echo "make test-browser  test pages on another origin; needs chromium and node"
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
@@ -43,6 +44,10 @@ test: $(VENV)/test $(VENV)/wheel
 	$(BIN)/coverage report
 	$(BIN)/coverage json --quiet -o .coverage.json
 	$(BIN)/python tests/coverage_floor.py .coverage.json
+
+# Prints a row as it ends. Needs PostgreSQL, MariaDB and redis-server, and root for the rows that lose packets.
+test-chaos: $(VENV)/conformance $(VENV)/wheel
+	$(BIN)/pytest -m chaos tests/acceptance/chaos -s $(ARGS)
 
 slow: $(VENV)/test $(VENV)/wheel
 	$(BIN)/pytest -m slow -s $(ARGS)

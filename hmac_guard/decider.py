@@ -187,7 +187,8 @@ class Decider(Frozen):
         `started` what `time` gave at the beginning.
         """
         if type(ring) is Failure:
-            self._failures.failed(ring)
+            if not ring.logged:
+                self._failures.failed(ring)
             # The guard's own mode applies, since the tenant's is not known.
             reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
             verdict = unverified(reason, self.scheme.name)

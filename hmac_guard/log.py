@@ -4,29 +4,33 @@ import logging
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError, UnusableRequest
 
 logger = logging.getLogger("hmac_guard")
 
-#: Seconds between two log lines about a lasting failure.
+#: Seconds between two log lines about a lasting failure, and without a failure until a source counts as recovered.
 EVERY = 60.0
+RECOVERED_AFTER = 5.0
 
 
 class Failure(NamedTuple):
     """The part of an exception that may be logged.
 
     Attributes:
-        kind: The type of the exception, and the driver's error code. The text is included for `ConfigError` only: the
+        kind: The type of the driver's exception, and its error code. The text is included for `ConfigError` only: the
             text of a driver's exception may contain a password, and the text of a `KeyError` the key itself.
         frames: The traceback: files and lines, without values.
         reason: The part of the request that the server passed with a wrong type, or "".
+        logged: True if the log already says what failed.
     """
 
     kind: str
     frames: str
     reason: str = ""
+    logged: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}\n{self.frames}".rstrip()
@@ -40,9 +44,11 @@ def failure_of(error: BaseException) -> Failure:
     """
     text = f": {error}" if isinstance(error, ConfigError) else ""
     code = _code_of(error)
-    kind = f"{type(error).__module__}.{type(error).__qualname__}{f' ({code})' if code else ''}{text}"
+    driver_error = type(_driver_error(error))
+    kind = f"{driver_error.__module__}.{driver_error.__qualname__}{f' ({code})' if code else ''}{text}"
     reason = str(error) if isinstance(error, UnusableRequest) else ""
-    return Failure(kind, "".join(traceback.format_tb(error.__traceback__)).rstrip(), reason)
+    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    return Failure(kind, frames, reason, getattr(error, "is_logged", False) is True)
 
 
 def where(error: BaseException) -> str:
@@ -50,43 +56,77 @@ def where(error: BaseException) -> str:
     return str(failure_of(error))
 
 
+# What libpq says where no connection could be made, for which it gives no code, and the code that says the same. Its
+# text is only compared: it may hold a password.
+_WITHOUT_CODE = {
+    "connection refused": "errno 111",
+    "timeout expired": "errno 110",
+    "timed out": "errno 110",
+    "password authentication failed": "sqlstate 28P01",
+    "no pg_hba.conf entry": "sqlstate 28000",
+    'fatal:  role "': "sqlstate 28000",
+    'fatal:  database "': "sqlstate 3D000",
+    "too many connections": "sqlstate 53300",
+    "too many clients": "sqlstate 53300",
+    "the database system is": "sqlstate 57P03",
+    "server closed the connection": "sqlstate 08006",
+}
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """The exception of the driver that one of SQLAlchemy wraps, or the exception itself."""
+    # SQLAlchemy keeps the driver's exception in `orig`; that of an async driver is the cause of what is there.
+    for _ in range(2):
+        if type(error).__module__.startswith("sqlalchemy"):
+            error = getattr(error, "orig", None) or error.__cause__ or error
+    return error
+
+
 def _code_of(error: BaseException) -> str:
     """Return the SQLSTATE or errno of an exception, or of the exception that it wraps."""
-    cause: object = error
-    for _ in range(4):
+    cause: BaseException | None = error
+    for _ in range(4):  # Errors may be causes of each other.
+        if cause is None:
+            break
         for name in ("sqlstate", "pgcode", "errno"):
             code = getattr(cause, name, None)
             if isinstance(code, (str, int)) and not isinstance(code, bool):
                 return f"{name} {str(code)[:20]}"
-        arguments = getattr(cause, "args", ())
-        if type(cause).__module__.startswith("pymysql") and arguments and isinstance(arguments[0], int):
-            return f"errno {arguments[0]}"
-        # SQLAlchemy keeps the driver's exception in `orig`.
-        cause = getattr(cause, "orig", None) or getattr(cause, "__cause__", None)
-        if cause is None:
-            break
+        driver = type(cause).__module__.partition(".")[0]
+        if driver == "pymysql" and cause.args and isinstance(cause.args[0], int):
+            return f"errno {cause.args[0]}"
+        if driver in ("psycopg", "psycopg2"):
+            said = str(cause).lower()
+            return next((code for text, code in _WITHOUT_CODE.items() if text in said), "")
+        cause = getattr(cause, "orig", None) or cause.__cause__
     return ""
 
 
 class FailureLog:
     """Logs the failures of one source: the first failure, one line per minute while it lasts, and the recovery.
 
+    A source has recovered if it has not failed for `RECOVERED_AFTER` seconds. A source that fails now and then would
+    fill the log otherwise.
+
     Args:
         what: The name of the source in the log.
+        clock: Returns seconds that never jump, as `time.monotonic` does.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
+        self._clock = clock
         self._lock = threading.Lock()
         self.is_failing = False
         self._count = 0
-        self._began = self._logged = 0.0
+        self._began = self._logged = self._failed = 0.0
 
     def failed(self, failure: Failure) -> None:
         """Record a failure of the source."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             self._count += 1
+            self._failed = now
             if not self.is_failing:
                 self._began = now
             elif now - self._logged < EVERY:
@@ -102,11 +142,12 @@ class FailureLog:
             )
 
     def succeeded(self) -> None:
-        """Record that the source works. Log this if it failed before."""
+        """Record that the source works. Log this if it has recovered."""
+        now = self._clock()
         with self._lock:
-            if not self.is_failing:
+            if not self.is_failing or now - self._failed < RECOVERED_AFTER:
                 return
-            count, seconds = self._count, time.monotonic() - self._began
+            count, seconds = self._count, self._failed - self._began
             self.is_failing, self._count = False, 0
         logger.warning("%s works again; it failed %d times in %.0f s", self._what, count, seconds)
 

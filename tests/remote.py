@@ -14,7 +14,7 @@ from support import Reply, Sent, ask_asgi, call_wsgi
 from wires import Wire
 
 from hmac_guard import Claim, Guard, Query, Scheme
-from hmac_guard.keys import SqlKeys, shelf
+from hmac_guard.keys import CachedKeys, SqlKeys, entries
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 FORGED = "not the key that acme has, but long enough"
@@ -33,6 +33,7 @@ class Door:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.clock = Clock()
+        self.caches: list[CachedKeys] = []
         self.loop = asyncio.new_event_loop()
 
     def status(self, guard: Guard, secret: str, tenant: str = "acme") -> int:
@@ -47,7 +48,7 @@ class Door:
         """Return whether the answer becomes this one, while the cache calls its source each time."""
 
         def has_become() -> bool:
-            self.clock.pass_by(shelf.RETRY)
+            self.clock.pass_by(entries.RETRY)
             return self.status(guard, secret, tenant) == status
 
         return comes(has_become)
@@ -82,9 +83,15 @@ class Remote:
         return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
 
     def close(self) -> None:
+        self.door.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
         with self._near.begin() as connection:
             connection.execute(text(f"DROP TABLE {self._table}"))
         self._near.dispose()
         disposal = self.engine.dispose()
         if disposal is not None:
             self.door.loop.run_until_complete(disposal)
+
+    async def _idle(self) -> None:
+        """A look-up that goes on would open a connection after the last one was closed."""
+        while any(cache._watched_at is not None for cache in self.door.caches):
+            await asyncio.sleep(0.01)

@@ -97,7 +97,10 @@ def test_unavailable_keys_are_not_logged_for_each_request(call: Call, caplog: py
     assert [message.partition(":")[0] for message in caplog.messages] == ["the key resolver failed"]
 
 
-def test_the_recovery_of_a_source_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_recovery_of_a_source_is_logged(
+    call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hmac_guard.log.RECOVERED_AFTER", 0.0)
     failing = [True]
 
     def keys(claim: Claim) -> Any:

@@ -251,8 +251,8 @@ def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch
 
 def test_the_options_of_the_cache_are_listed_with_their_defaults() -> None:
     listed = re.findall(r"^\| `(\w+)` \| ([\d,]+|None) \|", PAGE, re.MULTILINE)
-    options = list(inspect.signature(CachedKeys).parameters.values())[1:-1]
+    options = list(inspect.signature(CachedKeys).parameters.values())[1:]
 
     assert [(name, eval(value.replace(",", ""))) for name, value in listed] == [
-        (option.name, option.default) for option in options
+        (option.name, option.default) for option in options if option.name != "clock"
     ]

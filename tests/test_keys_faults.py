@@ -49,7 +49,8 @@ def remote(door: Door, colour: str) -> Iterator[Remote]:
 def cached(door: Door, keys: Any, **options: Any) -> Guard:
     """A guard whose keys last a minute on the clock of the door, and five more while their source fails."""
     terms = {"ttl": 60, "negative_ttl": 60, "stale_if_error": 300, "timeout": PATIENCE, "clock": door.clock}
-    return Guard(SCHEME, CachedKeys(keys, **{**terms, **options}))
+    door.caches.append(CachedKeys(keys, **{**terms, **options}))
+    return Guard(SCHEME, door.caches[-1])
 
 
 def test_a_stopped_database_is_503_until_it_is_back(door: Door, remote: Remote) -> None:

@@ -17,6 +17,7 @@ from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
 from patience import PATIENCE, comes
 from ports import LOCAL
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from wires import RedisServer, own_redis, wire_to
 
 from hmac_guard import ConfigError, Key
@@ -186,6 +187,96 @@ def test_a_connection_that_falls_silent_is_made_anew(
         close([worker])
 
 
+def test_a_worker_that_was_cut_off_and_missed_nothing_keeps_its_keys(channel: str, server: RedisServer) -> None:
+    source = Source()
+    with wire_to(LOCAL, server.port) as wire:
+        worker = Worker(f"redis://{LOCAL}:{wire.port}/0", channel, source)
+        known = worker.keys(claim_of("acme"))
+        for _ in range(3):
+            wire.drop()
+            assert comes(lambda: number_of_watchers(server, channel) == 0)
+            assert comes(lambda: number_of_watchers(server, channel) == 1)
+        # Its next message comes after what it does when it is connected.
+        RedisInvalidation(server.url, channel).publish("another")
+        assert comes(lambda: worker.keys(claim_of("acme")) is known)
+        time.sleep(0.5)
+
+        assert worker.keys(claim_of("acme")) is known
+        close([worker])
+
+
+def test_a_worker_that_was_cut_off_and_missed_a_change_acts_on_it(channel: str, server: RedisServer) -> None:
+    source = Source(Key(KEY, "old"))
+    with wire_to(LOCAL, server.port) as wire:
+        worker = Worker(f"redis://{LOCAL}:{wire.port}/0", channel, source)
+        wire.cut()
+        source.answer = Key(OTHER_KEY, "new")
+        RedisInvalidation(server.url, channel).publish("acme")
+        assert key_id(worker.keys) == "old"
+        wire.restore()
+
+        assert comes(lambda: key_id(worker.keys) == "new")
+        close([worker])
+
+
+def number_of_watchers(server: RedisServer, channel: str) -> int:
+    with Redis.from_url(server.url) as client:
+        [(_, number)] = client.pubsub_numsub(channel)
+    return int(number)
+
+
+def after(*steps: int | None) -> list[bool]:
+    """Whether everything is renewed after each step: a connection with that count, or a message (None)."""
+    changes, renewed = redis._Changes(), []
+    for second, step in enumerate(steps):
+        changes.heard() if step is None else changes.connected(step)
+        renewed.append(changes.must_renew(float(second)))
+    return renewed
+
+
+def test_nothing_is_renewed_where_the_count_is_as_expected() -> None:
+    assert after(70, 70, None, None, 72, 72) == [True, False, False, False, False, False]
+
+
+def test_all_is_renewed_at_once_where_a_change_was_missed() -> None:
+    assert after(70, None, 72, 72, 73) == [True, False, True, False, True]
+
+
+def test_a_redis_that_forgets_its_count_causes_one_renewal_in_five_seconds() -> None:
+    forgetful = [2**40 + 2**30 * number for number in range(12)]
+
+    assert after(*forgetful) == [True, *[False] * 4, True, *[False] * 4, True, False]
+
+
+def test_what_publishes_without_counting_is_noticed_and_the_count_is_trusted_no_longer() -> None:
+    uncounted = after(70, None, 70, 70, 70, 70, 70, 70, 70, 70, 70)
+
+    assert uncounted == [True, False, False, False, False, True, False, False, False, False, True]
+
+
+def test_a_count_that_cannot_be_read_causes_one_renewal_in_five_seconds() -> None:
+    changes = redis._Changes()
+    renewed = []
+    for second in range(11):
+        changes.connected(None)
+        renewed.append(changes.must_renew(float(second)))
+
+    assert renewed == [True, *[False] * 4, True, *[False] * 4, True]
+
+
+def test_a_client_of_the_users_own_is_used_and_left_open(channel: str, server: RedisServer) -> None:
+    source = Source(Key(KEY, "old"))
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        follow(keys, news, "acme")
+        source.answer = Key(OTHER_KEY, "new")
+        news.publish("acme")
+
+        assert comes(lambda: key_id(keys) == "new")
+        news.close()
+        assert client.ping()
+
+
 def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> None:
     server.stop()
 
@@ -271,8 +362,10 @@ def test_a_forked_worker_watches_too(channel: str, server: RedisServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        pytest.param(["localhost:6379"], "url must be like", id="no scheme"),
-        pytest.param([None], "url must be like", id="no URL"),
+        pytest.param(["localhost:6379"], "give a URL like", id="no scheme"),
+        pytest.param([None], "give a URL like", id="no URL"),
+        pytest.param([object()], "give a URL like", id="no client"),
+        pytest.param([AsyncRedis()], "give a URL like", id="an async client"),
         pytest.param(["redis://localhost", ""], "channel", id="no channel"),
         pytest.param(["redis://localhost", 7], "channel", id="a number for a channel"),
     ],

@@ -2,27 +2,44 @@
 
 import asyncio
 import concurrent.futures
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import NO_IDS, Claim
-from hmac_guard.keys import on_trio
-from hmac_guard.keys.calling import awaited, from_loop, runs_on_trio, settled
-from hmac_guard.keys.flight import Flight, Landing
+from hmac_guard.keys.calling import (
+    awaited,
+    from_loop,
+    has_stopped,
+    is_trio,
+    running_loop,
+    settled_on,
+    spawn,
+    wait_on_loop,
+)
+from hmac_guard.keys.connections import give_up
+from hmac_guard.keys.entries import Entries, Entry
 from hmac_guard.keys.forking import in_forked_child
+from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
 from hmac_guard.keys.options import check_count, check_seconds
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
-from hmac_guard.keys.shelf import Entry, Shelf
-from hmac_guard.log import logger, where
+from hmac_guard.keys.source_state import PROBE_TENANT, SLOW_AFTER, Kind, SourceState, Tenant
+from hmac_guard.keys.threads import DaemonThreads
+from hmac_guard.log import Failure, FailureLog, failure_of
 
-Tenant = str | None
-Fly = Callable[[Tenant, Flight], "Future[Landing]"]
+#: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
+WATCH_EVERY = 0.25
+MOST_IDLE_LOOKS = 20
+
+#: Seconds. What comes later than planned by more than this was not held up by the source: the process or its event loop
+#: stood still.
+STANDSTILL = 0.5
 
 
 class CachedKeys(Resolver):
@@ -31,19 +48,33 @@ class CachedKeys(Resolver):
     `resolver`        any source of keys, sync or async. It is shown the tenant alone, never the ids of a request, since
                       its answer is used for every request of that tenant
     `ttl`             seconds for which a tenant's keys are used before they are asked for again: the longest that a
-                      revoked key or an old mode lives where nobody calls `invalidate`
+                      revoked key or an old mode lives, while the resolver works, where nobody calls `invalidate`.
+                      From half of it on a request renews the keys, and does not wait for that
     `negative_ttl`    seconds for which a tenant is taken to have no keys: the longest that a new one waits
-    `maxsize`         the most tenants with keys that are remembered; those without have a bounded room of their own
-    `stale_if_error`  seconds after `ttl` for which the last good keys are used while the resolver fails
-    `timeout`         seconds that a request waits for the resolver
+    `maxsize`         the most tenants with keys that are remembered; unknown tenants are cached separately
+    `stale_if_error`  seconds after `ttl` for which the last good keys are used while the resolver fails or is slow
+    `timeout`         seconds that a request waits for the resolver, and that a look-up may take
     `per_tenant`      True declares that the keys which a callable gives for a tenant belong to that tenant alone, as
                       `hmac_guard.keys.per_tenant` does; False, that they are the same for every tenant. None leaves it
                       to the resolver
+    `clock`           gives seconds that never jump: `time.monotonic`. The wall clock is not read here; the times of a
+                      key are judged for each request, by the guard's clock
+    `max_lookups`     the most look-ups at a time, in this process. Three quarters of them at most are of names that
+                      this process has not seen with keys yet, and three quarters of the others
+    `max_waiting`     the most look-ups that wait for one of those, of either sort; a request beyond them is 503 at once
 
     A resolver that raises, answers nonsense or takes too long has failed. Where no good keys are left to use, the
     request is answered 503. All requests that miss a tenant at the same time share one look-up; where one fails that
-    was under way when a request came, that request tries once more. Under WSGI look-ups run on threads of the cache's
-    own, under ASGI where the resolver itself would run. Raises `ConfigError`.
+    was under way when a request came, that request tries once more.
+
+    The source is slow once a look-up has no answer for a second: tenants with keys are then served what is known, and
+    new ones wait up to `timeout`. Under WSGI each of these holds a thread of the server, so at most three quarters of
+    `max_lookups` requests wait then, and more are 503 at once. It is failing once look-ups of two tenants with keys, or
+    a probe, have failed: new tenants are then 503 at once, and one probe a second finds out when it works again.
+
+    A sync resolver runs on threads of the cache's own, under ASGI too, and an async one on the event loop. A look-up
+    that takes longer than `timeout` is given up and another thread takes its place; at the end of the process nothing
+    waits for it. Raises `ConfigError`.
     """
 
     per_tenant: bool | None
@@ -52,11 +83,21 @@ class CachedKeys(Resolver):
     _source_on_loop: Any
     _timeout: float
     _clock: Callable[[], float]
-    _shelf: Shelf
-    _entries: dict[Tenant, Entry]
+    _limits: tuple[int, int]
+    _entries: Entries
+    _current: dict[Tenant, Entry]
+    _log: FailureLog
     _lock: Lock
-    _flights: dict[Tenant, Flight]
-    _threads: ThreadPoolExecutor
+    _lookups: dict[Tenant, Lookup]
+    _queue: LookupQueue
+    _state: SourceState
+    _threads: DaemonThreads
+    _watched_at: float | None
+    _idle_looks: int
+    _held_threads: int
+    _loop_stands_still: bool
+    _timed_out: Failure
+    _last_failure: Failure
 
     def __init__(
         self,
@@ -68,16 +109,20 @@ class CachedKeys(Resolver):
         timeout: float = 5.0,
         per_tenant: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        max_lookups: int = 12,
+        max_waiting: int = 1_000,
     ) -> None:
         resolver = hide(resolver)
         for option, seconds in {"ttl": ttl, "negative_ttl": negative_ttl, "timeout": timeout}.items():
             check_seconds(f"CachedKeys: {option}", seconds)
         check_seconds("CachedKeys: stale_if_error", stale_if_error, zero=True)
-        check_count("CachedKeys: maxsize", maxsize)
+        for option, count in {"maxsize": maxsize, "max_lookups": max_lookups, "max_waiting": max_waiting}.items():
+            check_count(f"CachedKeys: {option}", count)
         source = as_resolver(resolver)
         if per_tenant is not None:
             _check_declared(source, per_tenant)
-        shelf = Shelf(ttl, negative_ttl, maxsize, stale_if_error)
+        entries = Entries(ttl, negative_ttl, maxsize, stale_if_error)
         self._set(
             per_tenant=source.per_tenant if per_tenant is None else per_tenant,
             asgi_only=source.asgi_only,
@@ -85,137 +130,383 @@ class CachedKeys(Resolver):
             _source_on_loop=from_loop(source),
             _timeout=timeout,
             _clock=clock,
-            _shelf=shelf,
-            _entries=shelf.entries,
+            _limits=(max_lookups, max_waiting),
+            _entries=entries,
+            _current=entries.current,
+            _timed_out=Failure(f"no answer within {timeout:g} s", ""),
+            _last_failure=_ENDED.failure,
+            _log=FailureLog("the source of cached keys"),
         )
-        self._start_empty_handed()
-        in_forked_child(self._start_empty_handed)
+        self._reset()
+        in_forked_child(self._reset)
 
     def __call__(self, claim: Claim) -> Keyring | None:
-        entry = self._entries.get(claim.tenant)
-        if entry is not None and self._clock() < entry.fresh_until:
+        entry = self._current.get(claim.tenant)
+        if entry is not None and self._clock() < entry.refresh_at:
             return entry.ring
-        return self._wait(claim.tenant)
+        step = self._ask(claim.tenant, None, self._clock() + self._timeout)
+        while isinstance(step, _Wait):
+            try:
+                concurrent.futures.wait([step.lookup.future], step.seconds)
+            finally:
+                self._leave(step)
+            step = self._after(step)
+        return step
 
     def on_loop(self, claim: Claim) -> Any:
-        """The same for an event loop: the keys where they are at hand, else an awaitable of them."""
-        entry = self._entries.get(claim.tenant)
-        if entry is not None and self._clock() < entry.fresh_until:
+        """The same for an event loop: the keys where they are known, else an awaitable of them."""
+        entry = self._current.get(claim.tenant)
+        if entry is not None and self._clock() < entry.refresh_at:
             return entry.ring
-        return self._await(claim.tenant)
+        step = self._ask(claim.tenant, running_loop(), self._clock() + self._timeout)
+        return self._wait_on_loop(step) if isinstance(step, _Wait) else step
 
     def invalidate(self, tenant: Tenant) -> None:
         """Forget a tenant. What is known of it now, or is being looked up, is used for no request that comes later."""
         with self._lock:
-            self._flights.pop(tenant, None)
-            self._shelf.drop(tenant)
+            for lookup in self._queue.running:
+                lookup.is_void |= lookup.tenant == tenant
+            # One that has not begun will read what is true then.
+            if tenant in self._lookups and self._lookups[tenant].started is not None:
+                del self._lookups[tenant]
+            self._entries.drop(tenant)
 
     def expire(self) -> None:
-        """Have every tenant looked up again before it is used again; what is known still serves where that fails."""
+        """Have every tenant looked up again before it is used again; what is known still serves while the source
+        fails. Takes the same time for any number of tenants."""
         with self._lock:
-            self._flights.clear()
-            self._shelf.expire()
+            for lookup in self._queue.running:
+                lookup.is_void = True
+                if self._lookups.get(lookup.tenant) is lookup:
+                    del self._lookups[lookup.tenant]
+            expired = self._current
+            self._entries.expire()
+            self._set(_current=self._entries.current)
+        del expired  # Freed out here, since that takes a moment where it is large.
 
-    def _wait(self, tenant: Tenant) -> Keyring | None:
-        for flight, seconds in self._seek(tenant, self._fly):
-            concurrent.futures.wait([flight.future], seconds)
-        return self._answer(tenant, flight)
+    # What a request does.
 
-    async def _await(self, tenant: Tenant) -> Keyring | None:
-        if runs_on_trio():
-            for flight, seconds in self._seek(tenant, self._fly_on_trio):
-                await on_trio.wait(flight.future, seconds)
+    async def _wait_on_loop(self, step: "_Wait | Keyring | None") -> Keyring | None:
+        while isinstance(step, _Wait):
+            try:
+                await wait_on_loop(step.lookup.future, step.seconds)
+            finally:
+                self._leave(step)
+            step = self._after(step)
+        return step
+
+    def _ask(self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True) -> "_Wait | Keyring | None":
+        """The keys of a tenant, or what to wait for. Raises `KeysUnavailable`."""
+        with self._lock:
+            answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
+        if isinstance(answer, Failure):
+            self._log.failed(answer)
+            raise _Unavailable
+        return answer
+
+    def _join_or_start(
+        self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool
+    ) -> "_Wait | Keyring | Failure | None":
+        now, entry, state = self._clock(), self._entries.get(tenant), self._state
+        may_start = not state.is_failing or state.may_try(now)
+        self._set(_idle_looks=0)
+        self._start_probe(now, loop)
+        lookup = self._running(tenant, loop, now)
+        is_usable = entry is not None and now < entry.usable_until
+        if entry is not None and self._serves_known(entry, lookup, now):
+            is_due = entry.ring is not None and now >= max(entry.refresh_at, entry.retry_at)
+            if lookup is None and is_due and not state.is_failing:
+                self._start(tenant, loop, now, is_ahead=True)
+            return entry.ring
+        holds_thread = loop is None and not is_usable
+        has_room = not holds_thread or state.is_well or self._held_threads < self._queue.share
+        if not may_start or not has_room:
+            return self._last_failure
+        is_new = lookup is None
+        lookup = lookup or self._start(tenant, loop, now, is_ahead=False)
+        if lookup is None:
+            return entry.ring if entry is not None and is_usable else _QUEUE_IS_FULL
+        lookup.waiting += 1
+        self._set(_held_threads=self._held_threads + holds_thread)
+        seconds = min(until - now, SLOW_AFTER) if is_usable else until - now
+        return _Wait(lookup, loop, seconds, until, may_retry and not is_new, holds_thread)
+
+    def _serves_known(self, entry: Entry, lookup: Lookup | None, now: float) -> bool:
+        """Whether a request is served what is known, and does not wait."""
+        if now < entry.fresh_until:
+            return True
+        # What is begun beside the requests does not end there where the event loop or the process stands still between
+        # them. So a request has to wait for it.
+        is_left_behind = self._state.is_well and lookup is not None and lookup.age(now) >= self._timeout
+        if is_left_behind or (self._loop_stands_still and not self._state.is_failing):
+            return now < min(entry.retry_at, entry.usable_until)
+        return now < entry.usable_until and (entry.retry_at > 0 or not self._state.is_well)
+
+    def _after(self, step: "_Wait") -> "_Wait | Keyring | None":
+        """What follows a wait: the keys, or what to wait for next. Raises `KeysUnavailable`."""
+        lookup, result = step.lookup, step.lookup.result
+        if result is not None and result.failure is None:
+            return result.ring
+        with self._lock:
+            now, entry = self._clock(), self._entries.get(lookup.tenant)
+            if lookup.age(now) >= SLOW_AFTER:
+                self._mark_slow(lookup)
+            is_usable = entry is not None and now < entry.usable_until
+            may_retry = step.may_retry and not self._state.is_failing
+        if entry is not None and is_usable:
+            return entry.ring
+        if now < step.until and (result is None or may_retry):
+            return self._ask(lookup.tenant, step.loop, step.until, may_retry=result is None)
+        if result is None:
+            self._log.failed(self._timed_out)
+        raise _Unavailable
+
+    def _leave(self, step: "_Wait") -> None:
+        """A request waits no longer. A look-up that no request waits for is not begun."""
+        lookup = step.lookup
+        with self._lock:
+            self._set(_held_threads=self._held_threads - step.holds_thread)
+            lookup.waiting -= 1
+            if not lookup.waiting and not lookup.is_ahead and self._queue.remove(lookup):
+                self._forget(lookup)
+
+    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_run`, `_run_on_loop`,
+    # `_run_on_trio`, `_look_up`, `_look_up_on_loop`, `_result_of`, `_finish`, `_tell`, `_watch` and
+    # `_look_at_running` are not.
+
+    def _running(self, tenant: Tenant, loop: Any, now: float) -> Lookup | None:
+        """The look-up of a tenant that is under way and may still end."""
+        lookup = self._lookups.get(tenant)
+        if lookup is not None and lookup.is_on_loop:
+            if lookup.age(now) >= self._timeout:
+                self._lose(lookup, stands_still=True)
+            elif lookup.loop is not loop and has_stopped(lookup.loop):
+                self._lose(lookup)
+        return self._lookups.get(tenant)
+
+    def _start(self, tenant: Tenant, loop: Any, now: float, *, is_ahead: bool) -> Lookup | None:
+        """A look-up of a tenant; None where too many wait."""
+        kind = Kind.KNOWN if self._entries.has_had_keys(tenant) else Kind.NEW
+        lookup = self._make(tenant, kind, loop, is_ahead=is_ahead)
+        if not self._queue.add(lookup):
+            return None
+        self._lookups[tenant] = lookup
+        self._begin_next(now)
+        return lookup
+
+    def _make(self, tenant: Tenant, kind: Kind, loop: Any, *, is_ahead: bool) -> Lookup:
+        is_on_loop = loop is not None and self._source.needs_loop
+        return Lookup(tenant, kind, loop, is_on_loop=is_on_loop, is_ahead=is_ahead)
+
+    def _start_probe(self, now: float, loop: Any) -> bool:
+        """Whether it was time for a probe, which is begun then."""
+        tenants = self._state.next_probe(now) if self._queue.stuck < MAX_STUCK else []
+        for tenant in tenants:
+            self._begin(self._queue.run(self._make(tenant, Kind.PROBE, loop, is_ahead=True), now))
+        return bool(tenants)
+
+    def _begin_next(self, now: float) -> None:
+        while (lookup := self._queue.next(now)) is not None:
+            self._begin(lookup)
+
+    def _begin(self, lookup: Lookup) -> None:
+        try:
+            if self._watched_at is None:
+                self._threads.run(self._watch)
+                self._set(_watched_at=self._clock())
+            if lookup.is_on_loop:
+                spawn(lookup.loop, self._run_on_trio if is_trio(lookup.loop) else self._run_on_loop, lookup)
+            else:
+                self._threads.run(partial(self._run, lookup))
+        except Exception as error:  # No thread can be started, or the loop is closed.
+            self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+
+    def _run(self, lookup: Lookup) -> None:
+        lookup.thread, result = threading.get_ident(), _ENDED
+        try:
+            result = self._look_up(lookup)
+        finally:  # Also where the source calls `sys.exit`.
+            self._finish(lookup, result)
+
+    def _look_up(self, lookup: Lookup) -> LookupResult:
+        try:
+            return LookupResult(as_keyring(settled_on(lookup.loop, self._source(_claim_of(lookup.tenant)))))
+        except Exception as error:
+            return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
+
+    async def _run_on_loop(self, lookup: Lookup) -> None:
+        result = None
+        task = asyncio.ensure_future(self._look_up_on_loop(lookup))
+        try:
+            result = await self._result_of(task, lookup)
+        finally:  # Where the loop ends meanwhile, nothing is known about the source.
+            task.cancel()
+            self._finish(lookup, result)
+
+    async def _run_on_trio(self, lookup: Lookup) -> None:
+        import trio
+
+        result = None
+        try:
+            with trio.move_on_after(self._timeout) as scope:
+                result = await self._look_up_on_loop(lookup)
+            if scope.cancelled_caught:
+                result = LookupResult(None, self._timed_out)
+        finally:
+            self._finish(lookup, result)
+
+    async def _look_up_on_loop(self, lookup: Lookup) -> LookupResult:
+        try:
+            return LookupResult(as_keyring(await awaited(self._source_on_loop(_claim_of(lookup.tenant)))))
+        except Exception as error:
+            return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
+
+    async def _result_of(self, task: "asyncio.Task[LookupResult]", lookup: Lookup) -> LookupResult:
+        loop, waited = asyncio.get_running_loop(), 0.0
+        while waited < self._timeout:
+            seconds, before = min(SLOW_AFTER, self._timeout - waited), loop.time()
+            await asyncio.wait([task], timeout=seconds)
+            if task.done():
+                return _ENDED if task.cancelled() else task.result()
+            if loop.time() - before > seconds + STANDSTILL:
+                continue  # The loop stood still, as it does between two invocations of a function.
+            waited += seconds
+            with self._lock:
+                if waited >= SLOW_AFTER:
+                    self._mark_slow(lookup)
+                self._start_probe(self._clock(), loop)
+        return LookupResult(None, self._timed_out)
+
+    def _finish(self, lookup: Lookup, result: LookupResult | None) -> None:
+        """A look-up has come to its end, or, where there is no result, its event loop has."""
+        if result is not None and not lookup.is_given_up:
+            self._tell(result)
+        with self._lock:
+            was_given_up = lookup.is_given_up
+            if was_given_up:
+                self._queue.stuck -= not lookup.is_on_loop
+            if result is None:
+                self._lose(lookup)
+            else:
+                self._keep(lookup, result)
+                if not was_given_up:
+                    self._set(_loop_stands_still=self._loop_stands_still and lookup.waiting > 0)
+                    self._end(lookup, result, self._clock())
+            self._begin_next(self._clock())
+
+    def _keep(self, lookup: Lookup, result: LookupResult) -> None:
+        # The answer of one that was given up is as good as any other, unless a later one came before it.
+        entry = self._entries.get(lookup.tenant)
+        is_latest = entry is None or entry.since <= lookup.since
+        if result.failure is None and is_latest and not lookup.is_void and lookup.tenant != PROBE_TENANT:
+            self._entries.keep(lookup.tenant, result.ring, lookup.since)
+
+    def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:
+        """The source has answered, or has failed to."""
+        self._queue.running.discard(lookup)
+        self._forget(lookup)
+        if result.failure is None or result.is_answer:
+            self._state.answered(lookup.tenant, lookup.started, now, has_keys=result.ring is not None)
         else:
-            for flight, seconds in self._seek(tenant, self._fly_on_loop):
-                await asyncio.wait([asyncio.wrap_future(flight.future)], timeout=seconds)
-        return self._answer(tenant, flight)
+            self._state.failed(lookup.tenant, lookup.kind, lookup.started)
+        if result.failure is not None:
+            self._set(_last_failure=result.failure)
+            self._entries.mark_refresh_failed(lookup.tenant, now)
+        lookup.resolve(result)
+        self._refuse_where_failing()
 
-    def _seek(self, tenant: Tenant, fly: Fly) -> Iterator[tuple[Flight, float]]:
-        """The look-ups to wait for, and how long. The last one has the answer."""
-        until = self._clock() + self._timeout
-        flight, is_new = self._board(tenant, fly)
-        yield flight, self._timeout
-        if not is_new and flight.landed and flight.landing.error is not None:
-            flight, _ = self._board(tenant, fly)
-            yield flight, until - self._clock()
+    def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
+        """The event loop of a look-up has stopped, or does not run now: nothing is known about the source."""
+        self._set(_loop_stands_still=self._loop_stands_still or stands_still)
+        lookup.is_given_up = True
+        self._queue.remove(lookup)
+        self._queue.running.discard(lookup)
+        self._forget(lookup)
+        lookup.resolve(_ENDED)
 
-    def _board(self, tenant: Tenant, fly: Fly) -> tuple[Flight, bool]:
-        """The look-up to wait for, and whether it is new. It is over where the answer has come meanwhile, and where the
-        last good keys serve while a source that is known to fail is asked again beside the request. Where the one
-        before was left behind, the request waits: beside it, no look-up would end."""
+    def _forget(self, lookup: Lookup) -> None:
+        if self._lookups.get(lookup.tenant) is lookup:
+            del self._lookups[lookup.tenant]
+
+    def _mark_slow(self, lookup: Lookup) -> None:
+        if lookup in self._queue.running and not lookup.is_slow:
+            lookup.is_slow = True
+            self._set(_last_failure=_SLOW)
+            self._state.unanswered(lookup.kind, self._clock())
+            self._refuse_where_failing()
+
+    def _refuse_where_failing(self) -> None:
+        """While the source fails, no request waits and nothing but probes is begun."""
+        if self._state.is_failing:
+            for lookup in (*self._queue.clear(), *self._queue.running):
+                if lookup.kind is not Kind.PROBE:
+                    self._forget(lookup)
+                    lookup.resolve(LookupResult(None, self._last_failure))
+
+    def _tell(self, result: LookupResult) -> None:
+        if result.failure is not None:
+            self._log.failed(result.failure)
+        elif self._log.is_failing:
+            self._log.succeeded()
+
+    def _watch(self) -> None:
+        goes_on = True
+        while goes_on:
+            time.sleep(WATCH_EVERY)
+            goes_on = self._look_at_running()
+
+    def _look_at_running(self) -> bool:
+        """Give up the look-ups that have run out of time; gives whether to look again."""
         with self._lock:
             now = self._clock()
-            entry = self._entries.get(tenant)
-            if entry is not None and now < entry.fresh_until:
-                return Flight.over(entry.ring), False
-            flight = self._flights.get(tenant)
-            left_behind = flight is not None and not flight.landed and flight.left_behind(now)
-            is_new = flight is None or flight.landed or now - flight.since >= self._timeout
-            if flight is None or is_new:
-                flight = Flight(now)
-                flight.future = fly(tenant, flight)
-                self._flights[tenant] = flight
-            if entry is not None and entry.failing and now < entry.usable_until and not left_behind:
-                return Flight.over(entry.ring), False
-            return flight, is_new
+            given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
+            may_probe = not self._source.needs_loop and self._idle_looks < MOST_IDLE_LOOKS
+            if may_probe:
+                self._start_probe(now, None)
+            self._begin_next(now)
+            goes_on = bool(self._queue.running) or (may_probe and self._state.is_failing)
+            self._set(_watched_at=now if goes_on else None, _idle_looks=self._idle_looks + 1)
+        for lookup in given_up:
+            give_up(lookup.thread)
+            self._log.failed(self._timed_out)
+        return goes_on
 
-    def _answer(self, tenant: Tenant, flight: Flight) -> Keyring | None:
-        landing = flight.landing
-        if landing.error is None:
-            return landing.ring
-        if flight.landed or self._clock() - flight.since >= self._timeout:
-            self._land(tenant, flight, landing)
-            flight.future.cancel()
-        entry = self._entries.get(tenant)
-        if entry is not None and self._clock() < entry.usable_until:
-            return entry.ring
-        raise KeysUnavailable("the source of keys failed, and no good keys are left to use")
+    def _gives_up(self, lookup: Lookup, now: float) -> bool:
+        """Whether a look-up on a thread has run out of time just now."""
+        before = now if self._watched_at is None else self._watched_at
+        if now - before > WATCH_EVERY + STANDSTILL and lookup.started <= before:
+            lookup.started += now - before - WATCH_EVERY
+        age = lookup.age(now)
+        if lookup.is_on_loop:
+            # It is given up on its loop. If that stands still, others must not wait for it.
+            if age >= self._timeout + SLOW_AFTER:
+                self._lose(lookup, stands_still=True)
+            return False
+        if age >= SLOW_AFTER:
+            self._mark_slow(lookup)
+        if age < self._timeout:
+            return False
+        lookup.is_given_up = True
+        self._queue.stuck += 1
+        self._end(lookup, LookupResult(None, self._timed_out), now)
+        return True
 
-    def _fly(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
-        return self._threads.submit(self._look_up, tenant, flight)
+    def _reset(self) -> None:
+        self._set(
+            _lock=Lock(),
+            _lookups={},
+            _queue=LookupQueue(*self._limits),
+            _state=SourceState(),
+            _threads=DaemonThreads("hmac_guard-keys", self._limits[0]),
+            _watched_at=None,
+            _idle_looks=0,
+            _held_threads=0,
+            _loop_stands_still=False,
+        )
 
-    def _fly_on_loop(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
-        loop = asyncio.get_running_loop()
-        flight.watch(loop, self._clock)
-        look_up = self._look_up_on_loop(tenant, flight, asyncio.wait_for)
-        return asyncio.run_coroutine_threadsafe(look_up, loop)
-
-    def _fly_on_trio(self, tenant: Tenant, flight: Flight) -> "Future[Landing]":
-        return on_trio.start(lambda: self._look_up_on_loop(tenant, flight, on_trio.within))
-
-    def _look_up(self, tenant: Tenant, flight: Flight) -> Landing:
-        try:
-            landing = Landing(as_keyring(settled(self._source(_claim_of(tenant)))))
-        except Exception as error:
-            landing = Landing(None, hide(error))
-        return self._land(tenant, flight, landing)
-
-    async def _look_up_on_loop(self, tenant: Tenant, flight: Flight, within: Callable[[Any, float], Any]) -> Landing:
-        try:
-            answer = awaited(self._source_on_loop(_claim_of(tenant)))
-            landing = Landing(as_keyring(await within(answer, self._timeout)))
-        except Exception as error:
-            landing = Landing(None, hide(error))
-        return self._land(tenant, flight, landing)
-
-    def _land(self, tenant: Tenant, flight: Flight, landing: Landing) -> Landing:
-        with self._lock:
-            if self._flights.get(tenant) is not flight:
-                return landing  # It was given up, or the tenant was invalidated meanwhile.
-            del self._flights[tenant]
-            if landing.error is None:
-                self._shelf.keep(tenant, landing.ring, flight.since)
-            elif flight.left_behind(self._clock()):
-                self._shelf.make_due(tenant)
-                return landing
-            else:
-                self._shelf.doubt(tenant, self._clock())
-        if landing.error is not None:
-            logger.error("the source of cached keys failed: %s", where(landing.error.get()))
-        return landing
-
-    def _start_empty_handed(self) -> None:
-        self._set(_lock=Lock(), _flights={}, _threads=ThreadPoolExecutor(thread_name_prefix="hmac_guard-keys"))
+    @property
+    def needs_loop(self) -> bool:
+        return self._source.needs_loop
 
     @property
     def needs_tenant(self) -> bool:
@@ -230,6 +521,32 @@ class CachedKeys(Resolver):
 
     def __repr__(self) -> str:
         return f"CachedKeys({self._source!r})"
+
+
+class _Wait(NamedTuple):
+    """A request waits so many seconds for a look-up, and at most until `until` in all. `may_retry`: it may begin
+    another one if that fails. `holds_thread`: it is under WSGI, and has no keys to fall back on."""
+
+    lookup: Lookup
+    loop: Any
+    seconds: float
+    until: float
+    may_retry: bool
+    holds_thread: bool
+
+
+class _Unavailable(KeysUnavailable):
+    """The cache has logged why."""
+
+    is_logged = True
+
+    def __init__(self) -> None:
+        super().__init__("the source of keys failed, and no good keys are left to use")
+
+
+_ENDED = LookupResult(None, Failure("the look-up ended without an answer", ""))
+_SLOW = Failure(f"no answer within {SLOW_AFTER:g} s", "")
+_QUEUE_IS_FULL = Failure("too many look-ups wait already (max_waiting)", "")
 
 
 def _check_declared(source: Resolver, per_tenant: bool) -> None:

@@ -1,7 +1,10 @@
 """How a resolver is called: on a thread that may wait for it, or on an event loop that must not."""
 
+import asyncio
 import inspect
 import sys
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -9,8 +12,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys import on_trio
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
-from hmac_guard.keys.resolver import KeyResolver, functions_of
+from hmac_guard.keys.resolver import KeyResolver, is_async
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
 IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
@@ -87,6 +91,48 @@ def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
     return resolve
 
 
-def is_async(resolver: KeyResolver) -> bool:
-    """Whether calling the resolver gives an awaitable, as far as that can be seen."""
-    return any(map(inspect.iscoroutinefunction, functions_of(resolver)))
+def settled_on(loop: Any, answer: Any) -> Any:
+    """The same, for a request on an event loop: what is awaitable may belong to that loop."""
+    if loop is None or type(answer) in IMMEDIATE_TYPES:
+        return settled(answer)
+    answer = hide(answer)
+    if not inspect.isawaitable(answer.get()):
+        return answer.get()
+    if is_trio(loop):
+        return on_trio.run_from_thread(loop, awaited, answer)
+    return asyncio.run_coroutine_threadsafe(awaited(answer), loop).result()
+
+
+def running_loop() -> Any:
+    """The event loop that this runs on: asyncio's, or the token of trio's."""
+    return sys.modules["trio"].lowlevel.current_trio_token() if runs_on_trio() else asyncio.get_running_loop()
+
+
+def is_trio(loop: Any) -> bool:
+    return not hasattr(loop, "is_running")
+
+
+def has_stopped(loop: Any) -> bool:
+    """Whether a loop does not run now: it is between two uses, or will never run again."""
+    return not is_trio(loop) and not loop.is_running()
+
+
+def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+    """Run a coroutine function on a loop, from any thread. Raises where the loop is closed."""
+    if is_trio(loop):
+        on_trio.spawn(loop, function, *arguments)
+        return
+    coroutine = function(*arguments)
+    try:
+        asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:
+        coroutine.close()
+        raise
+
+
+async def wait_on_loop(future: "Future[Any]", seconds: float) -> None:
+    """Wait until the future is done, for so many seconds at most."""
+    if runs_on_trio():
+        await on_trio.wait(future, seconds)
+    else:
+        await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)

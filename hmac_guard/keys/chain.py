@@ -76,6 +76,10 @@ class ChainKeys(Resolver):
         return ring
 
     @property
+    def needs_loop(self) -> bool:
+        return any(source.needs_loop for source in self._sources)
+
+    @property
     def needs_tenant(self) -> bool:
         return any(source.needs_tenant for source in self._sources)
 

@@ -1,24 +1,27 @@
-"""Look-ups on trio, where no task belongs to the request that began it. trio is imported where it runs alone."""
+"""Look-ups on trio, where no task belongs to the request that began it. trio is imported only where it runs.
+
+An event loop of trio's is known by its token.
+"""
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
-T = TypeVar("T")
 
-
-def start(look_up: Callable[[], Awaitable[T]]) -> "Future[T]":
-    """What an async function gives, which raises nothing, in a task of its own that outlives the request."""
+def spawn(token: Any, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run an async function, which raises nothing, in a task of its own. From any thread."""
     import trio
 
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # So that it cannot be cancelled before its result is set.
+    token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, function, *arguments))
 
-    async def run() -> None:
-        future.set_result(await look_up())
 
-    trio.lowlevel.spawn_system_task(run)
-    return future
+def run_from_thread(token: Any, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What an async function gives. For a thread, which waits for it."""
+    import trio
+
+    return trio.from_thread.run(function, *arguments, trio_token=token)
 
 
 async def wait(future: "Future[Any]", seconds: float) -> None:
@@ -26,15 +29,11 @@ async def wait(future: "Future[Any]", seconds: float) -> None:
     import trio
 
     done, token = trio.Event(), trio.lowlevel.current_trio_token()
-    future.add_done_callback(lambda _: token.run_sync_soon(done.set))
+
+    def tell(_: "Future[Any]") -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(tell)
     with trio.move_on_after(seconds):
         await done.wait()
-
-
-async def within(answer: Awaitable[T], seconds: float) -> T:
-    """What an awaitable gives; `TimeoutError` if that takes longer than so many seconds."""
-    import trio
-
-    with trio.move_on_after(seconds):
-        return await answer
-    raise TimeoutError

@@ -1,5 +1,8 @@
 """Tells every worker, on every host, that a tenant's keys have changed."""
 
+import inspect
+import math
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +27,12 @@ PATIENCE = 1.0
 HEARTBEAT = 0.5
 SILENCE = 3.0
 
+#: Seconds between two times at which everything is looked up anew, where Redis cannot tell whether a change was missed.
+RENEW_EVERY = 5.0
+
+# Counts that are further apart are not of one Redis: each begins at random.
+_MOST_MISSED = 2**20
+
 
 class RedisInvalidation(Strict):
     """Invalidates caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
@@ -32,31 +41,37 @@ class RedisInvalidation(Strict):
         keys = CachedKeys(SqlKeys(engine, on_change=news.publish))
         news.watch(keys)
 
-    `url`      where Redis is, as redis-py takes it; "rediss://" for TLS
+    `redis`    where Redis is, as redis-py takes it ("rediss://" for TLS); or a client of your own, for Sentinel, a
+               cluster or Valkey: any that has `publish`, `pubsub`, `incr`, `get` and `set` as redis-py's has. It needs
+               time-outs of its own (`socket_timeout`), and is not closed
     `channel`  the channel's name; caches of different tables need different ones
 
     Each worker that watches forgets a tenant within a second of its change, wherever that was made. While Redis is
-    away, a change is seen within the cache's `ttl`; once it is back, every tenant is looked up again before it is used
-    again, since a change may have been missed. Who can publish on the channel can cause look-ups, and nothing else.
-    Raises `ConfigError`.
+    away, a change is seen within the cache's `ttl`.
+
+    Each change also counts in the key `<channel>:changes`. A worker that was cut off compares the count when it is
+    connected again, and looks every tenant up anew only where it missed a change. Where the count cannot be read, or
+    does not follow the changes, since something else publishes them, it does so after each connection, at most once in
+    5 seconds. Who can publish on the channel can cause look-ups, and nothing else. Times are measured by
+    `time.monotonic`. Raises `ConfigError`.
     """
 
-    def __init__(self, url: str, channel: str = "hmac_guard:keys") -> None:
-        hidden = hide(url)  # it may have a password
-        del url
+    def __init__(self, redis: Any, channel: str = "hmac_guard:keys") -> None:
+        hidden = hide(redis)  # it may have a password
+        del redis
         if not isinstance(channel, str) or not channel:
             raise ConfigError("RedisInvalidation: channel must be text")
-        try:
-            self._redis: Any = redis.Redis.from_url(
-                hidden.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
-            )
-        except (ValueError, TypeError, AttributeError):
-            raise ConfigError('RedisInvalidation: url must be like "redis://localhost:6379/0"') from None
+        self._is_own = isinstance(hidden.get(), (str, type(None)))
+        self._redis: Any = _client_of(hidden) if self._is_own else _checked(hidden).get()
         self._channel = channel
+        self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
 
     def publish(self, tenant: str) -> None:
-        """Tell everybody who watches that a tenant's keys have changed. Raises `redis.RedisError` where it cannot."""
+        """Tell every worker that watches that a tenant's keys have changed. Raises what the client raises
+        (`redis.RedisError`) where it cannot."""
+        # First the count: a worker that misses the message finds the count changed.
+        self._redis.incr(self._counter)
         self._redis.publish(self._channel, tenant)
 
     def watch(self, keys: CachedKeys) -> None:
@@ -71,43 +86,110 @@ class RedisInvalidation(Strict):
         """Watch no longer."""
         while self._watches:
             self._watches.pop().stop()
-        self._redis.close()
+        if self._is_own:
+            self._redis.close()
 
     def _follow(self, keys: CachedKeys, stop: threading.Event) -> None:
-        is_away = False
+        changes, is_away = _Changes(), False
         while not stop.is_set():
             try:
                 with self._redis.pubsub() as channel:
                     channel.subscribe(self._channel)
-                    for message in _heard(channel, stop):
+                    for message in _messages(channel, stop):
                         is_away = False
-                        self._heed(message, keys)
+                        self._handle_message(message, keys, changes)
             except Exception as error:  # The thread has to outlive whatever a broken connection makes redis-py raise.
                 if not is_away:
                     logger.warning("Redis is away, changes of keys are seen within the ttl: %s", where(error))
                 is_away = True
                 stop.wait(RETRY)
 
-    def _heed(self, message: dict[str, Any], keys: CachedKeys) -> None:
-        if message["type"] == "subscribe":
+    def _handle_message(self, message: dict[str, Any] | None, keys: CachedKeys, changes: "_Changes") -> None:
+        if message is not None and message["type"] == "subscribe":
+            changes.connected(self._count())
+        elif message is not None and message["type"] == "message":
+            changes.heard()
+            data = message["data"]
+            keys.invalidate(data if isinstance(data, str) else data.decode("utf-8", "replace"))
+        if changes.must_renew(time.monotonic()):
             keys.expire()
-        elif message["type"] == "message":
-            keys.invalidate(message["data"].decode("utf-8", "replace"))
+
+    def _count(self) -> int | None:
+        """How many changes there were. It begins at random: a Redis that has lost its data must not count the same."""
+        try:
+            self._redis.set(self._counter, secrets.randbits(48), nx=True)
+            return int(self._redis.get(self._counter))
+        except Exception as error:
+            logger.info("the count of changes in Redis cannot be read: %s", where(error))
+            return None
 
     def __repr__(self) -> str:
         return f"<RedisInvalidation on {self._channel!r}>"
 
 
-def _heard(channel: redis.client.PubSub, stop: threading.Event) -> Iterator[dict[str, Any]]:
-    """The messages on a channel. Raises `redis.TimeoutError` where the other side has fallen silent: a connection that
-    a firewall dropped would otherwise look like a quiet channel."""
+class _Changes:
+    """What one watching worker knows of the changes: whether it has missed one."""
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        self._is_trusted = True
+        self._must_renew = self._is_certain = False
+        self._renewed_at = -math.inf
+
+    def connected(self, count: int | None) -> None:
+        """The worker hears of changes from now on; so many there were, or their number is not known."""
+        known, self._count = self._count, count
+        if count is None or known is None or not self._is_trusted:
+            self._must_renew = True
+        elif count != known:
+            self._must_renew = True
+            self._is_certain |= 0 < count - known < _MOST_MISSED
+            # More changes were heard of than counted: something publishes without counting, also what is missed.
+            self._is_trusted = not 0 < known - count < _MOST_MISSED
+
+    def heard(self) -> None:
+        """The worker has heard of a change."""
+        if self._count is not None:
+            self._count += 1
+
+    def must_renew(self, now: float) -> bool:
+        """Whether everything has to be looked up anew now."""
+        if not self._must_renew or (not self._is_certain and now - self._renewed_at < RENEW_EVERY):
+            return False
+        self._must_renew, self._is_certain, self._renewed_at = False, False, now
+        return True
+
+
+def _client_of(url: Any) -> Any:
+    try:
+        return redis.Redis.from_url(
+            url.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise ConfigError(
+            'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a client of your own'
+        ) from None
+
+
+def _checked(client: Any) -> Any:
+    missing = [name for name in ("publish", "pubsub", "incr", "get", "set") if not hasattr(client.get(), name)]
+    if missing or inspect.iscoroutinefunction(client.get().publish) or "asyncio" in type(client.get()).__module__:
+        raise ConfigError(
+            'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a sync client like redis.Redis'
+        )
+    return client
+
+
+def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | None]:
+    """The messages on a channel, and None now and then where there are none. Raises `TimeoutError` where the other side
+    has fallen silent: a connection that a firewall dropped would otherwise look like a quiet channel."""
     heard = time.monotonic()
     while not stop.is_set():
         message = channel.get_message(timeout=HEARTBEAT)
         if message is not None:
             heard = time.monotonic()
-            yield message
         elif time.monotonic() - heard > SILENCE:
-            raise redis.TimeoutError
+            raise TimeoutError
         else:
             channel.ping()
+        yield message

@@ -67,6 +67,11 @@ class Resolver(Frozen):
         raise NotImplementedError
 
     @property
+    def needs_loop(self) -> bool:
+        """Whether, under ASGI, it or a part of it has to run on the event loop."""
+        return self.asgi_only
+
+    @property
     def needs_tenant(self) -> bool:
         """Whether it, or a part of it, has keys by tenant."""
         return self.per_tenant is True
@@ -175,6 +180,10 @@ class CallableKeys(Resolver):
     def __call__(self, claim: Claim) -> Any:
         return self._resolver.get()(claim)
 
+    @property
+    def needs_loop(self) -> bool:
+        return self.asgi_only or self.on_loop is not None or is_async(self)
+
     def unwrapped(self) -> Hidden[Any]:
         """What was given."""
         return self._resolver
@@ -265,6 +274,11 @@ def functions_of(resolver: Any) -> tuple[Any, ...]:
     while isinstance(resolver, partial):
         resolver = resolver.func
     return (resolver, type(resolver).__call__)
+
+
+def is_async(resolver: Any) -> bool:
+    """Whether calling the resolver gives an awaitable, as far as that can be seen."""
+    return any(map(inspect.iscoroutinefunction, functions_of(resolver)))
 
 
 def _is_name(tenant: object) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -11,24 +12,26 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import Resolver
-from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
+from hmac_guard.keys.sql.operations import DAY, AnyEngine, KeyOperations
+from hmac_guard.keys.sql.reading import for_reading, read, read_async
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.table import KeyTable, has_ended
-from hmac_guard.keys.sql.transaction import is_async, operation
+from hmac_guard.keys.sql.transaction import is_async
 from hmac_guard.log import logger, where
 
 
 class SqlKeys(KeyOperations[AnyEngine], Resolver):
     """Keys by tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
-    `engine`       a SQLAlchemy engine; `pool_pre_ping=True` lets it outlive a restart of the database unnoticed. An
-                   `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event loop: it serves ASGI alone,
-                   and each operation is awaited
+    `engine`       a SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event
+                   loop: it serves ASGI alone, and each operation is awaited. Leave `pool_pre_ping` off: a look-up that
+                   meets a dead connection is made once more, and a ping costs each a round trip
     `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
                    with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
     `table`        the name of the table; `create_table` makes it
     `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
-    `clock`        gives Unix seconds
+    `clock`        gives Unix seconds (`time.time`), for the times that operations write. Whether a key is in force is
+                   judged for each request, by the guard's clock
 
     Each request asks the database: put `CachedKeys` around it. Every operation is one transaction, and raises
     `ConfigError` where it is asked for what cannot be.
@@ -38,6 +41,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
     asgi_only: bool
     blocking: bool
     _on_change: Callable[[str], object]
+    _reading: Any
 
     def __init__(
         self,
@@ -52,15 +56,17 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         del master_keys
         if not isinstance(engine, Engine) and not is_async(engine):
             raise ConfigError(
-                "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url, pool_pre_ping=True)), or one of "
+                "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url)), or one of "
                 "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
             )
         if on_change is not None and not callable(on_change):
             raise ConfigError("SqlKeys: on_change must be a function of the tenant")
+        with_hidden_parameters: Any = _with_hidden_parameters(engine)
         self._set(
             asgi_only=is_async(engine),
             blocking=not is_async(engine),
-            engine=_discreet(engine),
+            engine=with_hidden_parameters,
+            _reading=for_reading(with_hidden_parameters),
             announce=self._announce if on_change else None,
             table=KeyTable(table),
             _sealing=Sealing(masters.get()),
@@ -71,16 +77,16 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
     def __call__(self, claim: Claim) -> Keyring | Awaitable[Keyring | None] | None:
         if claim.tenant is None:
             return None
-        ask: Callable[[str], Keyring | Awaitable[Keyring | None] | None] = self._ring
-        return ask(claim.tenant)
+        ring: Callable[[Connection], Keyring | None] = partial(self._ring, tenant=claim.tenant)
+        # One statement: no transaction, and no ping before it.
+        return read_async(self._reading, ring) if self.asgi_only else read(self._reading, ring)
 
-    @operation
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
         rows = self.table.rows(connection, tenant)
         if not rows:
             return None
         # Where all have ended, the newest still says the tenant's mode.
-        lasting = [row for row in rows if not has_ended(row, self.clock())] or rows[:1]
+        lasting = [row for row in rows if not has_ended(row, self.clock() - DAY)] or rows[:1]
         return Keyring([*map(self._key, lasting)], mode=rows[0].mode)
 
     def _announce(self, tenant: str) -> None:
@@ -93,8 +99,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
 
 
-def _discreet(engine: Any) -> Any:
+def _with_hidden_parameters(engine: Any) -> Any:
     """The same engine, on the same pool, which shows no parameters in logs and errors: a secret is one of them."""
-    discreet = engine.execution_options()
-    getattr(discreet, "sync_engine", discreet).hide_parameters = True
-    return discreet
+    copy = engine.execution_options()
+    getattr(copy, "sync_engine", copy).hide_parameters = True
+    return copy

@@ -1,0 +1,72 @@
+"""Connections that look-ups use now, so that another thread can end them: a driver waits on a dead one for ever."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+_lock = threading.Lock()
+_uses: dict[int, "Use"] = {}
+
+
+class Use:
+    """What the look-up on one thread uses now. `is_given_up`: nobody waits for it any more."""
+
+    __slots__ = ("_close", "is_given_up")
+
+    def __init__(self) -> None:
+        self.is_given_up = False
+        self._close: Callable[[], None] | None = None
+
+    def closes_with(self, close: Callable[[], None] | None) -> None:
+        """Have `close` called, on another thread, where the look-up is given up; None: there is nothing to close."""
+        with _lock:
+            self._close = close
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+        if self._close is not None:
+            self._close()
+
+
+@contextmanager
+def in_use() -> Iterator[Use]:
+    """What this thread uses, until the end of the block."""
+    thread, use = threading.get_ident(), Use()
+    with _lock:
+        _uses[thread] = use
+    try:
+        yield use
+    finally:
+        with _lock:
+            del _uses[thread]
+
+
+def give_up(thread: int) -> None:
+    """Close what the look-up on that thread waits for."""
+    # The lock is held meanwhile: the thread must not give the connection back, and another one must not get it.
+    with _lock, suppress(Exception):
+        if thread in _uses:
+            _uses[thread].give_up()
+
+
+def _reset() -> None:
+    global _lock  # noqa: PLW0603 - a forked child must not wait for a thread of its parent
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset)
+
+
+def shut_down(driver_connection: Any) -> None:
+    """End a connection of a driver, from another thread than the one that waits on it. That one gets the error that it
+    gets where the server closes the connection. psycopg, psycopg2 and PyMySQL show their socket; others are left."""
+    fileno = getattr(getattr(driver_connection, "_sock", driver_connection), "fileno", None)
+    descriptor = fileno() if fileno is not None else None
+    if isinstance(descriptor, int):
+        # `shutdown` ends the connection for every copy of its descriptor, `close` ends this copy alone.
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            copy.shutdown(socket.SHUT_RDWR)

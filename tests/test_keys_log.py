@@ -1,0 +1,88 @@
+"""What the log says of a source of keys that fails."""
+
+import asyncio
+import logging
+from typing import Any
+
+import psycopg
+import pytest
+from databases import POSTGRES, needs
+from key_sources import Clock, claim_of
+from patience import comes
+from ports import own_port
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from hmac_guard import KeysUnavailable
+from hmac_guard.keys import CachedKeys, SqlKeys
+from hmac_guard.log import RECOVERED_AFTER, Failure, FailureLog, failure_of
+
+FAULTS = {
+    "refused": ({"port": 1}, "errno 111"),
+    "no such role": ({"username": "nobody-of-this-name"}, "sqlstate 28000"),
+    "no such database": ({"database": "none-of-this-name"}, "sqlstate 3D000"),
+    "no such table": ({}, "sqlstate 42P01"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_the_first_line_of_an_outage_tells_what_failed(
+    changes: dict[str, Any], code: str, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    needs(POSTGRES, "PostgreSQL")
+    with own_port() as free:
+        url = POSTGRES.set(
+            drivername=f"postgresql+{driver}", **{**changes, **({"port": free} if "port" in changes else {})}
+        )
+        make: Any = create_engine if driver == "psycopg" else create_async_engine
+        engine = make(url)
+        keys = CachedKeys(SqlKeys(engine, table="no_such_table"))
+
+        async def miss() -> None:
+            try:
+                await keys.on_loop(claim_of("acme"))
+            finally:
+                await engine.dispose()
+
+        with pytest.raises(KeysUnavailable):
+            keys(claim_of("acme")) if driver == "psycopg" else asyncio.run(miss())
+        if driver == "psycopg":
+            assert comes(lambda: keys._watched_at is None)
+            engine.dispose()
+
+    [line] = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"({code})" in line
+    assert driver in line or "ConnectionRefusedError" in line
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('connection failed: FATAL:  password authentication failed for user "app"', "sqlstate 28P01"),
+        ("FATAL:  sorry, too many clients already", "sqlstate 53300"),
+        ('FATAL:  too many connections for role "app"', "sqlstate 53300"),
+        ("FATAL:  the database system is starting up", "sqlstate 57P03"),
+        ("connection timeout expired", "errno 110"),
+        ("something else, with the password hunter2", ""),
+    ],
+)
+def test_an_error_of_libpq_without_a_code_gets_one(said: str, code: str) -> None:
+    kind = failure_of(psycopg.OperationalError(said)).kind
+
+    assert kind == "psycopg.OperationalError" + (f" ({code})" if code else "")
+
+
+def test_a_source_that_fails_now_and_then_is_one_outage(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    log = FailureLog("the source", clock)
+    for _ in range(30):
+        log.failed(Failure("an error", ""))
+        clock.pass_by(RECOVERED_AFTER - 1)
+        log.succeeded()
+        clock.pass_by(1)
+
+    assert len(caplog.records) == 1 + 2  # It began, and went on for two minutes and a half.
+    clock.pass_by(RECOVERED_AFTER)
+    log.succeeded()
+    assert caplog.messages[-1] == "the source works again; it failed 30 times in 145 s"
