@@ -21,6 +21,7 @@ class Body:
     """The body of one request, as far as it has been read."""
 
     content = b""
+    is_begun = False
     is_complete = False
     _disconnect: Any = None
     _replay: Any = None
@@ -73,6 +74,7 @@ class Body:
                 if piece:
                     pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
                     size += len(pieces[-1])
+                self.is_begun = True
                 self.is_complete = not message.get("more_body", False)
                 if start is not None and piece:
                     # One piece at a time: what stands before the first byte of JSON tells nothing.
@@ -96,7 +98,7 @@ class Body:
 
     def _make_replay(self) -> Any:
         receive = self._receive
-        if not (self.content or self.is_complete or self._disconnect):
+        if not (self.is_begun or self._disconnect):
             return receive
         pending = [{"type": "http.request", "body": self.content, "more_body": not self.is_complete}]
         if self._disconnect is not None:
