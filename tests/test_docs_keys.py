@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support import call_wsgi
 
 import hmac_guard.keys
-from hmac_guard import Guard, Key, Reason, Verdict
+from hmac_guard import Decision, Guard, Key, Reason, Verdict
 from hmac_guard.cli.commands import hmac_guard as command
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
 from hmac_guard.schemes import NANGO
@@ -236,12 +236,11 @@ def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
     counts = VerdictCounts(keys)
-    counts.create_table()
     for tenant, verified, missing in (("acme", 1204, 3), ("globex", 310, 0)):
         keys.add(tenant, mode="report")
         for reason, times in ((Reason.VERIFIED, verified), (Reason.MISSING_SIGNATURE, missing)):
             for _ in range(times):
-                counts(Verdict(reason, "one"), claim_of(tenant))
+                counts(Decision(Verdict(reason, "one"), claim_of(tenant), "report", False, 0.0))
     counts.close()
 
     run = CliRunner().invoke(command, shlex.split(printed[0])[2:])

@@ -13,7 +13,7 @@ from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import Resolver
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
-from hmac_guard.keys.sql.table import KeyTable, has_ended
+from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, operation
 from hmac_guard.log import logger, where
 
@@ -26,7 +26,9 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
                    and each operation is awaited
     `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
                    with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
-    `table`        the name of the table; `create_table` makes it
+    `allow_clear`  True: with `master_keys`, also use what was stored in the clear, until `reseal` has sealed it. A
+                   writer of the database can put such rows there
+    `table`        the name of the table of keys; `create_table` makes it, and those beside it
     `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
     `clock`        gives Unix seconds
 
@@ -44,6 +46,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         engine: AnyEngine,
         *,
         master_keys: MasterKeys = (),
+        allow_clear: bool = False,
         table: str = "hmac_guard_keys",
         on_change: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.time,
@@ -62,8 +65,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             blocking=not is_async(engine),
             engine=_discreet(engine),
             announce=self._announce if on_change else None,
-            table=KeyTable(table),
-            _sealing=Sealing(masters.get()),
+            table=Store(table),
+            _sealing=Sealing(masters.get(), allow_clear),
             _on_change=on_change,
             clock=clock,
         )
@@ -76,12 +79,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
     @operation
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
-        rows = self.table.rows(connection, tenant)
-        if not rows:
-            return None
-        # Where all have ended, the newest still says the tenant's mode.
-        lasting = [row for row in rows if not has_ended(row, self.clock())] or rows[:1]
-        return Keyring([*map(self._key, lasting)], mode=rows[0].mode)
+        return self.table.ring(tenant, connection.execute(self.table.look_up(tenant)), self._sealing)
 
     def _announce(self, tenant: str) -> None:
         try:
