@@ -14,6 +14,7 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -297,6 +298,11 @@ class Decider(Frozen):
         )
         if self.watch is not None:
             self.watch(request, reading, outcome)
+
+    def closing(self) -> Callable[[], None] | None:
+        """What closes `on_decision`, which may hold what is not written yet; None where it has no `close`."""
+        close = getattr(self.on_decision, "close", None)
+        return partial(_call, "on_decision.close", close) if callable(close) else None
 
     def fault(self, failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""

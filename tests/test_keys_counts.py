@@ -1,11 +1,15 @@
 """Requests counted by tenant: whose mode may become "enforce"?"""
 
+import http.client
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -439,3 +443,62 @@ def test_an_async_engine_is_refused() -> None:
         VerdictCounts("sqlite://")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="every"):
         VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), every=0)
+
+
+KINDS = {
+    "verified": f"a=x&t=acme&sig={SCHEME.sign(KEY, a='x')}",
+    "invalid_signature": f"a=x&t=acme&sig={SCHEME.sign(OTHER_KEY, a='x')}",
+    "missing_signature": "a=x&t=acme",
+    "malformed": "a=%FF&t=acme&sig=x",
+}
+
+
+@contextmanager
+def counting_servers(database: Database, every: float) -> Iterator[list[tuple[subprocess.Popen[str], int]]]:
+    pytest.importorskip("uvicorn", reason="not run: uvicorn is not installed")
+    program = str(Path(__file__).with_name("counting_server.py"))
+    where = [database.url.render_as_string(hide_password=False), database.table, str(every)]
+    servers = [subprocess.Popen([sys.executable, program, *where], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        yield [(server, int(server.stdout.readline())) for server in servers if server.stdout is not None]
+    finally:
+        for server in servers:
+            server.kill()
+            server.communicate()
+
+
+def send_all(port: int, times: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    for query in list(KINDS.values()) * times:
+        connection.request("GET", f"/?{query}")
+        connection.getresponse().read()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "requests", [pytest.param(400, id="400"), pytest.param(10_000, id="10,000", marks=pytest.mark.slow)]
+)
+def test_a_graceful_stop_loses_no_count(sync_database: Database, requests: int) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY)
+    with counting_servers(sync_database, every=3_600) as servers, ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda server: send_all(server[1], requests // 8), servers))
+        for server, _ in servers:
+            server.terminate()
+        for server, _ in servers:
+            server.wait(PATIENCE)
+
+    [found] = counted.readiness()
+    assert {"verified": found.verified, **found.refused} == dict.fromkeys(KINDS, requests // 4)
+
+
+def test_a_killed_process_loses_one_interval_at_most(sync_database: Database) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY)
+    with counting_servers(sync_database, every=0.2) as servers:
+        send_all(servers[0][1], 10)
+        assert comes(lambda: counted.readiness()[0].verified == 10)
+        send_all(servers[0][1], 1)
+        servers[0][0].kill()
+
+    assert counted.readiness()[0].verified in (10, 11)

@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
 
@@ -11,6 +12,8 @@ from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, functions_of
+
+T = TypeVar("T")
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
 IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
@@ -42,6 +45,15 @@ def _on_a_thread(resolver: KeyResolver) -> Any:
         return answer.get()
 
     return resolve
+
+
+async def on_a_thread(function: Callable[[], T]) -> T:
+    """What a sync function gives, run on a worker thread of the running event loop."""
+    if not runs_on_trio():
+        return await sync_to_async(function, thread_sensitive=False)()
+    import trio
+
+    return await trio.to_thread.run_sync(function)
 
 
 def runs_on_trio() -> bool:
