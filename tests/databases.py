@@ -48,6 +48,7 @@ class Database:
         self.server = url.drivername[:6]
         self.table = _empty[self.server].pop() if _empty[self.server] else f"t_{uuid4().hex[:12]}_keys"
         self._is_as_made = True
+        self._beside = create_engine(url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
         self.loop = asyncio.new_event_loop()
         # A thread that writes to SQLite waits for other writers. The default timeout is five seconds.
         patient = {"timeout": PATIENCE} if url.drivername in _SQLITE else {}
@@ -70,13 +71,21 @@ class Database:
         """Run a statement. `{keys}` is the name of the table of keys, `{tenants}` that of tenants, and so on."""
         if re.search("ALTER|CREATE|DROP", statement):
             self._is_as_made = False
-        engine = create_engine(self.url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
         names = {name: f"{self.table[:-5]}_{name}" for name in TABLES}
-        with engine.begin() as connection:
+        with self._beside.begin() as connection:
             result = connection.execute(text(statement.format(**names)), values)
-            rows = list(result) if result.returns_rows else []
+            return list(result) if result.returns_rows else []
+
+    def analyze(self) -> None:
+        """Have PostgreSQL count anew, and clean up, what it plans by."""
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
         engine.dispose()
-        return rows
+
+    def drop(self) -> None:
+        """Drop the tables at the end, and leave them to no other test."""
+        self._is_as_made = False
 
     def close(self) -> None:
         """Leave the tables to the next test: to make them takes longer than most tests. SQLite's are in a folder that
@@ -87,6 +96,7 @@ class Database:
             if self._is_as_made:
                 _empty[self.server].append(self.table)
                 _left[self.table] = self
+        self._beside.dispose()
         self.do(self.engine.dispose())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
@@ -108,6 +118,7 @@ def _drop() -> None:
     for database in _left.values():
         for name in TABLES:
             database.sql(f"DROP TABLE IF EXISTS {{{name}}}")
+        database._beside.dispose()
 
 
 def sqlite_in(folder: Path) -> Engine:

@@ -543,7 +543,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_data
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why) as refusal:
-        SqlKeys(**{"engine": create_engine("sqlite://"), **options})
+        SqlKeys(**{"engine": create_engine("sqlite:///keys.db"), **options})
     assert "s3cret" not in str(refusal.value)
 
 

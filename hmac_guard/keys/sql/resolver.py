@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, SingletonThreadPool
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -58,6 +58,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
                 "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url, pool_pre_ping=True)), or one of "
                 "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
             )
+        _check_database(engine)
         if on_change is not None and not callable(on_change):
             raise ConfigError("SqlKeys: on_change must be a function of the tenant")
         self._set(
@@ -89,6 +90,20 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
     def __repr__(self) -> str:
         return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
+
+
+def _check_database(engine: Any) -> None:
+    """Raises `ConfigError` for a database that cannot hold keys for all threads."""
+    if engine.dialect.name not in ("sqlite", "postgresql", "mysql", "mariadb"):
+        raise ConfigError(
+            f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
+        )
+    if isinstance(engine.pool, SingletonThreadPool):
+        raise ConfigError(
+            "SqlKeys: each thread would have a database of its own in memory; take a file, or one connection for all: "
+            'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
+            'connect_args={"check_same_thread": False})'
+        )
 
 
 def _discreet(engine: Any) -> Any:
