@@ -279,7 +279,7 @@ def test_a_write_is_few_statements_in_short_transactions(
     counted.flush()
 
     inserts = [statement for statement in statements if statement.startswith("INSERT")]
-    assert len(inserts) == 10
+    assert len(inserts) <= 1_000 / 10
     assert counted.readiness()[0].verified == 1_000
 
 

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 TENANTS = int(os.environ.get("HMAC_GUARD_TENANTS", "1000000"))
 
-# Every second tenant is in report, one in 200,000 in off; one in 100,000 is ready; one in 250,000 has a key that ends soon.
+# Every second tenant is in report, one in 200,000 in off; one in 100,000 is ready; one in 250,000 has a key about to
+# end.
 FILL = """
 INSERT INTO {tenants} (name, mode, made_at, verified, refused, ready, used, last_used, counted)
 SELECT 'tenant-' || lpad(n::text, 8, '0'),
@@ -157,12 +158,12 @@ def test_keys_that_ended_long_ago_cost_a_look_up_nothing(million: Database) -> N
 
 PROGRAM = """
 import resource, sys
-from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.cli.commands import hmac_guard as command
 from sqlalchemy import create_engine
 import hmac_guard.keys.sql, psycopg
 begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    hmac_guard(sys.argv[1:])
+    command(sys.argv[1:])
 finally:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begun, file=sys.stderr)
 """
@@ -214,7 +215,7 @@ def test_reseal_and_purge_take_short_transactions(million: Database) -> None:
     print(f"{sealed} secrets in {time.monotonic() - started:.1f} s, the longest transaction {max(held):.2f} s")
 
     assert sealed == 20_000
-    assert max(held) < 1.5
+    assert max(held) < 1
 
 
 def test_a_flush_costs_little_for_each_pair(million: Database) -> None:

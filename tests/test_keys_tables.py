@@ -204,17 +204,6 @@ def test_what_was_resealed_stays_so_when_it_is_stopped(
     assert all(key.sealed for key in keys.list())
 
 
-def test_a_batch_ends_once_it_has_taken_long_enough(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "LONG_ENOUGH", 0.0)
-    for tenant in ("a", "b", "c"):
-        sync_database.keys().add(tenant)
-    done: list[str] = []
-    keys = sync_database.keys(master_keys=MASTER, allow_clear=True)
-
-    assert keys.reseal(progress=lambda _, tenant: done.append(tenant)) == 3
-    assert done == ["a", "b", "c"]
-
-
 def test_batches_run_behind_an_async_engine(database: Database) -> None:
     database.do(database.keys().add("acme"))
     told: list[tuple[int, str]] = []

@@ -1,24 +1,28 @@
 """Requests by tenant and hour: how many were verified, and how many were refused, and why."""
 
+import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Dialect,
     Engine,
+    Text,
     TextClause,
-    bindparam,
+    any_,
     case,
     cast,
     delete,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -41,10 +45,7 @@ from hmac_guard.keys.sql.types import database_now
 DAY, KEPT = 24, 31 * 24
 
 #: The rows of one statement, and the seconds after which a transaction takes no further statement.
-ROWS, LONG_ENOUGH = 100, 0.5
-
-#: The names of one question to the database.
-NAMES = 500
+ROWS, LONG_ENOUGH = 200, 0.5
 
 #: Verdicts that are neither a success nor a refusal.
 NEITHER = (Reason.OFF.value, Reason.EXEMPT.value, Reason.PREFLIGHT.value)
@@ -154,12 +155,15 @@ class VerdictLedger(Frozen):
             rows[there._replace(hour=min(max(row.hour + hour - hosts_hour, hour - KEPT + 1), hour))].append(row)
 
         def add(connection: Connection, part: Sequence[Counted]) -> None:
-            values: dict[str, Any] = {}
-            for number, row in enumerate(part):
-                values |= {f"{name}{number}": value for name, value in row._asdict().items()}
-                values[f"requests{number}"] = sum(requests[each] for each in rows[row])
-                values[f"known{number}"] = sum(known[each] for each in rows[row])
-            connection.execute(_upsert(self._store, connection.dialect, len(part)), values)
+            numbers = (
+                {
+                    "requests": sum(requests[each] for each in rows[row]),
+                    "known": sum(known[each] for each in rows[row]),
+                }
+                for row in part
+            )
+            values = [row._asdict() | number for row, number in zip(part, numbers, strict=True)]
+            connection.execute(_upsert(self._store, connection.dialect), {"rows": json.dumps(values)})
 
         def done(part: Sequence[Counted]) -> None:
             for row in part:
@@ -186,9 +190,13 @@ class VerdictLedger(Frozen):
             if used:
                 column, key = self._store.tenants.c, self._store.keys.c
                 last = {"last_used": database_now()}
-                connection.execute(update(self._store.tenants).where(column.name.in_(used)).values(**last, used=1))
-                pairs = [(name, key_id) for name in used for key_id in sorted(keys[name])]
-                connection.execute(update(self._store.keys).where(tuple_(key.tenant, key.id).in_(pairs)).values(**last))
+                connection.execute(
+                    update(self._store.tenants).where(_among(connection, (column.name,), used)).values(**last, used=1)
+                )
+                pairs = [(key_id, name) for name in used for key_id in sorted(keys[name])]
+                for start in range(0, len(pairs), ROWS):
+                    these = _among(connection, (key.id, key.tenant), pairs[start : start + ROWS])
+                    connection.execute(update(self._store.keys).where(these).values(**last))
 
         self._in_parts(tenants, refresh)
 
@@ -218,7 +226,7 @@ class VerdictLedger(Frozen):
 
         verified = hours.reason == Reason.VERIFIED.value
         refused = hours.reason.not_in((Reason.VERIFIED.value, *NEITHER))
-        here = update(tenants).where(tenants.c.name.in_(names), *where)
+        here = update(tenants).where(_among(connection, (tenants.c.name,), names), *where)
         # In two statements, since databases differ in what the second column of one sees of the first.
         # What is counted says which rows are done: it is written last.
         connection.execute(here.values(verified=sums(verified), refused=sums(refused)))
@@ -228,7 +236,8 @@ class VerdictLedger(Frozen):
 
     def _lock_tenants(self, connection: Connection, names: Sequence[str]) -> None:
         column = self._store.tenants.c.name
-        connection.execute(select(column).where(column.in_(names)).order_by(column).with_for_update())
+        these = _among(connection, (column,), names)
+        connection.execute(select(column).where(these).order_by(column).with_for_update())
 
     def _delete_old(self, connection: Connection, hour: int) -> int:
         key = tuple(self._store.hours.primary_key.columns)
@@ -259,8 +268,8 @@ class VerdictLedger(Frozen):
     def _which(self, connection: Connection, names: Collection[str]) -> set[str]:
         """Which of these are tenants."""
         column, wanted, found = self._store.tenants.c.name, iter(names), set[str]()
-        while some := list(islice(wanted, NAMES)):
-            found.update(connection.scalars(select(column).where(column.in_(some))))
+        while some := list(islice(wanted, ROWS)):
+            found.update(connection.scalars(select(column).where(_among(connection, (column,), some))))
         return found.intersection(names)
 
     def _hour(self, connection: Connection) -> int:
@@ -281,20 +290,43 @@ def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
     return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, last and last.mode)
 
 
-@lru_cache(maxsize=256)
-def _upsert(store: Store, dialect: Dialect, rows: int) -> TextClause:
-    """One statement that adds so many rows to what is there. SQLAlchemy's own form of it would be compiled at each use,
-    at a millisecond a row."""
+def _among(connection: Connection, columns: tuple[Any, ...], values: Sequence[Any]) -> Any:
+    """Whether the columns are among these values. For psycopg an array is one parameter, and each parameter costs it as
+    much as many rows cost PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(values)
+    lists = [list(values)] if len(columns) == 1 else [list(each) for each in zip(*values, strict=True)]
+    arrays = [literal(each, ARRAY(Text)) for each in lists]
+    if len(columns) == 1:
+        return columns[0] == any_(arrays[0])
+    found = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
+    return tuple_(*columns).in_(select(*found.c))
+
+
+def _upsert(store: Store, dialect: Dialect) -> TextClause:
+    """A statement that adds rows, given as one parameter in JSON, to what is there."""
     columns, quote = store.hours.columns, dialect.identifier_preparer.quote
     table, names = quote(store.hours.name), [quote(column.name) for column in columns]
-    values = ", ".join(f"({', '.join(f':{column.name}{number}' for column in columns)})" for number in range(rows))
+    key = ", ".join(quote(column.name) for column in store.hours.primary_key)
     added = [quote(column.name) for column in columns if not column.primary_key]
-    if dialect.name in ("mysql", "mariadb"):
-        then = "ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = {table}.{name} + VALUES({name})" for name in added)
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in added)
+    then = f"ON CONFLICT ({key}) DO UPDATE SET {sums}"
+    if dialect.name == "postgresql":
+        typed = ", ".join(f"{name} {_kind(column, 'text')}" for name, column in zip(names, columns, strict=True))
+        chosen, source = names, f"json_to_recordset(CAST(:rows AS json)) AS found({typed})"
+    elif dialect.name == "sqlite":
+        chosen = [f"json_extract(value, '$.{column.name}')" for column in columns]
+        source = "json_each(:rows) WHERE true"
     else:
-        key = ", ".join(quote(column.name) for column in store.hours.primary_key)
-        sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in added)
-        then = f"ON CONFLICT ({key}) DO UPDATE SET {sums}"
-    statement = text(f"INSERT INTO {table} ({', '.join(names)}) VALUES {values} {then}")  # noqa: S608 - our own names
-    typed = (bindparam(f"{column.name}{number}", type_=column.type) for number in range(rows) for column in columns)
-    return statement.bindparams(*typed)
+        typed = ", ".join(
+            f"{name} {_kind(column, 'VARCHAR(1024) CHARACTER SET utf8mb4')} PATH '$.{column.name}'"
+            for name, column in zip(names, columns, strict=True)
+        )
+        chosen, source = [f"found.{name}" for name in names], f"JSON_TABLE(:rows, '$[*]' COLUMNS({typed})) AS found"
+        then = "ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = {table}.{name} + VALUES({name})" for name in added)
+    rows = f"SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608 - our own names
+    return text(f"INSERT INTO {table} ({', '.join(names)}) {rows} {then}")
+
+
+def _kind(column: Column[Any], of_text: str) -> str:
+    return "bigint" if isinstance(column.type, BigInteger) else of_text

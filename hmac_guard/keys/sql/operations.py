@@ -2,7 +2,6 @@
 
 import math
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -40,8 +39,8 @@ MOST_KEYS = 8
 
 DAY = 86_400.0
 
-#: The tenants of one transaction of `reseal` and `purge`, and the seconds after which it takes no further one.
-BATCH, LONG_ENOUGH = 100, 0.5
+#: The tenants of one transaction of `reseal` and `purge`.
+BATCH = 40
 
 #: Who makes a change where nobody is named.
 APPLICATION = "application"
@@ -277,25 +276,21 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         self, connection: Connection, after: str | None, *, actor: str = APPLICATION, origin: str | None = None
     ) -> tuple[int, str | None]:
         """Seal every secret and mode anew under the first master key, also those in the clear where `allow_clear` is
-        given. Gives the number of secrets. Each hundred tenants are a transaction: what is done stays done.
+        given. Gives the number of secrets. Each 40 tenants are a transaction: what is done stays done.
 
         `after`     seal only the tenants that come after this one
         `progress`  called with the number of secrets and the last tenant after each of them
         """
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
-        by, started, count, last = Change.by(actor, origin), time.monotonic(), 0, None
-        for name in self._names(connection, after):
-            row = self.table.locked(connection, name)
-            if row is not None:
-                self._set_mode(connection, row, row.mode)
-                for key in self.table.keys_of(connection, name):
-                    closed = self._sealing.close(sealed_of(key), secret_of(key, self._sealing))
-                    self.table.update_key(connection, key, secret=closed)
-                    count += 1
-            last = name
-            if time.monotonic() - started > LONG_ENOUGH:
-                break
+        by = Change.by(actor, origin)
+        rows = self.table.some_locked(connection, self._names(connection, after))
+        names = [row.name for row in rows]
+        modes = [(row.name, self._sealing.open_mode(row.name, row.mode, row.mode_seal)) for row in rows]
+        self.table.seal_modes(connection, modes, self._sealing)
+        opened = [(sealed_of(key), secret_of(key, self._sealing)) for key in self.table.keys_of_some(connection, names)]
+        self.table.seal_secrets(connection, opened, self._sealing)
+        count, last = len(opened), names[-1] if names else None
         if last is None:
             self._reseal_settings(connection)
         self.table.note_change(connection, by, self.clock(), "", "reseal", secrets=count, after=after, last=last)

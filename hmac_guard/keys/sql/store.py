@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from hmac_guard.core.errors import ConfigError
@@ -75,6 +75,31 @@ class Store(Tables):
         connection.execute(update(self.tenants).where(here).values(mode=self.tenants.c.mode))
         found = connection.execute(select(self.tenants).where(here))
         return next((row for row in found if row.name == tenant), None)
+
+    def some_locked(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
+        """The rows of these tenants, in their order; nobody else changes them until the transaction ends."""
+        if names:
+            self.locked(connection, names[0])  # for SQLite, whose one lock is on everything
+        column = self.tenants.c.name
+        found = select(self.tenants).where(column.in_(names)).order_by(column).with_for_update()
+        return connection.execute(found).all()
+
+    def keys_of_some(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
+        return connection.execute(select(self.keys).where(self.keys.c.tenant.in_(names))).all()
+
+    def seal_modes(self, connection: Connection, modes: Iterable[tuple[str, str]], sealing: Sealing) -> None:
+        """Seal the modes of tenants anew."""
+        values = [{"of": name, "seal": sealing.close_mode(name, mode)} for name, mode in modes]
+        here = update(self.tenants).where(self.tenants.c.name == bindparam("of"))
+        if values:
+            connection.execute(here.values(mode_seal=bindparam("seal")), values)
+
+    def seal_secrets(self, connection: Connection, opened: Iterable[tuple[Sealed, Secret]], sealing: Sealing) -> None:
+        """Seal the secrets of keys anew."""
+        values = [{"key": row.key_id, "of": row.of, "closed": sealing.close(row, secret)} for row, secret in opened]
+        here = update(self.keys).where(self.keys.c.id == bindparam("key"), self.keys.c.tenant == bindparam("of"))
+        if values:
+            connection.execute(here.values(secret=bindparam("closed")), values)
 
     def keys_of(self, connection: Connection, tenant: str) -> list[Row[Any]]:
         """All keys of exactly this tenant, the newest first."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -77,8 +78,8 @@ class Tables:
         )
         self.keys = self._table(
             "keys",
-            Column("tenant", ByteText(MAX_ID_BYTES), primary_key=True),
-            Column("id", ByteText(MOST_ID), primary_key=True),
+            Column("tenant", ByteText(MAX_ID_BYTES), nullable=False),
+            Column("id", ByteText(MOST_ID), nullable=False),
             Column("secret", HiddenText, nullable=False),
             Column("made_at", Double, nullable=False),
             Column("made_by", String(MOST_NAME), nullable=False),
@@ -86,6 +87,8 @@ class Tables:
             Column("not_before", Double),
             Column("not_after", End, nullable=False),
             Column("last_used", Double),
+            # In this order, so that a look-up by tenant can only use the index that leaves out what ended long ago.
+            PrimaryKeyConstraint("id", "tenant"),
             indexes=[("tenant", "not_after"), ("not_after", "tenant")],
         )
         self.hours = self._table(
@@ -130,7 +133,7 @@ class Tables:
             Column("value", HiddenText, nullable=False),
         )
 
-    def _table(self, kind: str, *columns: Column[Any], indexes: list[tuple[str, ...]] | None = None) -> Table:
+    def _table(self, kind: str, *columns: Any, indexes: list[tuple[str, ...]] | None = None) -> Table:
         name = self.name if kind == "keys" else f"{self.name.removesuffix('_keys')}_{kind}"
         named = [Index(f"{name}_{'_'.join(each)}", *each) for each in indexes or ()]
         return Table(name, self.metadata, *columns, *named, **_INNODB)
