@@ -8,7 +8,7 @@ from databases import POSTGRES
 from key_sources import KEY, Clock
 from patience import PATIENCE, comes
 from ports import LOCAL
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Reply, Sent, ask_asgi, call_wsgi
 from wires import Wire
@@ -82,8 +82,7 @@ class Remote:
         return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
 
     def close(self) -> None:
-        with self._near.begin() as connection:
-            connection.execute(text(f"DROP TABLE {self._table}"))
+        self.operator.metadata.drop_all(self._near)
         self._near.dispose()
         disposal = self.engine.dispose()
         if disposal is not None:
