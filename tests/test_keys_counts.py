@@ -214,8 +214,8 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
     counted.flush()
 
     assert sync_database.sql("SELECT count(*) FROM {hours}") == [(3,)]
-    [nobody, acme] = counted.readiness()
-    assert (nobody.tenant, nobody.refused) == ("", {"malformed": 2_000})
+    [rest, acme] = counted.readiness()
+    assert (rest.tenant, rest.refused) == ("", {"malformed": 2_000})
     assert (acme.verified, acme.refused, acme.ready) == (3, {"missing_signature": 3}, False)
 
 

@@ -1,4 +1,4 @@
-"""The tables on SQLite, PostgreSQL and MariaDB: made once by whom it takes, and changed whole or not at all."""
+"""The tables on SQLite, PostgreSQL and MariaDB: made once by several workers, and changed whole or not at all."""
 
 import os
 import signal

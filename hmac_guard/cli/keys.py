@@ -92,7 +92,7 @@ def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: An
 
 
 def _by() -> dict[str, str]:
-    """Who runs the command, for the audit: the user of the process, whatever the environment says."""
+    """Who runs the command, for the audit: the user of the process, not the one in the environment."""
     with suppress(ImportError, KeyError):  # On Windows, and for a user without a name.
         from pwd import getpwuid
 

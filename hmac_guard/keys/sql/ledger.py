@@ -37,7 +37,7 @@ from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
-from hmac_guard.keys.sql.tally import NOBODY, Counted
+from hmac_guard.keys.sql.tally import NO_TENANT, Counted
 from hmac_guard.keys.sql.transaction import operation
 from hmac_guard.keys.sql.types import database_now
 
@@ -108,7 +108,7 @@ class VerdictLedger(Frozen):
         one page; the options are those of `SqlKeys.tenants`."""
         listing, found = Listing(self._store), []
         if (after, prefix, mode, ready, used) == (None, "", None, None, None):
-            found += [row for row in self._readiness(connection, {NOBODY: None}) if row.refused or row.verified]
+            found += [row for row in self._readiness(connection, {NO_TENANT: None}) if row.refused or row.verified]
         while True:
             names = listing.names(after, limit or MOST, prefix, mode, ready, used, None)
             column = self._store.tenants.c
@@ -151,7 +151,7 @@ class VerdictLedger(Frozen):
             tenants = self._which(connection, {row.tenant for row in requests})
         rows: dict[Counted, list[Counted]] = defaultdict(list)
         for row in requests:
-            there = row if row.tenant in tenants else row.of_nobody()
+            there = row if row.tenant in tenants else row.without_tenant()
             rows[there._replace(hour=min(max(row.hour + hour - hosts_hour, hour - KEPT + 1), hour))].append(row)
 
         def add(connection: Connection, part: Sequence[Counted]) -> None:

@@ -42,7 +42,7 @@ DAY = 86_400.0
 #: The tenants of one transaction of `reseal` and `purge`.
 BATCH = 40
 
-#: Who makes a change where nobody is named.
+#: Who makes a change if no actor is given.
 APPLICATION = "application"
 
 _CONSOLE_SECRET = "console_secret"
@@ -371,7 +371,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         secret = Secret.of(draft.secret, draft.form)
         _check_note(draft.note)
         _check_room(tenant, key_id, rows, [row for row in rows if not has_ended(row, now)])
-        # The newest row is the one that was added last, whatever the clocks of two hosts say.
+        # The newest row is the one that was added last, even if the clocks of two hosts differ.
         made_at = max([now, *(row.made_at + 0.001 for row in rows)])
         sealed = Sealed("key", tenant, key_id, made_at, _moment(draft.not_before), _moment(draft.not_after))
         # Made for what it refuses: no key, a placeholder, a twin of a key that a look-up may still read.

@@ -69,7 +69,7 @@ class Store(Tables):
         return insert_new(connection, self.tenants, name=tenant, mode=GUARD, mode_seal=mode_seal, made_at=made_at)
 
     def locked(self, connection: Connection, tenant: str) -> Row[Any] | None:
-        """The row of exactly this tenant; nobody else changes the tenant until the transaction ends."""
+        """The row of exactly this tenant; no other transaction changes the tenant until this one ends."""
         # An idle write locks on every database, SQLite too, which knows no SELECT FOR UPDATE.
         here = self.tenants.c.name == tenant
         connection.execute(update(self.tenants).where(here).values(mode=self.tenants.c.mode))
@@ -77,7 +77,7 @@ class Store(Tables):
         return next((row for row in found if row.name == tenant), None)
 
     def some_locked(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
-        """The rows of these tenants, in their order; nobody else changes them until the transaction ends."""
+        """The rows of these tenants, in their order; no other transaction changes them until this one ends."""
         if names:
             self.locked(connection, names[0])  # for SQLite, whose one lock is on everything
         column = self.tenants.c.name

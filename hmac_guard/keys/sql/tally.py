@@ -7,7 +7,7 @@ from hmac_guard.core.verdict import Decision, Reason
 from hmac_guard.keys.sql.tables import MOST_ID, MOST_SCHEME
 
 #: The tenant under which requests are counted that name none, or one that has no keys.
-NOBODY = ""
+NO_TENANT = ""
 
 #: The most rows that are held between two writes: of tenants that are known to have keys, and of all other names. What
 #: is beyond them counts for no tenant.
@@ -34,8 +34,8 @@ class Counted(NamedTuple):
     reason: str
     key_id: str
 
-    def of_nobody(self) -> "Counted":
-        return self._replace(tenant=NOBODY, key_id="")
+    def without_tenant(self) -> "Counted":
+        return self._replace(tenant=NO_TENANT, key_id="")
 
 
 class Tally:
@@ -56,11 +56,11 @@ class Tally:
         self._refused: dict[int, Counter[Counted]] = {}
 
     def add(self, decision: Decision, hour: int) -> None:
-        """Count a decision. Those about requests that nobody looked at are left out, unless the guard itself is off."""
+        """Count a decision. One about a request that the guard did not look at is left out, unless the guard is off."""
         verdict, claim = decision.verdict, decision.claim
         if claim is None and verdict.reason is not Reason.OFF:
             return
-        tenant = NOBODY if claim is None else claim.tenant or NOBODY
+        tenant = NO_TENANT if claim is None else claim.tenant or NO_TENANT
         reason = verdict.reason.value
         scheme, key_id = _fit(verdict.scheme, MOST_SCHEME), _fit(verdict.key_id or "", MOST_ID)
         row = Counted(tenant, hour, scheme, decision.mode, reason, key_id)
@@ -92,7 +92,7 @@ class Tally:
             held = len(self.requests) - self._others if is_known else self._others
             if held >= (MOST_KNOWN if is_known else MOST_OTHERS):
                 self.is_full = True
-                row = row.of_nobody()
+                row = row.without_tenant()
             elif not is_known:
                 self._others += 1
         self.requests[row] += number

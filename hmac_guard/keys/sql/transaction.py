@@ -29,7 +29,7 @@ _GIVEN_UP = {"40001", "40P01", 1020, 1213}
 
 
 class HasEngine(Protocol[EngineKind_co]):
-    """Whatever has operations."""
+    """An object with operations."""
 
     @property
     def engine(self) -> EngineKind_co: ...
