@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from hmac_guard.applications import check_kind
@@ -334,6 +335,11 @@ class Decider(Frozen):
                 "tenant": tenant,
             },
         )
+
+    def closing(self) -> Callable[[], None] | None:
+        """What closes `on_decision`, which may hold what is not written yet; None where it has no `close`."""
+        close = getattr(self.on_decision, "close", None)
+        return partial(_call, "on_decision.close", close) if callable(close) else None
 
     def fault(self, failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""

@@ -1,9 +1,12 @@
-"""The databases of the tests: SQLite in a file, and PostgreSQL if it is available."""
+"""The databases of the tests: SQLite in a file, and PostgreSQL and MariaDB if they are available."""
 
 import asyncio
+import atexit
 import inspect
 import os
+import re
 import socket
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +16,18 @@ from uuid import uuid4
 import pytest
 from key_sources import claim_of
 from patience import PATIENCE
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hmac_guard import Keyring
 from hmac_guard.keys import SqlKeys
 
 POSTGRES = make_url(os.environ.get("HMAC_GUARD_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"))
+MARIADB = make_url(os.environ.get("HMAC_GUARD_MARIADB", "mysql://root@127.0.0.1:3306/test"))
 REDIS = make_url(os.environ.get("HMAC_GUARD_REDIS", "redis://127.0.0.1:6379/0"))
 
-SYNC = ("sqlite", "postgresql+psycopg")
+SYNC = ("sqlite", "postgresql+psycopg", "mariadb+pymysql")
+TABLES = ("tenants", "keys", "hours", "refusals", "audit", "settings")
 _SQLITE = ("sqlite", "sqlite+aiosqlite")
 ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
 
@@ -40,12 +45,17 @@ class Database:
 
     def __init__(self, url: URL, *, is_async: bool) -> None:
         self.url = url
-        self.table = f"keys_{uuid4().hex[:12]}"
+        self.server = url.drivername[:6]
+        self.table = _empty[self.server].pop() if _empty[self.server] else f"t_{uuid4().hex[:12]}_keys"
+        self._is_as_made = True
+        self._beside = create_engine(url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
         self.loop = asyncio.new_event_loop()
         # A thread that writes to SQLite waits for other writers. The default timeout is five seconds.
         patient = {"timeout": PATIENCE} if url.drivername in _SQLITE else {}
         make: Any = create_async_engine if is_async else create_engine
         self.engine: Any = make(url, connect_args=patient)
+        if self.server == SYNC[0]:
+            event.listen(getattr(self.engine, "sync_engine", self.engine), "connect", _forget_the_disk)
 
     def keys(self, **options: Any) -> Any:
         return SqlKeys(self.engine, table=self.table, **options)
@@ -58,20 +68,57 @@ class Database:
         return self.loop.run_until_complete(result) if inspect.isawaitable(result) else result
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Run a statement. `{table}` is replaced by the name of the table."""
-        engine = create_engine(self.url.set(drivername=SYNC[0] if self.url.drivername in _SQLITE else SYNC[1]))
-        with engine.begin() as connection:
-            result = connection.execute(text(statement.format(table=self.table)), values)
-            rows = list(result) if result.returns_rows else []
+        """Run a statement. `{keys}` is the name of the table of keys, `{tenants}` that of tenants, and so on."""
+        if re.search("ALTER|CREATE|DROP", statement):
+            self._is_as_made = False
+        names = {name: f"{self.table[:-5]}_{name}" for name in TABLES}
+        with self._beside.begin() as connection:
+            result = connection.execute(text(statement.format(**names)), values)
+            return list(result) if result.returns_rows else []
+
+    def analyze(self) -> None:
+        """Have PostgreSQL count anew, and clean up, what it plans by."""
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
         engine.dispose()
-        return rows
+
+    def drop(self) -> None:
+        """Drop the tables at the end, and leave them to no other test."""
+        self._is_as_made = False
 
     def close(self) -> None:
-        for table in (self.table, f"{self.table}_counts"):
-            self.sql(f"DROP TABLE IF EXISTS {table}")
+        """Leave the tables to the next test: to make them takes longer than most tests. SQLite's are in a folder that
+        goes away."""
+        if self.server != SYNC[0]:
+            for name in TABLES:
+                self.sql(f"DELETE FROM {{{name}}}" if self._is_as_made else f"DROP TABLE IF EXISTS {{{name}}}")
+            if self._is_as_made:
+                _empty[self.server].append(self.table)
+                _left[self.table] = self
+        self._beside.dispose()
         self.do(self.engine.dispose())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
+
+
+def _forget_the_disk(connection: Any, _: Any) -> None:
+    """No test outlives the power; to wait for the disk takes longer than most tests."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous = OFF")
+    cursor.close()
+
+
+_empty: dict[str, list[str]] = defaultdict(list)
+_left: dict[str, Database] = {}
+
+
+@atexit.register
+def _drop() -> None:
+    for database in _left.values():
+        for name in TABLES:
+            database.sql(f"DROP TABLE IF EXISTS {{{name}}}")
+        database._beside.dispose()
 
 
 def sqlite_in(folder: Path) -> Engine:
@@ -85,8 +132,9 @@ def database_of(kind: str, folder: Path) -> Iterator[Database]:
     if kind.startswith("sqlite"):
         url = make_url(f"{kind}:///{folder / 'keys.db'}")
     else:
-        needs(POSTGRES, "PostgreSQL")
-        url = POSTGRES.set(drivername=kind)
+        server, name = (MARIADB, "MariaDB") if kind.startswith("mariadb") else (POSTGRES, "PostgreSQL")
+        needs(server, name)
+        url = server.set(drivername=kind)
     found = Database(url, is_async=kind in ASYNC)
     found.do(found.keys().create_table())
     try:

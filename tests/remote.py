@@ -8,7 +8,7 @@ from databases import POSTGRES
 from key_sources import KEY, Clock
 from patience import PATIENCE, comes
 from ports import LOCAL
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Reply, Sent, ask_asgi, call_wsgi
 from wires import Wire
@@ -84,8 +84,7 @@ class Remote:
 
     def close(self) -> None:
         self.door.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
-        with self._near.begin() as connection:
-            connection.execute(text(f"DROP TABLE {self._table}"))
+        self.operator.metadata.drop_all(self._near)
         self._near.dispose()
         disposal = self.engine.dispose()
         if disposal is not None:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support import call_wsgi
 
 import hmac_guard.keys
-from hmac_guard import Guard, Key, Reason, Verdict
+from hmac_guard import Decision, Guard, Key, Reason, Verdict
 from hmac_guard.cli.commands import hmac_guard as command
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
 from hmac_guard.schemes import NANGO
@@ -193,7 +193,7 @@ def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> No
 
 def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    for line in CONSOLE[0].splitlines():
+    for line in (CONSOLE[0] + CONSOLE[1]).splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
 
@@ -206,7 +206,7 @@ def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch:
     guard = Guard(SCHEME, keys)
 
     assert call_wsgi(guard, signed(FORGED)).status == 200
-    for line in CONSOLE[1].splitlines():
+    for line in CONSOLE[2].splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
     assert {key.tenant: key.mode for key in keys.list()} == {"acme": "enforce", "globex": "report"}
@@ -232,16 +232,15 @@ def test_each_text_in_the_table_is_refused() -> None:
 
 def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    printed = CONSOLE[2].partition("\n")
+    printed = CONSOLE[3].partition("\n")
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
     counts = VerdictCounts(keys)
-    counts.create_table()
     for tenant, verified, missing in (("acme", 1204, 3), ("globex", 310, 0)):
         keys.add(tenant, mode="report")
         for reason, times in ((Reason.VERIFIED, verified), (Reason.MISSING_SIGNATURE, missing)):
             for _ in range(times):
-                counts(Verdict(reason, "one"), claim_of(tenant))
+                counts(Decision(Verdict(reason, "one"), claim_of(tenant), "report", False, 0.0))
     counts.close()
 
     run = CliRunner().invoke(command, shlex.split(printed[0])[2:])

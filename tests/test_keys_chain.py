@@ -152,7 +152,7 @@ sys.modules["greenlet"] = None
 from sqlalchemy import create_engine
 from hmac_guard.keys import CachedKeys, ChainKeys, SqlKeys, VerdictCounts
 from hmac_guard.core.errors import ConfigError
-keys = SqlKeys(create_engine("sqlite://"))
+keys = SqlKeys(create_engine("sqlite:///keys.db"))
 keys.create_table()
 new = keys.add("acme")
 print(keys.asgi_only, keys.blocking, keys.list()[0].id == new.id, "sqlalchemy.ext.asyncio" in sys.modules)
@@ -177,8 +177,8 @@ def test_sealing_without_cryptography_names_its_extra() -> None:
         "import sys; sys.modules['cryptography'] = sys.modules['cryptography.fernet'] = None\n"
         "from sqlalchemy import create_engine\n"
         "from hmac_guard.keys import SqlKeys\n"
-        "SqlKeys(create_engine('sqlite://'))\n"
-        "SqlKeys(create_engine('sqlite://'), master_keys='x')"
+        "SqlKeys(create_engine('sqlite:///keys.db'))\n"
+        "SqlKeys(create_engine('sqlite:///keys.db'), master_keys='x')"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 

@@ -209,16 +209,28 @@ def test_tenants_come_go_and_fail_one_by_one(tmp_path: Path, caplog: pytest.LogC
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("gone", [True, False], ids=["gone", "empty"])
-def test_a_folder_without_files_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: bool) -> None:
+def test_the_last_file_that_is_deleted_revokes_its_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "acme", KEY)
+    keys = FileKeys(tmp_path / "{tenant}")
+
+    path.unlink()
+    for _ in range(3):
+        assert keys(claim_of("acme")) is None
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "no tenant has keys" in caplog.text
+
+    write(path, KEY)
+    assert verifies(keys, KEY, "acme")
+
+
+def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
     path = write(folder / "acme", KEY)
     keys = FileKeys(folder / "{tenant}")
 
     path.unlink()
-    if gone:
-        folder.rmdir()
+    folder.rmdir()
 
     assert verifies(keys, KEY, "acme")
     assert len(caplog.records) == 1

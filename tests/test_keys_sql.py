@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import pickle
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,8 +19,12 @@ from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import NewKey, StoredKey
+from hmac_guard.keys.sql.types import NO_END
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+
+
+NOW = float(int(time.time()))
 
 
 def signed(key: str, tenant: str = "acme") -> Sent:
@@ -98,7 +103,7 @@ def test_an_unknown_tenant_has_no_keys(database: Database) -> None:
 
 
 def test_rotation_lets_the_old_key_verify_for_its_grace(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     database.do(keys.add("acme", key_id="old"))
 
@@ -110,11 +115,12 @@ def test_rotation_lets_the_old_key_verify_for_its_grace(database: Database) -> N
     assert ids(ring, clock.now + 60.1) == ["new"]
     clock.pass_by(61)
     ring = database.ring(keys, "acme")
+    assert ring is not None
     assert ids(ring, clock.now) == ["new"]
 
 
 def test_rotation_never_lengthens_the_life_of_a_key(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     database.do(keys.add("acme", key_id="first"))
     database.do(keys.rotate("acme", grace=10, key_id="second"))
@@ -126,7 +132,7 @@ def test_rotation_never_lengthens_the_life_of_a_key(database: Database) -> None:
 
 
 def test_the_key_added_last_signs_whatever_the_clock_says(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     for key_id in ("b", "c", "a"):
         database.do(keys.add("acme", key_id=key_id))
@@ -136,7 +142,7 @@ def test_the_key_added_last_signs_whatever_the_clock_says(database: Database) ->
 
 
 def test_a_retired_key_ends_now(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     for key_id in ("stolen", "good"):
         database.do(keys.add("acme", key_id=key_id))
@@ -146,11 +152,11 @@ def test_a_retired_key_ends_now(database: Database) -> None:
 
     assert ids(database.ring(keys, "acme"), clock.now) == ["good"]
     database.do(keys.retire("acme", "stolen"))
-    assert [key.not_after for key in database.do(keys.list())] == [None, 1_000.0]
+    assert [key.not_after for key in database.do(keys.list())] == [None, NOW]
 
 
 def test_a_retired_key_that_was_still_to_come_is_deleted(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     database.do(keys.add("acme", key_id="later", not_before=clock.now + 60))
 
@@ -160,7 +166,7 @@ def test_a_retired_key_that_was_still_to_come_is_deleted(database: Database) -> 
 
 
 def test_a_tenant_whose_keys_have_all_ended_keeps_its_mode(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
     database.do(keys.add("acme", key_id="only", mode="report"))
     database.do(keys.retire("acme", "only"))
@@ -202,16 +208,16 @@ def test_a_tenants_mode_decides_its_requests(sync_database: Database, call: Call
 
 
 def test_the_list_shows_each_key_without_its_secret(database: Database) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     keys = database.keys(clock=clock)
-    database.do(keys.add("b", KEY, key_id="1", mode="report", not_before=5, not_after=2_000))
+    database.do(keys.add("b", KEY, key_id="1", mode="report", not_before=5, not_after=NOW + 9, actor="ann", note="n"))
     database.do(keys.add("a", KEY, key_id="2"))
 
     listed = database.do(keys.list())
 
     assert listed == (
-        StoredKey("a", "2", None, 1_000.0, None, None, sealed=False),
-        StoredKey("b", "1", "report", 1_000.0, 5.0, 2_000.0, sealed=False),
+        StoredKey("a", "2", None, NOW, None, None, sealed=False, made_by="application"),
+        StoredKey("b", "1", "report", NOW, 5.0, NOW + 9, sealed=False, made_by="ann", note="n"),
     )
     assert database.do(keys.list("a")) == listed[:1]
 
@@ -220,7 +226,7 @@ def test_a_sealed_table_does_not_hold_the_secret(database: Database) -> None:
     keys = database.keys(master_keys=Fernet.generate_key())
     database.do(keys.add("acme", KEY, key_id="k"))
 
-    [[stored]] = database.sql("SELECT secret FROM {table}")
+    [[stored]] = database.sql("SELECT secret FROM {keys}")
 
     assert KEY not in stored
     assert database.do(keys.list())[0].sealed
@@ -229,16 +235,18 @@ def test_a_sealed_table_does_not_hold_the_secret(database: Database) -> None:
 
 def test_a_master_key_rotates(database: Database) -> None:
     old, new = Fernet.generate_key(), Fernet.generate_key().decode()
-    database.do(database.keys(master_keys=old).add("acme", KEY, key_id="k"))
-    database.do(database.keys().add("plain", OTHER_KEY, key_id="p"))
+    database.do(database.keys(master_keys=old).add("acme", KEY, key_id="k", mode="report"))
+    database.do(database.keys().add("plain", OTHER_KEY, key_id="p", mode="off"))
 
-    both = database.keys(master_keys=[new, old])
+    both = database.keys(master_keys=[new, old], allow_clear=True)
     assert (ids(database.ring(both, "acme")), ids(database.ring(both, "plain"))) == (["k"], ["p"])
     assert database.do(both.reseal()) == 2
 
     only_new = database.keys(master_keys=new)
-    assert (ids(database.ring(only_new, "acme")), ids(database.ring(only_new, "plain"))) == (["k"], ["p"])
-    assert OTHER_KEY not in str(database.sql("SELECT secret FROM {table}"))
+    rings = [database.ring(only_new, tenant) for tenant in ("acme", "plain")]
+    assert [(ids(ring), ring and ring.mode) for ring in rings] == [(["k"], "report"), (["p"], "off")]
+    assert OTHER_KEY not in str(database.sql("SELECT secret FROM {keys}"))
+    assert len(database.do(only_new.console_secret()).get()) == 43
 
 
 @pytest.mark.parametrize("master_keys", [(), Fernet.generate_key()], ids=["no master key", "another master key"])
@@ -249,37 +257,102 @@ def test_a_sealed_key_opens_with_its_master_key_alone(database: Database, master
         database.ring(database.keys(master_keys=master_keys), "acme")
 
 
-def test_a_secret_copied_into_another_tenants_row_opens_for_nobody(database: Database) -> None:
-    keys = database.keys(master_keys=Fernet.generate_key())
-    database.do(keys.add("evil", key_id="k"))
-    database.do(keys.add("acme", key_id="k"))
-    database.sql("UPDATE {table} SET secret = (SELECT secret FROM {table} WHERE tenant = 'evil') WHERE tenant = 'acme'")
+OTHERS = "(SELECT secret FROM (SELECT secret FROM {keys} WHERE tenant = 'evil') AS others)"
 
-    with pytest.raises(ConfigError, match="another row"):
-        database.ring(keys, "acme")
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(f"UPDATE {{keys}} SET secret = {OTHERS} WHERE tenant = 'acme'", id="another tenant's secret"),
+        pytest.param("UPDATE {keys} SET tenant = 'gone' WHERE tenant = 'acme'", id="no key is left"),
+        pytest.param("UPDATE {keys} SET id = 'other' WHERE tenant = 'acme'", id="another id"),
+        pytest.param("UPDATE {keys} SET made_at = made_at - 1", id="an older key"),
+        pytest.param("UPDATE {keys} SET not_before = 5", id="another beginning"),
+        pytest.param("UPDATE {keys} SET not_before = NULL", id="no beginning"),
+        pytest.param("UPDATE {keys} SET not_after = not_after + 1", id="a later end"),
+        pytest.param(f"UPDATE {{keys}} SET secret = 'text:{OTHER_KEY}'", id="a secret in the clear"),
+        pytest.param("UPDATE {tenants} SET mode = 'report'", id="another mode"),
+        pytest.param("UPDATE {tenants} SET mode = 'guard', mode_seal = NULL", id="a mode in the clear"),
+        pytest.param(
+            "UPDATE {tenants} SET mode_seal = (SELECT mode_seal FROM (SELECT mode_seal FROM {tenants} WHERE name ="
+            " 'evil') AS others) WHERE name = 'acme'",
+            id="another tenant's mode",
+        ),
+    ],
+)
+def test_a_row_that_was_changed_verifies_nothing_under_a_master_key(sync_database: Database, change: str) -> None:
+    """Not stopped, and said so in the docs: an older row put back whole."""
+    keys = sync_database.keys(master_keys=Fernet.generate_key())
+    for tenant in ("acme", "evil"):
+        keys.add(tenant, KEY if tenant == "acme" else OTHER_KEY, key_id="k", not_before=4, not_after=NOW + 86_400)
+    guard = Guard(SCHEME, keys)
+    assert call_asgi(guard, signed(KEY)).status == 200
+
+    sync_database.sql(change)
+
+    assert {call_asgi(guard, signed(secret)).status for secret in (KEY, OTHER_KEY)} <= {401, 503}
+    if "gone" not in change:
+        with pytest.raises(ConfigError, match=r"sealed|in the clear|changed"):
+            sync_database.ring(keys, "acme")
+
+
+def test_a_row_in_the_clear_is_used_where_that_is_asked_for_by_name(database: Database) -> None:
+    database.do(database.keys().add("acme", KEY, key_id="k", mode="report"))
+    master = Fernet.generate_key()
+
+    with pytest.raises(ConfigError, match="allow_clear"):
+        database.ring(database.keys(master_keys=master), "acme")
+    with pytest.raises(ConfigError, match="allow_clear"):
+        database.do(database.keys(master_keys=master).reseal())
+    assert ids(database.ring(database.keys(master_keys=master, allow_clear=True), "acme")) == ["k"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda keys: keys.set_mode("acme", "off"), id="its mode"),
+        pytest.param(lambda keys: keys.retire("acme", "k"), id="an end"),
+        pytest.param(lambda keys: keys.rotate("acme"), id="a rotation"),
+        pytest.param(lambda keys: keys.add("acme"), id="a key in the clear"),
+    ],
+)
+def test_a_mode_or_a_time_that_is_sealed_needs_the_master_key_to_be_changed(database: Database, change: Any) -> None:
+    sealed = database.keys(master_keys=Fernet.generate_key())
+    database.do(sealed.add("acme", KEY, key_id="k", mode="report"))
+    before = database.sql("SELECT * FROM {keys}") + database.sql("SELECT * FROM {tenants}")
+
+    with pytest.raises(ConfigError, match="sealed; give SqlKeys its master_keys"):
+        database.do(change(database.keys()))
+
+    assert database.sql("SELECT * FROM {keys}") + database.sql("SELECT * FROM {tenants}") == before
+    database.do(database.keys().note("acme", "k", "a note is not sealed"))
+    assert database.do(sealed.list())[0].note == "a note is not sealed"
 
 
 def test_a_row_of_another_tenant_is_not_taken(database: Database) -> None:
     """T081: the database compares without regard to case, as many are set up to."""
-    database.sql("DROP TABLE {table}")
-    columns = "key_id TEXT, secret TEXT, mode TEXT, made_at REAL, not_before REAL, not_after REAL"
-    if "sqlite" in database.url.drivername:
-        database.sql(f"CREATE TABLE {{table}} (tenant TEXT COLLATE NOCASE, {columns})")
-    else:
+    kind, columns = "TEXT COLLATE NOCASE", "mode TEXT, mode_seal TEXT, made_at REAL"
+    if "postgresql" in database.url.drivername:
         database.sql(
             "CREATE COLLATION IF NOT EXISTS regardless"
             " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
         )
-        database.sql(f"CREATE TABLE {{table}} (tenant TEXT COLLATE regardless, {columns})")
+        kind, columns = "TEXT COLLATE regardless", columns.replace("REAL", "double precision")
+    elif "mariadb" in database.url.drivername:
+        kind, columns = "VARCHAR(255) COLLATE utf8mb4_general_ci", columns.replace("REAL", "DOUBLE")
+    figures = "verified INT, refused INT, ready VARCHAR(8), used INT, last_used REAL, counted INT"
+    database.sql("DROP TABLE {tenants}")
+    database.sql(f"CREATE TABLE {{tenants}} (name {kind} PRIMARY KEY, {columns}, {figures})")
     keys = database.keys()
     database.do(keys.add("ACME", key_id="theirs"))
-    assert database.sql("SELECT key_id FROM {table} WHERE tenant = 'acme'") == [("theirs",)]
+    assert len(database.sql("SELECT name FROM {tenants} WHERE name = 'acme'")) == 1
 
     assert database.ring(keys, "acme") is None
     assert ids(database.ring(keys, "ACME")) == ["theirs"]
-    with pytest.raises(ConfigError, match="no tenant 'acme'"):
-        database.do(keys.rotate("acme"))
-    assert database.do(keys.list())[0].not_after is None
+    for change in (keys.rotate, keys.add):
+        with pytest.raises(ConfigError, match="no tenant 'acme'"):
+            database.do(change("acme"))
+    assert database.sql("SELECT not_after FROM {keys}") == [(NO_END,)]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql+asyncpg"], indirect=True)
@@ -294,14 +367,13 @@ def test_a_row_of_another_tenant_is_not_taken(database: Database) -> None:
         pytest.param("secret", f"'rot13:{KEY}'", id="an unknown form"),
         pytest.param("secret", "'hex:xyz'", id="a form that does not fit"),
         pytest.param("secret", "'sealed:xyz'", id="garbage under the seal"),
-        pytest.param("mode", "'ENFORCE'", id="an unknown mode"),
-        pytest.param("not_after", "-1, not_before = 5", id="an end before the beginning"),
+        pytest.param("not_after", f"{NOW}, not_before = {NOW + 5}", id="an end before the beginning"),
     ],
 )
 def test_garbage_in_a_row_is_a_failure_and_shows_no_secret(database: Database, column: str, value: str) -> None:
-    keys = database.keys(master_keys=Fernet.generate_key())
+    keys = database.keys()
     database.do(keys.add("acme", KEY))
-    database.sql(f"UPDATE {{table}} SET {column} = {value}")
+    database.sql(f"UPDATE {{keys}} SET {column} = {value}")
 
     with pytest.raises(ConfigError) as failure:
         database.ring(keys, "acme")
@@ -317,7 +389,7 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
     keys = database.keys()
     for _ in range(2):
         database.do(keys.add("acme"))
-    database.sql(f"UPDATE {{table}} SET {column} = {value} WHERE rowid = 1")
+    database.sql(f"UPDATE {{keys}} SET {column} = {value} WHERE rowid = 1")
 
     with pytest.raises((ConfigError, TypeError)):
         database.ring(keys, "acme")
@@ -359,9 +431,9 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(database: Database, ask: Any, why: str) -> None:
-    keys = database.keys(clock=Clock())
+    keys = database.keys(clock=Clock(NOW))
     database.do(keys.add("acme", OTHER_KEY, key_id="k"))
-    database.do(keys.add("late", key_id="late", not_before=1_000_000))
+    database.do(keys.add("late", key_id="late", not_before=NOW + 1_000_000))
     before = database.do(keys.list())
 
     with pytest.raises(ConfigError, match=why) as refusal:
@@ -382,9 +454,9 @@ def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
 
 def test_a_failing_statement_shows_no_secret(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     keys = database.keys()
-    database.sql("DROP TABLE {table}")
+    database.sql("DROP TABLE {keys}")
     database.sql(
-        "CREATE TABLE {table} (tenant TEXT, key_id TEXT, secret TEXT, mode TEXT, made_at REAL, not_before REAL)"
+        "CREATE TABLE {keys} (tenant VARCHAR(99), id TEXT, secret TEXT, made_at REAL, not_before REAL, made_by TEXT)"
     )
 
     with caplog.at_level(logging.DEBUG), pytest.raises(Exception) as failure:  # noqa: PT011 - each driver has its own
@@ -409,7 +481,7 @@ def test_statements_are_logged_without_their_parameters(
 def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
     told: list[tuple[str, int]] = []
     keys = database.keys(
-        on_change=lambda tenant: told.append((tenant, len(database.sql("SELECT key_id FROM {table}")))),
+        on_change=lambda tenant: told.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
     )
     new = database.do(keys.add("acme"))
     database.do(keys.rotate("acme"))
@@ -472,7 +544,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_data
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why) as refusal:
-        SqlKeys(**{"engine": create_engine("sqlite://"), **options})
+        SqlKeys(**{"engine": create_engine("sqlite:///keys.db"), **options})
     assert "s3cret" not in str(refusal.value)
 
 
@@ -504,6 +576,6 @@ def test_a_weak_secret_warns(database: Database) -> None:
 
 def test_a_claim_without_a_tenant_asks_nothing(database: Database) -> None:
     keys = database.keys()
-    database.sql("DROP TABLE {table}")
+    database.sql("DROP TABLE {keys}")
 
     assert keys(claim_of(None)) is None

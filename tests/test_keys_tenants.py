@@ -203,7 +203,7 @@ def test_our_own_resolvers_say_whether_they_are_by_tenant(tmp_path: Any, monkeyp
     (tmp_path / "acme").write_text(KEY)
 
     assert as_resolver(BY_TENANT).per_tenant is True
-    assert SqlKeys(create_engine("sqlite://")).per_tenant is True
+    assert SqlKeys(create_engine("sqlite:///keys.db")).per_tenant is True
     assert EnvKeys("TEST_KEY_{tenant}").per_tenant is True
     assert FileKeys(tmp_path / "{tenant}").per_tenant is True
     assert EnvKeys("TEST_KEY_acme").per_tenant is False

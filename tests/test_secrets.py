@@ -374,7 +374,9 @@ MISTAKES: dict[str, Mistake] = {
     "a key that is there": lambda secret, folder: [keys.add("acme", secret) for keys in [stored(folder)] for _ in "12"],
     "no table": lambda secret, folder: SqlKeys(sqlite_in(folder)).add("acme", secret),
     "an argument too many": lambda secret, folder: stored(folder).add("acme", secret, "text"),
-    "a master key that is none": lambda secret, folder: SqlKeys(create_engine("sqlite://"), master_keys=[secret]),
+    "a master key that is none": lambda secret, folder: SqlKeys(
+        create_engine("sqlite:///keys.db"), master_keys=[secret]
+    ),
     "a master key for no engine": lambda secret, folder: SqlKeys("", master_keys=secret),  # type: ignore[type-var]
     "a row that was written by hand": lambda secret, folder: with_a_row(folder, secret)(KEYS_OF_CLAIM),
     "a row with a colon": lambda secret, folder: with_a_row(folder, f"{secret}:{secret}")(KEYS_OF_CLAIM),

@@ -9,6 +9,7 @@ from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
+from hmac_guard.keys.calling import on_a_thread
 from hmac_guard.log import failure_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ class GuardMiddleware(Strict):
     """A guard around an ASGI application: `app.add_middleware(GuardMiddleware, guard=guard)`, or
     `app = GuardMiddleware(app, guard=guard)`.
 
-    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged,
-    `lifespan` passes, any other type raises `ValueError`, as the ASGI specification asks. A body is read only if the
+    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged;
+    `lifespan` passes; any other type raises `ValueError`, as the ASGI specification asks. When the server shuts the
+    application down, `on_decision` is closed if it has a `close`, as `VerdictCounts` has. A body is read only if the
     scheme has a source in it, and has to arrive within ten seconds.
     """
 
@@ -41,7 +43,7 @@ class GuardMiddleware(Strict):
             if kind != "lifespan":
                 raise ValueError(f"the guard does not know the ASGI scope type {ascii(kind)[:40]}")
             warn_of_cors_inside(self, scope, self.guard.scheme.name)
-            await self.app(scope, receive, send)
+            await self.app(scope, self._closing(receive), send)
             return
         decider = self._driver.decider
         # The application is called outside of the `try`, with nothing left to do that may fail.
@@ -61,6 +63,21 @@ class GuardMiddleware(Strict):
             await send_refusal(refusal, scope, send)
             return
         await self.app(scope, receive, send)
+
+    def _closing(self, receive: Any) -> Any:
+        """A `receive` that has the guard's callbacks closed before the application hears that it is shut down. uvicorn
+        ends its process by a signal after that, and Python runs no exit handlers then."""
+        close = self._driver.decider.closing()
+        if close is None:
+            return receive
+
+        async def receive_and_close() -> Any:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await on_a_thread(close)
+            return message
+
+        return receive_and_close
 
 
 async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:

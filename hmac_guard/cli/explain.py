@@ -11,8 +11,9 @@ import click
 
 from hmac_guard.cli.arguments import takes_scheme
 from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_options import key_options, read_key
-from hmac_guard.core.key import Key
+from hmac_guard.cli.key_options import key_options, read_key, ring_of
+from hmac_guard.cli.key_store import takes_tenant
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain import CaptureError, KnownKeys, capture, explain_captured
 from hmac_guard.explain.report import as_json, as_text
@@ -24,6 +25,7 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
     The function gets them as `keys`, a `KnownKeys`.
     """
 
+    @takes_tenant
     @key_options
     @click.option("--previous-env", multiple=True, metavar="NAME", help="Also try a previous key of the tenant.")
     @click.option("--previous-file", multiple=True, metavar="PATH", help="The same, from a file.")
@@ -32,6 +34,7 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_keys(
         *,
+        ring: Keyring | None,
         key_env: str | None,
         key_file: str | None,
         key_form: str,
@@ -41,9 +44,13 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
         other_file: tuple[str, ...],
         **others: Any,
     ) -> Any:
+        current, *stored = ring_of(ring, key_env, key_file, key_form)
         keys = KnownKeys(
-            read_key(key_env, key_file, key_form),
-            tuple(_named(previous_env, previous_file, key_form)),
+            current,
+            (
+                *((f"with the id {key.id} in the database", key) for key in stored),
+                *_named(previous_env, previous_file, key_form),
+            ),
             tuple(_named(other_env, other_file, key_form)),
             (key_env,) if key_env else (),
         )
@@ -84,8 +91,8 @@ def command(
 
     REQUEST is a URL, or @FILE; without it the request is read from stdin. The
     input is a URL, a curl command line, a raw HTTP request, or an entry of a
-    browser's HAR file. The key comes from --key-env, --key-file or a hidden
-    prompt. The exit code is 0 if the request is verified, 1 if it is not
+    browser's HAR file. The key comes from --key-env, --key-file, a hidden prompt,
+    or with --tenant from the database. The exit code is 0 if the request is verified, 1 if it is not
     verified, and 2 if the command was used wrongly.
 
     \b

@@ -7,6 +7,7 @@ kept in the shell's history and are visible in the list of processes.
 import functools
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +19,7 @@ import click
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import Key
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.keys.forms import key_from_text, shown
 
 
@@ -48,6 +49,21 @@ def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(key=read_key(key_env, key_file, key_form), **others)
 
     return with_key
+
+
+def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) -> list[Key]:
+    """Return the keys of a tenant, those in force first; without a tenant the key that `read_key` returns.
+
+    Raises:
+        CliError: A tenant and a place of a key are given, or the key cannot be read.
+        ConfigError: The text cannot be used as a key.
+    """
+    if ring is None:
+        return [read_key(env, file, form)]
+    if env or file:
+        raise CliError("the key is named twice; give --tenant, --key-env or --key-file, not several")
+    in_force = ring.active(time.time())
+    return [*in_force, *(key for key in ring.keys if key not in in_force)]
 
 
 def read_key(env: str | None, file: str | None, form: str) -> Key:

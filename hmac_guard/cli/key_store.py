@@ -2,6 +2,7 @@
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.verdict import NO_IDS, Claim
 
 MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
 
@@ -19,10 +21,7 @@ MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
 def takes_store(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a database to a command. The function gets the `SqlKeys` as its argument `keys`."""
 
-    @click.option(
-        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The SQLAlchemy URL of the database."
-    )
-    @click.option("--table", default="hmac_guard_keys", show_default=True, help="The name of the table.")
+    @_database_options
     @click.option(
         "--redis",
         metavar="URL",
@@ -31,20 +30,52 @@ def takes_store(function: Callable[..., Any]) -> Callable[..., Any]:
         help="The Redis server that tells caches of changes.",
     )
     @functools.wraps(function)
-    def with_store(*, db: str | None, table: str, redis: str | None, **others: Any) -> Any:
+    def with_store(*, db: str | None, table: str, redis: str | None, allow_clear: bool = False, **others: Any) -> Any:
         database, redis_url = hide(db), hide(redis)
         del db, redis
-        if not database.get():
-            raise CliError("there is no database; give its URL in the variable HMAC_GUARD_DB, or with --db")
         _warn_of_passwords(db=database, redis=redis_url)
-        with _store(database, table, redis_url) as keys:
+        with _store(database, table, redis_url, allow_clear) as keys:
             return function(keys=keys, **others)
 
     return with_store
 
 
+def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    table = click.option("--table", default="hmac_guard_keys", show_default=True, help="The name of the table of keys.")
+    db = click.option(
+        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The SQLAlchemy URL of the database."
+    )
+    return db(table(function))
+
+
+def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a tenant in a database to a command. The function gets the keys of the tenant as its argument
+    `ring`, a `Keyring`, or None without --tenant."""
+
+    @_database_options
+    @click.option("--tenant", metavar="NAME", help="Use the keys of this tenant in the database.")
+    @functools.wraps(function)
+    def with_tenant(*, db: str | None, table: str, tenant: str | None, **others: Any) -> Any:
+        database = hide(db)
+        del db
+        if tenant is None:
+            return function(ring=None, **others)
+        _warn_of_passwords(db=database)
+        with _store(database, table, hide(None)) as keys:
+            ring = keys(Claim("", NO_IDS, tenant))
+        if ring is None:
+            raise CliError(f"there is no tenant {tenant!r}; `hmac-guard keys list` shows the tenants")
+        if not ring.active(time.time()):
+            raise CliError(f"the tenant {tenant!r} has no key in force; add one with `hmac-guard keys add`")
+        return function(ring=ring, **others)
+
+    return with_tenant
+
+
 @contextmanager
-def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None]) -> Iterator[Any]:
+def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_clear: bool = False) -> Iterator[Any]:
+    if not db.get():
+        raise CliError("there is no database; give its URL in the variable HMAC_GUARD_DB, or with --db")
     try:
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -54,7 +85,8 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None]) -> Ite
     master_keys = hide(os.environ.get(MASTER_KEYS, "").replace(",", " ").split())
     engine, failure = _engine(db), ""
     try:
-        yield SqlKeys(engine, table=table, master_keys=master_keys.get(), on_change=_publisher(redis))
+        options: Any = {"table": table, "allow_clear": allow_clear and bool(master_keys.get())}
+        yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
     except SQLAlchemyError as error:
         failure = _first_line(error)
     finally:

@@ -1,24 +1,36 @@
 """`hmac-guard keys`: manages the keys of tenants in a database."""
 
+import getpass
 import json
-import textwrap
+import os
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import click
 
 from hmac_guard.cli.errors import CliError, Suggesting
 from hmac_guard.cli.key_options import written
 from hmac_guard.cli.key_store import takes_store
+from hmac_guard.cli.printing import print_json, print_table
 
-_WIDTH = 80
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+#: The tenants of one question to the database.
+PAGE = 500
+
+T = TypeVar("T")
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     number, unit = value[:-1], value[-1:]
     if not (number.isascii() and number.isdigit()) or unit not in _UNITS:
         raise click.BadParameter(f"{value!r} is not a duration; write it like 90s, 15m, 24h or 7d", ctx, param)
@@ -52,6 +64,55 @@ def _takes_secret(function: Any) -> Any:
     return function
 
 
+def _takes_filters(function: Any) -> Any:
+    for option in (
+        click.option("--used/--never-used", default=None, help="Only tenants with a verified request, or without."),
+        click.option("--ready/--not-ready", default=None, help="Only tenants that are ready to enforce, or are not."),
+        click.option(
+            "--mode", type=click.Choice(["enforce", "report", "off", "guard"]), help="Only tenants in this mode."
+        ),
+        click.option("--prefix", default="", help="Only tenants whose name starts with this text."),
+        click.option("--limit", type=click.IntRange(1), help="Show at most this many tenants."),
+        click.option("--after", help="Start behind this tenant, in the order of the bytes of the names."),
+    ):
+        function = option(function)
+    return function
+
+
+def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: Any, limit: int | None) -> Iterator[T]:
+    """All rows, one page after another. Each page is printed before the next one is read."""
+    while limit is None or limit > 0:
+        size = PAGE if limit is None else min(PAGE, limit)
+        page = read(after=after, limit=size)
+        yield from page
+        sys.stdout.flush()
+        if len(page) < size:
+            return
+        after, limit = name(page[-1]), None if limit is None else limit - size
+
+
+def _by() -> dict[str, str]:
+    """Who runs the command, for the audit: the user of the process, not the one in the environment."""
+    with suppress(ImportError, KeyError):  # On Windows, and for a user without a name.
+        from pwd import getpwuid
+
+        return {"actor": getpwuid(os.getuid()).pw_name}
+    return {"actor": getpass.getuser() if os.name == "nt" else f"user {os.getuid()}"}
+
+
+def _progress(what: str) -> Callable[[int, str], None]:
+    """Print the progress to stderr, at most once a second."""
+    last = time.monotonic()
+
+    def show(count: int, tenant: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 1:
+            click.echo(f"{what} {count} so far; the last tenant was {tenant}", err=True)
+            last = time.monotonic()
+
+    return show
+
+
 @command.command("add")
 @click.argument("tenant")
 @click.option("--mode", type=click.Choice(["enforce", "report", "off"]), help="Also set the mode of the tenant.")
@@ -64,7 +125,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     A generated secret is shown only once.
     """
     keys.create_table()
-    _show_new(keys.add(tenant, **_secret(**given), mode=mode), as_json)
+    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **_by()), as_json)
 
 
 @command.command("rotate")
@@ -80,7 +141,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     signer when every cache knows it: at once with --redis, otherwise after the
     ttl of the caches.
     """
-    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace), as_json)
+    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **_by()), as_json)
 
 
 @command.command("retire")
@@ -89,7 +150,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
 @takes_store
 def retire(keys: Any, tenant: str, key_id: str) -> None:
     """Make the key KEY of TENANT invalid now."""
-    keys.retire(tenant, key_id)
+    keys.retire(tenant, key_id, **_by())
 
 
 @command.command("mode")
@@ -98,60 +159,137 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
 @takes_store
 def mode(keys: Any, tenant: str, mode: str) -> None:
     """Set the mode of TENANT; "guard" stands for the mode of the guard."""
-    keys.set_mode(tenant, None if mode == "guard" else mode)
+    keys.set_mode(tenant, None if mode == "guard" else mode, **_by())
+
+
+@command.command("note")
+@click.argument("tenant")
+@click.argument("key_id", metavar="KEY")
+@click.argument("text")
+@takes_store
+def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
+    """Write a note on the key KEY of TENANT; an empty TEXT removes it."""
+    keys.note(tenant, key_id, text, **_by())
 
 
 @command.command("reseal")
+@click.option("--after", help="Start behind this tenant.")
+@click.option("--allow-clear", is_flag=True, help="Also encrypt secrets and modes that are in the clear.")
 @_as_json
 @takes_store
-def reseal(keys: Any, as_json: bool) -> None:
-    """Encrypt every secret with the first master key."""
-    count = keys.reseal()
+def reseal(keys: Any, after: str | None, as_json: bool) -> None:
+    """Encrypt every secret with the first master key.
+
+    The tenants are done in batches. If the command is stopped, the finished
+    batches are kept.
+    """
+    count = keys.reseal(after, progress=_progress("encrypted"), **_by())
     if as_json:
-        _print_json({"sealed": count})
+        click.echo(json.dumps({"sealed": count}, indent=2))
     else:
         click.echo(f"encrypted {count} secrets")
 
 
-@command.command("list")
-@click.argument("tenant", required=False)
+@command.command("purge")
+@click.option(
+    "--older-than", required=True, callback=_seconds, help="Delete keys that ended before that, 30d for example."
+)
 @_as_json
 @takes_store
-def list_(keys: Any, tenant: str | None, as_json: bool) -> None:
-    """List the keys of TENANT, or of all tenants, without their secrets."""
-    stored = keys.list(tenant)
+def purge(keys: Any, older_than: float, as_json: bool) -> None:
+    """Delete the keys that ended long ago, of all tenants."""
+    count = keys.purge(older_than=older_than, progress=_progress("deleted"), **_by())
     if as_json:
-        _print_json([key._asdict() for key in stored])
+        click.echo(json.dumps({"deleted": count}, indent=2))
+    else:
+        click.echo(f"deleted {count} keys")
+
+
+@command.command("list")
+@click.argument("tenant", required=False)
+@_takes_filters
+@click.option("--ending", callback=_seconds, help="Only tenants with a key that ends within this time, 7d for example.")
+@_as_json
+@takes_store
+def list_(
+    keys: Any,
+    tenant: str | None,
+    after: str | None,
+    limit: int | None,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """List the keys of TENANT, or of all tenants, without their secrets.
+
+    The order is that of the bytes of the names. The exit code is 1 if there is
+    no such tenant.
+    """
+    if tenant is not None:
+        stored = keys.list(tenant)
+        if not stored:
+            click.echo(f"There is no tenant {tenant!r}, or it has no keys.", err=True)
+            click.get_current_context().exit(1)
+    else:
+        found = _pages(partial(keys.tenants, **filters), lambda found: found.name, after, limit)
+        stored = (key for each in found for key in each.keys)
+    if as_json:
+        print_json(key._asdict() for key in stored)
         return
-    rows = [
+    rows = (
         (key.tenant, key.id, key.mode or "guard", _state(key), "sealed" if key.sealed else "clear") for key in stored
-    ]
-    _print_table(("TENANT", "KEY", "MODE", "STATE", "STORED"), rows)
+    )
+    print_table(("TENANT", "KEY", "MODE", "STATE", "STORED"), (16, 17, 7, 26), rows)
 
 
 @command.command("readiness")
+@_takes_filters
 @_as_json
 @takes_store
-def readiness(keys: Any, as_json: bool) -> None:
+def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **filters: Any) -> None:
     """Show which tenants can be switched to "enforce".
 
     For each tenant: how many requests of the last 24 hours were verified, and
     how many were refused, or would have been in the mode "report", and why.
-    The guard must have a VerdictCounts as on_verdict: it counts the requests.
+    READY is "yes" if there were verified requests and no refused ones. Anyone
+    can send a request that is refused, so a "no" is a reason to look, and
+    nothing more. The guard must have a VerdictCounts as on_decision.
     """
     from hmac_guard.keys.sql import VerdictLedger
 
-    ledger = VerdictLedger(keys)
-    ledger.create_table()
-    found = ledger.readiness()
+    found = _pages(partial(VerdictLedger(keys).readiness, **filters), lambda found: found.tenant, after, limit)
     if as_json:
-        _print_json([{**row._asdict(), "ready": row.ready} for row in found])
+        print_json({**row._asdict(), "ready": row.ready} for row in found)
         return
-    rows = [
-        (row.tenant or "(none known)", row.mode or "guard", row.verified, sum(row.refused.values()), _verdict(row))
+    rows = (
+        (row.tenant or "(none known)", row.mode or "guard", row.verified, sum(row.refused.values()), *_verdict(row))
         for row in found
-    ]
-    _print_table(("TENANT", "MODE", "VERIFIED", "REFUSED", ""), rows)
+    )
+    print_table(("TENANT", "MODE", "VERIFIED", "REFUSED", "READY", ""), (16, 7, 8, 7, 7), rows)
+
+
+@command.command("audit")
+@click.option("--tenant", help="Only changes of this tenant.")
+@click.option("--actor", help="Only changes by this person or program.")
+@click.option("--action", help='Only changes of this kind, "rotate" for example.')
+@click.option("--before", type=int, help="Start before the entry with this number.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
+@_as_json
+@takes_store
+def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
+    """Show who changed what, the newest change first."""
+
+    def read(after: int | None, limit: int) -> Any:
+        return keys.audit(before=after, limit=limit, **filters)
+
+    found: Any = _pages(read, lambda entry: entry.id, before, limit)
+    if as_json:
+        print_json(entry._asdict() for entry in found)
+        return
+    rows = (
+        (entry.id, _when(entry.at), entry.tenant or "(all)", entry.action, entry.actor, _detail(entry))
+        for entry in found
+    )
+    print_table(("NUMBER", "TIME", "TENANT", "ACTION", "BY", "DETAIL"), (6, 20, 16, 7, 10), rows)
 
 
 def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, key_id: str | None) -> dict[str, Any]:
@@ -184,31 +322,21 @@ def _when(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%d %H:%M:%SZ}"
 
 
-def _verdict(row: Any) -> str:
-    if row.ready:
-        return "ready"
-    return ", ".join(f"{reason} {count}" for reason, count in row.refused.items()) or "no requests"
+def _verdict(row: Any) -> tuple[str, str]:
+    """Whether a tenant is ready, and why."""
+    reasons = [f"{reason} {count}" for reason, count in row.refused.items()]
+    if row.known:
+        reasons.append(f"(at least {row.known} of them with ids that were also verified)")
+    if row.is_laxer:
+        reasons.append(f"the mode of the guard is {row.applied}, so nothing is enforced")
+    counted = row.verified or row.refused
+    return "yes" if row.ready else "no" if counted else "unknown", ", ".join(reasons) or (
+        "" if counted else "no requests"
+    )
 
 
-def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2))
-
-
-def _print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
-    aligned = _aligned(lines)
-    if max(map(len, aligned)) <= _WIDTH:
-        click.echo("\n".join(aligned))
-        return
-    # If the table is too wide, each tenant is on its own line, with the other columns below it.
-    fronts = [f"  {front}  " for front in _aligned([line[1:-1] for line in lines], strip=False)]
-    for (tenant, *_, last), front in zip(lines, fronts, strict=True):
-        click.echo(tenant)
-        wrapped = textwrap.wrap(last, _WIDTH, initial_indent=front, subsequent_indent=" " * len(front))
-        click.echo("\n".join(wrapped) if wrapped else front.rstrip())
-
-
-def _aligned(lines: Sequence[Sequence[str]], *, strip: bool = True) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return [row.rstrip() if strip else row for row in rows]
+def _detail(entry: Any) -> str:
+    return ", ".join(
+        f"{name} {_when(value) if name in ('not_before', 'not_after', 'others_end') else value}"
+        for name, value in entry.detail.items()
+    )

@@ -1,14 +1,16 @@
 """`hmac-guard verify`: checks the signature of some ids, with the code that a guard runs."""
 
 import json
+import time
 
 import click
 
 from hmac_guard.cli.arguments import takes_ids
 from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_options import takes_key
+from hmac_guard.cli.key_options import key_options, ring_of
+from hmac_guard.cli.key_store import takes_tenant
 from hmac_guard.cli.rows import Row, check_no_arguments, ids_of, process_rows, takes_rows
-from hmac_guard.core.key import Key
+from hmac_guard.core.key import Keyring
 from hmac_guard.core.message import compose
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.text import is_id
@@ -23,7 +25,8 @@ _MEANING = {
 
 @click.command("verify")
 @takes_ids
-@takes_key
+@takes_tenant
+@key_options
 @click.option("--signature", help="The signature, as it is sent.")
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 @takes_rows
@@ -32,15 +35,19 @@ def command(
     ctx: click.Context,
     scheme: Scheme,
     ids: dict[str, str],
-    key: Key,
+    ring: Keyring | None,
+    key_env: str | None,
+    key_file: str | None,
+    key_form: str,
     signature: str | None,
     in_json: bool,
     rows: str | None,
 ) -> None:
     """Check the signature of some ids, and say why it is not valid.
 
-    SCHEME and the key are as in `hmac-guard sign`. The exit code is 0 if the
-    ids are verified, 1 if they are not, and 2 if the command was used wrongly.
+    SCHEME and the key are as in `hmac-guard sign`; with --tenant the keys of a
+    tenant in the database are used. The exit code is 0 if the ids are verified,
+    1 if they are not, and 2 if the command was used wrongly.
 
     \b
       hmac-guard verify suprsend distinct_id=user-42 --signature 6mbM... \\
@@ -52,12 +59,13 @@ def command(
     \b
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
+    keys = Keyring(ring_of(ring, key_env, key_file, key_form))
     if rows is not None:
         check_no_arguments(ids or signature)
-        ctx.exit(0 if _verify_rows(scheme, key, rows) else 1)
+        ctx.exit(0 if _verify_rows(scheme, keys, rows) else 1)
     if signature is None:
         raise CliError("the signature is missing; add --signature SIGNATURE")
-    reason = _reason(scheme, ids, key, signature)
+    reason = _reason(scheme, ids, keys, signature)
     verified = reason is Reason.VERIFIED
     if in_json:
         click.echo(json.dumps(_answer(reason)))
@@ -70,12 +78,12 @@ def _answer(reason: Reason) -> dict[str, str | bool]:
     return {"verified": reason is Reason.VERIFIED, "reason": reason.value}
 
 
-def _verify_rows(scheme: Scheme, key: Key, form: str) -> bool:
+def _verify_rows(scheme: Scheme, keys: Keyring, form: str) -> bool:
     """Verify the rows of stdin. Return whether all of them are verified."""
     reasons: set[Reason] = set()
 
     def answer(row: Row) -> Row:
-        reason = _row_reason(scheme, key, row)
+        reason = _row_reason(scheme, keys, row)
         reasons.add(reason)
         return _answer(reason)
 
@@ -83,7 +91,7 @@ def _verify_rows(scheme: Scheme, key: Key, form: str) -> bool:
     return reasons <= {Reason.VERIFIED}
 
 
-def _row_reason(scheme: Scheme, key: Key, row: Row) -> Reason:
+def _row_reason(scheme: Scheme, keys: Keyring, row: Row) -> Reason:
     ids, signature = ids_of(row, scheme.ids), row.get("signature")
     if any(name not in ids for name in scheme.ids if name not in scheme.optional):
         return Reason.MISSING_ID
@@ -91,10 +99,10 @@ def _row_reason(scheme: Scheme, key: Key, row: Row) -> Reason:
         return Reason.MISSING_SIGNATURE
     if not all(isinstance(text, str) for text in (*ids.values(), signature)):
         return Reason.MALFORMED
-    return _reason(scheme, ids, key, signature)
+    return _reason(scheme, ids, keys, signature)
 
 
-def _reason(scheme: Scheme, ids: dict[str, str], key: Key, signature: str) -> Reason:
+def _reason(scheme: Scheme, ids: dict[str, str], keys: Keyring, signature: str) -> Reason:
     missing = [name for name in scheme.ids if name not in ids and name not in scheme.optional]
     if missing:
         raise CliError(f"the id {missing[0]!r} is missing; add {missing[0]}=VALUE")
@@ -103,5 +111,8 @@ def _reason(scheme: Scheme, ids: dict[str, str], key: Key, signature: str) -> Re
     message = compose(scheme.parts, ids)
     if message is None:
         return Reason.AMBIGUOUS
-    proven = scheme.proven_by([key], message, signature.encode(errors="replace")) is not None
+    in_force = keys.active(time.time())
+    if not in_force:
+        return Reason.UNKNOWN_KEY
+    proven = scheme.proven_by(in_force, message, signature.encode(errors="replace")) is not None
     return Reason.VERIFIED if proven else Reason.INVALID_SIGNATURE

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
 
@@ -15,6 +15,8 @@ from hmac_guard.core.verdict import Claim
 from hmac_guard.keys import on_trio
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, is_async
+
+T = TypeVar("T")
 
 #: The usual answers. One question for both: the time must not tell whether a tenant has keys.
 IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
@@ -46,6 +48,15 @@ def _on_a_thread(resolver: KeyResolver) -> Any:
         return answer.get()
 
     return resolve
+
+
+async def on_a_thread(function: Callable[[], T]) -> T:
+    """What a sync function gives, run on a worker thread of the running event loop."""
+    if not runs_on_trio():
+        return await sync_to_async(function, thread_sensitive=False)()
+    import trio
+
+    return await trio.to_thread.run_sync(function)
 
 
 def runs_on_trio() -> bool:

@@ -36,7 +36,8 @@ class FileKeys(Resolver):
     holds the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). Give each
     tenant a secret of its own, since nothing here checks that: two with one secret can sign for each other.
     The key's id is the name of its file. A new version that cannot be read, is empty or is no key changes nothing: the
-    last good one stays in use, and the log says so. A tenant whose file is gone is unknown.
+    last good one stays in use, and the log says so. A tenant whose file is gone is unknown, the last one too; where the
+    whole folder is gone, the last good keys stay in use.
     Meant for files at hand: they are looked at on the request's own thread, once a second. Raises `ConfigError` where
     a file is no key when this is made.
     """
@@ -63,6 +64,8 @@ class FileKeys(Resolver):
         self._refresh()
         if self._faults:
             raise ConfigError(self._faults[0])
+        if not self._rings:
+            raise ConfigError(f"FileKeys: there is no file like {files[0]}; put one there for each tenant")
 
     def __call__(self, claim: Claim) -> Keyring | None:
         now = time.monotonic()
@@ -85,6 +88,8 @@ class FileKeys(Resolver):
         if stamps == self._stamps:
             return
         rings, faults = self._read(files)
+        if self._rings and not rings:
+            logger.error("FileKeys: no file like %s is left, so that no tenant has keys", self._paths[0])
         settled = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
         self._set(_rings=rings, _faults=faults, _stamps=stamps if settled else None)
 
@@ -100,8 +105,6 @@ class FileKeys(Resolver):
 
     def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Tenant, Keyring], list[str]]:
         """The rings as the files have them, or else as they last were; and what was wrong."""
-        if not files:
-            return self._rings, [f"FileKeys: there is no file like {self._paths[0]}; put one there for each tenant"]
         rings: dict[Tenant, Keyring] = {}
         faults = []
         for tenant, paths in files.items():

@@ -16,8 +16,7 @@ with tempfile.TemporaryDirectory() as folder:
     stored.create_table()
     added = stored.add("acme", SECRET)
     counts = VerdictCounts(stored)
-    counts.create_table()
-    check_guard(Guard(SCHEME, stored, on_verdict=counts))
+    check_guard(Guard(SCHEME, stored, on_decision=counts))
     counts.close()
 
     rotated = stored.rotate("acme")

@@ -1,121 +1,332 @@
-"""The table of verdicts by tenant: how many requests were verified, and how many were refused, and why."""
+"""Requests by tenant and hour: how many were verified, and how many were refused, and why."""
 
-import os
-import secrets
-from collections import Counter
-from collections.abc import Mapping
-from typing import NamedTuple
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
+    Dialect,
     Engine,
-    MetaData,
-    String,
-    Table,
+    Text,
+    TextClause,
+    any_,
+    case,
+    cast,
     delete,
     func,
-    insert,
+    literal,
     select,
+    text,
+    tuple_,
     update,
 )
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.key import MODES
 from hmac_guard.core.verdict import Reason
+from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
 from hmac_guard.keys.sql.resolver import SqlKeys
+from hmac_guard.keys.sql.store import Store
+from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
+from hmac_guard.keys.sql.tally import NO_TENANT, Counted
 from hmac_guard.keys.sql.transaction import operation
+from hmac_guard.keys.sql.types import database_now
 
-HOUR = 3_600
-DAY = 24
+#: Hours for which a tenant's figures are summed up, and for which requests are kept.
+DAY, KEPT = 24, 31 * 24
 
-Counts = Counter[tuple[str, str]]
+#: The rows of one statement, and the seconds after which a transaction takes no further statement.
+ROWS, LONG_ENOUGH = 200, 0.5
 
-# The tenant under which requests are counted that name none, or one that has no keys.
-NOBODY = ""
+#: Verdicts that are neither a success nor a refusal.
+NEITHER = (Reason.OFF.value, Reason.EXEMPT.value, Reason.PREFLIGHT.value)
+
+T = TypeVar("T")
 
 
 class Readiness(NamedTuple):
     """How the requests of the last 24 hours that named a tenant were judged; `tenant` is "" for those that named none
-    or none that has keys. `refused` is by reason; in the mode "report" these requests went through."""
+    or none that has keys.
+
+    `refused`  by reason; in the mode "report" these requests went through. Anyone can cause a refusal
+    `known`    at least so many of the refused ones state ids that were also verified, as one process has seen it
+    `applied`  the mode that applied lately: where the guard's own is laxer than the tenant's, it is the guard's
+    """
 
     tenant: str
     mode: str | None
     verified: int
     refused: Mapping[str, int]
+    known: int = 0
+    applied: str | None = None
 
     @property
     def ready(self) -> bool:
         """Whether "enforce" would have refused none of them, and there were some."""
         return self.verified > 0 and not self.refused
 
+    @property
+    def is_laxer(self) -> bool:
+        """Whether the guard's own mode is laxer than the tenant's, so that the tenant's does not apply."""
+        return None not in (self.mode, self.applied) and MODES.index(str(self.applied)) > MODES.index(str(self.mode))
+
 
 class VerdictLedger(Frozen):
-    """What was counted of the tenants in `keys`, a `SqlKeys` of a sync engine, in a table beside its own."""
+    """What was counted of the tenants in `keys`, a `SqlKeys` of a sync engine."""
 
     engine: Engine
     _keys: SqlKeys[Engine]
-    _table: Table
-    _worker: str
+    _store: Store
 
     def __init__(self, keys: SqlKeys[Engine]) -> None:
         if not isinstance(keys, SqlKeys) or keys.asgi_only:
             raise ConfigError(f"{type(self).__name__}: give a SqlKeys of a sync engine; it is written to on a thread")
-        self._set(engine=keys.engine, _keys=keys, _table=_table(keys.table.name), _worker=secrets.token_hex(4))
+        self._set(engine=keys.engine, _keys=keys, _store=keys.table)
 
     @operation
-    def create_table(self, connection: Connection) -> None:
-        """Make the table where there is none."""
-        self._table.create(connection, checkfirst=True)
+    def readiness(
+        self,
+        connection: Connection,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        prefix: str = "",
+        mode: str | None = None,
+        ready: bool | None = None,
+        used: bool | None = None,
+    ) -> tuple[Readiness, ...]:
+        """Each tenant, in the order of the bytes of their names; first what was counted for none. With `limit` it is
+        one page; the options are those of `SqlKeys.tenants`."""
+        listing, found = Listing(self._store), []
+        if (after, prefix, mode, ready, used) == (None, "", None, None, None):
+            found += [row for row in self._readiness(connection, {NO_TENANT: None}) if row.refused or row.verified]
+        while True:
+            names = listing.names(after, limit or MOST, prefix, mode, ready, used, None)
+            column = self._store.tenants.c
+            page = select(column.name, column.mode).where(column.name.in_(connection.scalars(names).all()))
+            modes = {row.name: row.mode for row in connection.execute(page.order_by(column.name))}
+            found += self._readiness(connection, modes)
+            if limit is not None or len(modes) < MOST:
+                return tuple(found)
+            after = list(modes)[-1]
+
+    def _readiness(self, connection: Connection, modes: Mapping[str, str | None]) -> Iterable[Readiness]:
+        """The tenants of these modes, in their order."""
+        column = self._store.hours.c
+        group = column.tenant, column.mode, column.reason
+        sums = select(*group, func.sum(column.requests), func.sum(column.known), func.max(column.hour))
+        recent = column.hour > self._hour(connection) - DAY
+        counted: dict[str, list[Any]] = defaultdict(list)
+        for row in connection.execute(sums.where(column.tenant.in_(modes), recent).group_by(*group)):
+            counted[row.tenant].append(row)
+        return [_readiness(name, mode, counted[name]) for name, mode in modes.items()]
 
     @operation
-    def readiness(self, connection: Connection) -> tuple[Readiness, ...]:
-        """Each tenant that has keys, or was counted in the last 24 hours, in the order of their names."""
-        columns = self._table.c
-        pair = columns.tenant, columns.reason
-        recent = select(*pair, func.sum(columns.requests)).where(columns.hour > self._hour() - DAY).group_by(*pair)
-        counted: dict[str, dict[str, int]] = {}
-        for tenant, reason, requests in connection.execute(recent):
-            counted.setdefault(tenant, {})[reason] = int(requests)
-        modes = {row.tenant: row.mode for row in reversed(self._keys.table.all_rows(connection))}
-        return tuple(_readiness(name, modes.get(name), counted.get(name, {})) for name in sorted({*modes, *counted}))
+    def hours(
+        self, connection: Connection, tenants: Collection[str], hours: int = DAY
+    ) -> tuple[tuple[Counted, int], ...]:
+        """How many requests of these tenants were counted in each of the last hours, by scheme, mode, reason and key.
+        An hour is its number since 1970."""
+        column = self._store.hours.c
+        recent = column.hour > self._hour(connection) - hours
+        wanted = select(self._store.hours).where(column.tenant.in_(tenants), recent)
+        rows = connection.execute(wanted.order_by(column.tenant, column.hour))
+        return tuple((Counted(*row[:6]), int(row.requests)) for row in rows)
 
-    @operation
-    def write(self, connection: Connection, counted: Counts) -> None:
-        """Add to what was counted, by tenant and reason."""
-        known = self._keys.table.known(connection, {tenant for tenant, _ in counted})
-        sums: Counts = Counter()
-        for (tenant, reason), requests in counted.items():
-            sums[tenant if tenant in known else NOBODY, reason] += requests
-        for (tenant, reason), requests in sums.items():
-            self._add(connection, requests, tenant=tenant, reason=reason)
-        connection.execute(delete(self._table).where(self._table.c.hour < self._hour() - 2 * DAY))
+    def write(self, requests: "Counter[Counted]", known: "Counter[Counted]", hosts_hour: int) -> set[str]:
+        """Add to what was counted, and bring the figures of the tenants up to date. Gives the tenants that have keys.
+        What is written is taken out of `requests` and `known`; the rest was not. `hosts_hour` is the hour that this
+        host has now: the hours of the rows are moved by what the database has instead."""
+        with self.engine.begin() as connection:
+            hour = self._hour(connection)
+            tenants = self._which(connection, {row.tenant for row in requests})
+        rows: dict[Counted, list[Counted]] = defaultdict(list)
+        for row in requests:
+            there = row if row.tenant in tenants else row.without_tenant()
+            rows[there._replace(hour=min(max(row.hour + hour - hosts_hour, hour - KEPT + 1), hour))].append(row)
 
-    def _add(self, connection: Connection, requests: int, **what: str) -> None:
-        # Each process has rows of its own, so that no two of them add to one.
-        row = {**what, "hour": self._hour(), "worker": f"{self._worker}-{os.getpid()}"}
-        columns = self._table.c
-        its_row = update(self._table).where(*(columns[name] == value for name, value in row.items()))
-        if not connection.execute(its_row.values(requests=columns.requests + requests)).rowcount:
-            connection.execute(insert(self._table).values(requests=requests, **row))
+        def add(connection: Connection, part: Sequence[Counted]) -> None:
+            numbers = (
+                {
+                    "requests": sum(requests[each] for each in rows[row]),
+                    "known": sum(known[each] for each in rows[row]),
+                }
+                for row in part
+            )
+            values = [row._asdict() | number for row, number in zip(part, numbers, strict=True)]
+            connection.execute(_upsert(self._store, connection.dialect), {"rows": json.dumps(values)})
 
-    def _hour(self) -> int:
-        return int(self._keys.clock()) // HOUR
+        def done(part: Sequence[Counted]) -> None:
+            for row in part:
+                for each in rows[row]:
+                    del requests[each], known[each]
+
+        # In the order of the table, so that two workers never wait for each other.
+        self._in_parts(sorted(rows), add, done)
+        self._sum_up(rows, hour)
+        return tenants
+
+    def _sum_up(self, rows: Iterable[Counted], hour: int) -> None:
+        """Bring the figures of these rows' tenants and keys up to date."""
+        tenants = sorted({row.tenant for row in rows if row.tenant})
+        keys: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            if row.reason == Reason.VERIFIED.value:
+                keys[row.tenant].add(row.key_id)
+
+        def refresh(connection: Connection, part: Sequence[str]) -> None:
+            self._lock_tenants(connection, part)
+            self._compute(connection, part, hour)
+            used = [name for name in part if name in keys]
+            if used:
+                column, key = self._store.tenants.c, self._store.keys.c
+                last = {"last_used": database_now()}
+                connection.execute(
+                    update(self._store.tenants).where(_among(connection, (column.name,), used)).values(**last, used=1)
+                )
+                pairs = [(key_id, name) for name in used for key_id in sorted(keys[name])]
+                for start in range(0, len(pairs), ROWS):
+                    these = _among(connection, (key.id, key.tenant), pairs[start : start + ROWS])
+                    connection.execute(update(self._store.keys).where(these).values(**last))
+
+        self._in_parts(tenants, refresh)
+
+    def sum_up_stale(self, most: float = 1.0) -> int:
+        """Compute the figures anew of tenants whose were computed for an earlier hour, and delete the rows of hours
+        that are over for long; for at most so many seconds. Gives the number of tenants. Two workers never compute
+        those of one tenant at once."""
+        until, count, column = time.monotonic() + most, 0, self._store.tenants.c
+        while time.monotonic() < until:
+            with self.engine.begin() as connection:
+                hour = self._hour(connection)
+                stale = select(column.name).where(column.counted > 0, column.counted < hour).order_by(column.counted)
+                names = connection.scalars(stale.limit(ROWS).with_for_update(skip_locked=True)).all()
+                count += self._compute(connection, names, hour, column.counted < hour) if names else 0
+                deleted = self._delete_old(connection, hour)
+            if not names and not deleted:
+                break
+        return count
+
+    def _compute(self, connection: Connection, names: Sequence[str], hour: int, *where: ColumnElement[bool]) -> int:
+        tenants, hours = self._store.tenants, self._store.hours.c
+        recent = (hours.tenant == tenants.c.name) & (hours.hour > hour - DAY)
+
+        def sums(*which: ColumnElement[bool]) -> Any:
+            total = func.coalesce(func.sum(hours.requests), 0)
+            return select(cast(total, BigInteger)).where(recent, *which).scalar_subquery()
+
+        verified = hours.reason == Reason.VERIFIED.value
+        refused = hours.reason.not_in((Reason.VERIFIED.value, *NEITHER))
+        here = update(tenants).where(_among(connection, (tenants.c.name,), names), *where)
+        # In two statements, since databases differ in what the second column of one sees of the first.
+        # What is counted says which rows are done: it is written last.
+        connection.execute(here.values(verified=sums(verified), refused=sums(refused)))
+        none = (tenants.c.verified == 0) & (tenants.c.refused == 0)
+        ready = case((tenants.c.verified == 0, UNKNOWN), (tenants.c.refused == 0, READY), else_=REFUSED)
+        return connection.execute(here.values(ready=ready, counted=case((none, 0), else_=hour))).rowcount
+
+    def _lock_tenants(self, connection: Connection, names: Sequence[str]) -> None:
+        column = self._store.tenants.c.name
+        these = _among(connection, (column,), names)
+        connection.execute(select(column).where(these).order_by(column).with_for_update())
+
+    def _delete_old(self, connection: Connection, hour: int) -> int:
+        key = tuple(self._store.hours.primary_key.columns)
+        old = select(*key).where(self._store.hours.c.hour <= hour - KEPT).limit(ROWS)
+        rows = [tuple(row) for row in connection.execute(old)]
+        if rows:
+            connection.execute(delete(self._store.hours).where(tuple_(*key).in_(rows)))
+        return len(rows)
+
+    def _in_parts(
+        self,
+        items: Sequence[T],
+        work: Callable[[Connection, Sequence[T]], None],
+        done: Callable[[Sequence[T]], None] = lambda part: None,
+    ) -> None:
+        """Do the work for so many at a time, in transactions that end once they have taken long enough; `done` is
+        called with what is committed."""
+        start = 0
+        while start < len(items):
+            begun, end = time.monotonic(), start
+            with self.engine.begin() as connection:
+                while end == start or (end < len(items) and time.monotonic() - begun < LONG_ENOUGH):
+                    work(connection, items[end : end + ROWS])
+                    end += ROWS
+            done(items[start:end])
+            start = end
+
+    def _which(self, connection: Connection, names: Collection[str]) -> set[str]:
+        """Which of these are tenants."""
+        column, wanted, found = self._store.tenants.c.name, iter(names), set[str]()
+        while some := list(islice(wanted, ROWS)):
+            found.update(connection.scalars(select(column).where(_among(connection, (column,), some))))
+        return found.intersection(names)
+
+    def _hour(self, connection: Connection) -> int:
+        """The hour that it is by the database's clock."""
+        return int(connection.scalar(select(database_now())) or 0) // HOUR
 
 
-def _table(beside: str) -> Table:
-    return Table(
-        f"{beside}_counts",
-        MetaData(),
-        Column("tenant", String(1024), primary_key=True),
-        Column("hour", BigInteger, primary_key=True, autoincrement=False),
-        Column("reason", String(32), primary_key=True),
-        Column("worker", String(32), primary_key=True),
-        Column("requests", BigInteger, nullable=False),
-    )
+def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
+    verified, known, refused = 0, 0, Counter[str]()
+    for _, _, reason, requests, of_known, _ in rows:
+        if reason == Reason.VERIFIED.value:
+            verified += int(requests)
+        elif reason not in NEITHER:
+            refused[reason] += int(requests)
+            known += int(of_known)
+    last = max(rows, key=lambda row: (row[-1], MODES.index(row.mode)), default=None)
+    own = None if mode == GUARD else mode
+    return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, last and last.mode)
 
 
-def _readiness(tenant: str, mode: str | None, counted: Mapping[str, int]) -> Readiness:
-    refused = {reason: requests for reason, requests in sorted(counted.items()) if reason != Reason.VERIFIED.value}
-    return Readiness(tenant, mode, counted.get(Reason.VERIFIED.value, 0), refused)
+def _among(connection: Connection, columns: tuple[Any, ...], values: Sequence[Any]) -> Any:
+    """Whether the columns are among these values. For psycopg an array is one parameter, and each parameter costs it as
+    much as many rows cost PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(values)
+    lists = [list(values)] if len(columns) == 1 else [list(each) for each in zip(*values, strict=True)]
+    arrays = [literal(each, ARRAY(Text)) for each in lists]
+    if len(columns) == 1:
+        return columns[0] == any_(arrays[0])
+    found = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
+    return tuple_(*columns).in_(select(*found.c))
+
+
+def _upsert(store: Store, dialect: Dialect) -> TextClause:
+    """A statement that adds rows, given as one parameter in JSON, to what is there."""
+    columns, quote = store.hours.columns, dialect.identifier_preparer.quote
+    table, names = quote(store.hours.name), [quote(column.name) for column in columns]
+    key = ", ".join(quote(column.name) for column in store.hours.primary_key)
+    added = [quote(column.name) for column in columns if not column.primary_key]
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in added)
+    then = f"ON CONFLICT ({key}) DO UPDATE SET {sums}"
+    if dialect.name == "postgresql":
+        typed = ", ".join(f"{name} {_kind(column, 'text')}" for name, column in zip(names, columns, strict=True))
+        chosen, source = names, f"json_to_recordset(CAST(:rows AS json)) AS found({typed})"
+    elif dialect.name == "sqlite":
+        chosen = [f"json_extract(value, '$.{column.name}')" for column in columns]
+        source = "json_each(:rows) WHERE true"
+    else:
+        typed = ", ".join(
+            f"{name} {_kind(column, 'VARCHAR(1024) CHARACTER SET utf8mb4')} PATH '$.{column.name}'"
+            for name, column in zip(names, columns, strict=True)
+        )
+        chosen, source = [f"found.{name}" for name in names], f"JSON_TABLE(:rows, '$[*]' COLUMNS({typed})) AS found"
+        then = "ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = {table}.{name} + VALUES({name})" for name in added)
+    rows = f"SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608 - our own names
+    return text(f"INSERT INTO {table} ({', '.join(names)}) {rows} {then}")
+
+
+def _kind(column: Column[Any], of_text: str) -> str:
+    return "bigint" if isinstance(column.type, BigInteger) else of_text

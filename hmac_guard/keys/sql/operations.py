@@ -1,20 +1,35 @@
 """What an operator does with the keys in a database."""
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import MODES, Key, Keyring
+from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.keys.options import check_seconds
-from hmac_guard.keys.sql.secret import Sealing, Secret
-from hmac_guard.keys.sql.table import KeyTable, NewKey, StoredKey, check_tenant, has_ended, stored_key
-from hmac_guard.keys.sql.transaction import change, operation
+from hmac_guard.keys.sql.listing import Listing
+from hmac_guard.keys.sql.records import AuditEntry, NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
+from hmac_guard.keys.sql.store import (
+    ENDED_LATELY,
+    Change,
+    Store,
+    check_tenant,
+    has_ended,
+    insert_new,
+    key_of,
+    sealed_of,
+    secret_of,
+)
+from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE
+from hmac_guard.keys.sql.transaction import change, creation, in_batches, operation
+from hmac_guard.keys.sql.types import NO_END
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,6 +38,14 @@ if TYPE_CHECKING:
 MOST_KEYS = 8
 
 DAY = 86_400.0
+
+#: The tenants of one transaction of `reseal` and `purge`.
+BATCH = 40
+
+#: Who makes a change if no actor is given.
+APPLICATION = "application"
+
+_CONSOLE_SECRET = "console_secret"
 
 AnyEngine = TypeVar("AnyEngine", bound="Engine | AsyncEngine")
 
@@ -33,24 +56,46 @@ class Draft(NamedTuple):
     secret: Hidden[str | bytes | None]
     form: str
     id: str | None
-    mode: str | None = None
+    note: str = ""
     not_before: float | None = None
     not_after: float | None = None
 
 
 class KeyOperations(Frozen, Generic[AnyEngine]):
-    """Each operation is one transaction, and raises `ConfigError` where it is asked for what cannot be."""
+    """Each operation is one transaction, and raises `ConfigError` where it is asked for what cannot be.
+
+    Each change is written into the audit, in its own transaction: by whom (`actor`), and from where (`origin`; None is
+    the name of this host).
+    """
 
     engine: AnyEngine
     announce: Callable[[str], None] | None
-    table: KeyTable
+    table: Store
     _sealing: Sealing
     clock: Callable[[], float]
 
-    @operation
+    @property
+    def metadata(self) -> Any:
+        """The tables, as SQLAlchemy and Alembic know them."""
+        return self.table.metadata
+
+    @creation
     def create_table(self, connection: Connection) -> None:
-        """Make the table where there is none."""
+        """Make the tables and indexes that are not there, and the secret of the console. Several workers may call it at
+        once; what is there is left as it is."""
         self.table.create(connection)
+        secret = Secret.of(hide(None), "text")
+        stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)
+        insert_new(connection, self.table.settings, name=_CONSOLE_SECRET, value=stored)
+
+    @operation
+    def console_secret(self, connection: Connection) -> Hidden[str]:
+        """The secret on which the workers of a console agree."""
+        column = self.table.settings.c
+        found = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
+        if found is None:
+            raise ConfigError("SqlKeys: there is no secret of the console yet; create_table makes it")
+        return self._sealing.open(Sealed("setting", _CONSOLE_SECRET), found).text
 
     @change
     def add(
@@ -65,16 +110,28 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         not_before: float | None = None,
         not_after: float | None = None,
         mode: str | None = None,
+        note: str = "",
+        actor: str = APPLICATION,
+        origin: str | None = None,
     ) -> NewKey:
         """Give a tenant a key beside those that it has. The newest one signs.
 
         `secret`  text in the named `form` ("text", "hex", "base64"), or bytes; None makes 32 random bytes
         `mode`    the tenant's mode from now on; None leaves it as it is
+        `note`    what an operator wants to remember of the key, at most 1,000 characters
         """
-        draft = Draft(hide(secret), form, key_id, mode, not_before, not_after)
+        draft = Draft(hide(secret), form, key_id, note, not_before, not_after)
         del secret
         check_tenant(tenant)
-        return self._insert(connection, tenant, self.table.locked_rows(connection, tenant), draft)
+        by = Change.by(actor, origin)
+        if mode is not None:
+            _check_mode(mode)
+        self.table.add_tenant(connection, tenant, self.clock(), self._sealing)
+        row = self._known(connection, tenant)
+        new = self._insert(connection, by, "add", tenant, self.table.keys_of(connection, tenant), draft, mode=mode)
+        if mode is not None:
+            self._set_mode(connection, row, mode)
+        return new
 
     @change
     def rotate(
@@ -87,88 +144,244 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         form: str = "text",
         key_id: str | None = None,
         grace: float = DAY,
+        note: str = "",
+        actor: str = APPLICATION,
+        origin: str | None = None,
     ) -> NewKey:
         """Give a tenant a new key to sign with. Those that it has go on verifying for `grace` seconds, which should be
         more than the `ttl` of any cache."""
-        draft = Draft(hide(secret), form, key_id)
+        draft = Draft(hide(secret), form, key_id, note)
         del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
-        rows = self._known_rows(connection, tenant)
+        by = Change.by(actor, origin)
+        self._known(connection, tenant)
+        rows = self.table.keys_of(connection, tenant)
         end = self.clock() + grace
-        ending = [row for row in rows if row.not_after is None or row.not_after > end]
-        for row in ending:
-            if row.not_before is not None and row.not_before > end:
-                raise ConfigError(f"SqlKeys: the key {row.key_id!r} would end before it begins; retire it first")
-        self.table.update(connection, ending, not_after=end)
-        return self._insert(connection, tenant, rows, draft)
+        for row in rows:
+            if row.not_after is None or row.not_after > end:
+                if row.not_before is not None and row.not_before > end:
+                    raise ConfigError(f"SqlKeys: the key {row.id!r} would end before it begins; retire it first")
+                self.table.end_key(connection, row, end, self._sealing)
+        rows = self.table.keys_of(connection, tenant)
+        return self._insert(connection, by, "rotate", tenant, rows, draft, others_end=end)
 
     @change
-    def retire(self, connection: Connection, tenant: str, /, key_id: str) -> None:
+    def retire(
+        self,
+        connection: Connection,
+        tenant: str,
+        /,
+        key_id: str,
+        *,
+        actor: str = APPLICATION,
+        origin: str | None = None,
+    ) -> None:
         """End a key now. One that was still to come is deleted."""
-        now = self.clock()
-        found = [row for row in self._known_rows(connection, tenant) if row.key_id == key_id]
-        if not found:
-            raise ConfigError(f"SqlKeys: the tenant {tenant!r} has no key {key_id!r}; see which it has with list()")
-        if found[0].not_before is not None and found[0].not_before > now:
-            self.table.delete(connection, found[0])
-        elif not has_ended(found[0], now):
-            self.table.update(connection, found, not_after=now)
+        by, now = Change.by(actor, origin), self.clock()
+        row = self._key(connection, tenant, key_id)
+        if row.not_before is not None and row.not_before > now:
+            self.table.delete_key(connection, row)
+        elif not has_ended(row, now):
+            self.table.end_key(connection, row, now, self._sealing)
+        self.table.note_change(connection, by, now, tenant, "retire", key=key_id)
 
     @change
-    def set_mode(self, connection: Connection, tenant: str, /, mode: str | None) -> None:
+    def set_mode(
+        self,
+        connection: Connection,
+        tenant: str,
+        /,
+        mode: str | None,
+        *,
+        actor: str = APPLICATION,
+        origin: str | None = None,
+    ) -> None:
         """Set a tenant's mode: "enforce", "report", "off", or None to leave it to the guard."""
-        if mode is not None and mode not in MODES:
-            raise ConfigError('SqlKeys: mode must be "enforce", "report", "off" or None')
-        self.table.update(connection, self._known_rows(connection, tenant), mode=mode)
+        by = Change.by(actor, origin)
+        _check_mode(mode)
+        row = self._known(connection, tenant)
+        self._set_mode(connection, row, mode or GUARD)
+        self.table.note_change(connection, by, self.clock(), tenant, "mode", mode=mode or GUARD, before=row.mode)
+
+    @operation
+    def note(
+        self,
+        connection: Connection,
+        tenant: str,
+        /,
+        key_id: str,
+        note: str,
+        *,
+        actor: str = APPLICATION,
+        origin: str | None = None,
+    ) -> None:
+        """Write a note on a key, at most 1,000 characters; "" removes it. No seal covers it."""
+        by = Change.by(actor, origin)
+        _check_note(note)
+        self.table.update_key(connection, self._key(connection, tenant, key_id), note=note)
+        self.table.note_change(connection, by, self.clock(), tenant, "note", key=key_id, note=note)
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
-        """The keys of one tenant, or of all, the newest first; without their secrets."""
-        rows = self.table.all_rows(connection) if tenant is None else self.table.rows(connection, tenant)
-        return tuple(map(stored_key, rows))
+        """The keys of one tenant, or of all, the newest first; without their secrets. `tenants` gives them in pages."""
+        return Listing(self.table).all_keys(connection, tenant)
 
     @operation
-    def reseal(self, connection: Connection) -> int:
-        """Seal every secret anew under the first master key, also those in the clear. Gives their number."""
+    def tenants(
+        self,
+        connection: Connection,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        prefix: str = "",
+        mode: str | None = None,
+        ready: bool | None = None,
+        used: bool | None = None,
+        ending: float | None = None,
+    ) -> tuple[StoredTenant, ...]:
+        """One page of the tenants and their keys, in the order of the bytes of their names.
+
+        `after`   the last tenant of the page before
+        `prefix`  how their names begin
+        `mode`    "enforce", "report", "off", or "guard" for those that have none of their own
+        `ready`   whether some of their requests of 24 hours were verified and none was refused
+        `used`    whether one of their keys has ever verified a request that was counted
+        `ending`  a key of theirs ends within so many seconds
+        """
+        if mode not in (None, GUARD, *MODES):
+            raise ConfigError('SqlKeys: mode must be "enforce", "report", "off", "guard" or None')
+        if ending is not None:
+            check_seconds("SqlKeys: ending", ending)
+        now = self.clock()
+        ends = None if ending is None else (now, now + ending)
+        listing = Listing(self.table)
+        return listing.page(connection, listing.names(after, limit, prefix, mode, ready, used, ends))
+
+    @operation
+    def audit(
+        self,
+        connection: Connection,
+        *,
+        tenant: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> tuple[AuditEntry, ...]:
+        """One page of the changes, the newest first. `before` is the id of the last entry of the page before."""
+        return Listing(self.table).audit(connection, tenant, actor, action, before, limit)
+
+    @in_batches
+    def reseal(
+        self, connection: Connection, after: str | None, *, actor: str = APPLICATION, origin: str | None = None
+    ) -> tuple[int, str | None]:
+        """Seal every secret and mode anew under the first master key, also those in the clear where `allow_clear` is
+        given. Gives the number of secrets. Each 40 tenants are a transaction: what is done stays done.
+
+        `after`     seal only the tenants that come after this one
+        `progress`  called with the number of secrets and the last tenant after each of them
+        """
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
-        tenants = dict.fromkeys(row.tenant for row in self.table.all_rows(connection))
-        rows = [row for tenant in tenants for row in self.table.locked_rows(connection, tenant)]
-        for row in rows:
-            secret = self._sealing.open(row.tenant, row.key_id, row.secret)
-            self.table.update(connection, [row], secret=self._sealing.close(row.tenant, row.key_id, secret))
-        return len(rows)
+        by = Change.by(actor, origin)
+        rows = self.table.some_locked(connection, self._names(connection, after))
+        names = [row.name for row in rows]
+        modes = [(row.name, self._sealing.open_mode(row.name, row.mode, row.mode_seal)) for row in rows]
+        self.table.seal_modes(connection, modes, self._sealing)
+        opened = [(sealed_of(key), secret_of(key, self._sealing)) for key in self.table.keys_of_some(connection, names)]
+        self.table.seal_secrets(connection, opened, self._sealing)
+        count, last = len(opened), names[-1] if names else None
+        if last is None:
+            self._reseal_settings(connection)
+        self.table.note_change(connection, by, self.clock(), "", "reseal", secrets=count, after=after, last=last)
+        return count, last
 
-    def _known_rows(self, connection: Connection, tenant: str) -> Sequence[Row[Any]]:
-        rows = self.table.locked_rows(connection, tenant)
-        if not rows:
+    @in_batches
+    def purge(
+        self,
+        connection: Connection,
+        after: str | None,
+        *,
+        older_than: float,
+        actor: str = APPLICATION,
+        origin: str | None = None,
+    ) -> tuple[int, str | None]:
+        """Delete the keys that ended more than `older_than` seconds ago, at least a day. Gives their number. What they
+        have verified stays counted, and the audit says which they were."""
+        check_seconds("SqlKeys: older_than", older_than)
+        if older_than < DAY:
+            raise ConfigError("SqlKeys: older_than must be at least a day: a look-up reads keys that ended lately")
+        by, now, count, last = Change.by(actor, origin), self.clock(), 0, None
+        for last in self._names_of_ended(connection, after, now - older_than):
+            self.table.locked(connection, last)
+            old = [row for row in self.table.keys_of(connection, last) if has_ended(row, now - older_than)]
+            for row in old:
+                self.table.delete_key(connection, row)
+            if old:
+                self.table.note_change(connection, by, now, last, "purge", keys=[row.id for row in old])
+            count += len(old)
+        return count, last
+
+    def _names(self, connection: Connection, after: str | None) -> Sequence[str]:
+        column = self.table.tenants.c.name
+        return connection.scalars(select(column).where(column > (after or "")).order_by(column).limit(BATCH)).all()
+
+    def _names_of_ended(self, connection: Connection, after: str | None, moment: float) -> Sequence[str]:
+        column = self.table.keys.c
+        ended = select(column.tenant).where(column.not_after < moment, column.tenant > (after or "")).distinct()
+        return connection.scalars(ended.order_by(column.tenant).limit(BATCH)).all()
+
+    def _reseal_settings(self, connection: Connection) -> None:
+        column = self.table.settings.c
+        for name, value in connection.execute(select(column.name, column.value)).all():
+            sealed = Sealed("setting", name)
+            closed = self._sealing.close(sealed, self._sealing.open(sealed, value))
+            connection.execute(update(self.table.settings).where(column.name == name).values(value=closed))
+
+    def _known(self, connection: Connection, tenant: str) -> Row[Any]:
+        row = self.table.locked(connection, tenant)
+        if row is None:
             raise ConfigError(f"SqlKeys: there is no tenant {tenant!r}; add makes it one with its first key")
-        return rows
+        return row
 
-    def _insert(self, connection: Connection, tenant: str, rows: Sequence[Row[Any]], draft: Draft) -> NewKey:
+    def _key(self, connection: Connection, tenant: str, key_id: str) -> Row[Any]:
+        self._known(connection, tenant)
+        for row in self.table.keys_of(connection, tenant):
+            if row.id == key_id:
+                return row
+        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has no key {key_id!r}; see which it has with list()")
+
+    def _set_mode(self, connection: Connection, row: Row[Any], mode: str) -> None:
+        # Opened for what that refuses: a mode that was sealed, where there is no master key.
+        self._sealing.open_mode(row.name, row.mode, row.mode_seal)
+        self.table.set_mode(connection, row.name, mode, self._sealing)
+
+    def _insert(
+        self,
+        connection: Connection,
+        by: Change,
+        action: str,
+        tenant: str,
+        rows: Sequence[Row[Any]],
+        draft: Draft,
+        **detail: Any,
+    ) -> NewKey:
         now = self.clock()
         key_id = _new_id(now) if draft.id is None else draft.id
         secret = Secret.of(draft.secret, draft.form)
-        times = {"not_before": draft.not_before, "not_after": draft.not_after}
-        lasting = [row for row in rows if not has_ended(row, now)]
-        _check_room(tenant, key_id, rows, lasting)
-        # Made for what it refuses: no key, a placeholder, a twin of another key, an unknown mode.
-        Keyring([secret.key(tenant, key_id, **times), *map(self._key, lasting)], draft.mode)
-        self.table.insert(
-            connection,
-            tenant=tenant,
-            key_id=key_id,
-            secret=self._sealing.close(tenant, key_id, secret),
-            mode=draft.mode or (rows[0].mode if rows else None),
-            # The newest row is the one that was added last, whatever the clocks of two hosts say.
-            made_at=max([now, *(row.made_at + 0.001 for row in rows)]),
-            **times,
-        )
+        _check_note(draft.note)
+        _check_room(tenant, key_id, rows, [row for row in rows if not has_ended(row, now)])
+        # The newest row is the one that was added last, even if the clocks of two hosts differ.
+        made_at = max([now, *(row.made_at + 0.001 for row in rows)])
+        sealed = Sealed("key", tenant, key_id, made_at, _moment(draft.not_before), _moment(draft.not_after))
+        # Made for what it refuses: no key, a placeholder, a twin of a key that a look-up may still read.
+        read = [row for row in rows if not has_ended(row, now - 2 * ENDED_LATELY)]
+        Keyring([secret.key(sealed), *(key_of(row, self._sealing) for row in read)])
+        closed = self._sealing.close(sealed, secret)
+        self.table.insert_key(connection, sealed, secret=closed, made_by=by.actor, note=draft.note)
+        times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
+        self.table.note_change(connection, by, now, tenant, action, key=key_id, **times, **detail)
         return NewKey(tenant, key_id, secret.text if draft.secret.get() is None else None)
-
-    def _key(self, row: Row[Any]) -> Key:
-        secret = self._sealing.open(row.tenant, row.key_id, row.secret)
-        return secret.key(row.tenant, row.key_id, not_before=row.not_before, not_after=row.not_after)
 
 
 def _new_id(now: float) -> str:
@@ -176,7 +389,26 @@ def _new_id(now: float) -> str:
 
 
 def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Sequence[Row[Any]]) -> None:
-    if len(key_id) > 255 or any(row.key_id == key_id for row in rows):
+    if len(key_id.encode(errors="replace")) > MOST_ID or any(row.id == key_id for row in rows):
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already, or the id is too long")
     if len(lasting) >= MOST_KEYS:
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MOST_KEYS} keys, which is the most; retire one first")
+
+
+def _check_mode(mode: object) -> None:
+    if mode is not None and mode not in MODES:
+        raise ConfigError('SqlKeys: mode must be "enforce", "report", "off" or None')
+
+
+def _check_note(note: object) -> None:
+    if not isinstance(note, str) or len(note) > MOST_NOTE or (not note.replace("\n", "").isprintable() and note):
+        raise ConfigError(f"SqlKeys: note must be printable text of at most {MOST_NOTE:,} characters")
+
+
+def _moment(given: float | None) -> float | None:
+    """A time as the database gives it back. What is no time is left to `Key` to refuse."""
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        return given
+    if not math.isfinite(given) or not 0 <= given < NO_END:
+        raise ConfigError("SqlKeys: not_before and not_after must be Unix seconds up to the year 9999, or None")
+    return float(given)

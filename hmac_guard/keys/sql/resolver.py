@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, SingletonThreadPool
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import Resolver
-from hmac_guard.keys.sql.operations import DAY, AnyEngine, KeyOperations
+from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.reading import for_reading, read, read_async
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
-from hmac_guard.keys.sql.table import KeyTable, has_ended
+from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async
 from hmac_guard.log import logger, where
 
@@ -28,7 +28,9 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
                    meets a dead connection is made once more, and a ping costs each a round trip
     `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
                    with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
-    `table`        the name of the table; `create_table` makes it
+    `allow_clear`  True: with `master_keys`, also use what was stored in the clear, until `reseal` has sealed it. A
+                   writer of the database can put such rows there
+    `table`        the name of the table of keys; `create_table` makes it, and those beside it
     `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
     `clock`        gives Unix seconds (`time.time`), for the times that operations write. Whether a key is in force is
                    judged for each request, by the guard's clock
@@ -48,6 +50,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         engine: AnyEngine,
         *,
         master_keys: MasterKeys = (),
+        allow_clear: bool = False,
         table: str = "hmac_guard_keys",
         on_change: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.time,
@@ -59,6 +62,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
                 "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url)), or one of "
                 "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
             )
+        _check_database(engine)
         if on_change is not None and not callable(on_change):
             raise ConfigError("SqlKeys: on_change must be a function of the tenant")
         with_hidden_parameters: Any = _with_hidden_parameters(engine)
@@ -68,8 +72,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             engine=with_hidden_parameters,
             _reading=for_reading(with_hidden_parameters),
             announce=self._announce if on_change else None,
-            table=KeyTable(table),
-            _sealing=Sealing(masters.get()),
+            table=Store(table),
+            _sealing=Sealing(masters.get(), allow_clear),
             _on_change=on_change,
             clock=clock,
         )
@@ -82,12 +86,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         return read_async(self._reading, ring) if self.asgi_only else read(self._reading, ring)
 
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
-        rows = self.table.rows(connection, tenant)
-        if not rows:
-            return None
-        # Where all have ended, the newest still says the tenant's mode.
-        lasting = [row for row in rows if not has_ended(row, self.clock() - DAY)] or rows[:1]
-        return Keyring([*map(self._key, lasting)], mode=rows[0].mode)
+        return self.table.ring(tenant, connection.execute(self.table.look_up(tenant)), self._sealing)
 
     def _announce(self, tenant: str) -> None:
         try:
@@ -97,6 +96,20 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
     def __repr__(self) -> str:
         return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
+
+
+def _check_database(engine: Any) -> None:
+    """Raises `ConfigError` for a database that cannot hold keys for all threads."""
+    if engine.dialect.name not in ("sqlite", "postgresql", "mysql", "mariadb"):
+        raise ConfigError(
+            f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
+        )
+    if isinstance(engine.pool, SingletonThreadPool):
+        raise ConfigError(
+            "SqlKeys: each thread would have a database of its own in memory; take a file, or one connection for all: "
+            'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
+            'connect_args={"check_same_thread": False})'
+        )
 
 
 def _with_hidden_parameters(engine: Any) -> Any:

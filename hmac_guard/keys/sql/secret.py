@@ -1,8 +1,10 @@
-"""How a secret stands in the table: its form and its text, in the clear or sealed under a master key.
+"""How a secret is written in the table: its form and its text, in the clear or sealed under a master key.
 
     text:s3cret      hex:0b0b…      base64:AAEC…      sealed:gAAAA…
 
-What is sealed names its tenant and its key, so that a secret copied into another row opens for nobody.
+A seal covers all that decides what a key does: its tenant, its id and its times. A tenant's mode has a seal of its own.
+So a row that was changed, or copied from another tenant, opens no more. A seal does not stop a writer of the database
+from putting back an older row, which was sealed as well.
 """
 
 import base64
@@ -10,7 +12,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
@@ -25,6 +27,23 @@ MasterKeys = str | bytes | Sequence[str | bytes]
 
 _SEALED = "sealed:"
 _MAKE_ONE = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+
+
+class Sealed(NamedTuple):
+    """What a seal covers beside what it hides: whose it is, and for a key its id and its times."""
+
+    kind: str
+    of: str
+    key_id: str = ""
+    made_at: float = 0.0
+    not_before: float | None = None
+    not_after: float | None = None
+
+    def what(self) -> str:
+        """It, for a message."""
+        if self.kind == "key":
+            return f"the key {self.key_id!r} of the tenant {self.of!r}"
+        return f"the mode of the tenant {self.of!r}" if self.kind == "mode" else f"the setting {self.of!r}"
 
 
 class Secret(Frozen):
@@ -49,67 +68,109 @@ class Secret(Frozen):
             raise ConfigError(f"SqlKeys: a secret is text or bytes, not {type(given.get()).__name__}")
         return cls(form, given)
 
-    def key(self, tenant: str, key_id: str, **times: float | None) -> Key:
-        return key_from_text(_name(tenant, key_id), self.text, self.form, key_id, **times)
+    def key(self, sealed: Sealed) -> Key:
+        times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
+        return key_from_text(sealed.what(), self.text, self.form, sealed.key_id, **times)
 
     def __repr__(self) -> str:
         return f"<Secret, {self.form}>"
 
 
 class Sealing(Frozen):
-    """Seals with the first master key and opens with any. Without one, secrets are written and read in the clear."""
+    """Seals with the first master key and opens with any. Without one, all is written and read in the clear.
 
-    __slots__ = ("_box",)
+    With master keys, what is in the clear is refused unless `allow_clear`: who can write the database could put it
+    there.
+    """
+
+    __slots__ = ("_allow_clear", "_box")
 
     _box: "Hidden[MultiFernet] | None"
+    _allow_clear: bool
 
-    def __init__(self, master_keys: MasterKeys) -> None:
+    def __init__(self, master_keys: MasterKeys, allow_clear: bool) -> None:
         hidden: Hidden[Any] = hide(master_keys)
         del master_keys
         keys = hide([hidden.get()] if isinstance(hidden.get(), (str, bytes)) else list(hidden.get()))
-        self._set(_box=_box_of(keys) if keys.get() else None)
+        if not isinstance(allow_clear, bool) or (allow_clear and not keys.get()):
+            raise ConfigError("SqlKeys: allow_clear must be True or False, and is for master_keys")
+        self._set(_box=_box_of(keys) if keys.get() else None, _allow_clear=allow_clear)
 
     def __bool__(self) -> bool:
         return self._box is not None
 
-    def close(self, tenant: str, key_id: str, secret: Secret) -> Hidden[str]:
-        """What the table is to hold."""
+    def close(self, sealed: Sealed, secret: Secret) -> Hidden[str]:
+        """What the table is to hold for a secret."""
         if self._box is None:
             return hide(f"{secret.form}:{secret.text.get()}")
-        written = hide(json.dumps([tenant, key_id, secret.form, secret.text.get()]).encode())
-        return hide(_SEALED + self._box.get().encrypt(written.get()).decode())
+        return hide(_SEALED + self._seal(hide([*sealed, secret.form, secret.text.get()])))
 
-    def open(self, tenant: str, key_id: str, stored: Hidden[str]) -> Secret:
+    def open(self, sealed: Sealed, stored: Hidden[str]) -> Secret:
         """What the table holds. Raises `ConfigError`, which names the key and shows nothing of it."""
+        what = sealed.what()
         if is_sealed(stored):
-            return self._unseal(tenant, key_id, hide(stored.get().removeprefix(_SEALED)))
-        parts = hide(str(stored.get()).partition(":"))
-        if parts.get()[0] not in FORMS:
-            raise ConfigError(f"{_name(tenant, key_id)} does not stand in the table as SqlKeys writes it")
-        return Secret(parts.get()[0], hide(parts.get()[2]))
+            parts = self._opened(what, sealed, hide(stored.get().removeprefix(_SEALED)))
+            return Secret(parts.get()[0], hide(parts.get()[1]))
+        self._check_clear(what)
+        written = hide(str(stored.get()).partition(":"))
+        if written.get()[0] not in FORMS:
+            raise ConfigError(f"{what} is not written in the table as SqlKeys writes it")
+        return Secret(written.get()[0], hide(written.get()[2]))
 
-    def _unseal(self, tenant: str, key_id: str, token: Hidden[str]) -> Secret:
-        if self._box is None:
-            raise ConfigError(f"{_name(tenant, key_id)} is sealed; give SqlKeys its master_keys")
-        opened = _opened(self._box, token)
-        if opened is None or opened.get()[:2] != [tenant, key_id]:
+    def close_mode(self, tenant: str, mode: str) -> str | None:
+        """The seal of a tenant's mode; None without a master key."""
+        return None if self._box is None else self._seal(hide([*_mode(tenant), mode]))
+
+    def open_mode(self, tenant: str, mode: str, seal: str | None) -> str:
+        """The mode in a tenant's row. Raises `ConfigError` where its seal is of another one."""
+        sealed = _mode(tenant)
+        if seal is None:
+            self._check_clear(sealed.what())
+        elif self._opened(sealed.what(), sealed, hide(seal)).get() != [mode]:
+            raise ConfigError(f"{sealed.what()} was changed without the master key; set it anew")
+        return mode
+
+    def _check_clear(self, what: str) -> None:
+        if self._box is not None and not self._allow_clear:
             raise ConfigError(
-                f"{_name(tenant, key_id)} was sealed under none of the master keys, or for another row; give SqlKeys "
-                "the master key that it was sealed under"
+                f"{what} is in the clear, and with master_keys such rows are refused; where you have put it there, "
+                "run `hmac-guard keys reseal --allow-clear`, or give SqlKeys allow_clear=True until that is done"
             )
-        return Secret(opened.get()[2], hide(opened.get()[3]))
+
+    def _seal(self, values: Hidden[list[Any]]) -> str:
+        if self._box is None:
+            raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
+        written = hide(json.dumps(values.get()).encode())
+        return self._box.get().encrypt(written.get()).decode()
+
+    def _opened(self, what: str, sealed: Sealed, token: Hidden[str]) -> Hidden[list[Any]]:
+        """What was sealed behind the values of `sealed`."""
+        if self._box is None:
+            raise ConfigError(f"{what} is sealed; give SqlKeys its master_keys")
+        opened, size = _decrypted(self._box, token), len(sealed)
+        if opened is None or opened.get()[:size] != [*sealed]:
+            raise ConfigError(
+                f"{what} was sealed under none of the master keys, or for another row or other times; give SqlKeys the "
+                "master key that it was sealed under"
+            )
+        return hide(opened.get()[size:])
+
+
+def _mode(tenant: str) -> Sealed:
+    return Sealed("mode", tenant)
 
 
 def is_sealed(stored: Hidden[str]) -> bool:
     return isinstance(stored.get(), str) and stored.get().startswith(_SEALED)
 
 
-def _opened(box: "Hidden[MultiFernet]", token: Hidden[str]) -> Hidden[list[str]] | None:
-    """What a master key sealed: the tenant, the key's id, the form and the text. None where none of them did."""
+def _decrypted(box: "Hidden[MultiFernet]", token: Hidden[str]) -> Hidden[list[Any]] | None:
+    """What a master key sealed; None where none of them did."""
     from cryptography.fernet import InvalidToken
 
     with suppress(InvalidToken):
-        return hide(json.loads(box.get().decrypt(token.get())))
+        opened: Hidden[Any] = hide(json.loads(box.get().decrypt(token.get())))
+        return opened if isinstance(opened.get(), list) else None
     return None
 
 
@@ -133,7 +194,3 @@ def _fernet(key: str | bytes) -> "Hidden[Fernet] | None":
     with suppress(ValueError, TypeError):
         return hide(Fernet(key))
     return None
-
-
-def _name(tenant: str, key_id: str) -> str:
-    return f"the key {key_id!r} of the tenant {tenant!r}"

@@ -1,11 +1,15 @@
 """Methods that are one transaction each, written once for both kinds of engine."""
 
+import asyncio
+import random
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -17,9 +21,15 @@ EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: How often a transaction is tried that the database gave up for the sake of another one, and the seconds between.
+ATTEMPTS, PAUSE = 10, 0.1
+
+#: A deadlock and a failed serialization, as PostgreSQL and MariaDB number them.
+_GIVEN_UP = {"40001", "40P01", 1020, 1213}
+
 
 class HasEngine(Protocol[EngineKind_co]):
-    """Whatever has operations."""
+    """An object with operations."""
 
     @property
     def engine(self) -> EngineKind_co: ...
@@ -45,11 +55,16 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
         if owner is None:
             return self
         run: Callable[..., Any] = _await_it if is_async(owner.engine) else _do_it
-        return partial(run, owner.engine, partial(self._work, owner), self._then(owner))
+        return partial(run, owner.engine, partial(self._work, owner), self._then(owner), self._may_pass)
 
     def _then(self, owner: Any) -> Callable[[Any], None] | None:
         """What follows once the transaction is committed; it is given the first argument."""
         return None
+
+    def _may_pass(self, error: DBAPIError) -> bool:
+        """Whether the same transaction may succeed when it is tried again."""
+        codes = (getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1])
+        return any(code in _GIVEN_UP for code in codes if isinstance(code, (str, int)))
 
 
 class change(operation[P, T]):  # noqa: N801 - a decorator
@@ -60,6 +75,24 @@ class change(operation[P, T]):  # noqa: N801 - a decorator
         return announce
 
 
+class creation(operation[P, T]):  # noqa: N801 - a decorator
+    """An operation that makes what is not there: it fails where another worker makes the same at the same moment."""
+
+    def _may_pass(self, error: DBAPIError) -> bool:
+        return True
+
+
+class in_batches(operation[P, T]):  # noqa: N801 - a decorator
+    """A method of a function of a connection and of the tenant after which a batch begins, which gives a number and the
+    last tenant of the batch, None at the end. Each batch is a transaction; the method gives the sum."""
+
+    def __get__(self, owner: Any, kind: Any) -> Any:
+        if owner is None:
+            return self
+        batch: Callable[..., Any] = super().__get__(owner, kind)
+        return partial(_await_batches if is_async(owner.engine) else _do_batches, batch)
+
+
 def is_async(engine: object) -> bool:
     """Whether it is an `AsyncEngine`. There can be one only where its module was imported, and to import it here would
     take greenlet, which SQLAlchemy does not bring by itself."""
@@ -67,37 +100,107 @@ def is_async(engine: object) -> bool:
     return module is not None and isinstance(engine, getattr(module, "AsyncEngine", ()))
 
 
-def _do_it(engine: Engine, work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any) -> T:
+def _do_it(
+    engine: Engine,
+    work: Callable[..., T],
+    then: Callable[[Any], None] | None,
+    may_pass: Callable[[DBAPIError], bool],
+    *args: Any,
+    **options: Any,
+) -> T:
     given = hide((args, options))
     del args, options
-    with engine.begin() as connection:
-        result = _work(connection, work, given)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with engine.begin() as connection:
+                result = _work(connection, work, given)
+            break
+        except DBAPIError as error:
+            if attempt == ATTEMPTS or not may_pass(error):
+                raise
+        time.sleep(_pause())
     if then is not None:
         then(given.get()[0][0])
     return result
 
 
 async def _await_it(
-    engine: "AsyncEngine", work: Callable[..., T], then: Callable[[Any], None] | None, *args: Any, **options: Any
+    engine: "AsyncEngine",
+    work: Callable[..., T],
+    then: Callable[[Any], None] | None,
+    may_pass: Callable[[DBAPIError], bool],
+    *args: Any,
+    **options: Any,
 ) -> T:
     from asgiref.sync import sync_to_async
 
     given = hide((args, options))
     del args, options
-    async with engine.connect() as connection:
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            async with connection.begin():
-                result = await connection.run_sync(_work, work, given)
-        except ConfigError:
-            raise
-        except Exception:
-            # A connection of an event loop that is closed never works again, and its pool would not notice.
-            await connection.invalidate()
-            raise
+            async with engine.connect() as connection:
+                result = await _await_work(connection, work, given)
+            break
+        except DBAPIError as error:
+            if attempt == ATTEMPTS or not may_pass(error):
+                raise
+        await asyncio.sleep(_pause())
     if then is not None:
         await sync_to_async(then, thread_sensitive=False)(given.get()[0][0])
     return result
 
 
+async def _await_work(connection: Any, work: Callable[..., T], given: Hidden[Any]) -> T:
+    try:
+        async with connection.begin():
+            result: T = await connection.run_sync(_work, work, given)
+    except ConfigError:
+        raise
+    except Exception:
+        # A connection of an event loop that is closed never works again, and its pool would not notice.
+        await connection.invalidate()
+        raise
+    return result
+
+
+def _do_batches(
+    batch: Callable[..., tuple[int, str | None]],
+    after: str | None = None,
+    *,
+    progress: Callable[[int, str], None] | None = None,
+    **options: Any,
+) -> int:
+    total = 0
+    while True:
+        count, last = batch(after, **options)
+        total, after = total + count, last
+        if last is None:
+            return total
+        if progress is not None:
+            progress(total, last)
+
+
+async def _await_batches(
+    batch: Callable[..., Awaitable[tuple[int, str | None]]],
+    after: str | None = None,
+    *,
+    progress: Callable[[int, str], None] | None = None,
+    **options: Any,
+) -> int:
+    total = 0
+    while True:
+        count, last = await batch(after, **options)
+        total, after = total + count, last
+        if last is None:
+            return total
+        if progress is not None:
+            progress(total, last)
+
+
 def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) -> T:
     return work(connection, *given.get()[0], **given.get()[1])
+
+
+def _pause() -> float:
+    """Seconds until the next attempt; two that met do not meet again."""
+    return PAUSE * random.random()  # noqa: S311 - it spreads load, it hides nothing

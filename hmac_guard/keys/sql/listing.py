@@ -1,0 +1,147 @@
+"""What an operator looks at, in pages. No secret is read for it."""
+
+import json
+import re
+from collections import defaultdict
+from itertools import product
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select, tuple_, union_all
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.key import MODES
+from hmac_guard.core.text import is_id
+from hmac_guard.keys.options import check_count
+from hmac_guard.keys.sql.records import AuditEntry, StoredKey, StoredTenant
+from hmac_guard.keys.sql.store import Store
+from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
+
+HOUR = 3_600
+
+#: The most of a page. A statement names them all, and a database limits its parameters.
+MOST = 1_000
+
+# A NUL, and half a character.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+_SEALED = "sealed:"
+# Behind every name that begins with the same text.
+_LAST = "\U0010ffff" * 256
+
+
+class Listing:
+    """The statements of pages, and what is made of their rows."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        keys, tenants = store.keys.c, store.tenants.c
+        self._keys = (
+            select(
+                *(column for column in keys if column is not keys.secret),
+                (func.substr(keys.secret, 1, len(_SEALED)) == _SEALED).label("sealed"),
+                tenants.mode,
+            )
+            .join_from(store.keys, store.tenants, keys.tenant == tenants.name)
+            .order_by(keys.tenant, keys.made_at.desc(), keys.id.desc())
+        )
+
+    def all_keys(self, connection: Connection, tenant: str | None) -> tuple[StoredKey, ...]:
+        if tenant is not None and not is_id(tenant):
+            return ()
+        found = self._keys if tenant is None else self._keys.where(self._store.keys.c.tenant == tenant)
+        return tuple(stored_key(row) for row in connection.execute(found) if tenant in (None, row.tenant))
+
+    def names(
+        self,
+        after: str | None,
+        limit: int,
+        prefix: str,
+        mode: str | None,
+        ready: bool | None,
+        used: bool | None,
+        ends: tuple[float, float] | None,
+    ) -> Select[Any]:
+        """The names of a page. Each combination of mode, readiness and use is one range of an index in the order of the
+        names, so that a page costs the same however few match."""
+        check_count("SqlKeys: limit", limit)
+        for option, text in (("after", after), ("prefix", prefix)):
+            if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
+                raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")
+        limit, tenants, keys = min(limit, MOST), self._store.tenants, self._store.keys
+        if ends is not None:
+            ending = select(keys.c.tenant.label("name")).distinct().where(keys.c.not_after.between(*ends))
+            ending = _within(ending, keys.c.tenant, after, prefix)
+            if (mode, ready, used) != (None, None, None):
+                wanted = tuple_(tenants.c.mode, tenants.c.ready, tenants.c.used).in_(_values(mode, ready, used))
+                ending = ending.join(tenants, tenants.c.name == keys.c.tenant).where(wanted)
+            return ending.order_by(keys.c.tenant).limit(limit)
+        if (mode, ready, used) == (None, None, None):
+            return _within(select(tenants.c.name), tenants.c.name, after, prefix).order_by(tenants.c.name).limit(limit)
+        ranges = []
+        for values in _values(mode, ready, used):
+            same = [tenants.c[name] == value for name, value in zip(("mode", "ready", "used"), values, strict=True)]
+            found = _within(select(tenants.c.name).where(*same), tenants.c.name, after, prefix)
+            ranges.append(select(found.order_by(tenants.c.name).limit(limit).subquery().c.name))
+        merged = union_all(*ranges).subquery()
+        return select(merged.c.name).order_by(merged.c.name).limit(limit)
+
+    def page(self, connection: Connection, names: Select[Any]) -> tuple[StoredTenant, ...]:
+        """The tenants of these names, and their keys."""
+        found = connection.scalars(names).all()
+        tenants, keys = self._store.tenants, defaultdict(list)
+        for row in connection.execute(self._keys.where(self._store.keys.c.tenant.in_(found))):
+            keys[row.tenant].append(stored_key(row))
+        rows = connection.execute(select(tenants).where(tenants.c.name.in_(found)).order_by(tenants.c.name))
+        return tuple(_stored_tenant(row, tuple(keys[row.name])) for row in rows)
+
+    def audit(
+        self,
+        connection: Connection,
+        tenant: str | None,
+        actor: str | None,
+        action: str | None,
+        before: int | None,
+        limit: int,
+    ) -> tuple[AuditEntry, ...]:
+        check_count("SqlKeys: limit", limit)
+        audit = self._store.audit.c
+        wanted = {audit.tenant: tenant, audit.actor: actor, audit.action: action}
+        found = select(self._store.audit).where(
+            *(column == value for column, value in wanted.items() if value is not None)
+        )
+        if before is not None:
+            found = found.where(audit.id < before)
+        rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MOST)))
+        return tuple(AuditEntry(**{**row._asdict(), "detail": json.loads(row.detail)}) for row in rows)
+
+
+def _values(mode: str | None, ready: bool | None, used: bool | None) -> list[tuple[str, str, int]]:
+    """Every combination of mode, readiness and use that is asked for."""
+    modes = [*MODES, GUARD] if mode is None else [mode]
+    readiness = {None: [READY, REFUSED, UNKNOWN], True: [READY], False: [REFUSED, UNKNOWN]}[ready]
+    return list(product(modes, readiness, [0, 1] if used is None else [int(used)]))
+
+
+def _within(found: Select[Any], column: Any, after: str | None, prefix: str) -> Select[Any]:
+    if after is not None:
+        found = found.where(column > after)
+    # Compared by bytes, all that begins with the prefix is a range.
+    return found.where(column >= prefix, column < prefix + _LAST) if prefix else found
+
+
+def stored_key(row: Any) -> StoredKey:
+    mode = None if row.mode == GUARD else row.mode
+    return StoredKey(
+        *(row.tenant, row.id, mode, row.made_at, row.not_before, row.not_after),
+        sealed=bool(row.sealed),
+        made_by=row.made_by,
+        note=row.note,
+        last_used=row.last_used,
+    )
+
+
+def _stored_tenant(row: Row[Any], keys: tuple[StoredKey, ...]) -> StoredTenant:
+    mode = None if row.mode == GUARD else row.mode
+    counted = (row.counted + 1.0) * HOUR if row.counted else None
+    figures = (row.verified, row.refused, row.ready, row.last_used)
+    return StoredTenant(row.name, mode, row.made_at, *figures, counted, keys)
