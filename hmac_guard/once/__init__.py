@@ -1,0 +1,42 @@
+"""Where a guard remembers the signatures that were used, so that each is used once.
+
+A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones.
+Those that need a library beside hmac_guard are imported when they are first named.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hmac_guard.once.memory import MemoryOnce as MemoryOnce
+from hmac_guard.once.store import OnceStore as OnceStore
+from hmac_guard.once.store import StoreFull as StoreFull
+
+if TYPE_CHECKING:
+    from hmac_guard.once.django_cache import DjangoCacheOnce as DjangoCacheOnce
+    from hmac_guard.once.redis import RedisOnce as RedisOnce
+    from hmac_guard.once.sql import SqlOnce as SqlOnce
+
+__all__ = ["MemoryOnce", "OnceStore", "StoreFull"]
+
+# Imported when it is first named: the module, and what to install for it.
+_LATER = {
+    "DjangoCacheOnce": ("hmac_guard.once.django_cache", "django"),
+    "RedisOnce": ("hmac_guard.once.redis", "'hmac-guard[redis]'"),
+    "SqlOnce": ("hmac_guard.once.sql", "'hmac-guard[sql]'"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, package = _LATER[name]
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("hmac_guard"):
+            raise
+        raise ImportError(f"{name} needs {error.name}: pip install {package}") from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -1,0 +1,97 @@
+"""Used tokens in Redis."""
+
+from collections.abc import Awaitable
+from contextlib import suppress
+from math import ceil
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.strict import Strict
+from hmac_guard.keys.options import check_seconds
+from hmac_guard.log import logger
+from hmac_guard.once.store import TIMEOUT, seconds_until
+
+_POLICY = "maxmemory-policy"
+
+
+class RedisOnce(Strict):
+    """Remembers used tokens in Redis, for every process that asks the same one. Needs the extra `redis`.
+
+    `redis`    a URL as redis-py takes it ("rediss://" for TLS), a client of redis-py, or one of `redis.asyncio`, which
+               is bound to its event loop and serves ASGI alone
+    `prefix`   what the names of the keys begin with
+    `timeout`  seconds that a request waits for the store; later it is answered 503
+
+    Each token is one `SET NX EX`; the clock is that of Redis. Redis must forget nothing early: set `maxmemory-policy
+    noeviction` (a line in the log says where it is another one), and persistence where it may restart. A replica that
+    takes over may not know the last tokens. Raises `ConfigError`.
+    """
+
+    def __init__(self, redis: Any, *, prefix: str = "hmac_guard:once:", timeout: float = TIMEOUT) -> None:
+        hidden = hide(redis)  # it may have a password
+        del redis
+        check_seconds("RedisOnce: timeout", timeout)
+        if not isinstance(prefix, str):
+            raise ConfigError("RedisOnce: prefix must be text")
+        self.timeout = timeout
+        self._prefix = prefix
+        self._client = _client_of(hidden, timeout)
+        self.asgi_only = isinstance(self._client, _ASYNC)
+        self._knows_policy = False
+
+    def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
+        """Whether this is the first use of the token. Raises what redis-py raises."""
+        name, seconds = self._prefix + token.hex(), ceil(seconds_until(until))
+        if self.asgi_only:
+            return self._use_on_loop(name, seconds)
+        answer = self._client.set(name, b"1", nx=True, ex=seconds)
+        if not self._knows_policy:
+            with suppress(redis.RedisError):  # Not every user of a Redis may ask.
+                self._look_at(self._client.config_get(_POLICY))
+        return answer is not None
+
+    async def _use_on_loop(self, name: str, seconds: int) -> bool:
+        answer = await self._client.set(name, b"1", nx=True, ex=seconds)
+        if not self._knows_policy:
+            with suppress(redis.RedisError):
+                self._look_at(await self._client.config_get(_POLICY))
+        return answer is not None
+
+    def _look_at(self, found: dict[Any, Any]) -> None:
+        """Say once where Redis may forget early."""
+        self._knows_policy = True
+        policy = next(iter(found.values()), "noeviction")
+        policy = policy.decode() if isinstance(policy, bytes) else policy
+        if policy != "noeviction":
+            logger.warning(
+                "the single-use store: Redis has the maxmemory-policy %s, and may forget used signatures early; set "
+                "noeviction",
+                policy,
+            )
+
+    def __repr__(self) -> str:
+        return f"<RedisOnce at {self._prefix!r}>"
+
+
+_SYNC = (redis.Redis, redis.RedisCluster)
+_ASYNC = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
+
+
+def _client_of(given: Hidden[Any], timeout: float) -> Any:
+    if isinstance(given.get(), (*_SYNC, *_ASYNC)):
+        return given.get()
+    try:
+        # Without retries: a first SET whose answer was lost would be answered as a second use.
+        return redis.Redis.from_url(
+            given.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=timeout, socket_timeout=timeout
+        )
+    except (ValueError, TypeError, AttributeError):
+        pass
+    # Raised out here, since the library's error may hold the password.
+    raise ConfigError('RedisOnce: give a URL like "redis://localhost:6379/0", or a client of redis-py')

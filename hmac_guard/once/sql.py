@@ -1,0 +1,114 @@
+"""Used tokens in a database."""
+
+from collections.abc import Awaitable
+from itertools import count
+from typing import Any, Generic
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Table,
+    delete,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.strict import Strict
+from hmac_guard.keys.options import check_seconds
+from hmac_guard.keys.sql.operations import AnyEngine
+from hmac_guard.keys.sql.transaction import is_async, operation
+from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
+
+#: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
+BATCH = 500
+EVERY = 100
+
+# Unix seconds by the database's clock: those of several hosts differ, and may be set.
+_NOW = {
+    "postgresql": "extract(epoch from clock_timestamp())::double precision",
+    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+}
+_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+class SqlOnce(Strict, Generic[AnyEngine]):
+    """Remembers used tokens in a table of PostgreSQL or SQLite. Needs the extra `sql`.
+
+    `engine`   a SQLAlchemy engine; `pool_pre_ping=True` lets it outlive a restart of the database unnoticed. An
+               `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited
+    `table`    the name of the table; `create_table` makes it
+    `timeout`  seconds that a request waits for the store; later it is answered 503. What waits in the database goes on:
+               let the engine give up as early (`connect_timeout`, `statement_timeout`)
+
+    Each use is one transaction that inserts one row; the primary key refuses a second one. The clock is that of the
+    database. Every hundredth use in a process also deletes rows whose time is over, so the role needs INSERT, SELECT
+    and DELETE. Raises `ConfigError`.
+    """
+
+    def __init__(self, engine: AnyEngine, *, table: str = "hmac_guard_once", timeout: float = TIMEOUT) -> None:
+        if not isinstance(engine, Engine) and not is_async(engine):
+            raise ConfigError("SqlOnce: give a SQLAlchemy engine: SqlOnce(create_engine(url, pool_pre_ping=True))")
+        if engine.dialect.name not in _NOW:
+            raise ConfigError(
+                f"SqlOnce: give an engine for PostgreSQL or SQLite, not {engine.dialect.name}; or take RedisOnce"
+            )
+        check_table(table)
+        check_seconds("SqlOnce: timeout", timeout)
+        self.engine: AnyEngine = engine
+        self.timeout = timeout
+        self.asgi_only = is_async(engine)
+        self._now = literal_column(_NOW[engine.dialect.name], Double)
+        self._uses = count(1)
+        self._table = Table(
+            table,
+            MetaData(),
+            Column("token", LargeBinary(32), primary_key=True),
+            Column("until", Double, nullable=False, index=True),
+        )
+
+    @operation
+    def create_table(self, connection: Connection) -> None:
+        """Make the table, where it is not there yet."""
+        self._table.create(connection, checkfirst=True)
+
+    def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
+        """Whether this is the first use of the token. Raises what SQLAlchemy raises."""
+        ask: Any = self._insert
+        answer: bool | Awaitable[bool] = ask(bytes(token), seconds_until(until))
+        return answer
+
+    @operation
+    def _insert(self, connection: Connection, token: bytes, seconds: float) -> bool:
+        values = {"token": token, "until": self._now + seconds}
+        insert = _INSERT[self.engine.dialect.name](self._table).values(values).on_conflict_do_nothing()
+        is_first = connection.scalar(insert.returning(self._table.c.token)) is not None
+        # After the insert, which takes SQLite's lock: a read that becomes a write may fail there.
+        if next(self._uses) % EVERY == 0:
+            self._delete_some(connection)
+        return is_first
+
+    @operation
+    def purge(self, connection: Connection) -> int:
+        """Delete some rows whose time is over, at most 500, and say how many. Call it until it gives 0, beside the
+        requests or between them."""
+        return self._delete_some(connection)
+
+    def _delete_some(self, connection: Connection) -> int:
+        column = self._table.c
+        # Rows that another process deletes are left to it: two that wait for each other would hold up requests.
+        over = select(column.token).where(column.until < self._now).limit(BATCH).with_for_update(skip_locked=True)
+        tokens = list(connection.scalars(over))
+        if tokens:
+            connection.execute(delete(self._table).where(column.token.in_(tokens)))
+        return len(tokens)
+
+    def __repr__(self) -> str:
+        url = hide(self.engine.url)
+        return f"SqlOnce({url.get().render_as_string(hide_password=True)!r})"

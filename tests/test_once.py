@@ -1,0 +1,461 @@
+"""One contract for all single-use stores: a token is used once, whoever asks, and is never forgotten early."""
+
+import logging
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databases import POSTGRES, REDIS, needs
+from once_stores import ALL, SHARED, Used, answers_of, other_process, store_of, token_for
+from patience import PATIENCE, comes
+from ports import LOCAL
+from redis import Redis
+from sqlalchemy import create_engine, text
+from wires import own_redis, wire_to
+
+from hmac_guard import ConfigError
+from hmac_guard.once import MemoryOnce, RedisOnce, SqlOnce, StoreFull
+from hmac_guard.once.store import token_of
+
+TEN_MINUTES = 600.0
+
+
+@pytest.fixture(params=ALL)
+def used(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Used]:
+    with store_of(request.param, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=SHARED)
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Used]:
+    with store_of(request.param, tmp_path) as found:
+        yield found
+
+
+def is_sql(used: Used) -> bool:
+    return isinstance(used.store, SqlOnce)
+
+
+def test_the_first_use_of_a_token_is_true_and_each_later_one_false(used: Used) -> None:
+    answers = [used.use(token_for(name)) for name in ("a", "b", "a", "b", "a")]
+
+    assert answers == [True, True, False, False, False]
+
+
+def test_a_token_may_be_any_32_bytes(used: Used) -> None:
+    tokens = [bytes(32), b"\xff" * 32, b"'\"%\\\r\n\0 " * 4, bytes(range(32))]
+
+    assert [used.use(token) for token in tokens] == [True] * 4
+    assert [used.use(token) for token in tokens] == [False] * 4
+
+
+def test_a_token_whose_time_is_over_makes_room(used: Used) -> None:
+    """The store keeps what it has to keep, and no more."""
+    assert used.use(token_for("short"), seconds=1.0)
+    assert used.use(token_for("long"))
+
+    if is_sql(used):
+        assert comes(lambda: used.do(used.store.purge()) == 1)
+        assert used.do(used.store.purge()) == 0
+    assert comes(lambda: used.use(token_for("short"), seconds=1.0))
+    assert not used.use(token_for("long"))
+
+
+def test_two_processes_share_what_was_used(shared: Used) -> None:
+    assert shared.use(token_for("here"))
+
+    with other_process(shared, token_for("here"), token_for("there"), token_for("there")) as process:
+        assert answers_of(process, 3) == [False, True, False]
+        assert not shared.use(token_for("there"))
+
+
+def test_a_token_stays_used_where_the_process_is_killed_before_it_answers(shared: Used) -> None:
+    with other_process(shared, token_for("a")) as process:
+        assert answers_of(process, 1) == [True]
+        process.kill()  # SIGKILL: nothing in it runs on.
+        process.wait()
+
+        assert not shared.use(token_for("a"))
+
+
+def test_a_clock_that_is_set_back_or_forward_frees_no_token(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    assert used.use(token_for("a"))
+
+    for minutes in (-10, 10, 0, -10):
+        monkeypatch.setattr(time, "time", lambda minutes=minutes: real() + 60 * minutes)
+        if is_sql(used):
+            used.do(used.store.purge())
+        used.use(token_for(f"{minutes}"))
+
+        assert not used.use(token_for("a"))
+
+
+def test_a_host_whose_clock_is_behind_has_its_tokens_remembered(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - TEN_MINUTES)
+
+    assert used.use(token_for("a"))
+    if is_sql(used):
+        used.do(used.store.purge())
+    assert not used.use(token_for("a"))
+
+
+def at_once(used: Used, token: bytes, clients: int) -> int:
+    """How many of so many clients that come at the same moment are told that they are the first."""
+    if used.kind.endswith("-async"):
+        import asyncio
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*(used.store.use(token, time.time() + 300) for _ in range(clients)))
+
+        return sum(used.loop.run_until_complete(all_of_them()))
+    barrier = threading.Barrier(clients)
+
+    def use(_: int) -> bool:
+        barrier.wait()
+        answer: bool = used.store.use(token, time.time() + 300)
+        return answer
+
+    with ThreadPoolExecutor(clients) as threads:
+        return sum(threads.map(use, range(clients)))
+
+
+def test_of_many_at_once_one_is_the_first(used: Used) -> None:
+    assert [at_once(used, token_for(str(number)), clients=12) for number in range(20)] == [1] * 20
+
+
+# What a store does without room, and without its server.
+
+
+def test_a_full_memory_refuses_and_forgets_nothing_early() -> None:
+    store = MemoryOnce(8)
+    until = time.time() + 300
+    assert all(store.use(token_for(str(number)), until) for number in range(8))
+
+    with pytest.raises(StoreFull, match="maxsize"):
+        store.use(token_for("one more"), until)
+    assert not any(store.use(token_for(str(number)), until) for number in range(8))
+    assert store.size == 8
+
+
+def test_a_full_memory_has_room_again_when_a_token_has_ended() -> None:
+    store = MemoryOnce(1)
+    assert store.use(token_for("a"), time.time() + 1)
+
+    def has_room() -> bool:
+        try:
+            return store.use(token_for("b"), time.time() + 300)
+        except StoreFull:
+            return False
+
+    assert not has_room()
+    assert comes(has_room)
+
+
+def test_one_tenant_fills_a_quarter_of_a_memory_and_no_more() -> None:
+    store = MemoryOnce(40)
+    until = time.time() + 300
+    greedy = [token_of("s", "greedy", str(number).encode()) for number in range(11)]
+    assert all(store.use(token, until) for token in greedy[:10])
+
+    with pytest.raises(StoreFull, match="one tenant"):
+        store.use(greedy[10], until)
+    for tenant in ("a", "b", "c"):
+        assert all(store.use(token_of("s", tenant, str(number).encode()), until) for number in range(10))
+    assert not store.use(greedy[0], until)
+
+
+def test_a_tenant_whose_tokens_have_ended_has_its_room_back() -> None:
+    store = MemoryOnce(4)
+    assert store.use(token_of("s", "acme", b"1"), time.time() + 1)
+
+    def has_room() -> bool:
+        try:
+            return store.use(token_of("s", "acme", b"2"), time.time() + 300)
+        except StoreFull:
+            return False
+
+    assert not has_room()
+    assert comes(has_room)
+
+
+def test_a_full_redis_refuses_and_forgets_nothing_early() -> None:
+    with own_redis() as server:
+        client = Redis.from_url(server.url)
+        client.config_set("maxmemory", 3_000_000)
+        client.config_set("maxmemory-policy", "noeviction")
+        store: Any = RedisOnce(server.url)
+        spent: list[bytes] = []
+
+        def fill() -> None:
+            while len(spent) < 100_000:
+                assert store.use(token_for(str(len(spent))), time.time() + 300)
+                spent.append(token_for(str(len(spent))))
+
+        with pytest.raises(Exception, match="maxmemory"):
+            fill()
+        sample = random.Random(1).sample(spent, 200)
+        client.config_set("maxmemory", 0)
+        assert not any(store.use(token, time.time() + 300) for token in sample)
+        client.close()
+
+
+def test_a_full_sqlite_refuses_and_forgets_nothing_early(tmp_path: Path) -> None:
+    with store_of("sqlite", tmp_path) as used:
+        with used.engine.connect() as connection:
+            connection.execute(text("PRAGMA max_page_count = 12"))
+        spent: list[bytes] = []
+
+        def fill() -> None:
+            while len(spent) < 10_000:
+                assert used.use(token_for(str(len(spent))))
+                spent.append(token_for(str(len(spent))))
+
+        with pytest.raises(Exception, match="full"):
+            fill()
+        assert spent
+        assert not any(used.use(token) for token in spent)
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis-async", "django", "postgres", "postgres-async"])
+def test_a_store_that_is_away_raises_and_heals_by_itself(kind: str, tmp_path: Path) -> None:
+    target = POSTGRES if kind.startswith("postgres") else REDIS
+    needs(target, kind)
+    with wire_to(str(target.host), int(target.port or 0)) as wire:
+        url = target.set(host=LOCAL, port=wire.port).render_as_string(hide_password=False)
+        with store_of(kind, tmp_path, url) as used:
+            assert used.use(token_for("a"))
+            wire.cut()
+            for _ in range(3):
+                with pytest.raises(Exception, match=r"(?s)."):
+                    used.use(token_for("b"))
+
+            wire.restore()
+            assert comes(lambda: _has_healed(used))
+            assert not used.use(token_for("a"))
+
+
+def _has_healed(used: Used) -> bool:
+    """Whether a use answers at all. A token that was in flight may be spent."""
+    try:
+        used.use(token_for("b"))
+    except Exception:
+        return False
+    return True
+
+
+def test_a_redis_that_is_started_anew_is_used_again() -> None:
+    with own_redis() as server:
+        store: Any = RedisOnce(server.url)
+        assert store.use(token_for("a"), time.time() + 300)
+        server.stop()
+        with pytest.raises(Exception, match=r"(?s)."):
+            store.use(token_for("b"), time.time() + 300)
+        server.start()
+
+        assert comes(lambda: _answers(store))
+
+
+def _answers(store: Any) -> bool:
+    try:
+        store.use(token_for("c"), time.time() + 300)
+    except Exception:
+        return False
+    return True
+
+
+def test_a_slow_redis_is_given_up_after_the_timeout() -> None:
+    needs(REDIS, "Redis")
+    with wire_to(str(REDIS.host), int(REDIS.port or 0)) as wire:
+        store: Any = RedisOnce(f"redis://{LOCAL}:{wire.port}/0", prefix=f"slow:{os.urandom(6).hex()}", timeout=0.2)
+        wire.hold()
+        began = time.monotonic()
+        with pytest.raises(Exception, match=r"(?s)."):
+            store.use(token_for("a"), time.time() + 300)
+        assert 0.1 < time.monotonic() - began < PATIENCE
+        wire.release()
+        assert comes(lambda: _answers(store))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_purge_under_load_takes_no_token_that_lasts(kind: str, tmp_path: Path) -> None:
+    with store_of(kind, tmp_path) as used:
+        table, url = used.place.split("@")[0], used.engine.url
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            rows = [{"token": os.urandom(32), "until": 1.0} for _ in range(1_400)]
+            connection.execute(text(f"INSERT INTO {table} (token, until) VALUES (:token, :until)"), rows)
+        purged: list[int] = []
+        ended = threading.Event()
+
+        def purge() -> None:
+            while not ended.is_set() or not purged or purged[-1]:
+                purged.append(used.store.purge())
+
+        purging = threading.Thread(target=purge)
+        purging.start()
+        tokens = [token_for(str(number)) for number in range(300)]
+        first = [used.use(token) for token in tokens]
+        ended.set()
+        purging.join()
+
+        assert first == [True] * len(tokens)
+        assert not any(used.use(token) for token in tokens)
+        assert max(purged) <= 500
+        with engine.begin() as connection:
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == len(tokens)
+        engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "sqlite-async", "postgres", "postgres-async"])
+def test_each_hundredth_use_deletes_some_rows_whose_time_is_over(kind: str, tmp_path: Path) -> None:
+    with store_of(kind, tmp_path) as used:
+        assert used.use(token_for("short"), seconds=1.0)
+        time.sleep(1.1)
+        for number in range(99):
+            assert used.use(token_for(str(number)))
+
+        assert used.do(used.store.purge()) == 0
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-ttl"])
+@pytest.mark.parametrize("kind", ["redis", "redis-async"])
+def test_a_redis_that_may_forget_early_is_logged_once(
+    kind: str, policy: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with own_redis() as server:
+        client = Redis.from_url(server.url)
+        client.config_set("maxmemory-policy", policy)
+        client.close()
+        with store_of(kind, tmp_path, server.url) as used, caplog.at_level(logging.WARNING, "hmac_guard"):
+            for number in range(5):
+                assert used.use(token_for(str(number)))
+
+    assert [policy in record.getMessage() for record in caplog.records] == [True] * (policy != "noeviction")
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis-async"])
+def test_a_redis_that_does_not_tell_its_policy_is_used_all_the_same(kind: str, tmp_path: Path) -> None:
+    with own_redis() as server:
+        client = Redis.from_url(server.url)
+        client.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config"])
+        client.close()
+        with store_of(kind, tmp_path, server.url) as used:
+            assert [used.use(token_for("a")) for _ in range(2)] == [True, False]
+
+
+def test_a_forked_child_can_use_a_memory_whose_lock_its_parent_held() -> None:
+    code = """
+import os, sys, time
+from hmac_guard.once import MemoryOnce
+store = MemoryOnce(4)
+store.use(b"a" * 32, time.time() + 300)
+store._lock.acquire()
+if os.fork() == 0:
+    os._exit(10 + store.use(b"a" * 32, time.time() + 300) + 2 * store.use(b"b" * 32, time.time() + 300))
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode == 12
+
+
+# What a token is, and what cannot be a store.
+
+
+def test_a_token_is_another_one_wherever_scope_tenant_or_message_differ() -> None:
+    parts = [
+        ("a", "b", b"c"),
+        ("ab", "", b"c"),
+        ("", "ab", b"c"),
+        ("a", None, b"bc"),
+        ("a", "bc", b""),
+        ("", None, b""),
+    ]
+    parts += [("a", None, b"c"), ("a", "b", b"c\0"), ("a\0", "b", b"c")]
+
+    tokens = [token_of(scope, tenant, message) for scope, tenant, message in parts]
+
+    assert len(set(tokens)) == len(parts)
+    assert {len(token) for token in tokens} == {32}
+    assert [token.tenant for token in tokens] == [tenant for _, tenant, _ in parts]
+    assert token_of("a", "b", b"c") == tokens[0]
+
+
+def test_a_store_shows_no_password() -> None:
+    redis = RedisOnce("redis://:open-sesame-open-sesame@localhost:1/0")
+    sql = SqlOnce(create_engine("postgresql+psycopg://u:open-sesame-open-sesame@localhost:1/d"))
+
+    assert "sesame" not in repr(redis) + repr(sql) + repr(MemoryOnce(4))
+
+
+def _django(**cache: str) -> Any:
+    def make() -> Any:
+        import django_settings  # noqa: F401 - it configures Django
+        from django.test import override_settings
+
+        from hmac_guard.once import DjangoCacheOnce
+
+        with override_settings(CACHES={"default": cache}):
+            return DjangoCacheOnce()
+
+    return make
+
+
+def _unknown_alias() -> Any:
+    import django_settings  # noqa: F401 - it configures Django
+
+    from hmac_guard.once import DjangoCacheOnce
+
+    return DjangoCacheOnce("elsewhere")
+
+
+_BACKEND = "django.core.cache.backends."
+CASES: dict[str, tuple[Any, str]] = {
+    "a memory without room": (lambda: MemoryOnce(0), "at least 1"),
+    "a memory of True": (lambda: MemoryOnce(True), "whole number"),
+    "no time to wait": (lambda: MemoryOnce(4, timeout=0), "more than 0"),
+    "a wait without an end": (lambda: RedisOnce("redis://x", timeout=float("inf")), "number of seconds"),
+    "another server": (lambda: RedisOnce("http://localhost"), "redis://"),
+    "no server": (lambda: RedisOnce(None), "redis://"),
+    "a prefix that is no text": (lambda: RedisOnce("redis://x", prefix=b"p"), "prefix"),  # type: ignore[arg-type]
+    "a URL for an engine": (lambda: SqlOnce("sqlite://"), "engine"),  # type: ignore[type-var]
+    "an odd table": (lambda: SqlOnce(create_engine("sqlite://"), table="a b"), "name of a table"),
+    "an unknown option": (lambda: MemoryOnce(4, ttl=1), "no option 'ttl'"),  # type: ignore[call-arg]
+    "Memcached": (_django(BACKEND=_BACKEND + "memcached.PyMemcacheCache", LOCATION="x:1"), "RedisCache"),
+    "a dummy cache": (_django(BACKEND=_BACKEND + "dummy.DummyCache"), "RedisCache"),
+    "a local memory cache": (_django(BACKEND=_BACKEND + "locmem.LocMemCache"), "RedisCache"),
+    "a file cache": (_django(BACKEND=_BACKEND + "filebased.FileBasedCache", LOCATION="/tmp/x"), "RedisCache"),
+    "a database cache": (_django(BACKEND=_BACKEND + "db.DatabaseCache", LOCATION="x"), "RedisCache"),
+    "an unknown alias": (_unknown_alias, "has no 'elsewhere'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_a_store_is_refused_when_it_is_made(case: str) -> None:
+    make, says = CASES[case]
+    with pytest.raises(ConfigError, match=says):
+        make()
+
+
+def test_another_database_is_refused() -> None:
+    engine = create_engine("sqlite://")
+    engine.dialect.name = "mysql"
+    with pytest.raises(ConfigError, match="PostgreSQL or SQLite, not mysql"):
+        SqlOnce(engine)
+
+
+def test_a_cache_is_not_looked_up_while_django_reads_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text("from hmac_guard.once import DjangoCacheOnce\nSTORE = DjangoCacheOnce()\n")
+    code = "import django.conf; django.conf.settings.DEBUG"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "half", "PYTHONPATH": f"{tmp_path}:{os.getcwd()}"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+    assert "make the Guard in another module" in run.stderr
