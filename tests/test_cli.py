@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -268,12 +269,13 @@ def test_no_option_takes_a_key_as_its_value() -> None:
     assert "No such option" in output
 
 
-@pytest.mark.parametrize(("form", "length"), [("text", 43), ("hex", 64), ("base64", 44)])
+@pytest.mark.parametrize(("form", "length"), [("text", 43), ("hex", 64), ("base64", 44), ("whsec", 50)])
 def test_a_key_is_32_random_bytes_in_each_form(form: str, length: int) -> None:
-    decode = {
+    decode: dict[str, Any] = {
         "text": lambda text: base64.urlsafe_b64decode(text + "="),
         "hex": bytes.fromhex,
         "base64": base64.b64decode,
+        "whsec": lambda text: base64.b64decode(text.removeprefix("whsec_")),
     }
     keys = {run("keygen", "--form", form)[1] for _ in range(3)}
 

@@ -5,9 +5,11 @@ import logging
 import os
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import sqlite_in
 from support import Call, Sent, environ_for
 
 from hmac_guard import (
@@ -26,7 +28,7 @@ from hmac_guard import (
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.reader import Reader, Reading
 from hmac_guard.guard import Mode
-from hmac_guard.keys import EnvKeys, MappingKeys, StaticKeys
+from hmac_guard.keys import EnvKeys, FileKeys, MappingKeys, SqlKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "a key that is long enough"
@@ -166,8 +168,75 @@ def test_keys_of_each_form_decode_what_they_are_named_for() -> None:
     assert SCHEME.sign(Key.from_text(raw.hex()), a="x") == SCHEME.sign(raw.hex(), a="x") != SCHEME.sign(forms[1], a="x")
 
 
+#: The vector of the Standard Webhooks libraries (`test_sign_function`): the key, the message and the digest.
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+WEBHOOK = 'msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}'
+WEBHOOK_DIGEST = "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_whsec_key_is_decoded_as_its_vendor_does() -> None:
+    scheme = SCHEME.replace(encoding="base64")
+
+    assert scheme.sign(Key.from_whsec(WHSEC), a=WEBHOOK) == WEBHOOK_DIGEST
+    assert scheme.sign(WHSEC, a=WEBHOOK) != WEBHOOK_DIGEST
+
+
+def test_a_whsec_key_may_be_padded_or_not() -> None:
+    import base64
+
+    for size in (18, 24, 31, 32, 33, 64):
+        raw = bytes(range(100, 100 + size))
+        written = "whsec_" + base64.b64encode(raw).decode()
+
+        for text in {written, written.rstrip("=")}:
+            assert SCHEME.sign(Key.from_whsec(text), a="x") == SCHEME.sign(raw, a="x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec-MfKQ9r8GKYqrTwjUPD8I"),
+        *("whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        *("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La_aS-", "whsec_MfKQ9r8GKYqrTwjUPD8I LPZIo2LaLaSw", "whsec_AAAA\n", ""),
+        *("whsec_AAAAA", "whsec_AAA==", "whsec_mjx7oR==", "whsec_AAAA====", " whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        *(WHSEC.encode(), None, 7),
+    ],
+)
+def test_what_is_no_whsec_key_is_an_error(text: Any) -> None:
+    with pytest.raises(ConfigError, match="not 'whsec_' and base64"):
+        Key.from_whsec(text)
+
+
+@pytest.mark.parametrize("text", ["whsec_", "whsec_AAAA"])
+def test_a_whsec_key_of_nothing_is_blank(text: str) -> None:
+    with pytest.raises(ConfigError, match="empty or blank"):
+        Key.from_whsec(text)
+
+
+def test_every_source_of_keys_with_a_form_knows_whsec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = Claim("one", {}, "acme")
+    monkeypatch.setenv("TEST_WHSEC", WHSEC)
+    (tmp_path / "whsec").write_text(WHSEC)
+    stored = SqlKeys(sqlite_in(tmp_path))
+    stored.create_table()
+    stored.add("acme", WHSEC, form="whsec")
+    rings: list[Any] = [
+        EnvKeys("TEST_WHSEC", form="whsec")(claim),
+        FileKeys(tmp_path / "whsec", form="whsec")(claim),
+        stored(claim),
+    ]
+
+    for ring in rings:
+        assert SCHEME.replace(encoding="base64").sign(ring.keys[0], a=WEBHOOK) == WEBHOOK_DIGEST
+
+
 def test_keys_of_each_form_keep_their_name_and_their_times() -> None:
-    for make, text in ((Key.from_text, KEY), (Key.from_hex, "0f" * 32), (Key.from_base64, "0f" * 32)):
+    for make, text in (
+        (Key.from_text, KEY),
+        (Key.from_hex, "0f" * 32),
+        (Key.from_base64, "0f" * 32),
+        (Key.from_whsec, WHSEC),
+    ):
         key = make(text, "k", not_before=1, not_after=2)
 
         assert (key.id, key.not_before, key.not_after) == ("k", 1, 2)

@@ -20,7 +20,7 @@ from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
-from hmac_guard.keys.forms import key_from_text, shown
+from hmac_guard.keys.forms import FORMS, key_from_text, shown
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,7 +28,7 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--key-form",
-            type=click.Choice(["text", "hex", "base64"]),
+            type=click.Choice(list(FORMS)),
             default="text",
             show_default=True,
             help="How the key is written: text is used unchanged, hex and base64 are decoded.",

@@ -13,6 +13,7 @@ _WRITTEN: Mapping[str, Callable[[bytes], str]] = {
     "text": lambda secret: base64.urlsafe_b64encode(secret).rstrip(b"=").decode(),
     "hex": bytes.hex,
     "base64": lambda secret: base64.b64encode(secret).decode(),
+    "whsec": lambda secret: "whsec_" + base64.b64encode(secret).decode(),
 }
 
 
@@ -23,8 +24,9 @@ _WRITTEN: Mapping[str, Callable[[bytes], str]] = {
 def command(form: str) -> None:
     """Print a key of 32 random bytes.
 
-    The form "text" is URL-safe and is used unchanged. Keys in the forms "hex"
-    and "base64" are decoded before use: give the same form to the guard.
+    The form "text" is URL-safe and is used unchanged. Keys in the forms "hex",
+    "base64" and "whsec" (Standard Webhooks) are decoded before use: give the
+    same form to the guard.
 
     In a file or a pipe the key has no newline at its end, because the newline
     would become part of the key.

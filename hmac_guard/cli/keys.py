@@ -17,6 +17,7 @@ from hmac_guard.cli.errors import CliError, Suggesting
 from hmac_guard.cli.key_options import written
 from hmac_guard.cli.key_store import takes_store
 from hmac_guard.cli.printing import print_json, print_table
+from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -55,7 +56,7 @@ def command() -> None:
 
 def _takes_secret(function: Any) -> Any:
     for option in (
-        click.option("--secret-form", type=click.Choice(["text", "hex", "base64"]), default="text", show_default=True),
+        click.option("--secret-form", type=click.Choice(list(FORMS)), default="text", show_default=True),
         click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: make one."),
         click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
         click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),

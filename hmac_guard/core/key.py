@@ -13,7 +13,7 @@ from typing import Any
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.secret import bytes_of, from_base64, utf8_of
+from hmac_guard.core.secret import bytes_of, from_base64, from_whsec, utf8_of
 
 ALGORITHMS = ("sha256", "sha384", "sha512")
 MODES = ("enforce", "report", "off")
@@ -26,7 +26,8 @@ class Key(Frozen):
     """One shared secret.
 
     `secret`  text (used as its UTF-8 bytes, never guessed to be hex or base64) or bytes. Where the secret is written
-              as hex or base64 and the product decodes it, use `Key.from_hex` or `Key.from_base64`.
+              as hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or
+              `Key.from_whsec`.
     `id`      a name for it, shown as `verdict.key_id` and in logs
     `not_before`, `not_after`  Unix seconds between which it is in force, both included; None for no limit
 
@@ -91,6 +92,20 @@ class Key(Frozen):
         decoded = from_base64(hidden)
         if decoded is None:
             raise ConfigError("Key.from_base64: the text is not base64")
+        return cls(decoded.get(), id, **times)
+
+    @classmethod
+    def from_whsec(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
+        """A secret of Standard Webhooks or Svix, used decoded: `whsec_` and base64 in its standard alphabet, padded or
+        not (standardwebhooks.com, "Signature scheme"). Stripe's `whsec_…` is not one: it is used as text."""
+        hidden = hide(text)
+        del text
+        decoded = from_whsec(hidden)
+        if decoded is None:
+            raise ConfigError(
+                "Key.from_whsec: the text is not 'whsec_' and base64 in its standard alphabet ('whsk_' and 'whpk_' "
+                "are no keys for HMAC)"
+            )
         return cls(decoded.get(), id, **times)
 
     def digest(self, algorithm: str, message: bytes) -> bytes:

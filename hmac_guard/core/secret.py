@@ -32,6 +32,7 @@ _PLACEHOLDERS = frozenset(
         *("your-secret", "your-api-key", "your-api-key-here"),
     }
 )
+_WHSEC = re.compile(r"whsec_[A-Za-z0-9+/]*={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 
 
@@ -112,6 +113,13 @@ def from_base64(text: Hidden[Any]) -> Hidden[bytes] | None:
     except binascii.Error:
         return None
     return secret if base64.b64encode(secret.get()).decode() == padded.get() else None
+
+
+def from_whsec(text: Hidden[Any]) -> Hidden[bytes] | None:
+    """What a text of the form `whsec_…` decodes to; None where it is not one."""
+    if not isinstance(text.get(), str) or not _WHSEC.fullmatch(text.get()):
+        return None
+    return from_base64(hide(text.get().removeprefix("whsec_")))
 
 
 def _warn_caller(message: str) -> None:

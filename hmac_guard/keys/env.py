@@ -21,7 +21,7 @@ class EnvKeys(Resolver):
     `EnvKeys("NANGO_HMAC_KEY", "NANGO_HMAC_KEY_OLD")`    rotation: the first signs; the others may be unset
     `EnvKeys("NANGO_HMAC_KEY_{tenant}")`                 one variable for each tenant; `{tenant}` is as in the request
 
-    `form` says how the secret is written: "text" (used as UTF-8), "hex" or "base64" (used decoded).
+    `form` says how the secret is written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
     Raises `ConfigError` where the variable is unset, where its text is hardly a secret (see `Key`), and where two
     tenants have one secret. Two servers (wsgiref, granian) copy the environment into every WSGI environ: never print an
     environ there.

@@ -32,9 +32,9 @@ class FileKeys(Resolver):
     `FileKeys("/run/secrets/hmac_key", "/run/secrets/hmac_key_old")` rotation: the first signs; the others may be absent
     `FileKeys("/etc/hmac-keys/{tenant}")`                            one file for each tenant, hidden ones passed over
 
-    `form` says how the secret is written: "text" (UTF-8, used as it stands), "hex" or "base64" (used decoded). A file
-    holds the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). Give each
-    tenant a secret of its own, since nothing here checks that: two with one secret can sign for each other.
+    `form` says how the secret is written: "text" (UTF-8, used as it stands), "hex", "base64" or "whsec" (used decoded).
+    A file holds the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). Give
+    each tenant a secret of its own, since nothing here checks that: two with one secret can sign for each other.
     The key's id is the name of its file. A new version that cannot be read, is empty or is no key changes nothing: the
     last good one stays in use, and the log says so. A tenant whose file is gone is unknown, the last one too; where the
     whole folder is gone, the last good keys stay in use.

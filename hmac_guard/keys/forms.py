@@ -9,7 +9,12 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
 from hmac_guard.core.secret import fault_of_text
 
-_MAKERS: dict[str, Callable[..., Key]] = {"text": Key, "hex": Key.from_hex, "base64": Key.from_base64}
+_MAKERS: dict[str, Callable[..., Key]] = {
+    "text": Key,
+    "hex": Key.from_hex,
+    "base64": Key.from_base64,
+    "whsec": Key.from_whsec,
+}
 FORMS = tuple(_MAKERS)
 
 # Words of letters, each with a short number behind it; a secret has its digits anywhere.

@@ -116,7 +116,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     ) -> NewKey:
         """Give a tenant a key beside those that it has. The newest one signs.
 
-        `secret`  text in the named `form` ("text", "hex", "base64"), or bytes; None makes 32 random bytes
+        `secret`  text in the named `form` ("text", "hex", "base64", "whsec"), or bytes; None makes 32 random bytes
         `mode`    the tenant's mode from now on; None leaves it as it is
         `note`    what an operator wants to remember of the key, at most 1,000 characters
         """
