@@ -3,6 +3,7 @@
 from hmac_guard.core.errors import ConfigError as ConfigError
 from hmac_guard.core.errors import KeysUnavailable as KeysUnavailable
 from hmac_guard.core.errors import WeakKeyWarning as WeakKeyWarning
+from hmac_guard.core.fields import SignedFields as SignedFields
 from hmac_guard.core.key import Key as Key
 from hmac_guard.core.key import Keyring as Keyring
 from hmac_guard.core.scheme import Scheme as Scheme
@@ -12,6 +13,8 @@ from hmac_guard.core.sources import Header as Header
 from hmac_guard.core.sources import Json as Json
 from hmac_guard.core.sources import Path as Path
 from hmac_guard.core.sources import Query as Query
+from hmac_guard.core.times import Expires as Expires
+from hmac_guard.core.times import Timestamp as Timestamp
 from hmac_guard.core.verdict import Claim as Claim
 from hmac_guard.core.verdict import Decision as Decision
 from hmac_guard.core.verdict import Reason as Reason
@@ -24,6 +27,7 @@ __all__ = [
     "ConfigError",
     "Cookie",
     "Decision",
+    "Expires",
     "Form",
     "Guard",
     "Header",
@@ -35,6 +39,8 @@ __all__ = [
     "Query",
     "Reason",
     "Scheme",
+    "SignedFields",
+    "Timestamp",
     "Verdict",
     "WeakKeyWarning",
     "verdict_from",

@@ -6,6 +6,8 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
                               the driver reads the body into the request, where the reader needs it
     read(request)             what the request says
     wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
+    token(...)                what the driver asks the single-use store for, where there is one
+    note_use(...)             keeps its answer
     conclude(...)             the refusal, or None where the application is called. Then the verdict is on the request,
                               the log line is written, and the callbacks were called
     fault(failure)            the refusal where the guard itself failed
@@ -22,10 +24,11 @@ from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
-from hmac_guard.core.judge import DUMMY_KEYRING, judge
+from hmac_guard.core.judge import DUMMY_KEYRING, judge, judge_dated
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
-from hmac_guard.core.reader import Reader, Reading
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
@@ -33,6 +36,7 @@ from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, 
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
+from hmac_guard.once.store import token_of
 
 OnVerdict = Callable[[Verdict, Claim], object]
 OnDecision = Callable[[Decision], object]
@@ -79,18 +83,23 @@ class Decider(Frozen):
     on_decision: OnDecision | None
     clock: Callable[[], float]
     watch: Any
+    once: Any
     read: Callable[[Request], Reading]
     _sees_all: bool
     is_timed: bool
     _has_callbacks: bool
     _laxer: Mapping[str | None, str]
+    _judge: Callable[[Scheme, Reading, Keyring, float, bool], Verdict]
     _failures: FailureLog
+    _faults: FailureLog
     _warned: set[str]
 
     def __init__(self, **options: Any) -> None:
         self._set(**options)
         self._set(
             _failures=FailureLog("the key resolver"),
+            _faults=FailureLog("a key of the key resolver"),
+            _judge=self._judge_for(),
             _warned=set(),
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
@@ -100,6 +109,11 @@ class Decider(Frozen):
             is_timed=self.on_decision is not None,
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
         )
+
+    def _judge_for(self) -> Any:
+        if self.once is not None:
+            return self._judge_once
+        return self._judge_dated if self.scheme.times else judge
 
     def for_route(self, **changes: Any) -> "Decider":
         """This decider without `only` and `exempt`: the router has decided by then."""
@@ -118,10 +132,15 @@ class Decider(Frozen):
         return self.reader.reads_tenant
 
     def possible_refusals(self) -> dict[Reason, Refusal]:
-        """Every refusal that this guard may send; those about bodies only where its scheme reads one."""
-        about_bodies = (Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY)
-        needs_body = self.reader.needs_body
-        return {reason: sent for reason, sent in self.refusals.items() if needs_body or reason not in about_bodies}
+        """Every refusal that this guard may send."""
+        impossible: set[Reason] = set()
+        if not self.reader.needs_body:
+            impossible |= {Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY}
+        if not self.scheme.times:
+            impossible |= {Reason.EXPIRED, Reason.NOT_YET_VALID}
+        if self.once is None:
+            impossible.add(Reason.REPLAYED)
+        return {reason: sent for reason, sent in self.refusals.items() if reason not in impossible}
 
     def time(self) -> float:
         """Seconds for `Decision.seconds`, where something wants to know them."""
@@ -200,14 +219,13 @@ class Decider(Frozen):
         in_force = (ring, DUMMY_KEYRING)[ring is None]
         mode, own_mode, by_tenant = self.mode, in_force.mode, self.by_tenant
         if own_mode is not None or mode == "off":
-            # A tenant's own mode counts only for a request that was seen whole.
-            mode = self._laxer[own_mode] if reading.whole and by_tenant else mode
+            mode = self._mode_of(reading, in_force)
             if own_mode is not None and (own_mode != mode or not by_tenant):
                 self._warn_of_mode(reading, own_mode)
             if mode == "off":
                 outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
                 return self.finish(scope, reading.request, reading, outcome, started)
-        verdict = judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        verdict = self._judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -219,6 +237,61 @@ class Decider(Frozen):
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, False, "", started)
         return None
+
+    def token(
+        self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
+    ) -> tuple[bytes, float] | None:
+        """The token of a proven request, and the Unix time until which the single-use store has to remember it. None
+        where the store is not asked: nothing is proven, or this very request has spent the token."""
+        reading.verdict = reading.used = None
+        if reading.message is None or type(ring) is not Keyring or self._mode_of(reading, ring) == "off":
+            return None
+        reading.verdict = verdict = self._prove(reading, ring)
+        if verdict.reason is not VERIFIED:
+            return None
+        token = token_of(self.once.scope, verdict.tenant, reading.message)
+        if scope.get(self.annotate_as + ":spent") == (self.issuer, token):
+            reading.used = True
+            return None
+        last = min(each.last(reading.times[each.name]) for each in self.scheme.times)
+        return token, time.time() + last - self.clock() + _LONGER
+
+    def note_use(
+        self, scope: MutableMapping[str, Any], reading: Reading, token: bytes, answer: "bool | Failure"
+    ) -> None:
+        """Keep what the store answered, or why it did not, for `conclude`."""
+        reading.used = answer
+        if isinstance(answer, Failure):
+            self.once.failures.failed(answer)
+            return
+        if self.once.failures.is_failing:
+            self.once.failures.succeeded()
+        if answer:
+            scope[self.annotate_as + ":spent"] = (self.issuer, token)
+
+    def _judge_dated(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
+        """Judge for a scheme with times."""
+        return self._prove(reading, ring)
+
+    def _judge_once(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
+        """The same for a guard with a single-use store, by what that has answered."""
+        verdict = self._prove(reading, ring) if reading.verdict is None else reading.verdict
+        if verdict.reason is not VERIFIED or reading.used is True:
+            return verdict
+        return Verdict(Reason.REPLAYED if reading.used is False else Reason.KEYS_UNAVAILABLE, self.scheme.name)
+
+    def _prove(self, reading: Reading, ring: Keyring) -> Verdict:
+        fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
+        if fault is not None:
+            self._faults.failed(Failure(f"ConfigError: {fault}", ""))
+            return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
+        if self._faults.is_failing and ring is not DUMMY_KEYRING:
+            self._faults.succeeded()
+        return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
+
+    def _mode_of(self, reading: Reading, ring: Keyring) -> str:
+        """The mode that applies. A tenant's own mode counts only for a request that was seen whole."""
+        return self._laxer[ring.mode] if reading.whole and self.by_tenant else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Say once why a tenant's own mode does not apply."""
@@ -235,13 +308,20 @@ class Decider(Frozen):
 
     def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
         reason = verdict.reason
-        detail = reading.refused.detail if reading.refused else _DETAILS.get(reason, "")
+        detail = reading.refused.detail if reading.refused else self._detail(reading, reason)
         if reason is Reason.UNKNOWN_KEY and reading.tenant is None and self.by_tenant:
             detail = "the request names no tenant"
         if mode == "enforce":
             return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
         tenant = reading.tenant if ring is not None and reading.whole and self.by_tenant else None
         return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
+
+    def _detail(self, reading: Reading, reason: Reason) -> str:
+        if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID):
+            return reading.outside.detail
+        if reason is Reason.KEYS_UNAVAILABLE and self.once is not None and reading.verdict:
+            return "the single-use store gave no answer"
+        return _DETAILS.get(reason, "")
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
@@ -361,11 +441,14 @@ _TENANT_NOT_PROVEN = (
     "verdict.tenant stays None, since the key resolver does not say whether its keys are by tenant; mark it with "
     "hmac_guard.keys.per_tenant if each tenant has keys of its own"
 )
+#: Seconds that a store remembers a token beyond its end: so far may the clocks of hosts differ.
+_LONGER = 60.0
 _NOT_JUDGED = (Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF)
 _DETAILS = {
     Reason.INVALID_SIGNATURE: "no key in force made the signature",
     Reason.UNKNOWN_KEY: "the tenant has no key in force",
     Reason.KEYS_UNAVAILABLE: "no keys could be had",
+    Reason.REPLAYED: "the signature was used before",
 }
 
 

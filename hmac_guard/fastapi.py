@@ -16,6 +16,7 @@ from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
+from hmac_guard.core.sources import HeaderItem
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Verdict
 from hmac_guard.decider import Judged, decider_of
@@ -154,14 +155,15 @@ def _model(scheme: dict[str, Any]) -> APIKey | HTTPBase:
 
 
 def _signature(guard: Guard) -> Signature:
-    """Return the parameters of the dependency for FastAPI's documentation: one for each id.
+    """Return the parameters of the dependency for FastAPI's documentation: one for each id and time.
 
     All are optional, because the guard refuses a request that lacks one.
     """
     found = [Parameter("request", Parameter.KEYWORD_ONLY, annotation=HTTPConnection)]
-    for name, source in guard.scheme.ids.items():
+    times = {time.name: time.source for time in guard.scheme.times}
+    for name, source in {**guard.scheme.ids, **times}.items():
         for place in source.places():
-            if parameter := place.parameter:
+            if (parameter := place.parameter) and not isinstance(place, HeaderItem):
                 kind, alias = parameter
                 documented = _KINDS[kind](alias=alias, description=f"`{name}`, proven by the signature")
                 annotation = Annotated[str | None, documented]

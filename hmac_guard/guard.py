@@ -9,17 +9,25 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths
-from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import RefusalBody, make_refusals
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signed import reader_of
 from hmac_guard.decider import Decider, OnDecision, OnVerdict
-from hmac_guard.keys.resolver import KeyResolver, Keys, as_resolver, check_modes
-from hmac_guard.options import check_functions, check_policy, check_problem_base, check_scheme
+from hmac_guard.keys.resolver import KeyResolver, Keys, Resolver, as_resolver, check_modes
+from hmac_guard.options import (
+    check_functions,
+    check_key_form,
+    check_policy,
+    check_problem_base,
+    check_scheme,
+    check_single_use,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+    from hmac_guard.once.store import OnceStore
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 
@@ -68,7 +76,9 @@ class Guard(Frozen):
     `problem_base` the address of a page about refusals: the `type` of each problem document is this, "#" and the code
     `on_verdict`   called as `(verdict, claim)` once for each judged request; sync and quick, it is not awaited
     `on_decision`  called with a `Decision` once for each request, the skipped ones too; sync and quick as well
-    `clock`        gives Unix seconds, for keys that have a time
+    `single_use`   a store of `hmac_guard.once`: each signature is accepted once. It needs a scheme with a time
+    `single_use_scope`  guards that share a store and a scope share what was used; None is the scheme's name
+    `clock`        gives Unix seconds, for keys that have a time and for signed times
     `debug`        explain each refusal in the log, never in the answer: which mistake was made, where the guard looked.
                    Slow to refuse, and not for production: it warns with `hmac_guard.explain.debug.DebugWarning`
 
@@ -102,6 +112,8 @@ class Guard(Frozen):
         problem_base: str | None = None,
         on_verdict: OnVerdict | None = None,
         on_decision: OnDecision | None = None,
+        single_use: "OnceStore | None" = None,
+        single_use_scope: str | None = None,
         clock: Callable[[], float] = time.time,
         debug: bool = False,
     ) -> None:
@@ -121,11 +133,13 @@ class Guard(Frozen):
             raise ConfigError(
                 f"Guard: keys are by tenant, but the scheme {scheme.name!r} has no tenant=; add it, or give one key"
             )
+        check_key_form(scheme, resolver)
         reads_tenant = scheme.tenant is not None and resolver.per_tenant is not False
+        once = _store_calls(single_use, single_use_scope, scheme, resolver)
         self._set(scheme=scheme, keys=resolver, mode=mode, annotate_as=annotate_as, max_body=max_body)
         decider = Decider(
             scheme=scheme,
-            reader=Reader(scheme, with_tenant=reads_tenant),
+            reader=reader_of(scheme, with_tenant=reads_tenant),
             keys=resolver,
             mode=mode,
             annotate_as=annotate_as,
@@ -140,6 +154,7 @@ class Guard(Frozen):
             on_decision=on_decision,
             clock=clock,
             watch=_explainer(scheme) if debug else None,
+            once=once,
         )
         self._set(_decider=decider)
 
@@ -172,6 +187,15 @@ class Guard(Frozen):
 
     def __repr__(self) -> str:
         return f"<Guard {self.scheme.name}, mode={self.mode!r}, annotate_as={self.annotate_as!r}>"
+
+
+def _store_calls(store: Any, single_use_scope: str | None, scheme: Scheme, resolver: Resolver) -> Any:
+    check_single_use(store is not None, single_use_scope, scheme, resolver)
+    if store is None:
+        return None
+    from hmac_guard.once.calling import StoreCalls  # It imports asyncio.
+
+    return StoreCalls(store, single_use_scope or scheme.name)
 
 
 def _explainer(scheme: Scheme) -> Any:

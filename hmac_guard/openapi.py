@@ -11,6 +11,8 @@ from hmac_guard.guard import Guard
 
 _ENCODINGS = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
+_UNITS = {"s": "seconds", "ms": "milliseconds"}
+
 
 def security_scheme(guard: Guard) -> dict[str, Any]:
     """Return the Security Scheme Object of the signature.
@@ -39,6 +41,9 @@ def description(guard: Guard) -> str:
         "",
         f"- signature: {_places(scheme.signature)}",
         *(f"- `{name}`{_optional(scheme, name)}: {_places(source)}" for name, source in scheme.ids.items()),
+        *(f"- `{time.name}`, Unix time in {_UNITS[time.unit]}: {_places(time.source)}" for time in scheme.times),
+        *(["- `@body`: the raw body, as it is sent"] if scheme.signs_body else []),
+        *(["- `@method`: the method, in capitals"] if scheme.signs_method else []),
     ]
     if guard._decider.reads_tenant and scheme.tenant is not None:
         lines.append(f"- tenant: {_places(scheme.tenant)}")

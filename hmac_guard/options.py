@@ -8,7 +8,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.keys.resolver import functions_of
+from hmac_guard.keys.resolver import Resolver, functions_of
 
 _ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
 # RFC 3986 without "#": an absolute URL, or a path on the same host.
@@ -65,6 +65,32 @@ def check_problem_base(base: object) -> None:
         raise ConfigError(
             "Guard: problem_base must be the URL of a page, without a '#', such as 'https://docs.example/errors'"
         )
+
+
+def check_single_use(is_given: bool, scope: object, scheme: Scheme, resolver: Resolver) -> None:
+    """Raises `ConfigError` for a single-use store that could not keep its promise."""
+    if scope is not None and (not isinstance(scope, str) or not scope or not is_given):
+        raise ConfigError("Guard: single_use_scope must be text that is not empty, beside single_use")
+    if not is_given:
+        return
+    if not scheme.times:
+        raise ConfigError(
+            f"Guard: single_use needs a scheme with a time, and {scheme.name!r} has none: its signatures would have to "
+            "be remembered for ever. Give the scheme a Timestamp or an Expires"
+        )
+    if scheme.tenant is not None and resolver.per_tenant is None:
+        raise ConfigError(
+            "Guard: single_use needs to know whose signature was used, and the key resolver does not say whether its "
+            "keys are by tenant; mark it with hmac_guard.keys.per_tenant, or set per_tenant = False"
+        )
+
+
+def check_key_form(scheme: Scheme, resolver: Resolver) -> None:
+    """Raises `ConfigError` for keys at hand that cannot be meant for the scheme."""
+    for key in resolver.known_keys():
+        fault = scheme.fault_of_key(key)
+        if fault is not None:
+            raise ConfigError(f"Guard: {fault}")
 
 
 def _is_taken(name: str) -> bool:

@@ -307,10 +307,10 @@ def test_the_presets_are_listed_within_80_columns() -> None:
 
     assert code == 0
     assert max(map(len, lines)) <= 80
-    assert "suprsend    message         {distinct_id}" in lines
-    assert "            distinct_id     query distinct_id, json /distinct_id" in lines
-    assert "            tenant          header Authorization before ':'" in lines
-    assert "            connection_id   query connection_id, json /connection_id" in lines
+    assert "suprsend          message         {distinct_id}" in lines
+    assert "                  distinct_id     query distinct_id, json /distinct_id" in lines
+    assert "                  tenant          header Authorization before ':'" in lines
+    assert "                  connection_id   query connection_id, json /connection_id" in lines
     assert "absent" not in output  # no preset has an optional id
 
 
@@ -371,3 +371,73 @@ def test_without_click_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
 
     assert ended.value.code == 2
     assert capsys.readouterr().err == "hmac-guard needs click: pip install 'hmac-guard[cli]'\n"
+
+
+def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
+    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: 1_710_000_000.0)
+    body = tmp_path / "event.json"
+    body.write_bytes(b'{"id": "evt_test_webhook"}')
+    signature = "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"
+    words = ["stripe", "timestamp=1710000000", f"body=@{body}", "--key-env", "STRIPE_KEY"]
+
+    assert run("sign", *words) == (0, signature + "\n")
+    assert run("sign", *words[:2], 'body={"id": "evt_test_webhook"}', *words[3:]) == (0, signature + "\n")
+    assert run("verify", *words, "--signature", signature) == (0, "verified\n")
+    body.write_bytes(b"{}")
+    assert run("verify", *words, "--signature", signature)[1].startswith("not verified: invalid_signature")
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"), [(1_710_000_301, "expired"), (1_709_999_939, "not_yet_valid"), (1_710_000_300, "verified")]
+)
+def test_a_time_is_held_against_the_clock(now: int, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
+    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: now)
+    words = ["stripe", "timestamp=1710000000", 'body={"id": "evt_test_webhook"}', "--key-env", "STRIPE_KEY", "--json"]
+    code, output = run(
+        "verify", *words, "--signature", "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"
+    )
+
+    assert (code, json.loads(output)["reason"]) == (int(reason != "verified"), reason)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["verify", "stripe", "timestamp=1710000000"], "the scheme signs body; add body=VALUE"),
+        (["verify", "stripe", "timestamp=NaN", "body=x"], "not verified: malformed"),
+        (["sign", "stripe", "timestamp=1.5", "body=x"], "timestamp must be a Unix time"),
+        (["sign", "stripe", "time=1", "body=x"], "did you mean 'timestamp'?"),
+        (["sign", "stripe", "timestamp=1", "body=@/nowhere"], "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_time_or_a_body_is_said(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
+    signature = ["--signature", "0" * 64] if words[0] == "verify" else []
+
+    assert says in run(*words, "--key-env", "STRIPE_KEY", *signature)[1]
+
+
+def test_rows_have_times_and_bodies_and_name_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
+    rows = [{"timestamp": 1710000000, "body": '{"id": "evt_test_webhook"}'}, {"timestamp": "5", "body": "@/etc/passwd"}]
+    given = "\n".join(map(json.dumps, rows))
+    result = CliRunner().invoke(
+        hmac_guard, ["sign", "stripe", "--rows", "jsonl", "--key-env", "STRIPE_KEY"], input=given
+    )
+    signed = [json.loads(line)["signature"] for line in result.output.splitlines()]
+
+    assert signed == [
+        "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db",
+        hmac.new(b"whsec_test_secret", b"5.@/etc/passwd", "sha256").hexdigest(),
+    ]
+
+
+def test_the_list_of_presets_has_items_and_times() -> None:
+    stripe = next(preset for preset in json.loads(run("schemes", "--json")[1]) if preset["name"] == "stripe")
+
+    assert stripe["times"] == {"timestamp": [{"in": "header", "name": "Stripe-Signature", "item": "t"}]}
+    assert "header Stripe-Signature item 'v1'" in run("schemes")[1]

@@ -26,7 +26,8 @@ from hmac_guard import (
     WeakKeyWarning,
 )
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
-from hmac_guard.core.reader import Reader, Reading
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.reading import Reading
 from hmac_guard.guard import Mode
 from hmac_guard.keys import EnvKeys, FileKeys, MappingKeys, SqlKeys, StaticKeys
 from hmac_guard.wsgi.request import WsgiRequest

@@ -233,7 +233,7 @@ def test_the_tables_name_every_source_and_option() -> None:
 
 
 def test_all_presets_are_named() -> None:
-    [named] = re.findall(r"Presets: `([A-Z ]+)`", README)
+    [named] = re.findall(r"Presets: `([A-Z_ ]+)`", README)
 
     assert set(named.split()) == {name for name in hmac_guard.schemes.__all__ if name.isupper()}
     assert all(isinstance(getattr(hmac_guard.schemes, name), Scheme) for name in named.split())

@@ -18,11 +18,12 @@ from vendor_rule import VENDOR_NANGO
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Query, Scheme, schemes
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.core.signing import names_of_parts
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
-from hmac_guard.snippets.languages import camel, go_camel, local_names, snake
-from hmac_guard.snippets.page import EXAMPLE_KEY
+from hmac_guard.snippets.languages import camel, go_camel, local_names, signed_names, snake
+from hmac_guard.snippets.page import EXAMPLE_KEY, EXAMPLE_TIME
 
 PRESETS = {scheme.name: scheme for scheme in vars(schemes).values() if isinstance(scheme, Scheme)}
 SIGNING = Path(__file__).parent.parent / "docs" / "signing"
@@ -99,6 +100,7 @@ def test_the_page_in_the_docs_is_the_output_of_the_command(name: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_example_of_a_page_is_verified_by_explain(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXAMPLE", EXAMPLE_KEY)
+    monkeypatch.setattr("hmac_guard.explain.explanation.time", lambda: EXAMPLE_TIME)
     [command] = re.findall(r"```sh\n(curl .*?)\n```", page(PRESETS[preset]), re.DOTALL)
 
     result = CliRunner().invoke(hmac_guard, ["explain", preset, "--key-env", "EXAMPLE"], input=command)
@@ -155,11 +157,15 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     names = [field.name for field in scheme.id_fields]
     ids = {name: f"user {number}+&" for number, name in enumerate(names)}
     expected = {name: text for name, text in ids.items() if scheme.ids[name].carries(text)}
-    signature = scheme.sign(EXAMPLE_KEY, **ids)
+    parts = {"timestamp": str(EXAMPLE_TIME), "method": "POST", "body": '{"caf\u00e9": 1}'}
+    given: dict[str, Any] = {name: parts[name] for name in names_of_parts(scheme)}
+    signature = scheme.sign(EXAMPLE_KEY, ids, **given | ({"body": given["body"].encode()} if "body" in given else {}))
 
-    with serving(Guard(scheme, EXAMPLE_KEY).wsgi(proven)) as port:
-        variables = [*local_names([*names, "tenant?"], camel).values(), "signature"]
-        values = [*ids.values(), "acme", signature]
+    with serving(Guard(scheme, EXAMPLE_KEY, clock=lambda: EXAMPLE_TIME).wsgi(proven)) as port:
+        named = {**ids, **given, **{f"@{name}": text for name, text in given.items()}}
+        spoken = signed_names(scheme, camel)
+        variables = [*spoken.values(), *[*local_names([*names, "tenant?"], camel).values()][-1:], "signature"]
+        values = [*(named[name] for name in spoken), "acme", signature]
         lines = [f"const {name} = {json.dumps(value)};" for name, value in zip(variables, values, strict=True)]
         code = fetch_code(scheme).replace(HOST, f"http://127.0.0.1:{port}")
         script = "\n".join([*lines, code, "console.log(response.status, await response.text());"])

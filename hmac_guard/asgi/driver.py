@@ -3,19 +3,24 @@
 from typing import Any
 
 from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.deadline import within
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies
+from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.key import Keyring
-from hmac_guard.core.reader import Reading
+from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
-from hmac_guard.core.verdict import Claim
+from hmac_guard.core.verdict import Claim, Reason, Refused
 from hmac_guard.decider import Decider, keyring_of
 from hmac_guard.keys.calling import IMMEDIATE_TYPES, awaited, from_loop
 from hmac_guard.log import Failure, failure_of
 
 #: The keys of a tenant; None for a tenant without keys; or why they could not be had.
 Ring = Keyring | Failure | None
+
+
+_NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 
 
 class Driver:
@@ -38,16 +43,20 @@ class Driver:
             return decider.finish(scope, request, None, outcome, started), None
         if self._with_body:
             began = decider.time()
-            if scope["type"] == "http":
+            if decider.reader.refuses_ahead(request):
+                request.stream = receive
+            elif scope["type"] == "http":
                 body = Body(receive)
                 await body.take(request, decider.reader, decider.max_body)
             else:
-                request.body = b""
+                request.body, request.body_problem = b"", _NO_BODY if decider.reader.signs_body else None
             started += decider.time() - began
         reading = decider.read(request)
         ring = decider.static_ring or await self._ring_for(reading)
         if self._merges_cookies:
             merge_cookies(scope)
+        if decider.once is not None:
+            await self._use_once(scope, reading, ring)
         return decider.conclude(scope, reading, ring, started), body
 
     def request(self, scope: Any) -> AsgiRequest:
@@ -62,6 +71,8 @@ class Driver:
         outcome = decider.skip(request)
         if outcome is not None:
             return decider.finish(scope, request, None, outcome, started)
+        if decider.reader.signs_body:
+            raise BodyAlreadyRead
         if decider.reader.wants_all_of(request) and request.media.kind != "json":
             request.form = [(name, text if isinstance(text, str) else None) for name, text in body.multi_items()]
             request.body = b""
@@ -77,6 +88,8 @@ class Driver:
         ring = decider.static_ring or await self._ring_for(reading)
         if self._merges_cookies:
             merge_cookies(scope)
+        if decider.once is not None:
+            await self._use_once(scope, reading, ring)
         return decider.conclude(scope, reading, ring, started)
 
     async def _ring_for(self, reading: Reading) -> Ring:
@@ -92,3 +105,16 @@ class Driver:
             return keyring_of(await awaited(answer))
         except Exception as error:
             return failure_of(error)
+
+    async def _use_once(self, scope: Any, reading: Reading, ring: Ring) -> None:
+        """Ask the single-use store, where the request is proven."""
+        decider = self.decider
+        wanted = decider.token(scope, reading, ring)
+        if wanted is None:
+            return
+        answer: bool | Failure
+        try:
+            answer = await within(decider.once.timeout, decider.once.on_loop(*wanted))
+        except Exception as error:
+            answer = failure_of(error)
+        decider.note_use(scope, reading, wanted[0], answer)

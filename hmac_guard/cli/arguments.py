@@ -3,9 +3,10 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from hmac_guard import schemes
 from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signing import names_of_parts
 from hmac_guard.core.strict import nearest
 
 PRESETS = {preset.name: preset for preset in vars(schemes).values() if isinstance(preset, Scheme)}
@@ -45,14 +47,36 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
 
 
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments `SCHEME ID=VALUE...` to a command. The function gets them as `scheme` and `ids`."""
+    """Add the arguments `SCHEME ID=VALUE...` to a command.
+
+    The function gets them as `scheme`, `ids` and `others`: the times, the method and the body that the scheme signs.
+    """
 
     @takes_scheme("ID=VALUE...")
     @functools.wraps(function)
     def with_ids(*, scheme: Scheme, words: tuple[str, ...], **options: Any) -> Any:
-        return function(scheme=scheme, ids=_ids(scheme, words), **options)
+        given = _given(scheme, words)
+        ids = {name: text for name, text in given.items() if name in scheme.ids}
+        return function(scheme=scheme, ids=ids, others=others_in(scheme, given, files=True), **options)
 
     return with_ids
+
+
+def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) -> dict[str, Any]:
+    """What is signed beside the ids, as `Scheme.sign` takes it. The body is text, or, with `files`, @FILE: a row of
+    many may come from anywhere, and names no file."""
+    others = {name: given[name] for name in names_of_parts(scheme) if name in given and name not in scheme.ids}
+    body = others.get("body")
+    if isinstance(body, str):
+        others["body"] = _read(body[1:]) if files and body.startswith("@") else body.encode(errors="surrogateescape")
+    return others
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CliError(f"the file {path} cannot be read ({error.strerror}); name one that can") from None
 
 
 def find_scheme(name: str) -> Scheme:
@@ -96,14 +120,15 @@ def _imported(module: str, target: str) -> Scheme:
     return found
 
 
-def _ids(scheme: Scheme, pairs: Iterable[str]) -> dict[str, str]:
+def _given(scheme: Scheme, pairs: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
+    known = (*scheme.ids, *names_of_parts(scheme))
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
             raise CliError(f"{pair!r} is not an id; write each id as ID=VALUE")
-        if name not in scheme.ids:
-            raise CliError(f"the scheme {scheme.name} has no id {name!r}; {nearest(name, scheme.ids)}")
+        if name not in known:
+            raise CliError(f"the scheme {scheme.name} has no id {name!r}; {nearest(name, known)}")
         if name in ids:
             raise CliError(f"the id {name!r} is given twice; give it once")
         ids[name] = value

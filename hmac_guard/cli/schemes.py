@@ -9,11 +9,11 @@ import click
 from hmac_guard.cli.arguments import PRESETS
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
-from hmac_guard.core.sources import Header, Json, Path
+from hmac_guard.core.sources import Header, HeaderItem, Json, Path
 
 Place = dict[str, str]
 
-_NAME, _FIELD, _VALUE = 12, 16, 52
+_NAME, _FIELD, _VALUE = 18, 16, 46
 
 
 @click.command("schemes")
@@ -36,6 +36,7 @@ def _described(scheme: Scheme) -> dict[str, Any]:
         "prefix": scheme.prefix,
         "optional": sorted(scheme.optional),
         "ids": {name: _places(source) for name, source in scheme.ids.items()},
+        **({"times": {time.name: _places(time.source) for time in scheme.times}} if scheme.times else {}),
         "signature": _places(scheme.signature),
         "tenant": _places(scheme.tenant) if scheme.tenant else [],
     }
@@ -51,6 +52,8 @@ def _described_place(place: Any) -> Iterator[Place]:
         yield from ({"in": kind, "template": template} for template in place.templates)
     elif isinstance(place, Json):
         yield {"in": kind, "pointer": place.pointer}
+    elif isinstance(place, HeaderItem):
+        yield {"in": "header", "name": place.name, "item": place.key}
     elif isinstance(place, Header) and place.before:
         yield {"in": kind, "name": place.name, "before": place.before}
     else:
@@ -72,7 +75,7 @@ def _rows(preset: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         "digest",
         [preset["algorithm"], preset["encoding"], *([f"after {preset['prefix']}"] if preset["prefix"] else [])],
     )
-    fields = {**preset["ids"], "signature": preset["signature"], "tenant": preset["tenant"]}
+    fields = {**preset["ids"], **preset.get("times", {}), "signature": preset["signature"], "tenant": preset["tenant"]}
     for field, places in fields.items():
         optional = ["or absent"] if field in preset["optional"] else []
         if places:
@@ -80,5 +83,5 @@ def _rows(preset: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _words(place: Place) -> str:
-    kind, at, *before = place.values()
-    return f"{kind} {at}" + "".join(f" before {text!r}" for text in before)
+    kind, at, *_ = place.values()
+    return f"{kind} {at}" + "".join(f" {name} {place[name]!r}" for name in ("before", "item") if name in place)

@@ -3,7 +3,7 @@
 import secrets
 
 from hmac_guard.core.key import Key, Keyring
-from hmac_guard.core.reader import Reading
+from hmac_guard.core.reading import Reading
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make, unverified
 
@@ -30,4 +30,20 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
     if proven_by is None or keys is DUMMY_KEYRING.keys:
         return unverified(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
     tenant = reading.tenant if by_tenant else None
-    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, proven_by.id, NO_CLAIMED, None))
+    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, proven_by.id, NO_CLAIMED, None, None, None))
+
+
+def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
+    """The same for a scheme with times. They are looked at after the signature, so that only who holds a valid one
+    learns that it is too old; `reading.outside` then says by how much."""
+    verdict = judge(scheme, reading, keyring, now, by_tenant)
+    if verdict.reason is not VERIFIED:
+        return verdict
+    for time in scheme.times:
+        outside = time.refuse(reading.times[time.name], now)
+        if outside is not None:
+            reading.outside = outside
+            return unverified(outside.reason, scheme.name)
+    signed_at = scheme.timestamp.moment(reading.times["timestamp"]) if scheme.timestamp else None
+    expires_at = scheme.expires.moment(reading.times["expires"]) if scheme.expires else None
+    return make(Verdict, (*verdict[:-2], signed_at, expires_at))

@@ -133,6 +133,10 @@ class Key(Frozen):
             return hashlib.new(algorithm, self._secret.get()).digest().ljust(block_size, b"\0")
         return self._secret.get().ljust(block_size, b"\0")
 
+    def begins_with(self, prefix: bytes) -> bool:
+        """Whether the secret begins with these bytes."""
+        return self._secret.get().startswith(prefix)
+
     def __repr__(self) -> str:
         return f"<Key id={self.id!r}>"
 

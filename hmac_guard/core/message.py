@@ -1,10 +1,15 @@
-"""The message: the parts that are signed, and why no two sets of ids can make the same one (threats T001)."""
+"""The message: the parts that are signed, and why no two requests that differ in them can make the same one (threats
+T001)."""
 
 import string
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError
+
+#: The placeholders of a request's own parts (the names are those of RFC 9421), and of times.
+BODY, METHOD = "@body", "@method"
+TIMES = ("timestamp", "expires")
 
 
 class Literal(NamedTuple):
@@ -20,26 +25,68 @@ class Id(NamedTuple):
     separator: str
 
 
-#: What a message is made of. Further kinds (raw body, method, target, timestamp) join here.
-Part = Literal | Id
+class Time(NamedTuple):
+    """A time in the message, "timestamp" or "expires", and the text that ends it."""
+
+    name: str
+    separator: str
 
 
-def compile_message(message: str, ids: Collection[str]) -> tuple[Part, ...]:
+class Method(NamedTuple):
+    """The request's method, and the text that ends it."""
+
+    name: str
+    separator: str
+
+
+class Body(NamedTuple):
+    """The raw body. It is the last part."""
+
+    name: str = BODY
+
+
+#: What a message is made of.
+Part = Literal | Id | Time | Method | Body
+
+
+def compile_message(message: str, ids: Collection[str], times: Collection[str] = ()) -> tuple[Part, ...]:
     """The parts of a message, from its format string."""
     pairs, last = _take_apart(message)
     names = [name for _, name in pairs]
-    if sorted(names) != sorted(ids):
-        raise ConfigError(
-            f"Scheme: message names {names}, ids has {list(ids)}; each id stands in it once and has a source"
-        )
+    _check_names(names, ids, times)
     texts = [text for text, _ in pairs]
     for text, name in pairs[1:]:
         if not text:
             raise ConfigError(f"Scheme: put a separator before {{{name}}} in message; without one two pairs sign alike")
+    if BODY in names and (names[-1] != BODY or last):
+        raise ConfigError("Scheme: {@body} stands last in message: it may hold any text")
     parts: list[Part] = []
     for text, name, separator in zip(texts, names, [*texts[1:], ""], strict=True):
-        parts += [Literal(text), Id(name, separator)] if text else [Id(name, separator)]
+        part = _part(name, separator, times)
+        parts += [Literal(text), part] if text else [part]
     return (*parts, Literal(last)) if last else tuple(parts)
+
+
+def _check_names(names: list[str], ids: Collection[str], times: Collection[str]) -> None:
+    for name in times:
+        if name in ids:
+            raise ConfigError(f"Scheme: an id and a time are both called {name!r}; give the id another name")
+    others = {METHOD, BODY, *times}
+    if sorted(name for name in names if name not in others) != sorted(ids):
+        raise ConfigError(
+            f"Scheme: message names {names}, ids has {list(ids)}; each id stands in it once and has a source"
+        )
+    for name in others:
+        if names.count(name) > 1:
+            raise ConfigError(f"Scheme: {{{name}}} stands twice in message; once is enough")
+
+
+def _part(name: str, separator: str, times: Collection[str]) -> Part:
+    if name == BODY:
+        return Body()
+    if name == METHOD:
+        return Method(name, separator)
+    return Time(name, separator) if name in times else Id(name, separator)
 
 
 def _take_apart(message: str) -> tuple[list[tuple[str, str]], str]:
@@ -65,29 +112,33 @@ def _take_apart(message: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozenset[str]:
-    """`optional`, if only the last of several ids is in it."""
+    """`optional`, if only the last of several ids is in it, and nothing but a fixed text follows."""
     names = [part.name for part in parts if isinstance(part, Id)]
     if optional and (len(names) < 2 or optional != {names[-1]}):
         raise ConfigError(
             "Scheme: only the last of several ids may be optional; the others are needed to tell it apart"
         )
+    if optional and [part.name for part in parts if not isinstance(part, Literal)][-1] != names[-1]:
+        raise ConfigError("Scheme: an optional id stands behind the times and the method, and without {@body}")
     return optional
 
 
-def is_unambiguous(part: Id, text: str) -> bool:
-    """Whether an id may be signed before the text that follows it: the text is first found where the id ends."""
+def is_unambiguous(part: Id | Time | Method, text: str) -> bool:
+    """Whether a text may be signed before the text that follows it: the latter is first found where the text ends."""
     return not part.separator or (text + part.separator).find(part.separator) == len(text)
 
 
-def compose(parts: tuple[Part, ...], ids: Mapping[str, str]) -> bytes | None:
-    """The message over these ids, or None where it could be read as another one: an id holds its own separator, or
-    begins one that the separator completes."""
+def compose(parts: tuple[Part, ...], named: Mapping[str, str]) -> bytes | None:
+    """The message over these ids, times and method, without the body; or None where it could be read as another one:
+    one of them holds its own separator, or begins one that the separator completes."""
     texts: list[str] = []
     for part in parts:
         if isinstance(part, Literal):
             texts.append(part.text)
-        elif part.name in ids:
-            text = ids[part.name]
+        elif isinstance(part, Body):
+            break
+        elif part.name in named:
+            text = named[part.name]
             if not is_unambiguous(part, text):
                 return None
             texts.append(text)

@@ -10,22 +10,27 @@ from typing import Any
 
 from hmac_guard.core.bodies import form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.cookies import cookie_values
+from hmac_guard.core.found import Found, Sent, in_header, in_query, only
+from hmac_guard.core.items import item_values
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
 from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import HEADER_VALUE, Cookie, Form, Header, Json, Path, Query
-from hmac_guard.core.text import MAX_FIELDS, TOO_MANY_FIELDS, decode_field, is_named, is_visible
+from hmac_guard.core.sources import (
+    METHOD_NAME,
+    Cookie,
+    Form,
+    Header,
+    HeaderItem,
+    Json,
+    MethodOf,
+    Path,
+    Query,
+)
+from hmac_guard.core.text import MAX_FIELDS, TOO_MANY_FIELDS, is_named
 from hmac_guard.core.verdict import Reason, Refused
 
-#: The text in one place, or why there is none.
-Found = str | Refused | None
-#: What was found in one place, as it was sent; a list where it is there more than once.
-Sent = Found | list[str]
-
-_TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")
-_COMMA = Refused(Reason.DUPLICATE, "has a comma, with which servers join two lines into one; use another place for it")
-_ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside; use another place for it")
+_ODD_METHOD = Refused(Reason.MALFORMED, "is not the name of an HTTP method")
 _ODD_PATH = Refused(
     Reason.MALFORMED,
     "is not canonical: it has '//', '.', '..', a backslash, a control character, an encoded slash, or bytes that are "
@@ -46,7 +51,8 @@ class Places:
     odd       the characters that do not stand for themselves in one of the places
     """
 
-    def __init__(self, layout: Sequence[Field | str]) -> None:
+    def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
+        self._signature = signature
         self._blank: list[Sent] = [part if isinstance(part, str) else None for part in layout]
         self._make_slots(layout)
         self._needs_body = any(place.kinds for place in self.sources.values())
@@ -57,6 +63,7 @@ class Places:
         self.sources: dict[int, Source] = {}
         self.slots_of: list[list[int]] = []
         self._patterns: list[tuple[int, Any]] = []
+        self._several: set[int] = set()
         for position, field in enumerate(layout):
             if isinstance(field, str):
                 continue
@@ -71,12 +78,18 @@ class Places:
                     if isinstance(place, Path):
                         self._patterns.append((slots[key], compile_templates(place.templates, field.name)))
                 own.append(slots[key])
+            if field is self._signature:
+                self._several.update(own)
             self.slots_of.append(own)
 
     def _make_tables(self) -> None:
         numbered = sorted(self.sources.items())
         headers = [(slot, place) for slot, place in numbered if isinstance(place, Header)]
-        names = list(dict.fromkeys(place.name.lower() for _, place in headers))
+        items = [(slot, place) for slot, place in numbered if isinstance(place, HeaderItem)]
+        lines: Sequence[tuple[int, Header | HeaderItem]] = [*headers, *items]
+        names = list(dict.fromkeys(place.name.lower() for _, place in lines))
+        self._methods = [slot for slot, place in numbered if isinstance(place, MethodOf)]
+        self._items = [(names.index(place.name.lower()), slot, place) for slot, place in items]
         self._headers = [(names.index(place.name.lower()), slot) for slot, place in headers if not place.before]
         self._starts = [
             (names.index(place.name.lower()), slot, place.before) for slot, place in headers if place.before
@@ -94,12 +107,14 @@ class Places:
             (self._queries, self._find_in_query),
             (self._headers, self._find_in_headers),
             (self._starts, self._find_at_starts),
+            (self._items, self._find_in_items),
             (self._cookies, self._find_in_cookies),
+            (self._methods, self._find_method),
         )
         self._finders = tuple(find for places, find in finders if places)
         self._decoders: dict[int, Callable[[Any], Found]] = {
-            **dict.fromkeys(self._queries.values(), _in_query),
-            **{slot: _in_header for _, slot in self._headers},
+            **dict.fromkeys(self._queries.values(), in_query),
+            **{slot: in_header for _, slot in self._headers},
         }
         self.odd = ("%+" if self._queries else "") + ("," if self._headers else "")
 
@@ -123,7 +138,7 @@ class Places:
             return
         if request.form is not None:
             for slot, name in self._forms:
-                found[slot] = _only(
+                found[slot] = only(
                     [text if text is not None else NOT_A_TEXT for key, text in request.form if key == name]
                 )
             return
@@ -188,17 +203,28 @@ class Places:
         for index, slot, before in self._starts:
             line = request.lines[index]
             if line is not None:
-                text = _in_header(line)
+                text = in_header(line)
                 if isinstance(text, str):
                     start, separator, _ = text.partition(before)
                     text = start if separator else ""
                 found[slot] = text
 
+    def _find_method(self, request: Request, found: list[Sent]) -> None:
+        for slot in self._methods:
+            found[slot] = request.method if METHOD_NAME.fullmatch(request.method) else _ODD_METHOD
+
+    def _find_in_items(self, request: Request, found: list[Sent]) -> None:
+        for index, slot, place in self._items:
+            line = request.lines[index]
+            values = [] if line is None else item_values(line, place)
+            several = slot in self._several and isinstance(values, list) and len(values) > 1
+            found[slot] = (list(filter(None, values)) or "") if several else only(values)
+
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]
         if isinstance(line, str):
             for slot, name in self._cookies:
-                found[slot] = _only(cookie_values(name, line))
+                found[slot] = only(cookie_values(name, line))
 
     def _find_in_document(self, kind: str, document: Any, found: list[Sent]) -> None:
         if isinstance(document, Refused):
@@ -212,32 +238,4 @@ class Places:
         else:
             values_of = form_values if kind == "form" else multipart_values
             for slot, name in self._forms:
-                found[slot] = _only(values_of(name, document))
-
-
-def _only(values: Sequence[Found] | Refused) -> Found:
-    """The one value of several that a place has."""
-    if isinstance(values, Refused):
-        return values
-    refused = next((value for value in values if isinstance(value, Refused)), None)
-    if refused is not None or not values:
-        return refused
-    return values[0] if len(values) == 1 else _TWICE
-
-
-def _in_query(sent: str | Refused | list[str]) -> Found:
-    if isinstance(sent, str):
-        return decode_field(sent)
-    if isinstance(sent, Refused):
-        return sent
-    return next((text for text in map(decode_field, reversed(sent)) if isinstance(text, Refused)), _TWICE)
-
-
-def _in_header(line: str | list[str]) -> Found:
-    if not isinstance(line, str):
-        return _TWICE
-    if "," in line:
-        return _COMMA
-    if not is_visible(line) and line and not HEADER_VALUE.fullmatch(line):
-        return _ODD_HEADER
-    return line
+                found[slot] = only(values_of(name, document))

@@ -8,72 +8,63 @@ from types import MappingProxyType
 from typing import Any
 
 from hmac_guard.core.bodies import first_json_byte
-from hmac_guard.core.message import Id, Literal, compose
-from hmac_guard.core.places import Found, Places, Sent
+from hmac_guard.core.found import Found, Sent
+from hmac_guard.core.message import METHOD, Body, Id, Literal, Method, Time, compose
+from hmac_guard.core.places import Places
+from hmac_guard.core.reading import Reading
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import METHOD_FIELD
 from hmac_guard.core.text import MAX_ID_BYTES, VISIBLE, is_id, why_not_an_id
+from hmac_guard.core.times import NOT_A_TIME, is_time
 from hmac_guard.core.verdict import Reason, Refused
 
 _TWO_PLACES = Refused(Reason.CONFLICT, "; send it in one place")
 
 
-class Reading:
-    """What a request says. Its signature is on the request.
-
-    ids      each id that is there exactly once and is valid, by name
-    tenant   the tenant, or None
-    whole    whether the tenant was found, and each place in which the scheme looks for it was read to its end
-    refused  why the request cannot be judged, or None
-    message  the bytes that were signed; None where `refused`
-    request  the request
-    """
-
-    # No `__init__`: a call of one would be a twentieth of what the guard costs.
-    __slots__ = ("ids", "message", "refused", "request", "tenant", "whole")
-
-    ids: Mapping[str, str]
-    tenant: str | None
-    whole: bool
-    refused: Refused | None
-    message: bytes | None
-    request: Request
-
-
 class Reader:
-    """Reads requests for one scheme; its tenant only if `with_tenant`."""
+    """Reads requests for one scheme that signs ids; its tenant only if `with_tenant`."""
+
+    signs_body = False
 
     def __init__(self, scheme: Scheme, *, with_tenant: bool) -> None:
         self._scheme = scheme
-        self.fields = [*scheme.id_fields, scheme.signature_field]
         self.reads_tenant = with_tenant and scheme.tenant_field is not None
-        if with_tenant and scheme.tenant_field is not None:
-            self.fields.append(scheme.tenant_field)
-        self._places = Places(self._layout())
+        layout = self._layout()
+        self.fields = [part for part in layout if isinstance(part, Field)]
+        self._places = Places(layout, scheme.signature_field)
         #: The headers in which the scheme looks, in lower case.
         self.names = self._places.names
         self._kinds = frozenset().union(*(field.kinds for field in self.fields))
-        self.needs_body = bool(self._kinds)
+        self.needs_body = bool(self._kinds) or scheme.signs_body
         self._needs_every_body = any(field.needs_body for field in self.fields)
         self._tenant_kinds = self.fields[-1].kinds if self.reads_tenant else frozenset()
-        self._make_tables(scheme)
+        self._make_tables(layout)
 
     def _layout(self) -> list[Field | str]:
-        """The message, and behind it the signature and the tenant."""
-        ids = {field.name: field for field in self._scheme.id_fields}
-        parts = [part.text if isinstance(part, Literal) else ids[part.name] for part in self._scheme.parts]
-        return [*parts, *self.fields[len(ids) :]]
+        """The message without the body; behind it the times that stand in the body, the signature and the tenant."""
+        scheme = self._scheme
+        times = {time.name: time.field for time in scheme.times}
+        named = {**{field.name: field for field in scheme.id_fields}, **times, METHOD: METHOD_FIELD}
+        parts = [part for part in scheme.parts if not isinstance(part, Body)]
+        signed = [part.name for part in parts if isinstance(part, Time)]
+        in_body = [field for name, field in times.items() if name not in signed]
+        front = [part.text if isinstance(part, Literal) else named[part.name] for part in parts]
+        behind = (scheme.signature_field, scheme.tenant_field if self.reads_tenant else None)
+        return [*front, *in_body, *filter(None, behind)]
 
-    def _make_tables(self, scheme: Scheme) -> None:
+    def _make_tables(self, layout: list[Field | str]) -> None:
         """Where in the layout is what."""
-        positions = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id)]
-        self._ids_at = [(number, part.name) for number, part in positions]
+        scheme = self._scheme
+        at = [number for number, part in enumerate(layout) if isinstance(part, Field)]
+        self._signature_at, self._size = layout.index(scheme.signature_field), len(layout)
+        names = [field.name for field in self.fields]
+        self._texts_at = [(number, name) for number, name in zip(at, names, strict=True) if number < self._signature_at]
+        self._time_names = [time.name for time in scheme.times]
         # Where an id holds the first character of its separator, the message may be ambiguous.
-        self._separators_at = [(number, part.separator[0]) for number, part in positions if part.separator]
-        self._signature_at = len(scheme.parts)
-        self._size = len(scheme.parts) + (2 if self.reads_tenant else 1)
-        at = [*(number for number, _ in positions), *range(len(scheme.parts), self._size)]
+        parts = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id | Time | Method)]
+        self._separators_at = [(number, part.separator[0]) for number, part in parts if part.separator]
         pairs = [(number, slot) for number, slots in zip(at, self._places.slots_of, strict=True) for slot in slots]
         self._further = [(number, slot) for number, slot in pairs if slot != number]
         #: Makes a NUL of each byte that does not stand for itself in every place.
@@ -137,7 +128,7 @@ class Reader:
             if character in values[position]:
                 return self._read_strictly(request, found)
         ids = {}
-        for position, name in self._ids_at:
+        for position, name in self._texts_at:
             ids[name] = values[position]
         signature = values[self._signature_at]
         tenant = values[-1] if self.reads_tenant else None
@@ -152,6 +143,10 @@ class Reader:
         reading.message = raw[:size]
         return reading
 
+    def refuses_ahead(self, request: Request) -> bool:
+        """Whether the request is refused whatever its body is, before that is read."""
+        return False
+
     def _merged(self, found: list[Sent]) -> list[Sent]:
         """What is in the layout, each field's text from the one of its places that has it."""
         values = found[: self._size]
@@ -164,7 +159,7 @@ class Reader:
         texts = list(self._texts_of(self._places.decode(found)))
         tenant = texts.pop() if self.reads_tenant else None
         signature = texts.pop()
-        ids = {name: text for (_, name), text in zip(self._ids_at, texts, strict=True) if isinstance(text, str)}
+        ids = {name: text for (_, name), text in zip(self._texts_at, texts, strict=True) if isinstance(text, str)}
         message = request.body_problem or self._message_of(tenant, texts, ids, signature)
         reading = Reading()
         reading.request = request
@@ -174,6 +169,8 @@ class Reader:
         reading.refused, reading.message = (message, None) if isinstance(message, Refused) else (None, message)
         if isinstance(signature, str):
             request.signature = signature.encode()
+        elif isinstance(signature, list):
+            request.signature = tuple(text.encode() for text in signature)
         return reading
 
     def _message_of(
@@ -186,7 +183,8 @@ class Reader:
             if isinstance(text, Refused):
                 return _labelled(field, text)
             if text is None and field.name not in self._scheme.optional:
-                return Refused(Reason.MISSING_ID, _missing(field))
+                is_id_field = field.name in self._scheme.ids
+                return Refused(Reason.MISSING_ID if is_id_field else Reason.MISSING_SIGNATURE, _missing(field))
         message = compose(self._scheme.parts, ids)
         if message is None:
             return Refused(Reason.AMBIGUOUS, "an id holds the text that separates it from the next id in the message")
@@ -206,13 +204,15 @@ class Reader:
         if isinstance(value, str) and value.strip():
             if field is self._scheme.signature_field:
                 wrong = "" if value.isascii() else "is not ASCII"
+            elif field.name in self._time_names:
+                wrong = "" if is_time(value) else NOT_A_TIME
             else:
                 wrong = "" if is_id(value) else why_not_an_id(value)
             if not wrong:
                 return value
             value = Refused(Reason.MALFORMED, wrong)
         if not isinstance(value, Refused):
-            return None
+            return value if isinstance(value, list) else None
         places = [f"the {self._places.sources[slot].describe()}" for slot in slots if found[slot] is not None]
         if value is _TWO_PLACES:
             return Refused(value.reason, f"it is in {' and in '.join(places)}{value.detail}")

@@ -48,6 +48,11 @@ _ANSWERS = {
         ),
         _FORGED,
     ),
+    Reason.EXPIRED: _Answer("expired", HTTPStatus.UNAUTHORIZED, "The signature has expired.", _CHALLENGE),
+    Reason.NOT_YET_VALID: _Answer(
+        "not_yet_valid", HTTPStatus.UNAUTHORIZED, "The signature is not valid yet, or for too long.", _CHALLENGE
+    ),
+    Reason.REPLAYED: _Answer("replayed", HTTPStatus.UNAUTHORIZED, "The signature was used before.", _CHALLENGE),
     Reason.BAD_FRAMING: _Answer("bad_request", HTTPStatus.BAD_REQUEST, "The request body is not framed correctly."),
     Reason.BODY_TIMEOUT: _Answer(
         "body_timeout", HTTPStatus.REQUEST_TIMEOUT, "The request body did not arrive in time."

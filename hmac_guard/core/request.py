@@ -32,7 +32,8 @@ class Request(ABC):
     stream        the object from which the application reads the body: `wsgi.input`, or `receive`
     is_gone       whether the client has closed the connection before its body was read
     source        where further headers are: the scope or the environ; None once there is a verdict
-    signature     what is to prove the ids, once the reader has found it
+    signature     what is to prove the ids, once the reader has found it; several of which any may
+    ahead         what was read before the body was, for a scheme that signs the body
     """
 
     method: str
@@ -47,7 +48,8 @@ class Request(ABC):
     stream: Any = None
     is_gone: bool = False
     source: Any = None
-    signature: bytes = b""
+    signature: bytes | tuple[bytes, ...] = b""
+    ahead: Any = None
     _media: Media | None = None
 
     @abstractmethod

@@ -11,13 +11,15 @@ from typing import Any
 
 from hmac_guard.core.encodings import ENCODINGS
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
-from hmac_guard.core.key import ALGORITHMS, Key, as_key
-from hmac_guard.core.message import Id, Part, check_optional, compile_message, compose
+from hmac_guard.core.key import ALGORITHMS, Key
+from hmac_guard.core.message import Body, Id, Literal, Method, Part, check_optional, compile_message
+from hmac_guard.core.signing import sign, sign_fields
 from hmac_guard.core.source import Field, Source, check_sources
-from hmac_guard.core.sources import SOURCES
-from hmac_guard.core.text import is_id
+from hmac_guard.core.sources import HeaderItem, check_fields
+from hmac_guard.core.times import Expires, Timestamp, check_signed, times_of
 
 _PREFIX = re.compile(r"[!-~]{0,64}")
 
@@ -27,13 +29,20 @@ class Scheme(Frozen):
 
     `name`       what logs and verdicts call it
     `ids`        each id's name and its source
-    `message`    a format string over exactly these ids, such as "{tenant_id}:{order_id}"
+    `message`    a format string over exactly these ids, such as "{tenant_id}:{order_id}", and over parts of the
+                 request: {timestamp} and {expires}, where the scheme has such times, {@method}, and, at its end,
+                 {@body}, the raw body as it was sent
     `signature`  the source of the signature
     `encoding`   "hex" (lower case), "base64" (padded) or "base64url" (not padded)
     `algorithm`  "sha256", "sha384" or "sha512"; nothing in a request chooses it
     `prefix`     a fixed text before the digest, "sha256=" say
     `tenant`     the source of the name of whose keys to use; optional
     `optional`   the last id, where it may be absent; it then drops out of the message with the separator before it
+    `timestamp`  a `Timestamp`: when the request was signed, and for how long that is accepted
+    `expires`    an `Expires`: when the signature ends
+
+    `ids` may be empty where the message has {@body}: the verdict then says that the body was signed, and no more. A
+    time has to be signed: it stands in the message, or in a body that does.
 
     Different ids never make the same message: an id is refused, when verifying and when signing, if it holds the text
     that separates it from the next one. Raises `ConfigError`.
@@ -48,11 +57,18 @@ class Scheme(Frozen):
     prefix: str
     tenant: Source | None
     optional: frozenset[str]
+    timestamp: Timestamp | None
+    expires: Expires | None
     parts: tuple[Part, ...]
     id_fields: tuple[Field, ...]
+    times: tuple[Timestamp | Expires, ...]
+    signs_body: bool
+    signs_body_alone: bool
+    signs_method: bool
     signature_field: Field
     tenant_field: Field | None
     _spell: Callable[[bytes], bytes]
+    _matches: Callable[[bytes, Any], bool]
 
     def __init__(
         self,
@@ -66,14 +82,23 @@ class Scheme(Frozen):
         prefix: str = "",
         tenant: Source | None = None,
         optional: Iterable[str] = (),
+        timestamp: Timestamp | None = None,
+        expires: Expires | None = None,
     ) -> None:
         _check_name(name)
         _check_choice("encoding", encoding, tuple(ENCODINGS))
         _check_choice("algorithm", algorithm, ALGORITHMS)
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise ConfigError("Scheme: prefix must be at most 64 characters of visible ASCII, such as 'sha256='")
-        check_sources(ids, signature, tenant)
-        parts = compile_message(message, ids)
+        times = times_of(timestamp, expires)
+        check_sources(ids, signature, tenant, {time.label.removeprefix("the "): time.source for time in times})
+        if not ids and "{@body}" not in str(message):
+            raise ConfigError(
+                'Scheme: ids must map each id\'s name to its source: ids={"distinct_id": Query("distinct_id")}; '
+                "without ids, message needs {@body}"
+            )
+        parts = compile_message(message, ids, [time.name for time in times])
+        kinds = [type(part) for part in parts]
         if isinstance(optional, str) or not isinstance(optional, Iterable):
             raise ConfigError('Scheme: give optional as a set: optional={"connection_id"}')
         self._set(
@@ -86,78 +111,99 @@ class Scheme(Frozen):
             prefix=prefix,
             tenant=tenant,
             optional=check_optional(frozenset(optional), parts),
+            timestamp=timestamp,
+            expires=expires,
             parts=parts,
+            times=times,
+            signs_body=Body in kinds,
+            signs_body_alone=not {*kinds} - {Body, Literal, Method},
+            signs_method=Method in kinds,
             id_fields=tuple(
                 Field(part.name, f"the id {part.name!r}", ids[part.name]) for part in parts if isinstance(part, Id)
             ),
             signature_field=Field("signature", "the signature", signature),
             tenant_field=Field("tenant", "the tenant", tenant) if tenant else None,
             _spell=_spelling(encoding, prefix.encode()),
+            _matches=_is_one_of
+            if any(isinstance(place, HeaderItem) for place in signature.places())
+            else hmac.compare_digest,
         )
-        fields = [*self.id_fields, self.signature_field, *([self.tenant_field] if self.tenant_field else [])]
-        for field in fields:
-            field.source.check(field.name)
-            for place in field.source.places():
-                if type(place) not in SOURCES:
-                    raise ConfigError(
-                        f"Scheme: {type(place).__name__} is not a source that the guard can read; give Query, Header, "
-                        "Cookie, Path, Json or Form"
-                    )
-        needed = [field.kinds for field in fields if field.needs_body and field.name not in self.optional]
-        if needed and not frozenset.intersection(*needed):
-            raise ConfigError("Scheme: one body cannot be JSON and a form; give all ids sources of one kind")
+        check_signed(times, parts)
+        if self.signs_body and any(place.kinds for place in signature.places()):
+            raise ConfigError("Scheme: the signature of a body cannot be in the body; give it a header, say")
+        fields = [*self.id_fields, *(time.field for time in times), self.signature_field]
+        fields += [self.tenant_field] if self.tenant_field else []
+        check_fields(fields, self.optional)
 
     def places(self) -> list[Source]:
         """Every single place in which something is looked for."""
-        sources = [*self.ids.values(), self.signature, *([self.tenant] if self.tenant else [])]
-        return [place for source in sources for place in source.places()]
+        sources = [*self.ids.values(), *(time.source for time in self.times), self.signature]
+        return [place for source in (*sources, *filter(None, [self.tenant])) for place in source.places()]
+
+    def fault_of_key(self, key: Key) -> str | None:
+        """Why a key cannot be meant for this scheme; None where it may be."""
+        return None
 
     def replace(self, **changes: Any) -> "Scheme":
         """A copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`."""
-        return Scheme(
+        return type(self)(
             **{argument: changes.pop(argument, getattr(self, argument)) for argument in _ARGUMENTS}, **changes
         )
 
-    def sign(self, key: Key | str | bytes, /, **ids: str) -> str:
+    def sign(self, key: Key | str | bytes, ids: Mapping[str, str] | None = None, /, **named: Any) -> str:
         """The signature for these ids, as it travels.
 
-        `key` is a `Key`, text (as UTF-8) or bytes; each id is text. Raises `ValueError` for ids that no request could
-        get verified: one missing or too many, not an id at all, one that its source cannot carry, or one that holds
-        the separator after it.
+        `key` is a `Key`, text (as UTF-8) or bytes; each id is text. Where the message names them, `timestamp` and
+        `expires` are the times as they travel (an int or text, in the time's unit), `body` the raw body (bytes) and
+        `method` the method; an id of such a name is given in the mapping `ids`. Raises `ValueError` for what no request
+        could get verified: an id that is missing or too many, not an id at all, that its source cannot carry, or that
+        holds the separator after it; and a time that is none.
         """
         hidden = hide(key)
         del key
-        for name in self.ids:
-            if name not in ids and name not in self.optional:
-                raise ConfigError(f"sign: the id {name!r} is missing")
-        for name, text in ids.items():
-            if name not in self.ids:
-                raise ConfigError(f"sign: the scheme {self.name!r} has no id {name!r}; it has {', '.join(self.ids)}")
-            if not isinstance(text, str) or not is_id(text):
-                raise ConfigError(
-                    f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "
-                    "white space at either end"
-                )
-            if not self.ids[name].carries(text):
-                raise ConfigError(f"sign: the id {name!r} cannot travel in {self.ids[name]!r}")
-        message = compose(self.parts, ids)
-        if message is None:
-            raise ConfigError(
-                "sign: an id holds the text that separates it from the next id, so two pairs would be one"
-            )
-        return self.signature_of(as_key(hidden), message).decode()
+        return sign(self, hidden, ids or {}, named)
+
+    def sign_fields(
+        self,
+        key: Key | str | bytes,
+        ids: Mapping[str, str] | None = None,
+        /,
+        *,
+        now: float | None = None,
+        body: bytes = b"",
+        method: str = "POST",
+        tenant: str | None = None,
+        **named: Any,
+    ) -> SignedFields:
+        """Everything that a signed request carries, each string in its place.
+
+        `now`     the Unix time of signing, which becomes the timestamp; None is the clock's
+        `body`    the raw body. Where the message has {@body}, nothing is placed in it: ids and times that travel
+                  there are read out of it
+        `method`  the request's method
+        `tenant`  the tenant's name, for a scheme that has one
+        `named`   the ids, and `expires`, which is otherwise half of `max_lifetime` from now; an id that is called as
+                  one of the options is given in the mapping `ids`
+
+        A string goes into the first of its places that can carry it; what travels in a path is left to the caller's
+        URL.
+        Raises `ValueError` as `sign` does, and for what cannot be placed in one request.
+        """
+        hidden = hide(key)
+        del key
+        return sign_fields(self, hidden, {**(ids or {}), **named}, now=now, body=body, method=method, tenant=tenant)
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
         return self._spell(key.digest(self.algorithm, message))
 
-    def proven_by(self, keys: Iterable[Key], message: bytes, signature: bytes) -> Key | None:
-        """The first of the keys whose signature is spelled as `signature`, in constant time.
+    def proven_by(self, keys: Iterable[Key], message: bytes, signature: bytes | tuple[bytes, ...]) -> Key | None:
+        """The first of the keys whose signature is spelled as `signature`, or as one of several, in constant time.
 
         Every key is tried, so that the time does not tell which one matched.
         """
-        spell, algorithm, found = self._spell, self.algorithm, None
+        spell, algorithm, matches, found = self._spell, self.algorithm, self._matches, None
         for key in keys:
-            if hmac.compare_digest(spell(key.digest(algorithm, message)), signature) and found is None:
+            if matches(spell(key.digest(algorithm, message)), signature) and found is None:
                 found = key
         return found
 
@@ -165,13 +211,23 @@ class Scheme(Frozen):
         return f"<Scheme {self.name}: {self.message!r}, {self.algorithm}, {self.encoding}>"
 
 
-_ARGUMENTS = ("name", "ids", "message", "signature", "encoding", "algorithm", "prefix", "tenant", "optional")
+_ARGUMENTS = (
+    *("name", "ids", "message", "signature", "encoding", "algorithm", "prefix", "tenant", "optional"),
+    *("timestamp", "expires"),
+)
 
 
 def _spelling(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
     """How a digest is spelled as a signature."""
     encode = ENCODINGS[encoding]
     return (lambda digest: prefix + encode(digest)) if prefix else encode
+
+
+def _is_one_of(made: bytes, signature: bytes | tuple[bytes, ...]) -> bool:
+    """Whether a signature is one of several. Each is compared, in constant time."""
+    if isinstance(signature, bytes):
+        return hmac.compare_digest(made, signature)
+    return sum([hmac.compare_digest(made, each) for each in signature]) > 0
 
 
 def _check_name(name: object) -> None:

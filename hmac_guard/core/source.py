@@ -70,7 +70,8 @@ class _Either(Source):
 
     def __init__(self, alternatives: tuple[Source, ...]) -> None:
         self._set(alternatives=alternatives)
-        if len({source.place() for source in alternatives}) < len(alternatives):
+        places = [source.place() for source in alternatives]
+        if len({*places}) < len(places) or any(whole_of(place) in places for place in places):
             raise ConfigError(f"{self!r} names a place twice; name each once, and give one Path all its templates")
 
     def places(self) -> tuple[Source, ...]:
@@ -90,10 +91,15 @@ class _Either(Source):
         return " | ".join(map(repr, self.alternatives))
 
 
-class Field(NamedTuple):
-    """One string of a scheme: an id, the signature or the tenant.
+def whole_of(place: object) -> object:
+    """The place of which this one is a part: the header of an item; None for any other."""
+    return place[:2] if isinstance(place, tuple) and len(place) == 3 else None
 
-    name    the id's name, "signature" or "tenant"
+
+class Field(NamedTuple):
+    """One string of a scheme: an id, a time, the signature or the tenant.
+
+    name    the id's name, "timestamp", "expires", "signature" or "tenant"
     label   the same as the log writes it: "the id 'user_id'"
     source  where it travels
     """
@@ -119,24 +125,28 @@ def check_name(source: str, name: object, pattern: re.Pattern[str], rule: str) -
         raise ConfigError(f"{source}: {name!r} is not a valid name; give {rule}")
 
 
-def check_sources(ids: object, signature: object, tenant: object) -> None:
+def check_sources(ids: object, signature: object, tenant: object, times: Mapping[str, "Source"]) -> None:
     """Raises `ConfigError` where a scheme's strings have no source, or share one place."""
-    if not isinstance(ids, Mapping) or not ids:
+    if not isinstance(ids, Mapping):
         raise ConfigError(
             'Scheme: ids must map each id\'s name to its source: ids={"distinct_id": Query("distinct_id")}'
         )
     for name in ids:
         if not isinstance(name, str) or not name.isidentifier():
             raise ConfigError(f"Scheme: the id name {name!r} must be a Python identifier, so that message can hold it")
-    named = {**{f"id {name!r}": source for name, source in ids.items()}, "signature": signature}
+    named = {**{f"id {name!r}": source for name, source in ids.items()}, **times, "signature": signature}
     for what, source in {**named, **({} if tenant is None else {"tenant": tenant})}.items():
         if not isinstance(source, Source):
             raise ConfigError(f'Scheme: the {what} needs a source such as Query("name"), not {type(source).__name__}')
     taken: dict[object, str] = {}
     for what, source in named.items():
         for one in source.places():
-            if one.place() in taken and not one.shared:
+            place = one.place()
+            other = next(
+                (known for known in taken if place in (known, whole_of(known)) or whole_of(place) == known), None
+            )
+            if other is not None and not one.shared:
                 raise ConfigError(
-                    f"Scheme: {taken[one.place()]} and {what} are both read from {one!r}; one value cannot be both"
+                    f"Scheme: {taken[other]} and {what} are both read from {one!r}; one value cannot be both"
                 )
-            taken[one.place()] = what
+            taken[place] = what

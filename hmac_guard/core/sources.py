@@ -1,17 +1,21 @@
 """Sources: the places of a request in which one string may travel (threats T024 to T040)."""
 
 import re
+from collections.abc import Collection, Sequence
 
+from hmac_guard.core.bodies import TOKEN
 from hmac_guard.core.cookies import COOKIE_VALUE
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.paths import compile_templates, is_canonical
-from hmac_guard.core.source import Quote, Source, check_name
+from hmac_guard.core.source import Field, Quote, Source, check_name
 
 # Visible ASCII without what a query, a form or a quoted string would need escaped.
 _FIELD_NAME = re.compile(r"[!$'-*,-:<>-\[\]-~]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NOT_A_PLACE = {"content-type", "content-length", "content-encoding", "transfer-encoding", "host", "connection"}
+_SEPARATOR = re.compile(r"[ !-,/:-@\[-^`{-~]")
+_ITEM_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)+")
 
 #: What a header may hold: visible ASCII, single spaces inside.
@@ -96,11 +100,61 @@ class Header(Source):
     def place(self) -> object:
         return Header, self.name.lower()
 
+    def item(self, key: str, *, separators: tuple[str, str]) -> "HeaderItem":
+        """The items of the header that have this key: of `Stripe-Signature: t=…,v1=…,v1=…` those of "v1", with
+        `.item("v1", separators=(",", "="))`. `separators` are the character between two items, and the one between
+        the key and the value of an item."""
+        if self.before:
+            raise ConfigError("Header: before= and .item() cannot be combined; the items already have a separator")
+        return HeaderItem(self.name, key, separators)
+
     def carries(self, text: str) -> bool:
         return bool(HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
 
     def describe(self, quote: Quote = ascii) -> str:
         return f"header {quote(self.name)}" + (f" before {quote(self.before)}" if self.before else "")
+
+
+class HeaderItem(Source):
+    """The items of the header `name` that have `key`; made by `Header(name).item(key, separators=…)`.
+
+    Quotes mean nothing, and nothing is trimmed. The value is all behind the first inner separator. Items with other
+    keys are skipped. Of a signature one to eight items may be there; of an id or a time exactly one is.
+    """
+
+    name: str
+    key: str
+    between: str
+    inner: str
+
+    def __init__(self, name: str, key: str, separators: tuple[str, str]) -> None:
+        if not isinstance(separators, tuple) or len(separators) != 2 or len({*separators}) != 2:
+            raise ConfigError('Header: separators are two different characters: separators=(",", "=")')
+        for separator in separators:
+            if not isinstance(separator, str) or not _SEPARATOR.fullmatch(separator):
+                raise ConfigError(
+                    "Header: a separator is one character of visible ASCII that no name or number has, such as ',' or "
+                    "'='; between two items it may be a space"
+                )
+        between, inner = separators
+        if inner == " ":
+            raise ConfigError("Header: a space cannot separate a key from its value; give '=' or another character")
+        check_name("Header", key, _ITEM_KEY, "the key of an item: letters, digits, '-', '_' and '.'")
+        self._set(name=name, key=key, between=between, inner=inner)
+
+    @property
+    def parameter(self) -> tuple[str, str]:
+        return "header", self.name
+
+    def place(self) -> object:
+        return Header, self.name.lower(), self.key
+
+    def carries(self, text: str) -> bool:
+        stray = "," in text and self.between != ","
+        return bool(HEADER_VALUE.fullmatch(text)) and self.between not in text and not stray
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return f"item {quote(self.key)} of header {quote(self.name)}"
 
 
 class Cookie(Source):
@@ -152,5 +206,35 @@ class Path(Source):
         return "path " + " or ".join(map(quote, self.templates))
 
 
+#: The name of a method (RFC 9110 section 9.1).
+METHOD_NAME = re.compile(TOKEN)
+
+
+class MethodOf(Source):
+    """The method of the request, where the message names it. No user makes one."""
+
+    def __init__(self) -> None:
+        self._set()
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return "method of the request"
+
+
+METHOD_FIELD = Field("@method", "the method", MethodOf())
 #: The kinds of source that the reader reads.
-SOURCES = (Query, Form, Json, Header, Cookie, Path)
+SOURCES = (Query, Form, Json, Header, HeaderItem, Cookie, Path)
+
+
+def check_fields(fields: Sequence[Field], optional: Collection[str]) -> None:
+    """Raises `ConfigError` for a source that the reader does not read, or that cannot hold its string."""
+    for field in fields:
+        field.source.check(field.name)
+        for place in field.source.places():
+            if type(place) not in SOURCES:
+                raise ConfigError(
+                    f"Scheme: {type(place).__name__} is not a source that the guard can read; give Query, Header, "
+                    "Cookie, Path, Json or Form"
+                )
+    needed = [field.kinds for field in fields if field.needs_body and field.name not in optional]
+    if needed and not frozenset.intersection(*needed):
+        raise ConfigError("Scheme: one body cannot be JSON and a form; give all ids sources of one kind")

@@ -57,6 +57,9 @@ class Reason(str, Enum):
     AMBIGUOUS = "ambiguous"
     UNKNOWN_KEY = "unknown_key"
     INVALID_SIGNATURE = "invalid_signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    REPLAYED = "replayed"
 
     BAD_FRAMING = "bad_framing"
     BODY_TIMEOUT = "body_timeout"
@@ -137,6 +140,9 @@ class Verdict(NamedTuple):
     key_id   the id of the key that proved them
     claimed  in report mode, on a verdict that is not verified: the ids as the request states them, unproven
     claimed_tenant  in report mode, on a verdict that is not verified: the tenant that the request names, unproven
+    signed_at   the Unix seconds at which it was signed, as the request says it (a float where the scheme counts
+                milliseconds); None unless verified, and where the scheme has no timestamp
+    expires_at  the same for the end of the signature
     """
 
     reason: Reason
@@ -146,6 +152,8 @@ class Verdict(NamedTuple):
     key_id: str | None = None
     claimed: Mapping[str, str] = NO_CLAIMED
     claimed_tenant: str | None = None
+    signed_at: float | None = None
+    expires_at: float | None = None
 
     @property
     def verified(self) -> bool:
@@ -184,7 +192,7 @@ class Verdict(NamedTuple):
 
 def unverified(reason: Reason, scheme: str) -> Verdict:
     """A verdict that proves and claims nothing."""
-    return make(Verdict, (reason, scheme, NO_IDS, None, None, NO_CLAIMED, None))
+    return make(Verdict, (reason, scheme, NO_IDS, None, None, NO_CLAIMED, None, None, None))
 
 
 class Decision(NamedTuple):

@@ -57,6 +57,9 @@ class DjangoRequest(Request):
 
     def read_body(self, reader: Reader, limit: int) -> None:
         """Read the body as far as the reader needs it. The view can still read the same bytes."""
+        if reader.refuses_ahead(self):
+            self.stream = self._body_stream()
+            return
         if self._is_gone():
             self._take_parsed(reader)
             return
@@ -103,7 +106,7 @@ class DjangoRequest(Request):
         """Use the form that Django has already parsed as the body."""
         if not reader.wants_all_of(self):
             self.body_problem = reader.refuse_start(self, b"{")
-        elif self.media.kind == "json":
+        elif reader.signs_body or self.media.kind == "json":
             raise BodyAlreadyRead
         else:
             fields = [(name, value) for name, values in self.django.POST.lists() for value in values]

@@ -14,6 +14,7 @@ from hmac_guard.core.text import MAX_ID_BYTES
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.arrangements import of_absent_id, of_further_ids, of_longer_ids, of_other_texts
 from hmac_guard.explain.mistakes.keys import of_known_texts, of_other_keys
+from hmac_guard.explain.mistakes.requests import REQUEST_MISTAKES
 from hmac_guard.explain.mistakes.shape import Mistake
 from hmac_guard.explain.mistakes.signatures import of_cut_signature
 
@@ -50,13 +51,14 @@ def mistakes_for(
     """Return all mistakes to try for a request, the most likely ones first."""
     tenants = [_with_utf8(tenant)] if tenant and len(tenant) <= MAX_ID_BYTES else []
     known = [
+        *(REQUEST_MISTAKES if scheme.times or scheme.signs_body or scheme.signs_method else ()),
         *of_other_keys(_secrets(keys.previous), _secrets(keys.others)),
         *of_known_texts([*tenants, *ids.values()], map(_with_utf8, keys.variables)),
         of_further_ids([("the tenant", tenant) for tenant in tenants], _separator(scheme)),
         of_other_texts((what, _with_utf8(text)) for what, text in _other_texts(scheme, request)),
         of_longer_ids(dict(_longer(scheme, request, ids))),
     ]
-    if scheme.id_fields[-1].name not in ids:
+    if scheme.id_fields and scheme.id_fields[-1].name not in ids:
         known.append(of_absent_id(_separator(scheme)))
     cut = [of_cut_signature(len(signature))] if len(signature) >= _SHORTEST_CUT else []
     return [*known, *MISTAKES, *cut]
@@ -83,7 +85,7 @@ def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
         if request.query:
             yield "the query", request.query
             yield "path and query", f"{request.path}?{request.query}"
-    if request.body and len(request.body) <= _LONGEST_TEXT:
+    if request.body and not scheme.signs_body and len(request.body) <= _LONGEST_TEXT:
         yield "the body", request.body.decode("utf-8", "replace")
     for braces in ("{{{}}}", "${{{}}}", "{{{{{}}}}}", "%{{{}}}", "#{{{}}}", ":{}", "{}", "${}"):
         texts = (part.text if isinstance(part, Literal) else braces.format(part.name) for part in scheme.parts)
@@ -92,7 +94,13 @@ def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
 
 def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield ids of the query, joined with the unnamed fields after them: an unencoded '&' may have cut the id."""
-    places = [(name, place) for name in ids for place in scheme.ids[name].places() if isinstance(place, Query)]
+    places = [
+        (name, place)
+        for name in ids
+        if name in scheme.ids
+        for place in scheme.ids[name].places()
+        if isinstance(place, Query)
+    ]
     for name, place in places:
         _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
         # No id is longer than this, so the rest of the query does not matter.

@@ -1,9 +1,10 @@
 """Writes the cause of each refusal to the log, for `Guard(..., debug=True)`."""
 
 import warnings
+from time import time
 
 from hmac_guard.core.key import Keyring
-from hmac_guard.core.reader import Reading
+from hmac_guard.core.reading import Reading
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
@@ -49,7 +50,8 @@ class Explainer:
             return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no key in force."
         every = tuple(leaves(request.query, (), request.body or b""))
         keys = _known_keys(outcome.ring)
-        return " ".join(sentences(explain(self._scheme, request, reason, keys, every, _SECONDS)))
+        late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
+        return " ".join(sentences(explain(self._scheme, request, reason, keys, every, _SECONDS, late)))
 
 
 def _known_keys(keyring: Keyring | None) -> KnownKeys | None:

@@ -5,20 +5,23 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
+from time import time
 from typing import NamedTuple
 
-from hmac_guard.core.judge import judge
+from hmac_guard.core.judge import judge, judge_dated
 from hmac_guard.core.key import Keyring
-from hmac_guard.core.reader import Reader
+from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
 from hmac_guard.explain.context import KnownKeys, mistakes_for, secret_of
+from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.near import Leaf, leaves, near
-from hmac_guard.explain.reading import Reading, read_all
+from hmac_guard.explain.reading import Reading, message_fields, read_all
 from hmac_guard.explain.search import SECONDS, Found, Search, search
 from hmac_guard.explain.sending import path_leaf, sending_mistakes
 
@@ -135,14 +138,17 @@ def explain_captured(
         mount: The path at which the application is mounted.
         seconds: The approximate limit of the search, in seconds.
     """
-    reader = Reader(scheme, with_tenant=False)
+    reader = reader_of(scheme, with_tenant=False)
     request = as_request(captured, reader, mount)
+    now = time()
     if is_preflight(request):
         reason = Reason.PREFLIGHT
     else:
-        reason = judge(scheme, reader.read(request), Keyring(keys.current), 0.0, by_tenant=False).reason
+        decide = judge_dated if scheme.times else judge
+        reason = decide(scheme, reader.read(request), Keyring(keys.current), now, by_tenant=False).reason
+    late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
     every = tuple(leaves(request.query, captured.headers, captured.body))
-    return explain(scheme, request, reason, keys, every, seconds)
+    return explain(scheme, request, reason, keys, every, seconds, late)
 
 
 def explain(
@@ -152,6 +158,7 @@ def explain(
     keys: KnownKeys | None,
     every: Sequence[Leaf],
     seconds: float = SECONDS,
+    late: float | None = None,
 ) -> Explanation:
     """Explain the decision of a guard.
 
@@ -162,10 +169,14 @@ def explain(
         keys: The keys to try. Without keys the signature cannot be explained.
         every: All texts of the request. An id may be in the wrong place.
         seconds: The approximate limit of the search, in seconds.
+        late: The Unix time at which a time was outside of its window, if that is the reason.
     """
     every = [*_path_leaves(scheme, request), *every]
     ids, signature, tenant = read_all(scheme, request, every)
     sending = () if reason is Reason.VERIFIED else _sending(scheme, request, every, (*ids, signature, tenant))
+    if late is not None:
+        texts = {reading.name: reading.value for reading in ids if reading.value is not None}
+        sending += tuple(Found(*found) for found in clock_mistakes(scheme, texts, late))
     meanings = list(islice(_meanings(scheme, (*ids, signature), every), _MOST_MEANINGS))
     found: list[Search | None] = [None]
     if keys is not None:
@@ -173,14 +184,16 @@ def explain(
         found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
     best = next((number for number, result in enumerate(found) if result and result.explains), 0)
     meant = meanings[best]
-    attempt = right_attempt(scheme, secret_of(keys.current) if keys else b"", meant.ids)
+    attempt = right_attempt(scheme, secret_of(keys.current) if keys else b"", _named(scheme, request, meant.ids))
     return Explanation(
         scheme,
         reason,
         ids,
         signature,
         tenant,
-        absent=tuple(name for name in scheme.ids if name not in meant.ids and name not in scheme.optional),
+        absent=tuple(
+            field.name for field in message_fields(scheme) if field.name not in {*meant.ids, *scheme.optional}
+        ),
         message=attempt.message(),
         decoded=decode(meant.signature, scheme) if meant.signature else None,
         sending=sending,
@@ -189,13 +202,23 @@ def explain(
     )
 
 
+def _named(scheme: Scheme, request: Request, texts: dict[str, str]) -> dict[str, str]:
+    """The texts of the message: ids, times, and the request's own parts that are signed."""
+    named = dict(texts)
+    if scheme.signs_method:
+        named[METHOD] = request.method.encode("utf-8", "replace").decode()
+    if scheme.signs_body:
+        named[BODY] = (request.body or b"").decode("utf-8", "surrogateescape")
+    return named
+
+
 def _path_leaves(scheme: Scheme, request: Request) -> list[Leaf]:
     """Return the ids in the path, if it matches a template except for a prefix or a final '/'."""
     return [leaf for field in _fields(scheme) if field and (leaf := path_leaf(field, request.path))]
 
 
 def _fields(scheme: Scheme) -> tuple[Field | None, ...]:
-    return (*scheme.id_fields, scheme.signature_field, scheme.tenant_field)
+    return (*message_fields(scheme), scheme.signature_field, scheme.tenant_field)
 
 
 def _sending(
@@ -207,10 +230,10 @@ def _sending(
 
 
 def _meanings(scheme: Scheme, readings: Sequence[Reading], every: Sequence[Leaf]) -> Iterator[_Meaning]:
-    fields = (*scheme.id_fields, scheme.signature_field)
+    fields = (*message_fields(scheme), scheme.signature_field)
     meant = (_meant(field, reading, every) for field, reading in zip(fields, readings, strict=True))
     for *texts, signed in product(*meant):
-        named = {field.name: text for field, text in zip(scheme.id_fields, texts, strict=True) if text is not None}
+        named = {field.name: text for field, text in zip(fields, texts, strict=False) if text is not None}
         yield _Meaning(named, signed)
 
 
@@ -224,7 +247,7 @@ def _search(
 ) -> Search | None:
     """Search what explains the signature. Return None if there is no signature, or if the message is too long."""
     ids, signature = meaning
-    attempt = right_attempt(scheme, secret_of(keys.current), ids)
+    attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, ids))
     if signature is None or len(attempt.message()) > _LONGEST_MESSAGE:
         return None
     mistakes = mistakes_for(scheme, request, keys, ids, tenant, signature)

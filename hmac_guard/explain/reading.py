@@ -7,13 +7,13 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.bodies import NOWHERE, step_down
-from hmac_guard.core.message import Id, is_unambiguous
+from hmac_guard.core.message import Id, Time, is_unambiguous
 from hmac_guard.core.paths import compile_templates
-from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
+from hmac_guard.core.sources import METHOD_FIELD, Cookie, Form, Header, Json, Path, Query
 from hmac_guard.core.text import field_values
 from hmac_guard.core.verdict import Refused
 from hmac_guard.explain.near import Leaf, near
@@ -46,7 +46,7 @@ class Reading(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """The readings of all strings of a scheme. `tenant` is None if the scheme has no tenant."""
+    """The readings of all strings of a scheme, `ids` with the times. `tenant` is None if the scheme has no tenant."""
 
     ids: tuple[Reading, ...]
     signature: Reading
@@ -54,20 +54,31 @@ class Readings(NamedTuple):
 
 
 def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Readings:
-    """Read all strings of a scheme, ids in the order of the message. `every` are all texts of the request."""
-    reader = Reader(scheme, with_tenant=True)
+    """Read all strings of a scheme, ids and times in the order of the message. `every` are all texts of the request."""
+    reader = reader_of(scheme, with_tenant=True)
     # A guard without keys by tenant does not read the tenant's header, so it is read here.
     request = copy(request)
     request.lines = [request.header(name) for name in reader.names]
-    readings = [_reading(scheme, field, text, used, request, every) for field, text, used in reader.texts(request)]
-    parts = [part for part in scheme.parts if isinstance(part, Id)]
-    ids = tuple(_checked(part, reading) for part, reading in zip(parts, readings, strict=False))
-    return Readings(ids, readings[len(parts)], readings[-1] if scheme.tenant_field else None)
+    readings = [
+        _reading(scheme, field, text, used, request, every)
+        for field, text, used in reader.texts(request)
+        if field != METHOD_FIELD
+    ]
+    count = len(message_fields(scheme))
+    parts = {part.name: part for part in scheme.parts if isinstance(part, (Id, Time))}
+    ids = tuple(_checked(parts.get(reading.name), reading) for reading in readings[:count])
+    return Readings(ids, readings[count], readings[-1] if scheme.tenant_field else None)
 
 
-def _checked(part: Id, reading: Reading) -> Reading:
-    """Return the reading of an id, with a problem if the id contains its separator."""
-    if reading.value is None or is_unambiguous(part, reading.value):
+def message_fields(scheme: Scheme) -> list[Field]:
+    """Return the ids and times of a scheme, in the order in which they are read."""
+    others = (scheme.signature_field, scheme.tenant_field)
+    return [field for field in reader_of(scheme, with_tenant=True).fields if field not in (*others, METHOD_FIELD)]
+
+
+def _checked(part: Id | Time | None, reading: Reading) -> Reading:
+    """Return the reading of an id or time, with a problem if it contains its separator."""
+    if part is None or reading.value is None or is_unambiguous(part, reading.value):
         return reading
     separator = f"{part.separator!a}"
     problem = f"it contains {separator}, the separator before the next id, so two sets of ids would have one signature"
@@ -77,11 +88,13 @@ def _checked(part: Id, reading: Reading) -> Reading:
 def _reading(
     scheme: Scheme,
     field: Field,
-    text: str | Refused | None,
+    text: str | Refused | list[str] | None,
     used: Sequence[Source],
     request: Request,
     every: Sequence[Leaf],
 ) -> Reading:
+    if isinstance(text, list):
+        text = text[0]  # Of several signatures the first is looked at.
     places = tuple(f"the {_used(place, field.name, request).describe()}" for place in used)
     if isinstance(text, str):
         return Reading(field.name, text, places)

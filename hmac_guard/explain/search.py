@@ -1,6 +1,7 @@
 """Searches the mistakes that explain a signature: first each one alone, then each pair."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from time import monotonic
 from typing import NamedTuple
@@ -79,10 +80,12 @@ def _timed(mistake: Mistake, deadline: float) -> Mistake:
     """
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-        for variant in mistake.vary(attempt):
-            if monotonic() > deadline:
-                raise _TimeIsUp
-            yield variant
+        # A body may have bytes that are not UTF-8, and not every mistake can be made with these.
+        with suppress(UnicodeError):
+            for variant in mistake.vary(attempt):
+                if monotonic() > deadline:
+                    raise _TimeIsUp
+                yield variant
 
     return mistake._replace(vary=vary)
 

@@ -171,8 +171,11 @@ def _change(scheme: Scheme, matches: dict[Field, PathMatch]) -> str:
     variable = next((name for name, preset in vars(schemes).items() if preset is scheme), "scheme")
     ids = {field.name: _moved(field.source, match) for field, match in matches.items() if field in scheme.id_fields}
     others = {field.name: _moved(field.source, match) for field, match in matches.items() if field.name not in ids}
+    times = {each.field for each in scheme.times}
     try:
         for field in matches:
+            if field in times:
+                raise ConfigError
             (ids | others)[field.name].check(field.name)
     except ConfigError:
         return "the scheme with templates that fit the path"

@@ -18,7 +18,7 @@ Without `per_tenant` the tenant is read, and is not proven.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -85,6 +85,10 @@ class Resolver(Frozen):
         """The tenants whose rings were known when this was made, and the modes of these."""
         return {}
 
+    def known_keys(self) -> Iterable[Key]:
+        """The keys that were given when this was made."""
+        return ()
+
 
 class StaticKeys(Resolver):
     """The same keys for every request. Raises `ConfigError`, also for a `Keyring` with a mode: a mode belongs to one
@@ -111,6 +115,9 @@ class StaticKeys(Resolver):
 
     def __call__(self, claim: Claim) -> Keyring:
         return self.keyring
+
+    def known_keys(self) -> Iterable[Key]:
+        return self.keyring.keys
 
     def __repr__(self) -> str:
         return f"StaticKeys({self.keyring!r})"
@@ -149,6 +156,9 @@ class MappingKeys(Resolver):
 
     def modes(self) -> Mapping[str, str | None]:
         return {tenant: ring.mode for tenant, ring in self._rings.items()}
+
+    def known_keys(self) -> Iterable[Key]:
+        return [key for ring in self._rings.values() for key in ring.keys]
 
     def __repr__(self) -> str:
         return f"<MappingKeys of {len(self._rings)} tenants>"

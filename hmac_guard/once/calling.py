@@ -13,6 +13,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.keys.calling import awaited, is_async, runs_on_trio, settled
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.options import check_seconds
+from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
 #: The threads on which the sync stores of one guard are called, and the most requests that wait for one.
@@ -21,9 +22,11 @@ MOST = 256
 
 
 class StoreCalls(Frozen):
-    """Asks one store. Raises `ConfigError` for what is no store."""
+    """Asks one store, for the tokens of `scope`. Raises `ConfigError` for what is no store."""
 
     store: OnceStore
+    scope: str
+    failures: FailureLog
     timeout: float
     asgi_only: bool
     _is_quick: bool
@@ -31,7 +34,7 @@ class StoreCalls(Frozen):
     _threads: ThreadPoolExecutor
     _room: BoundedSemaphore
 
-    def __init__(self, store: OnceStore) -> None:
+    def __init__(self, store: OnceStore, scope: str = "") -> None:
         use = getattr(store, "use", None)
         if not callable(use) or isinstance(store, type):
             raise ConfigError(
@@ -46,6 +49,8 @@ class StoreCalls(Frozen):
         check_seconds("Guard: the timeout of the single-use store", timeout)
         self._set(
             store=store,
+            scope=scope,
+            failures=FailureLog("the single-use store"),
             timeout=timeout,
             asgi_only=getattr(store, "asgi_only", False) is True,
             _is_quick=getattr(store, "blocking", True) is False and not is_async(use),

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.message import BODY
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.source import Source
-from hmac_guard.core.sources import Cookie, Form, Header, Json, Path, Query
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.snippets import literals
-from hmac_guard.snippets.languages import camel, local_names
+from hmac_guard.snippets.languages import camel, local_names, signed_names
 from hmac_guard.snippets.render import templates
 
 HOST = "https://api.example.com"
@@ -28,18 +29,28 @@ class Call(NamedTuple):
         path: The values of its placeholders.
         query: The query parameters.
         headers: The value of each header, and the text that the scheme needs after it, such as ":".
+        items: The headers of several items: what separates them, and each value with the text before it.
         cookies: The cookies.
         document: The JSON body.
         form: The form fields.
+        signs_body: Whether the raw body is signed. Nothing is placed in it then.
     """
 
     template: str
     path: dict[str, str]
     query: dict[str, str]
     headers: dict[str, tuple[str, str]]
+    items: dict[str, tuple[str, list[tuple[str, str]]]]
     cookies: dict[str, str]
     document: dict[str, Any]
     form: dict[str, str]
+    signs_body: bool
+
+
+def call_fields(scheme: Scheme) -> list[Field]:
+    """Return the fields of a request, in the order in which `make_call` takes their values."""
+    times = [time.field for time in scheme.times]
+    return [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
 
 
 def make_call(scheme: Scheme, values: Sequence[str]) -> Call:
@@ -47,34 +58,45 @@ def make_call(scheme: Scheme, values: Sequence[str]) -> Call:
 
     Args:
         scheme: The scheme.
-        values: The ids in the order of the message, the signature, and the tenant if the scheme has one.
+        values: The ids in the order of the message, the times, the signature, and the tenant if the scheme has one.
 
     Raises:
         ConfigError: One request cannot carry all the values.
     """
-    places = _fitting_places(scheme)
-    names = [field.name for field in scheme.id_fields]
-    call = Call(_template(places, names), {}, {}, {}, {}, {}, {})
-    for number, (place, value) in enumerate(zip(places, values, strict=True)):
-        match place:
-            case Path():
-                call.path[names[number]] = value
-            case Query():
-                call.query[place.name] = value
-            case Header():
-                call.headers[place.name] = (value, place.before)
-            case Cookie():
-                call.cookies[place.name] = value
-            case Form():
-                call.form[place.name] = value
-            case Json():
-                _put(call.document, place.tokens(), value)
+    places, fields = _fitting_places(scheme), call_fields(scheme)
+    call = Call(_template(places, [field.name for field in fields]), {}, {}, {}, {}, {}, {}, {}, scheme.signs_body)
+    # Items of one header: times first, then signatures.
+    order = sorted(range(len(fields)), key=lambda number: fields[number].name not in ("timestamp", "expires"))
+    for number in order:
+        _place(call, fields[number].name, places[number], values[number])
     return call
 
 
-def _fitting_places(scheme: Scheme) -> tuple[Source, ...]:
-    sources = [*(scheme.ids[field.name] for field in scheme.id_fields), scheme.signature, scheme.tenant]
-    for places in product(*(source.places() for source in sources if source)):
+def _place(call: Call, name: str, place: Source | None, value: str) -> None:
+    match place:
+        case Path():
+            call.path[name] = value
+        case Query():
+            call.query[place.name] = value
+        case Header():
+            call.headers[place.name] = (value, place.before)
+        case HeaderItem():
+            call.items.setdefault(place.name, (place.between, []))[1].append((place.key + place.inner, value))
+        case Cookie():
+            call.cookies[place.name] = value
+        case Form():
+            call.form[place.name] = value
+        case Json():
+            put(call.document, place.tokens(), value)
+
+
+def _fitting_places(scheme: Scheme) -> tuple[Source | None, ...]:
+    """Return a place for each field, or None for one that is in the signed body."""
+    choices: list[list[Source | None]] = []
+    for field in call_fields(scheme):
+        outside = [place for place in field.source.places() if not (scheme.signs_body and place.kinds)]
+        choices.append([*outside] or [None])
+    for places in product(*choices):
         kinds = {type(place) for place in places}
         paths = [set(place.templates) for place in places if isinstance(place, Path)]
         if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
@@ -82,14 +104,14 @@ def _fitting_places(scheme: Scheme) -> tuple[Source, ...]:
     raise ConfigError(f"snippet: no request can carry all strings of the scheme {scheme.name!r} at once")
 
 
-def _template(places: tuple[Source, ...], names: list[str]) -> str:
+def _template(places: tuple[Source | None, ...], names: list[str]) -> str:
     """Return a path template that contains all ids in paths, if possible one without other placeholders."""
     paths = [place.templates for place in places if isinstance(place, Path)]
     shared = [one for one in paths[0] if all(one in others for others in paths)] if paths else ["/"]
     return min(shared, key=lambda one: len(set(re.findall(r"\{(.+?)\}", one)) - set(names)))
 
 
-def _put(document: dict[str, Any], tokens: list[str], value: str) -> None:
+def put(document: dict[str, Any], tokens: list[str], value: str) -> None:
     for token in tokens[:-1]:
         document = document.setdefault(token, {})
     document[tokens[-1]] = value
@@ -97,15 +119,19 @@ def _put(document: dict[str, Any], tokens: list[str], value: str) -> None:
 
 def fetch_code(scheme: Scheme) -> str:
     """Return JavaScript that sends the request with `fetch`. The signature comes from the backend."""
+    signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
-    *names, tenant = local_names([*ids, "tenant?"], camel).values()
-    call = make_call(scheme, [*names, "signature", *([tenant] if scheme.tenant else [])])
+    *_, tenant = local_names([*ids, "tenant?"], camel).values()
+    # A time that stands in the signed body is placed nowhere else.
+    others = {**dict.fromkeys((time.name for time in scheme.times), ""), "signature": "signature", "tenant": tenant}
+    call = make_call(scheme, [signed.get(field.name) or others[field.name] for field in call_fields(scheme)])
     return templates.get_template("fetch.j2").render(
         url=HOST + _path(call, lambda name: f"${{encodeURIComponent({name})}}"),
         query=_object(call.query),
         form=_object(call.form),
         document=_object(call.document),
         headers=_object(_headers(call)),
+        raw=signed[BODY] if scheme.signs_body else "",
         cookies=[(literals.braced(f"{name}="), value) for name, value in call.cookies.items()],
     )
 
@@ -122,10 +148,19 @@ def _path(call: Call, fill: Callable[[str], str]) -> str:
 
 def _headers(call: Call) -> dict[str, str]:
     media_type = {"Content-Type": '"application/json"'} if call.document else {}
-    return media_type | {
-        name: f"{value} + {literals.braced(behind)}" if behind else value
-        for name, (value, behind) in call.headers.items()
-    }
+    return (
+        media_type
+        | {
+            name: f"{value} + {literals.braced(behind)}" if behind else value
+            for name, (value, behind) in call.headers.items()
+        }
+        | {
+            name: f" + {literals.braced(between)} + ".join(
+                f"{literals.braced(before)} + {value}" for before, value in items
+            )
+            for name, (between, items) in call.items.items()
+        }
+    )
 
 
 def _object(fields: dict[str, Any]) -> str:
@@ -140,8 +175,8 @@ def _key(name: str) -> str:
     return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else literals.braced(name)
 
 
-def curl_command(scheme: Scheme, values: Sequence[str]) -> str:
-    """Return a curl command that sends the request. `values` are those of `make_call`."""
+def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
+    """Return a curl command that sends the request. `values` are those of `make_call`; `body` is a signed raw body."""
     call = make_call(scheme, values)
     url = HOST + _path(call, lambda text: quote(text, safe=""))
     if call.query:
@@ -149,10 +184,15 @@ def curl_command(scheme: Scheme, values: Sequence[str]) -> str:
     words = ["curl", url]
     for name, (value, behind) in call.headers.items():
         words += ["-H", f"{name}: {value}{behind}"]
+    for name, (between, items) in call.items.items():
+        words += ["-H", f"{name}: {between.join(before + value for before, value in items)}"]
     if call.cookies:
         words += ["-b", "; ".join(f"{name}={value}" for name, value in call.cookies.items())]
     if call.document:
         words += ["--json", json.dumps(call.document, ensure_ascii=False)]
+    if call.signs_body:
+        words += ["-H", "Content-Type: application/json"] if body.startswith("{") else []
+        words += ["--data-binary", body]
     for name, value in call.form.items():
         words += ["--data-urlencode", f"{name}={value}"]
     return _in_lines(words)

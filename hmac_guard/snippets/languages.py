@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from hmac_guard.core.message import BODY, METHOD, Id, Literal
+from hmac_guard.core.scheme import Scheme
 from hmac_guard.snippets import literals
 
 # Reserved words of all languages, and the names that the templates use. There is one list for all languages, so that
@@ -54,6 +56,18 @@ def camel(words: list[str]) -> str:
 
 def go_camel(words: list[str]) -> str:
     return words[0] + "".join("ID" if word == "id" else word.capitalize() for word in words[1:])
+
+
+# The names of the parts of a message that are no ids.
+_PARTS = {"timestamp": "signed_at", "expires": "expires_at", METHOD: "http_method", BODY: "raw_body"}
+
+
+def signed_names(scheme: Scheme, style: Callable[[list[str]], str]) -> dict[str, str]:
+    """Return a name for each id, time, method and body of a message, in its order, by the name of the part."""
+    parts = [part for part in scheme.parts if not isinstance(part, Literal)]
+    spoken = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
+    names = local_names(spoken.values(), style)
+    return {name: names[own] for name, own in spoken.items()}
 
 
 def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[str, str]:

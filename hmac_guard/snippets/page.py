@@ -1,15 +1,19 @@
 """Generates a page for customers: what to sign, the code, an example to check it, and the request."""
 
+import json
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.message import Id, Literal
+from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signing import names_of_parts
+from hmac_guard.core.sources import Form, Json
 from hmac_guard.explain.report import SPELLED
 from hmac_guard.schemes import NANGO, SUPRSEND
-from hmac_guard.snippets.frontend import curl_command, fetch_code
+from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
 from hmac_guard.snippets.languages import LANGUAGES
 from hmac_guard.snippets.render import snippet, templates
 
@@ -19,11 +23,21 @@ _EXAMPLE_IDS = ("{stem}-42", "{number}42", "id{number}", "x{number}", "{number}"
 _VENDORS = {NANGO: "vendors/nango.j2", SUPRSEND: "vendors/suprsend.j2"}
 
 
+# The time of every example: 15 January 2027, 08:00 UTC.
+EXAMPLE_TIME = 1_800_000_000
+
+
 class _Example(NamedTuple):
+    """`texts` has each id and time, "@method" and "@body", by the name of the part."""
+
     key: str
-    ids: list[tuple[str, str]]
+    texts: dict[str, str]
     message: str
     signature: str
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        return [(name.removeprefix("@"), text) for name, text in self.texts.items()]
 
 
 def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
@@ -38,19 +52,21 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
     """
     example = _example(scheme)
     parts = [part for part in scheme.parts if isinstance(part, Id)]
-    values = [*(value for _, value in example.ids), example.signature, *(["acme"] if scheme.tenant else [])]
+    own = {"the signature": example.signature, "the tenant": "acme"}
+    values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
     return templates.get_template("page.j2").render(
         scheme=scheme,
         message=scheme.message,
-        optional=parts[-1].name if scheme.optional else "",
+        optional=next(iter(scheme.optional), ""),
         shorter=_shorter(scheme),
         spelled=SPELLED[scheme.encoding],
         separated=[(part.name, part.separator) for part in parts if part.separator],
+        times=[(time, {"s": "seconds", "ms": "milliseconds"}[time.unit]) for time in scheme.times],
         snippets=[(LANGUAGES[one].title, LANGUAGES[one].fence, snippet(scheme, one)) for one in languages],
         example=example,
         vendor=templates.get_template(_VENDORS[scheme]).render().rstrip() if scheme in _VENDORS else "",
         fetch=fetch_code(scheme),
-        curl=curl_command(scheme, values),
+        curl=curl_command(scheme, values, example.texts.get(BODY, "")),
     )
 
 
@@ -68,16 +84,36 @@ def _shorter(scheme: Scheme) -> str:
 
 
 def _example(scheme: Scheme) -> _Example:
-    names = [part.name for part in scheme.parts if isinstance(part, Id)]
+    names = [field.name for field in scheme.id_fields]
     for form in _EXAMPLE_IDS:
         ids = {name: form.format(stem=_stem(name), number=number) for number, name in enumerate(names, 1)}
+        texts = {**ids, **{time.name: str(time.ticks(EXAMPLE_TIME)) for time in scheme.times}, METHOD: "POST"}
+        texts[BODY] = _body(scheme, texts)
+        others = {name: texts.get(name) or texts[f"@{name}"] for name in names_of_parts(scheme)}
+        given: dict[str, Any] = {**others, **({"body": texts[BODY].encode()} if scheme.signs_body else {})}
         try:
-            signature = scheme.sign(EXAMPLE_KEY, **ids)
+            signature = scheme.sign(EXAMPLE_KEY, ids, **given)
         except ConfigError:
             continue
-        message = "".join(part.text if isinstance(part, Literal) else ids[part.name] for part in scheme.parts)
-        return _Example(EXAMPLE_KEY, list(ids.items()), message, signature)
+        signed = [part.text if isinstance(part, Literal) else texts[part.name] for part in scheme.parts]
+        shown = {part.name: texts[part.name] for part in scheme.parts if not isinstance(part, Literal)}
+        return _Example(EXAMPLE_KEY, shown, "".join(signed), signature)
     raise ConfigError(f"snippet: no example can be made for the scheme {scheme.name!r}; no simple id fits it")
+
+
+def _body(scheme: Scheme, texts: Mapping[str, str]) -> str:
+    """Return a raw body with the ids and times that are sent in it."""
+    fields = [*scheme.id_fields, *(time.field for time in scheme.times)]
+    document: dict[str, Any] = {}
+    form: dict[str, str] = {}
+    for field in fields if scheme.signs_body else ():
+        if field.needs_body:
+            place = field.source.places()[0]
+            if isinstance(place, Json):
+                put(document, place.tokens(), texts[field.name])
+            elif isinstance(place, Form):
+                form[place.name] = texts[field.name]
+    return urlencode(form) if form else json.dumps(document or {"event": "order.paid"})
 
 
 def _stem(name: str) -> str:

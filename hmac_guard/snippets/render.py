@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import Id, Literal, Part
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.snippets.languages import LANGUAGES, Language, local_name, local_names
+from hmac_guard.snippets.languages import LANGUAGES, Language, local_name, signed_names
 
 # The output is not HTML. Each text is escaped for its language before a template gets it.
 templates = Environment(
@@ -22,7 +22,7 @@ templates = Environment(
 
 
 def snippet(scheme: Scheme, language: str) -> str:
-    """Return a function in another language that makes the signature from the key and the ids.
+    """Return a function in another language that makes the signature from the key, the ids and what else is signed.
 
     Args:
         scheme: The scheme.
@@ -40,14 +40,13 @@ def _context(scheme: Scheme, language: Language) -> dict[str, Any]:
     """Return the variables of a template.
 
     scheme: The name of the scheme as a name in the language.
-    ids: The names of the ids, in the order of the message.
+    ids: The names of the ids and of what else is signed, in the order of the message.
     optional: The name of the optional id, or "".
     head: The message, or its part before the optional id.
     middle: The part that is left out together with the optional id.
     tail: The part after it.
     """
-    ids = [part.name for part in scheme.parts if isinstance(part, Id)]
-    names = local_names(ids, language.style)
+    names = signed_names(scheme, language.style)
 
     def message(parts: Sequence[Part]) -> str:
         return language.joiner.join(
@@ -59,7 +58,7 @@ def _context(scheme: Scheme, language: Language) -> dict[str, Any]:
     return {
         "scheme": local_name(scheme.name, language.style),
         "ids": list(names.values()),
-        "optional": names[ids[-1]] if middle else "",
+        "optional": names[next(iter(scheme.optional))] if middle else "",
         "head": message(head),
         "middle": message(middle),
         "tail": message(tail),

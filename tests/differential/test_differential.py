@@ -18,8 +18,8 @@ from differential.corpora import fixed
 from differential.deviations import DEVIATIONS, Deviation, explained, page
 from differential.generate import requests
 from differential.views import event_loop
+from hmac_guard.core.found import Sent as Found
 from hmac_guard.core.places import Places
-from hmac_guard.core.places import Sent as Found
 from hmac_guard.core.request import Request
 from hmac_guard.core.text import field_values
 

@@ -44,6 +44,7 @@ from hmac_guard import (
     Query,
     Reason,
     Scheme,
+    Timestamp,
     Verdict,
     verdict_from,
 )
@@ -51,6 +52,7 @@ from hmac_guard import Form as FormSource
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.fastapi import GuardRefused, GuardSecurity, uncovered_routes
 from hmac_guard.guard import Mode
+from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
@@ -584,3 +586,31 @@ def test_frontends_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
 
     assert uncovered_routes(with_frontend()) == ["/ui/{path:path}", "/v1/in/web/{path:path}"]
     assert uncovered_routes(with_frontend(dependencies=signed)) == []
+
+
+def test_the_document_has_times_and_the_raw_body() -> None:
+    hook = Scheme(
+        name="hook",
+        ids={"event_id": Header("X-Event")},
+        message="{event_id}.{timestamp}.{@method}.{@body}",
+        signature=Header("X-Sig").item("v1", separators=(",", "=")),
+        timestamp=Timestamp(Header("X-Time"), unit="ms"),
+    )
+    app = FastAPI()
+    signed = GuardSecurity(Guard(hook, KEY, single_use=MemoryOnce(10)))
+
+    @app.post("/hooks", responses=signed.responses, dependencies=[Security(signed)])
+    async def hooks() -> None: ...
+
+    document = app.openapi()
+    operation = document["paths"]["/hooks"]["post"]
+    [described] = document["components"]["securitySchemes"].values()
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["X-Event", "X-Time"]
+    assert (described["in"], described["name"]) == ("header", "X-Sig")
+    assert "- `timestamp`, Unix time in milliseconds: header `X-Time`" in described["description"]
+    assert "item `v1` of header `X-Sig`" in described["description"]
+    assert "- `@body`: the raw body" in described["description"]
+    reasons = set(operation["responses"]["401"]["content"]["application/problem+json"]["examples"])
+    assert reasons >= {"expired", "not_yet_valid", "replayed"}
+    plain = GuardSecurity(Guard(ORDERS, KEY)).responses[401]["content"]["application/problem+json"]["examples"]
+    assert not reasons & {"expired", "not_yet_valid", "replayed"} & set(plain)

@@ -157,6 +157,8 @@ KEY_MISTAKES = (
         base64.urlsafe_b64encode,
         lambda key: base64.b64encode(key).rstrip(b"="),
         lambda key: base64.urlsafe_b64encode(key).rstrip(b"="),
+        lambda key: b"whsec_" + base64.b64encode(key),
+        lambda key: b"whsec_" + base64.b64encode(key).rstrip(b"="),
     ),
     of_key(
         "key_case",

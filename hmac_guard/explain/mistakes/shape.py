@@ -21,7 +21,8 @@ _MOST_TEXTS = 16
 
 
 def utf8(text: str) -> bytes:
-    return text.encode()
+    # A raw body may have bytes that are not UTF-8; they stand in the text as surrogates.
+    return text.encode("utf-8", "surrogateescape")
 
 
 def hmac_of(key: bytes, message: bytes, algorithm: str) -> bytes:
@@ -193,11 +194,24 @@ def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | Non
     return change
 
 
+def _tolerant(function: Callable[[str], str]) -> Callable[[str], str]:
+    """The function, which changes nothing where it cannot: a body may have bytes that are not UTF-8."""
+
+    def change(text: str) -> str:
+        try:
+            return function(text)
+        except UnicodeError:
+            return text
+
+    return change
+
+
 def of_message(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:
     """Return a mistake in the message as a whole."""
+    changes = [_tolerant(function) for function in functions]
 
     def vary(attempt: Attempt) -> Variants:
-        return [("", attempt._replace(changes=(*attempt.changes, function))) for function in functions]
+        return [("", attempt._replace(changes=(*attempt.changes, change))) for change in changes]
 
     return Mistake(name, Part.MESSAGE, says, cure, vary)
 

@@ -1,0 +1,97 @@
+"""Where the strings of a signed request travel."""
+
+from typing import Any
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
+
+
+class SignedFields(Frozen):
+    """What a signed request carries, by the place where it travels. Nothing in it is encoded for a URL or a form yet.
+
+    `query`    the query parameters
+    `headers`  the headers
+    `cookies`  the cookies
+    `json`     the JSON body, as nested objects; empty where nothing is placed in it
+    `form`     the fields of a form
+    """
+
+    __slots__ = ("cookies", "form", "headers", "json", "query")
+
+    query: dict[str, str]
+    headers: dict[str, str]
+    cookies: dict[str, str]
+    json: dict[str, Any]
+    form: dict[str, str]
+
+    def __init__(self) -> None:
+        self._set(query={}, headers={}, cookies={}, json={}, form={})
+
+    def __repr__(self) -> str:
+        # One of the values is the signature.
+        filled = (f"{kind}={list(getattr(self, kind))}" for kind in self.__slots__ if getattr(self, kind))
+        return f"<SignedFields {', '.join(filled)}>"
+
+
+class Placing:
+    """Puts strings into their places. With a body that is signed, nothing is put into the body."""
+
+    def __init__(self, signs_body: bool) -> None:
+        self._signs_body = signs_body
+        self._fields = SignedFields()
+        self._items: dict[str, list[Hidden[str]]] = {}
+        self._between: dict[str, str] = {}
+
+    def place(self, field: Field, text: Hidden[str]) -> None:
+        """Put a string into the first of its places, a path left out, that can carry it."""
+        every = field.source.places()
+        places = [place for place in every if not (self._signs_body and place.kinds)]
+        for place in places:
+            if not is_path(place) and place.carries(text.get()):
+                self._put(place, text)
+                return
+        # The caller writes the URL; what is in the signed body is there already.
+        if field.name == "signature" or not (len(places) < len(every) or any(map(is_path, places))):
+            raise ConfigError(f"sign_fields: {field.label} cannot travel in {field.source!r}")
+
+    def _put(self, place: Source, text: Hidden[str]) -> None:
+        fields = self._fields
+        if (fields.form and isinstance(place, Json)) or (fields.json and isinstance(place, Form)):
+            raise ConfigError("sign_fields: one body cannot be JSON and a form; change the scheme's sources")
+        match place:
+            case Query():
+                _put_once(fields.query, place.name, text)
+            case Header():
+                _put_once(fields.headers, place.name, hide(text.get() + place.before))
+            case Cookie():
+                _put_once(fields.cookies, place.name, text)
+            case Form():
+                _put_once(fields.form, place.name, text)
+            case HeaderItem():
+                self._between[place.name] = place.between
+                self._items.setdefault(place.name, []).append(hide(f"{place.key}{place.inner}{text.get()}"))
+            case Json():
+                *outer, last = place.tokens()
+                node: Any = fields.json
+                for token in outer:
+                    node = node.setdefault(token, {}) if isinstance(node, dict) else None
+                if not isinstance(node, dict):
+                    raise ConfigError(f"sign_fields: {place!r} is inside of another value")
+                _put_once(node, last, text)
+
+    def placed(self) -> SignedFields:
+        for name, items in self._items.items():
+            _put_once(self._fields.headers, name, hide(self._between[name].join(item.get() for item in items)))
+        return self._fields
+
+
+def is_path(place: Source) -> bool:
+    return isinstance(place, Path)
+
+
+def _put_once(fields: dict[str, Any], name: str, text: Hidden[str]) -> None:
+    if fields.setdefault(name, text.get()) != text.get():
+        raise ConfigError(f"sign_fields: two different strings travel as {name!r}")

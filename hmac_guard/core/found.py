@@ -1,0 +1,46 @@
+"""What is found in one place of a request, and the one text that it has."""
+
+from collections.abc import Sequence
+
+from hmac_guard.core.sources import HEADER_VALUE
+from hmac_guard.core.text import decode_field, is_visible
+from hmac_guard.core.verdict import Reason, Refused
+
+#: The text in one place, or why there is none; a list of several signatures of which any may verify.
+Found = str | Refused | list[str] | None
+#: What was found in one place, as it was sent; a list where it is there more than once.
+Sent = Found
+
+_TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")
+_COMMA = Refused(Reason.DUPLICATE, "has a comma, with which servers join two lines into one; use another place for it")
+_ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside; use another place for it")
+
+
+def only(values: Sequence[Found] | Refused) -> Found:
+    """The one value of several that a place has."""
+    if isinstance(values, Refused):
+        return values
+    refused = next((value for value in values if isinstance(value, Refused)), None)
+    if refused is not None or not values:
+        return refused
+    return values[0] if len(values) == 1 else _TWICE
+
+
+def in_query(sent: str | Refused | list[str]) -> Found:
+    """The text of what a query has under a name."""
+    if isinstance(sent, str):
+        return decode_field(sent)
+    if isinstance(sent, Refused):
+        return sent
+    return next((text for text in map(decode_field, reversed(sent)) if isinstance(text, Refused)), _TWICE)
+
+
+def in_header(line: str | list[str]) -> Found:
+    """The text of a header."""
+    if not isinstance(line, str):
+        return _TWICE
+    if "," in line:
+        return _COMMA
+    if not is_visible(line) and line and not HEADER_VALUE.fullmatch(line):
+        return _ODD_HEADER
+    return line

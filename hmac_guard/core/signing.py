@@ -1,0 +1,170 @@
+"""What a signer gives: the message over ids, times, method and body, and everything that a signed request carries."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hmac_guard.core.bodies import NOWHERE, form_values, json_text, parse_form, parse_json, step_down
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import Placing, SignedFields, is_path
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.key import as_key
+from hmac_guard.core.message import Body, Method, Time, compose
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import METHOD_NAME, Form, Json
+from hmac_guard.core.text import is_id
+from hmac_guard.core.times import is_time
+from hmac_guard.core.verdict import Refused
+
+if TYPE_CHECKING:
+    from hmac_guard.core.scheme import Scheme
+
+
+def names_of_parts(scheme: "Scheme") -> list[str]:
+    """The names under which a signer gives what is no id: "timestamp", "expires", "body", "method"."""
+    return [part.name.removeprefix("@") for part in scheme.parts if isinstance(part, (Time, Method, Body))]
+
+
+def sign(scheme: "Scheme", key: Hidden[Any], ids: Mapping[str, str], named: Mapping[str, Any]) -> str:
+    """The signature over `ids` and what else is named. Raises `ConfigError`."""
+    given = dict(named)
+    parts = {name: given.pop(name, None) for name in names_of_parts(scheme)}
+    for name, value in parts.items():
+        if value is None:
+            raise ConfigError(f"sign: the message names {name!r}; give {name}=")
+    return _signature(scheme, key, _message(scheme, {**ids, **given}, parts))
+
+
+def sign_fields(
+    scheme: "Scheme",
+    key: Hidden[Any],
+    ids: Mapping[str, str],
+    *,
+    now: float | None,
+    body: Any,
+    method: str,
+    tenant: str | None,
+) -> SignedFields:
+    """Everything that a signed request carries, each string in its place. Raises `ConfigError`."""
+    given = dict(ids)
+    body = _body_of(body)
+    if scheme.timestamp is not None and "timestamp" in given:
+        raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
+    if scheme.expires is not None and "expires" in given:
+        given["expires"] = _time_text("expires", given["expires"])
+    for field in _fields_in(scheme, body):
+        _read_out(field, body, given, field.name in scheme.optional)
+    times = _times_at(scheme, time.time() if now is None else now, given)
+    message = _message(scheme, given, {**times, "body": body, "method": method})
+    if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
+        raise ConfigError("sign_fields: tenant is text, and only for a scheme that has a tenant")
+    placing = Placing(scheme.signs_body)
+    for field in (*(each.field for each in scheme.times), *scheme.id_fields):
+        if field.name in times or field.name in given:
+            placing.place(field, hide(times.get(field.name) or given[field.name]))
+    if scheme.tenant_field is not None and tenant is not None:
+        placing.place(scheme.tenant_field, hide(tenant))
+    placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
+    return placing.placed()
+
+
+def _signature(scheme: "Scheme", key: Hidden[Any], message: bytes) -> str:
+    made = as_key(key)
+    fault = scheme.fault_of_key(made)
+    if fault is not None:
+        raise ConfigError(f"sign: {fault}")
+    return scheme.signature_of(made, message).decode()
+
+
+def _message(scheme: "Scheme", ids: Mapping[str, str], parts: Mapping[str, Any]) -> bytes:
+    _check_ids(scheme, ids)
+    named = {each.name: _time_text(each.name, parts[each.name]) for each in scheme.times if each.name in parts}
+    if scheme.signs_method:
+        named["@method"] = _method_of(parts["method"])
+    body = _body_of(parts["body"]) if scheme.signs_body else b""
+    if scheme.signs_body_alone and not body:
+        raise ConfigError("sign: the body is empty, and nothing else is signed; no guard accepts that")
+    composed = compose(scheme.parts, {**ids, **named})
+    if composed is None:
+        raise ConfigError("sign: an id holds the text that separates it from the next id, so two pairs would be one")
+    return composed + body
+
+
+def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
+    for name in scheme.ids:
+        if name not in ids and name not in scheme.optional:
+            raise ConfigError(f"sign: the id {name!r} is missing")
+    for name, text in ids.items():
+        if name not in scheme.ids:
+            known = ", ".join((*scheme.ids, *names_of_parts(scheme)))
+            raise ConfigError(f"sign: the scheme {scheme.name!r} has no id {name!r}; it has {known}")
+        if not isinstance(text, str) or not is_id(text):
+            raise ConfigError(
+                f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "
+                "white space at either end"
+            )
+        if not scheme.ids[name].carries(text):
+            raise ConfigError(f"sign: the id {name!r} cannot travel in {scheme.ids[name]!r}")
+
+
+def _time_text(name: str, value: object) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not is_time(text):
+        raise ConfigError(
+            f"sign: {name} must be a Unix time as it travels, a whole number above 0 of at most 16 digits"
+        )
+    return text
+
+
+def _method_of(value: object) -> str:
+    if not isinstance(value, str) or not METHOD_NAME.fullmatch(value):
+        raise ConfigError("sign: method must be the name of an HTTP method, such as 'POST'")
+    return value
+
+
+def _body_of(value: object) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise ConfigError(f"sign: body must be bytes, exactly those that are sent, not {type(value).__name__}")
+    return bytes(value)
+
+
+def _fields_in(scheme: "Scheme", body: bytes) -> Iterator[Field]:
+    """The ids and times that can travel nowhere but in a signed body, beside the path."""
+    for field in (*scheme.id_fields, *(each.field for each in scheme.times)):
+        if scheme.signs_body and field.kinds and all(place.kinds or is_path(place) for place in field.source.places()):
+            yield field
+
+
+def _read_out(field: Field, body: bytes, given: dict[str, Any], optional: bool) -> None:
+    """Take a field out of the body that carries it. Raises `ConfigError` where it is given otherwise."""
+    found = next((text for place in field.source.places() for text in _texts_in(body, place)), None)
+    if found is None and (optional or any(map(is_path, field.source.places()))):
+        return
+    if not isinstance(found, str):
+        raise ConfigError(f"sign_fields: {field.label} is read from the body, and is not in it")
+    if given.setdefault(field.name, found) != found:
+        raise ConfigError(f"sign_fields: {field.label} is in the body with another value than the one that is given")
+
+
+def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, str]:
+    """The times of a request that is signed at `now`; those that are given are taken out of `given`."""
+    times = {}
+    if scheme.timestamp is not None:
+        times["timestamp"] = _time_text("timestamp", given.pop("timestamp", scheme.timestamp.ticks(now)))
+    if scheme.expires is not None:
+        end = scheme.expires.ticks(now + scheme.expires.max_lifetime / 2)
+        times["expires"] = _time_text("expires", given.pop("expires", end))
+    return times
+
+
+def _texts_in(body: bytes, place: Source) -> Iterator[str | Refused]:
+    """What a body holds in a place."""
+    if isinstance(place, Json):
+        document = parse_json(body)
+        node = NOWHERE if isinstance(document, Refused) else step_down(document, place.tokens())
+        text = json_text(node, allow_int=place.allow_int)
+        if text is not None:
+            yield text
+    elif isinstance(place, Form):
+        form = parse_form(body)
+        yield from [] if isinstance(form, Refused) else form_values(place.name, form)

@@ -1,0 +1,170 @@
+"""Times that are signed: when a signature was made, and when it ends. Pure: the clock is an argument.
+
+On the wire a time is a whole number of seconds or milliseconds since 1970, `[1-9][0-9]{0,15}`. Nothing else is one: no
+sign, no leading zero, no fraction, no exponent, no white space, no digit outside ASCII. The text is signed as it was
+received.
+"""
+
+import math
+import re
+from collections.abc import Collection, Iterable
+from typing import ClassVar, Literal
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.message import BODY, Part
+from hmac_guard.core.message import Literal as LiteralText
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.verdict import Reason, Refused
+
+_TIME = re.compile(r"[1-9][0-9]{0,15}")
+_PER_SECOND = {"s": 1, "ms": 1000}
+
+NOT_A_TIME = "is not a Unix time; send a whole number of at most 16 digits, without sign or leading zero"
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` is a time as it is written on the wire."""
+    return _TIME.fullmatch(text) is not None
+
+
+class Time(Frozen):
+    """What `Timestamp` and `Expires` have in common."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    source: Source
+    leeway: float
+    unit: str
+    _first: float
+    _last: float
+
+    def _keep(self, source: Source, leeway: float, unit: str, *, before: float, after: float) -> None:
+        """`before` and `after` are how many seconds the window reaches back from now, and on from it."""
+        kind = type(self).__name__
+        if not isinstance(source, Source):
+            raise ConfigError(f'{kind}: give a source such as Query("{self.name}"), not {type(source).__name__}')
+        if unit not in _PER_SECOND:
+            raise ConfigError(f'{kind}: unit must be "s" (seconds) or "ms" (milliseconds)')
+        scale = _PER_SECOND[unit]
+        self._set(source=source, leeway=leeway, unit=unit, _first=-before * scale, _last=after * scale)
+
+    @property
+    def field(self) -> Field:
+        return Field(self.name, self.label, self.source)
+
+    def ticks(self, clock: float) -> int:
+        """The Unix time `clock`, rounded down to the unit."""
+        return math.floor(clock * _PER_SECOND[self.unit])
+
+    def moment(self, text: str) -> float:
+        """The Unix seconds that a time on the wire says: an int where the unit is seconds."""
+        return int(text) if self.unit == "s" else int(text) / 1000
+
+    def last(self, text: str) -> float:
+        """The last Unix time at which a time on the wire is accepted."""
+        return self.moment(text) - self._first / _PER_SECOND[self.unit]
+
+    def refuse(self, text: str, clock: float) -> Refused | None:
+        """Why a time on the wire is outside of its window at the Unix time `clock`; None within, both ends included."""
+        distance = int(text) - self.ticks(clock)
+        if distance < self._first:
+            return Refused(Reason.EXPIRED, self._says(self._too_early, self._first - distance))
+        if distance > self._last:
+            return Refused(Reason.NOT_YET_VALID, self._says(self._too_late, distance - self._last))
+        return None
+
+    _too_early: ClassVar[str]
+    _too_late: ClassVar[str]
+
+    def _says(self, text: str, ticks: float) -> str:
+        return text.format(f"{ticks / _PER_SECOND[self.unit]:.3f}".rstrip("0").rstrip("."))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in vars(self).items() if name[0] != "_")
+        return f"{type(self).__name__}({options[2:]})"
+
+
+class Timestamp(Time):
+    """When a request was signed: `Timestamp(Header("X-Timestamp"))`.
+
+    `source`   where it travels
+    `max_age`  seconds for which a signature is accepted
+    `leeway`   seconds by which the signer's clock may be ahead
+    `unit`     "s" or "ms": what the time on the wire counts. `max_age` and `leeway` are seconds in either
+
+    Accepted while `now - max_age <= time <= now + leeway`; `now` is rounded down to the unit. Raises `ConfigError`.
+    """
+
+    name = "timestamp"
+    label = "the timestamp"
+    max_age: float
+    _too_early = "the timestamp is {} seconds too old; sign each request when it is sent, and compare the clocks"
+    _too_late = "the timestamp is {} seconds too far in the future; compare the clocks, and the unit of the time"
+
+    def __init__(
+        self, source: Source, *, max_age: float = 300, leeway: float = 60, unit: Literal["s", "ms"] = "s"
+    ) -> None:
+        _check_seconds("Timestamp: max_age", max_age)
+        _check_seconds("Timestamp: leeway", leeway)
+        self._keep(source, leeway, unit, before=max_age, after=leeway)
+        self._set(max_age=max_age)
+
+
+class Expires(Time):
+    """When a signature ends: `Expires(Query("expires"), max_lifetime=86_400)`.
+
+    `source`        where it travels
+    `max_lifetime`  seconds: a time that is later than that from now is refused
+    `leeway`        seconds for which a signature is accepted beyond its end
+    `unit`          "s" or "ms": what the time on the wire counts. `max_lifetime` and `leeway` are seconds in either
+
+    Accepted while `now - leeway <= time <= now + max_lifetime + leeway`; `now` is rounded down to the unit. Raises
+    `ConfigError`.
+    """
+
+    name = "expires"
+    label = "the time of expiry"
+    max_lifetime: float
+    _too_early = "the signature ended {} seconds ago; have a new one made"
+    _too_late = "the signature lasts {} seconds longer than max_lifetime allows; compare the unit of the time"
+
+    def __init__(
+        self, source: Source, *, max_lifetime: float, leeway: float = 0, unit: Literal["s", "ms"] = "s"
+    ) -> None:
+        _check_seconds("Expires: max_lifetime", max_lifetime)
+        _check_seconds("Expires: leeway", leeway)
+        if max_lifetime == 0:
+            raise ConfigError("Expires: max_lifetime must be more than 0 seconds")
+        self._keep(source, leeway, unit, before=leeway, after=max_lifetime + leeway)
+        self._set(max_lifetime=max_lifetime)
+
+
+def _check_seconds(option: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"{option} must be a number of seconds, at least 0")
+
+
+def times_of(timestamp: object, expires: object) -> tuple[Timestamp | Expires, ...]:
+    """The times of a scheme. Raises `ConfigError` for what is none."""
+    if timestamp is not None and not isinstance(timestamp, Timestamp):
+        raise ConfigError('Scheme: timestamp must be a Timestamp, such as Timestamp(Header("X-Timestamp"))')
+    if expires is not None and not isinstance(expires, Expires):
+        raise ConfigError('Scheme: expires must be an Expires, such as Expires(Query("expires"), max_lifetime=86_400)')
+    return tuple(time for time in (timestamp, expires) if time is not None)
+
+
+def check_signed(times: Iterable[Timestamp | Expires], parts: Collection[Part]) -> None:
+    """Raises `ConfigError` for a time that is not signed, neither by itself nor in a body that is."""
+    names = {part.name for part in parts if not isinstance(part, LiteralText)}
+    for time in times:
+        if time.name not in names and not (BODY in names and time.field.needs_body):
+            raise ConfigError(
+                f"Scheme: {time.label} is not signed, so it proves nothing; put {{{time.name}}} into message"
+            )

@@ -1,0 +1,198 @@
+"""Mistakes with a time and with the raw body that are signed, and with the clock that the time was taken from."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hmac_guard.core.message import BODY, METHOD
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.times import Expires, Timestamp, is_time
+from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part
+
+TIMES = ("timestamp", "expires")
+_HALF_HOUR, _LONGEST_ZONE = 1_800, 14 * 3_600
+#: Seconds by which a time may differ from one in another zone and still be taken for it.
+_NEAR = 120
+_YEAR = 366 * 86_400
+_JSON_FORMS: tuple[dict[str, Any], ...] = (
+    {"separators": (",", ":")},
+    {},
+    {"separators": (",", ":"), "ensure_ascii": False},
+    {"ensure_ascii": False},
+    {"separators": (",", ":"), "sort_keys": True},
+    {"sort_keys": True},
+    {"separators": (",", ":"), "sort_keys": True, "ensure_ascii": False},
+)
+
+
+def _of_named(
+    names: tuple[str, ...], name: str, says: str, cure: str, change: Callable[[str], Iterator[str]]
+) -> Mistake:
+    """A mistake in one of the named texts of the message."""
+
+    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+        for number, named in enumerate(attempt.names):
+            if named in names:
+                for text in change(attempt.ids[number]):
+                    yield named, attempt._replace(ids=(*attempt.ids[:number], text, *attempt.ids[number + 1 :]))
+
+    return Mistake(name, Part.MESSAGE, says, cure, vary)
+
+
+def _dumped(body: str, **form: int | str) -> Iterator[str]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    for options in (form,) if form else _JSON_FORMS:
+        yield json.dumps(document, **options)
+
+
+def _pretty(body: str) -> Iterator[str]:
+    for indent in (2, 4, "\t", 1, 3):
+        for text in _dumped(body, indent=indent):
+            yield text
+            yield text + "\n"
+
+
+def _with_other_ends(body: str) -> Iterator[str]:
+    yield from (body + "\n", body + "\r\n", body.rstrip("\r\n"), body.strip(), body.lstrip("\ufeff"))
+    yield from (body.replace("\r\n", "\n"), re.sub("\r?\n", "\r\n", body))
+
+
+def _in_other_charsets(body: str) -> Iterator[str]:
+    for charset in ("latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-16"):
+        try:
+            yield body.encode(charset).decode("utf-8", "surrogateescape")
+            yield body.encode("utf-8", "surrogateescape").decode(charset)
+        except UnicodeError:
+            continue
+    yield body.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    yield body.encode("ascii", "replace").decode()
+
+
+def _other_units(text: str) -> Iterator[str]:
+    yield from (text + "000", text[:-3])
+
+
+def _fractions(text: str) -> Iterator[str]:
+    yield from (f"{text}.0", f"{text}.", f"{text[:-3]}.{text[-3:]}")
+
+
+def _other_times(text: str) -> Iterator[str]:
+    if not is_time(text):
+        return
+    scale = 1000 if len(text) > 11 else 1
+    for seconds in (*range(1, 31), *range(_HALF_HOUR, _LONGEST_ZONE + 1, _HALF_HOUR)):
+        yield from (str(int(text) + seconds * scale), str(int(text) - seconds * scale))
+
+
+REQUEST_MISTAKES = (
+    _of_named(
+        (BODY,),
+        "body_ends",
+        "the body was signed with other line ends, or with or without one at its end",
+        "sign the bytes that are sent, and change nothing after that",
+        _with_other_ends,
+    ),
+    _of_named(
+        (BODY,),
+        "body_pretty",
+        "the body was signed as JSON that is printed over several lines",
+        "make the JSON once, sign these bytes, and send these bytes",
+        _pretty,
+    ),
+    _of_named(
+        (BODY,),
+        "body_dumped",
+        "the body was parsed as JSON and written again before it was signed, or before it was sent",
+        "make the JSON once, sign these bytes, and send these bytes",
+        _dumped,
+    ),
+    _of_named(
+        (BODY,),
+        "body_charset",
+        "the body was signed in another charset than it was sent in",
+        "sign the bytes that are sent, not a text",
+        _in_other_charsets,
+    ),
+    _of_named(
+        (BODY,),
+        "body_absent",
+        "an empty body was signed",
+        "sign the body that is sent; something may have read it before",
+        lambda body: iter(("", "{}", "null")),
+    ),
+    _of_named(
+        TIMES,
+        "time_signed_in_other_unit",
+        "{what} was signed in another unit than it was sent in: seconds and milliseconds",
+        "take the time once, write it once, and sign and send that text",
+        _other_units,
+    ),
+    _of_named(
+        TIMES,
+        "time_signed_with_fraction",
+        "{what} was signed with a fraction, and sent without one",
+        "round the time down first, and sign and send that text",
+        _fractions,
+    ),
+    _of_named(
+        TIMES,
+        "time_signed_not_sent",
+        "{what} was signed with another time than the one that was sent",
+        "take the time once, and sign and send that text",
+        _other_times,
+    ),
+    _of_named(
+        (METHOD,),
+        "method_other",
+        "another method was signed than the one that was sent",
+        "sign the method in capitals, as it is sent",
+        lambda method: iter((method.lower(), "GET", "POST", "PUT", "PATCH", "DELETE", "")),
+    ),
+)
+
+
+def clock_mistakes(scheme: Scheme, texts: dict[str, str], now: float) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with each time that is outside of its window: name, clause and cure."""
+    for time in scheme.times:
+        text = texts.get(time.name)
+        if text is not None and is_time(text) and time.refuse(text, now) is not None:
+            yield from _clock_mistake(time, text, now)
+
+
+def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator[tuple[str, str, str]]:
+    used, other = ("seconds", "milliseconds") if time.unit == "s" else ("milliseconds", "seconds")
+    in_other_unit = int(text) / 1000 if time.unit == "s" else float(text)
+    off = time.moment(text) - now
+    if abs(in_other_unit - now) < _YEAR:
+        yield "time_unit", f"{time.label} counts {other}, and the scheme {used}", f"send it in {used}"
+    elif isinstance(time, Timestamp) and (zone := _zone(off)):
+        yield (
+            "time_local",
+            f"{time.label} is off by {zone:+g} hours, as if a local time had been taken for UTC",
+            "take Unix time from the system, which knows no zones",
+        )
+    elif isinstance(time, Timestamp):
+        yield (
+            "clock_ahead" if off > 0 else "clock_behind",
+            f"{time.label} is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the clock here",
+            "set the signer's clock by NTP" + ("" if off > 0 else ", or sign each request anew when it is sent"),
+        )
+    elif off < 0:
+        yield "ended", f"the signature ended {-off:.0f} seconds ago", "have a new one made"
+    else:
+        yield (
+            "too_long",
+            f"the signature lasts {off:.0f} seconds, and the scheme allows {time.max_lifetime:g}",
+            "let it end sooner",
+        )
+
+
+def _zone(seconds: float) -> float | None:
+    """The hours of a time zone by which a time is off; None where no zone is near."""
+    halves = round(seconds / _HALF_HOUR)
+    near = abs(seconds - halves * _HALF_HOUR) <= _NEAR
+    return halves / 2 if halves and near and abs(halves * _HALF_HOUR) <= _LONGEST_ZONE else None

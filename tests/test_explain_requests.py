@@ -1,0 +1,248 @@
+"""`explain` names mistakes with times and with the raw body: two hundred made-up requests, each with one mistake."""
+
+import base64
+import hashlib
+import hmac
+import json
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from patience import PATIENCE
+
+from hmac_guard import Expires, Header, Key, Query, Scheme, Timestamp
+from hmac_guard.explain import KnownKeys, capture, explain_captured
+from hmac_guard.explain.report import as_json, as_text, sentences
+from hmac_guard.schemes import SLACK, STANDARD_WEBHOOKS, STRIPE
+
+KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+KEYS = KnownKeys(Key(KEY))
+NOW = 1_800_000_000
+MINE = Scheme(
+    name="mine",
+    ids={"event_id": Header("X-Event")},
+    message="{event_id}.{timestamp}.{@method}.{@body}",
+    signature=Header("X-Sig"),
+    timestamp=Timestamp(Header("X-Time")),
+)
+ENDS = Scheme(
+    name="ends",
+    ids={"user_id": Query("user_id")},
+    message="{user_id}.{expires}",
+    signature=Query("sig"),
+    expires=Expires(Query("expires"), max_lifetime=3_600),
+)
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmac_guard.explain.explanation.time", lambda: NOW + 0.5)
+
+
+class Made(NamedTuple):
+    """What is signed and what is sent."""
+
+    signed_time: str = str(NOW)
+    sent_time: str = str(NOW)
+    signed_body: bytes = b""
+    sent_body: bytes = b""
+    signed_method: str = "POST"
+
+
+def hex_of(message: bytes) -> str:
+    return hmac.new(KEY.encode(), message, hashlib.sha256).hexdigest()
+
+
+def as_slack(made: Made) -> tuple[Scheme, str]:
+    signature = hex_of(b"v0:%s:%s" % (made.signed_time.encode(), made.signed_body))
+    return SLACK, f"X-Slack-Signature: v0={signature}\r\nX-Slack-Request-Timestamp: {made.sent_time}"
+
+
+def as_stripe(made: Made) -> tuple[Scheme, str]:
+    signature = hex_of(b"%s.%s" % (made.signed_time.encode(), made.signed_body))
+    return STRIPE, f"Stripe-Signature: t={made.sent_time},v1={signature}"
+
+
+def as_mine(made: Made) -> tuple[Scheme, str]:
+    parts = (made.signed_time.encode(), made.signed_method.encode(), made.signed_body)
+    signature = hex_of(b"e-1.%s.%s.%s" % parts)
+    return MINE, f"X-Event: e-1\r\nX-Time: {made.sent_time}\r\nX-Sig: {signature}"
+
+
+def raw(headers: str, body: bytes) -> bytes:
+    head = f"POST /hooks HTTP/1.1\r\nHost: x\r\n{headers}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def named(made: Made, write: Callable[[Made], tuple[Scheme, str]] = as_slack) -> list[str]:
+    scheme, headers = write(made)
+    explanation = explain_captured(scheme, capture(raw(headers, made.sent_body)), KEYS, seconds=PATIENCE)
+    assert KEY not in as_text(explanation)
+    return [mistake["name"] for mistake in as_json(explanation)["mistakes"]]
+
+
+def document(source: random.Random) -> dict[str, object]:
+    words = ["caf\u00e9", "plain", "\u2665", "a/b", "<tag>", "x y"]
+    return {f"{source.choice('zyxab')}{number}": source.choice([*words, number, None, [1, 2]]) for number in range(4)}
+
+
+Plant = Callable[[random.Random], Made]
+
+
+def body_dumped(source: random.Random) -> Made:
+    body = document(source)
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return Made(signed_body=json.dumps(body).encode(), sent_body=text)
+
+
+def body_pretty(source: random.Random) -> Made:
+    body = document(source)
+    indent = 2 * source.randrange(1, 3)
+    return Made(signed_body=json.dumps(body, indent=indent).encode(), sent_body=json.dumps(body).encode())
+
+
+def body_ends(source: random.Random) -> Made:
+    body = json.dumps(document(source)).encode()
+    return source.choice(
+        [
+            Made(signed_body=body + b"\n", sent_body=body),
+            Made(signed_body=body, sent_body=body + b"\n"),
+            Made(signed_body=body, sent_body=body + b"\r\n"),
+        ]
+    )
+
+
+def body_charset(source: random.Random) -> Made:
+    text = f"name=caf\u00e9&number={source.randrange(1_000)}"
+    return Made(signed_body=text.encode(source.choice(["latin-1", "utf-16-le"])), sent_body=text.encode())
+
+
+def body_absent(source: random.Random) -> Made:
+    return Made(signed_body=b"", sent_body=b"a=%d" % source.randrange(10**6))
+
+
+def time_signed_in_other_unit(source: random.Random) -> Made:
+    body = b"a=%d" % source.randrange(10**6)
+    return Made(signed_time=f"{NOW}000", signed_body=body, sent_body=body)
+
+
+def time_signed_with_fraction(source: random.Random) -> Made:
+    body = b"a=%d" % source.randrange(10**6)
+    return Made(signed_time=f"{NOW}.0", signed_body=body, sent_body=body)
+
+
+def time_signed_not_sent(source: random.Random) -> Made:
+    body = b"a=%d" % source.randrange(10**6)
+    return Made(signed_time=str(NOW - source.choice([1, 2, 7, 30, 3_600])), signed_body=body, sent_body=body)
+
+
+def _sent_at(text: str, source: random.Random) -> Made:
+    body = b"a=%d" % source.randrange(10**6)
+    return Made(text, text, body, body)
+
+
+def time_unit(source: random.Random) -> Made:
+    return _sent_at(f"{NOW}{source.randrange(100, 999)}", source)
+
+
+def time_local(source: random.Random) -> Made:
+    return _sent_at(
+        str(NOW + source.choice([3_600, -5 * 3_600, 19_800, 9 * 3_600]) + source.randrange(-60, 60)), source
+    )
+
+
+def clock_ahead(source: random.Random) -> Made:
+    return _sent_at(str(NOW + source.randrange(400, 1_500)), source)
+
+
+def clock_behind(source: random.Random) -> Made:
+    return _sent_at(str(NOW - source.randrange(400, 1_500)), source)
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        *(body_dumped, body_pretty, body_ends, body_charset, body_absent, time_signed_in_other_unit),
+        *(time_signed_with_fraction, time_signed_not_sent, time_unit, time_local, clock_ahead, clock_behind),
+    )
+}
+
+
+def test_the_mistake_that_was_made_is_named_in_two_hundred_requests() -> None:
+    source = random.Random(18)
+    writers = (as_slack, as_stripe, as_mine)
+    wrong: list[tuple[str, list[str]]] = []
+    total = 204
+    for number in range(total):
+        name = list(PLANTS)[number % len(PLANTS)]
+        found = named(PLANTS[name](source), source.choice(writers))
+        if found != [name]:
+            wrong.append((name, found))
+
+    print(f"{total - len(wrong)} of {total} requests were explained by the mistake that was made; {wrong}")
+    assert len(wrong) <= total * 0.05
+    assert not [found for _, found in wrong if found], "another mistake was named"
+
+
+def test_a_method_that_was_signed_otherwise_is_named() -> None:
+    assert named(Made(signed_method="GET", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
+    assert named(Made(signed_method="post", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
+
+
+def test_a_right_request_is_verified() -> None:
+    for write in (as_slack, as_stripe, as_mine):
+        scheme, headers = write(Made(signed_body=b"\xff\0", sent_body=b"\xff\0"))
+        explanation = explain_captured(scheme, capture(raw(headers, b"\xff\0")), KEYS)
+        assert explanation.verified
+        assert sentences(explanation)[0].startswith("Verified")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1800000000.5", "is not a Unix time"),
+        ("NaN", "is not a Unix time"),
+        ("2027-01-15T08:00:00Z", "is not a Unix time"),
+    ],
+)
+def test_a_time_that_is_none_is_said(text: str, says: str) -> None:
+    scheme, headers = as_slack(_sent_at(text, random.Random(1)))
+    answer = " ".join(sentences(explain_captured(scheme, capture(raw(headers, b"x")), KEYS)))
+
+    assert says in answer
+
+
+def test_an_end_that_is_over_or_too_late_is_said() -> None:
+    for end, name in ((NOW - 50, "ended"), (NOW + 9_999, "too_long"), (NOW * 1000, "time_unit")):
+        fields = ENDS.sign_fields(KEY, user_id="u1", expires=end).query
+        url = "https://x/?" + "&".join(f"{key}={value}" for key, value in fields.items())
+        report = as_json(explain_captured(ENDS, capture(url.encode()), KEYS))
+        assert [mistake["name"] for mistake in report["mistakes"]] == [name]
+        assert report["signature_is_right"]
+
+
+def test_a_whsec_key_that_was_used_in_the_other_form_is_named() -> None:
+    """Stripe's is text and often decodes as base64; that of Standard Webhooks is decoded."""
+    text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    decoded, as_it_stands = Key.from_whsec(text), Key.from_text(text)
+    header = STRIPE.sign_fields(decoded, now=NOW, body=b"{}").headers["Stripe-Signature"]
+    stripe = explain_captured(STRIPE, capture(raw(f"Stripe-Signature: {header}", b"{}")), KnownKeys(as_it_stands))
+    assert stripe.found
+    assert [mistake.name for mistake in stripe.found.mistakes] == ["key_base64_decoded"]
+
+    message = b"m1.%d.{}" % NOW
+    signature = base64.b64encode(hmac.digest(text.encode(), message, "sha256")).decode()
+    headers = f"webhook-id: m1\r\nwebhook-timestamp: {NOW}\r\nwebhook-signature: v1,{signature}"
+    standard = explain_captured(STANDARD_WEBHOOKS, capture(raw(headers, b"{}")), KnownKeys(decoded))
+    assert standard.found
+    assert [mistake.name for mistake in standard.found.mistakes] == ["key_base64_encoded"]
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", bytes(range(256)), b"\xed\xa0\x80", b"{" * 2_000])
+def test_a_body_of_any_bytes_is_explained(body: bytes) -> None:
+    scheme, headers = as_slack(Made(signed_body=body, sent_body=body))
+    explained = explain_captured(scheme, capture(raw(headers, body + b"?")), KEYS)
+
+    assert as_json(explained)["verified"] is False
+    assert as_text(explained)

@@ -1,0 +1,456 @@
+"""What a signer gives: `sign` with times, method and body, and `sign_fields`, everything in its place."""
+
+import hashlib
+import hmac
+import time
+from typing import Any
+
+import pytest
+
+from hmac_guard import ConfigError, Cookie, Form, Header, Json, Path, Query, Scheme
+from hmac_guard.core.times import Expires, Timestamp
+
+KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+NOW = 1_800_000_000
+INBOX = Scheme(
+    name="inbox",
+    ids={"user_id": Query("user_id")},
+    message="{user_id}.{expires}",
+    signature=Query("sig"),
+    expires=Expires(Query("expires"), max_lifetime=86_400),
+)
+HOOK = Scheme(
+    name="hook",
+    ids={"event_id": Header("webhook-id")},
+    message="{event_id}.{timestamp}.{@body}",
+    signature=Header("webhook-signature").item("v1", separators=(" ", ",")),
+    encoding="base64",
+    timestamp=Timestamp(Header("webhook-timestamp"), max_age=300, leeway=300),
+)
+CALL = Scheme(
+    name="call",
+    ids={"a": Query("a")},
+    message="{@method} {a} {timestamp}",
+    signature=Header("X-Sig"),
+    timestamp=Timestamp(Header("X-Time"), unit="ms"),
+)
+
+
+def hex_of(message: bytes, key: str = KEY) -> str:
+    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
+
+
+def test_sign_takes_the_times_as_they_travel() -> None:
+    expected = hex_of(b"u1.1900000000")
+
+    assert INBOX.sign(KEY, user_id="u1", expires=1_900_000_000) == expected
+    assert INBOX.sign(KEY, user_id="u1", expires="1900000000") == expected
+    assert INBOX.sign(KEY, {"user_id": "u1"}, expires=1_900_000_000) == expected
+
+
+def test_sign_takes_the_body_and_the_method() -> None:
+    assert CALL.sign(KEY, a="x", timestamp=1_800_000_000_123, method="PUT") == hex_of(b"PUT x 1800000000123")
+    body = Scheme(name="b", ids={}, message="v0:{@method}:{@body}", signature=Header("X-Sig"))
+    assert body.sign(KEY, body=b"\xff\0{}", method="POST") == hex_of(b"v0:POST:\xff\0{}")
+    assert body.sign(KEY, body=bytearray(b"x"), method="POST") == hex_of(b"v0:POST:x")
+
+
+def test_an_id_that_is_called_as_a_part_stays_an_id() -> None:
+    ids = {"body": Query("b"), "method": Query("m"), "timestamp": Query("t"), "expires": Query("e")}
+    scheme = Scheme(name="odd", ids=ids, message="{body}:{method}:{timestamp}:{expires}", signature=Query("sig"))
+    assert scheme.sign(KEY, body="1", method="2", timestamp="x", expires="y") == hex_of(b"1:2:x:y")
+    assert scheme.sign_fields(KEY, {"body": "1", "method": "2"}, timestamp="x", expires="y").query == {
+        "b": "1",
+        "m": "2",
+        "t": "x",
+        "e": "y",
+        "sig": hex_of(b"1:2:x:y"),
+    }
+    both = Scheme(name="b", ids={"body": Header("X-Body")}, message="{body}:{@body}", signature=Header("X-Sig"))
+    assert both.sign(KEY, {"body": "id"}, body=b"raw") == hex_of(b"id:raw")
+    assert both.sign_fields(KEY, {"body": "id"}, body=b"raw").headers["X-Sig"] == hex_of(b"id:raw")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"user_id": "u1"}, "the message names 'expires'"),
+        ({"user_id": "u1", "expires": None}, "the message names 'expires'"),
+        ({"user_id": "u1", "expires": 1.5}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": 1_900_000_000.0}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": float("nan")}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": True}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": -5}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": 0}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": "01900000000"}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": "1900000000\n"}, "expires must be a Unix time"),
+        ({"user_id": "u1", "expires": 10**16}, "expires must be a Unix time"),
+        ({"user_id": "u.1", "expires": 5}, "holds the text that separates"),
+        ({"user_id": "u1", "expires": 5, "timestamp": 5}, "no id 'timestamp'; it has user_id, expires"),
+        ({"user_id": "u1", "expires": 5, "body": b""}, "no id 'body'"),
+        ({"expires": 5}, "the id 'user_id' is missing"),
+    ],
+)
+def test_what_no_request_could_get_verified_is_not_signed(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        INBOX.sign(KEY, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"body": "text"}, "body must be bytes"),
+        ({"body": None}, "the message names 'body'"),
+        ({}, "the message names 'body'"),
+        ({"body": {}}, "body must be bytes"),
+    ],
+)
+def test_a_body_is_bytes(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        HOOK.sign(KEY, event_id="e1", timestamp=NOW, **given)
+
+
+@pytest.mark.parametrize("method", ["", "PO ST", "POST\n", "\u0130", 5, b"POST"])
+def test_a_method_is_a_token(method: Any) -> None:
+    with pytest.raises(ConfigError, match="name of an HTTP method"):
+        CALL.sign(KEY, a="x", timestamp=NOW, method=method)
+    with pytest.raises(ConfigError, match="name of an HTTP method"):
+        CALL.sign_fields(KEY, a="x", method=method)
+
+
+def test_a_signature_over_nothing_is_not_made() -> None:
+    for message in ("{@body}", "v0:{@method}:{@body}"):
+        scheme = Scheme(name="raw", ids={}, message=message, signature=Header("X-Sig"))
+        method = {"method": "GET"} if "method" in message else {}
+        with pytest.raises(ConfigError, match="body is empty"):
+            scheme.sign(KEY, body=b"", **method)
+        with pytest.raises(ConfigError, match="body is empty"):
+            scheme.sign_fields(KEY)
+    assert HOOK.sign(KEY, event_id="e1", timestamp=NOW, body=b"")
+
+
+# Everything in its place.
+
+
+def test_fields_have_the_times_of_now() -> None:
+    fields = INBOX.sign_fields(KEY, now=NOW + 0.9, user_id="u1")
+    end = NOW + 43_200  # Half of max_lifetime.
+
+    assert fields.query == {"user_id": "u1", "expires": str(end), "sig": hex_of(b"u1.%d" % end)}
+    assert (fields.headers, fields.cookies, fields.json, fields.form) == ({}, {}, {}, {})
+    assert INBOX.sign_fields(KEY, now=NOW, user_id="u1", expires=NOW + 5).query["expires"] == str(NOW + 5)
+    assert INBOX.sign_fields(KEY, now=NOW, user_id="u1", expires=str(NOW + 5)).query["expires"] == str(NOW + 5)
+
+
+def test_fields_without_a_time_to_sign_at_have_the_clocks() -> None:
+    before = int(time.time())
+    made = int(HOOK.sign_fields(KEY, event_id="e1", body=b"x").headers["webhook-timestamp"])
+
+    assert before <= made <= time.time()
+
+
+def test_fields_in_milliseconds() -> None:
+    fields = CALL.sign_fields(KEY, now=NOW + 0.1239, a="x")
+
+    assert fields.headers == {"X-Time": f"{NOW}123", "X-Sig": hex_of(b"POST x %d123" % NOW)}
+    assert fields.query == {"a": "x"}
+
+
+def test_items_of_one_header_are_times_first_and_then_signatures() -> None:
+    header = Header("X-Sig")
+    scheme = Scheme(
+        name="items",
+        ids={"a": Query("a")},
+        message="{a}.{timestamp}.{expires}",
+        signature=header.item("v1", separators=(";", "=")),
+        timestamp=Timestamp(header.item("t", separators=(";", "="))),
+        expires=Expires(header.item("e", separators=(";", "=")), max_lifetime=60),
+    )
+    signature = hex_of(b"x.%d.%d" % (NOW, NOW + 30))
+
+    assert scheme.sign_fields(KEY, a="x", now=NOW).headers == {
+        "X-Sig": f"t={NOW};e={NOW + 30};v1={signature}",
+    }
+
+
+def test_a_string_goes_into_the_first_place_that_can_carry_it() -> None:
+    ids = {"a": Header("X-A") | Cookie("a") | Query("a")}
+    scheme = Scheme(name="many", ids=ids, message="{a}", signature=Cookie("sig") | Query("sig"), encoding="base64")
+    signed = {name: scheme.sign(KEY, a=name) for name in ("x", "a,b", "a%")}
+
+    assert scheme.sign_fields(KEY, a="x").headers == {"X-A": "x"}
+    assert scheme.sign_fields(KEY, a="x").cookies == {"sig": signed["x"]}
+    assert scheme.sign_fields(KEY, a="a,b").query == {"a": "a,b"}
+    assert scheme.sign_fields(KEY, a="\u00e9").query == {"a": "\u00e9"}
+
+
+def test_ids_of_a_path_are_left_to_the_url() -> None:
+    scheme = Scheme(name="p", ids={"a": Path("/x/{a}")}, message="{a}", signature=Query("sig"))
+
+    assert scheme.sign_fields(KEY, a="1").query == {"sig": hex_of(b"1")}
+    with pytest.raises(ConfigError, match="cannot travel"):
+        scheme.sign_fields(KEY, a="1/2")
+    either = scheme.replace(ids={"a": Path("/x/{a}") | Query("a")})
+    assert either.sign_fields(KEY, a="1").query == {"a": "1", "sig": hex_of(b"1")}
+    only_path = scheme.replace(ids={"a": Query("a")}, signature=Path("/x/{signature}"))
+    with pytest.raises(ConfigError, match="the signature cannot travel"):
+        only_path.sign_fields(KEY, a="1")
+
+
+def test_json_is_nested_and_form_is_flat() -> None:
+    ids = {"a": Json("/order/id"), "b": Json("/items/0/x~1y")}
+    scheme = Scheme(name="j", ids=ids, message="{a}:{b}", signature=Json("/sig"))
+    assert scheme.sign_fields(KEY, a="1", b="2").json == {
+        "order": {"id": "1"},
+        "items": {"0": {"x/y": "2"}},
+        "sig": hex_of(b"1:2"),
+    }
+    form = Scheme(name="f", ids={"a": Form("a")}, message="{a}", signature=Form("sig"))
+    assert form.sign_fields(KEY, a="1").form == {"a": "1", "sig": hex_of(b"1")}
+
+
+def test_one_request_is_not_json_and_a_form() -> None:
+    mixed = Scheme(name="m", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Form("s") | Query("s"))
+    with pytest.raises(ConfigError, match="JSON and a form"):
+        mixed.sign_fields(KEY, a="1")
+    other = Scheme(name="m", ids={"a": Form("a") | Query("a")}, message="{a}", signature=Json("/s") | Query("s"))
+    with pytest.raises(ConfigError, match="JSON and a form"):
+        other.sign_fields(KEY, a="1")
+
+
+def test_a_value_cannot_be_inside_of_another() -> None:
+    scheme = Scheme(name="j", ids={"a": Json("/a"), "b": Json("/a/b/c")}, message="{a}:{b}", signature=Query("sig"))
+    with pytest.raises(ConfigError, match="inside of another"):
+        scheme.sign_fields(KEY, a="1", b="2")
+
+
+def test_an_optional_id_that_is_absent_is_placed_nowhere() -> None:
+    ids = {"a": Query("a"), "b": Query("b")}
+    scheme = Scheme(name="o", ids=ids, message="{a}:{b}", signature=Query("sig"), optional={"b"})
+
+    assert scheme.sign_fields(KEY, a="1").query == {"a": "1", "sig": hex_of(b"1")}
+
+
+def test_the_tenant_is_placed_where_it_is_given() -> None:
+    scheme = INBOX.replace(tenant=Header("Authorization", before=":"))
+    assert scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant="acme").headers == {"Authorization": "acme:"}
+    assert scheme.sign_fields(KEY, now=NOW, user_id="u1").headers == {}
+    for tenant in ("a:b", " ", 5, "a,b"):
+        with pytest.raises(ConfigError, match="tenant"):
+            scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant=tenant)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="has a tenant"):
+        INBOX.sign_fields(KEY, user_id="u1", tenant="acme")
+
+
+def test_an_id_called_tenant_or_now_goes_into_the_mapping() -> None:
+    ids = {"tenant": Query("id"), "now": Query("n")}
+    scheme = Scheme(name="t", ids=ids, message="{tenant}:{now}", signature=Query("sig"), tenant=Query("t"))
+
+    assert scheme.sign_fields(KEY, {"tenant": "x", "now": "y"}, tenant="acme").query == {
+        "id": "x",
+        "n": "y",
+        "t": "acme",
+        "sig": hex_of(b"x:y"),
+    }
+
+
+def test_a_tenant_and_an_id_in_one_place_are_one_string() -> None:
+    scheme = Scheme(name="t", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("a"))
+    assert scheme.sign_fields(KEY, a="x", tenant="x").query["a"] == "x"
+    with pytest.raises(ConfigError, match="two different strings"):
+        scheme.sign_fields(KEY, a="x", tenant="y")
+
+
+# With a signed body.
+
+LINEAR = Scheme(
+    name="linear",
+    ids={},
+    message="{@body}",
+    signature=Header("Linear-Signature"),
+    timestamp=Timestamp(Json("/webhookTimestamp", allow_int=True), unit="ms"),
+)
+ORDER = Scheme(
+    name="order",
+    ids={"order_id": Json("/order/id"), "event": Header("X-Event") | Json("/event")},
+    message="{order_id}:{event}:{@body}",
+    signature=Header("X-Sig"),
+)
+
+
+def test_what_travels_in_a_signed_body_is_read_out_of_it() -> None:
+    body = b'{"order": {"id": "42"}}'
+    expected = {"X-Event": "made", "X-Sig": hex_of(b"42:made:" + body)}
+
+    assert ORDER.sign_fields(KEY, event="made", body=body).headers == expected
+    assert ORDER.sign_fields(KEY, event="made", order_id="42", body=body).headers == expected
+    assert ORDER.sign_fields(KEY, event="made", body=body).json == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "says"),
+    [
+        ({"order_id": "43"}, b'{"order": {"id": "42"}}', "with another value"),
+        ({}, b'{"order": {}}', "is not in it"),
+        ({"order_id": "42"}, b'{"order": {}}', "is not in it"),
+        ({}, b'{"order": {"id": 42}}', "is not in it"),
+        ({}, b"{", "is not in it"),
+        ({}, b"", "is not in it"),
+        ({}, b'{"order": {"id": "4:2"}}', "separates it"),
+    ],
+)
+def test_a_body_that_says_otherwise_is_an_error(given: dict[str, Any], body: bytes, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        ORDER.sign_fields(KEY, event="made", body=body, **given)
+
+
+def test_a_time_in_a_signed_body_is_not_made_anew() -> None:
+    body = b'{"webhookTimestamp": 1710000000000}'
+    assert LINEAR.sign_fields(KEY, now=NOW, body=body).headers == {"Linear-Signature": hex_of(body)}
+    for wrong in (b"{}", b'{"webhookTimestamp": 1.5}', b'{"webhookTimestamp": "later"}'):
+        with pytest.raises(ConfigError, match="timestamp"):
+            LINEAR.sign_fields(KEY, body=wrong)
+    end = LINEAR.replace(timestamp=None, expires=Expires(Form("end"), max_lifetime=60))
+    assert end.sign_fields(KEY, body=b"end=1800000000").headers["Linear-Signature"] == hex_of(b"end=1800000000")
+    assert end.sign_fields(KEY, expires=NOW, body=b"end=1800000000").form == {}
+    with pytest.raises(ConfigError, match="another value"):
+        end.sign_fields(KEY, expires=NOW + 1, body=b"end=1800000000")
+
+
+def test_a_timestamp_is_the_time_of_signing() -> None:
+    with pytest.raises(ConfigError, match="give now="):
+        HOOK.sign_fields(KEY, event_id="e1", timestamp=NOW, body=b"x")
+    with pytest.raises(ConfigError, match="expires must be a Unix time"):
+        INBOX.sign_fields(KEY, user_id="u1", expires=1.5)
+
+
+def test_fields_show_no_signature() -> None:
+    fields = INBOX.sign_fields(KEY, now=NOW, user_id="u1")
+
+    assert repr(fields) == "<SignedFields query=['expires', 'user_id', 'sig']>"
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        fields.query = {}
+
+
+# What a scheme may say.
+
+ITEM = Header("X-Sig").item("v1", separators=(",", "="))
+
+
+def scheme(**changes: Any) -> Scheme:
+    given: dict[str, Any] = {"name": "s", "ids": {"a": Query("a")}, "message": "{a}", "signature": Query("sig")}
+    return Scheme(**{**given, **changes})
+
+
+STAMP = Timestamp(Query("t"))
+CASES: dict[str, tuple[Any, str]] = {
+    "a timestamp that is not signed": (lambda: scheme(timestamp=STAMP), "is not signed"),
+    "an expiry that is not signed": (
+        lambda: scheme(message="{a}.{timestamp}", timestamp=STAMP, expires=Expires(Query("e"), max_lifetime=5)),
+        "is not signed",
+    ),
+    "a time beside a signed body": (
+        lambda: scheme(ids={}, message="{@body}", timestamp=STAMP, signature=Header("S")),
+        "is not signed",
+    ),
+    "a time that may be beside a signed body": (
+        lambda: scheme(ids={}, message="{@body}", timestamp=Timestamp(Query("t") | Json("/t")), signature=Header("S")),
+        "is not signed",
+    ),
+    "a time in the message that is not declared": (lambda: scheme(message="{a}.{timestamp}"), "has a source"),
+    "a time that is an id as well": (
+        lambda: scheme(ids={"timestamp": Query("x")}, message="{timestamp}", timestamp=STAMP),
+        "an id and a time",
+    ),
+    "a time twice": (lambda: scheme(message="{a}.{timestamp}.{timestamp}", timestamp=STAMP), "stands twice"),
+    "a method twice": (lambda: scheme(message="{@method}.{a}.{@method}"), "stands twice"),
+    "a body twice": (lambda: scheme(message="{a}.{@body}.{@body}", signature=Header("S")), "stands twice"),
+    "a body that is not last": (lambda: scheme(message="{@body}.{a}", signature=Header("S")), "stands last"),
+    "a text behind the body": (lambda: scheme(message="{a}.{@body}.", signature=Header("S")), "stands last"),
+    "a body without a separator": (lambda: scheme(message="{a}{@body}", signature=Header("S")), "put a separator"),
+    "a time without a separator": (lambda: scheme(message="{a}{timestamp}", timestamp=STAMP), "put a separator"),
+    "an unknown part": (lambda: scheme(message="{a}.{@path}"), "has a source"),
+    "no ids and no body": (lambda: scheme(ids={}, message="{@method}"), "message needs {@body}"),
+    "a signature in the body that it signs": (
+        lambda: scheme(message="{a}.{@body}", signature=Json("/sig")),
+        "cannot be in the body",
+    ),
+    "a signature that may be in the body": (
+        lambda: scheme(message="{a}.{@body}", signature=Header("S") | Form("sig")),
+        "cannot be in the body",
+    ),
+    "a timestamp that is an expiry": (
+        lambda: scheme(message="{a}.{timestamp}", timestamp=Expires(Query("e"), max_lifetime=5)),
+        "must be a Timestamp",
+    ),
+    "an expiry that is a timestamp": (lambda: scheme(message="{a}.{expires}", expires=STAMP), "must be an Expires"),
+    "a source as a timestamp": (lambda: scheme(message="{a}.{timestamp}", timestamp=Query("t")), "must be a Timestamp"),
+    "a time in the place of an id": (
+        lambda: scheme(message="{a}.{timestamp}", timestamp=Timestamp(Query("a"))),
+        "cannot be both",
+    ),
+    "a time in the place of the signature": (
+        lambda: scheme(message="{a}.{timestamp}", timestamp=Timestamp(ITEM), signature=ITEM),
+        "cannot be both",
+    ),
+    "an item of a header that is read whole": (
+        lambda: scheme(signature=ITEM, ids={"a": Header("x-sig")}),
+        "cannot be both",
+    ),
+    "a header that is read whole beside its item": (
+        lambda: scheme(signature=Header("x-sig"), ids={"a": ITEM}),
+        "cannot be both",
+    ),
+    "a header or its item": (lambda: Header("X-Sig") | ITEM, "names a place twice"),
+    "an item twice": (lambda: ITEM | ITEM, "names a place twice"),
+    "an optional id before the body": (
+        lambda: scheme(
+            ids={"a": Query("a"), "b": Query("b")}, message="{a}:{b}.{@body}", optional={"b"}, signature=ITEM
+        ),
+        "an optional id stands behind",
+    ),
+    "an optional id before a time": (
+        lambda: scheme(
+            ids={"a": Query("a"), "b": Query("b")}, message="{a}:{b}.{timestamp}", optional={"b"}, timestamp=STAMP
+        ),
+        "an optional id stands behind",
+    ),
+    "JSON and a form in one signed body": (
+        lambda: scheme(ids={"a": Json("/a")}, message="{a}:{@body}", timestamp=Timestamp(Form("t")), signature=ITEM),
+        "JSON and a form",
+    ),
+    "before and item": (lambda: Header("X", before=":").item("a", separators=(",", "=")), "cannot be combined"),
+    "one separator": (lambda: Header("X").item("a", separators=","), "two different characters"),  # type: ignore[arg-type]
+    "equal separators": (lambda: Header("X").item("a", separators=(",", ",")), "two different characters"),
+    "a separator of two characters": (lambda: Header("X").item("a", separators=(", ", "=")), "one character"),
+    "an empty separator": (lambda: Header("X").item("a", separators=("", "=")), "one character"),
+    "a separator of a name": (lambda: Header("X").item("a", separators=("-", "=")), "one character"),
+    "a digit as a separator": (lambda: Header("X").item("a", separators=(",", "0")), "one character"),
+    "a space within items": (lambda: Header("X").item("a", separators=(",", " ")), "a space cannot separate"),
+    "a newline between items": (lambda: Header("X").item("a", separators=("\n", "=")), "one character"),
+    "a key with a separator": (lambda: Header("X").item("a=b", separators=(",", "=")), "not a valid name"),
+    "an empty key": (lambda: Header("X").item("", separators=(",", "=")), "not a valid name"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_scheme_that_cannot_work_is_refused_when_it_is_made(case: str) -> None:
+    make, says = CASES[case]
+    with pytest.raises(ConfigError, match=says):
+        make()
+
+
+def test_a_copy_of_a_scheme_has_its_times() -> None:
+    copied = HOOK.replace(name="other")
+
+    assert (copied.timestamp, copied.times, copied.signs_body) == (HOOK.timestamp, HOOK.times, True)
+    assert HOOK.replace(timestamp=Timestamp(Header("T"))).timestamp == Timestamp(Header("T"))
+
+
+@pytest.mark.parametrize("text", ["x", "a" * 9, "ab=cd==", "a b"])
+def test_an_item_carries_what_comes_back_out_of_it(text: str) -> None:
+    assert ITEM.carries(text)
+    assert Header("X").item("v1", separators=(" ", ",")).carries(text) == (" " not in text)
+    for stray in ("a,b", "", " a", "a  b", "\u00e9", "a\n"):
+        assert not ITEM.carries(stray)
+        assert not Header("X").item("v1", separators=(";", "=")).carries(stray)
