@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	check test-wire test-chaos fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	check test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -18,6 +18,8 @@ help:
 	@echo "make test-conformance  test every framework on every server, over sockets"
 	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
 	@echo "make test-chaos  send requests while databases and networks fail (ARGS=\"-k frozen\" for some of the rows)"
+	@echo "make test-races  send one signed request from fifty clients at once to each single-use store"
+	@echo "make test-vendors  test webhooks with the vendors' own libraries; needs node"
 	@echo "make slow   run the slow tests: rotation under load, a million unknown tenants"
 	@echo "make test-browser  test pages on another origin; needs chromium and node"
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
@@ -51,6 +53,16 @@ test-chaos: $(VENV)/conformance $(VENV)/wheel
 
 slow: $(VENV)/test $(VENV)/wheel
 	$(BIN)/pytest -m slow -s $(ARGS)
+
+# One signed request from fifty clients at once, to four workers: Redis, PostgreSQL, SQLite, Django's cache.
+test-races: $(VENV)/test $(VENV)/wheel
+	$(BIN)/pytest -m races tests/test_races.py -s $(ARGS)
+
+# Webhooks that the vendors' own libraries sign or verify; some of them are packages of npm.
+test-vendors: $(VENV)/vendors $(VENV)/wheel
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/node standardwebhooks stripe @octokit/webhooks-methods \
+		@paddle/paddle-node-sdk @shopify/shopify-api
+	HMAC_GUARD_NODE=$(abspath $(VENV)/node) $(BIN)/pytest -m vendors tests/vendors -s $(ARGS)
 
 test-languages: $(VENV)/test $(VENV)/wheel
 	tests/languages/install
@@ -150,7 +162,7 @@ $(VENV)/wire: pyproject.toml | $(BIN)/python
 		$(BIN)/python -m pip install --quiet --group conformance '.[cli]'
 	@touch $@
 
-$(VENV)/browser $(VENV)/conformance: pyproject.toml | $(BIN)/python
+$(VENV)/browser $(VENV)/conformance $(VENV)/vendors: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group $(@F) '.[cli]'
 	@touch $@
 
