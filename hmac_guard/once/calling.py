@@ -10,9 +10,10 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.keys.calling import awaited, is_async, runs_on_trio, settled
+from hmac_guard.keys.calling import awaited, runs_on_trio, settled
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.options import check_seconds
+from hmac_guard.keys.resolver import is_async
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
