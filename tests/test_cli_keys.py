@@ -318,7 +318,7 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
         pytest.param(["list", "--db", "oracle://h/d"], "is not installed", id="a driver that is not installed"),
         pytest.param(["list", "--db", "postgresql+psycopg://127.0.0.1:1/d"], "refused", id="an unreachable database"),
         pytest.param(["list", "--db", ""], "HMAC_GUARD_DB", id="no database"),
-        pytest.param(["add", "acme", "--redis", "nonsense"], "url must be like", id="no URL of a Redis"),
+        pytest.param(["add", "acme", "--redis", "nonsense"], "give a URL like", id="no URL of a Redis"),
     ],
 )
 def test_an_error_is_one_sentence_with_its_fix(run: Run, arguments: list[str], said: str) -> None:

@@ -27,14 +27,14 @@ class Mutant(NamedTuple):
 NAMED = [
     Mutant(
         "== for compare_digest",
-        "core.scheme:Scheme.proven_by",
-        "hmac.compare_digest(spell(key.digest(algorithm, message)), signature)",
-        "spell(key.digest(algorithm, message)) == signature",
+        "core.scheme:_is_one_of",
+        "return hmac.compare_digest(made, signature)",
+        "return made == signature",
         "test_rooms.py",
     ),
     Mutant(
         "duplicate check dropped: any source",
-        "core.places:_only",
+        "core.found:only",
         "return values[0] if len(values) == 1 else _TWICE",
         "return values[0]",
         "test_reading.py",
@@ -48,14 +48,14 @@ NAMED = [
     ),
     Mutant(
         "duplicate check dropped: header",
-        "core.places:_in_header",
+        "core.found:in_header",
         "        return _TWICE\n",
         "        line = line[0]\n",
         "test_reading.py",
     ),
     Mutant(
         "duplicate check dropped: header that WSGI joined",
-        "core.places:_in_header",
+        "core.found:in_header",
         '    if "," in line:\n        return _COMMA\n',
         "",
         "test_reading.py",
@@ -90,7 +90,7 @@ NAMED = [
     ),
     Mutant(
         "last value wins",
-        "core.places:_only",
+        "core.found:only",
         "return values[0] if len(values) == 1 else _TWICE",
         "return values[-1]",
         "test_reading.py",
@@ -153,7 +153,7 @@ NAMED = [
     ),
     Mutant(
         "$ for end of string: header",
-        "core.places:_in_header",
+        "core.found:in_header",
         "not HEADER_VALUE.fullmatch(line)",
         'not __import__("re").match(HEADER_VALUE.pattern + "$", line)',
         "test_reading.py",
@@ -294,16 +294,16 @@ NAMED = [
     ),
     Mutant(
         "a tenant's mode counts though the request was not seen whole",
-        "decider:Decider.conclude",
-        "if reading.whole and by_tenant else mode",
-        "if by_tenant else mode",
+        "decider:Decider._mode_of",
+        "if reading.whole and self.by_tenant else self.mode",
+        "if self.by_tenant else self.mode",
         "test_policy.py",
     ),
     Mutant(
         "a tenant's mode counts though its keys are not by tenant",
-        "decider:Decider.conclude",
-        "if reading.whole and by_tenant else mode",
-        "if reading.whole else mode",
+        "decider:Decider._mode_of",
+        "if reading.whole and self.by_tenant else self.mode",
+        "if reading.whole else self.mode",
         "test_policy.py",
     ),
     Mutant(
