@@ -398,6 +398,25 @@ def test_a_path_that_a_framework_reads_differently_under_a_mount_point_is_guarde
         assert server.status == 401
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/api/health", Reason.VERIFIED, id="no template matches, with or without the mount point"),
+        pytest.param("/api/orgs/x", Reason.MALFORMED, id="an id after the mount point"),
+        pytest.param("/api/v1/orgs/x", Reason.MALFORMED, id="an id only in the whole path"),
+        pytest.param("/api/orgs/%2e%2e", Reason.MALFORMED, id="a path that is not canonical"),
+    ],
+)
+def test_an_id_in_the_path_is_read_only_if_frameworks_agree_on_it(path: str, expected: Reason) -> None:
+    templates = Path("/orgs/{a}", "/api/v1/orgs/{a}")
+    scheme = SCHEME.replace(ids={"a": templates | Query("a")})
+    query = f"{QUERY}&a=x".encode()
+    scope = {"root_path": "/api", "path": path, "query_string": query, "asgi": DAPHNE}
+    [verdict] = run(Guard(scheme, KEY, mode="report"), Server(), reads=0, **scope)
+
+    assert verdict.reason is expected
+
+
 @pytest.mark.parametrize("root_path", ["", "/", "/api"])
 @pytest.mark.parametrize("path", ["/health", "/static/a"])
 def test_an_exempt_path_under_a_mount_point_is_not_checked(root_path: str, path: str) -> None:

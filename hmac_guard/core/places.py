@@ -158,17 +158,10 @@ class Places:
         return parse_multipart(boundary, body) if kind == "multipart" else None
 
     def _find_in_path(self, request: Request, found: list[Sent]) -> None:
-        paths = request.id_paths()
-        path = paths[0]
-        problem = None
-        if any(other != path for other in paths):
-            problem = _TWO_PATHS
-        # A mounted application's own root may be "": no template matches it, and it cannot mean anything else.
-        elif path and not is_canonical(path):
-            problem = _ODD_PATH
+        readings = request.id_paths()
         for slot, pattern in self._patterns:
-            match = None if problem else pattern.fullmatch(path)
-            found[slot] = match[match.lastindex] if match else problem
+            text = _in_path(readings[0], pattern)
+            found[slot] = text if all(_in_path(path, pattern) == text for path in readings[1:]) else _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:
         query, slots = request.query, self._queries
@@ -239,3 +232,12 @@ class Places:
             values_of = form_values if kind == "form" else multipart_values
             for slot, name in self._forms:
                 found[slot] = only(values_of(name, document))
+
+
+def _in_path(path: str, pattern: Any) -> Found:
+    """The text of an id in a path; None where no template matches."""
+    # A mounted application's own root may be "": no template matches it, and it cannot mean anything else.
+    if path and not is_canonical(path):
+        return _ODD_PATH
+    match = pattern.fullmatch(path)
+    return match[match.lastindex] if match else None
