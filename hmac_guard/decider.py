@@ -217,14 +217,12 @@ class Decider(Frozen):
             self._failures.succeeded()
         # A tenant that has no keys goes the same way as any other: no branch takes it aside.
         in_force = (ring, DUMMY_KEYRING)[ring is None]
-        mode, own_mode, by_tenant = self.mode, in_force.mode, self.by_tenant
-        if own_mode is not None or mode == "off":
-            mode = self._mode_of(reading, in_force)
-            if own_mode is not None and (own_mode != mode or not by_tenant):
-                self._warn_of_mode(reading, own_mode)
-            if mode == "off":
-                outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
-                return self.finish(scope, reading.request, reading, outcome, started)
+        mode, own_mode, by_tenant = self._mode_of(reading, in_force), in_force.mode, self.by_tenant
+        if own_mode is not None and (own_mode != mode or not by_tenant):
+            self._warn_of_mode(reading, own_mode)
+        if mode == "off":
+            outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
+            return self.finish(scope, reading.request, reading, outcome, started)
         verdict = self._judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)

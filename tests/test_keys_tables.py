@@ -154,6 +154,7 @@ def do_until(database: Database, change: Callable[[Any], Any], statement: int) -
     return os.WIFEXITED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_process_that_is_killed_at_any_statement_leaves_nothing_half_done(
     sync_database: Database, change: str

@@ -261,6 +261,11 @@ def test_no_object_with_a_key_shows_it_in_text_or_pickle(monkeypatch: pytest.Mon
     assert SECRECY.found() == []
 
 
+async def ask_on_loop(keys: CachedKeys) -> Any:
+    """Ask a cache where an event loop runs."""
+    return await keys.on_loop(KEYS_OF_CLAIM)
+
+
 @dataclass
 class Vault:
     """A resolver with its secret in its `repr`."""
@@ -352,9 +357,7 @@ MISTAKES: dict[str, Mistake] = {
     "an answer that is none": lambda secret, folder: ChainKeys(Vault(secret, {secret}))(KEYS_OF_CLAIM),
     "an answer of twins in a cache": lambda secret, folder: CachedKeys(Vault("", [secret, secret]))(KEYS_OF_CLAIM),
     "an error that shows the key": lambda secret, folder: CachedKeys(Vault("", KeyError(secret)))(KEYS_OF_CLAIM),
-    "the same on a loop": lambda secret, folder: asyncio.run(
-        CachedKeys(Vault("", KeyError(secret))).on_loop(KEYS_OF_CLAIM)
-    ),
+    "the same on a loop": lambda secret, folder: asyncio.run(ask_on_loop(CachedKeys(Vault("", KeyError(secret))))),
     "a file that is not text": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\xff")),
     "a file with a newline": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\n")),
     "a file of no hex": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="hex"),

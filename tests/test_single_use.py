@@ -238,8 +238,9 @@ WRONG: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_store_that_cannot_tell_passes_nothing(
-    call: Call, kind: Any, case: str, caplog: pytest.LogCaptureFixture
+    call: Call, kind: Any, case: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hmac_guard.log.RECOVERED_AFTER", 0.0)
     store = kind(WRONG[case])
     asked = Asked(store)
     assert [asked.ask(call, request()) for _ in range(3)] == [(503, Reason.KEYS_UNAVAILABLE)] * 3

@@ -236,7 +236,10 @@ def test_a_whsec_key_as_text_is_refused_of_a_mapping_and_by_sign() -> None:
         STANDARD_WEBHOOKS.sign_fields(WHSEC, message_id="m", body=b"")
 
 
-def test_a_whsec_key_as_text_of_a_resolver_is_503_and_said_once(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_whsec_key_as_text_of_a_resolver_is_503_and_said_once(
+    call: Call, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hmac_guard.log.RECOVERED_AFTER", 0.0)
     answers: list[Any] = [WHSEC, WHSEC, Key.from_whsec(WHSEC)]
 
     def keys(claim: object) -> Any:
