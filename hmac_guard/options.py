@@ -76,7 +76,7 @@ def check_single_use(is_given: bool, scope: object, scheme: Scheme, resolver: Re
     if not scheme.times:
         raise ConfigError(
             f"Guard: single_use needs a scheme with a time, and {scheme.name!r} has none: its signatures would have to "
-            "be remembered for ever. Give the scheme a Timestamp or an Expires"
+            "be remembered without an end. Give the scheme a Timestamp or an Expires"
         )
     if scheme.tenant is not None and resolver.per_tenant is None:
         raise ConfigError(

@@ -77,7 +77,7 @@ class Database:
             return list(result) if result.returns_rows else []
 
     def analyze(self) -> None:
-        """Have PostgreSQL count anew, and clean up, what it plans by."""
+        """Have PostgreSQL clean up, and count again what its planner uses."""
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text("VACUUM ANALYZE"))

@@ -295,7 +295,7 @@ def test_one_signature_over_nothing_is_not_good_for_ever(call: Call) -> None:
     for chunked in (False, True):
         sent = Sent(method="POST", headers=[("X-Hub-Signature-256", signature)], chunked=chunked)
         assert asked.reason(call, sent) is Reason.MISSING_ID
-    assert "good for ever" in asked.details[0]
+    assert "valid for every request" in asked.details[0]
 
 
 class Untouched:

@@ -1,4 +1,4 @@
-"""Keys from files, as containers get them: read anew when they change, and never for the worse."""
+"""Keys from files, as containers get them: read again when they change; a bad change is not used."""
 
 import logging
 import os

@@ -71,7 +71,7 @@ def pass_by(keys: CachedKeys, clock: Clock, seconds: float) -> None:
     for _ in range(round(seconds / cached.WATCH_EVERY)):
         clock.pass_by(cached.WATCH_EVERY)
         keys._look_at_running()
-        comes(lambda: not keys._queue.running, 0.01)  # What does not hang ends meanwhile.
+        comes(lambda: not keys._queue.running, 0.01)  # Look-ups that do not hang end.
 
 
 def warm(keys: CachedKeys, *tenants: str) -> list[Keyring | None]:

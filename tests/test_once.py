@@ -1,4 +1,4 @@
-"""One contract for all single-use stores: a token is used once, whoever asks, and is never forgotten early."""
+"""One contract for all single-use stores: one client uses a token, and no store forgets it early."""
 
 import logging
 import os

@@ -1,7 +1,8 @@
-"""How a guard asks its single-use store: never without an end, never by a guess, and never for ever."""
+"""How a guard calls its single-use store: the call has a time limit, and an unclear answer refuses the request."""
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,8 @@ from patience import PATIENCE, comes
 
 from hmac_guard import ConfigError
 from hmac_guard.once import MemoryOnce, StoreFull
-from hmac_guard.once.calling import MOST, THREADS, StoreCalls
+from hmac_guard.once.calling import StoreCalls
+from hmac_guard.once.threads import MOST, THREADS
 
 TOKEN = bytes(32)
 UNTIL = 4_000_000_000.0
@@ -106,12 +108,14 @@ def test_an_answer_that_is_neither_true_nor_false_is_none(ask: Any, kind: Any, a
         ask(kind(answer))
 
 
-@pytest.mark.parametrize("error", [ValueError, StopIteration, StopAsyncIteration, TimeoutError, RuntimeError])
-def test_what_a_store_raises_is_raised(ask: Any, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "error", [ValueError, StopIteration, StopAsyncIteration, SystemExit, TimeoutError, RuntimeError]
+)
+def test_what_a_store_raises_is_raised(ask: Any, error: type[BaseException]) -> None:
     def fail() -> Any:
         raise error("from the store")
 
-    expected = RuntimeError if error is StopIteration else error
+    expected = RuntimeError if error in (StopIteration, SystemExit) else error
     with pytest.raises(expected):
         ask(Sync(fail))
 
@@ -208,8 +212,30 @@ def test_an_answer_that_comes_after_the_loop_has_ended_troubles_nothing(caplog: 
 
     trio.run(give_up)
     free.set()
-    assert comes(lambda: not calls._threads._work_queue.qsize() and calls.wait(TOKEN, UNTIL))
+    assert comes(lambda: not calls._threads.waiting and calls.wait(TOKEN, UNTIL))
     assert not caplog.records
+
+
+STUCK = """
+import time
+from hmac_guard.once.calling import StoreCalls
+
+class Stuck:
+    timeout = 0.1
+    def use(self, token, until):
+        time.sleep(600)
+
+try:
+    StoreCalls(Stuck()).wait(bytes(32), 4e9)
+except TimeoutError:
+    print("given up", flush=True)
+"""
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_stuck_store() -> None:
+    run = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (run.stdout, run.returncode) == ("given up\n", 0)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -257,8 +283,6 @@ def test_what_is_no_store_is_refused(case: str) -> None:
 
 
 def test_the_import_of_the_stores_pulls_in_no_library() -> None:
-    import subprocess
-
     code = "import hmac_guard.once, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

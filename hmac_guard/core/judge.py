@@ -7,8 +7,8 @@ from hmac_guard.core.reading import Reading
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make, unverified
 
-#: Stands for a tenant that has no keys. It is judged all the same, so that the time of a refusal does not tell which
-#: tenants there are.
+#: Stands for a tenant that has no keys. It is judged like any other keyring, so that the time of a refusal does not
+#: tell which tenants there are.
 DUMMY_KEYRING = Keyring(Key(secrets.token_bytes(32)))
 #: The reasons for keys that did not make the signature, and for no keys. They are looked up, and not told apart by a
 #: branch, so that a wrong signature and an unknown tenant take the same instructions.

@@ -144,7 +144,7 @@ class Reader:
         return reading
 
     def refuses_ahead(self, request: Request) -> bool:
-        """Whether the request is refused whatever its body is, before that is read."""
+        """Whether the guard refuses the request with any body, so that it does not read the body."""
         return False
 
     def _merged(self, found: list[Sent]) -> list[Sent]:

@@ -11,7 +11,8 @@ from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Reason, Refused
 
 _NOTHING_SIGNED = Refused(
-    Reason.MISSING_ID, "the body is empty, and nothing else is signed: such a signature would be good for ever"
+    Reason.MISSING_ID,
+    "the body is empty, and nothing else is signed: such a signature would be valid for every request",
 )
 _NO_BODY = Refused(Reason.MALFORMED, "the body was not read, and the scheme signs it")
 

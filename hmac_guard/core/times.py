@@ -14,6 +14,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.message import BODY, Part
 from hmac_guard.core.message import Literal as LiteralText
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.verdict import Reason, Refused
 
@@ -111,8 +112,8 @@ class Timestamp(Time):
     def __init__(
         self, source: Source, *, max_age: float = 300, leeway: float = 60, unit: Literal["s", "ms"] = "s"
     ) -> None:
-        _check_seconds("Timestamp: max_age", max_age)
-        _check_seconds("Timestamp: leeway", leeway)
+        check_seconds("Timestamp: max_age", max_age, zero=True)
+        check_seconds("Timestamp: leeway", leeway, zero=True)
         self._keep(source, leeway, unit, before=max_age, after=leeway)
         self._set(max_age=max_age)
 
@@ -138,17 +139,10 @@ class Expires(Time):
     def __init__(
         self, source: Source, *, max_lifetime: float, leeway: float = 0, unit: Literal["s", "ms"] = "s"
     ) -> None:
-        _check_seconds("Expires: max_lifetime", max_lifetime)
-        _check_seconds("Expires: leeway", leeway)
-        if max_lifetime == 0:
-            raise ConfigError("Expires: max_lifetime must be more than 0 seconds")
+        check_seconds("Expires: max_lifetime", max_lifetime)
+        check_seconds("Expires: leeway", leeway, zero=True)
         self._keep(source, leeway, unit, before=leeway, after=max_lifetime + leeway)
         self._set(max_lifetime=max_lifetime)
-
-
-def _check_seconds(option: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{option} must be a number of seconds, at least 0")
 
 
 def times_of(timestamp: object, expires: object) -> tuple[Timestamp | Expires, ...]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
+from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.calling import (
     awaited,
@@ -27,7 +28,6 @@ from hmac_guard.keys.connections import give_up
 from hmac_guard.keys.entries import Entries, Entry
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
-from hmac_guard.keys.options import check_count, check_seconds
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 from hmac_guard.keys.source_state import PROBE_TENANT, SLOW_AFTER, Kind, SourceState, Tenant
 from hmac_guard.keys.threads import DaemonThreads
@@ -48,7 +48,7 @@ class CachedKeys(Resolver):
     `resolver`        any source of keys, sync or async. It is shown the tenant alone, never the ids of a request, since
                       its answer is used for every request of that tenant
     `ttl`             seconds for which a tenant's keys are used before they are asked for again: the longest that a
-                      revoked key or an old mode lives, while the resolver works, where nobody calls `invalidate`.
+                      revoked key or an old mode lives, while the resolver works, unless you call `invalidate`.
                       From half of it on a request renews the keys, and does not wait for that
     `negative_ttl`    seconds for which a tenant is taken to have no keys: the longest that a new one waits
     `maxsize`         the most tenants with keys that are remembered; unknown tenants are cached separately
@@ -339,7 +339,7 @@ class CachedKeys(Resolver):
         task = asyncio.ensure_future(self._look_up_on_loop(lookup))
         try:
             result = await self._result_of(task, lookup)
-        finally:  # Where the loop ends meanwhile, nothing is known about the source.
+        finally:  # If the loop ends first, nothing is known about the source.
             task.cancel()
             self._finish(lookup, result)
 

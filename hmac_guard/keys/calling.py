@@ -91,7 +91,7 @@ async def awaited(answer: Any) -> Any:
 
 def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
     """A resolver for a worker thread: a StopIteration (of a `next()` that found nothing) cannot leave it, and would
-    keep the request waiting for ever."""
+    keep the request waiting without an end."""
 
     def resolve(claim: Claim) -> Any:
         try:

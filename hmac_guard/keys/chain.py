@@ -15,7 +15,7 @@ from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 class ChainKeys(Resolver):
     """The keys of the first source that knows the tenant: `ChainKeys({"acme": "s3cret"}, SqlKeys(engine))`.
 
-    `sources`  whatever a guard's `keys` may be, sync or async
+    `sources`  each is anything that a guard's `keys` may be, sync or async
 
     A source that fails is not passed over: the request is answered 503. Who can bring down the first source must not
     thereby choose the keys of the next. Keys that are the same for every tenant can only stand last; there they are the

@@ -1,4 +1,7 @@
-"""Connections that look-ups use now, so that another thread can end them: a driver waits on a dead one for ever."""
+"""Connections that look-ups use now, so that another thread can end them.
+
+A driver waits on a dead connection without an end.
+"""
 
 import os
 import socket
@@ -12,7 +15,7 @@ _uses: dict[int, "Use"] = {}
 
 
 class Use:
-    """What the look-up on one thread uses now. `is_given_up`: nobody waits for it any more."""
+    """What the look-up on one thread uses now. `is_given_up`: no request waits for it any more."""
 
     __slots__ = ("_close", "is_given_up")
 
@@ -46,7 +49,8 @@ def in_use() -> Iterator[Use]:
 
 def give_up(thread: int) -> None:
     """Close what the look-up on that thread waits for."""
-    # The lock is held meanwhile: the thread must not give the connection back, and another one must not get it.
+    # The lock is held until the socket is closed: the thread must not give the connection back before, since another
+    # thread would get it.
     with _lock, suppress(Exception):
         if thread in _uses:
             _uses[thread].give_up()

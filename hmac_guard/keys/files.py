@@ -26,7 +26,7 @@ Stamp = tuple[str, int, int, int]
 
 
 class FileKeys(Resolver):
-    """Keys from files, read anew within a second of a change.
+    """Keys from files, read again within a second of a change.
 
     `FileKeys("/run/secrets/hmac_key")`                              one key
     `FileKeys("/run/secrets/hmac_key", "/run/secrets/hmac_key_old")` rotation: the first signs; the others may be absent

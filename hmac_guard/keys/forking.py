@@ -1,4 +1,4 @@
-"""What a forked child has to make anew: no thread but the forking one lives on in it, and a lock may stay held."""
+"""What a forked child has to create again: only the forking thread goes on in it, and a lock may stay held."""
 
 import os
 import weakref

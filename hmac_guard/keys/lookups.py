@@ -28,13 +28,13 @@ class Lookup:
 
     loop         the event loop of the request that started it; None under WSGI
     is_on_loop   it runs there, not on a thread
-    is_ahead     nobody has to wait for it to be worth running
+    is_ahead     it runs also if no request waits for it
     waiting      the requests that wait for it now
     since        when the source was asked
     started      the same, later by the time for which the process stood still; infinity before that
     is_slow      the source has not answered for a second
     is_given_up  it was replaced; its thread may still be stuck
-    is_void      the tenant was invalidated meanwhile: its answer is not kept
+    is_void      the tenant was invalidated while it ran: its answer is not kept
     thread       the identifier of the thread that it runs on
     """
 
@@ -66,7 +66,7 @@ class Lookup:
         return self.future.result() if self.future.done() else None
 
     def resolve(self, result: LookupResult) -> None:
-        """Tell those who wait, unless they were told already."""
+        """Give the result to the waiting requests, unless they have one."""
         if not self.future.done():
             self.future.set_result(result)
 

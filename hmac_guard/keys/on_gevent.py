@@ -18,7 +18,7 @@ THREADS = 100
 
 
 def is_patched() -> bool:
-    """Whether gevent has replaced what a loop waits with. It is asked anew for each look-up, since a program may patch
+    """Whether gevent has replaced what a loop waits with. It is checked for each look-up, since a program may patch
     after it has made the middleware."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and (monkey.is_module_patched("select") or monkey.is_module_patched("threading"))

@@ -27,7 +27,7 @@ PATIENCE = 1.0
 HEARTBEAT = 0.5
 SILENCE = 3.0
 
-#: Seconds between two times at which everything is looked up anew, where Redis cannot tell whether a change was missed.
+#: Seconds between two renewals of everything, where Redis cannot tell whether a change was missed.
 RENEW_EVERY = 5.0
 
 # Counts that are further apart are not of one Redis: each begins at random.
@@ -50,7 +50,7 @@ class RedisInvalidation(Strict):
     away, a change is seen within the cache's `ttl`.
 
     Each change also counts in the key `<channel>:changes`. A worker that was cut off compares the count when it is
-    connected again, and looks every tenant up anew only where it missed a change. Where the count cannot be read, or
+    connected again, and looks up every tenant again only if it missed a change. Where the count cannot be read, or
     does not follow the changes, since something else publishes them, it does so after each connection, at most once in
     5 seconds. Who can publish on the channel can cause look-ups, and nothing else. Times are measured by
     `time.monotonic`. Raises `ConfigError`.
@@ -98,7 +98,7 @@ class RedisInvalidation(Strict):
                     for message in _messages(channel, stop):
                         is_away = False
                         self._handle_message(message, keys, changes)
-            except Exception as error:  # The thread has to outlive whatever a broken connection makes redis-py raise.
+            except Exception as error:  # The thread has to survive every exception of redis-py.
                 if not is_away:
                     logger.warning("Redis is away, changes of keys are seen within the ttl: %s", where(error))
                 is_away = True
@@ -153,7 +153,7 @@ class _Changes:
             self._count += 1
 
     def must_renew(self, now: float) -> bool:
-        """Whether everything has to be looked up anew now."""
+        """Whether the cache has to look up everything again now."""
         if not self._must_renew or (not self._is_certain and now - self._renewed_at < RENEW_EVERY):
             return False
         self._must_renew, self._is_certain, self._renewed_at = False, False, now

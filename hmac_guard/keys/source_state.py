@@ -92,7 +92,7 @@ class SourceState:
         """A look-up that began at `started` raised, or ran until the time-out."""
         self._wants_probe = True
         if started < self._worked_at:
-            return  # A later one was answered meanwhile.
+            return  # A later look-up has its answer already.
         if kind is Kind.KNOWN:
             self._failed.add(tenant)
         if kind is Kind.PROBE or len(self._failed) > 1:

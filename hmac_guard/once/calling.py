@@ -3,23 +3,20 @@
 import asyncio
 import concurrent.futures
 import inspect
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from threading import BoundedSemaphore
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.numbers import check_seconds
+from hmac_guard.keys import on_trio
 from hmac_guard.keys.calling import awaited, runs_on_trio, settled
 from hmac_guard.keys.forking import in_forked_child
-from hmac_guard.keys.options import check_seconds
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.log import FailureLog
-from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
-
-#: The threads on which the sync stores of one guard are called, and the most requests that wait for one.
-THREADS = 32
-MOST = 256
+from hmac_guard.once.store import TIMEOUT, OnceStore
+from hmac_guard.once.threads import StoreThreads
 
 
 class StoreCalls(Frozen):
@@ -32,8 +29,7 @@ class StoreCalls(Frozen):
     asgi_only: bool
     _is_quick: bool
     _is_inline: bool
-    _threads: ThreadPoolExecutor
-    _room: BoundedSemaphore
+    _threads: StoreThreads
 
     def __init__(self, store: OnceStore, scope: str = "") -> None:
         use = getattr(store, "use", None)
@@ -70,34 +66,35 @@ class StoreCalls(Frozen):
             return checked(future.result(self.timeout))
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise
+            raise TimeoutError from None  # The same class only from Python 3.11 on.
 
     async def on_loop(self, token: bytes, until: float) -> bool:
         """The same for an event loop; its driver gives up after `timeout`."""
         if self._is_inline:
             return checked(await awaited(self.store.use(token, until)))
         future = self._begin(token, until)
-        return checked(await (_on_trio(future) if runs_on_trio() else asyncio.wrap_future(future)))
+        if not runs_on_trio():
+            return checked(await asyncio.wrap_future(future))
+        try:
+            await on_trio.wait(future, self.timeout)
+            if not future.done():
+                raise TimeoutError
+            return checked(future.result())
+        finally:
+            future.cancel()
 
     def _begin(self, token: bytes, until: float) -> "Future[Any]":
-        room = self._room
-        if not room.acquire(blocking=False):
-            raise StoreFull(f"{MOST} requests wait for the single-use store already")
-        future = self._threads.submit(self._use, token, until)
-        future.add_done_callback(lambda _: room.release())
-        return future
+        return self._threads.submit(partial(self._use, token, until))
 
     def _use(self, token: bytes, until: float) -> Any:
         try:
             return settled(self.store.use(token, until))
-        except StopIteration:
-            # It cannot be handed to an event loop, and would keep the request waiting for ever.
-            raise RuntimeError("the single-use store raised StopIteration") from None
+        except (StopIteration, SystemExit) as error:
+            # An event loop cannot pass on the first, and the second must not end the server's worker.
+            raise RuntimeError(f"the single-use store raised {type(error).__name__}") from None
 
     def _start_threads(self) -> None:
-        self._set(
-            _threads=ThreadPoolExecutor(THREADS, thread_name_prefix="hmac_guard-once"), _room=BoundedSemaphore(MOST)
-        )
+        self._set(_threads=StoreThreads())
 
 
 def checked(answer: object) -> bool:
@@ -105,20 +102,3 @@ def checked(answer: object) -> bool:
     if answer is True or answer is False:
         return answer
     raise TypeError(f"a single-use store answers True or False, not {type(answer).__name__}")
-
-
-async def _on_trio(future: "Future[Any]") -> Any:
-    import trio
-
-    done, token = trio.Event(), trio.lowlevel.current_trio_token()
-
-    def tell(_: object) -> None:
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(done.set)
-
-    future.add_done_callback(tell)
-    try:
-        await done.wait()
-    finally:
-        future.cancel()
-    return future.result()

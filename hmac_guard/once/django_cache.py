@@ -10,8 +10,8 @@ from django.core.cache.backends.redis import RedisCache
 from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.keys.options import check_seconds
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 from heapq import heappop, heappush
 from threading import Lock
 
+from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.forking import in_forked_child
-from hmac_guard.keys.options import check_count, check_seconds
 from hmac_guard.once.store import TIMEOUT, StoreFull, seconds_until
 
 

@@ -12,8 +12,8 @@ from redis.retry import Retry
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.keys.options import check_seconds
 from hmac_guard.log import logger
 from hmac_guard.once.store import TIMEOUT, seconds_until
 

@@ -20,8 +20,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.keys.options import check_seconds
 from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.transaction import is_async, operation
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until

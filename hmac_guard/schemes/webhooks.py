@@ -48,8 +48,8 @@ SVIX = _standard("svix", "svix")
 def raw_body(*, header: str, encoding: str = "hex", prefix: str = "", name: str = "raw_body") -> Scheme:
     """A scheme that signs the raw body, alone: for Linear, Lemon Squeezy, Dropbox, Sentry, Meta and many others.
 
-    `header` has the signature; `encoding` and `prefix` are those of `Scheme`. Nothing in it ends: whoever has seen such
-    a request can send it again. An empty body is refused. Raises `ConfigError`.
+    `header` has the signature; `encoding` and `prefix` are those of `Scheme`. The signature does not expire: a client
+    that has seen such a request can send it again. An empty body is refused. Raises `ConfigError`.
     """
     return Scheme(name=name, ids={}, message="{@body}", signature=Header(header), encoding=encoding, prefix=prefix)
 

@@ -179,7 +179,7 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
         yield (
             "clock_ahead" if off > 0 else "clock_behind",
             f"{time.label} is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the clock here",
-            "set the signer's clock by NTP" + ("" if off > 0 else ", or sign each request anew when it is sent"),
+            "set the signer's clock by NTP" + ("" if off > 0 else ", or sign each request when you send it"),
         )
     elif off < 0:
         yield "ended", f"the signature ended {-off:.0f} seconds ago", "have a new one made"

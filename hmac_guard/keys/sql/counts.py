@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.verdict import Decision
-from hmac_guard.keys.options import check_seconds
 from hmac_guard.keys.sql.ledger import VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.resolver import SqlKeys
@@ -82,7 +82,7 @@ class VerdictCounts(VerdictLedger):
                         self._tally.remember(tenant)
 
     def close(self) -> None:
-        """Write what was counted, within two seconds, and end the thread that writes. Counting begins anew with the
+        """Write what was counted, within two seconds, and end the thread that writes. Counting begins again with the
         next request."""
         writer = self._writer
         if writer is None or writer.pid != os.getpid():

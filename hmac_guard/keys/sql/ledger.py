@@ -201,7 +201,7 @@ class VerdictLedger(Frozen):
         self._in_parts(tenants, refresh)
 
     def sum_up_stale(self, most: float = 1.0) -> int:
-        """Compute the figures anew of tenants whose were computed for an earlier hour, and delete the rows of hours
+        """Compute again the figures that were computed for an earlier hour, and delete the rows of hours
         that are over for long; for at most so many seconds. Gives the number of tenants. Two workers never compute
         those of one tenant at once."""
         until, count, column = time.monotonic() + most, 0, self._store.tenants.c

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, Select, func, select, tuple_, union_all
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import MODES
+from hmac_guard.core.numbers import check_count
 from hmac_guard.core.text import is_id
-from hmac_guard.keys.options import check_count
 from hmac_guard.keys.sql.records import AuditEntry, StoredKey, StoredTenant
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN

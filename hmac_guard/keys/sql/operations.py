@@ -12,7 +12,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Keyring
-from hmac_guard.keys.options import check_seconds
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import Listing
 from hmac_guard.keys.sql.records import AuditEntry, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
@@ -275,7 +275,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     def reseal(
         self, connection: Connection, after: str | None, *, actor: str = APPLICATION, origin: str | None = None
     ) -> tuple[int, str | None]:
-        """Seal every secret and mode anew under the first master key, also those in the clear where `allow_clear` is
+        """Seal every secret and mode again under the first master key, also those in the clear where `allow_clear` is
         given. Gives the number of secrets. Each 40 tenants are a transaction: what is done stays done.
 
         `after`     seal only the tenants that come after this one

@@ -26,7 +26,7 @@ def for_reading(engine: Any) -> Any:
 
 
 def read(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """What `work` reads. Where the look-up is given up meanwhile, its connection is closed."""
+    """Return what `work` reads. If the look-up is given up while it runs, its connection is closed."""
     with in_use() as use:
         try:
             return _read_once(engine, work, use)

@@ -127,7 +127,7 @@ class Sealing(Frozen):
         if seal is None:
             self._check_clear(sealed.what())
         elif self._opened(sealed.what(), sealed, hide(seal)).get() != [mode]:
-            raise ConfigError(f"{sealed.what()} was changed without the master key; set it anew")
+            raise ConfigError(f"{sealed.what()} was changed without the master key; set it again")
         return mode
 
     def _check_clear(self, what: str) -> None:

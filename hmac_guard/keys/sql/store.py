@@ -88,14 +88,14 @@ class Store(Tables):
         return connection.execute(select(self.keys).where(self.keys.c.tenant.in_(names))).all()
 
     def seal_modes(self, connection: Connection, modes: Iterable[tuple[str, str]], sealing: Sealing) -> None:
-        """Seal the modes of tenants anew."""
+        """Seal the modes of tenants again."""
         values = [{"of": name, "seal": sealing.close_mode(name, mode)} for name, mode in modes]
         here = update(self.tenants).where(self.tenants.c.name == bindparam("of"))
         if values:
             connection.execute(here.values(mode_seal=bindparam("seal")), values)
 
     def seal_secrets(self, connection: Connection, opened: Iterable[tuple[Sealed, Secret]], sealing: Sealing) -> None:
-        """Seal the secrets of keys anew."""
+        """Seal the secrets of keys again."""
         values = [{"key": row.key_id, "of": row.of, "closed": sealing.close(row, secret)} for row, secret in opened]
         here = update(self.keys).where(self.keys.c.id == bindparam("key"), self.keys.c.tenant == bindparam("of"))
         if values:

@@ -140,7 +140,7 @@ class Tables:
 
     def create(self, connection: Connection) -> None:
         """Make each table and index that is not there. Raises what the database raises, also where another worker has
-        just made one: what is missing is then looked for anew."""
+        just made one: it then looks again for what is missing."""
         for table in self.metadata.sorted_tables:
             if not inspect(connection).has_table(table.name):
                 connection.execute(CreateTable(table))

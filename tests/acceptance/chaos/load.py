@@ -1,4 +1,4 @@
-"""Requests at a fixed rate, whatever the answers take, and what came of them."""
+"""Sends requests at a fixed rate, however long the answers take, and records the results."""
 
 import asyncio
 import random

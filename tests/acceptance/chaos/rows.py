@@ -275,7 +275,7 @@ class Figures:
         return [answer for answer in self.answers if answer.status not in (EXPECTED[answer.kind], 503)]
 
     def seconds(self, kind: str, share: float, since: float, until: float, status: int | None = None) -> float:
-        """That share of the requests which were sent meanwhile took no longer."""
+        """The seconds within which this share of the requests from `since` until `until` was answered."""
         found = sorted(
             answer.seconds
             for answer in self.answers

@@ -1,4 +1,4 @@
-"""Options that several sources of keys have."""
+"""Checks of options that are numbers."""
 
 import math
 
