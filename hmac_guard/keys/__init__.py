@@ -1,10 +1,9 @@
 """Where keys come from. A key resolver is any callable `claim -> keys`; these are ready-made ones.
 
-Those that need a library beside hmac_guard are imported when they are first named, so that nobody has to install what
-they do not use.
+Those that need a library beside hmac_guard are imported when they are first used: you need not install what you do not
+use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.keys.env import EnvKeys as EnvKeys
@@ -14,6 +13,7 @@ from hmac_guard.keys.resolver import KeySource as KeySource
 from hmac_guard.keys.resolver import MappingKeys as MappingKeys
 from hmac_guard.keys.resolver import StaticKeys as StaticKeys
 from hmac_guard.keys.resolver import per_tenant as per_tenant
+from hmac_guard.later import load
 
 if TYPE_CHECKING:
     from hmac_guard.keys.cached import CachedKeys as CachedKeys
@@ -25,29 +25,19 @@ if TYPE_CHECKING:
 
 __all__ = ["EnvKeys", "KeyAnswer", "KeyResolver", "KeySource", "MappingKeys", "StaticKeys", "per_tenant"]
 
-# Imported when it is first named: the module, and the extra that brings what it needs.
+# The module of each, and what to install for it.
 _LATER = {
-    "CachedKeys": ("hmac_guard.keys.cached", "cache"),
-    "ChainKeys": ("hmac_guard.keys.chain", None),
-    "FileKeys": ("hmac_guard.keys.files", None),
-    "RedisInvalidation": ("hmac_guard.keys.redis", "redis"),
-    "SqlKeys": ("hmac_guard.keys.sql", "sql"),
-    "VerdictCounts": ("hmac_guard.keys.sql", "sql"),
+    "CachedKeys": ("hmac_guard.keys.cached", "'hmac-guard[cache]'"),
+    "ChainKeys": ("hmac_guard.keys.chain", ""),
+    "FileKeys": ("hmac_guard.keys.files", ""),
+    "RedisInvalidation": ("hmac_guard.keys.redis", "'hmac-guard[redis]'"),
+    "SqlKeys": ("hmac_guard.keys.sql", "'hmac-guard[sql]'"),
+    "VerdictCounts": ("hmac_guard.keys.sql", "'hmac-guard[sql]'"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, extra = _LATER[name]
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if extra is None or str(error.name).startswith("hmac_guard"):
-            raise
-        raise ImportError(
-            f"{name} needs {error.name}, which the extra {extra!r} brings: pip install 'hmac-guard[{extra}]'"
-        ) from error
+    return load(__name__, name, _LATER)
 
 
 def __dir__() -> list[str]:

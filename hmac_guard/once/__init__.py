@@ -1,12 +1,12 @@
 """Where a guard remembers the signatures that were used, so that each is used once.
 
 A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones.
-Those that need a library beside hmac_guard are imported when they are first named.
+Those that need a library beside hmac_guard are imported when they are first used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hmac_guard.later import load
 from hmac_guard.once.memory import MemoryOnce as MemoryOnce
 from hmac_guard.once.store import OnceStore as OnceStore
 from hmac_guard.once.store import StoreFull as StoreFull
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryOnce", "OnceStore", "StoreFull"]
 
-# Imported when it is first named: the module, and what to install for it.
+# The module of each, and what to install for it.
 _LATER = {
     "DjangoCacheOnce": ("hmac_guard.once.django_cache", "django"),
     "RedisOnce": ("hmac_guard.once.redis", "'hmac-guard[redis]'"),
@@ -27,15 +27,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, package = _LATER[name]
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("hmac_guard"):
-            raise
-        raise ImportError(f"{name} needs {error.name}: pip install {package}") from error
+    return load(__name__, name, _LATER)
 
 
 def __dir__() -> list[str]:
