@@ -5,28 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from signed_schemes import HOOK, INBOX, KEY, NOW
 from support import Call, Sent, call_asgi, call_wsgi
 
 from hmac_guard import Expires, Form, Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Timestamp, Verdict
 from hmac_guard.schemes import GITHUB, STRIPE
 
-KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
-NOW = 1_800_000_000
-INBOX = Scheme(
-    name="inbox",
-    ids={"user_id": Query("user_id")},
-    message="{user_id}.{expires}",
-    signature=Query("sig"),
-    expires=Expires(Query("expires"), max_lifetime=86_400, leeway=5),
-)
-HOOK = Scheme(
-    name="hook",
-    ids={"event_id": Header("webhook-id")},
-    message="{event_id}.{timestamp}.{@body}",
-    signature=Header("webhook-signature").item("v1", separators=(" ", ",")),
-    encoding="base64",
-    timestamp=Timestamp(Header("webhook-timestamp"), max_age=300, leeway=30),
-)
 BOTH = Scheme(
     name="both",
     ids={"a": Query("a")},

@@ -6,27 +6,11 @@ import time
 from typing import Any
 
 import pytest
+from signed_schemes import HOOK, INBOX, KEY, NOW
 
 from hmac_guard import ConfigError, Cookie, Form, Header, Json, Path, Query, Scheme
 from hmac_guard.core.times import Expires, Timestamp
 
-KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
-NOW = 1_800_000_000
-INBOX = Scheme(
-    name="inbox",
-    ids={"user_id": Query("user_id")},
-    message="{user_id}.{expires}",
-    signature=Query("sig"),
-    expires=Expires(Query("expires"), max_lifetime=86_400),
-)
-HOOK = Scheme(
-    name="hook",
-    ids={"event_id": Header("webhook-id")},
-    message="{event_id}.{timestamp}.{@body}",
-    signature=Header("webhook-signature").item("v1", separators=(" ", ",")),
-    encoding="base64",
-    timestamp=Timestamp(Header("webhook-timestamp"), max_age=300, leeway=300),
-)
 CALL = Scheme(
     name="call",
     ids={"a": Query("a")},

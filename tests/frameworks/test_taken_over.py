@@ -21,9 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from fastapi import FastAPI, Request, Security
 from flask import Flask, request
 from frameworks.django_project import project, send
-from starlette.applications import Starlette
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.routing import Mount
+from layers import under_base_http_middleware, under_mount, under_root_path
 
 from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded
@@ -56,40 +54,13 @@ def fastapi_route(guard: Guard, path: str = "/orders", **options: Any) -> FastAP
     return app
 
 
-def under_mount(guard: Guard) -> Any:
-    return guard.asgi(Starlette(routes=[Mount("/api", app=fastapi_route(guard))]))
-
-
-def under_root_path(guard: Guard) -> Any:
-    app = fastapi_route(guard)
-    app.root_path = "/api"
-    return guard.asgi(app)
-
-
-def under_base_http_middleware(guard: Guard) -> Any:
-    async def dispatch(request: Any, call_next: Any) -> Any:
-        return await call_next(request)
-
-    app = fastapi_route(guard, path="/api/orders")
-    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
-    return guard.asgi(app)
-
-
-def with_a_read_body(guard: Guard) -> Any:
-    async def dispatch(request: Any, call_next: Any) -> Any:
-        await request.body()
-        return await call_next(request)
-
-    app = fastapi_route(guard, path="/api/orders")
-    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
-    return guard.asgi(app)
-
-
-ASGI = {
-    "Mount": under_mount,
-    "root_path": under_root_path,
-    "BaseHTTPMiddleware": under_base_http_middleware,
-    "BaseHTTPMiddleware that reads the body": with_a_read_body,
+ASGI: dict[str, Callable[[Guard], Any]] = {
+    "Mount": lambda guard: under_mount(guard, fastapi_route(guard)),
+    "root_path": lambda guard: under_root_path(guard, fastapi_route(guard)),
+    "BaseHTTPMiddleware": lambda guard: under_base_http_middleware(guard, fastapi_route(guard, path="/api/orders")),
+    "BaseHTTPMiddleware that reads the body": lambda guard: under_base_http_middleware(
+        guard, fastapi_route(guard, path="/api/orders"), reads_body=True
+    ),
 }
 
 

@@ -1,5 +1,7 @@
 """A middleware and a handle of one guard with a single-use store: 200, and the token is spent once."""
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,9 +22,7 @@ from fastapi import FastAPI, Form, Request, Security
 from flask import Flask
 from flask import request as flask_request
 from frameworks.django_project import project, send
-from starlette.applications import Starlette
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.routing import Mount
+from layers import under_base_http_middleware, under_mount, under_root_path
 
 from hmac_guard.django import hmac_guarded
 from hmac_guard.fastapi import GuardSecurity
@@ -64,26 +64,6 @@ def hooks(guard: Guard, path: str = "/hooks") -> FastAPI:
     return app
 
 
-def under_mount(guard: Guard) -> Any:
-    return guard.asgi(Starlette(routes=[Mount("/api", app=hooks(guard))]))
-
-
-def under_root_path(guard: Guard) -> Any:
-    app = hooks(guard)
-    app.root_path = "/api"
-    return guard.asgi(app)
-
-
-def under_base_http_middleware(guard: Guard) -> Any:
-    async def dispatch(request: Any, call_next: Any) -> Any:
-        await request.body()
-        return await call_next(request)
-
-    app = hooks(guard, path="/api/hooks")
-    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
-    return guard.asgi(app)
-
-
 def under_two_middleware(guard: Guard) -> Any:
     inner = guard.asgi(hooks(guard, path="/api/hooks"))
 
@@ -97,10 +77,12 @@ def with_a_dependency_alone(guard: Guard) -> Any:
     return hooks(guard, path="/api/hooks")
 
 
-ASGI = {
-    "Mount": under_mount,
-    "root_path": under_root_path,
-    "BaseHTTPMiddleware": under_base_http_middleware,
+ASGI: dict[str, Callable[[Guard], Any]] = {
+    "Mount": lambda guard: under_mount(guard, hooks(guard)),
+    "root_path": lambda guard: under_root_path(guard, hooks(guard)),
+    "BaseHTTPMiddleware": lambda guard: under_base_http_middleware(
+        guard, hooks(guard, path="/api/hooks"), reads_body=True
+    ),
     "the middleware twice": under_two_middleware,
     "a dependency alone": with_a_dependency_alone,
 }
@@ -118,7 +100,7 @@ def test_a_token_is_spent_once_under_asgi(how: str) -> None:
     assert counted.judged[-1] is Reason.REPLAYED
 
 
-def view(guard: Guard, *, changes_the_path: bool = False) -> Flask:
+def view(guard: Guard) -> Flask:
     app = Flask(__name__)
     signed = GuardExtension(guard)
 
@@ -136,8 +118,6 @@ def under_dispatcher(guard: Guard) -> Any:
 
 def under_a_new_stream(guard: Guard) -> Any:
     """The handle cannot know that the body is the same, and judges again."""
-    import io
-
     inner = view(guard)
 
     def between(environ: dict[str, Any], start_response: Any) -> Any:
