@@ -13,6 +13,7 @@ from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.records import AuditEntry, StoredKey, StoredTenant
+from hmac_guard.keys.sql.secret import SEALED
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
 
@@ -24,7 +25,7 @@ MOST = 1_000
 # A NUL, and half a character.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
-_SEALED = "sealed:"
+
 # Behind every name that begins with the same text.
 _LAST = "\U0010ffff" * 256
 
@@ -38,7 +39,7 @@ class Listing:
         self._keys = (
             select(
                 *(column for column in keys if column is not keys.secret),
-                (func.substr(keys.secret, 1, len(_SEALED)) == _SEALED).label("sealed"),
+                (func.substr(keys.secret, 1, len(SEALED)) == SEALED).label("sealed"),
                 tenants.mode,
             )
             .join_from(store.keys, store.tenants, keys.tenant == tenants.name)

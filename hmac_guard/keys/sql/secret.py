@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MasterKeys = str | bytes | Sequence[str | bytes]
 
-_SEALED = "sealed:"
+SEALED = "sealed:"
 _MAKE_ONE = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 
 
@@ -103,13 +103,13 @@ class Sealing(Frozen):
         """What the table is to hold for a secret."""
         if self._box is None:
             return hide(f"{secret.form}:{secret.text.get()}")
-        return hide(_SEALED + self._seal(hide([*sealed, secret.form, secret.text.get()])))
+        return hide(SEALED + self._seal(hide([*sealed, secret.form, secret.text.get()])))
 
     def open(self, sealed: Sealed, stored: Hidden[str]) -> Secret:
         """What the table holds. Raises `ConfigError`, which names the key and shows nothing of it."""
         what = sealed.what()
         if is_sealed(stored):
-            parts = self._opened(what, sealed, hide(stored.get().removeprefix(_SEALED)))
+            parts = self._opened(what, sealed, hide(stored.get().removeprefix(SEALED)))
             return Secret(parts.get()[0], hide(parts.get()[1]))
         self._check_clear(what)
         written = hide(str(stored.get()).partition(":"))
@@ -161,7 +161,7 @@ def _mode(tenant: str) -> Sealed:
 
 
 def is_sealed(stored: Hidden[str]) -> bool:
-    return isinstance(stored.get(), str) and stored.get().startswith(_SEALED)
+    return isinstance(stored.get(), str) and stored.get().startswith(SEALED)
 
 
 def _decrypted(box: "Hidden[MultiFernet]", token: Hidden[str]) -> Hidden[list[Any]] | None:
