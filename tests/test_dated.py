@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from signed_schemes import HOOK, INBOX, KEY, NOW
-from support import Call, Sent, call_asgi, call_wsgi
+from support import Call, Sent, call_asgi, call_wsgi, environ_for
 
 from hmac_guard import Expires, Form, Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Timestamp, Verdict
+from hmac_guard.core.signed import reader_of
 from hmac_guard.schemes import GITHUB, STRIPE
+from hmac_guard.wsgi.request import WsgiRequest
 
 BOTH = Scheme(
     name="both",
@@ -106,6 +108,20 @@ def test_only_who_holds_a_valid_signature_learns_that_it_is_too_old(call: Call) 
     assert asked.reason(call, Sent(query=query_of(old, sig="0" * 64))) is Reason.INVALID_SIGNATURE
     assert asked.reason(call, Sent(query=query_of(old, user_id="u2"))) is Reason.INVALID_SIGNATURE
     assert asked.reason(call, Sent(query=query_of(old, expires=str(NOW + 100)))) is Reason.INVALID_SIGNATURE
+
+
+def test_a_request_whose_body_was_not_read_is_not_verified() -> None:
+    fields = HOOK.sign_fields(KEY, event_id="e1", body=b"x", now=NOW)
+    sent = Sent(method="POST", headers=list(fields.headers.items()), body=b"x")
+    reader = reader_of(HOOK, with_tenant=False)
+    request = WsgiRequest(environ_for(sent), reader.names)
+
+    reading = reader.read(request)
+
+    assert request.body is None
+    assert reading.message is None
+    assert reading.refused is not None
+    assert "was not read" in reading.refused.detail
 
 
 NOT_TIMES = [

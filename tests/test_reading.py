@@ -61,6 +61,8 @@ QUERY: dict[str, str | Reason] = {
     "a=+": Reason.MISSING_ID,
     "a=%E3%80%80": Reason.MISSING_ID,
     "a=1&a=2": Reason.DUPLICATE,
+    "a=1&a=2&a=3": Reason.DUPLICATE,
+    "a=1&a=2&a=%ff": Reason.MALFORMED,
     "a=1&a=1": Reason.DUPLICATE,
     "a=1&a": Reason.DUPLICATE,
     "a=&a=2": Reason.DUPLICATE,

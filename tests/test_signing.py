@@ -288,7 +288,19 @@ def test_a_body_that_says_otherwise_is_an_error(given: dict[str, Any], body: byt
         ORDER.sign_fields(KEY, event="made", body=body, **given)
 
 
-def test_a_time_in_a_signed_body_is_not_made_anew() -> None:
+def test_an_id_that_a_signed_body_does_not_have_is_left_to_the_path() -> None:
+    either = ORDER.replace(
+        ids={"order_id": Path("/orders/{order_id}") | Json("/order/id")}, message="{order_id}:{@body}"
+    )
+
+    fields = either.sign_fields(KEY, order_id="42", body=b"{}")
+
+    assert fields.headers == {"X-Sig": hex_of(b"42:{}")}
+    with pytest.raises(ConfigError, match="another value"):
+        either.sign_fields(KEY, order_id="43", body=b'{"order": {"id": "42"}}')
+
+
+def test_a_time_in_a_signed_body_is_not_made_again() -> None:
     body = b'{"webhookTimestamp": 1710000000000}'
     assert LINEAR.sign_fields(KEY, now=NOW, body=body).headers == {"Linear-Signature": hex_of(body)}
     for wrong in (b"{}", b'{"webhookTimestamp": 1.5}', b'{"webhookTimestamp": "later"}'):

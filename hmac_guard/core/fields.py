@@ -73,14 +73,17 @@ class Placing:
             case HeaderItem():
                 self._between[place.name] = place.between
                 self._items.setdefault(place.name, []).append(hide(f"{place.key}{place.inner}{text.get()}"))
-            case Json():
-                *outer, last = place.tokens()
-                node: Any = fields.json
-                for token in outer:
-                    node = node.setdefault(token, {}) if isinstance(node, dict) else None
-                if not isinstance(node, dict):
-                    raise ConfigError(f"sign_fields: {place!r} is inside of another value")
-                _put_once(node, last, text)
+            case _:
+                self._put_into_json(place, text)
+
+    def _put_into_json(self, place: Any, text: Hidden[str]) -> None:
+        *outer, last = place.tokens()
+        node: Any = self._fields.json
+        for token in outer:
+            node = node.setdefault(token, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise ConfigError(f"sign_fields: {place!r} is inside of another value")
+        _put_once(node, last, text)
 
     def placed(self) -> SignedFields:
         for name, items in self._items.items():

@@ -179,12 +179,12 @@ class Places:
                     slot = next((slot for wanted, slot in slots.items() if is_named(name, wanted)), -1)
                 if slot < 0:
                     continue
-            before = found[slot]
+            before: Any = found[slot]
             if before is None:
                 found[slot] = value
             elif isinstance(before, list):
                 before.append(value)
-            elif isinstance(before, str):
+            else:
                 found[slot] = [before, value]
 
     def _find_in_headers(self, request: Request, found: list[Sent]) -> None:
