@@ -420,6 +420,32 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
     assert counted.sum_up_stale() == 0
 
 
+@pytest.mark.parametrize("work", ["flush", "sum_up_stale"])
+def test_what_a_made_up_deadlock_ends_is_done_again(sync_database: Database, work: str) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY)
+    count(counted, "acme", verified=1)
+    if work == "sum_up_stale":
+        counted.flush()
+        sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
+        sync_database.sql("UPDATE {hours} SET hour = hour - 24")
+
+    ended: list[str] = []
+
+    @event.listens_for(sync_database.engine, "before_cursor_execute")
+    def end_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not ended and statement.startswith("UPDATE"):
+            ended.append(statement)
+            error = connection.dialect.dbapi.OperationalError("a made-up deadlock")
+            error.sqlstate = "40P01"
+            raise error
+
+    getattr(counted, work)()
+
+    assert len(ended) == 1
+    assert figures(keys)["acme"][:3] == ((1, 0, "ready") if work == "flush" else (0, 0, "unknown"))
+
+
 def test_the_hours_of_a_tenant_are_listed(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme")

@@ -204,17 +204,22 @@ class VerdictLedger(Frozen):
         """Compute again the figures that were computed for an earlier hour, and delete the rows of hours
         that are over for long; for at most so many seconds. Gives the number of tenants. Two workers never compute
         those of one tenant at once."""
-        until, count, column = time.monotonic() + most, 0, self._store.tenants.c
+        until, count = time.monotonic() + most, 0
         while time.monotonic() < until:
-            with self.engine.begin() as connection:
-                hour = self._hour(connection)
-                stale = select(column.name).where(column.counted > 0, column.counted < hour).order_by(column.counted)
-                names = connection.scalars(stale.limit(ROWS).with_for_update(skip_locked=True)).all()
-                count += self._compute(connection, names, hour, column.counted < hour) if names else 0
-                deleted = self._delete_old(connection, hour)
-            if not names and not deleted:
+            found, computed, deleted = self._sum_up_some_stale()
+            count += computed
+            if not found and not deleted:
                 break
         return count
+
+    @operation
+    def _sum_up_some_stale(self, connection: Connection) -> tuple[int, int, int]:
+        """How many tenants were found, how many of them were computed, and how many rows were deleted."""
+        column, hour = self._store.tenants.c, self._hour(connection)
+        stale = select(column.name).where(column.counted > 0, column.counted < hour).order_by(column.counted)
+        names = connection.scalars(stale.limit(ROWS).with_for_update(skip_locked=True)).all()
+        computed = self._compute(connection, names, hour, column.counted < hour) if names else 0
+        return len(names), computed, self._delete_old(connection, hour)
 
     def _compute(self, connection: Connection, names: Sequence[str], hour: int, *where: ColumnElement[bool]) -> int:
         tenants, hours = self._store.tenants, self._store.hours.c
@@ -257,13 +262,20 @@ class VerdictLedger(Frozen):
         called with what is committed."""
         start = 0
         while start < len(items):
-            begun, end = time.monotonic(), start
-            with self.engine.begin() as connection:
-                while end == start or (end < len(items) and time.monotonic() - begun < LONG_ENOUGH):
-                    work(connection, items[end : end + ROWS])
-                    end += ROWS
+            end = self._do_some(items, start, work)
             done(items[start:end])
             start = end
+
+    @operation
+    def _do_some(
+        self, connection: Connection, items: Sequence[T], start: int, work: Callable[[Connection, Sequence[T]], None]
+    ) -> int:
+        """Do the work for some of the items, and return where the next ones begin."""
+        begun, end = time.monotonic(), start
+        while end == start or (end < len(items) and time.monotonic() - begun < LONG_ENOUGH):
+            work(connection, items[end : end + ROWS])
+            end += ROWS
+        return end
 
     def _which(self, connection: Connection, names: Collection[str]) -> set[str]:
         """Which of these are tenants."""
