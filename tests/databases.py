@@ -23,7 +23,7 @@ from hmac_guard import Keyring
 from hmac_guard.keys import SqlKeys
 
 POSTGRES = make_url(os.environ.get("HMAC_GUARD_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"))
-MARIADB = make_url(os.environ.get("HMAC_GUARD_MARIADB", "mysql://root@127.0.0.1:3306/test"))
+MARIADB = make_url(os.environ.get("HMAC_GUARD_MARIADB", "mysql://root@127.0.0.1:3306/test?ssl_disabled=true"))
 REDIS = make_url(os.environ.get("HMAC_GUARD_REDIS", "redis://127.0.0.1:6379/0"))
 
 SYNC = ("sqlite", "postgresql+psycopg", "mariadb+pymysql")
