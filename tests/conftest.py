@@ -26,7 +26,7 @@ def secrecy() -> Iterator[None]:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Coverage doubles the time of a test that makes thousands of requests, and other tests run the same lines."""
     tracer = sys.gettrace()
-    if item.get_closest_marker("many_requests"):
+    if item.get_closest_marker("without_coverage"):
         sys.settrace(None)
     yield
     sys.settrace(tracer)

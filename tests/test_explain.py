@@ -457,7 +457,7 @@ def test_every_mistake_of_the_tables_is_found(ids: dict[str, str], secret: bytes
                 assert "{" not in result.mistakes[0].says
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @given(
     path=st.text(max_size=20),
     query=st.lists(st.tuples(st.sampled_from(["a", "b", "sig", "A", "t"]), st.text(max_size=8)), max_size=5),
@@ -524,6 +524,7 @@ LARGE = 262_144
     ],
     ids=ascii_start,
 )
+@pytest.mark.without_coverage
 def test_the_texts_of_a_large_body_are_found_quickly_and_limited(body: str) -> None:
     began = time.thread_time()
     every = list(leaves(body, [("Cookie", 'a="' + r"\0" * 30_000)], body.encode()))

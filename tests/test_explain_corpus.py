@@ -104,7 +104,7 @@ def test_every_mistake_has_a_name() -> None:
     assert {mistake for group in GROUPS for mistake in group} == set(NAMES)
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_generated_mistakes_are_found() -> None:
     hold(corpus(30, SEED), 0.95)
 

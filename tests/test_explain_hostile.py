@@ -177,7 +177,7 @@ def a_har_entry(source: random.Random) -> bytes:
     ).encode()
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("kind", [a_url, a_raw_request, a_curl_command, a_har_entry])
 def test_hostile_input_is_answered_with_a_message(kind: Callable[[random.Random], bytes]) -> None:
     source = random.Random(f"{SEED} {kind.__name__}")

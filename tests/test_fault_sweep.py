@@ -270,7 +270,7 @@ def sweep(
     return count, {site for site, _ in swept}
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_a_fault_in_any_call_lets_no_request_pass() -> None:
     count, sites = sweep(lambda: Fault(QUOTE))
 
@@ -278,7 +278,7 @@ def test_a_fault_in_any_call_lets_no_request_pass() -> None:
     assert len(sites) > 300
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_a_stop_iteration_in_the_guard_does_not_exempt_a_path() -> None:
     """It ended the iteration over the paths of a request, as if all of them were exempt."""
     sweep(lambda: StopIteration(QUOTE), "some paths", expected=True)

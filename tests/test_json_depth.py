@@ -30,7 +30,7 @@ def is_read(body: bytes) -> bool:
     return not isinstance(parse_json(body), Refused)
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(DOCUMENTS, st.booleans(), st.sampled_from([None, 0, 2]))
 def test_the_depth_of_the_text_equals_the_depth_of_the_document(
@@ -41,7 +41,7 @@ def test_the_depth_of_the_text_equals_the_depth_of_the_document(
     assert _depth(body) == depth_of(json.loads(body))
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(DOCUMENTS, TEXTS, st.integers(0, MAX_DEPTH + 3), st.lists(st.booleans(), min_size=70, max_size=70))
 def test_at_most_sixty_four_levels_are_read(document: Any, text: str, levels: int, kinds: list[bool]) -> None:

@@ -443,7 +443,7 @@ def test_expiry_asks_anew_and_falls_back_on_what_is_known(ask: Ask) -> None:
     assert ask(keys, "acme") is second
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_made_up_tenants_push_out_no_good_one() -> None:
     source = Source(lambda claim: KEY if claim.tenant.startswith("good") else None)
     keys = CachedKeys(source.asynchronous, maxsize=100, clock=Clock())
@@ -515,7 +515,7 @@ print(resident() - before)
 """
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="not run: no /proc to read the memory from")
 @pytest.mark.parametrize(
     "count",

@@ -480,7 +480,7 @@ SETTINGS = settings(
 )
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_the_guard_answers_every_asgi_server_once_and_ends() -> None:
     run_state_machine_as_test(AsgiServer, settings=SETTINGS)
 

@@ -315,7 +315,7 @@ SETTINGS = settings(
 )
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_the_guard_answers_every_wsgi_server_at_most_once() -> None:
     run_state_machine_as_test(WsgiServer, settings=SETTINGS)
 

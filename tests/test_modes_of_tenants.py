@@ -531,7 +531,7 @@ def check_case(case: Case, result: Result) -> None:
     assert not any(named.values()), f"unverified ({result.reason}), and yet it names a tenant in enforce: {named}"
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_no_request_of_an_enforced_tenant_reaches_the_application_unverified() -> None:
     seen: Counter[Any] = Counter()
     loop = asyncio.new_event_loop()

@@ -118,7 +118,7 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
             assert verdict is None or b"".join(message.get("body", b"") for message in handed_on) == body
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_chunks_and_path_checks_do_not_change_the_decision_or_the_body() -> None:
     logging.getLogger("hmac_guard").setLevel(logging.CRITICAL)
     try:

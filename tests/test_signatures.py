@@ -65,7 +65,7 @@ def edits(text: str) -> Iterator[str]:
         yield from (text[:at] + c + text[at:] for c in characters)
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_single_edit_of_a_signature_verifies(encoding: str) -> None:
     guard = Guard(scheme(encoding), KEY)

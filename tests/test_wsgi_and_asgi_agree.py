@@ -155,7 +155,7 @@ def check_generated(sent: Sent) -> None:
     check(sent)
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_generated_requests_get_one_verdict_over_wsgi_and_asgi_and_none_raises() -> None:
     OUTCOMES.clear()
     # The log is disabled: its lines would take more time than the requests.

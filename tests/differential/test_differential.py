@@ -45,7 +45,7 @@ def test_every_framework_reads_what_was_verified_in_the_fixed_requests(compariso
     assert comparison.counts["accepted"] >= 3
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_every_framework_reads_what_was_verified_in_generated_requests(comparison: Comparison) -> None:
     findings = unexplained(comparison, islice(requests(comparison.source, SEED), GENERATED))
 

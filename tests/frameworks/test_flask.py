@@ -115,7 +115,7 @@ def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
-@pytest.mark.many_requests
+@pytest.mark.without_coverage
 def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
     check_generated(handle)
 
