@@ -19,6 +19,7 @@ COMMANDS = (
     "snippet",
     "schemes",
     "keys",
+    "console",
     "demo",
 )
 

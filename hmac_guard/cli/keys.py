@@ -92,7 +92,7 @@ def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: An
         after, limit = name(page[-1]), None if limit is None else limit - size
 
 
-def _by() -> dict[str, str]:
+def who() -> dict[str, str]:
     """Who runs the command, for the audit: the user of the process, not the one in the environment."""
     with suppress(ImportError, KeyError):  # On Windows, and for a user without a name.
         from pwd import getpwuid
@@ -126,7 +126,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     A generated secret is shown only once.
     """
     keys.create_table()
-    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **_by()), as_json)
+    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **who()), as_json)
 
 
 @command.command("rotate")
@@ -142,7 +142,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     signer when every cache knows it: at once with --redis, otherwise after the
     ttl of the caches.
     """
-    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **_by()), as_json)
+    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **who()), as_json)
 
 
 @command.command("retire")
@@ -151,7 +151,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
 @takes_store
 def retire(keys: Any, tenant: str, key_id: str) -> None:
     """Make the key KEY of TENANT invalid now."""
-    keys.retire(tenant, key_id, **_by())
+    keys.retire(tenant, key_id, **who())
 
 
 @command.command("mode")
@@ -160,7 +160,7 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
 @takes_store
 def mode(keys: Any, tenant: str, mode: str) -> None:
     """Set the mode of TENANT; "guard" stands for the mode of the guard."""
-    keys.set_mode(tenant, None if mode == "guard" else mode, **_by())
+    keys.set_mode(tenant, None if mode == "guard" else mode, **who())
 
 
 @command.command("note")
@@ -170,7 +170,7 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
 @takes_store
 def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
     """Write a note on the key KEY of TENANT; an empty TEXT removes it."""
-    keys.note(tenant, key_id, text, **_by())
+    keys.note(tenant, key_id, text, **who())
 
 
 @command.command("reseal")
@@ -184,7 +184,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     The tenants are done in batches. If the command is stopped, the finished
     batches are kept.
     """
-    count = keys.reseal(after, progress=_progress("encrypted"), **_by())
+    count = keys.reseal(after, progress=_progress("encrypted"), **who())
     if as_json:
         click.echo(json.dumps({"sealed": count}, indent=2))
     else:
@@ -199,7 +199,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
 @takes_store
 def purge(keys: Any, older_than: float, as_json: bool) -> None:
     """Delete the keys that ended long ago, of all tenants."""
-    count = keys.purge(older_than=older_than, progress=_progress("deleted"), **_by())
+    count = keys.purge(older_than=older_than, progress=_progress("deleted"), **who())
     if as_json:
         click.echo(json.dumps({"deleted": count}, indent=2))
     else:

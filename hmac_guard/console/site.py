@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.access import is_own_origin, operator_of
@@ -92,20 +92,16 @@ class Site:
 
     def respond(self, environ: "WSGIEnvironment") -> Response:
         """Answer a request. Nothing is raised: what fails is a page that says so."""
-        request = _bounded(environ)
+        request = bounded(environ)
         try:
             response = self._answer(request)
         except HTTPException as error:
             response = problem(request, self._console.title, error.code or 400, error.description or "")
-        for name, value in _HEADERS.items():
-            response.headers[name] = value
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
+        return secured(response)
 
     def _answer(self, request: Request) -> Response:
-        name = request.path.removeprefix("/static/")
         if request.path.startswith("/static/"):
-            return static_file(name) if name in ASSETS else self._problem(request, 404, "There is no such file.")
+            return static_file(request.path.removeprefix("/static/"))
         if not request.path:  # The mount point without its "/".
             return Response(status=308, headers={"Location": url_below(request, "/")})
         operator = operator_of(self._console.authorize, request)
@@ -194,13 +190,29 @@ def problem(request: Request, title: str, status: int, text: str) -> Response:
     )
 
 
+def secured(response: Response) -> Response:
+    """Add the headers of every answer."""
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
 def static_file(name: str) -> Response:
+    """Return the script or the stylesheet. They are the same for everybody.
+
+    Raises:
+        NotFound: There is no such file.
+    """
+    if name not in ASSETS:
+        raise NotFound("There is no such file.")
     asset = ASSETS[name]
     headers = {"Cache-Control": "public, max-age=86400"}
     return Response(asset.content, content_type=asset.content_type, headers=headers)
 
 
-def _bounded(environ: "WSGIEnvironment") -> Request:
+def bounded(environ: "WSGIEnvironment") -> Request:
+    """Return the request; a form that is larger than `MOST_BYTES` is refused when it is read."""
     request = Request(environ)
     request.max_content_length = MOST_BYTES
     request.max_form_memory_size = MOST_BYTES
