@@ -57,9 +57,9 @@ class Console(Strict):
         origins: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        hidden = hide(secret)
-        del secret
-        stored, cache = _unwrapped(keys)
+        hidden, source = hide(secret), hide(keys)
+        del secret, keys  # What is given instead of a SqlKeys may be secrets.
+        stored, cache = _unwrapped(source)
         if not callable(authorize):
             raise ConfigError("Console: authorize must be a function of the request; it returns an Operator or None")
         if counts is not None and not isinstance(counts, VerdictLedger):
@@ -108,18 +108,20 @@ class Console(Strict):
         return f"Console({self.keys!r})"
 
 
-def _unwrapped(keys: Any) -> tuple[Any, Any]:
+def _unwrapped(given: Hidden[Any]) -> tuple[Any, Any]:
     """Return the `SqlKeys`, and the `CachedKeys` around it or None."""
-    cache = keys if type(keys).__name__ == "CachedKeys" and hasattr(keys, "invalidate") else None
-    stored = keys._source if cache is not None else keys
-    if not isinstance(stored, SqlKeys):
+    # `CachedKeys` needs an extra of its own: without it there is none.
+    is_cached = type(given.get()).__module__ == "hmac_guard.keys.cached"
+    stored: Hidden[Any] = hide(given.get()._source if is_cached else given.get())
+    kind = type(stored.get()).__name__
+    if not isinstance(stored.get(), SqlKeys):
         raise ConfigError(
-            f"Console: keys must be a SqlKeys, or a CachedKeys around one, not {type(stored).__name__}; a console "
-            "changes keys, and other sources cannot be changed"
+            f"Console: keys must be a SqlKeys, or a CachedKeys around one, not {kind}; a console changes keys, and "
+            "other sources cannot be changed"
         )
-    if stored.asgi_only:
+    if stored.get().asgi_only:
         raise ConfigError("Console: give a SqlKeys of a sync engine: SqlKeys(create_engine(url)); pages run on threads")
-    return stored, cache
+    return stored.get(), given.get() if is_cached else None
 
 
 def _by_name(schemes: Iterable[Scheme]) -> Mapping[str, Scheme]:

@@ -26,6 +26,7 @@ def _asset(name: str, content_type: str) -> Asset:
 
 ASSETS = {
     "console.css": _asset("console.css", "text/css; charset=utf-8"),
+    "icon.svg": _asset("icon.svg", "image/svg+xml"),
     "console.js": _asset("console.js", "text/javascript; charset=utf-8"),
 }
 
@@ -93,12 +94,19 @@ def hour(moment: float, span: int) -> str:
     return "" if at is None else at.strftime("%H:%M" if span <= 24 else "%-d %b")
 
 
+def starts_label(moment: float, span: int) -> bool:
+    """Whether the label of an hour stands under a plot: each third hour of a day, midnight of many days."""
+    at = in_utc(moment)
+    return at is not None and at.hour % (3 if span <= 24 else 24) == 0
+
+
 _FILTERS: dict[str, Any] = {
     "time": as_time,
     "ago": ago,
     "number": lambda number: f"{number:,}",
     "counted": counted,
     "hour": hour,
+    "starts_label": starts_label,
     "visible": lambda text: "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text),
 }
 templates.filters.update(_FILTERS)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.access import is_own_origin, operator_of
 from hmac_guard.console.context import Context, asset_url, html, url_below
-from hmac_guard.console.pages import audit, check, keys, signing, switch, tenant, tenants
+from hmac_guard.console.pages import audit, check, keys, refusals, signing, switch, tenant, tenants
 from hmac_guard.console.rendering import ASSETS
 from hmac_guard.console.tokens import check_token, is_session, new_session
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
@@ -55,6 +55,7 @@ ROUTES: Mapping[str, Route] = {
     "/tenant/switch/confirm": Route(switch.confirm, switch.change, viewers=False),
     "/check": Route(check.form, check.answer),
     "/check/signature": Route(post=check.right_signature, viewers=False),
+    "/refusals": Route(refusals.show),
     "/signing": Route(signing.show),
     "/signing.md": Route(signing.download),
     "/audit": Route(audit.show),

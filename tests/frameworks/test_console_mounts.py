@@ -133,7 +133,7 @@ def test_the_recipe_for_djangos_staff(keys: Any) -> None:
     authorize = recipe("Django's staff and permissions")
     staff = User(username="vic", is_staff=True, is_active=True)
     staff._perm_cache = set()  # type: ignore[attr-defined]
-    staff.has_perm = lambda permission, obj=None: False  # type: ignore[method-assign]
+    staff.has_perm = lambda perm, obj=None: False  # type: ignore[method-assign]
 
     assert authorize(asked(user=AnonymousUser())) is None
     assert authorize(asked(user=User(username="eve", is_active=True))) is None

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from werkzeug.wrappers import Response
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.context import Context
 from hmac_guard.console.marking import Line, marked
@@ -22,6 +23,7 @@ from hmac_guard.explain.capture import as_request
 from hmac_guard.explain.near import leaves
 from hmac_guard.explain.reading import read_all
 from hmac_guard.explain.report import SPELLED, sentences
+from hmac_guard.keys.sql import Refusal
 from hmac_guard.snippets.frontend import call_fields, curl_command
 
 #: The most bytes of a message that are shown.
@@ -61,7 +63,14 @@ class Result:
 
 
 def form(context: Context) -> Response:
-    return _page(context)
+    """Return the empty form, or with `refusal` the one of a refused request. The address names its row alone."""
+    number = context.arg("refusal")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return _page(context)
+    refusal = context.console.ledger.refusal(int(number))
+    if refusal is None or refusal.scheme not in context.console.schemes:
+        raise NotFound("This refused request is kept no more, or its scheme is none of this console.")
+    return _page(context, refusal=refusal)
 
 
 def answer(context: Context) -> Response:
@@ -102,16 +111,18 @@ def _page(
     result: Result | None = None,
     whose: str = "",
     shown: Hidden[Any] | None = None,
+    refusal: Refusal | None = None,
 ) -> Response:
-    scheme, values = context.scheme(), context.request.values
+    request = context.request
+    scheme = context.scheme() if refusal is None else context.console.schemes[refusal.scheme]
     return context.page(
         "check.html",
         400 if problem else 200,
         scheme=scheme,
         spelled=SPELLED[scheme.encoding],
-        inputs=list(_inputs(context, scheme)),
-        tenant=values.get("tenant", "") or values.get("name", ""),
-        kind=values.get("kind", "ids"),
+        inputs=list(_inputs(scheme, request, refusal, context.now())),
+        refusal=refusal,
+        tenant=refusal.tenant if refusal else request.values.get("tenant", "") or context.arg("name"),
         problem=problem,
         result=result,
         whose=whose,
@@ -119,19 +130,20 @@ def _page(
     )
 
 
-def _inputs(context: Context, scheme: Scheme) -> Iterator[Input]:
-    given = context.request.form
+def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: float) -> Iterator[Input]:
+    """Return the fields of the form, with what was typed or what a refused request stated."""
     for field in scheme.id_fields:
         hint = "may be left out" if field.name in scheme.optional else ""
-        yield Input(f"id.{field.name}", field.name, given.get(f"id.{field.name}", ""), hint=hint)
+        stated = refusal.ids.get(field.name, "") if refusal else ""
+        yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
     for time in scheme.times:
-        default = str(time.ticks(context.now()))
         unit = {"s": "Unix seconds", "ms": "Unix milliseconds"}[time.unit]
-        yield Input(f"id.{time.name}", time.name, given.get(f"id.{time.name}", default), hint=unit)
+        typed = request.form.get(f"id.{time.name}", str(time.ticks(now)))
+        yield Input(f"id.{time.name}", time.name, typed, hint=unit)
     if scheme.signs_method:
-        yield Input("method", "method", given.get("method", "POST"))
+        yield Input("method", "method", request.form.get("method", "POST"))
     if scheme.signs_body:
-        yield Input("body", "body", given.get("body", ""), is_long=True, hint="exactly as it is sent")
+        yield Input("body", "body", request.form.get("body", ""), is_long=True, hint="exactly as it is sent")
 
 
 def _typed(context: Context, scheme: Scheme) -> Captured:

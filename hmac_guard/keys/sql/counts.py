@@ -8,15 +8,18 @@ from typing import Any
 from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.core.verdict import Decision
-from hmac_guard.keys.sql.ledger import VerdictLedger
+from hmac_guard.core.verdict import Decision, Reason
+from hmac_guard.keys.sql.ledger import NEITHER, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
+from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.tally import Tally
 from hmac_guard.log import logger, where
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
 LAST_WRITE = 2.0
+
+VERIFIED = Reason.VERIFIED.value
 
 
 class VerdictCounts(VerdictLedger):
@@ -36,6 +39,9 @@ class VerdictCounts(VerdictLedger):
     `keys`   the `SqlKeys` of a sync engine, whose tenants are counted, in a table beside theirs
     `every`  seconds between two writes. Requests only count in memory; while the database is away they go on counting,
              up to a bound. A process that is killed loses what it counted since its last write
+    `refusals`  hours for which the last refused requests of each tenant are kept, for the console: time, method, path
+             without the query, reason, and the ids as stated, never a signature. None keeps none, since ids may be
+             personal data
 
     `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python when the process
     ends; call it yourself where neither happens. A refused request does not prove who sent it: every client can name
@@ -43,6 +49,8 @@ class VerdictCounts(VerdictLedger):
     """
 
     _every: float
+    _refusals: float | None
+    _recent: RecentRefusals
     _lock: threading.Lock
     _starting: threading.Lock
     _writing: threading.Lock
@@ -50,10 +58,12 @@ class VerdictCounts(VerdictLedger):
     _wake: threading.Event
     _writer: "Writer | None"
 
-    def __init__(self, keys: SqlKeys[Engine], *, every: float = 30.0) -> None:
+    def __init__(self, keys: SqlKeys[Engine], *, every: float = 30.0, refusals: float | None = None) -> None:
         super().__init__(keys)
         check_seconds("VerdictCounts: every", every)
-        self._set(_every=every)
+        if refusals is not None:
+            check_seconds("VerdictCounts: refusals", refusals)
+        self._set(_every=every, _refusals=refusals)
         self._start_from_nothing()
 
     def __call__(self, decision: Decision) -> None:
@@ -63,6 +73,8 @@ class VerdictCounts(VerdictLedger):
         hour = int(self._keys.clock()) // HOUR
         with self._lock:
             self._tally.add(decision, hour)
+            if self._refusals is not None and decision.verdict.reason.value not in (VERIFIED, *NEITHER):
+                self._recent.add(decision, self._keys.clock(), is_known=self._tally.is_known(decision.claim))
         if self._tally.is_full:
             self._wake.set()
 
@@ -71,6 +83,7 @@ class VerdictCounts(VerdictLedger):
         with self._writing:
             with self._lock:
                 requests, known = self._tally.take()
+                recent = self._recent.take()
             tenants: set[str] = set()
             try:
                 if requests:
@@ -80,6 +93,8 @@ class VerdictCounts(VerdictLedger):
                     self._tally.put_back(requests, known)
                     for tenant in tenants:
                         self._tally.remember(tenant)
+            if self._refusals is not None:
+                self.write_refusals(recent, HOUR * self._refusals)
 
     def close(self) -> None:
         """Write what was counted, within two seconds, and end the thread that writes. Counting begins again with the
@@ -125,7 +140,7 @@ class VerdictCounts(VerdictLedger):
 
     def _start_from_nothing(self) -> None:
         locks: dict[str, Any] = {name: threading.Lock() for name in ("_lock", "_starting", "_writing")}
-        self._set(**locks, _tally=Tally(), _wake=threading.Event(), _writer=None)
+        self._set(**locks, _tally=Tally(), _recent=RecentRefusals(), _wake=threading.Event(), _writer=None)
 
     def __repr__(self) -> str:
         return f"VerdictCounts({self._keys!r})"
