@@ -88,6 +88,13 @@ def counted(number: int, word: str, words: str = "") -> str:
     return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
+def visible(text: str) -> str:
+    """Return a text with escapes for what is not printable: what turns the direction of writing, say."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
 def hour(moment: float, span: int) -> str:
     """Return the label of an hour under a plot: a time of day, or a day where a plot has many."""
     at = in_utc(moment)
@@ -107,6 +114,6 @@ _FILTERS: dict[str, Any] = {
     "counted": counted,
     "hour": hour,
     "starts_label": starts_label,
-    "visible": lambda text: "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text),
+    "visible": visible,
 }
 templates.filters.update(_FILTERS)

@@ -20,6 +20,7 @@ from hmac_guard.console.site import COOKIE, bounded, problem, secured, static_fi
 from hmac_guard.console.tokens import check_token, same
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.keys.sql import VerdictLedger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -103,14 +104,21 @@ class Standalone:
         keys: A `SqlKeys`.
         schemes: The schemes.
         operator: The name of the operator, for the audit.
+        counts: As `Console` takes it.
         clock: Returns Unix seconds.
     """
 
     def __init__(
-        self, keys: Any, schemes: Iterable[Scheme], operator: str, clock: Callable[[], float] = time.time
+        self,
+        keys: Any,
+        schemes: Iterable[Scheme],
+        operator: str,
+        *,
+        counts: VerdictLedger | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._operator = Operator(operator, "operator")
-        self.console = Console(keys, schemes=schemes, authorize=self._authorize, clock=clock)
+        self.console = Console(keys, schemes=schemes, authorize=self._authorize, counts=counts, clock=clock)
         # Cookies are sent to every port of a host, but only below their path.
         self.prefix = f"/{secrets.token_urlsafe(12)}"
         self.link = Link(clock)

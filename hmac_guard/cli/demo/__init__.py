@@ -48,12 +48,16 @@ def serve_page() -> int:
     import waitress
 
     from hmac_guard.cli.demo.page import make_page
+    from hmac_guard.cli.demo.traffic import console_with_traffic
 
     keys = new_keys()
     with suppress(KeyboardInterrupt), socket.create_server((HOST, 0)) as listener:
         origin = f"http://{HOST}:{listener.getsockname()[1]}"
-        with running(keys, origin) as apps:
+        with running(keys, origin) as apps, console_with_traffic(keys, apps) as link:
             print_samples(origin, apps, keys)
+            if link:
+                click.echo(f"The console, with requests to the Django application: {link}")
+                click.echo("It has copies of the keys: what you change there changes no application.\n")
             waitress.serve(make_page(apps, keys), sockets=[listener], _quiet=True)
     return 0
 
