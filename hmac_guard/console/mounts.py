@@ -1,6 +1,6 @@
 """The console inside of Flask and Django."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,12 @@ def django_urls(site: "Site") -> list[Any]:
         environ = _environ_of(request, path)
         response = site.respond(environ)
         body: Iterable[bytes] = response.get_app_iter(environ)
-        kind: Any = StreamingHttpResponse if response.is_streamed else HttpResponse
-        answer = kind(body if response.is_streamed else b"".join(body), status=response.status_code)
+        answer: Any
+        if response.is_streamed:
+            parts = _on_threads(body) if hasattr(request, "scope") else body
+            answer = StreamingHttpResponse(parts, status=response.status_code)
+        else:
+            answer = HttpResponse(b"".join(body), status=response.status_code)
         del answer["Content-Type"]
         cookies = []
         for name, value in response.get_wsgi_headers(environ):
@@ -56,6 +60,15 @@ def django_urls(site: "Site") -> list[Any]:
 
     # The console has tokens of its own.
     return [re_path(r"^(?P<path>.*)$", csrf_exempt(serve))]
+
+
+async def _on_threads(body: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the parts of a body, each made on a thread, so that the event loop waits for no database."""
+    from asgiref.sync import sync_to_async
+
+    rest = iter(body)
+    while (part := await sync_to_async(lambda: next(rest, None), thread_sensitive=False)()) is not None:
+        yield part
 
 
 def _environ_of(request: Any, path: str) -> dict[str, Any]:

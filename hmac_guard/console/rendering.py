@@ -39,6 +39,9 @@ templates = Environment(
 )
 
 
+_ISO = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def in_utc(moment: float | None) -> datetime | None:
     """Return a time in UTC; None for one that no calendar has."""
     try:
@@ -52,9 +55,7 @@ def as_time(moment: float | None, missing: str = "-") -> Markup:
     at = in_utc(moment)
     if at is None:
         return escape(missing)
-    return Markup('<time datetime="{}">{}</time>').format(
-        at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%-d %b %Y, %H:%M UTC")
-    )
+    return Markup('<time datetime="{}">{}</time>').format(at.strftime(_ISO), f"{at.day} {at:%b %Y, %H:%M} UTC")
 
 
 def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
@@ -63,14 +64,14 @@ def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
     if at is None or moment is None:
         return escape(missing)
     seconds = now - moment
-    text = f"{at:%-d %b %Y}"
+    text = f"{at.day} {at:%b %Y}"
     for most, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h"), (2_592_000, 86_400, "d")):
         if abs(seconds) < most:
             count = max(0, round(abs(seconds) / size))
             text = f"{count} {unit} ago" if seconds >= 0 else f"in {count} {unit}"
             break
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%-d %b %Y, %H:%M:%S UTC"), text
+        at.strftime(_ISO), f"{at.day} {at:%b %Y, %H:%M:%S} UTC", text
     )
 
 
@@ -98,7 +99,9 @@ def visible(text: str) -> str:
 def hour(moment: float, span: int) -> str:
     """Return the label of an hour under a plot: a time of day, or a day where a plot has many."""
     at = in_utc(moment)
-    return "" if at is None else at.strftime("%H:%M" if span <= 24 else "%-d %b")
+    if at is None:
+        return ""
+    return f"{at:%H:%M}" if span <= 24 else f"{at.day} {at:%b}"
 
 
 def starts_label(moment: float, span: int) -> bool:
@@ -115,5 +118,6 @@ _FILTERS: dict[str, Any] = {
     "hour": hour,
     "starts_label": starts_label,
     "visible": visible,
+    "sentence": lambda text: text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else "."),
 }
 templates.filters.update(_FILTERS)

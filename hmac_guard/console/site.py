@@ -103,7 +103,7 @@ class Site:
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/static/"):
             return static_file(request.path.removeprefix("/static/"))
-        if not request.path:  # The mount point without its "/".
+        if not request.environ.get("PATH_INFO"):  # The mount point without its "/".
             return Response(status=308, headers={"Location": url_below(request, "/")})
         operator = operator_of(self._console.authorize, request)
         if operator is None:

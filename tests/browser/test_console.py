@@ -326,3 +326,21 @@ def test_what_is_typed_runs_nowhere(browser: Any, filled: Local) -> None:
         assert hostile in seen.page.locator("main").inner_text()
         assert "taken" not in seen.page.title().partition("·")[2]
         assert not seen.page.locator("img").count()
+
+
+def test_a_signature_is_checked_while_one_types(browser: Any, filled: Local) -> None:
+    filled.keys.add("typed", KEY, key_id="k1")
+    right = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    with opened(browser, viewport=WIDE) as seen:
+        log_in(seen.page, filled)
+        seen.page.goto(filled.url("/check?name=typed"))
+        result = seen.page.locator(".live")
+        seen.page.locator("[name='id.integration_id']").press_sequentially("github")
+        seen.page.locator("[name='id.connection_id']").press_sequentially("u-1")
+        expect(result).to_contain_text("The bytes to sign for typed", timeout=PATIENCE * 1_000)
+        seen.page.locator("[name=signature]").fill(right[:-1])
+        expect(result).to_contain_text("Not right", timeout=PATIENCE * 1_000)
+        seen.page.locator("[name=signature]").fill(right)
+        expect(result).to_contain_text("This signature is right for typed", timeout=PATIENCE * 1_000)
+        assert seen.page.locator("[name=signature]").input_value() == right
+        assert not seen.complaints

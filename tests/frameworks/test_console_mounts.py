@@ -18,6 +18,7 @@ from sqlalchemy import create_engine
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
+from hmac_guard import Guard
 from hmac_guard.console import Console, Operator
 from hmac_guard.keys import SqlKeys
 from hmac_guard.schemes import NANGO
@@ -111,6 +112,24 @@ def test_uncovered_routes_lists_the_console(keys: Any, monkeypatch: pytest.Monke
 
     assert hmac_guard.flask.uncovered_routes(app) == ["/console/", "/console/<path:path>"]
     assert hmac_guard.starlette.uncovered_routes(mounted) == ["/console/{path:path}"]
+
+
+def test_uncovered_routes_lists_the_console_in_django(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from django.test import override_settings
+    from frameworks.console_apps import django_urls
+
+    from hmac_guard.django import uncovered_routes
+
+    monkeypatch.setenv(DB, url)
+    changed = {
+        "MIDDLEWARE": ["hmac_guard.django.GuardMiddleware"],
+        "HMAC_GUARD": Guard(NANGO, keys, exempt=("/console/",)),
+        "ROOT_URLCONF": type("URLs", (), {"urlpatterns": django_urls()["urlpatterns"]}),
+    }
+    with override_settings(**changed):
+        assert uncovered_routes() == ["/console/^(?P<path>.*)$"]
 
 
 def asked(**given: Any) -> Any:
