@@ -13,9 +13,10 @@ from typing import Any
 from databases import sqlite_in
 from patience import PATIENCE
 
+from hmac_guard import Claim, Decision, Reason, Verdict
 from hmac_guard.console.standalone import Standalone, serve
 from hmac_guard.keys import SqlKeys
-from hmac_guard.keys.sql import VerdictLedger
+from hmac_guard.keys.sql import VerdictCounts, VerdictLedger
 from hmac_guard.keys.sql.tally import Counted
 from hmac_guard.schemes import NANGO, STRIPE, SUPRSEND
 
@@ -34,6 +35,23 @@ def fill(keys: Any) -> None:
     sizes = {ACME: (52, {"missing_signature": 0.02, "invalid_signature": 0.006}), GLOBEX: (140, {"expired": 0.01})}
     sizes |= {SOON: (18, {}), NAMES[0]: (75, {}), NAMES[1]: (6, {"missing_signature": 0.3}), NAMES[3]: (2, {})}
     count(keys, sizes)
+
+
+def refuse(keys: Any) -> VerdictCounts:
+    """The last refused requests of a tenant."""
+    counts = VerdictCounts(keys, refusals=24)
+    for number, (reason, detail) in enumerate(
+        [
+            (Reason.MISSING_SIGNATURE, "the signature is missing"),
+            (Reason.INVALID_SIGNATURE, "no key in force made the signature"),
+            (Reason.DUPLICATE, "the id 'connection_id' is there twice"),
+        ]
+    ):
+        ids = {"integration_id": "github", "connection_id": f"user-{number + 40}"}
+        claim = Claim("nango", ids, ACME, None, detail, "GET", "/oauth/connect/github")
+        counts(Decision(Verdict(reason, "nango"), claim, "report", False, 0.0))
+    counts.close()
+    return counts
 
 
 def count(keys: Any, sizes: dict[str, tuple[int, dict[str, float]]], seed: int = 7) -> None:
@@ -57,9 +75,9 @@ def count(keys: Any, sizes: dict[str, tuple[int, dict[str, float]]], seed: int =
 class Local:
     """A console of this machine, with a login."""
 
-    def __init__(self, keys: Any) -> None:
+    def __init__(self, keys: Any, counts: VerdictCounts) -> None:
         self.keys = keys
-        self.app = Standalone(keys, [NANGO, SUPRSEND, STRIPE], "ada@example.com")
+        self.app = Standalone(keys, [NANGO, SUPRSEND, STRIPE], "ada@example.com", counts=counts)
         self.server = serve(self.app)
         self.origin = f"http://127.0.0.1:{self.server.port}"
 
@@ -74,9 +92,11 @@ class Local:
 def local_console(folder: Path, *, filled: bool = True) -> Iterator[Local]:
     keys = SqlKeys(sqlite_in(folder))
     keys.create_table()
+    counts = VerdictCounts(keys)
     if filled:
         fill(keys)
-    local = Local(keys)
+        counts = refuse(keys)
+    local = Local(keys, counts)
     thread = threading.Thread(target=local.server.serve_forever)
     thread.start()
     try:
@@ -135,6 +155,8 @@ PAGES: dict[str, Callable[[Any, Local], None]] = {
     "check-signature": _sent(
         f"/check?name={ACME}", "Show the right signature", id__integration_id="github", id__connection_id="user-42"
     ),
+    "refusals": _at(f"/refusals?name={ACME}"),
+    "refusals-none": _at("/refusals"),
     "signing": _at(f"/signing?name={ACME}"),
     "audit": _at("/audit"),
     "problem": _at("/nothing"),
