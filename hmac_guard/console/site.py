@@ -14,7 +14,7 @@ from hmac_guard.console.context import Context, asset_url, html, url_below
 from hmac_guard.console.pages import audit, check, keys, refusals, signing, switch, tenant, tenants
 from hmac_guard.console.rendering import ASSETS
 from hmac_guard.console.tokens import check_token, is_session, new_session
-from hmac_guard.core.errors import ConfigError, KeysUnavailable
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.log import failure_of, logger
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Site:
             return self._routed(context)
         except ConfigError as error:
             return problem(request, title, 400, str(error).removeprefix("SqlKeys: "))
-        except (SQLAlchemyError, KeysUnavailable) as error:
+        except SQLAlchemyError as error:
             status, failure = 503, failure_of(error).kind
         except HTTPException:
             raise

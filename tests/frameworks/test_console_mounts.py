@@ -132,6 +132,35 @@ def test_uncovered_routes_lists_the_console_in_django(keys: Any, monkeypatch: py
         assert uncovered_routes() == ["/console/^(?P<path>.*)$"]
 
 
+def test_django_sends_pages_cookies_and_exports(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """In one process, over WSGI and ASGI."""
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from asgiref.sync import async_to_sync
+    from django.test import AsyncClient, override_settings
+    from django.test import Client as DjangoClient
+    from frameworks.console_apps import django_urls
+
+    monkeypatch.setenv(DB, url)
+    urls = type("URLs", (), {"urlpatterns": django_urls()["urlpatterns"]})
+    with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=[]):
+        client: Any = DjangoClient()
+        page = client.get("/console/tenant?name=acme", headers={WHO: "ada", "host": "localhost"})
+        export = client.get("/console/audit.jsonl", headers={WHO: "ada", "host": "localhost"})
+        cookie = page.cookies["hmac_guard_console"]
+
+        async def asked() -> list[bytes]:
+            answer: Any = await AsyncClient().get("/console/audit.jsonl", headers={WHO: "ada"})
+            return [part async for part in answer.streaming_content]
+
+        parts = async_to_sync(asked)()
+    assert page.status_code == 200
+    assert b"k1" in page.content
+    assert page["Cache-Control"] == "no-store"
+    assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/console/", "Strict", True)
+    assert b"".join(export.streaming_content).count(b"\n") == b"".join(parts).count(b"\n") == 1
+
+
 def asked(**given: Any) -> Any:
     """A request of werkzeug with that of a framework, which has these attributes."""
     request = Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_USER": "ada"})

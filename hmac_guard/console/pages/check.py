@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 from hmac_guard.console.context import Context
 from hmac_guard.console.marking import Line, marked
 from hmac_guard.console.rendering import in_bytes
-from hmac_guard.core.errors import ConfigError, KeysUnavailable
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
@@ -195,10 +195,7 @@ def _tenant_in(scheme: Scheme, captured: Hidden[Captured]) -> str:
 
 
 def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
-    try:
-        ring = context.console.keys(Claim(scheme.name, NO_IDS, tenant)) if is_id(tenant) else None
-    except KeysUnavailable as error:
-        raise ConfigError(str(error)) from None
+    ring = context.console.keys(Claim(scheme.name, NO_IDS, tenant)) if is_id(tenant) else None
     if not isinstance(ring, Keyring):
         raise CheckError(f"there is no tenant {tenant!r}")
     if not ring.active(context.now()):

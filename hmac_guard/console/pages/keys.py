@@ -136,9 +136,10 @@ def as_env(context: Context) -> Response:
 
 
 def _env(secret: Hidden[str]) -> Hidden[str]:
-    if re.search(r"[\r\n]", secret.get()):
-        raise ConfigError("the secret has a line end, and a .env file has one line for each value")
-    return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n" if "'" not in secret.get() else f"HMAC_GUARD_KEY={secret.get()}\n")
+    """Return the line of a .env file; a shell reads it as well."""
+    if re.search(r"['\r\n]", secret.get()):
+        raise ConfigError("the secret has a quote or a line end, which no .env file has")
+    return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")
 
 
 def _key_form(context: Context, template: str, tenant: str, problem: str, **more: object) -> Response:
