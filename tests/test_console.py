@@ -789,7 +789,10 @@ def test_a_page_that_is_not_there_says_so(keys: Any, ada: Browser) -> None:
 def test_a_page_that_fails_shows_nothing_of_the_failure(
     keys: Any, ada: Browser, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    monkeypatch.setattr("hmac_guard.console.pages.tenants.by_tenant", lambda *_: {}[OTHER_KEY])
+    def fails(*_: Any) -> None:
+        raise KeyError(OTHER_KEY)
+
+    monkeypatch.setattr("hmac_guard.console.pages.tenants.by_tenant", fails)
     keys.add("acme", KEY)
     answer = ada.get("/")
 
