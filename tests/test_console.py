@@ -26,7 +26,9 @@ from werkzeug.test import Client
 from hmac_guard import Cookie, Decision, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
 from hmac_guard.console import Console, Operator
 from hmac_guard.console.site import COOKIE, ROUTES
+from hmac_guard.console.tokens import TokenProblem, check_token, make_token
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
 from hmac_guard.schemes import GITHUB, NANGO, STRIPE, SUPRSEND
 
@@ -459,6 +461,19 @@ def test_no_form_works_for_who_may_not_send_it(keys: Any, console: Console, path
     assert other.client.put(PREFIX + path, headers=other.headers).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("seconds", "problem"),
+    [(0, None), (-299, None), (-301, TokenProblem.STALE), (43_200, None), (43_201, TokenProblem.STALE)],
+)
+def test_a_token_lives_for_twelve_hours_on_every_worker(seconds: float, problem: TokenProblem | None) -> None:
+    secret, now = hide("s" * 32), 1_800_000_000.0
+    token = make_token(secret, "session", "ada", now)
+
+    assert check_token(secret, token, "session", "ada", now + seconds) is problem
+    assert check_token(hide("t" * 32), token, "session", "ada", now) is TokenProblem.FOREIGN
+    assert check_token(secret, token, "sessiona", "da", now) is TokenProblem.FOREIGN
+
+
 @pytest.mark.parametrize("path", ROUTES)
 def test_no_page_is_a_strangers_and_none_is_kept_or_framed(console: Console, keys: Any, path: str) -> None:
     keys.add("acme", KEY, key_id="k1")
@@ -837,6 +852,35 @@ def test_places_in_headers_cookies_and_bodies_are_marked(keys: Any) -> None:
 
     for line, name in (("X-A: 1", "a"), ("Cookie: b=2", "b"), ("X-Sig: 00", "signature"), ('{"c": "3"}', "c")):
         assert f'<mark>{escape(line)}</mark> <span class="tag">{name}</span>' in answer.text
+
+
+def test_a_body_of_several_lines_is_checked_as_it_was_sent(keys: Any) -> None:
+    """A browser sends the line ends of a text as CRLF."""
+    body = '{\n  "id": 1\n}'
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[GITHUB], authorize=by_header), "vic")
+    signature = GITHUB.sign(KEY, body=body.encode())
+    raw = f"POST /x HTTP/1.1\nHost: h\nX-Hub-Signature-256: {signature}\n\n{body}".replace("\n", "\r\n")
+
+    pasted = vic.post("/check", kind="request", scheme="github", tenant="acme", request=raw)
+    assert "This signature is right for acme" in words_of(pasted)
+    typed = {"kind": "ids", "scheme": "github", "tenant": "acme", "body": body.replace("\n", "\r\n")}
+    assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
+
+
+def test_a_har_file_is_checked_by_its_entry(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    signature = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    address = "https://api.example/oauth/connect/github?connection_id=u-1&public_key=acme&hmac="
+    entries = [
+        {"request": {"method": "GET", "url": url, "headers": []}}
+        for url in ("https://api.example/", address + signature)
+    ]
+    given = {"kind": "request", "scheme": "nango", "request": json.dumps({"log": {"entries": entries}})}
+
+    assert "This signature is right for acme" in words_of(vic.post("/check", **given, entry="1"))
+    assert vic.post("/check", **given, entry="7").status_code == 400
+    assert vic.post("/check", **given).status_code in (200, 400)
 
 
 def test_a_scheme_that_signs_the_method(keys: Any) -> None:

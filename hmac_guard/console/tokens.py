@@ -10,7 +10,10 @@ from hmac_guard.core.hidden import Hidden, hide
 #: Seconds for which a form may be sent.
 FORM_LIFETIME = 12 * 3_600
 
-#: The bytes of a session's name, and the most characters of one that is read.
+#: Seconds by which the clock of another worker may be ahead.
+CLOCKS_DIFFER = 300
+
+#: The bytes of a session's name.
 _BYTES = 32
 
 
@@ -43,7 +46,7 @@ def check_token(secret: Hidden[str], token: str, session: str, operator: str, no
         return TokenProblem.MISSING
     if not same(mac, _mac(secret, session, operator, at)):
         return TokenProblem.FOREIGN
-    return None if 0 <= now - int(at) <= FORM_LIFETIME else TokenProblem.STALE
+    return None if -CLOCKS_DIFFER <= now - int(at) <= FORM_LIFETIME else TokenProblem.STALE
 
 
 def same(given: str, right: Hidden[str]) -> bool:
