@@ -19,7 +19,8 @@ from cryptography.fernet import Fernet
 from databases import Database, sqlite_in
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from markupsafe import escape
-from sqlalchemy import text
+from ports import own_port
+from sqlalchemy import create_engine, text
 from support import Sent, call_wsgi
 from werkzeug.test import Client
 
@@ -633,6 +634,17 @@ def test_a_database_that_is_away_is_said_and_nothing_is_half_done(keys: Any, con
     assert [key.id for key in keys.list("acme")] == ["k1"]
     assert keys.list("acme")[0].not_after is None
     assert "console: POST '/tenant/rotate' failed" in caplog.text
+
+
+def test_a_database_that_cannot_be_reached_is_said(caplog: Any) -> None:
+    with own_port() as port:  # Nothing listens there.
+        engine = create_engine(f"postgresql+psycopg://console:{KEY}@127.0.0.1:{port}/keys")
+        ada = Browser(Console(SqlKeys(engine), schemes=[NANGO], authorize=by_header, secret="s" * 32))
+        answers = [ada.get("/"), ada.get("/tenant", name="acme"), ada.get("/audit.csv"), ada.post("/new", name="acme")]
+
+    assert [answer.status_code for answer in answers] == [503] * 4
+    assert all("database cannot be reached" in words_of(answer) for answer in answers)
+    assert KEY not in caplog.text + "".join(answer.text for answer in answers)
 
 
 def test_several_workers_serve_one_session(keys: Any) -> None:

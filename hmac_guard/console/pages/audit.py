@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 
 from werkzeug.wrappers import Response
 
@@ -57,11 +58,10 @@ def as_json_lines(context: Context) -> Response:
 def _file(lines: Callable[[], Iterator[str]], name: str, content_type: str) -> Response:
     """Return a file that is read and sent in pages. What the first page raises, it raises now."""
     rest = lines()
-    first = next(rest, "")
+    first = list(islice(rest, 2))  # The head of a CSV file, and the first entry.
 
     def parts() -> Iterator[bytes]:
-        yield first.encode("utf-8", "replace")
-        for line in rest:
+        for line in chain(first, rest):
             yield line.encode("utf-8", "replace")
 
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
