@@ -681,6 +681,21 @@ def test_keys_in_the_clear_are_said_on_every_page(keys: Any, ada: Browser, tmp_p
         assert "stored in the clear" not in other.get(path, **query).text
 
 
+def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
+    told: list[str] = []
+    keys = SqlKeys(sqlite_in(tmp_path), on_change=told.append)
+    keys.create_table()
+    ada = Browser(Console(CachedKeys(keys), schemes=[NANGO], authorize=by_header))
+    made = {"form": "text", "source": "generated"}
+
+    ada.post("/new", name="acme", id="k1", mode="report", **made)
+    ada.post("/tenant/key", name="acme", id="k2", **made)
+    ada.post("/tenant/rotate", name="acme", id="k3", end="0", **made)
+    ada.post("/tenant/switch/confirm", name="acme", mode="enforce")
+    ada.post("/tenant/end", name="acme", key="k3")
+    assert told == ["acme"] * 5
+
+
 def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
     cached = CachedKeys(keys)
     ada = Browser(Console(cached, schemes=[NANGO], authorize=by_header))
