@@ -1,6 +1,7 @@
 """The console: what its pages do with a real database, and who may use them."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -308,7 +309,22 @@ def test_the_right_signature_is_an_operators_and_audited(keys: Any, ada: Browser
     [entry] = keys.audit(action="signature")
     assert (entry.tenant, entry.actor) == ("acme", ADA.name)
     assert entry.detail["ids"] == {"integration_id": "github", "connection_id": "u-1"}
+    assert entry.detail["message_sha256"] == hashlib.sha256(b"github:u-1").hexdigest()
     assert signature_in(shown) not in ada.get("/audit").text
+
+
+def test_no_signature_is_shown_for_ids_that_the_audit_would_not_name(keys: Any, ada: Browser) -> None:
+    """The explanation guesses what a request means; a signature is shown only for what the guard reads."""
+    keys.add("acme", KEY)
+    request = "https://x/oauth/connect/github?connection_id=u-1&connection_id=u-2&public_key=acme"
+    guessed = ada.post("/check/signature", kind="request", scheme="nango", request=request)
+    ambiguous = ada.post("/check/signature", **fields(**{"id.integration_id": "a:b"}))
+
+    for answer in (guessed, ambiguous):
+        assert answer.status_code == 400
+        assert 'id="right"' not in answer.text
+    assert "the guard does not read connection_id" in words_of(guessed).replace("The guard", "the guard")
+    assert keys.audit(action="signature") == ()
 
 
 def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> None:
@@ -329,7 +345,7 @@ def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> N
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"tenant": "nobody"}, "there is no tenant"),
+        ({"tenant": "unknown"}, "there is no tenant"),
         ({"id.connection_id": ""}, "connection_id is missing"),
         ({"id.connection_id": " u "}, "cannot be an id"),
         ({"id.integration_id": "a:b"}, "it contains ':'"),
@@ -801,7 +817,7 @@ def test_the_console_runs_on_each_database(sync_database: Database) -> None:
         ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose how the secret is written"),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
         ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key"),
-        ("/tenant/note", {"name": "nobody", "key": "k1"}, 404, "There is no tenant"),
+        ("/tenant/note", {"name": "unknown", "key": "k1"}, 404, "There is no tenant"),
         ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "There is a tenant 'acme' already"),
         ("/new", {"name": " x ", "form": "text", "mode": "report"}, 400, "is none that a request could name"),
     ],
@@ -825,7 +841,7 @@ def test_a_page_that_is_not_there_says_so(keys: Any, ada: Browser) -> None:
     assert ada.get("/static/../console.py").status_code == 404
     assert ada.get("/static/nothing").status_code == 404
     assert "has no key 'k2'" in words_of(ada.get("/tenant/end", name="acme", key="k2"))
-    assert ada.get("/tenant", name="nobody").status_code == 404
+    assert ada.get("/tenant", name="unknown").status_code == 404
 
 
 def test_a_page_that_fails_shows_nothing_of_the_failure(

@@ -47,7 +47,7 @@ Authorize = Callable[[Request], Any]
 
 
 def operator_of(authorize: Authorize, request: Request) -> Operator | None:
-    """Return who sent a request. Whatever `authorize` raises, and whatever else it returns, is None."""
+    """Return who sent a request: None if `authorize` raises, or returns anything but an `Operator`."""
     try:
         found, failure = authorize(request), ""
     except Exception as error:

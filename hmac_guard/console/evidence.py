@@ -1,4 +1,4 @@
-"""What is known of the requests of a tenant, for whoever is about to switch."""
+"""What is known of the requests of a tenant, before its mode is changed."""
 
 from dataclasses import dataclass
 from typing import Literal

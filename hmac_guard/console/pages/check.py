@@ -93,10 +93,8 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
         key = _proving(context, scheme, captured, ring) or ring.active(context.now())[0]
         explanation = _explained(context, scheme, captured, ring, key)
         if with_signature:
-            if explanation.get().absent:
-                raise CheckError(f"the message lacks {' and '.join(explanation.get().absent)}")
-            ids = {each.name: each.value for each in explanation.get().ids if each.value is not None}
-            context.console.keys.signature_shown(tenant, scheme.name, ids, **context.by())
+            ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
+            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.by())
     except CheckError as error:
         return _page(context, problem=str(error))
     result = _result(scheme, captured, explanation, key, is_partial=partial, is_pasted=is_pasted)
@@ -217,6 +215,18 @@ def _explained(
 ) -> Hidden[Explanation]:
     others = tuple((f"with the id {key.id}", key) for key in ring.keys if key is not current)
     return hide(explain_captured(scheme, captured.get(), KnownKeys(current, others), context.field("mount")))
+
+
+def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
+    """Return what the guard reads. Where it reads nothing the explanation guesses, and a guess is not signed.
+
+    Raises:
+        CheckError: An id or a time is not read, or is refused.
+    """
+    for each in explanation.ids:
+        if each.problem or (each.value is None and each.name not in scheme.optional):
+            raise CheckError(f"the guard does not read {each.name} in this request, so there is no right signature")
+    return {each.name: each.value for each in explanation.ids if each.value is not None}
 
 
 def _result(

@@ -1,5 +1,6 @@
 """What an operator does with the keys in a database."""
 
+import hashlib
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -233,14 +234,17 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         /,
         scheme: str,
         ids: Mapping[str, str],
+        message: bytes,
         *,
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Write into the audit that somebody is shown the right signature for these ids of a tenant."""
+        """Write into the audit that the actor is shown the right signature for these ids of a tenant. The message may
+        be more than the ids: its SHA-256 is written as well."""
         by = Change.by(actor, origin)
         self._known(connection, tenant)
-        self.table.note_change(connection, by, self.clock(), tenant, "signature", scheme=scheme, ids=dict(ids))
+        of = {"scheme": scheme, "ids": dict(ids), "message_sha256": hashlib.sha256(message).hexdigest()}
+        self.table.note_change(connection, by, self.clock(), tenant, "signature", **of)
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
