@@ -15,7 +15,19 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 pytest.importorskip("jinja2", reason="not run: jinja2 is not installed")
 
-from consoles import ADA, ORIGIN, PREFIX, WHO, Browser, by_header, forms_of, secret_in, signature_in, words_of
+from consoles import (
+    ADA,
+    ORIGIN,
+    PREFIX,
+    WHO,
+    Browser,
+    by_header,
+    empty_keys,
+    forms_of,
+    secret_in,
+    signature_in,
+    words_of,
+)
 from cryptography.fernet import Fernet
 from databases import Database, sqlite_in
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
@@ -39,9 +51,7 @@ SCHEMES = [NANGO, SUPRSEND, GITHUB, STRIPE]
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Any:
-    keys = SqlKeys(sqlite_in(tmp_path))
-    keys.create_table()
-    return keys
+    return empty_keys(tmp_path)
 
 
 @pytest.fixture
@@ -111,8 +121,7 @@ def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Brow
 @pytest.mark.parametrize(("end", "seconds"), [("0", 0), ("3600", 3_600), ("86400", 86_400), ("604800", 604_800)])
 def test_a_rotation_ends_the_old_key_when_it_is_told_to(tmp_path: Path, end: str, seconds: float) -> None:
     clock = Clock(1_800_000_000.0)
-    keys = SqlKeys(sqlite_in(tmp_path), clock=clock)
-    keys.create_table()
+    keys = empty_keys(tmp_path, clock=clock)
     keys.add("acme", KEY, key_id="old")
     ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
 
@@ -124,8 +133,7 @@ def test_a_rotation_ends_the_old_key_when_it_is_told_to(tmp_path: Path, end: str
 
 def test_a_rotation_ends_the_old_key_at_a_time_in_utc(tmp_path: Path) -> None:
     clock = Clock(1_800_000_000.0)  # 2027-01-15 08:00 UTC
-    keys = SqlKeys(sqlite_in(tmp_path), clock=clock)
-    keys.create_table()
+    keys = empty_keys(tmp_path, clock=clock)
     keys.add("acme", KEY, key_id="old")
     ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
     form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
@@ -699,8 +707,7 @@ def test_keys_in_the_clear_are_said_on_every_page(keys: Any, ada: Browser, tmp_p
 
 def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
     told: list[str] = []
-    keys = SqlKeys(sqlite_in(tmp_path), on_change=told.append)
-    keys.create_table()
+    keys = empty_keys(tmp_path, on_change=told.append)
     ada = Browser(Console(CachedKeys(keys), schemes=[NANGO], authorize=by_header))
     made = {"form": "text", "source": "generated"}
 
@@ -862,8 +869,7 @@ def test_a_page_that_fails_shows_nothing_of_the_failure(
 
 def test_keys_of_the_past_and_the_future_are_told_apart(tmp_path: Path) -> None:
     now = time.time()
-    keys = SqlKeys(sqlite_in(tmp_path))
-    keys.create_table()
+    keys = empty_keys(tmp_path)
     keys.add("acme", KEY, key_id="over", not_after=now + 1, not_before=now - 5)
     keys.add("acme", OTHER_KEY, key_id="to-come", not_before=now + 86_400 * 40)
     clock = Clock(now + 10)

@@ -8,13 +8,11 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import ADA, ORIGIN
-from databases import sqlite_in
+from consoles import ADA, ORIGIN, empty_keys
 from key_sources import KEY
 
 from hmac_guard.console import Console
 from hmac_guard.console.asgi import environ_of
-from hmac_guard.keys import SqlKeys
 from hmac_guard.schemes import NANGO
 
 HEADERS = [(b"host", b"localhost")]
@@ -22,8 +20,7 @@ HEADERS = [(b"host", b"localhost")]
 
 @pytest.fixture
 def console(tmp_path: Path) -> Console:
-    keys = SqlKeys(sqlite_in(tmp_path))
-    keys.create_table()
+    keys = empty_keys(tmp_path)
     keys.add("acmé", KEY)
     return Console(keys, schemes=[NANGO], authorize=lambda request: ADA)
 

@@ -14,14 +14,12 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import forms_of
-from databases import sqlite_in
+from consoles import empty_keys, forms_of
 from key_sources import KEY, Clock
 from patience import PATIENCE
 
 from hmac_guard.console.standalone import SESSION_COOKIE, Link, Sessions, Standalone, serve
 from hmac_guard.core.hidden import hide
-from hmac_guard.keys import SqlKeys
 from hmac_guard.schemes import NANGO
 
 
@@ -30,8 +28,7 @@ class Local:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock(1_800_000_000.0)
-        self.keys = SqlKeys(sqlite_in(folder))
-        self.keys.create_table()
+        self.keys = empty_keys(folder)
         self.keys.add("acme", KEY, key_id="k1")
         self.app = Standalone(self.keys, [NANGO], "ada", clock=self.clock)
         self.server = serve(self.app)

@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import Browser, by_header, forms_of, words_of
-from databases import Database, sqlite_in
+from consoles import Browser, by_header, empty_keys, forms_of, words_of
+from databases import Database
 from key_sources import KEY, Clock
 from support import Sent, call_wsgi
 
 from hmac_guard import Claim, Decision, Guard, Reason, Verdict
 from hmac_guard.console import Console
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.keys import SqlKeys, VerdictCounts
+from hmac_guard.keys import VerdictCounts
 from hmac_guard.keys.sql import refusals
 from hmac_guard.schemes import NANGO
 
@@ -31,8 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def keys(tmp_path: Path, clock: Clock) -> Any:
-    keys = SqlKeys(sqlite_in(tmp_path), clock=clock)
-    keys.create_table()
+    keys = empty_keys(tmp_path, clock=clock)
     keys.add("acme", KEY, mode="report")
     return keys
 
