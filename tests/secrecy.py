@@ -176,7 +176,8 @@ def _attributes(value: object) -> list[Any]:
     # A proxy of Flask has no attributes outside of a context.
     if isinstance(value, (type, type(sys))) or type(value).__name__ == "LocalProxy":
         return []
-    slots = _slots_of(type(value))
+    kind: Any = type(value)
+    slots = _slots_of(kind)
     return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
 
 
