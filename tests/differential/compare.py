@@ -83,7 +83,7 @@ class Comparison:
         self.counts["generated"] += 1
         claim, other = self.claims(sent)
         if _said(claim) != _said(other):
-            return [Finding("the other door", self.source, sent, repr(claim), Answer("read", repr(other)))]
+            return [Finding("the other interface", self.source, sent, repr(claim), Answer("read", repr(other)))]
         if claim.problem is not None or not self._is_new(sent):
             return []
         verified = self._verified(sent, claim)

@@ -43,7 +43,7 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
 
 
 if "CHAOS_DATABASE" in os.environ:
-    if os.environ["CHAOS_DOOR"] == "asgi":
+    if os.environ["CHAOS_INTERFACE"] == "asgi":
         asgi = guard().asgi(_asgi)
     else:
         wsgi = guard().wsgi(_wsgi)

@@ -1,4 +1,4 @@
-"""Django at both doors, and Django REST framework: they share one set of settings and differ in their views."""
+"""Django over WSGI and ASGI, and Django REST framework: they share one set of settings and differ in their views."""
 
 import json
 from collections.abc import Callable
