@@ -254,12 +254,10 @@ def run_once(row: Row, folder: Path, requests: int = REQUESTS) -> Outcome:
         after = client.until(
             lambda found: _from_all(found[-20 * CLIENTS :]) and time.monotonic() > changed + LISTEN, LISTEN + 1
         )
-        late = [answer.sent - changed for answer in after if answer.status != 200]
+        late = max((answer.sent - changed for answer in after if answer.status != 200), default=0.0)
         used = {answer.pid for answer in after if answer.status == 200}
-        silent = {answer.pid for answer in after} - used
-        heard = max(late, default=0.0) if not silent and len(used) >= WORKERS else math.inf
-        if max(late, default=0.0) > LISTEN - 0.5:
-            heard = math.inf
+        # A worker that uses the key of before to the end has not heard.
+        heard = late if late < LISTEN - MOST_SECONDS / 2 and len(used) >= WORKERS else math.inf
         return Outcome(answers, heard, used, running.printed())
 
 
