@@ -63,10 +63,11 @@ class VerdictCounts(VerdictLedger):
         hour = int(self._keys.clock()) // HOUR
         with self._lock:
             self._tally.add(decision, hour)
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             self._begin()
         elif self._tally.is_full:
-            self._writer.wake.set()
+            writer.wake.set()
 
     def flush(self) -> None:
         """Write what was counted. Raises what the database raises; what is not written then is kept."""
