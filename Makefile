@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	screenshots check test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	screenshots check test-wire test-chaos test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check \
+	bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -18,6 +19,7 @@ help:
 	@echo "make test-conformance  test every framework on every server, over sockets"
 	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
 	@echo "make test-chaos  send requests while databases and networks fail (ARGS=\"-k frozen\" for some of the rows)"
+	@echo "make test-forks  send requests to servers that fork, reload and replace workers, and count the answers"
 	@echo "make test-races  send one signed request from fifty clients at once to each single-use store"
 	@echo "make test-vendors  test webhooks with the vendors' own libraries; needs node"
 	@echo "make slow   run the slow tests: rotation under load, a million unknown tenants"
@@ -51,6 +53,10 @@ test: $(VENV)/test $(VENV)/wheel
 # Prints a row as it ends. Needs PostgreSQL, MariaDB and redis-server, and root for the rows that lose packets.
 test-chaos: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m chaos tests/acceptance/chaos -s $(ARGS)
+
+# Prints a row as it ends. Needs PostgreSQL and Redis. uWSGI 2.0.26 is the last one that runs no threads by itself.
+test-forks: $(VENV)/wire $(VENV)-uwsgi/ready $(VENV)/wheel
+	HMAC_GUARD_OLD_UWSGI=$(abspath $(VENV)-uwsgi/bin/uwsgi) $(BIN)/pytest -m forks tests/forks -s $(ARGS)
 
 slow: $(VENV)/test $(VENV)/wheel
 	$(BIN)/pytest -m slow -s $(ARGS)
@@ -180,6 +186,12 @@ $(VENV)-%/ready: pyproject.toml | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)-$*/bin/python -m pip install --quiet --group tools . $(packages)
+	@touch $@
+
+# If it cannot be compiled, its tests report that they were not run.
+$(VENV)-uwsgi/ready: | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)-uwsgi
+	-$(VENV)-uwsgi/bin/python -m pip install --quiet uwsgi==2.0.26
 	@touch $@
 
 $(VENV)-mutation/ready: pyproject.toml

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError, UnusableRequest
+from hmac_guard.forking import in_forked_child
 
 logger = logging.getLogger("hmac_guard")
 
@@ -116,7 +117,8 @@ class FailureLog:
     def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._clock = clock
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self.is_failing = False
         self._count = 0
         self._began = self._logged = self._failed = 0.0
@@ -150,6 +152,9 @@ class FailureLog:
             count, seconds = self._count, self._failed - self._began
             self.is_failing, self._count = False, 0
         logger.warning("%s works again; it failed %d times in %.0f s", self._what, count, seconds)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
 
 def escaped(text: str | None, most: int) -> str | None:

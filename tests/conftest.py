@@ -4,6 +4,7 @@ The fixture `call` runs a test over WSGI and ASGI. Tests of stored keys run on e
 leaked.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ watch()
 @pytest.fixture(autouse=True)
 def secrecy() -> Iterator[None]:
     yield from watched()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than the processors: many tests wait for a database, a server or a time limit."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -46,7 +46,10 @@ class Database:
     def __init__(self, url: URL, *, is_async: bool) -> None:
         self.url = url
         self.server = url.drivername[:6]
-        self.table = _empty[self.server].pop() if _empty[self.server] else f"t_{uuid4().hex[:12]}_keys"
+        self.is_made = bool(_empty[self.server])
+        self.table = _empty[self.server][-1] if self.is_made else f"t_{uuid4().hex[:12]}_keys"
+        if self.is_made and self.server != SYNC[0]:
+            _empty[self.server].pop()
         self._is_as_made = True
         self._beside = create_engine(url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
         self.loop = asyncio.new_event_loop()
@@ -109,7 +112,10 @@ def _forget_the_disk(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+#: The names of the tables that exist and are empty, what `create_table` writes into them, and a file of SQLite.
 _empty: dict[str, list[str]] = defaultdict(list)
+_settings: dict[str, dict[str, Any]] = {}
+_sqlite_file: list[bytes] = []
 _left: dict[str, Database] = {}
 
 
@@ -129,14 +135,26 @@ def sqlite_in(folder: Path) -> Engine:
 @contextmanager
 def database_of(kind: str, folder: Path) -> Iterator[Database]:
     """A database of a kind in `SYNC` or `ASYNC`, with its table."""
+    file = folder / "keys.db"
     if kind.startswith("sqlite"):
-        url = make_url(f"{kind}:///{folder / 'keys.db'}")
+        url = make_url(f"{kind}:///{file}")
     else:
         server, name = (MARIADB, "MariaDB") if kind.startswith("mariadb") else (POSTGRES, "PostgreSQL")
         needs(server, name)
         url = server.set(drivername=kind)
     found = Database(url, is_async=kind in ASYNC)
-    found.do(found.keys().create_table())
+    if not found.is_made:
+        found.do(found.keys().create_table())
+        if found.server == SYNC[0]:
+            _sqlite_file.append(file.read_bytes())
+            _empty[found.server].append(found.table)
+        else:
+            _settings[found.table] = dict(found.sql("SELECT name, value FROM {settings}"))
+    elif found.server == SYNC[0]:
+        file.write_bytes(_sqlite_file[0])
+    else:
+        for name, value in _settings[found.table].items():
+            found.sql("INSERT INTO {settings} (name, value) VALUES (:name, :value)", name=name, value=value)
     try:
         yield found
     finally:

@@ -9,6 +9,9 @@ _SECTIONS = dict(re.findall(r"^## (.*?)\n\n?(.*?)(?=^## |\Z)", PAGE, re.MULTILIN
 #: The sections that show code.
 SECTIONS = {name: text.strip() for name, text in _SECTIONS.items() if "```python" in text}
 
+#: A section that the tests with a browser run, too.
+VENDORS = "Packages of vendors"
+
 
 def run(section: str, **names: Any) -> dict[str, Any]:
     """Run the code of a section with these names. Return the names that it defines."""

@@ -47,10 +47,10 @@ def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lamb
         decided: list[Verdict] = []
         guard = Guard(EVERYWHERE, KEYS, on_verdict=lambda verdict, _: decided.append(verdict))
         reply, middleware = handle(guard, sent), call_wsgi(guard, sent)
-        *by_handle, by_door = decided
-        assert by_handle in ([], [by_door])
-        assert bool(reply.seen) <= by_door.verified
-        if by_handle and not by_door:
+        *by_handle, by_interface = decided
+        assert by_handle in ([], [by_interface])
+        assert bool(reply.seen) <= by_interface.verified
+        if by_handle and not by_interface:
             assert answer_of(reply) == answer_of(middleware)
 
     with quiet():

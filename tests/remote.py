@@ -24,8 +24,8 @@ def signed(secret: str, tenant: str = "acme") -> Sent:
     return Sent(query=f"a=x&sig={SCHEME.sign(secret, a='x')}&t={tenant}")
 
 
-class Door:
-    """A guard behind one of the two doors. `status` also sees to it that nothing unproven reaches the application.
+class Interface:
+    """A guard behind one of the two interfaces. `status` also sees to it that nothing unproven reaches the application.
 
     `clock` is for a cache of its keys.
     """
@@ -57,9 +57,9 @@ class Door:
 class Remote:
     """Keys in PostgreSQL. `keys` uses a connection that can be cut, `operator` a direct connection."""
 
-    def __init__(self, wire: Wire, door: Door, colour: str) -> None:
+    def __init__(self, wire: Wire, interface: Interface, colour: str) -> None:
         self.wire = wire
-        self.door = door
+        self.interface = interface
         self._table = f"keys_{uuid4().hex[:12]}"
         self._near = create_engine(POSTGRES.set(drivername="postgresql+psycopg"))
         self.operator = SqlKeys(self._near, table=self._table)
@@ -72,25 +72,25 @@ class Remote:
             return await keys(claim)  # type: ignore[misc]
 
         # Over WSGI, each call has its own event loop. An async engine supports this only without a pool.
-        self.keys: Any = resolve if colour == "async" and door.kind == "wsgi" else keys
+        self.keys: Any = resolve if colour == "async" and interface.kind == "wsgi" else keys
 
     def _engine(self, colour: str) -> Any:
         url = POSTGRES.set(host=LOCAL, port=self.wire.port)
         if colour == "sync":
             patient = {"connect_timeout": int(PATIENCE)}
             return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=patient)
-        pool = {"poolclass": NullPool} if self.door.kind == "wsgi" else {}
+        pool = {"poolclass": NullPool} if self.interface.kind == "wsgi" else {}
         return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
 
     def close(self) -> None:
-        self.door.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
+        self.interface.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
         self.operator.metadata.drop_all(self._near)
         self._near.dispose()
         disposal = self.engine.dispose()
         if disposal is not None:
-            self.door.loop.run_until_complete(disposal)
+            self.interface.loop.run_until_complete(disposal)
 
     async def _idle(self) -> None:
         """A look-up that goes on would open a connection after the last one was closed."""
-        while any(cache._watched_at is not None for cache in self.door.caches):
+        while any(cache._watched_at is not None for cache in self.interface.caches):
             await asyncio.sleep(0.01)

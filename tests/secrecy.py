@@ -24,7 +24,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, MetaData, event
+from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 import hmac_guard.core.key
 from hmac_guard import Claim, Scheme
@@ -50,6 +52,10 @@ GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options",
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
 #: characters, in all and for one variable.
 MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT, MOST_OF_ONE = 40, 100, 64, 100, 2_000_000, 20_000
+
+#: What a table of SQLAlchemy is defined by.
+DEFINITIONS = (SchemaItem, MetaData, ReadOnlyColumnCollection)
+MOST_DEFINITIONS = 10_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
@@ -139,9 +145,22 @@ def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield repr(_some(thing))[:MOST_OF_ONE]
+            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MOST_OF_ONE]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
+
+
+def _text_of_definition(thing: Any) -> str:
+    """Return the repr of a part of a table's definition. It takes milliseconds, and the definition does not change."""
+    if id(thing) not in _definitions:
+        if len(_definitions) > MOST_DEFINITIONS:
+            _definitions.clear()
+        _definitions[id(thing)] = (thing, repr(thing)[:MOST_OF_ONE])
+    return _definitions[id(thing)][1]
+
+
+#: By id, with the object itself, so that no other one gets its id.
+_definitions: dict[int, tuple[object, str]] = {}
 
 
 def _some(thing: Any) -> Any:
@@ -157,8 +176,14 @@ def _attributes(value: object) -> list[Any]:
     # A proxy of Flask has no attributes outside of a context.
     if isinstance(value, (type, type(sys))) or type(value).__name__ == "LocalProxy":
         return []
-    slots = {name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))}
+    kind: Any = type(value)
+    slots = _slots_of(kind)
     return [*getattr(value, "__dict__", {}).values(), *(getattr(value, name, None) for name in slots)]
+
+
+@functools.cache
+def _slots_of(kind: type) -> frozenset[str]:
+    return frozenset(name for base in kind.__mro__ for name in _names(vars(base).get("__slots__", ())))
 
 
 def _names(slots: Any) -> Any:

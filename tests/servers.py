@@ -21,10 +21,10 @@ _TESTS = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Server:
-    """A server. `door` is "wsgi" or "asgi". `command` is a command line with `{port}` and `{app}`."""
+    """A server. `interface` is "wsgi" or "asgi". `command` is a command line with `{port}` and `{app}`."""
 
     name: str
-    door: str
+    interface: str
     distribution: str
     command: str
 

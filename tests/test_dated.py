@@ -1,4 +1,4 @@
-"""Schemes with times, the method and the raw body, at both doors: what is verified, what is refused, and why."""
+"""Schemes with times, the method and the raw body, over WSGI and ASGI: what is verified, what is refused, and why."""
 
 import gzip
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from databases import REDIS, needs
 from key_sources import KEY, OTHER_KEY, claim_of
-from remote import FORGED, SCHEME, Door, signed
+from remote import FORGED, SCHEME, Interface, signed
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support import call_wsgi
@@ -146,7 +146,7 @@ def test_the_documented_code_verifies_only_signed_requests(
             Guard(SCHEME, eval(code, names)).wsgi(lambda environ, start_response: [])
         return
     stored(names, code)
-    interface = Door(kind)
+    interface = Interface(kind)
     guard = Guard(SCHEME, eval(code, names))
     secret: Any = bytes.fromhex(KEY) if where == BY_HEX else KEY
 

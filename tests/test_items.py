@@ -1,4 +1,4 @@
-"""Headers with several items: what counts, what is skipped, and what is refused, at both doors alike."""
+"""Headers with several items: what counts, what is skipped, and what is refused, over WSGI and ASGI alike."""
 
 from typing import Any
 
@@ -134,7 +134,7 @@ GOOD, OTHER = signed("x"), signed("x", "another key, long enough")
         (COMMA, [], Reason.MISSING_ID),
     ],
 )
-def test_items_are_read_alike_at_both_doors(
+def test_items_are_read_alike_at_both_interfaces(
     call: Call, separators: tuple[str, str], lines: list[str], reason: Reason
 ) -> None:
     seen: list[Verdict] = []

@@ -1,4 +1,4 @@
-"""Keys, rings and the resolvers that do no I/O; and what a resolver may answer, through both doors."""
+"""Keys, rings and the resolvers that do no I/O; and what a resolver may answer, through both interfaces."""
 
 import copy
 import logging

@@ -197,13 +197,17 @@ def test_what_the_database_does_not_take_is_written_later(sync_database: Databas
     assert counted.readiness()[0].verified == 2
 
 
+#: So that nothing is written before its time.
+NEVER_FULL = property(lambda held: False, lambda held, value: None)
+
+
 def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_tenant(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant that verifies, or whose own mode let a request through, is known before the database is asked."""
     monkeypatch.setattr(tally, "MOST_OTHERS", 100)
     keys, counted = counting(sync_database)
-    monkeypatch.setattr(counted._wake, "set", lambda: None)
+    monkeypatch.setattr(tally.Tally, "is_full", NEVER_FULL, raising=False)
     keys.add("acme", mode="report")
     for number in range(2_000):
         counted(decided(Reason.MALFORMED, f"made up {number}"))
@@ -240,7 +244,7 @@ def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
     monkeypatch.setattr(tally, "MOST_OTHERS", 100)
     monkeypatch.setattr(tally, "MOST_KNOWN", 50)
     _, counted = counting(sync_database)
-    monkeypatch.setattr(counted._wake, "set", lambda: None)
+    monkeypatch.setattr(tally.Tally, "is_full", NEVER_FULL, raising=False)
     sync_database.sql("ALTER TABLE {hours} RENAME TO {hours}_away")
     for number in range(1_000):
         counted(decided(Reason.VERIFIED, f"tenant {number}"))

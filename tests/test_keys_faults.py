@@ -1,5 +1,5 @@
-"""What a request gets while its source of keys fails, in both doors, from sync and async sources: 503 or the last good
-keys, never a pass and never a 500; and that all is well afterwards without a restart."""
+"""What a request gets while its source of keys fails, over WSGI and ASGI, from sync and async sources: 503 or the last
+good keys, never a pass and never a 500; and that all is well afterwards without a restart."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ import pytest
 from databases import POSTGRES, needs
 from key_sources import KEY, OTHER_KEY, Source, failing
 from patience import PATIENCE
-from remote import FORGED, SCHEME, Door, Remote
+from remote import FORGED, SCHEME, Interface, Remote
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from wires import wire_to
@@ -24,8 +24,8 @@ from hmac_guard.keys import CachedKeys, SqlKeys
 
 
 @pytest.fixture(params=["wsgi", "asgi"])
-def door(request: pytest.FixtureRequest) -> Iterator[Door]:
-    found = Door(request.param)
+def interface(request: pytest.FixtureRequest) -> Iterator[Interface]:
+    found = Interface(request.param)
     yield found
     found.loop.run_until_complete(found.loop.shutdown_default_executor())
     found.loop.close()
@@ -38,139 +38,141 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def remote(door: Door, colour: str) -> Iterator[Remote]:
+def remote(interface: Interface, colour: str) -> Iterator[Remote]:
     needs(POSTGRES, "PostgreSQL")
     with wire_to(str(POSTGRES.host), POSTGRES.port or 5432) as wire:
-        found = Remote(wire, door, colour)
+        found = Remote(wire, interface, colour)
         yield found
         found.close()
 
 
-def cached(door: Door, keys: Any, **options: Any) -> Guard:
-    """A guard whose keys last a minute on the clock of the door, and five more while their source fails."""
-    terms = {"ttl": 60, "negative_ttl": 60, "stale_if_error": 300, "timeout": PATIENCE, "clock": door.clock}
-    door.caches.append(CachedKeys(keys, **{**terms, **options}))
-    return Guard(SCHEME, door.caches[-1])
+def cached(interface: Interface, keys: Any, **options: Any) -> Guard:
+    """A guard whose keys last a minute on the clock of the interface, and five more while their source fails."""
+    terms = {"ttl": 60, "negative_ttl": 60, "stale_if_error": 300, "timeout": PATIENCE, "clock": interface.clock}
+    interface.caches.append(CachedKeys(keys, **{**terms, **options}))
+    return Guard(SCHEME, interface.caches[-1])
 
 
-def test_a_stopped_database_is_503_until_it_is_back(door: Door, remote: Remote) -> None:
+def test_a_stopped_database_is_503_until_it_is_back(interface: Interface, remote: Remote) -> None:
     guard = Guard(SCHEME, remote.keys)
-    assert (door.status(guard, KEY), door.status(guard, FORGED)) == (200, 401)
+    assert (interface.status(guard, KEY), interface.status(guard, FORGED)) == (200, 401)
 
     remote.wire.cut()
-    assert [door.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [503, 503, 503]
+    assert [interface.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [503, 503, 503]
 
     remote.wire.restore()
-    assert door.becomes(guard, KEY, 200)
-    assert door.status(guard, FORGED) == 401
+    assert interface.becomes(guard, KEY, 200)
+    assert interface.status(guard, FORGED) == 401
 
 
-def test_a_database_that_is_started_anew_is_used_again(door: Door, remote: Remote) -> None:
+def test_a_database_that_is_started_anew_is_used_again(interface: Interface, remote: Remote) -> None:
     guard = Guard(SCHEME, remote.keys)
-    assert door.status(guard, KEY) == 200
+    assert interface.status(guard, KEY) == 200
 
     remote.wire.drop()
 
-    assert door.becomes(guard, KEY, 200)
-    assert door.status(guard, FORGED) == 401
+    assert interface.becomes(guard, KEY, 200)
+    assert interface.status(guard, FORGED) == 401
 
 
-def test_a_stopped_database_leaves_the_cached_keys_in_use(door: Door, remote: Remote) -> None:
-    guard = cached(door, remote.keys)
-    assert (door.status(guard, KEY), door.status(guard, KEY, "other")) == (200, 401)
+def test_a_stopped_database_leaves_the_cached_keys_in_use(interface: Interface, remote: Remote) -> None:
+    guard = cached(interface, remote.keys)
+    assert (interface.status(guard, KEY), interface.status(guard, KEY, "other")) == (200, 401)
 
     remote.wire.cut()
-    door.clock.pass_by(60)
-    assert [door.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [200, 401, 200]
-    assert door.status(guard, KEY, "other") == 503
+    interface.clock.pass_by(60)
+    assert [interface.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [200, 401, 200]
+    assert interface.status(guard, KEY, "other") == 503
 
     new = remote.operator.rotate("acme", grace=0)
     remote.wire.restore()
     assert new.secret is not None
-    assert door.becomes(guard, new.secret, 200)
-    assert door.becomes(guard, KEY, 401)
-    assert door.becomes(guard, KEY, 401, "other")
+    assert interface.becomes(guard, new.secret, 200)
+    assert interface.becomes(guard, KEY, 401)
+    assert interface.becomes(guard, KEY, 401, "other")
 
 
-def test_the_cached_keys_end_while_the_database_is_stopped(door: Door, remote: Remote) -> None:
-    guard = cached(door, remote.keys)
-    assert door.status(guard, KEY) == 200
+def test_the_cached_keys_end_while_the_database_is_stopped(interface: Interface, remote: Remote) -> None:
+    guard = cached(interface, remote.keys)
+    assert interface.status(guard, KEY) == 200
 
     remote.wire.cut()
     for passed in (60, 299):
-        door.clock.pass_by(passed)
-        assert door.status(guard, KEY) == 200
-    door.clock.pass_by(1)
+        interface.clock.pass_by(passed)
+        assert interface.status(guard, KEY) == 200
+    interface.clock.pass_by(1)
 
-    assert [door.status(guard, secret) for secret in (KEY, FORGED)] == [503, 503]
+    assert [interface.status(guard, secret) for secret in (KEY, FORGED)] == [503, 503]
     remote.wire.restore()
-    assert door.becomes(guard, KEY, 200)
+    assert interface.becomes(guard, KEY, 200)
 
 
-def test_a_slow_database_is_503_or_the_cached_keys(door: Door, remote: Remote) -> None:
-    guard = cached(door, remote.keys, timeout=0.3, clock=lambda: door.clock() + time.monotonic())
-    assert door.becomes(guard, KEY, 200)
+def test_a_slow_database_is_503_or_the_cached_keys(interface: Interface, remote: Remote) -> None:
+    guard = cached(interface, remote.keys, timeout=0.3, clock=lambda: interface.clock() + time.monotonic())
+    assert interface.becomes(guard, KEY, 200)
 
     remote.wire.hold()
-    door.clock.pass_by(60)
+    interface.clock.pass_by(60)
     started = time.monotonic()
-    assert [door.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [200, 401, 200]
-    assert door.status(guard, KEY, "other") == 503
+    assert [interface.status(guard, secret) for secret in (KEY, FORGED, KEY)] == [200, 401, 200]
+    assert interface.status(guard, KEY, "other") == 503
     took = time.monotonic() - started
 
     new = remote.operator.rotate("acme", grace=0)
     remote.wire.release()
     assert new.secret is not None
-    assert door.becomes(guard, new.secret, 200)
-    assert door.becomes(guard, KEY, 401, "other")
+    assert interface.becomes(guard, new.secret, 200)
+    assert interface.becomes(guard, KEY, 401, "other")
     assert took < PATIENCE  # So long waits who waits for the database.
 
 
 # Behind WSGI an async engine has no pool.
-@pytest.mark.parametrize(("door", "colour"), [("wsgi", "sync"), ("asgi", "sync"), ("asgi", "async")], indirect=True)
-def test_an_exhausted_pool_is_503_until_it_has_room(door: Door, remote: Remote, colour: str) -> None:
-    remote.engine.dispose() if colour == "sync" else door.loop.run_until_complete(remote.engine.dispose())
+@pytest.mark.parametrize(
+    ("interface", "colour"), [("wsgi", "sync"), ("asgi", "sync"), ("asgi", "async")], indirect=True
+)
+def test_an_exhausted_pool_is_503_until_it_has_room(interface: Interface, remote: Remote, colour: str) -> None:
+    remote.engine.dispose() if colour == "sync" else interface.loop.run_until_complete(remote.engine.dispose())
     pool = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     url = POSTGRES.set(drivername="postgresql+psycopg" if colour == "sync" else "postgresql+asyncpg")
     remote.engine = create_engine(url, **pool) if colour == "sync" else create_async_engine(url, **pool)
     keys: Any = SqlKeys(remote.engine, table=remote.operator.table.name)
-    guard, remembering = Guard(SCHEME, keys), cached(door, keys)
-    assert (door.status(guard, KEY), door.status(remembering, KEY)) == (200, 200)
+    guard, remembering = Guard(SCHEME, keys), cached(interface, keys)
+    assert (interface.status(guard, KEY), interface.status(remembering, KEY)) == (200, 200)
 
-    with held_connection(door, remote.engine, colour):
-        door.clock.pass_by(60)
-        assert [door.status(guard, secret) for secret in (KEY, FORGED)] == [503, 503]
-        assert [door.status(remembering, secret) for secret in (KEY, FORGED)] == [200, 401]
+    with held_connection(interface, remote.engine, colour):
+        interface.clock.pass_by(60)
+        assert [interface.status(guard, secret) for secret in (KEY, FORGED)] == [503, 503]
+        assert [interface.status(remembering, secret) for secret in (KEY, FORGED)] == [200, 401]
 
-    assert (door.status(guard, KEY), door.status(guard, FORGED)) == (200, 401)
+    assert (interface.status(guard, KEY), interface.status(guard, FORGED)) == (200, 401)
 
 
 @contextmanager
-def held_connection(door: Door, engine: Any, colour: str) -> Iterator[None]:
+def held_connection(interface: Interface, engine: Any, colour: str) -> Iterator[None]:
     if colour == "sync":
         with engine.connect():
             yield
         return
-    connection = door.loop.run_until_complete(engine.connect())
+    connection = interface.loop.run_until_complete(engine.connect())
     yield
-    door.loop.run_until_complete(connection.close())
+    interface.loop.run_until_complete(connection.close())
 
 
 # The connections of a closed loop can no longer be closed: a process of its own takes them along.
 CLOSED_LOOP = """
 from databases import POSTGRES
-from remote import FORGED, KEY, SCHEME, Door, Remote
+from remote import FORGED, KEY, SCHEME, Interface, Remote
 from wires import wire_to
 from hmac_guard import Guard
 
 with wire_to(POSTGRES.host, POSTGRES.port) as wire:
-    first = Door("asgi")
+    first = Interface("asgi")
     remote = Remote(wire, first, "async")
     guard = Guard(SCHEME, remote.keys)
     assert first.status(guard, KEY) == 200
     first.loop.close()
 
-    second = remote.door = Door("asgi")
+    second = remote.interface = Interface("asgi")
     print(sorted({second.status(guard, FORGED) for _ in range(5)} - {401, 503}))
     print(second.becomes(guard, KEY, 200), second.status(guard, FORGED))
     remote.close()
@@ -205,35 +207,35 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
-def test_nonsense_is_503_where_nothing_is_cached(door: Door, colour: str, answer: Any) -> None:
+def test_nonsense_is_503_where_nothing_is_cached(interface: Interface, colour: str, answer: Any) -> None:
     source = Source(answer)
     for keys in (resolver(source, colour), CachedKeys(resolver(source, colour))):
-        assert [door.status(Guard(SCHEME, keys), secret) for secret in (KEY, FORGED)] == [503, 503]
+        assert [interface.status(Guard(SCHEME, keys), secret) for secret in (KEY, FORGED)] == [503, 503]
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
-def test_nonsense_leaves_the_cached_keys_in_use(door: Door, colour: str, answer: Any) -> None:
+def test_nonsense_leaves_the_cached_keys_in_use(interface: Interface, colour: str, answer: Any) -> None:
     source = Source(KEY)
-    guard = cached(door, resolver(source, colour))
-    assert door.status(guard, KEY) == 200
+    guard = cached(interface, resolver(source, colour))
+    assert interface.status(guard, KEY) == 200
 
     source.answer = answer
-    door.clock.pass_by(60)
-    assert [door.status(guard, secret) for secret in (KEY, FORGED)] == [200, 401]
+    interface.clock.pass_by(60)
+    assert [interface.status(guard, secret) for secret in (KEY, FORGED)] == [200, 401]
 
     source.answer = OTHER_KEY
-    assert door.becomes(guard, OTHER_KEY, 200)
+    assert interface.becomes(guard, OTHER_KEY, 200)
 
 
-def test_a_tenant_that_is_gone_is_401_and_not_stale(door: Door, colour: str) -> None:
+def test_a_tenant_that_is_gone_is_401_and_not_stale(interface: Interface, colour: str) -> None:
     source = Source(KEY)
-    guard = cached(door, resolver(source, colour))
-    assert door.status(guard, KEY) == 200
+    guard = cached(interface, resolver(source, colour))
+    assert interface.status(guard, KEY) == 200
 
     source.answer = None
-    door.clock.pass_by(60)
+    interface.clock.pass_by(60)
 
-    assert door.status(guard, KEY) == 401
+    assert interface.status(guard, KEY) == 401
 
 
 def resolver(source: Source, colour: str) -> Callable[[Claim], Any]:

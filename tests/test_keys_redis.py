@@ -7,16 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from databases import REDIS, Database, needs
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
 from patience import PATIENCE, comes
-from ports import LOCAL
-from redis import Redis
+from ports import LOCAL, own_port
+from redis import Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
 from wires import RedisServer, own_redis, wire_to
 
@@ -280,6 +281,71 @@ def test_a_client_of_the_users_own_is_used_and_left_open(channel: str, server: R
         assert comes(lambda: key_id(keys) == "new")
         news.close()
         assert client.ping()
+
+
+@contextmanager
+def sentinel_of(master: RedisServer, folder: Path) -> Iterator[Any]:
+    """A client of the master, found by one sentinel."""
+    config = folder / "sentinel.conf"
+    config.write_text(
+        f"sentinel monitor keys {LOCAL} {master.port} 1\n"
+        "sentinel down-after-milliseconds keys 300\nsentinel failover-timeout keys 3000\n"
+    )
+    with own_redis([str(config), "--sentinel"], dir=str(folder)) as watching:
+        sentinel = Sentinel([(LOCAL, watching.port)], socket_timeout=1.0)
+        yield sentinel.master_for("keys", socket_timeout=1.0)
+
+
+@contextmanager
+def cluster_in(folder: Path) -> Iterator[Any]:
+    """A client of a cluster of one node."""
+    with (
+        own_port() as bus,
+        own_redis(
+            dir=str(folder), cluster_enabled="yes", cluster_config_file="nodes.conf", cluster_port=str(bus)
+        ) as node,
+    ):
+        with Redis.from_url(node.url) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+            assert comes(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=[]))
+        yield RedisCluster(host=LOCAL, port=node.port, socket_timeout=1.0)
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+def test_a_client_of_a_sentinel_or_a_cluster_is_used(
+    channel: str, server: RedisServer, tmp_path: Path, kind: str
+) -> None:
+    source = Source(Key(KEY, "old"))
+    with sentinel_of(server, tmp_path) if kind == "sentinel" else cluster_in(tmp_path) as client:
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        follow(keys, news, "acme")
+        source.answer = Key(OTHER_KEY, "new")
+        news.publish("acme")
+
+        assert comes(lambda: key_id(keys) == "new")
+        news.close()
+
+
+@pytest.mark.slow
+def test_changes_are_seen_again_after_a_sentinel_has_promoted_a_replica(
+    channel: str, server: RedisServer, tmp_path: Path
+) -> None:
+    source = Source(Key(KEY, "old"))
+    with own_redis(replicaof=f"{LOCAL} {server.port}") as replica, sentinel_of(server, tmp_path) as client:
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        follow(keys, news, "acme")
+        with Redis.from_url(replica.url) as direct:
+            assert comes(lambda: direct.info("replication")["master_link_status"] == "up")
+            assert comes(lambda: client.connection_pool.sentinel_manager.sentinels[0].sentinel_slaves("keys"))
+            server.stop()
+            assert comes(lambda: direct.info("replication")["role"] == "master")
+        source.answer = Key(OTHER_KEY, "new")
+        assert comes(lambda: number_of_watchers(replica, channel) == 1)
+        RedisInvalidation(replica.url, channel).publish("acme")
+
+        assert comes(lambda: key_id(keys) == "new")
+        news.close()
+        server.start()
 
 
 def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> None:

@@ -108,8 +108,8 @@ def workers(database: Database, channel: str) -> Iterator[list[int]]:
     where = [database.url.render_as_string(hide_password=False), database.table]
     news = [REDIS.render_as_string(hide_password=False), channel]
     processes = [
-        subprocess.Popen([sys.executable, program, door, *where, *news], stdout=subprocess.PIPE, text=True)
-        for door in ("wsgi", "asgi")
+        subprocess.Popen([sys.executable, program, interface, *where, *news], stdout=subprocess.PIPE, text=True)
+        for interface in ("wsgi", "asgi")
     ]
     try:
         yield [int(process.stdout.readline()) for process in processes if process.stdout is not None]

@@ -452,6 +452,20 @@ def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
         database.do(keys.add("acme"))
 
 
+def test_the_secret_of_a_key_that_ended_can_be_added_again_after_two_days(database: Database) -> None:
+    """A look-up may still read it, where the clock of the database is a day behind that of the host."""
+    clock = Clock(NOW - 2 * 86_400)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", KEY, key_id="old", not_after=clock.now + 1))
+    clock.pass_by(2 * 86_400)
+    with pytest.raises(ConfigError, match="the same key"):
+        database.do(keys.add("acme", KEY, key_id="new"))
+
+    clock.pass_by(2)
+    database.do(keys.add("acme", KEY, key_id="new"))
+    assert ids(database.ring(keys, "acme"), NOW) == ["new"]
+
+
 def test_a_failing_statement_shows_no_secret(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     keys = database.keys()
     database.sql("DROP TABLE {keys}")

@@ -1,4 +1,4 @@
-"""A guard with a single-use store, at both doors: each signature passes once, and none where the store cannot tell."""
+"""A guard with a single-use store, over WSGI and ASGI: each signature passes once, none if the store fails."""
 
 import asyncio
 import logging
@@ -106,7 +106,7 @@ def test_the_client_is_told_that_it_was_used(call: Call) -> None:
     assert reply.headers["www-authenticate"] == 'HMAC realm="hmac_guard"'
 
 
-def test_a_signature_is_used_at_either_door() -> None:
+def test_a_signature_is_used_at_either_interface() -> None:
     asked = Asked(MemoryOnce(100))
 
     assert asked.ask(call_wsgi, request()) == (200, Reason.VERIFIED)
@@ -295,7 +295,7 @@ def test_one_tenant_that_fills_a_memory_leaves_room_for_the_others(call: Call) -
 
 
 @pytest.fixture(params=["wsgi", "asgi"])
-def door(request: pytest.FixtureRequest) -> Iterator[Any]:
+def interface(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One event loop for all requests of a test: a store may be bound to it."""
     loop = asyncio.new_event_loop()
 
@@ -309,38 +309,38 @@ def door(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
-def test_a_store_that_is_away_slow_or_started_anew_is_503_and_heals(door: Any, kind: str, tmp_path: Path) -> None:
+def test_a_store_that_is_away_slow_or_started_anew_is_503_and_heals(interface: Any, kind: str, tmp_path: Path) -> None:
     target = POSTGRES if kind == "postgres" else REDIS
     needs(target, kind)
     with wire_to(str(target.host), int(target.port or 0)) as wire:
         url = target.set(host=LOCAL, port=wire.port).render_as_string(hide_password=False)
         with store_of(kind, tmp_path, url, timeout=1.0) as used:
             asked = Asked(used.store)
-            assert asked.ask(door, request())[0] == 200
+            assert asked.ask(interface, request())[0] == 200
             for number, (fail, heal) in enumerate(
                 ((wire.cut, wire.restore), (wire.hold, wire.release), (wire.drop, lambda: None))
             ):
                 fail()
                 if fail != wire.drop:  # New connections work at once.
-                    assert asked.ask(door, request(nonce=f"away{number}"))[0] == 503
+                    assert asked.ask(interface, request(nonce=f"away{number}"))[0] == 503
                 heal()
-                assert comes(partial(_passes, asked, door, f"healed{number}"))
-                assert asked.ask(door, request()) == (401, Reason.REPLAYED)
+                assert comes(partial(_passes, asked, interface, f"healed{number}"))
+                assert asked.ask(interface, request()) == (401, Reason.REPLAYED)
 
 
-def _passes(asked: Asked, door: Any, name: str) -> bool:
+def _passes(asked: Asked, interface: Any, name: str) -> bool:
     """Whether a new request passes. One that was answered 503 may have spent its token."""
-    return asked.ask(door, request(nonce=f"{name}-{len(asked.seen)}"))[0] == 200
+    return asked.ask(interface, request(nonce=f"{name}-{len(asked.seen)}"))[0] == 200
 
 
-def test_a_redis_that_is_started_anew_is_503_meanwhile(door: Any) -> None:
+def test_a_redis_that_is_started_anew_is_503_meanwhile(interface: Any) -> None:
     with own_redis() as server:
         asked = Asked(RedisOnce(server.url))
-        assert asked.ask(door, request())[0] == 200
+        assert asked.ask(interface, request())[0] == 200
         server.stop()
-        assert asked.ask(door, request(nonce="n2"))[0] == 503
+        assert asked.ask(interface, request(nonce="n2"))[0] == 503
         server.start()
-        assert comes(partial(_passes, asked, door, "healed"))
+        assert comes(partial(_passes, asked, interface, "healed"))
 
 
 @pytest.mark.parametrize(
@@ -349,10 +349,13 @@ def test_a_redis_that_is_started_anew_is_503_meanwhile(door: Any) -> None:
 def test_each_store_works_behind_a_guard(kind: str, tmp_path: Path) -> None:
     with store_of(kind, tmp_path) as used:
         asked = Asked(used.store)
-        doors = {"asgi": lambda guard, sent: used.loop.run_until_complete(ask_asgi(guard, sent)), "wsgi": call_wsgi}
+        interfaces = {
+            "asgi": lambda guard, sent: used.loop.run_until_complete(ask_asgi(guard, sent)),
+            "wsgi": call_wsgi,
+        }
         if kind.endswith("-async"):
-            del doors["wsgi"]
-        for name, call in doors.items():
+            del interfaces["wsgi"]
+        for name, call in interfaces.items():
             assert asked.ask(call, request(nonce=name)) == (200, Reason.VERIFIED)
             assert asked.ask(call, request(nonce=name)) == (401, Reason.REPLAYED)
 

@@ -1,4 +1,4 @@
-"""The presets of webhooks: what their vendors published is verified at both doors, and nothing near it."""
+"""The presets of webhooks: what their vendors published is verified over WSGI and ASGI, and nothing near it."""
 
 import json
 from pathlib import Path

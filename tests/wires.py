@@ -5,7 +5,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -90,17 +90,20 @@ def wire_to(host: str, port: int) -> Iterator[Wire]:
 
 
 class RedisServer:
-    """A separate redis-server."""
+    """A separate redis-server. `words` stand before its settings, which may be more than a port."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, words: Sequence[str] = (), **settings: str) -> None:
         self.port = port
         self.url = f"redis://{LOCAL}:{port}/0"
+        self._words, self._settings = words, settings
         self.start()
 
     def start(self) -> None:
-        settings = {"port": self.port, "bind": LOCAL, "save": "", "appendonly": "no", "dir": tempfile.gettempdir()}
-        options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        settings = {"port": str(self.port), "bind": LOCAL, "dir": tempfile.gettempdir(), **self._settings}
+        if not self._words:
+            settings |= {"save": "", "appendonly": "no"}
+        options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
+        self._process = subprocess.Popen(["redis-server", *self._words, *options], stdout=subprocess.DEVNULL)
         assert comes(lambda: accepts(self.port)), "redis-server does not answer"
 
     def stop(self) -> None:
@@ -109,11 +112,11 @@ class RedisServer:
 
 
 @contextmanager
-def own_redis() -> Iterator[RedisServer]:
+def own_redis(words: Sequence[str] = (), **settings: str) -> Iterator[RedisServer]:
     if shutil.which("redis-server") is None:
         pytest.skip("not run: there is no redis-server")
     with own_port() as port:
-        server = RedisServer(port)
+        server = RedisServer(port, words, **settings)
         try:
             yield server
         finally:

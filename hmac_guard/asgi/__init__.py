@@ -1,4 +1,4 @@
-"""The ASGI door."""
+"""The ASGI interface."""
 
 from hmac_guard.asgi.middleware import GuardMiddleware as GuardMiddleware
 

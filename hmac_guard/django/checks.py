@@ -6,6 +6,7 @@ hmac_guard.E003  HMAC_GUARD is not a guard
 hmac_guard.E004  HMAC_GUARD is a dict with invalid options
 hmac_guard.E005  a guard in MIDDLEWARE does not work in Django, or two guards have the same name
 hmac_guard.W001  a guard is before the CORS middleware
+hmac_guard.W002  a guard verifies larger bodies than a view can read
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.core import checks
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.decider import decider_of
+from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
 from hmac_guard.django.driver import DjangoDriver
 from hmac_guard.django.routes import guard_middleware
@@ -50,7 +51,22 @@ def _wrong_guards() -> Iterator[checks.CheckMessage]:
                 hint="Give one of them annotate_as=.",
                 id="hmac_guard.E005",
             )
+        if _verifies_more_than_views_read(decider_of(path, guard)):
+            yield checks.Warning(
+                f"{path}: the guard verifies bodies of up to {guard.max_body:,} bytes, and a view cannot read "
+                f"request.body above DATA_UPLOAD_MAX_MEMORY_SIZE, {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes.",
+                hint="Raise DATA_UPLOAD_MAX_MEMORY_SIZE, or lower max_body.",
+                id="hmac_guard.W002",
+            )
         names.add(guard.annotate_as)
+
+
+def _verifies_more_than_views_read(decider: Decider) -> bool:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    reader = decider.reader
+    # Django's limit does not count the files of a multipart form.
+    is_read_whole = decider.scheme.signs_body or any("json" in field.kinds for field in reader.fields)
+    return is_read_whole and limit is not None and decider.max_body > limit
 
 
 def _before_cors(guards: list[str]) -> Iterator[checks.CheckMessage]:

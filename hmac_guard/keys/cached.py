@@ -4,7 +4,8 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
+from hmac_guard.forking import check_process, in_forked_child
 from hmac_guard.keys.calling import (
     awaited,
     from_loop,
@@ -26,11 +28,10 @@ from hmac_guard.keys.calling import (
 )
 from hmac_guard.keys.connections import give_up
 from hmac_guard.keys.entries import Entries, Entry
-from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 from hmac_guard.keys.source_state import PROBE_TENANT, SLOW_AFTER, Kind, SourceState, Tenant
-from hmac_guard.keys.threads import DaemonThreads
+from hmac_guard.keys.threads import DaemonThreads, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 
 #: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
@@ -84,12 +85,14 @@ class CachedKeys(Resolver):
     _timeout: float
     _clock: Callable[[], float]
     _limits: tuple[int, int]
+    _make_entries: Callable[[], Entries]
     _entries: Entries
     _current: dict[Tenant, Entry]
     _log: FailureLog
     _lock: Lock
     _lookups: dict[Tenant, Lookup]
     _queue: LookupQueue
+    _to_begin: list[Lookup]
     _state: SourceState
     _threads: DaemonThreads
     _watched_at: float | None
@@ -122,7 +125,6 @@ class CachedKeys(Resolver):
         source = as_resolver(resolver)
         if per_tenant is not None:
             _check_declared(source, per_tenant)
-        entries = Entries(ttl, negative_ttl, maxsize, stale_if_error)
         self._set(
             per_tenant=source.per_tenant if per_tenant is None else per_tenant,
             asgi_only=source.asgi_only,
@@ -131,16 +133,17 @@ class CachedKeys(Resolver):
             _timeout=timeout,
             _clock=clock,
             _limits=(max_lookups, max_waiting),
-            _entries=entries,
-            _current=entries.current,
+            _make_entries=partial(Entries, ttl, negative_ttl, maxsize, stale_if_error),
             _timed_out=Failure(f"no answer within {timeout:g} s", ""),
             _last_failure=_ENDED.failure,
             _log=FailureLog("the source of cached keys"),
         )
+        self._forget_all()
         self._reset()
-        in_forked_child(self._reset)
+        in_forked_child(self._after_fork)
 
     def __call__(self, claim: Claim) -> Keyring | None:
+        check_process()
         entry = self._current.get(claim.tenant)
         if entry is not None and self._clock() < entry.refresh_at:
             return entry.ring
@@ -155,6 +158,7 @@ class CachedKeys(Resolver):
 
     def on_loop(self, claim: Claim) -> Any:
         """The same for an event loop: the keys where they are known, else an awaitable of them."""
+        check_process()
         entry = self._current.get(claim.tenant)
         if entry is not None and self._clock() < entry.refresh_at:
             return entry.ring
@@ -163,6 +167,7 @@ class CachedKeys(Resolver):
 
     def invalidate(self, tenant: Tenant) -> None:
         """Forget a tenant. What is known of it now, or is being looked up, is used for no request that comes later."""
+        check_process()
         with self._lock:
             for lookup in self._queue.running:
                 lookup.is_void |= lookup.tenant == tenant
@@ -174,6 +179,7 @@ class CachedKeys(Resolver):
     def expire(self) -> None:
         """Have every tenant looked up again before it is used again; what is known still serves while the source
         fails. Takes the same time for any number of tenants."""
+        check_process()
         with self._lock:
             for lookup in self._queue.running:
                 lookup.is_void = True
@@ -197,7 +203,7 @@ class CachedKeys(Resolver):
 
     def _ask(self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True) -> "_Wait | Keyring | None":
         """The keys of a tenant, or what to wait for. Raises `KeysUnavailable`."""
-        with self._lock:
+        with self._locked():
             answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
         if isinstance(answer, Failure):
             self._log.failed(answer)
@@ -215,7 +221,7 @@ class CachedKeys(Resolver):
         is_usable = entry is not None and now < entry.usable_until
         if entry is not None and self._serves_known(entry, lookup, now):
             is_due = entry.ring is not None and now >= max(entry.refresh_at, entry.retry_at)
-            if lookup is None and is_due and not state.is_failing:
+            if lookup is None and is_due and not state.is_failing and self._runs_ahead(loop):
                 self._start(tenant, loop, now, is_ahead=True)
             return entry.ring
         holds_thread = loop is None and not is_usable
@@ -270,8 +276,19 @@ class CachedKeys(Resolver):
             if not lookup.waiting and not lookup.is_ahead and self._queue.remove(lookup):
                 self._forget(lookup)
 
-    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_run`, `_run_on_loop`,
-    # `_run_on_trio`, `_look_up`, `_look_up_on_loop`, `_result_of`, `_finish`, `_tell`, `_watch` and
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock, and begin after it the look-ups that were chosen: with gevent, other greenlets run while a
+        thread starts, and would wait for the lock without an end."""
+        with self._lock:
+            yield
+            lookups = self._to_begin
+            self._set(_to_begin=[])
+        for lookup in lookups:
+            self._begin(lookup)
+
+    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_begin`, `_begin_watch`, `_run`,
+    # `_run_on_loop`, `_run_on_trio`, `_look_up`, `_look_up_on_loop`, `_result_of`, `_finish`, `_tell`, `_watch` and
     # `_look_at_running` are not.
 
     def _running(self, tenant: Tenant, loop: Any, now: float) -> Lookup | None:
@@ -298,28 +315,40 @@ class CachedKeys(Resolver):
         is_on_loop = loop is not None and self._source.needs_loop
         return Lookup(tenant, kind, loop, is_on_loop=is_on_loop, is_ahead=is_ahead)
 
-    def _start_probe(self, now: float, loop: Any) -> bool:
-        """Whether it was time for a probe, which is begun then."""
-        tenants = self._state.next_probe(now) if self._queue.stuck < MAX_STUCK else []
-        for tenant in tenants:
-            self._begin(self._queue.run(self._make(tenant, Kind.PROBE, loop, is_ahead=True), now))
-        return bool(tenants)
+    def _runs_ahead(self, loop: Any) -> bool:
+        """Whether a look-up can run beside the requests."""
+        return runs_threads() or (loop is not None and self._source.needs_loop)
+
+    def _start_probe(self, now: float, loop: Any) -> None:
+        """Begin a probe if it is time for one."""
+        for tenant in self._state.next_probe(now) if self._queue.stuck < MAX_STUCK else []:
+            self._to_begin.append(self._queue.run(self._make(tenant, Kind.PROBE, loop, is_ahead=True), now))
 
     def _begin_next(self, now: float) -> None:
         while (lookup := self._queue.next(now)) is not None:
-            self._begin(lookup)
+            self._to_begin.append(lookup)
 
     def _begin(self, lookup: Lookup) -> None:
         try:
-            if self._watched_at is None:
-                self._threads.run(self._watch)
-                self._set(_watched_at=self._clock())
+            self._begin_watch()
             if lookup.is_on_loop:
                 spawn(lookup.loop, self._run_on_trio if is_trio(lookup.loop) else self._run_on_loop, lookup)
             else:
                 self._threads.run(partial(self._run, lookup))
         except Exception as error:  # No thread can be started, or the loop is closed.
-            self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+            with self._lock:
+                self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+
+    def _begin_watch(self) -> None:
+        with self._lock:
+            if self._watched_at is not None or not runs_threads():
+                return
+            self._set(_watched_at=self._clock())
+        try:
+            self._threads.run(self._watch)
+        except Exception:
+            self._set(_watched_at=None)
+            raise
 
     def _run(self, lookup: Lookup) -> None:
         lookup.thread, result = threading.get_ident(), _ENDED
@@ -371,7 +400,7 @@ class CachedKeys(Resolver):
             if loop.time() - before > seconds + STANDSTILL:
                 continue  # The loop stood still, as it does between two invocations of a function.
             waited += seconds
-            with self._lock:
+            with self._locked():
                 if waited >= SLOW_AFTER:
                     self._mark_slow(lookup)
                 self._start_probe(self._clock(), loop)
@@ -381,7 +410,7 @@ class CachedKeys(Resolver):
         """A look-up has come to its end, or, where there is no result, its event loop has."""
         if result is not None and not lookup.is_given_up:
             self._tell(result)
-        with self._lock:
+        with self._locked():
             was_given_up = lookup.is_given_up
             if was_given_up:
                 self._queue.stuck -= not lookup.is_on_loop
@@ -457,7 +486,7 @@ class CachedKeys(Resolver):
 
     def _look_at_running(self) -> bool:
         """Give up the look-ups that have run out of time; gives whether to look again."""
-        with self._lock:
+        with self._locked():
             now = self._clock()
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
             may_probe = not self._source.needs_loop and self._idle_looks < MOST_IDLE_LOOKS
@@ -491,11 +520,21 @@ class CachedKeys(Resolver):
         self._end(lookup, LookupResult(None, self._timed_out), now)
         return True
 
+    def _after_fork(self) -> None:
+        if self._lock.locked():  # A thread of the parent was changing what is remembered.
+            self._forget_all()
+        self._reset()
+
+    def _forget_all(self) -> None:
+        entries = self._make_entries()
+        self._set(_entries=entries, _current=entries.current)
+
     def _reset(self) -> None:
         self._set(
             _lock=Lock(),
             _lookups={},
             _queue=LookupQueue(*self._limits),
+            _to_begin=[],
             _state=SourceState(),
             _threads=DaemonThreads("hmac_guard-keys", self._limits[0]),
             _watched_at=None,

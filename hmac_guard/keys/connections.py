@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from hmac_guard.forking import in_forked_child
+
 _lock = threading.Lock()
 _uses: dict[int, "Use"] = {}
 
@@ -44,7 +46,7 @@ def in_use() -> Iterator[Use]:
         yield use
     finally:
         with _lock:
-            del _uses[thread]
+            _uses.pop(thread, None)  # Not there any more in a child that this thread has forked.
 
 
 def give_up(thread: int) -> None:
@@ -59,10 +61,10 @@ def give_up(thread: int) -> None:
 def _reset() -> None:
     global _lock  # noqa: PLW0603 - a forked child must not wait for a thread of its parent
     _lock = threading.Lock()
+    _uses.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset)
+in_forked_child(_reset)
 
 
 def shut_down(driver_connection: Any) -> None:

@@ -16,6 +16,7 @@ from redis.retry import Retry
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.strict import Strict
+from hmac_guard.forking import check_process, in_forked_child
 from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.log import logger, where
@@ -61,15 +62,18 @@ class RedisInvalidation(Strict):
         del redis
         if not isinstance(channel, str) or not channel:
             raise ConfigError("RedisInvalidation: channel must be text")
+        self._given = hidden
         self._is_own = isinstance(hidden.get(), (str, type(None)))
         self._redis: Any = _client_of(hidden) if self._is_own else _checked(hidden).get()
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
+        in_forked_child(self._renew_client)
 
     def publish(self, tenant: str) -> None:
         """Tell every worker that watches that a tenant's keys have changed. Raises what the client raises
         (`redis.RedisError`) where it cannot."""
+        check_process()
         # First the count: a worker that misses the message finds the count changed.
         self._redis.incr(self._counter)
         self._redis.publish(self._channel, tenant)
@@ -84,6 +88,7 @@ class RedisInvalidation(Strict):
 
     def close(self) -> None:
         """Watch no longer."""
+        check_process()
         while self._watches:
             self._watches.pop().stop()
         if self._is_own:
@@ -122,6 +127,12 @@ class RedisInvalidation(Strict):
         except Exception as error:
             logger.info("the count of changes in Redis cannot be read: %s", where(error))
             return None
+
+    def _renew_client(self) -> None:
+        # A thread of the parent may hold a lock of its pool. To close it would wait for that.
+        if self._is_own:
+            self._redis.auto_close_connection_pool = False
+            self._redis = _client_of(self._given)
 
     def __repr__(self) -> str:
         return f"<RedisInvalidation on {self._channel!r}>"

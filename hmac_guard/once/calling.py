@@ -10,9 +10,9 @@ from typing import Any
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
+from hmac_guard.forking import check_process, in_forked_child
 from hmac_guard.keys import on_trio
 from hmac_guard.keys.calling import awaited, runs_on_trio, settled
-from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore
@@ -59,6 +59,7 @@ class StoreCalls(Frozen):
     def wait(self, token: bytes, until: float) -> bool:
         """Whether this is the first use of the token. Raises where the store does, where it is full, where it answers
         anything else than True or False, and after `timeout`."""
+        check_process()
         if self._is_quick:
             return checked(self.store.use(token, until))
         future = self._begin(token, until)
@@ -70,6 +71,7 @@ class StoreCalls(Frozen):
 
     async def on_loop(self, token: bytes, until: float) -> bool:
         """The same for an event loop; its driver gives up after `timeout`."""
+        check_process()
         if self._is_inline:
             return checked(await awaited(self.store.use(token, until)))
         future = self._begin(token, until)

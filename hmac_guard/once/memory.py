@@ -7,7 +7,7 @@ from threading import Lock
 
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.keys.forking import in_forked_child
+from hmac_guard.forking import check_process, in_forked_child
 from hmac_guard.once.store import TIMEOUT, StoreFull, seconds_until
 
 
@@ -37,6 +37,7 @@ class MemoryOnce(Strict):
 
     def use(self, token: bytes, until: float) -> bool:
         """Whether this is the first use of the token. Raises `StoreFull`."""
+        check_process()
         tenant = getattr(token, "tenant", None)
         with self._lock:
             now = time.monotonic()
@@ -55,6 +56,7 @@ class MemoryOnce(Strict):
     @property
     def size(self) -> int:
         """How many tokens are remembered."""
+        check_process()
         with self._lock:
             self._forget(time.monotonic())
             return len(self._tenants)

@@ -14,6 +14,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
+from hmac_guard.forking import check_process, in_forked_child
 from hmac_guard.log import logger
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
@@ -41,12 +42,15 @@ class RedisOnce(Strict):
             raise ConfigError("RedisOnce: prefix must be text")
         self.timeout = timeout
         self._prefix = prefix
+        self._given = hidden
         self._client = _client_of(hidden, timeout)
         self.asgi_only = isinstance(self._client, _ASYNC)
         self._knows_policy = False
+        in_forked_child(self._renew_client)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
         """Whether this is the first use of the token. Raises what redis-py raises."""
+        check_process()
         name, seconds = self._prefix + token.hex(), ceil(seconds_until(until))
         if self.asgi_only:
             return self._use_on_loop(name, seconds)
@@ -62,6 +66,12 @@ class RedisOnce(Strict):
             with suppress(redis.RedisError):
                 self._look_at(await self._client.config_get(_POLICY))
         return answer is not None
+
+    def _renew_client(self) -> None:
+        # A thread of the parent may hold a lock of its pool. To close it would wait for that.
+        if self._given.get() is not self._client:
+            self._client.auto_close_connection_pool = False
+            self._client = _client_of(self._given, self.timeout)
 
     def _look_at(self, found: dict[Any, Any]) -> None:
         """Say once where Redis may forget early."""

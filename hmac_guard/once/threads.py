@@ -37,14 +37,25 @@ class StoreThreads:
         with self._lock:
             if self._running + len(self.waiting) >= MOST:
                 raise StoreFull(f"{MOST} requests wait for the single-use store already")
-            if self._running >= THREADS:
-                self.waiting.append(job)
-            else:
-                self._threads.run(partial(self._work, job))
+            has_thread = self._running < THREADS
+            if has_thread:
                 self._running += 1
-        # Outside of the lock, since a future that is done already calls it at once.
+            else:
+                self.waiting.append(job)
+        # Outside of the lock: with gevent, other greenlets run while a thread starts, and a future that is done already
+        # calls at once what is added to it.
+        if has_thread:
+            self._start(job)
         future.add_done_callback(lambda _: self._leave(job))
         return future
+
+    def _start(self, job: _Job) -> None:
+        try:
+            self._threads.run(partial(self._work, job))
+        except RuntimeError:
+            with self._lock:
+                self._running -= 1
+            raise
 
     def _leave(self, job: _Job) -> None:
         with self._lock, suppress(ValueError):

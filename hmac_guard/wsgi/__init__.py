@@ -1,4 +1,4 @@
-"""The WSGI door."""
+"""The WSGI interface."""
 
 from hmac_guard.wsgi.middleware import GuardMiddleware as GuardMiddleware
 

@@ -21,7 +21,7 @@ from hmac_guard.schemes import NANGO, SUPRSEND
 BODY = "HMAC_GUARD_TEST_BODY"
 
 
-_shown = documented.run("When a vendor's package calls", json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
+_shown = documented.run(documented.VENDORS, json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
 BODIES = {"old nango": _shown["for_old_nango"], "suprsend": _shown["for_suprsend"]}
 
 

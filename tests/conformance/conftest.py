@@ -26,9 +26,9 @@ WITH_WEBSOCKETS = {"FastAPI", "Starlette", "Litestar", "Quart"}
 ALSO_ON_TRIO = ("FastAPI", "Starlette", "Litestar")
 PAIRS = [
     pytest.param((name, server), id=f"{name} on {server.name}")
-    for name, (door, _, _) in APPLICATIONS.items()
+    for name, (interface, _, _) in APPLICATIONS.items()
     for server in SERVERS
-    if server.door == door
+    if server.interface == interface
 ] + [pytest.param((name, ON_TRIO), id=f"{name} on {ON_TRIO.name}") for name in ALSO_ON_TRIO]
 
 

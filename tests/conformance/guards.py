@@ -1,6 +1,7 @@
 """The guards that every application of this suite has, and what its endpoints tell.
 
-`/orders` is behind a guard that also reads bodies, `/upload` behind one that reads none, `/bare` behind none.
+`/orders` is behind a guard that also reads bodies, `/upload` behind one that reads none, `/hook` behind one that
+verifies the raw body, `/bare` behind none.
 """
 
 import hashlib
@@ -32,7 +33,11 @@ UPLOAD_GUARD = Guard(
     only=("/upload",),
     annotate_as="upload",
 )
-GUARDS = {"/orders": ORDERS_GUARD, "/upload": UPLOAD_GUARD}
+HOOK = Scheme(name="hook", ids={"hook": Query("hook")}, message="{hook}.{@body}", signature=Query("sig"))
+#: As much as GitHub sends.
+MOST_OF_HOOK = 26_214_400
+HOOK_GUARD = Guard(HOOK, KEY, only=("/hook",), annotate_as="hook", max_body=MOST_OF_HOOK)
+GUARDS = {"/orders": ORDERS_GUARD, "/upload": UPLOAD_GUARD, "/hook": HOOK_GUARD}
 
 
 class Told:

@@ -31,15 +31,15 @@ class Matrix:
         page = PAGE.read_text()
         before, rest = page.split(START)
         _, after = rest.split(END)
-        tables = "\n".join(self._table(door) for door in ("wsgi", "asgi"))
+        tables = "\n".join(self._table(interface) for interface in ("wsgi", "asgi"))
         PAGE.write_text(f"{before}{START}\n\n{tables}\n{END}{after}")
 
-    def _table(self, door: str) -> str:
-        names = [name for name, (kind, _, _) in self._applications.items() if kind == door]
+    def _table(self, interface: str) -> str:
+        names = [name for name, (kind, _, _) in self._applications.items() if kind == interface]
         titles = [f"{name} {metadata.version(self._applications[name][1])}" for name in names]
         lines = [["", *titles], ["---"] * (len(titles) + 1)]
         for server in (*SERVERS, ON_TRIO):
-            if server.door == door:
+            if server.interface == interface:
                 cells = [self._cell(f"{name} on {server.name}") for name in names]
                 lines.append([f"{server.name} {metadata.version(server.distribution)}", *cells])
         return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

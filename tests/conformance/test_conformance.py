@@ -1,6 +1,7 @@
 """One suite for every application on every server: the same requests get the same verdicts, and the application behind
 reads the same bytes."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders import CASES, GOOD, GOOD_JSON, JSON, UNSIGNED, hex_of, json_of, query_of
+from orders import CASES, GOOD, GOOD_JSON, JSON, KEY, UNSIGNED, hex_of, json_of, query_of
 from support import Sent
 
 from conformance.client import Answer, chunked, head
 from conformance.conftest import WITH_WEBSOCKETS, Site
-from conformance.guards import LIMIT, ORDERS_GUARD
+from conformance.guards import HOOK, LIMIT, MOST_OF_HOOK, ORDERS_GUARD
 from hmac_guard.decider import decider_of
 
 pytestmark = pytest.mark.conformance
@@ -207,6 +208,48 @@ def test_an_upload_of_50_mb_is_the_same_with_and_without_a_guard_and_takes_no_mo
     assert (told(bare)["size"], told(bare)["ids"]) == (UPLOAD, None)
     assert told(guarded) == {**told(bare), "ids": {"upload": "7"}}
     assert guarded_peak < bare_peak + 8 * 2**20
+
+
+BOUNDARY = "multipart/form-data; boundary=b"
+#: Raw bodies, each with its headers.
+BODIES: dict[str, tuple[list[tuple[str, str]], bytes]] = {
+    "empty": ([], b""),
+    "JSON": ([JSON], b'{"a": "\\u00e9",  "a": 1}\n'),
+    "a form": ([("Content-Type", "application/x-www-form-urlencoded")], b"a=1&a=%ff&;b"),
+    "multipart": (
+        [("Content-Type", BOUNDARY)],
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n',
+    ),
+    "compressed": ([JSON, ("Content-Encoding", "gzip")], gzip.compress(b"{}" * 1_000, mtime=0)),
+    "no type": ([], bytes(range(256)) * 300),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["with a length", "in chunks"])
+def test_the_application_reads_the_bytes_of_a_raw_body_that_were_verified(
+    site: Site, kind: str, in_chunks: bool
+) -> None:
+    headers, body = BODIES[kind]
+
+    for signed, reads_it in ((body, True), (body + b" ", False)):
+        query = f"hook=7&sig={HOOK.sign(KEY, hook='7', body=signed)}"
+        if in_chunks:
+            pieces = [body[:1], body[1:70], body[70:]]
+            answer = send_chunks(site, Sent("POST", "/hook", query, headers), [piece for piece in pieces if piece])
+        else:
+            answer = site.ask(Sent("POST", "/hook", query, headers, body))
+        if reads_it:
+            assert_read(answer, body, hook="7")
+        else:
+            assert_refused(answer, "invalid_signature")
+
+
+def test_a_raw_body_of_25_mb(site: Site) -> None:
+    body = PIECE * (MOST_OF_HOOK // len(PIECE))
+    query = f"hook=7&sig={HOOK.sign(KEY, hook='7', body=body)}"
+
+    assert_read(site.ask(Sent("POST", "/hook", query, body=body)), body, hook="7")
 
 
 def measured(site: Site, path: str, query: str = "") -> tuple[Answer, int]:

@@ -10,14 +10,27 @@ from itertools import islice
 from multiprocessing import Pool
 from typing import NamedTuple
 
-from differential.compare import PLACES, Comparison, Finding
+from differential.compare import SCHEMES, Comparison, Finding
 from differential.deviations import explained
 from differential.generate import requests
 from differential.views import event_loop
 
 # The slowest first, so that the processes end together.
 SOURCES = sorted(
-    PLACES, key=["multipart", "body-or-query", "form", "json", "number", "query", "header", "cookie", "path"].index
+    SCHEMES,
+    key=[
+        "multipart",
+        "body-or-query",
+        "raw",
+        "form",
+        "json",
+        "number",
+        "query",
+        "time",
+        "header",
+        "cookie",
+        "path",
+    ].index,
 )
 STEP = 10_000
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from support import Sent
 
+from differential.grammar.ids import NOW
 from differential.grammar.path import sent_to
 
 
@@ -53,5 +54,7 @@ _MAKERS: dict[str, Callable[[], list[Sent]]] = {
     "json": lambda: [_with_body("/json", kind, body) for _, kind, body in cases("json_body")],
     "number": lambda: fixed("json"),
     "body-or-query": lambda: [replace(sent, query="a=1") for sent in (*_forms(False), *_forms(True), *fixed("json"))],
+    "raw": lambda: [replace(sent, path="/raw") for sent in (*_forms(False), *_forms(True), *fixed("json"))],
+    "time": lambda: [Sent("GET", "/query", query.replace("1", str(NOW))) for _, query in cases("query")],
     "path": lambda: [sent_to(target) for target in cases("wire_paths")],
 }

@@ -116,7 +116,7 @@ DEVIATIONS = (
         frameworks=ASGI_FRAMEWORKS,
         examples={"header": Sent("GET", "/header", headers=[("X_Sig", "1")])},
         what="A header sent as `X_Sig` is not `X-Sig` to them. The guard takes it for that one: WSGI cannot tell the "
-        "two apart, and both doors give one verdict. Beside a real `X-Sig` it is a duplicate, and refused.",
+        "two apart, and both interfaces give one verdict. Beside a real `X-Sig` it is a duplicate, and refused.",
         why="ASGI hands on a header's name as it was sent, and most proxies and some servers drop a name with `_`.",
         instead="Send the header with `-`.",
         known="https://nginx.org/en/docs/http/ngx_http_core_module.html#underscores_in_headers",
@@ -137,9 +137,9 @@ INTRODUCTION = """\
 # Where frameworks differ
 
 The guard refuses what frameworks read differently: a second value, an odd encoding, a part that only some of them see.
-So what it verified is what your framework reads. `make test` holds that over fixed and generated requests, and
-`make fuzz-differential` over as many more as you like, for Flask, Quart, Django at both doors, Django REST framework,
-Starlette, FastAPI, Litestar, Falcon and Bottle. A framework may still refuse a request by itself.
+So what it verified is what your framework reads. `make test` checks that with fixed and generated requests, and
+`make fuzz-differential` with as many more as you like, for Flask, Quart, Django over WSGI and ASGI, Django REST
+framework, Starlette, FastAPI, Litestar, Falcon and Bottle. A framework may still refuse a request by itself.
 
 Two rules follow from that. A body of a type that no source of the scheme reads is refused, unless it is an upload:
 Starlette's `request.json()`, for one, parses a body of any type. And an id in a path is refused where frameworks

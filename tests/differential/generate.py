@@ -9,10 +9,11 @@ from support import Sent
 from differential.grammar.beside import body_or_query
 from differential.grammar.cookie import cookie
 from differential.grammar.document import document, number
-from differential.grammar.fields import form, query
+from differential.grammar.fields import form, query, time
 from differential.grammar.header import header
 from differential.grammar.multipart import multipart
 from differential.grammar.path import path, sent_to
+from differential.grammar.raw import raw
 
 GRAMMARS: dict[str, Callable[[Random], Sent]] = {
     "query": query,
@@ -24,6 +25,8 @@ GRAMMARS: dict[str, Callable[[Random], Sent]] = {
     "number": number,
     "path": path,
     "body-or-query": body_or_query,
+    "raw": raw,
+    "time": time,
 }
 
 #: What damage puts in, beside single bytes: what some parser gives a meaning to.

@@ -13,10 +13,11 @@ pytest.importorskip("falcon", reason="not run: the frameworks are not installed"
 
 from support import Sent
 
-from differential.compare import PLACES, Comparison
+from differential.compare import SCHEMES, Comparison
 from differential.corpora import fixed
 from differential.deviations import DEVIATIONS, Deviation, explained, page
 from differential.generate import requests
+from differential.grammar.ids import NOW
 from differential.views import event_loop
 from hmac_guard.core.found import Sent as Found
 from hmac_guard.core.places import Places
@@ -30,7 +31,7 @@ SEED = 20260731
 GENERATED = 1_000
 
 
-@pytest.fixture(params=list(PLACES))
+@pytest.fixture(params=list(SCHEMES))
 def comparison(request: pytest.FixtureRequest) -> Iterator[Comparison]:
     with event_loop() as loop:
         yield Comparison(request.param, loop)
@@ -54,7 +55,10 @@ def test_every_framework_reads_what_was_verified_in_generated_requests(compariso
     assert comparison.counts["accepted"] > GENERATED / 5
 
 
-def test_a_guard_that_takes_the_last_of_two_values_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("source", "first", "second"), [("query", "1", "2"), ("time", f"{NOW}", f"{NOW + 1}")])
+def test_a_guard_that_takes_the_last_of_two_values_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, source: str, first: str, second: str
+) -> None:
     def last(places: Places, request: Request, found: list[Found]) -> None:
         for name, slot in places._queries.items():
             values = field_values(name, request.query)
@@ -62,12 +66,10 @@ def test_a_guard_that_takes_the_last_of_two_values_is_found_out(monkeypatch: pyt
 
     monkeypatch.setattr(Places, "_find_in_query", last)
     with event_loop() as loop:
-        comparison = Comparison("query", loop)
-        found = {
-            finding.framework: finding.answer.text for finding in comparison.findings(Sent("GET", "/query", "a=1&a=2"))
-        }
+        findings = Comparison(source, loop).findings(Sent("GET", "/query", f"a={first}&a={second}"))
+        found = {finding.framework: finding.answer.text for finding in findings}
 
-    assert found == {"Flask": "1", "Quart": "1"}
+    assert found == {"Flask": first, "Quart": first}
 
 
 @pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: f"{row.frameworks[0]}-{next(iter(row.examples))}")

@@ -44,9 +44,10 @@ from orders import (
 from support import Call, Reply, Sent, environ_for, run_asgi, scope_for
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import ConfigError, Guard, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard import ConfigError, Form, Guard, Header, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
 from hmac_guard.django.conf import guard_from_settings
+from hmac_guard.schemes import GITHUB
 
 
 class Seen:
@@ -650,6 +651,30 @@ CORS = "frameworks.django_project.CorsMiddleware"
 def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
     with project(Seen().sync, MIDDLEWARE=middleware, HMAC_GUARD=GUARD):
         assert [message.id for message in run_checks(tags=["security"])] == ids
+
+
+BY_JSON = Scheme(name="json", ids={"a": Json("/a")}, message="{a}", signature=Header("X-Sig"))
+BY_FORM = BY_JSON.replace(name="form", ids={"a": Form("a")})
+LARGE = Sent("POST", headers=[("X-Hub-Signature-256", GITHUB.sign(KEY, body=b"x" * 3_000_000))], body=b"x" * 3_000_000)
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("guard", "limit", "ids", "statuses"),
+    [
+        (Guard(GITHUB, KEY, max_body=26_214_400), 2_621_440, ["hmac_guard.W002"], (400, 413)),
+        (Guard(GITHUB, KEY, max_body=26_214_400), 26_214_400, [], (200,)),
+        (Guard(GITHUB, KEY, max_body=26_214_400), None, [], (200,)),
+        (Guard(BY_JSON, KEY, max_body=26_214_400), 2_621_440, ["hmac_guard.W002"], (415,)),
+        (Guard(BY_FORM, KEY, max_body=26_214_400), 2_621_440, [], (415,)),
+    ],
+)
+def test_the_check_finds_a_guard_that_verifies_larger_bodies_than_a_view_can_read(
+    guard: Guard, limit: int | None, ids: list[str], statuses: tuple[int, ...], server: str
+) -> None:
+    with project(Seen().sync, MIDDLEWARE=[USUAL], HMAC_GUARD=guard, DATA_UPLOAD_MAX_MEMORY_SIZE=limit):
+        assert [message.id for message in run_checks(tags=["security"])] == ids
+        assert send(server, LARGE).status in statuses
 
 
 def test_routes_that_no_guard_covers_are_listed() -> None:

@@ -316,7 +316,7 @@ def test_django_channels(mode: str) -> None:
 
 
 def test_packages_of_vendors() -> None:
-    names = run("Packages of vendors", make_guard(), json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
+    names = run(documented.VENDORS, make_guard(), json=json, Guard=Guard, SUPRSEND=SUPRSEND, keys=KEY)
     refused = decider_of("test", names["guard"]).refusals[Reason.INVALID_SIGNATURE]
 
     # The browser tests show how the packages use these bodies.

@@ -13,11 +13,13 @@ from posixpath import normpath
 
 from differential.compare import KEY, Comparison
 from differential.deviations import explained
+from differential.grammar.ids import NOW
 from differential.grammar.path import sent_to
 from support import Sent, call_asgi, call_wsgi
 from test_wsgi_and_asgi_agree import check as check_wsgi_and_asgi
 
 from hmac_guard import Guard, Header, Query, Scheme
+from hmac_guard.schemes import STRIPE
 
 Target = Callable[[bytes], None]
 
@@ -70,6 +72,23 @@ def signature() -> Target:
     return target
 
 
+def items() -> Target:
+    """A header of items is verified only if one of them is the expected signature, and one is the time."""
+    guard = Guard(STRIPE, KEY, clock=lambda: NOW)
+    signed = STRIPE.sign(KEY, timestamp=NOW, body=b"{}")
+
+    def target(data: bytes) -> None:
+        text = data.decode("latin-1").replace("NOW", str(NOW)).replace("SIGNED", signed)
+        sent = Sent("POST", headers=[("Stripe-Signature", text)], body=b"{}")
+        status = call_wsgi(guard, sent).status
+        assert status == call_asgi(guard, sent).status
+        found = [item.strip(" \t") for item in text.split(",")]
+        assert status in (200, 401)
+        assert status == 401 or (f"t={NOW}" in found and f"v1={signed}" in found)
+
+    return target
+
+
 def exempt() -> Target:
     """Only paths that are clearly below an exempt path are unguarded."""
     scheme = Scheme(name="exempt", ids={"a": Query("a")}, message="{a}", signature=Header("S"))
@@ -114,7 +133,10 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "multipart": lambda: parser("multipart", with_body("/form")),
     "json": lambda: parser("json", with_body("/json")),
     "path": lambda: parser("path", lambda text: sent_to(text)),
+    "raw": lambda: parser("raw", with_body("/raw")),
+    "time": lambda: parser("time", lambda text: Sent("GET", "/query", text)),
     "signature": signature,
+    "items": items,
     "exempt": exempt,
     "request": wsgi_and_asgi,
 }

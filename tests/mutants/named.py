@@ -30,7 +30,7 @@ NAMED = [
         "core.scheme:_is_one_of",
         "return hmac.compare_digest(made, signature)",
         "return made == signature",
-        "test_rooms.py",
+        "test_structure.py",
     ),
     Mutant(
         "duplicate check dropped: any source",

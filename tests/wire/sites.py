@@ -33,7 +33,7 @@ _MOUNTED = {
 def site_of(server: Server, folder: Path, *, mounted: bool) -> Iterator[Site]:
     record = folder / "record"
     record.touch()
-    environ, app = {RECORD: str(record)}, f"wire.app:{server.door}_app"
+    environ, app = {RECORD: str(record)}, f"wire.app:{server.interface}_app"
     if mounted and server.name.startswith("gunicorn"):
         environ["SCRIPT_NAME"] = "/api"
     elif mounted and server.name in _MOUNTED:

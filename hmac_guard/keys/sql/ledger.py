@@ -35,6 +35,7 @@ from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
+from hmac_guard.keys.sql.pools import use_own_pool
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
@@ -168,6 +169,7 @@ class VerdictLedger(Frozen):
         """Add to what was counted, and bring the figures of the tenants up to date. Gives the tenants that have keys.
         What is written is taken out of `requests` and `known`; the rest was not. `hosts_hour` is the hour that this
         host has now: the hours of the rows are moved by what the database has instead."""
+        use_own_pool(self.engine)
         with self.engine.begin() as connection:
             hour = self._hour(connection)
             tenants = self._which(connection, {row.tenant for row in requests})

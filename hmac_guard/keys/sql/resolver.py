@@ -1,11 +1,13 @@
 """Keys in a database."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, SingletonThreadPool
+from sqlalchemy.exc import InvalidRequestError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -13,7 +15,8 @@ from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.resolver import Resolver
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
-from hmac_guard.keys.sql.reading import for_reading, read, read_async
+from hmac_guard.keys.sql.pools import use_own_pool
+from hmac_guard.keys.sql.reading import WrongAnswer, for_reading, read, read_async
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async
@@ -63,6 +66,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
                 "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
             )
         _check_database(engine)
+        use_own_pool(engine)
         if on_change is not None and not callable(on_change):
             raise ConfigError("SqlKeys: on_change must be a function of the tenant")
         with_hidden_parameters: Any = _with_hidden_parameters(engine)
@@ -86,7 +90,14 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         return read_async(self._reading, ring) if self.asgi_only else read(self._reading, ring)
 
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
-        return self.table.ring(tenant, connection.execute(self.table.look_up(tenant)), self._sealing)
+        marker = secrets.token_hex(8)
+        try:
+            rows = connection.execute(self.table.look_up, {"tenant": tenant, "marker": marker}).all()
+        except InvalidRequestError:  # An answer without rows.
+            rows = []
+        if not rows or any(row.marker != marker for row in rows):
+            raise WrongAnswer("the answer is to another question; is the connection used in two processes?")
+        return self.table.ring(tenant, rows, self._sealing)
 
     def _announce(self, tenant: str) -> None:
         try:

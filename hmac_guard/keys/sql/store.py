@@ -5,9 +5,10 @@ import math
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, String, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from hmac_guard.core.errors import ConfigError
@@ -43,14 +44,23 @@ class Change(NamedTuple):
 class Store(Tables):
     """The tables, and what is done with the rows of one tenant."""
 
-    def look_up(self, tenant: str) -> Select[Any]:
-        """One statement for a tenant and its keys that may be in force or to come."""
-        keys = self.keys.c
-        lately = and_(keys.tenant == tenant, keys.not_after > database_now() - ENDED_LATELY)
+    @cached_property
+    def look_up(self) -> Select[Any]:
+        """One statement for a tenant and its keys that may be in force or to come. Its parameters are `tenant`, and
+        `marker`: each row of the answer has the marker, and there is one row at least."""
+        name, keys = self.tenants.c.name, self.keys.c
+        marker, tenant = bindparam("marker", type_=String), bindparam("tenant", type_=name.type)
+        question = select(marker.label("marker"), tenant.label("tenant")).subquery("question")
+        lately = and_(
+            keys.tenant == question.c.tenant,
+            keys.tenant == tenant,  # MariaDB uses the whole index only where it compares with a value.
+            keys.not_after > database_now() - ENDED_LATELY,
+        )
         return (
-            select(self.tenants.c.name, self.tenants.c.mode, self.tenants.c.mode_seal, self.keys)
-            .select_from(self.tenants.outerjoin(self.keys, lately))
-            .where(self.tenants.c.name == tenant)
+            select(question.c.marker, name, self.tenants.c.mode, self.tenants.c.mode_seal, self.keys)
+            .select_from(question)
+            .outerjoin(self.tenants, name == question.c.tenant)
+            .outerjoin(self.keys, lately)
         )
 
     def ring(self, tenant: str, found: Iterable[Row[Any]], sealing: Sealing) -> Keyring | None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.keys.sql.pools import use_own_pool
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -110,6 +111,7 @@ def _do_it(
 ) -> T:
     given = hide((args, options))
     del args, options
+    use_own_pool(engine)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with engine.begin() as connection:
@@ -136,6 +138,7 @@ async def _await_it(
 
     given = hide((args, options))
     del args, options
+    use_own_pool(engine)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with engine.connect() as connection:

@@ -306,12 +306,12 @@ def run_once(row: Row, world: World, folder: Path, seed: int) -> Figures:
     redis = Proxy((LOCAL, world.redis.port if row.is_of_redis else 0))
     url = database.app_url if row.is_far else url_through(database, proxy)
     url = url.replace("+psycopg", "+asyncpg") if row.source == "async" else url
-    door = SERVERS[row.server].door
-    environ = {"CHAOS_DATABASE": url, "CHAOS_DOOR": door, "CHAOS_TTL": str(TTL)}
+    interface = SERVERS[row.server].interface
+    environ = {"CHAOS_DATABASE": url, "CHAOS_INTERFACE": interface, "CHAOS_TTL": str(TTL)}
     if row.is_of_redis:
         environ["CHAOS_REDIS"] = f"redis://{LOCAL}:{redis.port}/0"
     try:
-        with serving(SERVERS[row.server], f"acceptance.chaos.app:{door}", folder, environ) as server:
+        with serving(SERVERS[row.server], f"acceptance.chaos.app:{interface}", folder, environ) as server:
             figures = asyncio.run(_through(row, Scene(world, database, proxy, redis), Load(server.port, seed)))
             figures.lines = outage_lines(server.printed())
             return figures

@@ -36,15 +36,15 @@ def one_worker(world: World, server: str, folder: Path, delay: float = 0.0) -> I
     proxy = Proxy((database.host, database.port))
     proxy.delay = delay
     web = SERVERS[server]
-    alone = type(web)(web.name, web.door, web.distribution, web.command.replace("--workers 2", "--workers 1"))
+    alone = type(web)(web.name, web.interface, web.distribution, web.command.replace("--workers 2", "--workers 1"))
     environ = {
         "CHAOS_DATABASE": url_through(database, proxy),
-        "CHAOS_DOOR": web.door,
+        "CHAOS_INTERFACE": web.interface,
         "CHAOS_TTL": str(TTL),
     }
     folder.mkdir(exist_ok=True)
     try:
-        with serving(alone, f"acceptance.chaos.app:{web.door}", folder, environ) as running:
+        with serving(alone, f"acceptance.chaos.app:{web.interface}", folder, environ) as running:
             yield running, proxy
     finally:
         proxy.close()

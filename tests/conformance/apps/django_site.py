@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from conformance.guards import ORDERS_GUARD, PIECE, UPLOAD_GUARD, Told
+from conformance.guards import HOOK_GUARD, ORDERS_GUARD, PIECE, UPLOAD_GUARD, Told
 from hmac_guard import Guard, verdict_from
 from hmac_guard.django import GuardMiddleware
 
@@ -13,11 +13,15 @@ class Upload(GuardMiddleware):
     guard = UPLOAD_GUARD
 
 
+class Hook(GuardMiddleware):
+    guard = HOOK_GUARD
+
+
 if not settings.configured:
     settings.configure(
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF=__name__,
-        MIDDLEWARE=["hmac_guard.django.GuardMiddleware", f"{__name__}.Upload"],
+        MIDDLEWARE=["hmac_guard.django.GuardMiddleware", f"{__name__}.Upload", f"{__name__}.Hook"],
         HMAC_GUARD=ORDERS_GUARD,
     )
 
@@ -40,7 +44,7 @@ def endpoint(guard: Guard | None, *, later: bool) -> Any:
 
 
 def routes(*, later: bool) -> list[Any]:
-    guards = {"orders": ORDERS_GUARD, "upload": UPLOAD_GUARD, "bare": None}
+    guards = {"orders": ORDERS_GUARD, "upload": UPLOAD_GUARD, "hook": HOOK_GUARD, "bare": None}
     return [path(name, endpoint(guard, later=later)) for name, guard in guards.items()]
 
 

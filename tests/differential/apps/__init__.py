@@ -1,7 +1,7 @@
 """One tiny application for each framework: a route for each source, which reads the id as a user of it would.
 
 The routes are `/query`, `/header`, `/cookie`, `/form`, `/json` and `/p/{a}/c`; the id is called `a`, and `X-Sig` in
-headers.
+headers. `/raw` reads the body as bytes.
 """
 
 import json
@@ -9,6 +9,11 @@ from typing import Any
 
 #: A body may come with any of these.
 BODY_METHODS: Any = ["POST", "PUT", "PATCH", "DELETE", "GET"]
+
+
+def told_bytes(value: bytes) -> str:
+    """The reply that tells which bytes a view has read."""
+    return told(value.decode("latin-1"))
 
 
 def told(value: object) -> str:

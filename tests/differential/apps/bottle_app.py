@@ -1,6 +1,6 @@
 from bottle import Bottle, request
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 
 def query() -> str:
@@ -23,6 +23,10 @@ def document() -> str:
     return told(request.json.get("a"))
 
 
+def raw() -> str:
+    return told_bytes(request.body.read())
+
+
 def path(a: str) -> str:
     return told(a)
 
@@ -33,4 +37,5 @@ app.route("/header", callback=header)
 app.route("/cookie", callback=cookie)
 app.route("/form", BODY_METHODS, form)
 app.route("/json", BODY_METHODS, document)
+app.route("/raw", BODY_METHODS, raw)
 app.route("/p/<a>/c", callback=path)

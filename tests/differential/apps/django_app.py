@@ -1,4 +1,4 @@
-"""Django at both doors, and Django REST framework: they share one set of settings and differ in their views."""
+"""Django over WSGI and ASGI, and Django REST framework: they share one set of settings and differ in their views."""
 
 import json
 from collections.abc import Callable
@@ -21,6 +21,7 @@ READERS: dict[str, Callable[[HttpRequest], object]] = {
     "cookie": lambda request: request.COOKIES.get("a"),
     "form": lambda request: request.POST.get("a"),
     "json": lambda request: json.loads(request.body).get("a"),
+    "raw": lambda request: request.body.decode("latin-1"),
 }
 REST_READERS: dict[str, Callable[[Any], object]] = {
     "query": lambda request: request.query_params.get("a"),
@@ -28,6 +29,7 @@ REST_READERS: dict[str, Callable[[Any], object]] = {
     "cookie": lambda request: request.COOKIES.get("a"),
     "form": lambda request: request.data.get("a"),
     "json": lambda request: request.data.get("a"),
+    "raw": lambda request: request.body.decode("latin-1"),
 }
 
 

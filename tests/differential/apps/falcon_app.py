@@ -1,6 +1,6 @@
 import falcon
 
-from differential.apps import told
+from differential.apps import told, told_bytes
 
 
 class Query:
@@ -35,6 +35,13 @@ class Document:
     on_get = on_put = on_patch = on_delete = on_post
 
 
+class Raw:
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.text = told_bytes(req.bounded_stream.read())
+
+    on_get = on_put = on_patch = on_delete = on_post
+
+
 class Path:
     def on_get(self, req: falcon.Request, resp: falcon.Response, a: str) -> None:
         resp.text = told(a)
@@ -46,4 +53,5 @@ app.add_route("/header", Header())
 app.add_route("/cookie", Cookie())
 app.add_route("/form", Form())
 app.add_route("/json", Document())
+app.add_route("/raw", Raw())
 app.add_route("/p/{a}/c", Path())

@@ -1,10 +1,10 @@
 from typing import Annotated
 
-from fastapi import Cookie, FastAPI, Form, Header
+from fastapi import Cookie, FastAPI, Form, Header, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 
 class Document(BaseModel):
@@ -37,6 +37,11 @@ async def form(a: Annotated[str | None, Form()] = None) -> str:
 @app.api_route("/json", methods=BODY_METHODS)
 async def document(body: Document) -> str:
     return told(body.a)
+
+
+@app.api_route("/raw", methods=BODY_METHODS)
+async def raw(request: Request) -> str:
+    return told_bytes(await request.body())
 
 
 @app.get("/p/{a}/c")

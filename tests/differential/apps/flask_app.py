@@ -1,6 +1,6 @@
 from flask import Flask, request
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 app = Flask(__name__)
 
@@ -28,6 +28,11 @@ def form() -> str:
 @app.route("/json", methods=BODY_METHODS)
 def document() -> str:
     return told(request.get_json().get("a"))
+
+
+@app.route("/raw", methods=BODY_METHODS)
+def raw() -> str:
+    return told_bytes(request.get_data())
 
 
 @app.get("/p/<a>/c")

@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from litestar import Litestar, MediaType, Request, get, route
 from litestar.params import CookieParameter, FromPath, FromQuery, HeaderParameter
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 
 @get("/query", media_type=MediaType.TEXT)
@@ -31,9 +31,14 @@ async def document(request: Request[Any, Any, Any]) -> str:
     return told((await request.json()).get("a"))
 
 
+@route("/raw", http_method=BODY_METHODS, status_code=200, media_type=MediaType.TEXT)
+async def raw(request: Request[Any, Any, Any]) -> str:
+    return told_bytes(await request.body())
+
+
 @get("/p/{a:str}/c", media_type=MediaType.TEXT)
 async def path(a: FromPath[str]) -> str:
     return told(a)
 
 
-app = Litestar([query, header, cookie, form, document, path], openapi_config=None, logging_config=None)
+app = Litestar([query, header, cookie, form, document, raw, path], openapi_config=None, logging_config=None)

@@ -1,6 +1,6 @@
 from quart import Quart, request
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 app = Quart(__name__)
 
@@ -28,6 +28,11 @@ async def form() -> str:
 @app.route("/json", methods=BODY_METHODS)
 async def document() -> str:
     return told((await request.get_json()).get("a"))
+
+
+@app.route("/raw", methods=BODY_METHODS)
+async def raw() -> str:
+    return told_bytes(await request.get_data(as_text=False))  # type: ignore[arg-type]
 
 
 @app.get("/p/<a>/c")

@@ -3,7 +3,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from differential.apps import BODY_METHODS, told
+from differential.apps import BODY_METHODS, told, told_bytes
 
 
 async def query(request: Request) -> PlainTextResponse:
@@ -27,6 +27,10 @@ async def document(request: Request) -> PlainTextResponse:
     return PlainTextResponse(told((await request.json()).get("a")))
 
 
+async def raw(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(told_bytes(await request.body()))
+
+
 async def path(request: Request) -> PlainTextResponse:
     return PlainTextResponse(told(request.path_params["a"]))
 
@@ -38,6 +42,7 @@ app = Starlette(
         Route("/cookie", cookie),
         Route("/form", form, methods=BODY_METHODS),
         Route("/json", document, methods=BODY_METHODS),
+        Route("/raw", raw, methods=BODY_METHODS),
         Route("/p/{a}/c", path),
     ]
 )

@@ -1,11 +1,12 @@
 """`name=value&…`, as a query and as an urlencoded body."""
 
+from collections.abc import Callable
 from random import Random
 
 from support import Sent
 
 from differential.grammar import latin, mostly, with_body
-from differential.grammar.ids import an_id
+from differential.grammar.ids import a_time, an_id
 
 OUR_NAMES = (
     "%61",
@@ -100,8 +101,8 @@ def percent(rng: Random, text: str) -> str:
     return "".join(out)
 
 
-def _ours(rng: Random) -> str:
-    value = mostly(rng, percent(rng, an_id(rng)), RAW_VALUES, 0.15)
+def _ours(rng: Random, value_of: Callable[[Random], str]) -> str:
+    value = mostly(rng, percent(rng, value_of(rng)), RAW_VALUES, 0.15)
     return mostly(rng, "a", OUR_NAMES) + mostly(rng, "=", ("", "==", " = ", "%3D", "=="), 0.04) + value
 
 
@@ -113,8 +114,8 @@ def _other(rng: Random) -> str:
     )
 
 
-def fields(rng: Random) -> str:
-    several = [_ours(rng) for _ in range(mostly(rng, 1, (0, 2, 2, 3)))]
+def fields(rng: Random, value_of: Callable[[Random], str] = an_id) -> str:
+    several = [_ours(rng, value_of) for _ in range(mostly(rng, 1, (0, 2, 2, 3)))]
     several += [_other(rng) for _ in range(rng.choice((0, 0, 1, 1, 2, 4)))]
     if rng.random() < 0.0005:
         several += ["f=1"] * (rng.choice(MANY) - len(several))
@@ -131,6 +132,10 @@ def fields(rng: Random) -> str:
 
 def query(rng: Random) -> Sent:
     return Sent("GET", "/query", fields(rng))
+
+
+def time(rng: Random) -> Sent:
+    return Sent("GET", "/query", fields(rng, a_time))
 
 
 FORM = "application/x-www-form-urlencoded"

@@ -29,6 +29,42 @@ CONTROLS = "\x00\x01\x08\t\n\x0b\x0c\r\x1b\x1c\x1d\x1e\x1f\x7f"
 LENGTHS = (127, 128, 255, 256, 257, 1023, 1024, 1025)
 
 
+#: The time of the tests. A time may be so many seconds off.
+NOW, WINDOW = 1_800_000_000, 100
+ODD_TIMES = (
+    *(
+        "0",
+        "-1",
+        "1",
+        f"0{NOW}",
+        f"+{NOW}",
+        f"{NOW}.0",
+        f"{NOW}.5",
+        "1.8e9",
+        f"{NOW}000",
+        f"{NOW}0000000",
+        f" {NOW}",
+        f"{NOW} ",
+    ),
+    *(
+        "NaN",
+        "inf",
+        "",
+        f"{NOW}_0",
+        "1_800_000_000",
+        f"0x{NOW:x}",
+        "\u0661\u0662",
+        "".join(chr(0xFF10 + int(c)) for c in str(NOW)),
+    ),
+    *(str(NOW + off) for off in (-101, 101, 10**6, -(10**6))),
+)
+
+
+def a_time(rng: Random) -> str:
+    """A Unix time as text; mostly one that may be verified."""
+    return rng.choice(ODD_TIMES) if rng.random() < 0.2 else str(NOW + rng.randint(-WINDOW, WINDOW))
+
+
 def an_id(rng: Random) -> str:
     """An id as text; mostly one that may be verified."""
     kind = rng.random()

@@ -1,4 +1,4 @@
-"""The architecture, held: `core` is pure, the public names are pinned, an import pulls in no framework."""
+"""The structure of the package: `core` does no I/O, the public names are pinned, an import loads no framework."""
 
 import ast
 import subprocess

@@ -1,0 +1,48 @@
+"""What a forked child has to create again: only the forking thread goes on in it, and a lock may stay held.
+
+Python calls hooks in a child of `os.fork`. uWSGI forks in C and calls none, so whatever a request uses first also
+compares the process id.
+"""
+
+import inspect
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+Remake = Callable[[], None]
+
+_remakes: dict["weakref.WeakMethod[Remake] | Callable[[], Remake]", None] = {}
+_locks: dict[int, threading.Lock] = {}
+_pid = os.getpid()
+
+
+def in_forked_child(remake: Remake) -> None:
+    """Have `remake` called in every child that is forked: a function, or a bound method while its object lives."""
+    if inspect.ismethod(remake):
+        _remakes[weakref.WeakMethod(remake, lambda method: _remakes.pop(method, None))] = None
+    else:
+        _remakes[lambda: remake] = None
+
+
+def check_process() -> None:
+    """Make again what belonged to the parent, where a fork has called no hook."""
+    if os.getpid() != _pid:
+        _start_again()
+
+
+def _start_again() -> None:
+    global _pid  # noqa: PLW0603 - it is that of this process
+    pid = os.getpid()
+    # A lock of this process: one of the parent may stay held. The others wait here until all is made again.
+    with _locks.setdefault(pid, threading.Lock()):
+        if pid != _pid:
+            for method in tuple(_remakes):
+                remake = method()
+                if remake is not None:
+                    remake()
+            _pid = pid
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_again)
