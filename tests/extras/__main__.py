@@ -24,6 +24,8 @@ ENVIRONMENTS = {
     "cli,sql": ("use_cli_sql",),
     "crypto,sql": ("use_crypto_sql",),
     "demo": ("use_cli", "use_demo"),
+    "opentelemetry": ("use_opentelemetry",),
+    "prometheus": ("use_prometheus",),
     "redis": ("use_cache", "use_redis"),
     "sql": ("use_sql",),
 }
