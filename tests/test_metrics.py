@@ -266,7 +266,7 @@ def test_keys_that_end_are_read_at_most_once_a_minute_and_beside_the_scrape() ->
     assert comes(lambda: len(readings) == 2)
 
 
-def test_keys_of_a_database_that_end_are_counted(tmp_path: Path) -> None:
+def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy", reason="not run: SQLAlchemy is not installed")
     from hmac_guard.keys import SqlKeys
 
@@ -277,6 +277,7 @@ def test_keys_of_a_database_that_end_are_counted(tmp_path: Path) -> None:
         keys.add(f"tenant {number}", f"a key that is long enough {number}", not_after=time.time() + 86_400 * 10**number)
     registry = CollectorRegistry()
     PrometheusMetrics(keys=keys, registry=registry)
+    monkeypatch.setattr("hmac_guard.metrics.ending._PAGE", 1)
 
     def ending() -> Any:
         return scraped(generate_latest(registry).decode()).get("hmac_guard_keys_ending")
