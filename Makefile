@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	check test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	check dist sbom test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -25,6 +25,8 @@ help:
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
 	@echo "make test-explain  explain two thousand generated requests with mistakes"
 	@echo "make check  check format, lint, types and imports"
+	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
+	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
 	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
 	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"doors growth\" for some of it)"
 	@echo "make bench-check  compare the instructions of one request with the recorded ones; needs valgrind"
@@ -76,6 +78,23 @@ check: $(VENV)/check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What is published. `.github/workflows/release.yml` publishes it.
+dist: $(VENV)/build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	@grep -q '^Homepage = .*\.example"' pyproject.toml && echo "WARNING: the address in pyproject.toml does not exist" || true
+
+# Of a new environment with all extras and no tools.
+sbom: $(VENV)/sbom
+	rm -rf $(VENV)-sbom
+	$(PYTHON) -m venv --without-pip $(VENV)-sbom
+	$(BIN)/python -m pip --python $(VENV)-sbom/bin/python install --quiet \
+		'.[cache,cli,crypto,demo,opentelemetry,prometheus,redis,sql]'
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file dist/sbom.cdx.json $(VENV)-sbom/bin/python
 
 # With the oldest supported version of each framework, and without frameworks.
 test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(VENV)/wheel
@@ -164,6 +183,10 @@ $(VENV)/wire: pyproject.toml | $(BIN)/python
 
 $(VENV)/browser $(VENV)/conformance $(VENV)/vendors: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group $(@F) '.[cli]'
+	@touch $@
+
+$(VENV)/build $(VENV)/sbom: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group $(@F)
 	@touch $@
 
 $(VENV)-oldest/ready: tests/oldest.txt
