@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,19 +31,19 @@ def on_terminal(*words: str, given: str = "", out: bool = True, **environ: str) 
     """What a command writes to a terminal: stdout and stderr, or, without `out`, stderr alone."""
     master, slave = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "hmac_guard.cli", *words],
-        env={**kept, "KEY": KEY, "TERM": "xterm", **environ},
-        stdin=subprocess.PIPE,
-        stdout=slave if out else subprocess.DEVNULL,
-        stderr=slave,
-        text=True,
-    ) as process:
+    with tempfile.TemporaryFile("w+") as rows:
+        rows.write(given)
+        rows.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hmac_guard.cli", *words],
+            env={**kept, "KEY": KEY, "TERM": "xterm", **environ},
+            stdin=rows,
+            stdout=slave if out else subprocess.DEVNULL,
+            stderr=slave,
+        )
+    with process:
         os.close(slave)
         read: list[bytes] = []
-        if process.stdin is not None:
-            process.stdin.write(given)
-            process.stdin.close()
         try:
             while piece := os.read(master, 65_536):
                 read.append(piece)

@@ -1,17 +1,13 @@
 """The plugin for pytest, as an installed package brings it: what it imports, and its fixtures in a test of a user."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from installed import install, run_pytest
 
-import hmac_guard
 import hmac_guard.pytest_plugin
 
-ROOT = Path(__file__).parent.parent
 TESTS = """
 from hmac_guard import Expires, Guard, Query, verdict_from
 from hmac_guard.schemes import signed_ids
@@ -46,26 +42,7 @@ def test_expired(guarded, guard_clock, sign_request):
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder in which the package is installed, with the entry point of `pyproject.toml`."""
-    [entry_point] = re.findall(
-        r"^\[project.entry-points.pytest11\]\n(.+)\n", (ROOT / "pyproject.toml").read_text(), re.MULTILINE
-    )
-    folder = tmp_path / "installed"
-    (folder / "hmac_guard-0.0.dist-info").mkdir(parents=True)
-    (folder / "hmac_guard").symlink_to(Path(hmac_guard.__file__).parent)
-    (folder / "hmac_guard-0.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: hmac-guard\nVersion: 0\n"
-    )
-    name, module = entry_point.replace('"', "").split(" = ")
-    (folder / "hmac_guard-0.0.dist-info" / "entry_points.txt").write_text(f"[pytest11]\n{name} = {module}\n")
-    return folder
-
-
-def run_pytest(folder: Path, installed: Path, *options: str) -> str:
-    environ = {**os.environ, "PYTHONPATH": str(installed)}
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options]
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    return install(tmp_path / "installed")
 
 
 def test_the_fixtures_are_there_without_an_import(installed: Path, tmp_path: Path) -> None:
