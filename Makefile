@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/docs
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	check dist sbom test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	check docs dist sbom test-wire test-chaos test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -24,7 +25,8 @@ help:
 	@echo "make test-browser  test pages on another origin; needs chromium and node"
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
 	@echo "make test-explain  explain two thousand generated requests with mistakes"
-	@echo "make check  check format, lint, types and imports"
+	@echo "make check  check format, lint, types, imports and documentation"
+	@echo "make docs   write the site of the documentation to build/docs"
 	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
 	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
 	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
@@ -78,6 +80,11 @@ check: $(VENV)/check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SPHINX)
+
+# The site, in build/docs. A warning is an error, and nothing is fetched.
+docs: $(VENV)/check
+	$(SPHINX)
 
 # What is published. `.github/workflows/release.yml` publishes it.
 dist: $(VENV)/build

@@ -252,10 +252,19 @@ def test_explain_names_the_mistake_of_the_page() -> None:
     result = CliRunner().invoke(hmac_guard, words, env={"INBOX_SECRET": KEY})
 
     assert result.exit_code == 1
-    assert "padding" in result.output
+    assert "Cause: the signature was written with another padding" in result.output
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
 def test_each_link_leads_to_a_file(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)", (DOCS / page).read_text()):
         assert (DOCS / target).exists(), target
+
+
+def test_the_reference_has_each_public_name() -> None:
+    text = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    packages = ("hmac_guard", "hmac_guard.client", "hmac_guard.metrics", "hmac_guard.testing")
+    names = {f"{package}.{name}" for package in packages for name in importlib.import_module(package).__all__}
+
+    assert len(names) > 25
+    assert [name for name in sorted(names) if f":: {name}\n" not in text] == []
