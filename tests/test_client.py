@@ -86,11 +86,9 @@ def by_requests(
 
 
 SENDERS: dict[str, Send] = {
-    **{
-        f"{library}, {'async' if is_async else 'sync'}": by_httpx(library, is_async)
-        for library in ("httpx", "httpx2")
-        for is_async in (False, True)
-    },
+    "httpx": by_httpx("httpx", False),
+    "httpx, async": by_httpx("httpx", True),
+    "httpx2, async": by_httpx("httpx2", True),
     "requests": by_requests,
 }
 

@@ -241,3 +241,38 @@ def test_an_id_in_the_path_is_read_there_and_placed_nowhere_else() -> None:
     assert list(sign_request(NANGO, IDS, key=KEY).query) == ["integration_id", "connection_id", "hmac"]
     fields = sign_request(NANGO, IDS, key=KEY, path="/api/oauth/connect/github")
     assert list(fields.query) == ["connection_id", "hmac"]
+
+
+def test_a_signed_client_of_flask_keeps_its_sessions_and_contexts() -> None:
+    flask = pytest.importorskip("flask", reason="not run: Flask is not installed")
+    app = flask.Flask("tested")
+    app.secret_key = "of the sessions"
+    app.add_url_rule("/", "view", lambda: flask.session.get("name", ""))
+    guard = Guard(IN_QUERY, KEY)
+    app.wsgi_app = guard.wsgi(app.wsgi_app)
+
+    with signed_client(app.test_client(), guard, user="u1") as client:
+        with client.session_transaction() as session:
+            session["name"] = "of the session"
+        assert client.get("/").text == "of the session"
+        assert verdict_from(flask.request).ids == {"user": "u1"}
+
+
+def test_a_websocket_is_signed() -> None:
+    pytest.importorskip("starlette", reason="not run: Starlette is not installed")
+    from starlette.applications import Starlette
+    from starlette.routing import WebSocketRoute
+    from starlette.testclient import TestClient
+    from starlette.websockets import WebSocket, WebSocketDisconnect
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_json(dict(verdict_from(websocket).ids))
+        await websocket.close()
+
+    guard = Guard(IN_HEADER, KEY)
+    client = TestClient(guard.asgi(Starlette(routes=[WebSocketRoute("/", endpoint)])))
+    with signed_client(client, guard, user="u1").websocket_connect("/") as websocket:
+        assert websocket.receive_json() == {"user": "u1"}
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/"):
+        pass

@@ -142,19 +142,21 @@ class Signer(Frozen):
         """
         kind = parse_media(request.content_type).kind
         fields = hide(self.fields(request, is_form=kind == "form"))
-        placed = fields.get().query.keys()
-        kept = [part for part in request.query.split("&") if part and _name_of(part) not in placed]
-        headers, body = dict(fields.get().headers), None
-        if fields.get().cookies:
-            headers["Cookie"] = _with_cookies(request.cookie, fields.get().cookies)
+        body, content_type = None, ""
+        # First, since it may raise: until then, no variable shows the signature.
         if fields.get().json:
-            body = json_with(request.body, kind, hide(fields.get().json))
-            headers["Content-Type"] = request.content_type or "application/json"
+            body, content_type = json_with(request.body, kind, hide(fields.get().json)), "application/json"
         elif fields.get().form:
             body = form_with(request.body, kind, hide(fields.get().form))
-            headers["Content-Type"] = request.content_type or "application/x-www-form-urlencoded"
-        query = "&".join([*kept, *filter(None, [urlencode(fields.get().query, quote_via=quote)])])
-        return Signed(query, headers, body)
+            content_type = "application/x-www-form-urlencoded"
+        headers = dict(fields.get().headers)
+        if body is not None:
+            headers["Content-Type"] = request.content_type or content_type
+        if fields.get().cookies:
+            headers["Cookie"] = _with_cookies(request.cookie, fields.get().cookies)
+        placed = fields.get().query
+        kept = [part for part in request.query.split("&") if part and _name_of(part) not in placed]
+        return Signed("&".join([*kept, *filter(None, [urlencode(placed, quote_via=quote)])]), headers, body)
 
     def fields(self, request: Outgoing, *, is_form: bool = False) -> SignedFields:
         """Return what is placed into a request.
