@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from patience import PATIENCE
-from werkzeug.serving import WSGIRequestHandler, make_server
+from serving import threaded
 
 from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Scheme, verdict_from
 from hmac_guard.once import MemoryOnce
@@ -98,33 +96,14 @@ def send(request: pytest.FixtureRequest) -> Send:
     return SENDERS[request.param]
 
 
-class Quiet(WSGIRequestHandler):
-    def log(self, *arguments: Any) -> None:
-        """Print no line for each request."""
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[int]:
-    """Serve an application and return the port. It stops faster than the server of `serving.py`."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        yield server.port
-    finally:
-        server.shutdown()
-        thread.join(PATIENCE)
-        server.server_close()
-
-
 class Sites:
     """Two servers. The first one guards `/inbox`."""
 
     def __init__(self, scheme: Scheme, stack: ExitStack, **options: Any) -> None:
         self.ours, self.other = Site(), Site()
         guard = Guard(scheme, KEY, only=("/inbox",), **options)
-        self.url = f"http://127.0.0.1:{stack.enter_context(serving(guard.wsgi(self.ours)))}"
-        self.other_url = f"http://127.0.0.1:{stack.enter_context(serving(self.other))}"
+        self.url = f"http://127.0.0.1:{stack.enter_context(threaded(guard.wsgi(self.ours)))}"
+        self.other_url = f"http://127.0.0.1:{stack.enter_context(threaded(self.other))}"
 
 
 @pytest.fixture
@@ -229,6 +208,28 @@ def test_the_query_keeps_what_is_not_ours(send: Send, sites: Any) -> None:
     assert urlsplit(answer[1]).query.startswith("a=1&a=%2F&b&")
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_hook_reads_and_changes_the_headers_of_a_signed_request(library: str, sites: Any) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    made, seen = sites(NONCE), []
+
+    def hook(request: Any) -> None:
+        seen.append(request.headers["X-User"])
+        request.headers["X-Trace"] = "1"
+        request.headers.update({"X-Span": "2"})
+        del request.headers["Accept"]
+        del request.headers["X-Nonce"]
+
+    auth = HttpxAuth(NONCE, KEY, [made.url], user="u1")
+    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+        answer = client.get(f"{made.url}/inbox")
+        client.get(f"{made.url}/go", headers={"Accept": "text/plain"})
+    got = made.ours.got[-1]["headers"]
+    assert (answer.status_code, seen) == (401, ["u1", "u1"])
+    assert (got["X_TRACE"], got["X_SPAN"], got["X_USER"]) == ("1", "2", "u1")
+    assert not {"X_NONCE", "ACCEPT"} & got.keys()
+
+
 def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
     for make in (HttpxAuth, RequestsAuth):
         name = make.__name__
@@ -252,7 +253,10 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
 def test_a_body_that_cannot_hold_the_fields_is_an_error(send: Send, sites: Any) -> None:
     made = sites(IN_BODY)
 
-    for content, content_type in ((b"[1]", "application/json"), (b"{", "application/json"), (b"x", "text/plain")):
+    form = "multipart/form-data; boundary=b"
+    for content, content_type in (
+        *((b"[1]", "application/json"), (b"{", "application/json"), (b"x", "text/plain"), (b"x", form)),
+    ):
         headers = {"Content-Type": content_type}
         with pytest.raises(ValueError, match="the scheme places ids or the signature in the body"):
             send(IN_BODY, [made.url], f"{made.url}/inbox", "POST", content=content, headers=headers)

@@ -73,6 +73,13 @@ def test_the_sdist_holds_what_builds_and_tests_the_package(tmp_path: Path) -> No
     assert not [name for name in held if re.search(r"\.(db|pyc|whl|env|pem|key)$", name)]
 
 
+def test_the_sbom_is_of_all_extras() -> None:
+    [section] = re.findall(r"^\[project\.optional-dependencies\]\n(.*?)\n\n", PROJECT, re.MULTILINE | re.DOTALL)
+    extras = ",".join(re.findall(r"^([\w-]+) = \[", section, re.MULTILINE))
+
+    assert f"'.[{extras}]'" in (ROOT / "Makefile").read_text()
+
+
 def test_the_changelog_has_the_version() -> None:
     """`make dist` is for a version that the changelog describes."""
     headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import http.client
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +26,7 @@ from hmac_guard.metrics.series import BUCKETS
 
 pytest.importorskip("prometheus_client", reason="not run: prometheus_client is not installed")
 pytest.importorskip("cachetools", reason="not run: cachetools is not installed")
+from hmac_guard.keys import CachedKeys  # isort: skip
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -236,6 +239,79 @@ def test_a_callback_that_fails_does_not_change_the_decision(call: Call, caplog: 
 
     assert (reply.status, len(told)) == (200, 1)
     assert "on_decision failed, the verdict stands: builtins.AttributeError" in caplog.text
+
+
+def test_processes_that_share_numbers_are_told_all_of_them(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """prometheus_client chose where numbers are kept when it was imported: here it keeps them in memory."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "unused")
+    registry = CollectorRegistry()
+    cache = CachedKeys(lambda claim: KEY, per_tenant=False)
+    ends = Key(KEY, not_after=time.time() + 86_400)
+    metrics = PrometheusMetrics(key_cache=cache, keys=[ends], registry=registry)
+    guard = Guard(SCHEME, cache, on_decision=metrics)
+    assert comes(lambda: metrics._ending is not None and metrics._ending.value() == 1)
+    for query in (signed(KEY), signed(KEY), "user=u1"):
+        call(guard, Sent(query=query))
+    found = scraped(generate_latest(registry).decode())
+
+    assert found["hmac_guard_requests_total"] == {
+        (("inbox", "enforce", "verified", "verified"), ""): 2,
+        (("inbox", "enforce", "refused", "missing_signature"), ""): 1,
+    }
+    assert found["hmac_guard_decision_seconds_count"] == {(("inbox",), ""): 3}
+    assert found["hmac_guard_keys_ending"] == {(("30",), ""): 1}
+    assert found["hmac_guard_key_cache_total"] == {(("hit",), ""): 1, (("miss",), ""): 1}
+
+
+FORKING = f"""
+import os
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from hmac_guard import Guard, Query, Scheme
+from hmac_guard.keys import CachedKeys
+from hmac_guard.metrics import PrometheusMetrics
+
+SCHEME = Scheme(name="inbox", ids={{"user": Query("user")}}, message="{{user}}", signature=Query("sig"))
+cache = CachedKeys(lambda claim: "{KEY}", per_tenant=False)
+metrics = PrometheusMetrics(key_cache=cache, keys="{KEY}", registry=CollectorRegistry())
+# As if threads of the parent read and scraped when it forks.
+metrics._ending._reading.acquire()
+metrics._lock.acquire()
+guarded = Guard(SCHEME, cache, on_decision=metrics).wsgi(lambda environ, start_response: [])
+
+
+def ask():
+    guarded({{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SCRIPT_NAME": "", "QUERY_STRING": "{signed(KEY)}"}}, None)
+
+
+ask(), ask()
+if os.fork() == 0:
+    ask()
+    while metrics._ending.value() is None:
+        pass
+    list(metrics.collect())
+    os._exit(0)
+os.wait()
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+"""
+
+
+def test_a_forked_process_adds_what_it_has_counted_itself(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    found = scraped(done.stdout)
+
+    assert sum(found["hmac_guard_requests_total"].values()) == 3
+    assert found["hmac_guard_key_cache_total"] == {(("hit",), ""): 2, (("miss",), ""): 1}
 
 
 class Standing:

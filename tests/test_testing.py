@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from serving import proven, serving
+from serving import proven, threaded
 
 from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Query, Scheme, verdict_from
 from hmac_guard.keys import per_tenant
@@ -171,7 +171,7 @@ def test_each_request_has_a_new_nonce(client: Any) -> None:
 def test_a_client_of_httpx_signs_for_a_real_server(library: str, is_async: bool) -> None:
     httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
     guard = Guard(NANGO, KEY)
-    with serving(guard.wsgi(proven)) as port:
+    with threaded(guard.wsgi(proven)) as port:
         address = f"http://127.0.0.1:{port}"
 
         async def asked() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.resolver import as_resolver
 from hmac_guard.log import logger, where
 
@@ -29,6 +30,10 @@ class EndingKeys:
         self.days = days
         self._count = _counter_of(keys)
         self._clock = clock
+        self._begin()
+        in_forked_child(self._begin)
+
+    def _begin(self) -> None:
         self._value: int | None = None
         self._begun: float | None = None
         self._reading = threading.Lock()

@@ -16,6 +16,7 @@ from prometheus_client.utils import floatToGoString
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
+from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.metrics.ending import EndingKeys
 from hmac_guard.metrics.series import BUCKETS, result_of
 
@@ -76,13 +77,17 @@ class PrometheusMetrics(Collector):
         self._cache = key_cache
         self._ending = None if keys is None else EndingKeys(keys, ending_days)
         self._tenants = tenants
-        self._lock = threading.Lock()
+        self._make_lock()
+        in_forked_child(self._make_lock)
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             self._shared = _Shared(self._families, key_cache, self._ending, registry)
         else:
             registry.register(self)
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __call__(self, decision: Decision) -> None:
         self.count_decision(decision.verdict, decision.mode, decision.refused, decision.seconds)
@@ -166,13 +171,17 @@ class _Shared:
         self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._cache = cache
         self._cached = None if cache is None else Counter(CACHE[0], CACHE[1], CACHE[2], registry=registry)
-        self._seen = (0, 0, 0, 0)
         self._ending = ending
-        self._lock = threading.Lock()
+        self._begin()
+        in_forked_child(self._begin)
         if ending is not None:
             gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
             self._gauge = gauge.labels(str(ending.days))
             self._gauged: int | None = None
+
+    def _begin(self) -> None:
+        self._seen = (0, 0, 0, 0)
+        self._lock = threading.Lock()
 
     def add(self, labels: tuple[str, ...], seconds: float) -> None:
         children = self._children.get(labels)
@@ -195,6 +204,5 @@ class _Shared:
             stats, seen = self._cache.stats, self._seen
             self._seen = stats
         for outcome, now, before in zip(_OUTCOMES, stats, seen, strict=True):
-            # A forked process begins again from nothing.
             if now != before:
-                counter.labels(outcome).inc(now - before if now > before else now)
+                counter.labels(outcome).inc(now - before)
