@@ -1,5 +1,6 @@
-"""The pages on testing, observing, signing for a page, rolling out and troubleshooting: their blocks run as printed."""
+"""The pages on testing, observing, signing, rolling out and troubleshooting: their blocks run as printed."""
 
+import asyncio
 import contextlib
 import importlib
 import json
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 from installed import install, run_pytest
+from serving import threaded
 
 from hmac_guard import Guard, Key, Reason
+from hmac_guard.once import MemoryOnce
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 pytest.importorskip("prometheus_client", reason="not run: prometheus_client is not installed")
@@ -208,6 +211,28 @@ def test_the_endpoint_in_django_signs_for_the_user_of_the_session_alone() -> Non
     headers = json.loads(answer.content)
     check_signed(headers, "7")
     assert views.inbox(requests.get("/inbox", headers=headers)).content == b"messages of 7"
+
+
+def test_the_clients_of_the_page_read_an_inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("httpx", "requests"):
+        pytest.importorskip(package, reason=f"not run: {package} is not installed")
+    for name, code in files("signing-clients.md").items():
+        (tmp_path / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    by_httpx, by_requests = importlib.import_module("by_httpx"), importlib.import_module("by_requests")
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["hmac_guard"].ids["user_id"].encode()]
+
+    guard = Guard(by_httpx.INBOX, keys=by_httpx.KEY, single_use=MemoryOnce(100))
+    with threaded(guard.wsgi(app)) as port:
+        api = f"http://127.0.0.1:{port}"
+        read = [module.read_inbox(api, "u1") for module in (by_httpx, by_requests)]
+        read.append(asyncio.run(by_httpx.read_inbox_later(api, "u1")))
+    for name in ("by_httpx", "by_requests"):
+        del sys.modules[name]
+    assert read == ["u1"] * 3
 
 
 def test_the_application_that_reports_answers_every_request() -> None:
