@@ -362,6 +362,16 @@ def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: py
     engine.dispose()
 
 
+def test_keys_of_an_async_engine_are_refused_when_the_metrics_are_made() -> None:
+    pytest.importorskip("aiosqlite", reason="not run: aiosqlite is not installed")
+    asyncio_engines = pytest.importorskip("sqlalchemy.ext.asyncio", reason="not run: SQLAlchemy is not installed")
+    from hmac_guard.keys import SqlKeys
+
+    keys = SqlKeys(asyncio_engines.create_async_engine("sqlite+aiosqlite://"))
+    with pytest.raises(ConfigError, match="needs a SqlKeys with a sync engine; make a second one for it"):
+        PrometheusMetrics(keys=keys, registry=CollectorRegistry())
+
+
 def test_a_failing_source_gives_no_number(caplog: pytest.LogCaptureFixture) -> None:
     clock = Standing()
     ending = EndingKeys(KEY, 30, clock)
@@ -378,7 +388,7 @@ def test_a_failing_source_gives_no_number(caplog: pytest.LogCaptureFixture) -> N
 
 def test_wrong_arguments_are_errors() -> None:
     causes: dict[str, Callable[[], object]] = {
-        "ending_days": lambda: PrometheusMetrics(ending_days=0),
+        "ending_days": lambda: PrometheusMetrics(ending_days=0, keys=KEY),
         "key_cache must be a CachedKeys, not str": lambda: PrometheusMetrics(key_cache="x"),
         "cannot be listed; leave keys= out": lambda: PrometheusMetrics(keys=lambda claim: KEY),
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.keys.forking import in_forked_child
 from hmac_guard.keys.resolver import as_resolver
 from hmac_guard.log import logger, where
@@ -28,7 +29,9 @@ class EndingKeys:
 
     def __init__(self, keys: Any, days: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.days = days
-        self._count = _counter_of(keys)
+        hidden = hide(keys)
+        del keys
+        self._count = _counter_of(hidden)
         self._clock = clock
         self._begin()
         in_forked_child(self._begin)
@@ -56,14 +59,15 @@ class EndingKeys:
             self._reading.release()
 
 
-def _counter_of(keys: Any) -> Callable[[float], int]:
-    if hasattr(keys, "tenants"):
-        if keys.asgi_only:
+def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:
+    if hasattr(keys.get(), "tenants"):
+        if keys.get().asgi_only:
             raise ConfigError("PrometheusMetrics: keys needs a SqlKeys with a sync engine; make a second one for it")
-        return lambda seconds: _in_pages(keys, seconds)
+        return lambda seconds: _in_pages(keys.get(), seconds)
     known = list(as_resolver(keys).known_keys())
+    kind = type(keys.get()).__name__
     if not known:
-        raise ConfigError(f"PrometheusMetrics: the keys of {type(keys).__name__} cannot be listed; leave keys= out")
+        raise ConfigError(f"PrometheusMetrics: the keys of {kind} cannot be listed; leave keys= out")
     return lambda seconds: _ending(known, time.time(), seconds)
 
 

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.keys.forking import in_forked_child
@@ -69,20 +70,21 @@ class PrometheusMetrics(Collector):
         tenants: bool = False,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
+        hidden = hide(keys)
+        del keys
         check_count("PrometheusMetrics: ending_days", ending_days)
         if key_cache is not None and not hasattr(key_cache, "stats"):
             raise ConfigError(f"PrometheusMetrics: key_cache must be a CachedKeys, not {type(key_cache).__name__}")
-        names = (*REQUESTS[2], "tenant") if tenants else REQUESTS[2]
-        self._families = ((*REQUESTS[:2], names), SECONDS)
+        self._labels = (*REQUESTS[2], "tenant") if tenants else REQUESTS[2]
         self._cache = key_cache
-        self._ending = None if keys is None else EndingKeys(keys, ending_days)
+        self._ending = None if hidden.get() is None else EndingKeys(hidden, ending_days)
         self._tenants = tenants
         self._make_lock()
         in_forked_child(self._make_lock)
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            self._shared = _Shared(self._families, key_cache, self._ending, registry)
+            self._shared = _Shared(self._labels, key_cache, self._ending, registry)
         else:
             registry.register(self)
 
@@ -122,7 +124,7 @@ class PrometheusMetrics(Collector):
 
     def describe(self) -> Iterator[Any]:
         """Name the metrics, so that a registry refuses a second set of them."""
-        yield CounterMetricFamily(*self._families[0][:2])
+        yield CounterMetricFamily(*REQUESTS[:2])
         yield HistogramMetricFamily(*SECONDS[:2])
         if self._cache is not None:
             yield CounterMetricFamily(*CACHE[:2])
@@ -133,8 +135,7 @@ class PrometheusMetrics(Collector):
         """Give the numbers to a scrape."""
         with self._lock:
             cells = [(labels, list(numbers)) for labels, numbers in list(self._cells.values())]
-        name, text, labels = self._families[0]
-        requests = CounterMetricFamily(name, text, labels=labels)
+        requests = CounterMetricFamily(*REQUESTS[:2], labels=self._labels)
         by_scheme: dict[str, list[float]] = {}
         for values, numbers in cells:
             requests.add_metric(values, sum(numbers[:-1]))
@@ -164,9 +165,10 @@ class PrometheusMetrics(Collector):
 class _Shared:
     """prometheus_client's own metrics, whose numbers several processes add up in files."""
 
-    def __init__(self, families: Any, cache: Any, ending: EndingKeys | None, registry: CollectorRegistry) -> None:
-        name, text, labels = families[0]
-        self._requests = Counter(name, text, labels, registry=registry)
+    def __init__(
+        self, labels: tuple[str, ...], cache: Any, ending: EndingKeys | None, registry: CollectorRegistry
+    ) -> None:
+        self._requests = Counter(REQUESTS[0], REQUESTS[1], labels, registry=registry)
         self._seconds = Histogram(SECONDS[0], SECONDS[1], SECONDS[2], registry=registry, buckets=BUCKETS)
         self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._cache = cache
