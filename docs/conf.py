@@ -3,6 +3,7 @@
 import inspect
 import re
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
 from pygments.lexers import PostgresLexer
@@ -66,15 +67,36 @@ def write_as_rest(app: "Sphinx", what: str, name: str, thing: object, options: A
     lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in written]
 
 
-def sign_the_guard(app: "Sphinx", what: str, name: str, thing: Any, options: Any, signature: str, returned: str) -> Any:
-    """Show the arguments of `Guard`: to `inspect`, a guard is a dependency of FastAPI that was misplaced."""
-    if name != "hmac_guard.Guard":
+def sign_classes(app: "Sphinx", what: str, name: str, thing: Any, options: Any, signature: str, returned: str) -> Any:
+    """Show the arguments of `__init__`, where a class has a `__new__` that only reports unknown arguments."""
+    if what != "class" or signature != "(*given, **options)":
         return None
     found = inspect.signature(thing.__init__)
     shown = [each.replace(annotation=each.empty) for each in found.parameters.values() if each.name != "self"]
-    # The default of the clock is a function, which is shown with its address.
-    shown = [each.replace(default=Shown("time.time")) if each.name == "clock" else each for each in shown]
+    # A default that is a function would be shown with its address.
+    shown = [each.replace(default=Shown(_named(each.default))) if _named(each.default) else each for each in shown]
     return str(inspect.Signature(shown)), ""
+
+
+def _named(default: Any) -> str:
+    return f"{default.__module__}.{default.__name__}" if isinstance(default, BuiltinFunctionType) else ""
+
+
+def show_operations() -> None:
+    """Make methods of the operations of `SqlKeys` and `VerdictCounts`; they get their connection by themselves."""
+    from hmac_guard.keys.sql.ledger import VerdictLedger
+    from hmac_guard.keys.sql.operations import KeyOperations
+    from hmac_guard.keys.sql.transaction import operation
+
+    for kind in (KeyOperations, VerdictLedger):
+        for name, made in list(vars(kind).items()):
+            if isinstance(made, operation):
+                method = made._work
+                found = inspect.signature(method)
+                kept = [each for each in found.parameters.values() if each.name != "connection"]
+                method.__signature__ = found.replace(parameters=kept)
+                method.__annotations__.pop("connection", None)
+                setattr(kind, name, method)
 
 
 class Shown(str):
@@ -100,8 +122,9 @@ def write_pages_as_text(app: "Sphinx", failure: Exception | None) -> None:
 
 
 def setup(app: "Sphinx") -> None:
+    show_operations()
     app.add_lexer("sql", PostgresLexer)  # The SQL of the pages is PostgreSQL's.
     # Before napoleon, which reads the sections of Google's style.
     app.connect("autodoc-process-docstring", write_as_rest, priority=400)
-    app.connect("autodoc-process-signature", sign_the_guard)
+    app.connect("autodoc-process-signature", sign_classes)
     app.connect("build-finished", write_pages_as_text)
