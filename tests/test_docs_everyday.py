@@ -135,8 +135,11 @@ def signers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, code in files("signing-for-your-page.md").items():
         (tmp_path / name).write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    names = ("inbox", "flask_app", "fastapi_app", "views")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)  # The examples have modules of these names too.
     yield
-    for name in ("inbox", "flask_app", "fastapi_app", "views"):
+    for name in names:
         sys.modules.pop(name, None)
 
 
