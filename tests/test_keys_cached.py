@@ -295,16 +295,20 @@ def test_the_cache_counts_how_it_served_each_request(ask: Ask, colour: str) -> N
         counted.append(keys.stats)
 
     count("acme", 0)
+    count("beta", 0)
     count("acme", 20)
     source.answer = failing(OSError())
     count("acme", 60)
-    count("new", 0)
+    count("new", 0)  # It waits for a look-up that fails.
+    count("beta", 0)  # The second tenant with keys that fails: the source counts as failing.
+    count("new", 0)  # It does not wait.
     served = [
         [name for name in now._fields if getattr(now, name) != getattr(before, name)]
         for before, now in pairwise(counted)
     ]
-    assert served == [["misses"], ["hits"], ["stale"], ["errors"]]
-    assert keys.stats == (1, 1, 1, 1)
+    kinds = ["misses", "misses", "hits", "stale", "errors", "stale", "errors"]
+    assert served == [[kind] for kind in kinds]
+    assert keys.stats == (1, 2, 2, 2)
 
 
 def test_a_source_that_ends_its_thread_has_failed() -> None:
