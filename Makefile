@@ -57,10 +57,10 @@ test: $(VENV)/test $(VENV)/wheel
 test-chaos: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m chaos tests/acceptance/chaos -s $(ARGS)
 
-# Prints a row as it ends. Needs PostgreSQL and Redis. uWSGI 2.0.26 is the last one that runs no threads by itself.
 test-soak: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m soak tests/acceptance/chaos -s $(ARGS)
 
+# Prints a row as it ends. Needs PostgreSQL and Redis. uWSGI 2.0.26 is the last one that runs no threads by itself.
 test-forks: $(VENV)/wire $(VENV)-uwsgi/ready $(VENV)/wheel
 	HMAC_GUARD_OLD_UWSGI=$(abspath $(VENV)-uwsgi/bin/uwsgi) $(BIN)/pytest -m forks tests/forks -s $(ARGS)
 
