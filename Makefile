@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/docs
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	screenshots check test-wire test-chaos test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check \
-	bench-timing clean
+	screenshots check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \
+	mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -19,6 +20,7 @@ help:
 	@echo "make test-conformance  test every framework on every server, over sockets"
 	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
 	@echo "make test-chaos  send requests while databases and networks fail (ARGS=\"-k frozen\" for some of the rows)"
+	@echo "make test-soak  send requests for twenty minutes while keys rotate, and from clients that hang up"
 	@echo "make test-forks  send requests to servers that fork, reload and replace workers, and count the answers"
 	@echo "make test-races  send one signed request from fifty clients at once to each single-use store"
 	@echo "make test-vendors  test webhooks with the vendors' own libraries; needs node"
@@ -27,7 +29,10 @@ help:
 	@echo "make screenshots  write each page of the console as a PNG; needs chromium"
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
 	@echo "make test-explain  explain two thousand generated requests with mistakes"
-	@echo "make check  check format, lint, types and imports"
+	@echo "make check  check format, lint, types, imports and documentation"
+	@echo "make docs   write the site of the documentation to build/docs"
+	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
+	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
 	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
 	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"doors growth\" for some of it)"
 	@echo "make bench-check  compare the instructions of one request with the recorded ones; needs valgrind"
@@ -53,6 +58,9 @@ test: $(VENV)/test $(VENV)/wheel
 # Prints a row as it ends. Needs PostgreSQL, MariaDB and redis-server, and root for the rows that lose packets.
 test-chaos: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m chaos tests/acceptance/chaos -s $(ARGS)
+
+test-soak: $(VENV)/conformance $(VENV)/wheel
+	$(BIN)/pytest -m soak tests/acceptance/chaos -s $(ARGS)
 
 # Prints a row as it ends. Needs PostgreSQL and Redis. uWSGI 2.0.26 is the last one that runs no threads by itself.
 test-forks: $(VENV)/wire $(VENV)-uwsgi/ready $(VENV)/wheel
@@ -83,6 +91,28 @@ check: $(VENV)/check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SPHINX)
+
+# The site, in build/docs. A warning is an error, and nothing is fetched.
+docs: $(VENV)/check
+	$(SPHINX)
+
+# What is published. `.github/workflows/release.yml` publishes it.
+dist: $(VENV)/build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	@grep -q '^Homepage = .*\.example"' pyproject.toml && echo "WARNING: the address in pyproject.toml does not exist" || true
+
+# Of a new environment with all extras and no tools.
+sbom: $(VENV)/sbom
+	rm -rf $(VENV)-sbom
+	$(PYTHON) -m venv --without-pip $(VENV)-sbom
+	$(BIN)/python -m pip --python $(VENV)-sbom/bin/python install --quiet \
+		'.[cache,cli,crypto,demo,opentelemetry,prometheus,redis,sql]'
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file dist/sbom.cdx.json $(VENV)-sbom/bin/python
 
 # With the oldest supported version of each framework, and without frameworks.
 test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(VENV)/wheel
@@ -176,6 +206,10 @@ $(VENV)/wire: pyproject.toml | $(BIN)/python
 
 $(VENV)/browser $(VENV)/conformance $(VENV)/vendors: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group $(@F) '.[cli]'
+	@touch $@
+
+$(VENV)/build $(VENV)/sbom: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group $(@F)
 	@touch $@
 
 $(VENV)-oldest/ready: tests/oldest.txt

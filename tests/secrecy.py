@@ -284,7 +284,10 @@ def _note_user_code() -> None:
         return call(self, claim)
 
     CallableKeys.__call__ = noted_call  # type: ignore[method-assign]
-    for kind, callbacks in ((Decider, ("on_verdict", "on_decision", "clock")), (SqlKeys, ("_on_change", "clock"))):
+    for kind, callbacks in (
+        (Decider, ("on_verdict", "on_decision", "_count", "clock")),
+        (SqlKeys, ("_on_change", "clock")),
+    ):
         kind._set = _noting(kind._set, callbacks)  # type: ignore[method-assign]
     for moment in ("before_cursor_execute", "handle_error"):
         event.listen(Engine, moment, lambda *_: SECRECY.look("statement"))
@@ -302,6 +305,8 @@ def _noting(keep: Any, callbacks: tuple[str, ...]) -> Any:
             SECRECY.look(name)
             return function(*args)
 
+        if hasattr(function, "count_decision"):
+            call.count_decision = function.count_decision  # type: ignore[attr-defined]
         return call
 
     return noted_set

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from patience import PATIENCE
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from hmac_guard import verdict_from
 
@@ -24,6 +25,25 @@ def serving(app: Any) -> Iterator[int]:
     finally:
         server.close()
         thread.join(PATIENCE)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *arguments: Any) -> None:
+        """Print no line for each request."""
+
+
+@contextlib.contextmanager
+def threaded(app: Any) -> Iterator[int]:
+    """Serve `app` with werkzeug, a thread for each request, and return the port. The server stops at once."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        yield server.port
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        server.server_close()
 
 
 def proven(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

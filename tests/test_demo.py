@@ -26,14 +26,14 @@ from click.testing import CliRunner
 from patience import PATIENCE, comes
 from ports import accepts, own_port
 
-from hmac_guard import Key
+from hmac_guard import Form, Header, Json, Key, Scheme
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.cli.demo import processes, run
 from hmac_guard.cli.demo.cases import all_cases
 from hmac_guard.cli.demo.page import make_page
 from hmac_guard.cli.demo.processes import App, running
-from hmac_guard.cli.demo.samples import NANGO_QUERY, SAMPLES, Sample, new_keys
+from hmac_guard.cli.demo.samples import NANGO_QUERY, ORDERS, SAMPLES, Sample, new_keys
 from hmac_guard.cli.demo.sending import HOST, Answer, Request, send
 from hmac_guard.cli.demo.traffic import console_with_traffic
 from hmac_guard.cli.errors import CliError
@@ -245,17 +245,70 @@ def test_every_command_that_the_demo_prints_is_verified(
     assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
 
 
+@pytest.mark.parametrize(
+    ("host", "status"), {"127.0.0.1:9": 200, "localhost": 200, "demo.test": 421, "localhost.evil.test": 421}.items()
+)
+def test_the_page_is_there_for_the_names_of_this_machine_alone(apps: dict[str, App], host: str, status: int) -> None:
+    page = make_page(apps, KEYS).test_client()
+
+    assert page.get("/", headers={"Host": host}).status_code == status
+    assert page.post("/sign/0", data=NANGO_QUERY.ids, headers={"Host": host}).status_code == status
+    assert make_page(apps, KEYS, "demo.test").test_client().get("/", headers={"Host": "demo.test:8"}).status_code == 200
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.app}, {sample.name}")
+def test_the_page_explains_a_refusal(apps: dict[str, App], sample: Sample) -> None:
+    page = make_page(apps, KEYS).test_client()
+    signed = sample.signed(KEYS)
+    signature = sample.sign(KEYS, sample.ids)
+    changed = sample.request({**sample.ids, list(sample.ids)[-1]: "another", "signature": signature})
+    headers = dict(line.split(": ", 1) for line in changed.headers)
+    sent = {"method": changed.method, "target": changed.target, "headers": headers, "body": changed.body.decode()}
+    text = page.post(f"/explain/{SAMPLES.index(sample)}", json=sent).get_data(as_text=True)
+
+    assert "No known mistake explains the signature" in text
+    capitals = signature.upper()
+    upper = {
+        "method": signed.method,
+        "target": signed.target.replace(signature, capitals),
+        "headers": {name: value.replace(signature, capitals) for name, value in headers.items()},
+        "body": signed.body.decode().replace(signature, capitals),
+    }
+    text = page.post(f"/explain/{SAMPLES.index(sample)}", json=upper).get_data(as_text=True)
+    assert "Cause: the signature was written in upper case." in text
+    assert signature not in text
+
+
+def test_the_scheme_of_the_orders_is_that_of_the_example() -> None:
+    source = (processes.examples() / "django_app.py").read_text()
+    [written] = re.findall(r"^ORDERS = (Scheme\(.*?^\))", source, re.MULTILINE | re.DOTALL)
+    scheme = eval(written, {"Scheme": Scheme, "Header": Header, "Json": Json, "Form": Form})
+
+    assert (scheme.ids, scheme.signature, scheme.tenant) == (ORDERS.ids, ORDERS.signature, ORDERS.tenant)
+    assert repr(scheme) == repr(ORDERS)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])
+def test_an_address_that_cannot_be_opened_is_refused(host: str) -> None:
+    result = CliRunner().invoke(hmac_guard, ["demo", "--serve", "--host", host])
+
+    assert result.exit_code == 2
+    assert "--host" in result.output
+
+
 def restore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
-def serving() -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
-    """`hmac-guard demo --serve` in its own process, with the address of its page and all ports that it prints."""
-    command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve"]
+def serving(*options: str) -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
+    """`hmac-guard demo --serve` in a session of its own, with the address of its page and all ports that it prints."""
+    command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve", *options]
     pipe = subprocess.PIPE
     # A background process of a shell ignores Ctrl-C, and so do its child processes.
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=restore_interrupts) as process:
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, preexec_fn=restore_interrupts, start_new_session=True
+    ) as process:
         lines = list(takewhile(lambda line: not line.startswith("Change an id"), process.stdout or ()))
         ports = {int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", "".join(lines))}
         try:
@@ -290,6 +343,36 @@ def test_the_servers_end_with_the_demo(ending: signal.Signals, code: int) -> Non
 
         assert process.returncode == code
         assert not any(map(accepts, ports))
+
+
+def test_ctrl_c_in_a_terminal_ends_all_processes_without_an_error() -> None:
+    """It reaches each process of the group, and uvicorn ends by itself then."""
+    with own_port() as port:
+        pass
+    with serving("--host", "localhost", "--port", str(port)) as (process, page, _):
+        assert page == f"http://localhost:{port}/"
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 0
+    assert "Fatal" not in errors
+    assert "Traceback" not in errors
+
+
+def test_an_application_that_ends_before_its_input_closes_ends_without_an_error() -> None:
+    """uvicorn ends by itself where Ctrl-C reaches it first."""
+    command = [sys.executable, "-m", "hmac_guard.cli.demo.serve_app", "fastapi", ORIGIN, HOST]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=processes.examples(), env={**os.environ, **KEYS}, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        assert comes(lambda: send(Request("GET", "/"), port).status > 0)  # uvicorn has set its signal handlers.
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        assert process.stderr is not None
+        assert "Fatal" not in process.stderr.read()
 
 
 def test_the_console_of_the_demo_counts_live_requests(apps: dict[str, App]) -> None:

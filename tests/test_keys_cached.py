@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,37 @@ def test_a_failing_source_leaves_the_last_good_keys_in_use(ask: Ask, answer: Any
     clock.pass_by(359)
 
     assert ask(keys, "acme") is good
+
+
+def test_the_cache_counts_how_it_served_each_request(ask: Ask, colour: str) -> None:
+    source, clock = Source(), Clock()
+    keys = cached(source, colour, ttl=60, stale_if_error=300, clock=clock)
+    counted = [keys.stats]
+
+    def count(tenant: str, after: float) -> None:
+        clock.pass_by(after)
+        if tenant == "new":
+            with pytest.raises(KeysUnavailable):
+                ask(keys, tenant)
+        else:
+            ask(keys, tenant)
+        counted.append(keys.stats)
+
+    count("acme", 0)
+    count("beta", 0)
+    count("acme", 20)
+    source.answer = failing(OSError())
+    count("acme", 60)
+    count("new", 0)  # It waits for a look-up that fails.
+    count("beta", 0)  # The second tenant with keys that fails: the source counts as failing.
+    count("new", 0)  # It does not wait.
+    served = [
+        [name for name in now._fields if getattr(now, name) != getattr(before, name)]
+        for before, now in pairwise(counted)
+    ]
+    kinds = ["misses", "misses", "hits", "stale", "errors", "stale", "errors"]
+    assert served == [[kind] for kind in kinds]
+    assert keys.stats == (1, 2, 2, 2)
 
 
 def test_a_source_that_ends_its_thread_has_failed() -> None:

@@ -99,14 +99,39 @@ def test_the_public_names_are_these() -> None:
     modules = {path.stem for path in PACKAGE.iterdir()}
 
     assert set(hmac_guard.__all__) == public
-    assert {name for name in vars(hmac_guard) if not name.startswith("_")} - modules == public
+    # pytest itself adds names such as "@pytest_ar" to the modules of a distribution with a plugin.
+    listed = {name for name in dir(hmac_guard) if name.isidentifier() and not name.startswith("_")}
+    assert listed - modules == public
+    for name in public:
+        assert getattr(hmac_guard, name).__name__ == name
+    assert {name for name in vars(hmac_guard) if name in listed or name == "TYPE_CHECKING"} - modules == {
+        *public,
+        "TYPE_CHECKING",
+    }
+    with pytest.raises(AttributeError, match="module 'hmac_guard' has no attribute 'Gard'"):
+        hmac_guard.Gard  # type: ignore[attr-defined]  # noqa: B018
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the modules that a new process has imported after it has run this code."""
+    command = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_import_of_the_package_alone_imports_nothing_else() -> None:
+    assert {"hmac_guard"} == modules_after("import hmac_guard") - modules_after("pass")
+    assert "hmac_guard.guard" not in modules_after("from hmac_guard import Header")
+
+
+def test_a_star_import_gives_each_name() -> None:
+    names: dict[str, object] = {}
+    exec("from hmac_guard import *", names)
+
+    assert set(hmac_guard.__all__) <= names.keys()
 
 
 def test_the_import_pulls_in_no_framework_and_no_server() -> None:
-    code = "import hmac_guard, hmac_guard.schemes, hmac_guard.keys, sys; print(*sys.modules)"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
+    loaded = modules_after("import hmac_guard, hmac_guard.schemes, hmac_guard.keys; hmac_guard.Guard")
 
     for name in ("werkzeug", "asgiref", "flask", "django", "fastapi", "starlette", "click", "sqlalchemy", "asyncio"):
         assert name not in loaded

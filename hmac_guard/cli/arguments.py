@@ -33,7 +33,7 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.option("--scheme", "own", metavar="MODULE:OBJECT", help="Your own scheme, instead of SCHEME.")
-        @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip())
+        @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip(), shell_complete=_complete)
         @functools.wraps(function)
         def with_scheme(*, own: str | None, words: tuple[str, ...], **options: Any) -> Any:
             if own is None and (not words or "=" in words[0]):
@@ -44,6 +44,17 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
         return with_scheme
 
     return decorate
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a preset, and after it the names of what it signs."""
+    own, given = ctx.params.get("own"), [str(word) for word in ctx.params.get("words") or ()]
+    if own is None and not given:
+        return [name for name in sorted(PRESETS) if name.startswith(incomplete)]
+    scheme = PRESETS.get(given[0]) if own is None else None
+    named = {word.partition("=")[0] for word in given}
+    known = [] if scheme is None else [*scheme.ids, *names_of_parts(scheme)]
+    return [f"{name}=" for name in known if name not in named and f"{name}=".startswith(incomplete)]
 
 
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:

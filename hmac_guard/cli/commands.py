@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hmac_guard.cli.colour import follow_environment
 from hmac_guard.cli.errors import CliError, Suggesting
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
@@ -21,6 +22,7 @@ COMMANDS = (
     "keys",
     "console",
     "demo",
+    "completion",
 )
 
 
@@ -45,5 +47,15 @@ class Commands(Suggesting):
 
 @click.command(cls=Commands)
 @click.version_option(package_name="hmac-guard", message="%(version)s")
-def hmac_guard() -> None:
-    """Make keys, make and check the signatures of ids, and explain refusals."""
+@click.pass_context
+def hmac_guard(ctx: click.Context) -> None:
+    """Make keys, make and check the signatures of ids, and explain refusals.
+
+    \b
+      hmac-guard keygen > inbox.key
+      hmac-guard sign suprsend distinct_id=user-42 --key-file inbox.key
+      hmac-guard demo
+
+    On a terminal the output has colour, unless the variable NO_COLOR is set.
+    """
+    follow_environment(ctx)

@@ -1,7 +1,10 @@
 """The error messages of the commands."""
 
+from typing import IO, Any
+
 import click
 
+from hmac_guard.cli.colour import bad
 from hmac_guard.core.strict import nearest
 
 
@@ -9,6 +12,14 @@ class CliError(click.ClickException):
     """One sentence that says what was wrong and what to do. The exit code is 2, because 1 means "not verified"."""
 
     exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(
+            f"{bad('Error')}: {self.format_message()}",
+            file=file,
+            err=file is None,
+            color=getattr(self, "show_color", None),
+        )
 
 
 class Suggesting(click.Group):

@@ -30,5 +30,9 @@ def command(form: str) -> None:
 
     In a file or a pipe the key has no newline at its end, because the newline
     would become part of the key.
+
+    \b
+      hmac-guard keygen > inbox.key
+      hmac-guard keygen --form whsec
     """
     click.echo(_WRITTEN[form](secrets.token_bytes(SIZE)), nl=sys.stdout.isatty())

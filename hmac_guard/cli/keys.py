@@ -124,6 +124,10 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     """Add a key to TENANT. Its other keys stay valid.
 
     A generated secret is shown only once.
+
+    \b
+      hmac-guard keys add acme --mode report
+      hmac-guard keys add acme --secret-file acme.key
     """
     keys.create_table()
     _show_new(keys.add(tenant, **_secret(**given), mode=mode, **who()), as_json)
@@ -141,6 +145,9 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     The old keys stay valid for the time of --grace. Give the new secret to the
     signer when every cache knows it: at once with --redis, otherwise after the
     ttl of the caches.
+
+    \b
+      hmac-guard keys rotate acme --grace 7d
     """
     _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **who()), as_json)
 
@@ -150,7 +157,11 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
 @click.argument("key_id", metavar="KEY")
 @takes_store
 def retire(keys: Any, tenant: str, key_id: str) -> None:
-    """Make the key KEY of TENANT invalid now."""
+    """Make the key KEY of TENANT invalid now.
+
+    \b
+      hmac-guard keys retire acme 20260102-1f2e3d4c
+    """
     keys.retire(tenant, key_id, **who())
 
 
@@ -159,7 +170,11 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
 @click.argument("mode", type=click.Choice(["enforce", "report", "off", "guard"]))
 @takes_store
 def mode(keys: Any, tenant: str, mode: str) -> None:
-    """Set the mode of TENANT; "guard" stands for the mode of the guard."""
+    """Set the mode of TENANT; "guard" stands for the mode of the guard.
+
+    \b
+      hmac-guard keys mode acme enforce
+    """
     keys.set_mode(tenant, None if mode == "guard" else mode, **who())
 
 
@@ -169,7 +184,11 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
 @click.argument("text")
 @takes_store
 def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
-    """Write a note on the key KEY of TENANT; an empty TEXT removes it."""
+    """Write a note on the key KEY of TENANT; an empty TEXT removes it.
+
+    \b
+      hmac-guard keys note acme 20260102-1f2e3d4c 'their staging server'
+    """
     keys.note(tenant, key_id, text, **who())
 
 
@@ -183,6 +202,9 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
 
     The tenants are done in batches. If the command is stopped, the finished
     batches are kept.
+
+    \b
+      hmac-guard keys reseal
     """
     count = keys.reseal(after, progress=_progress("encrypted"), **who())
     if as_json:
@@ -198,7 +220,11 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
 @_as_json
 @takes_store
 def purge(keys: Any, older_than: float, as_json: bool) -> None:
-    """Delete the keys that ended long ago, of all tenants."""
+    """Delete the keys that ended long ago, of all tenants.
+
+    \b
+      hmac-guard keys purge --older-than 90d
+    """
     count = keys.purge(older_than=older_than, progress=_progress("deleted"), **who())
     if as_json:
         click.echo(json.dumps({"deleted": count}, indent=2))
@@ -224,6 +250,10 @@ def list_(
 
     The order is that of the bytes of the names. The exit code is 1 if there is
     no such tenant.
+
+    \b
+      hmac-guard keys list acme
+      hmac-guard keys list --ending 7d --json
     """
     if tenant is not None:
         stored = keys.list(tenant)
@@ -254,6 +284,9 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
     READY is "yes" if there were verified requests and no refused ones. Anyone
     can send a request that is refused, so a "no" is a reason to look, and
     nothing more. The guard must have a VerdictCounts as on_decision.
+
+    \b
+      hmac-guard keys readiness --ready --mode report
     """
     from hmac_guard.keys.sql import VerdictLedger
 
@@ -277,7 +310,11 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 @_as_json
 @takes_store
 def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
-    """Show who changed what, the newest change first."""
+    """Show who changed what, the newest change first.
+
+    \b
+      hmac-guard keys audit --tenant acme --limit 20
+    """
 
     def read(after: int | None, limit: int) -> Any:
         return keys.audit(before=after, limit=limit, **filters)

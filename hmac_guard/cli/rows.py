@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from hmac_guard.cli.errors import CliError
 from hmac_guard.core.errors import ConfigError
 
 Row = dict[str, Any]
+#: Seconds between two drawings of the progress bar. For each row, it would write more than the rows.
+_REDRAW = 0.1
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 takes_rows = click.option(
@@ -64,7 +67,17 @@ def _progress() -> Iterator[Callable[[int], None]]:
         return
     length = os.fstat(sys.stdin.fileno()).st_size or None
     with click.progressbar(iter(()), length=length, label="bytes", show_pos=True, file=sys.stderr) as bar:
-        yield bar.update
+        waiting, shown_at = 0, time.monotonic()
+
+        def count(size: int) -> None:
+            nonlocal waiting, shown_at
+            waiting += size
+            if time.monotonic() - shown_at >= _REDRAW:
+                bar.update(waiting)
+                waiting, shown_at = 0, time.monotonic()
+
+        yield count
+        bar.update(waiting)
 
 
 def _lines(count: Callable[[int], None]) -> Iterator[str]:

@@ -19,7 +19,12 @@ _NAME, _FIELD, _VALUE = 18, 16, 46
 @click.command("schemes")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """List the presets: what each signs, how, and where it is sent."""
+    """List the presets: what each signs, how, and where it is sent.
+
+    \b
+      hmac-guard schemes
+      hmac-guard schemes --json
+    """
     presets = [_described(PRESETS[name]) for name in sorted(PRESETS)]
     if as_json:
         click.echo(json.dumps(presets, indent=2))

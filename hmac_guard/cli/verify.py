@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
+from hmac_guard.cli.colour import bad, good
 from hmac_guard.cli.errors import CliError
 from hmac_guard.cli.key_options import key_options, ring_of
 from hmac_guard.cli.key_store import takes_tenant
@@ -76,7 +77,7 @@ def command(
     if in_json:
         click.echo(json.dumps(_answer(reason)))
     else:
-        click.echo("verified" if verified else f"not verified: {reason} ({_MEANING[reason]})")
+        click.echo(good("verified") if verified else f"{bad('not verified')}: {reason} ({_MEANING[reason]})")
     ctx.exit(0 if verified else 1)
 
 

@@ -72,6 +72,11 @@ _ANSWERS = {
 }
 
 
+def code_of(reason: Reason) -> str:
+    """The code that a refused client gets for a reason."""
+    return _ANSWERS[reason].code
+
+
 def make_refusals(
     body_of: Callable[[str, str], RefusalBody] | None, problem_base: str | None = None
 ) -> Mapping[Reason, Refusal]:

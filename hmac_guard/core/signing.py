@@ -52,7 +52,7 @@ def sign_fields(
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
     if scheme.expires is not None and "expires" in given:
         given["expires"] = _time_text("expires", given["expires"])
-    for field in _fields_in(scheme, body):
+    for field in fields_in_body(scheme):
         _read_out(field, body, given, field.name in scheme.optional)
     times = _times_at(scheme, time.time() if now is None else now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
@@ -128,7 +128,7 @@ def _body_of(value: object) -> bytes:
     return bytes(value)
 
 
-def _fields_in(scheme: "Scheme", body: bytes) -> Iterator[Field]:
+def fields_in_body(scheme: "Scheme") -> Iterator[Field]:
     """The ids and times that can travel nowhere but in a signed body, beside the path."""
     for field in (*scheme.id_fields, *(each.field for each in scheme.times)):
         if scheme.signs_body and field.kinds and all(place.kinds or is_path(place) for place in field.source.places()):

@@ -43,6 +43,24 @@ MOST_IDLE_LOOKS = 20
 STANDSTILL = 0.5
 
 
+class CacheStats(NamedTuple):
+    """Requests by how a cache served them.
+
+    hits    with what it knew, within `ttl` or `negative_ttl`
+    misses  with the answer of a look-up for which they waited
+    stale   with keys whose `ttl` had ended, while the source was slow or failing
+    errors  not at all: they are answered 503
+    """
+
+    hits: int
+    misses: int
+    stale: int
+    errors: int
+
+
+_HIT, _MISS, _STALE, _ERROR = range(4)
+
+
 class CachedKeys(Resolver):
     """Another resolver's keys, remembered by tenant. Needs the extra `cache`.
 
@@ -99,6 +117,7 @@ class CachedKeys(Resolver):
     _idle_looks: int
     _held_threads: int
     _loop_stands_still: bool
+    _counts: list[int]
     _timed_out: Failure
     _last_failure: Failure
 
@@ -146,6 +165,7 @@ class CachedKeys(Resolver):
         check_process()
         entry = self._current.get(claim.tenant)
         if entry is not None and self._clock() < entry.refresh_at:
+            self._counts[_HIT] += 1
             return entry.ring
         step = self._ask(claim.tenant, None, self._clock() + self._timeout)
         while isinstance(step, _Wait):
@@ -161,6 +181,7 @@ class CachedKeys(Resolver):
         check_process()
         entry = self._current.get(claim.tenant)
         if entry is not None and self._clock() < entry.refresh_at:
+            self._counts[_HIT] += 1
             return entry.ring
         step = self._ask(claim.tenant, running_loop(), self._clock() + self._timeout)
         return self._wait_on_loop(step) if isinstance(step, _Wait) else step
@@ -206,6 +227,7 @@ class CachedKeys(Resolver):
         with self._locked():
             answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
         if isinstance(answer, Failure):
+            self._counts[_ERROR] += 1
             self._log.failed(answer)
             raise _Unavailable
         return answer
@@ -223,6 +245,7 @@ class CachedKeys(Resolver):
             is_due = entry.ring is not None and now >= max(entry.refresh_at, entry.retry_at)
             if lookup is None and is_due and not state.is_failing and self._runs_ahead(loop):
                 self._start(tenant, loop, now, is_ahead=True)
+            self._counts[_HIT if now < entry.fresh_until else _STALE] += 1
             return entry.ring
         holds_thread = loop is None and not is_usable
         has_room = not holds_thread or state.is_well or self._held_threads < self._queue.share
@@ -230,8 +253,11 @@ class CachedKeys(Resolver):
             return self._last_failure
         is_new = lookup is None
         lookup = lookup or self._start(tenant, loop, now, is_ahead=False)
+        if lookup is None and entry is not None and is_usable:
+            self._counts[_STALE] += 1
+            return entry.ring
         if lookup is None:
-            return entry.ring if entry is not None and is_usable else _QUEUE_IS_FULL
+            return _QUEUE_IS_FULL
         lookup.waiting += 1
         self._set(_held_threads=self._held_threads + holds_thread)
         seconds = min(until - now, SLOW_AFTER) if is_usable else until - now
@@ -252,6 +278,7 @@ class CachedKeys(Resolver):
         """What follows a wait: the keys, or what to wait for next. Raises `KeysUnavailable`."""
         lookup, result = step.lookup, step.lookup.result
         if result is not None and result.failure is None:
+            self._counts[_MISS] += 1
             return result.ring
         with self._lock:
             now, entry = self._clock(), self._entries.get(lookup.tenant)
@@ -260,11 +287,13 @@ class CachedKeys(Resolver):
             is_usable = entry is not None and now < entry.usable_until
             may_retry = step.may_retry and not self._state.is_failing
         if entry is not None and is_usable:
+            self._counts[_STALE] += 1
             return entry.ring
         if now < step.until and (result is None or may_retry):
             return self._ask(lookup.tenant, step.loop, step.until, may_retry=result is None)
         if result is None:
             self._log.failed(self._timed_out)
+        self._counts[_ERROR] += 1
         raise _Unavailable
 
     def _leave(self, step: "_Wait") -> None:
@@ -541,7 +570,13 @@ class CachedKeys(Resolver):
             _idle_looks=0,
             _held_threads=0,
             _loop_stands_still=False,
+            _counts=[0, 0, 0, 0],
         )
+
+    @property
+    def stats(self) -> CacheStats:
+        """How many requests were served how, since this was made or the process was forked."""
+        return CacheStats(*self._counts)
 
     @property
     def needs_loop(self) -> bool:

@@ -1,6 +1,6 @@
 """Installs the wheel with one extra after another, each in a new environment, and runs the programs that use it.
 
-    python -m extras ../dist/hmac_guard-0.1.0-py3-none-any.whl [extras ...]
+    python -m extras ../dist/hmac_guard-0.2.0-py3-none-any.whl [extras ...]
 
 Each environment holds the wheel, the extra and what they need, and nothing else. Exits with 1 if a program fails.
 """
@@ -25,6 +25,8 @@ ENVIRONMENTS = {
     "console": ("use_cli", "use_console"),
     "crypto,sql": ("use_crypto_sql",),
     "demo": ("use_cli", "use_demo"),
+    "opentelemetry": ("use_opentelemetry",),
+    "prometheus": ("use_prometheus",),
     "redis": ("use_cache", "use_redis"),
     "sql": ("use_sql",),
 }

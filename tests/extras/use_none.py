@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from extras.calls import SCHEME, SECRET, check, check_error, check_guard, run_command
-from hmac_guard import Guard, keys
+from hmac_guard import Guard, client, keys
 from hmac_guard.keys import ChainKeys, EnvKeys, FileKeys
 
 os.environ.update(HMAC_KEY_acme=SECRET)
@@ -25,4 +25,6 @@ for name, extra in {
     "VerdictCounts": "sql",
 }.items():
     check_error(partial(getattr, keys, name), name, f"pip install 'hmac-guard[{extra}]'")
+check_error(lambda: client.HttpxAuth, "HttpxAuth", "pip install httpx")
+check_error(lambda: client.RequestsAuth, "RequestsAuth", "pip install requests")
 check("pip install 'hmac-guard[cli]'" in run_command("sign", status=2), "the command does not say what it needs")

@@ -1,6 +1,6 @@
 """Runs the tests on each supported CPython, against the built wheel.
 
-    python -m pythons ../dist/hmac_guard-0.1.0-py3-none-any.whl [arguments of pytest ...]
+    python -m pythons ../dist/hmac_guard-0.2.0-py3-none-any.whl [arguments of pytest ...]
 
 Each Python gets a new environment with the wheel and the test dependencies. A Python that this machine does not have is
 a line "not run". Exits with 1 if a test fails, or if no Python was found.

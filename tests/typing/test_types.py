@@ -18,6 +18,16 @@ LINES = {
     'Guard(NANGO, "key").asgi(asgi_app)': "",
     'AsgiGuard(asgi_app, guard=Guard(NANGO, "key"))': "",
     'WsgiGuard(wsgi_app, guard=Guard(NANGO, "key"))': "",
+    'hmac_guard.Guard(NANGO, "key")': "",
+    "hmac_guard.Gard": "attr-defined",
+    'Guard(NANGO, "key", on_decision=PrometheusMetrics())': "",
+    'Guard(NANGO, "key", on_decision=OpenTelemetryMetrics())': "",
+    'signed_client("a client", Guard(NANGO, "key"), connection_id="c").upper()': "",
+    'signed_client("a client", Guard(NANGO, "key"), connection_id="c").get("/")': "attr-defined",
+    'signed_client("a client", Guard(NANGO, "key"), connection_id=3)': "arg-type",
+    'HttpxAuth(NANGO, "key", ["https://a.example"], connection_id=lambda: "c")': "",
+    'RequestsAuth(NANGO, "key", ["https://a.example"], connection_id="c")': "",
+    'HttpxAuth(NANGO, "key", connection_id="c")': "call-arg",
     'Guard(NANGO, "key", mode="monitor")': "arg-type",
     "Guard(NANGO, keys=3)": "arg-type",
     'Guard(NANGO, {1: "key"})': "dict-item",
@@ -35,10 +45,14 @@ HEAD = """
 from collections.abc import Iterable
 from typing import Any
 
+import hmac_guard
 from hmac_guard import Claim, Guard, Key
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+from hmac_guard.client import HttpxAuth, RequestsAuth
 from hmac_guard.keys import EnvKeys
+from hmac_guard.metrics import OpenTelemetryMetrics, PrometheusMetrics
 from hmac_guard.schemes import NANGO
+from hmac_guard.testing import signed_client
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 def of_tenant(claim: Claim) -> str | None: ...

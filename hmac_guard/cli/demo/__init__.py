@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import click
 
+from hmac_guard.cli.colour import bad, good, head
 from hmac_guard.cli.demo.cases import Case, all_cases
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.samples import SAMPLES, new_keys
@@ -22,18 +23,24 @@ _ROW = "{:8} {:37} {:>8} {:>5}  {}"
 @click.option(
     "--serve", is_flag=True, help="Keep the servers running, and serve a page where you can try signed requests."
 )
-def command(serve: bool) -> None:
+@click.option("--host", default=HOST, show_default=True, help="With --serve: the address or name at which it listens.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="With --serve: the port; default: a free one.")
+def command(serve: bool, host: str, port: int) -> None:
     """Guard a Flask, a FastAPI and a Django application, and attack them.
 
     The three applications run on waitress and uvicorn, on free ports of this
     machine. The demo sends them good, tampered, unsigned, duplicated and
     malformed requests over sockets. The exit code is 1 if an answer is not the
     expected one.
+
+    \b
+      hmac-guard demo
+      hmac-guard demo --serve --port 8000
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise CliError(f"the demo needs {', '.join(missing)}: pip install 'hmac-guard[demo]'")
-    sys.exit(serve_page() if serve else send_all())
+    sys.exit(serve_page(host, port) if serve else send_all())
 
 
 def send_all() -> int:
@@ -43,40 +50,54 @@ def send_all() -> int:
         return int(run(all_cases(keys), apps) > 0)
 
 
-def serve_page() -> int:
-    """Serve the page until Ctrl-C. Return the exit code."""
+def serve_page(host: str = HOST, port: int = 0) -> int:
+    """Serve the page until Ctrl-C. Return the exit code.
+
+    Raises:
+        CliError: The page cannot listen there.
+    """
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104
+        raise CliError("--host must be the one address or name that you open in the browser, such as 127.0.0.1")
     import waitress
 
     from hmac_guard.cli.demo.page import make_page
     from hmac_guard.cli.demo.traffic import console_with_traffic
 
-    keys = new_keys()
-    with suppress(KeyboardInterrupt), socket.create_server((HOST, 0)) as listener:
-        origin = f"http://{HOST}:{listener.getsockname()[1]}"
-        with running(keys, origin) as apps, console_with_traffic(keys, apps) as link:
-            print_samples(origin, apps, keys)
-            if link:
+    with suppress(KeyboardInterrupt), _listener(host, port) as listener:
+        keys = new_keys()
+        origin = f"http://{host}:{listener.getsockname()[1]}"
+        with running(keys, origin, host) as apps, console_with_traffic(keys, apps) as link:
+            print_samples(origin, apps, keys, host)
+            if link and host in (HOST, "localhost"):  # The console listens on loopback alone.
                 click.echo(f"The console, with requests to the Django application: {link}")
                 click.echo("It has copies of the keys: what you change there changes no application.\n")
-            waitress.serve(make_page(apps, keys), sockets=[listener], _quiet=True)
+            waitress.serve(make_page(apps, keys, host), sockets=[listener], _quiet=True)
     return 0
 
 
-def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str]) -> None:
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise CliError(f"{host}:{port} cannot be used ({error.strerror}); give another --host or --port") from None
+
+
+def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST) -> None:
     """Print the address of the page, and a signed request for each sample."""
     click.echo(f"Open {origin}/ in a browser, or send the requests below. Press Ctrl-C to stop.")
     for sample in SAMPLES:
-        click.echo(f"\n# {sample.app}: {sample.name}, signed")
-        click.echo(sample.signed(keys).curl(apps[sample.app].port))
+        click.echo(head(f"\n# {sample.app}: {sample.name}, signed"))
+        click.echo(sample.signed(keys).curl(apps[sample.app].port, host))
     click.echo("\nChange an id or the signature: the guard refuses the request. The log of the guards:\n")
 
 
 def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
     """Send each request and print one table row for it. Return the number of unexpected answers."""
-    click.echo(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON"))
+    click.echo(head(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON")))
     wrong = sum(not _row(case, apps[case.app]) for case in cases)
     click.echo()
-    click.echo(f"{len(cases)} requests, {len(cases) - wrong} as expected" + (f", {wrong} NOT" if wrong else ""))
+    summary = f"{len(cases)} requests, {len(cases) - wrong} as expected"
+    click.echo(bad(f"{summary}, {wrong} NOT") if wrong else good(summary))
     return wrong
 
 
@@ -86,7 +107,8 @@ def _row(case: Case, app: App) -> bool:
     reason = app.reason(number)
     right = (answer.status, reason) == (case.status, case.reason) and answer.document().get("ids") == case.ids
     row = _ROW.format(case.app, case.title, case.status, answer.status or "-", reason or "-")
-    click.echo(row if right else click.style(f"{row}  <-- {_difference(case, answer, reason)}", fg="red"))
+    shown = row.removesuffix(reason) + (good(reason) if case.ids else reason)
+    click.echo(shown if right else bad(f"{row}  <-- {_difference(case, answer, reason)}"))
     return right
 
 

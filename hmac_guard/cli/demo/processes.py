@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from hmac_guard.cli.demo.sending import HOST
 from hmac_guard.cli.errors import CliError
 
 APPS = ("flask", "fastapi", "django")
@@ -24,12 +25,13 @@ def examples() -> Path:
 
 
 @contextmanager
-def running(keys: Mapping[str, str], origin: str = "") -> Iterator[dict[str, "App"]]:
+def running(keys: Mapping[str, str], origin: str = "", host: str = HOST) -> Iterator[dict[str, "App"]]:
     """Start all applications, and stop them at the end of the block.
 
     Args:
         keys: The environment variables that the applications read.
         origin: The origin of the page that may call the applications. If it is given, their logs are shown.
+        host: The address at which they listen.
 
     Yields:
         The running applications by name.
@@ -38,7 +40,7 @@ def running(keys: Mapping[str, str], origin: str = "") -> Iterator[dict[str, "Ap
         CliError: An application did not start.
     """
     with ExitStack() as stack:
-        apps = {name: stack.enter_context(_started(name, keys, origin)) for name in APPS}
+        apps = {name: stack.enter_context(_started(name, keys, origin, host)) for name in APPS}
         for app in apps.values():
             app.await_port()
         yield apps
@@ -94,8 +96,8 @@ class App:
 
 
 @contextmanager
-def _started(name: str, keys: Mapping[str, str], origin: str) -> Iterator[App]:
-    command = [sys.executable, "-m", "hmac_guard.cli.demo.serve_app", name, *([origin] if origin else [])]
+def _started(name: str, keys: Mapping[str, str], origin: str, host: str) -> Iterator[App]:
+    command = [sys.executable, "-m", "hmac_guard.cli.demo.serve_app", name, *([origin, host] if origin else [])]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(  # noqa: S603
             command,

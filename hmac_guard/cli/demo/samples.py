@@ -13,8 +13,19 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from hmac_guard.cli.demo.sending import Request
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.sources import Form, Header, Json
+from hmac_guard.schemes import NANGO, SUPRSEND
 
 SIGNATURE = "{signature}"
+#: The scheme of `examples/django_app.py`, which configures Django when it is imported.
+ORDERS = Scheme(
+    name="orders",
+    ids={"tenant_id": Header("X-Tenant"), "order_id": Json("/order/id") | Form("order_id")},
+    message="{tenant_id}:{order_id}",
+    signature=Header("X-Signature"),
+    tenant=Header("X-Tenant"),
+)
 
 
 def new_keys() -> dict[str, str]:
@@ -36,6 +47,7 @@ class Sample(NamedTuple):
     name: str
     app: str
     key: str
+    scheme: Scheme
     ids: Mapping[str, str]
     message: str
     encoding: str
@@ -84,6 +96,7 @@ NANGO_QUERY = Sample(
     name="path and query",
     app="flask",
     key="NANGO_HMAC_KEY",
+    scheme=NANGO,
     ids={"integration_id": "github", "connection_id": "user-42"},
     message="{integration_id}:{connection_id}",
     encoding="hex",
@@ -102,6 +115,7 @@ SUPRSEND_QUERY = Sample(
     name="query",
     app="fastapi",
     key="SUPRSEND_INBOX_SECRET",
+    scheme=SUPRSEND,
     ids={"distinct_id": "b8278572-2929-4af6-be2b-cdc2bc1f6256"},
     message="{distinct_id}",
     encoding="base64url",
@@ -120,6 +134,7 @@ ORDERS_JSON = Sample(
     name="headers and JSON",
     app="django",
     key="ORDERS_KEY_acme",
+    scheme=ORDERS,
     ids={"tenant_id": "acme", "order_id": "42"},
     message="{tenant_id}:{order_id}",
     encoding="hex",

@@ -32,9 +32,9 @@ class Request(NamedTuple):
         lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {HOST}", "Connection: close", *self.headers, *length]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
-    def curl(self, port: int) -> str:
+    def curl(self, port: int, host: str = HOST) -> str:
         """Return the curl command that sends this request. It is only right for requests that curl does not change."""
-        words = ["curl", "-i", f"http://{HOST}:{port}{self.target}"]
+        words = ["curl", "-i", f"http://{host}:{port}{self.target}"]
         for line in self.headers:
             words += ["-H", line]
         if self.body:

@@ -1,4 +1,5 @@
-"""Serves one example application: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN]`, in the examples folder.
+"""Serves one example application: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN HOST]`, in the examples
+folder.
 
 It prints its port, then one line for each verdict. It stops when its standard input is closed: that happens when the
 process that started it ends.
@@ -60,19 +61,25 @@ SERVED = {
 }
 
 
-def main(name: str, origin: str = "") -> None:
+def main(name: str, origin: str = "", host: str = HOST) -> None:
     # Ctrl-C in a terminal reaches all processes of the group. The parent process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     module, attribute, serve = SERVED[name]
     app = getattr(import_module(module), attribute)
-    listener = socket.create_server((HOST, 0))
+    if name == "django":
+        from django.conf import settings
+
+        settings.ALLOWED_HOSTS.append(host)
+    listener = socket.create_server((host, 0))
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     print(listener.getsockname()[1], flush=True)
     serve(app, listener, origin)
 
 
 def _exit_when_input_closes() -> None:
-    sys.stdin.buffer.read()
+    # Not `sys.stdin`: a thread that holds its lock is a fatal error where the interpreter ends first.
+    while os.read(0, 1_024):
+        pass
     os._exit(0)
 
 

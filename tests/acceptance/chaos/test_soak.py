@@ -24,7 +24,7 @@ from acceptance.chaos.rows import SERVERS, TTL, World
 from acceptance.chaos.test_load import one_worker
 from hmac_guard.keys import SqlKeys
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_500)]
 
 SECONDS = float(os.environ.get("CHAOS_SOAK", "600"))
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "20000"))

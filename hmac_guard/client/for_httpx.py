@@ -1,0 +1,202 @@
+"""The signer for httpx and httpx2, with sync and async clients."""
+
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hmac_guard.client.signer import IdValue, Outgoing, Signer
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.scheme import Scheme
+
+
+def _import(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
+
+
+_LIBRARIES = [library for library in map(_import, ("httpx", "httpx2")) if library is not None]
+if not _LIBRARIES:
+    raise ModuleNotFoundError("no httpx and no httpx2", name="httpx or httpx2")
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    class _Auth(httpx.Auth, httpx2.Auth):  # type: ignore[misc]
+        ...
+
+else:
+    # Each library accepts only its own class.
+    _Auth = type("_Auth", tuple(library.Auth for library in _LIBRARIES), {})
+
+
+class HttpxAuth(_Auth):
+    """Signs the requests of an httpx or httpx2 client.
+
+    Args:
+        scheme: What is signed, and where it travels.
+        key: The key: a `Key`, text or bytes.
+        origins: The origins for which requests are signed, such as `["https://api.example.com"]`. A request to any
+            other origin is sent as it is.
+        tenant: The tenant's name, for a scheme that has one.
+        clock: Gives the Unix time of signing; None is the system's clock.
+        ids: The ids: text, or a function that gives the text for each request. Give them as keywords, or as a mapping
+            where an id has the name of an option. An id `nonce` that is not given is new for each request.
+
+    A redirect is followed without what was placed: the headers, cookies and fields stay behind, so that no other server
+    gets them. Where a redirect ends at one of the origins and is answered 401, the request is signed again for its new
+    URL and sent once more.
+
+    Example:
+        auth = HttpxAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
+        httpx.get("https://api.example.com/inbox", auth=auth)
+
+    Raises:
+        ConfigError: No request could be signed with these arguments.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        key: Any,
+        origins: Iterable[str],
+        mapping: Mapping[str, IdValue] | None = None,
+        /,
+        *,
+        tenant: str | None = None,
+        clock: Callable[[], float] | None = None,
+        **ids: IdValue,
+    ) -> None:
+        hidden = hide(key)
+        del key
+        self._use(Signer("HttpxAuth", scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids}))
+
+    @classmethod
+    def of(cls, signer: Signer) -> "HttpxAuth":
+        """Return the class around a signer."""
+        made = cls.__new__(cls)
+        made._use(signer)
+        return made
+
+    def _use(self, signer: Signer) -> None:
+        self._signer = signer
+        self.requires_request_body = signer.needs_body
+
+    def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Sign a request, and once more after a redirect."""
+        if not self._signer.signs_for(str(request.url)):
+            yield request
+            return
+        body = request.content if self.requires_request_body else b""
+        signed = _signed(self._signer, request, body)
+        response = yield signed
+        last = response.request
+        if response.status_code == 401 and last is not signed and self._may_sign_again([*response.history, response]):
+            yield _signed(self._signer, last, body if last.method == request.method else b"")
+
+    def _may_sign_again(self, responses: Any) -> bool:
+        """Return whether only servers that get signatures anyway have led the request to its last URL."""
+        hops = [response.request for response in responses]
+        return all(self._signer.signs_for(str(hop.url)) for hop in hops) and _can_be_sent_again(hops[-1])
+
+    def __repr__(self) -> str:
+        return f"<HttpxAuth {self._signer!r}>"
+
+
+def _signed(signer: Signer, request: Any, body: bytes) -> Any:
+    """Return a signed request in the place of this one."""
+    library, url, headers = _library_of(request), request.url, request.headers
+    content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
+    signed = signer.sign(Outgoing(request.method, url.path, url.query.decode("ascii"), content_type, cookie, body))
+    placed, stream = dict(signed.headers), request.stream
+    if signed.body is not None:
+        placed["Content-Length"] = str(len(signed.body))
+        stream = _stream_class(library)(signed.body, body)
+    made = library.Request(
+        request.method,
+        url.copy_with(query=signed.query.encode("ascii") or None),
+        headers=headers,
+        stream=stream,
+        extensions=request.extensions,
+    )
+    made.headers = _headers_class(library)(made.headers, placed)
+    return made
+
+
+def _library_of(request: Any) -> Any:
+    return next(library for library in _LIBRARIES if isinstance(request, library.Request))
+
+
+def _can_be_sent_again(request: Any) -> bool:
+    """Return whether the body is there still: that of a generator is read once."""
+    library = _library_of(request)
+    return isinstance(request.stream, (library.ByteStream, _stream_class(library)))
+
+
+@cache
+def _headers_class(library: Any) -> Any:
+    class PlacedHeaders(library.Headers):  # type: ignore[misc]
+        """Headers and what was placed into them. A copy, as a redirect makes one, is without what was placed."""
+
+        def __init__(self, plain: Any, placed: Mapping[str, str]) -> None:
+            super().__init__(plain)
+            self._whole = library.Headers(plain)
+            self._whole.update(placed)
+
+        @property
+        def raw(self) -> Any:
+            return self._whole.raw
+
+        def __setitem__(self, name: str, value: str) -> None:
+            super().__setitem__(name, value)
+            self._whole[name] = value
+
+        def __delitem__(self, name: str) -> None:
+            if name in library.Headers(self):
+                super().__delitem__(name)
+            del self._whole[name]
+
+        def update(self, headers: Any = None) -> None:
+            super().update(headers)
+            self._whole.update(headers)
+
+    for name in ("keys", "values", "items", "multi_items", "get", "get_list", *_SPECIAL):
+        setattr(PlacedHeaders, name, _of_whole(name))
+    return PlacedHeaders
+
+
+_SPECIAL = ("__getitem__", "__contains__", "__iter__", "__len__", "__eq__")
+
+
+def _of_whole(name: str) -> Callable[..., Any]:
+    def read(self: Any, *arguments: Any, **options: Any) -> Any:
+        return getattr(self._whole, name)(*arguments, **options)
+
+    return read
+
+
+@cache
+def _stream_class(library: Any) -> Any:
+    class PlacedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]
+        """A body into which fields were placed. It is sent once: a redirect sends the body as it was before."""
+
+        def __init__(self, placed: bytes, plain: bytes) -> None:
+            self._next, self._plain = placed, plain
+
+        def _take(self) -> bytes:
+            taken, self._next = self._next, self._plain
+            return taken
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield self._take()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self._take()
+
+    return PlacedStream

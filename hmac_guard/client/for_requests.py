@@ -1,0 +1,124 @@
+"""The signer for requests."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from requests.auth import AuthBase
+
+from hmac_guard.client.signer import IdValue, Outgoing, Signer
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.scheme import Scheme
+
+
+class RequestsAuth(AuthBase):
+    """Signs the requests of requests.
+
+    The arguments, redirects and errors are those of `HttpxAuth`.
+
+    Example:
+        auth = RequestsAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
+        requests.get("https://api.example.com/inbox", auth=auth)
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        key: Any,
+        origins: Iterable[str],
+        mapping: Mapping[str, IdValue] | None = None,
+        /,
+        *,
+        tenant: str | None = None,
+        clock: Callable[[], float] | None = None,
+        **ids: IdValue,
+    ) -> None:
+        hidden = hide(key)
+        del key
+        self.signer = Signer("RequestsAuth", scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids})
+
+    def __call__(self, request: Any) -> Any:
+        if self.signer.signs_for(request.url):
+            plain = self.sign(request)
+            request.register_hook("response", _Redirects(self, plain))
+        return request
+
+    def sign(self, request: Any) -> "_Plain":
+        """Sign a prepared request. Return how it was before."""
+        url, headers = urlsplit(request.url), request.headers
+        plain = _Plain(dict(headers), request.body)
+        body = _bytes_of(request.body) if self.signer.needs_body else b""
+        content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
+        signed = self.signer.sign(Outgoing(request.method, unquote(url.path), url.query, content_type, cookie, body))
+        request.url = urlunsplit(url._replace(query=signed.query))
+        headers.update(signed.headers)
+        if signed.body is not None:
+            request.body = signed.body
+            headers["Content-Length"] = str(len(signed.body))
+        plain.placed.update(signed.headers)
+        return plain
+
+    def __repr__(self) -> str:
+        return f"<RequestsAuth {self.signer!r}>"
+
+
+class _Plain:
+    """A request before it was signed: its headers and its body, and the names of the headers that were placed."""
+
+    def __init__(self, headers: dict[str, str], body: Any) -> None:
+        self.headers = headers
+        self.body = body
+        self.placed: set[str] = set()
+
+    def restore(self, request: Any) -> None:
+        for name in [*self.placed, "Content-Length"]:
+            request.headers.pop(name, None)
+            if name in self.headers:
+                request.headers[name] = self.headers[name]
+        request.body = self.body
+
+
+class _Redirects:
+    """What follows a response to a signed request. requests copies the hook to each request that follows a redirect."""
+
+    def __init__(self, auth: RequestsAuth, plain: _Plain) -> None:
+        self._auth = auth
+        self._plain = plain
+        self._was_redirected = False
+        self._may_sign_again = True
+
+    def __call__(self, response: Any, **options: Any) -> Any:
+        request, signer = response.request, self._auth.signer
+        # A server that gets no signatures must not choose what is signed.
+        self._may_sign_again &= signer.signs_for(request.url)
+        if response.is_redirect:
+            if not self._was_redirected:
+                self._plain.restore(request)  # requests makes the next request from a copy of this one.
+            self._was_redirected = True
+        elif response.status_code == 401 and self._was_redirected and self._may_sign_again and is_whole(request.body):
+            self._may_sign_again = False
+            return self._send_again(response, options)
+        return response
+
+    def _send_again(self, response: Any, options: Mapping[str, Any]) -> Any:
+        """As `requests.auth.HTTPDigestAuth` does it."""
+        response.content  # noqa: B018  The connection is free only after its response was read.
+        response.close()
+        again = response.request.copy()
+        self._auth.sign(again)
+        answer = response.connection.send(again, **options)
+        answer.request = again
+        return answer
+
+
+def _bytes_of(body: Any) -> bytes:
+    if isinstance(body, str):
+        return body.encode()
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    raise ValueError("RequestsAuth: the scheme signs or fills the body, so give it as bytes or text, not as a file")
+
+
+def is_whole(body: Any) -> bool:
+    """Return whether a body can be sent twice: a file is read once."""
+    return body is None or isinstance(body, (bytes, str))

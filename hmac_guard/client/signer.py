@@ -1,0 +1,262 @@
+"""Signs a request and places the strings of a scheme into it. The libraries' own classes use it."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
+
+from hmac_guard.client.bodies import form_with, json_with
+from hmac_guard.core.bodies import parse_media
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import SignedFields
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.key import Key, as_key
+from hmac_guard.core.paths import compile_templates
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signing import fields_in_body
+from hmac_guard.core.source import Source
+from hmac_guard.core.sources import Form, Path
+
+#: The value of an id, or a function that gives it for each request.
+IdValue = str | Callable[[], str]
+
+_PORTS = {"http": 80, "https": 443}
+#: The scheme of the page that opens a websocket.
+_HTTP = {"ws": "http", "wss": "https"}
+
+
+class Outgoing(NamedTuple):
+    """What of a request is signed or changed.
+
+    Attributes:
+        method: The method.
+        path: The path, decoded.
+        query: The query string as it is sent, without the `?`.
+        content_type: The `Content-Type` header; "" if there is none.
+        cookie: The `Cookie` header; "" if there is none.
+        body: The body; b"" unless the signer needs it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    content_type: str = ""
+    cookie: str = ""
+    body: bytes = b""
+
+
+class Signed(NamedTuple):
+    """The changes of a signed request.
+
+    Attributes:
+        query: The query string to send.
+        headers: The headers to set in the place of those with the same name.
+        body: The body to send; None leaves it as it is.
+    """
+
+    query: str
+    headers: dict[str, str]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        return "<Signed>"  # It holds the signature.
+
+
+class Signer(Frozen):
+    """Signs the requests of one client for some origins.
+
+    Args:
+        owner: The name of the class for messages.
+        scheme: What is signed, and where it travels.
+        key: The key.
+        origins: The origins for which requests are signed; None for every origin.
+        tenant: The tenant's name, for a scheme that has one.
+        clock: Gives the Unix time of signing.
+        ids: The ids: text, or a function that gives the text for each request. An id `nonce` that is not given is a new
+            random text for each request, and one that is not given and travels in the path is read from the URL.
+
+    Raises:
+        ConfigError: No request could be signed with this.
+    """
+
+    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_origins", "_scheme", "_tenant", "needs_body")
+
+    #: Whether the body has to be read before the request is signed.
+    needs_body: bool
+    _scheme: Scheme
+    _key: Hidden[Key]
+    _origins: frozenset[str] | None
+    _ids: Mapping[str, IdValue]
+    _in_path: Mapping[str, re.Pattern[str]]
+    _tenant: str | None
+    _clock: Callable[[], float]
+
+    def __init__(
+        self,
+        owner: str,
+        scheme: Scheme,
+        key: Any,
+        origins: Iterable[str] | None,
+        tenant: str | None,
+        clock: Callable[[], float] | None,
+        ids: Mapping[str, IdValue],
+    ) -> None:
+        hidden = hide(key)
+        del key
+        if not isinstance(scheme, Scheme):
+            raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
+        in_body = {field.name for field in fields_in_body(scheme)}
+        in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
+        missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *in_body, *in_path}]
+        if missing:
+            raise ConfigError(f"{owner}: the scheme {scheme.name!r} needs the id {missing[0]!r}; give {missing[0]}=")
+        fields = [*scheme.id_fields, scheme.signature_field, *(each.field for each in scheme.times)]
+        self._set(
+            needs_body=scheme.signs_body or any(field.kinds for field in fields),
+            _scheme=scheme,
+            _in_path=in_path,
+            _key=hide(as_key(hidden)),
+            _origins=None if origins is None else _origins(owner, origins),
+            _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids else {}), **ids},
+            _tenant=tenant,
+            _clock=clock or time.time,
+        )
+        if not in_body:
+            samples = {**dict.fromkeys(in_path, "x"), **{name: _sample(value) for name, value in self._ids.items()}}
+            scheme.sign_fields(self._key.get(), samples, body=b"x", tenant=tenant)
+
+    def signs_for(self, url: str) -> bool:
+        """Return whether the URL is of one of the origins."""
+        return self._origins is None or origin_of(urlsplit(url)) in self._origins
+
+    def sign(self, request: Outgoing) -> Signed:
+        """Return the changes of a signed request.
+
+        Raises:
+            ValueError: An id cannot be signed, or nothing can be placed in this body.
+        """
+        kind = parse_media(request.content_type).kind
+        fields = hide(self.fields(request, is_form=kind == "form"))
+        body, content_type = None, ""
+        # First, since it may raise: until then, no variable shows the signature.
+        if fields.get().json:
+            body, content_type = json_with(request.body, kind, hide(fields.get().json)), "application/json"
+        elif fields.get().form:
+            body = form_with(request.body, kind, hide(fields.get().form))
+            content_type = "application/x-www-form-urlencoded"
+        headers = dict(fields.get().headers)
+        if body is not None:
+            headers["Content-Type"] = request.content_type or content_type
+        if fields.get().cookies:
+            headers["Cookie"] = _with_cookies(request.cookie, fields.get().cookies)
+        placed = fields.get().query
+        kept = [part for part in request.query.split("&") if part and _name_of(part) not in placed]
+        return Signed("&".join([*kept, *filter(None, [urlencode(placed, quote_via=quote)])]), headers, body)
+
+    def fields(self, request: Outgoing, *, is_form: bool = False) -> SignedFields:
+        """Return what is placed into a request.
+
+        Raises:
+            ValueError: An id cannot be signed, or the URL has another one.
+        """
+        ids = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
+        in_path = self._ids_in_path(request.path)
+        for name, text in in_path.items():
+            if ids.setdefault(name, text) != text:
+                raise ValueError(f"the path of the request has another {name!r} than the one that is to be signed")
+        scheme = _arranged(self._scheme, frozenset(in_path), is_form)
+        return scheme.sign_fields(
+            self._key.get(),
+            ids,
+            now=self._clock(),
+            body=request.body,
+            method=request.method.upper(),
+            tenant=self._tenant,
+        )
+
+    def _ids_in_path(self, path: str) -> dict[str, str]:
+        """Return the ids that the path carries, whatever stands before the application's own path."""
+        starts = [index for index, character in enumerate(path) if character == "/"]
+        found = {}
+        for name, pattern in self._in_path.items():
+            matches = filter(None, (pattern.fullmatch(path, start) for start in starts))
+            match = next(matches, None)
+            if match is not None:
+                found[name] = next(filter(None, match.groups()))
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Signer of {self._scheme.name}>"
+
+
+def origin_of(url: SplitResult) -> str:
+    """Return the origin of a URL as `scheme://host:port`; "" for a URL without one."""
+    scheme = _HTTP.get(url.scheme, url.scheme)
+    try:
+        port = url.port or _PORTS.get(scheme)
+    except ValueError:
+        return ""
+    return f"{scheme}://{url.hostname}:{port}" if url.hostname and port else ""
+
+
+def _origins(owner: str, given: Iterable[str]) -> frozenset[str]:
+    listed = [given] if isinstance(given, str) else list(given)
+    for text in listed:
+        url = urlsplit(text) if isinstance(text, str) else SplitResult("", "", "", "", "")
+        extra = url.path not in ("", "/") or url.query or url.fragment or url.username is not None
+        if url.scheme not in _PORTS or extra or not origin_of(url):
+            raise ConfigError(f"{owner}: {text!r} is not an origin; write it as 'https://api.example.com'")
+    if not listed:
+        raise ConfigError(f"{owner}: origins is empty; name the origins that requests are signed for")
+    return frozenset(origin_of(urlsplit(text)) for text in listed)
+
+
+def _new_nonce() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _name_of(part: str) -> str:
+    return unquote_plus(part.split("=", 1)[0])
+
+
+def _sample(value: IdValue) -> str:
+    return value if isinstance(value, str) else "x"
+
+
+def _pattern_of(name: str, source: Source) -> "re.Pattern[str] | None":
+    templates = [template for place in source.places() if isinstance(place, Path) for template in place.templates]
+    return compile_templates(tuple(templates), name) if templates else None
+
+
+def _with_cookies(header: str, cookies: Mapping[str, str]) -> str:
+    kept = [pair for pair in header.split("; ") if pair and pair.split("=")[0] not in cookies]
+    return "; ".join([*kept, *(f"{name}={text}" for name, text in cookies.items())])
+
+
+@lru_cache(maxsize=256)
+def _arranged(scheme: Scheme, in_path: frozenset[str], is_form: bool) -> Scheme:
+    """Return the scheme for one kind of request.
+
+    Args:
+        scheme: The scheme.
+        in_path: The ids that the path carries, which are placed nowhere else.
+        is_form: Whether the body is a form: then a field of it comes before a place in JSON.
+    """
+
+    def arranged(name: str, source: Source) -> Source:
+        places = [place for place in source.places() if name not in in_path or isinstance(place, Path)]
+        first, *others = sorted(places, key=lambda place: is_form and bool(place.kinds) and not isinstance(place, Form))
+        return reduce(or_, others, first)
+
+    if not in_path and not is_form:
+        return scheme
+    changes: dict[str, Any] = {"ids": {name: arranged(name, source) for name, source in scheme.ids.items()}}
+    changes["signature"] = arranged("", scheme.signature)
+    if scheme.tenant is not None:
+        changes["tenant"] = arranged("", scheme.tenant)
+    return scheme.replace(**changes)

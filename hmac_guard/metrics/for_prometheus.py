@@ -1,0 +1,210 @@
+"""Metrics for Prometheus."""
+
+import os
+import sys
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.numbers import check_count
+from hmac_guard.core.verdict import Decision, Verdict
+from hmac_guard.keys.forking import in_forked_child
+from hmac_guard.metrics.ending import EndingKeys
+from hmac_guard.metrics.series import BUCKETS, result_of
+
+REQUESTS = ("hmac_guard_requests", "Decisions of a guard.", ("scheme", "mode", "result", "reason"))
+SECONDS = ("hmac_guard_decision_seconds", "Time of a decision, without the wait for the body.", ("scheme",))
+CACHE = ("hmac_guard_key_cache", "Requests for keys by how CachedKeys served them.", ("outcome",))
+ENDING = ("hmac_guard_keys_ending", "Keys that end within so many days.", ("days",))
+_OUTCOMES = ("hit", "miss", "stale", "error")
+
+
+_FIRST = BUCKETS[0]
+#: With it, no other thread runs between the read and the write of `numbers[bucket] += 1`: CPython changes threads at
+#: calls and backward jumps alone. A lock takes a quarter of the time of a count.
+_HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+#: What tells decisions apart: reason, mode, whether it was refused, scheme, and the tenant where it is a label.
+_Key = tuple[Any, ...]
+#: The values of the labels; a number for each bucket, and the sum of the seconds.
+_Cell = tuple[tuple[str, ...], list[float]]
+
+
+class PrometheusMetrics(Collector):
+    """Counts decisions for Prometheus. Needs the extra `prometheus`.
+
+    Args:
+        key_cache: The `CachedKeys` whose hits, misses, stale answers and errors are counted.
+        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them: how many of them end soon. They are read
+            beside the scrapes, at most once a minute.
+        ending_days: How soon, in days.
+        tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
+            tenant is a series.
+        registry: Where the metrics are registered.
+
+    The metrics are `hmac_guard_requests_total`, `hmac_guard_decision_seconds`, `hmac_guard_key_cache_total` and
+    `hmac_guard_keys_ending`. Where `PROMETHEUS_MULTIPROC_DIR` is set, prometheus_client keeps the numbers, in files
+    that all processes of the server share; a request costs more then.
+
+    Example:
+        guard = Guard(NANGO, keys="...", on_decision=PrometheusMetrics())
+
+    Raises:
+        ConfigError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        key_cache: Any = None,
+        keys: Any = None,
+        ending_days: int = 30,
+        tenants: bool = False,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        hidden = hide(keys)
+        del keys
+        check_count("PrometheusMetrics: ending_days", ending_days)
+        if key_cache is not None and not hasattr(key_cache, "stats"):
+            raise ConfigError(f"PrometheusMetrics: key_cache must be a CachedKeys, not {type(key_cache).__name__}")
+        self._labels = (*REQUESTS[2], "tenant") if tenants else REQUESTS[2]
+        self._cache = key_cache
+        self._ending = None if hidden.get() is None else EndingKeys(hidden, ending_days)
+        self._tenants = tenants
+        self._make_lock()
+        in_forked_child(self._make_lock)
+        self._cells: dict[_Key, _Cell] = {}
+        self._shared = None
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            self._shared = _Shared(self._labels, key_cache, self._ending, registry)
+        else:
+            registry.register(self)
+
+    def _make_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def __call__(self, decision: Decision) -> None:
+        self.count_decision(decision.verdict, decision.mode, decision.refused, decision.seconds)
+
+    def count_decision(self, verdict: Verdict, mode: str, refused: bool, seconds: float) -> None:
+        """Count one decision. A guard calls it in the place of the object itself, and makes no `Decision` then."""
+        # `_value_`, since to hash a member of an enumeration takes as long as all the rest.
+        key: _Key = (verdict.reason._value_, mode, refused, verdict.scheme)
+        if self._tenants:
+            key += (verdict.tenant,)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._new_cell(key)
+        if self._shared is not None:
+            self._shared.add(cell[0], seconds)
+            return
+        numbers = cell[1]
+        # Most decisions are in the first bucket.
+        bucket = 0 if seconds <= _FIRST else bisect_left(BUCKETS, seconds)
+        if _HAS_GIL:
+            numbers[bucket] += 1
+            numbers[-1] += seconds
+            return
+        with self._lock:
+            numbers[bucket] += 1
+            numbers[-1] += seconds
+
+    def _new_cell(self, key: _Key) -> _Cell:
+        reason, mode, refused, scheme, *tenant = key
+        labels = (scheme, mode, result_of(reason, refused), reason, *([each or "" for each in tenant]))
+        return self._cells.setdefault(key, (labels, [0.0] * (len(BUCKETS) + 2)))
+
+    def describe(self) -> Iterator[Any]:
+        """Name the metrics, so that a registry refuses a second set of them."""
+        yield CounterMetricFamily(*REQUESTS[:2])
+        yield HistogramMetricFamily(*SECONDS[:2])
+        if self._cache is not None:
+            yield CounterMetricFamily(*CACHE[:2])
+        if self._ending is not None:
+            yield GaugeMetricFamily(*ENDING[:2])
+
+    def collect(self) -> Iterator[Any]:
+        """Give the numbers to a scrape."""
+        with self._lock:
+            cells = [(labels, list(numbers)) for labels, numbers in list(self._cells.values())]
+        requests = CounterMetricFamily(*REQUESTS[:2], labels=self._labels)
+        by_scheme: dict[str, list[float]] = {}
+        for values, numbers in cells:
+            requests.add_metric(values, sum(numbers[:-1]))
+            before = by_scheme.get(values[0], [0.0] * len(numbers))
+            by_scheme[values[0]] = [sum(pair) for pair in zip(before, numbers, strict=True)]
+        yield requests
+        seconds = HistogramMetricFamily(*SECONDS[:2], labels=SECONDS[2])
+        for scheme, (*numbers, total) in by_scheme.items():
+            bounds = [*map(floatToGoString, BUCKETS), "+Inf"]
+            seconds.add_metric([scheme], list(zip(bounds, accumulate(numbers), strict=True)), sum_value=total)
+        yield seconds
+        if self._cache is not None:
+            cache = CounterMetricFamily(*CACHE[:2], labels=CACHE[2])
+            for outcome, number in zip(_OUTCOMES, self._cache.stats, strict=True):
+                cache.add_metric([outcome], number)
+            yield cache
+        if self._ending is not None:
+            ending, number = GaugeMetricFamily(*ENDING[:2], labels=ENDING[2]), self._ending.value()
+            if number is not None:
+                ending.add_metric([str(self._ending.days)], number)
+            yield ending
+
+    def __repr__(self) -> str:
+        return "<PrometheusMetrics>"
+
+
+class _Shared:
+    """prometheus_client's own metrics, whose numbers several processes add up in files."""
+
+    def __init__(
+        self, labels: tuple[str, ...], cache: Any, ending: EndingKeys | None, registry: CollectorRegistry
+    ) -> None:
+        self._requests = Counter(REQUESTS[0], REQUESTS[1], labels, registry=registry)
+        self._seconds = Histogram(SECONDS[0], SECONDS[1], SECONDS[2], registry=registry, buckets=BUCKETS)
+        self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
+        self._cache = cache
+        self._cached = None if cache is None else Counter(CACHE[0], CACHE[1], CACHE[2], registry=registry)
+        self._ending = ending
+        self._begin()
+        in_forked_child(self._begin)
+        if ending is not None:
+            gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
+            self._gauge = gauge.labels(str(ending.days))
+            self._gauged: int | None = None
+
+    def _begin(self) -> None:
+        self._seen = (0, 0, 0, 0)
+        self._lock = threading.Lock()
+
+    def add(self, labels: tuple[str, ...], seconds: float) -> None:
+        children = self._children.get(labels)
+        if children is None:
+            children = self._requests.labels(*labels), self._seconds.labels(labels[0])
+            children = self._children.setdefault(labels, children)
+        children[0].inc()
+        children[1].observe(seconds)
+        # There is no collector that a scrape asks, so the requests bring the other numbers up to date.
+        if self._cached is not None:
+            self._add_cached(self._cached)
+        if self._ending is not None:
+            number = self._ending.value()
+            if number is not None and number != self._gauged:
+                self._gauged = number
+                self._gauge.set(number)
+
+    def _add_cached(self, counter: Counter) -> None:
+        with self._lock:
+            stats, seen = self._cache.stats, self._seen
+            self._seen = stats
+        for outcome, now, before in zip(_OUTCOMES, stats, seen, strict=True):
+            if now != before:
+                counter.labels(outcome).inc(now - before)
