@@ -7,7 +7,8 @@ SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-goin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
-	check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris mutants bench bench-check bench-timing clean
+	screenshots check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \
+	mutants bench bench-check bench-timing clean
 
 help:
 	@echo "make demo   send good and forged requests to three guarded applications on real servers"
@@ -25,6 +26,7 @@ help:
 	@echo "make test-vendors  test webhooks with the vendors' own libraries; needs node"
 	@echo "make slow   run the slow tests: rotation under load, a million unknown tenants"
 	@echo "make test-browser  test pages on another origin; needs chromium and node"
+	@echo "make screenshots  write each page of the console as a PNG; needs chromium"
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
 	@echo "make test-explain  explain two thousand generated requests with mistakes"
 	@echo "make check  check format, lint, types, imports and documentation"
@@ -140,6 +142,11 @@ test-wire: $(VENV)/wire $(VENV)/wheel
 # A page on another origin, and the packages of vendors, in Debian's chromium.
 test-browser: $(VENV)/browser $(VENV)/wheel
 	$(BIN)/pytest -m browser tests/browser $(ARGS)
+
+# Writes each page of the console as a PNG, wide and narrow, light and dark.
+screenshots: $(VENV)/browser $(VENV)/wheel
+	cd tests && ../$(BIN)/python -m browser.screenshots $(abspath build/screenshots) $(ARGS)
+	@echo "the pages are in build/screenshots"
 
 fuzz: $(VENV)/test $(VENV)/wheel
 	HMAC_GUARD_EXAMPLES=200000 $(BIN)/pytest --timeout=0 tests/test_wsgi_and_asgi_agree.py -k generated -s $(ARGS)

@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("click", reason="not run: click is not installed")
 pytest.importorskip("flask", reason="not run: flask is not installed")
 
+import httpx
 from click.testing import CliRunner
 from patience import PATIENCE, comes
 from ports import accepts, own_port
@@ -34,6 +35,7 @@ from hmac_guard.cli.demo.page import make_page
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.samples import NANGO_QUERY, ORDERS, SAMPLES, Sample, new_keys
 from hmac_guard.cli.demo.sending import HOST, Answer, Request, send
+from hmac_guard.cli.demo.traffic import console_with_traffic
 from hmac_guard.cli.errors import CliError
 
 MISSING = [package for package in demo.NEEDED if find_spec(package) is None]
@@ -371,3 +373,17 @@ def test_an_application_that_ends_before_its_input_closes_ends_without_an_error(
         process.wait(PATIENCE)
         assert process.stderr is not None
         assert "Fatal" not in process.stderr.read()
+
+
+def test_the_console_of_the_demo_counts_live_requests(apps: dict[str, App]) -> None:
+    pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+    with console_with_traffic(KEYS, apps) as link:
+        origin, _, token = link.partition("/login#")
+        with httpx.Client(base_url=origin, timeout=PATIENCE, follow_redirects=True) as client:
+            home = client.post("/login", data={"token": token}, headers={"Origin": origin})
+
+            def is_counted() -> bool:
+                page = client.get(home.url.path)
+                return "acme" in page.text and ": 0 verified" not in page.text
+
+            assert comes(is_counted)

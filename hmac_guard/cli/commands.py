@@ -20,6 +20,7 @@ COMMANDS = (
     "snippet",
     "schemes",
     "keys",
+    "console",
     "demo",
     "completion",
 )

@@ -18,8 +18,13 @@ from hmac_guard.core.verdict import NO_IDS, Claim
 MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
 
 
-def takes_store(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a database to a command. The function gets the `SqlKeys` as its argument `keys`."""
+def takes_store(function: Callable[..., Any], default: str | None = None) -> Callable[..., Any]:
+    """Add the options of a database to a command. The function gets the `SqlKeys` as its argument `keys`.
+
+    Args:
+        function: The command.
+        default: The URL of the database if none is given.
+    """
 
     @_database_options
     @click.option(
@@ -31,7 +36,7 @@ def takes_store(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(function)
     def with_store(*, db: str | None, table: str, redis: str | None, allow_clear: bool = False, **others: Any) -> Any:
-        database, redis_url = hide(db), hide(redis)
+        database, redis_url = hide(db or default), hide(redis)
         del db, redis
         _warn_of_passwords(db=database, redis=redis_url)
         with _store(database, table, redis_url, allow_clear) as keys:

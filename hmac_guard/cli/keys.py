@@ -92,7 +92,7 @@ def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: An
         after, limit = name(page[-1]), None if limit is None else limit - size
 
 
-def _by() -> dict[str, str]:
+def who() -> dict[str, str]:
     """Who runs the command, for the audit: the user of the process, not the one in the environment."""
     with suppress(ImportError, KeyError):  # On Windows, and for a user without a name.
         from pwd import getpwuid
@@ -130,7 +130,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
       hmac-guard keys add acme --secret-file acme.key
     """
     keys.create_table()
-    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **_by()), as_json)
+    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **who()), as_json)
 
 
 @command.command("rotate")
@@ -149,7 +149,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     \b
       hmac-guard keys rotate acme --grace 7d
     """
-    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **_by()), as_json)
+    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **who()), as_json)
 
 
 @command.command("retire")
@@ -162,7 +162,7 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
     \b
       hmac-guard keys retire acme 20260102-1f2e3d4c
     """
-    keys.retire(tenant, key_id, **_by())
+    keys.retire(tenant, key_id, **who())
 
 
 @command.command("mode")
@@ -175,7 +175,7 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
     \b
       hmac-guard keys mode acme enforce
     """
-    keys.set_mode(tenant, None if mode == "guard" else mode, **_by())
+    keys.set_mode(tenant, None if mode == "guard" else mode, **who())
 
 
 @command.command("note")
@@ -189,7 +189,7 @@ def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
     \b
       hmac-guard keys note acme 20260102-1f2e3d4c 'their staging server'
     """
-    keys.note(tenant, key_id, text, **_by())
+    keys.note(tenant, key_id, text, **who())
 
 
 @command.command("reseal")
@@ -206,7 +206,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     \b
       hmac-guard keys reseal
     """
-    count = keys.reseal(after, progress=_progress("encrypted"), **_by())
+    count = keys.reseal(after, progress=_progress("encrypted"), **who())
     if as_json:
         click.echo(json.dumps({"sealed": count}, indent=2))
     else:
@@ -225,7 +225,7 @@ def purge(keys: Any, older_than: float, as_json: bool) -> None:
     \b
       hmac-guard keys purge --older-than 90d
     """
-    count = keys.purge(older_than=older_than, progress=_progress("deleted"), **_by())
+    count = keys.purge(older_than=older_than, progress=_progress("deleted"), **who())
     if as_json:
         click.echo(json.dumps({"deleted": count}, indent=2))
     else:

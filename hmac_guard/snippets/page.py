@@ -27,7 +27,7 @@ _VENDORS = {NANGO: "vendors/nango.j2", SUPRSEND: "vendors/suprsend.j2"}
 EXAMPLE_TIME = 1_800_000_000
 
 
-class _Example(NamedTuple):
+class Example(NamedTuple):
     """`texts` has each id and time, "@method" and "@body", by the name of the part."""
 
     key: str
@@ -40,20 +40,19 @@ class _Example(NamedTuple):
         return [(name.removeprefix("@"), text) for name, text in self.texts.items()]
 
 
-def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
+def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: str = "acme") -> str:
     """Return the page in Markdown.
 
     Args:
         scheme: The scheme.
         languages: Keys of `LANGUAGES`. docsify shows the headings of the languages as tabs.
+        tenant: The tenant that the example names.
 
     Raises:
         ConfigError: No example can be made, because no simple id fits the scheme.
     """
-    example = _example(scheme)
+    example = worked_example(scheme)
     parts = [part for part in scheme.parts if isinstance(part, Id)]
-    own = {"the signature": example.signature, "the tenant": "acme"}
-    values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
     return templates.get_template("page.j2").render(
         scheme=scheme,
         message=scheme.message,
@@ -66,7 +65,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
         example=example,
         vendor=templates.get_template(_VENDORS[scheme]).render().rstrip() if scheme in _VENDORS else "",
         fetch=fetch_code(scheme),
-        curl=curl_command(scheme, values, example.texts.get(BODY, "")),
+        curl=curl_of_example(scheme, example, tenant),
     )
 
 
@@ -83,7 +82,19 @@ def _shorter(scheme: Scheme) -> str:
     return "".join(texts)
 
 
-def _example(scheme: Scheme) -> _Example:
+def curl_of_example(scheme: Scheme, example: Example, tenant: str) -> str:
+    """Return a curl command that sends an example."""
+    own = {"the signature": example.signature, "the tenant": tenant}
+    values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
+    return curl_command(scheme, values, example.texts.get(BODY, ""))
+
+
+def worked_example(scheme: Scheme) -> Example:
+    """Return ids, and their message and signature with the key of the documentation.
+
+    Raises:
+        ConfigError: No simple id fits the scheme.
+    """
     names = [field.name for field in scheme.id_fields]
     for form in _EXAMPLE_IDS:
         ids = {name: form.format(stem=_stem(name), number=number) for number, name in enumerate(names, 1)}
@@ -97,7 +108,7 @@ def _example(scheme: Scheme) -> _Example:
             continue
         signed = [part.text if isinstance(part, Literal) else texts[part.name] for part in scheme.parts]
         shown = {part.name: texts[part.name] for part in scheme.parts if not isinstance(part, Literal)}
-        return _Example(EXAMPLE_KEY, shown, "".join(signed), signature)
+        return Example(EXAMPLE_KEY, shown, "".join(signed), signature)
     raise ConfigError(f"snippet: no example can be made for the scheme {scheme.name!r}; no simple id fits it")
 
 

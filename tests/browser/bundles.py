@@ -6,6 +6,7 @@ The packages are in a cache folder outside the repository.
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,19 +25,25 @@ PACKAGES = [
 SUPRSEND_HOSTS = ("https://inboxs.live", "https://hub.suprsend.com")
 
 
-def install() -> Path:
+def install(name: str = "npm", packages: Sequence[str] = PACKAGES) -> Path:
     """Return the folder with the packages. Skip the test if node or the registry is not available."""
     if shutil.which("npm") is None:
         pytest.skip("not run: there is no node and npm")
-    done = CACHE / "installed"
-    if not done.exists() or done.read_text() != "\n".join(PACKAGES):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / "package.json").write_text('{"private": true}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--legacy-peer-deps", *PACKAGES]
-        if subprocess.run(command, cwd=CACHE, capture_output=True).returncode:
-            pytest.skip("not run: npm could not install the vendors' packages")
-        done.write_text("\n".join(PACKAGES))
-    return CACHE / "node_modules"
+    folder = CACHE.with_name(name)
+    done = folder / "installed"
+    if not done.exists() or done.read_text() != "\n".join(packages):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text('{"private": true}')
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--legacy-peer-deps", *packages]
+        if subprocess.run(command, cwd=folder, capture_output=True).returncode:
+            pytest.skip("not run: npm could not install the packages")
+        done.write_text("\n".join(packages))
+    return folder / "node_modules"
+
+
+def axe() -> str:
+    """Return the script of axe-core, which finds what people with disabilities cannot use."""
+    return (install("axe", ["axe-core@4.14.1"]) / "axe-core" / "axe.min.js").read_text()
 
 
 def bundle(page: str, into: Path, **aliases: str) -> None:

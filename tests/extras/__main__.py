@@ -22,6 +22,7 @@ ENVIRONMENTS = {
     "cache": ("use_cache",),
     "cli": ("use_cli",),
     "cli,sql": ("use_cli_sql",),
+    "console": ("use_cli", "use_console"),
     "crypto,sql": ("use_crypto_sql",),
     "demo": ("use_cli", "use_demo"),
     "opentelemetry": ("use_opentelemetry",),

@@ -61,12 +61,16 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
     import waitress
 
     from hmac_guard.cli.demo.page import make_page
+    from hmac_guard.cli.demo.traffic import console_with_traffic
 
     with suppress(KeyboardInterrupt), _listener(host, port) as listener:
         keys = new_keys()
         origin = f"http://{host}:{listener.getsockname()[1]}"
-        with running(keys, origin, host) as apps:
+        with running(keys, origin, host) as apps, console_with_traffic(keys, apps) as link:
             print_samples(origin, apps, keys, host)
+            if link and host in (HOST, "localhost"):  # The console listens on loopback alone.
+                click.echo(f"The console, with requests to the Django application: {link}")
+                click.echo("It has copies of the keys: what you change there changes no application.\n")
             waitress.serve(make_page(apps, keys, host), sockets=[listener], _quiet=True)
     return 0
 

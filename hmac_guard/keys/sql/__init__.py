@@ -7,6 +7,7 @@ from hmac_guard.keys.sql.records import AuditEntry as AuditEntry
 from hmac_guard.keys.sql.records import NewKey as NewKey
 from hmac_guard.keys.sql.records import StoredKey as StoredKey
 from hmac_guard.keys.sql.records import StoredTenant as StoredTenant
+from hmac_guard.keys.sql.refusals import Refusal as Refusal
 from hmac_guard.keys.sql.resolver import SqlKeys as SqlKeys
 from hmac_guard.keys.sql.tables import metadata as metadata
 
@@ -14,6 +15,7 @@ __all__ = [
     "AuditEntry",
     "NewKey",
     "Readiness",
+    "Refusal",
     "SqlKeys",
     "StoredKey",
     "StoredTenant",

@@ -7,10 +7,11 @@ import time
 from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.core.verdict import Decision
+from hmac_guard.core.verdict import Decision, Reason
 from hmac_guard.forking import check_process, in_forked_child
-from hmac_guard.keys.sql.ledger import VerdictLedger
+from hmac_guard.keys.sql.ledger import NEITHER, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
+from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.tally import Tally
 from hmac_guard.keys.threads import runs_threads
@@ -18,6 +19,8 @@ from hmac_guard.log import logger, where
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
 LAST_WRITE = 2.0
+
+VERIFIED = Reason.VERIFIED.value
 
 
 class VerdictCounts(VerdictLedger):
@@ -37,6 +40,9 @@ class VerdictCounts(VerdictLedger):
     `keys`   the `SqlKeys` of a sync engine, whose tenants are counted, in a table beside theirs
     `every`  seconds between two writes. Requests only count in memory; while the database is away they go on counting,
              up to a bound. A process that is killed loses what it counted since its last write
+    `refusals`  hours for which the last refused requests of each tenant are kept, for the console: time, method, path
+             without the query, reason, and the ids as stated, never a signature. None keeps none, since ids may be
+             personal data
 
     `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python when the process
     ends; call it yourself where neither happens. A refused request does not prove who sent it: every client can name
@@ -44,6 +50,8 @@ class VerdictCounts(VerdictLedger):
     """
 
     _every: float
+    _refusals: float | None
+    _recent: RecentRefusals
     _lock: threading.Lock
     _starting: threading.Lock
     _writing: threading.Lock
@@ -51,10 +59,12 @@ class VerdictCounts(VerdictLedger):
     _writer: "Writer | None"
     _due: float | None
 
-    def __init__(self, keys: SqlKeys[Engine], *, every: float = 30.0) -> None:
+    def __init__(self, keys: SqlKeys[Engine], *, every: float = 30.0, refusals: float | None = None) -> None:
         super().__init__(keys)
         check_seconds("VerdictCounts: every", every)
-        self._set(_every=every)
+        if refusals is not None:
+            check_seconds("VerdictCounts: refusals", refusals)
+        self._set(_every=every, _refusals=refusals)
         self._start_from_nothing()
         in_forked_child(self._start_from_nothing)  # The parent writes what it counted.
 
@@ -63,6 +73,8 @@ class VerdictCounts(VerdictLedger):
         hour = int(self._keys.clock()) // HOUR
         with self._lock:
             self._tally.add(decision, hour)
+            if self._refusals is not None and decision.verdict.reason.value not in (VERIFIED, *NEITHER):
+                self._recent.add(decision, self._keys.clock(), is_known=self._tally.is_known(decision.claim))
         writer = self._writer
         if writer is None:
             self._begin()
@@ -74,6 +86,7 @@ class VerdictCounts(VerdictLedger):
         with self._writing:
             with self._lock:
                 requests, known = self._tally.take()
+                recent = self._recent.take()
             tenants: set[str] = set()
             try:
                 if requests:
@@ -83,6 +96,8 @@ class VerdictCounts(VerdictLedger):
                     self._tally.put_back(requests, known)
                     for tenant in tenants:
                         self._tally.remember(tenant)
+            if self._refusals is not None:
+                self.write_refusals(recent, HOUR * self._refusals)
 
     def close(self) -> None:
         """Write what was counted, within two seconds, and end the thread that writes. Counting begins again with the
@@ -138,7 +153,7 @@ class VerdictCounts(VerdictLedger):
 
     def _start_from_nothing(self) -> None:
         locks = {name: threading.Lock() for name in ("_lock", "_starting", "_writing")}
-        self._set(**locks, _tally=Tally(), _writer=None, _due=None)
+        self._set(**locks, _tally=Tally(), _recent=RecentRefusals(), _writer=None, _due=None)
 
     def __repr__(self) -> str:
         return f"VerdictCounts({self._keys!r})"

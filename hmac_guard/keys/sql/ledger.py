@@ -32,9 +32,11 @@ from sqlalchemy import (
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES
+from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
 from hmac_guard.keys.sql.pools import use_own_pool
+from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
@@ -142,6 +144,26 @@ class VerdictLedger(Frozen):
         wanted = select(self._store.hours).where(column.tenant.in_(tenants), recent)
         rows = connection.execute(wanted.order_by(column.tenant, column.hour))
         return tuple((Counted(*row[:6]), int(row.requests)) for row in rows)
+
+    @operation
+    def refusals(
+        self, connection: Connection, tenant: str, *, before: int | None = None, limit: int = 100
+    ) -> tuple[Refusal, ...]:
+        """The last refused requests of a tenant, the newest first, as they stated themselves; "" for those that named
+        none that has keys. `before` is the number of the last row of the page before."""
+        check_count("VerdictLedger: limit", limit)
+        return read(connection, self._store, tenant, before, min(limit, MOST))
+
+    @operation
+    def refusal(self, connection: Connection, number: int) -> Refusal | None:
+        """The refused request of this number."""
+        return read_one(connection, self._store, number)
+
+    @operation
+    def write_refusals(self, connection: Connection, refusals: Sequence[Refusal], kept: float) -> None:
+        """Write refused requests, and delete some of those that are older than `kept` seconds, by this host's clock."""
+        store(connection, self._store, refusals, self._which(connection, {each.tenant for each in refusals}))
+        forget(connection, self._store, self._keys.clock() - kept)
 
     def write(self, requests: "Counter[Counted]", known: "Counter[Counted]", hosts_hour: int) -> set[str]:
         """Add to what was counted, and bring the figures of the tenants up to date. Gives the tenants that have keys.

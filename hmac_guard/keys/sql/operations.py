@@ -1,8 +1,9 @@
 """What an operator does with the keys in a database."""
 
+import hashlib
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -144,19 +145,23 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         form: str = "text",
         key_id: str | None = None,
         grace: float = DAY,
+        while_open: bool = True,
         note: str = "",
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> NewKey:
         """Give a tenant a new key to sign with. Those that it has go on verifying for `grace` seconds, which should be
-        more than the `ttl` of any cache."""
+        more than the `ttl` of any cache. With `while_open=False` it raises `ConfigError` while the old key of an
+        earlier rotation still verifies."""
         draft = Draft(hide(secret), form, key_id, note)
         del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
         by = Change.by(actor, origin)
         self._known(connection, tenant)
-        rows = self.table.keys_of(connection, tenant)
-        end = self.clock() + grace
+        rows, now = self.table.keys_of(connection, tenant), self.clock()
+        end = now + grace
+        if not while_open:
+            _check_closed(rows, now)
         for row in rows:
             if row.not_after is None or row.not_after > end:
                 if row.not_before is not None and row.not_before > end:
@@ -220,6 +225,26 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         _check_note(note)
         self.table.update_key(connection, self._key(connection, tenant, key_id), note=note)
         self.table.note_change(connection, by, self.clock(), tenant, "note", key=key_id, note=note)
+
+    @operation
+    def signature_shown(
+        self,
+        connection: Connection,
+        tenant: str,
+        /,
+        scheme: str,
+        ids: Mapping[str, str],
+        message: bytes,
+        *,
+        actor: str = APPLICATION,
+        origin: str | None = None,
+    ) -> None:
+        """Write into the audit that the actor is shown the right signature for these ids of a tenant. The message may
+        be more than the ids: its SHA-256 is written as well."""
+        by = Change.by(actor, origin)
+        self._known(connection, tenant)
+        of = {"scheme": scheme, "ids": dict(ids), "message_sha256": hashlib.sha256(message).hexdigest()}
+        self.table.note_change(connection, by, self.clock(), tenant, "signature", **of)
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
@@ -393,6 +418,18 @@ def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Seq
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already, or the id is too long")
     if len(lasting) >= MOST_KEYS:
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MOST_KEYS} keys, which is the most; retire one first")
+
+
+def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
+    """Raises `ConfigError` while an older key ends later and a newer one is in force."""
+    lasting = [row for row in rows if not has_ended(row, now) and (row.not_before is None or row.not_before <= now)]
+    open_until = [row.not_after for row in lasting[1:] if row.not_after is not None]
+    if open_until:
+        until = datetime.fromtimestamp(max(open_until), timezone.utc)
+        raise ConfigError(
+            f"SqlKeys: the last rotation is still open, until {until:%Y-%m-%d %H:%M} UTC; end the old key first, or "
+            "rotate with while_open"
+        )
 
 
 def _check_mode(mode: object) -> None:

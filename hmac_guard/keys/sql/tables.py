@@ -50,7 +50,7 @@ class Tables:
     tenants   each tenant's mode, and the figures of its last 24 hours as they were in the hour `counted`
     keys      each tenant's keys. A key without an end ends in the year 9999
     hours     requests by hour (hours since 1970), for 31 days; `known` of them state ids that were also verified
-    refusals  the last refused requests; nothing is written there yet
+    refusals  the last refused requests of each tenant, where `VerdictCounts(refusals=...)` writes them
     audit     who changed what, and when
     settings  what workers have to agree on
     """

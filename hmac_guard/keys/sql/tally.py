@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple, TypeVar
 
-from hmac_guard.core.verdict import Decision, Reason
+from hmac_guard.core.verdict import Claim, Decision, Reason
 from hmac_guard.keys.sql.tables import MOST_ID, MOST_SCHEME
 
 #: The tenant under which requests are counted that name none, or one that has no keys.
@@ -73,6 +73,10 @@ class Tally:
     def remember(self, tenant: str) -> None:
         """A name is that of a tenant."""
         _keep(self._tenants, tenant, None, MOST_TENANTS)
+
+    def is_known(self, claim: Claim | None) -> bool:
+        """Whether the name in a claim is known to be that of a tenant."""
+        return claim is not None and claim.tenant in self._tenants
 
     def take(self) -> "tuple[Counter[Counted], Counter[Counted]]":
         """All that was counted, the requests and those of known ids; from now on there is nothing."""

@@ -1,0 +1,65 @@
+"""`hmac-guard console`: serves the operator's console on this machine."""
+
+import sys
+import threading
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import click
+
+from hmac_guard.cli.arguments import find_scheme
+from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.key_store import takes_store
+from hmac_guard.cli.keys import who
+
+DEFAULT_DB = "sqlite:///keys.db"
+
+
+@click.command("console")
+@click.option(
+    "--scheme",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="SCHEME",
+    help="The scheme of the guard: the name of a preset, or MODULE:OBJECT. Give it once for each scheme.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port; default: a free one.")
+@partial(takes_store, default=DEFAULT_DB)
+def command(keys: Any, names: tuple[str, ...], port: int) -> None:
+    """Serve the console on 127.0.0.1: tenants, keys, modes, and the check of a signature.
+
+    The database is the SQLite file keys.db if none is given; its tables are
+    made if they are not there. The command prints a link that works once, for 15 minutes. Press
+    Enter for another link, and Ctrl-C to stop.
+
+    \b
+      hmac-guard console --scheme nango
+      hmac-guard console --db postgresql+psycopg://user@host/name --scheme nango
+    """
+    from hmac_guard.console.standalone import HOST, Standalone, serve
+
+    keys.create_table()
+    app = Standalone(keys, [find_scheme(name) for name in names], who()["actor"])
+    try:
+        server = serve(app, port)
+    except OSError:
+        raise CliError(f"the port {port} is in use; give another one with --port") from None
+    click.echo(f"The console of {keys.engine.url.render_as_string(hide_password=True)}. Press Ctrl-C to stop.")
+    _print_link(app, HOST, server.port)
+    if sys.stdin.isatty():
+        threading.Thread(target=_print_links, args=(app, HOST, server.port), daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+    server.server_close()
+
+
+def _print_link(app: Any, host: str, port: int) -> None:
+    click.echo(f"Open http://{host}:{port}/login#{app.link.make().get()}")
+    click.echo("It works once, for 15 minutes." + (" Press Enter for another one." if sys.stdin.isatty() else ""))
+
+
+def _print_links(app: Any, host: str, port: int) -> None:
+    for _ in sys.stdin:
+        _print_link(app, host, port)

@@ -1,0 +1,135 @@
+"""The console as an ASGI application: each request is answered on a thread of the console's own."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from hmac_guard.forking import in_forked_child
+
+if TYPE_CHECKING:
+    from hmac_guard.console.site import Site
+
+#: Requests that are answered at a time; others wait.
+THREADS = 8
+
+#: The most bytes of a form, as `site.py` has it.
+MOST_BYTES = 1_048_576
+
+_TOO_LARGE = b"The form is larger than 1 MiB.\n"
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class AsgiSite:
+    """The console as an ASGI application. It runs on asyncio."""
+
+    def __init__(self, site: "Site") -> None:
+        self._site = site
+        self._start()
+        in_forked_child(self._start)  # The threads stay with the parent.
+
+    def _start(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hmac_guard-console")
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+        body = await _body_of(receive)
+        if body is None:
+            return
+        if len(body) > MOST_BYTES:
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body", "body": _TOO_LARGE})
+            return
+        loop = asyncio.get_running_loop()
+        environ = environ_of(scope, body)
+        response = await loop.run_in_executor(self._threads, self._site.respond, environ)
+        headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in response.get_wsgi_headers(environ)
+        ]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        parts: Iterator[bytes] = iter(response.get_app_iter(environ))
+        try:
+            while (part := await loop.run_in_executor(self._threads, next, parts, None)) is not None:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            response.close()
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _body_of(receive: Receive) -> bytes | None:
+    """Return the body, or None if the client has gone. It is not read further than a byte beyond the limit."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BYTES or not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
+    """Return the environ of a request.
+
+    Servers differ in `path`: uvicorn and Starlette leave `root_path` in it, older ones take it off.
+    """
+    root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+    if root and (path == root or path.startswith(f"{root}/")):
+        path = path[len(root) :]
+    host, port = scope.get("server") or ("localhost", 80)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root.encode().decode("latin-1"),
+        "PATH_INFO": path.encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 80),
+        "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "hmac_guard.console.request": _framework_request(scope),
+    }
+    if scope.get("client"):
+        environ["REMOTE_ADDR"] = scope["client"][0]
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
+        if b"_" in raw_name or name in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):
+            continue
+        key = name if name == "CONTENT_TYPE" else f"HTTP_{name}"
+        joiner = "; " if name == "COOKIE" else ","
+        environ[key] = f"{environ[key]}{joiner}{value}" if key in environ else value
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _framework_request(scope: Any) -> Any:
+    """Return Starlette's request where Starlette is in use; the scope otherwise."""
+    module = sys.modules.get("starlette.requests")
+    return scope if module is None else module.Request(scope)

@@ -1,0 +1,142 @@
+"""`Console`: its arguments, and the applications that serve its pages."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from hmac_guard.console.access import Authorize, check_origins
+from hmac_guard.console.asgi import AsgiSite
+from hmac_guard.console.site import Site
+from hmac_guard.console.tokens import once
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.strict import Strict
+from hmac_guard.keys.sql import SqlKeys, VerdictLedger
+
+_SHORTEST_SECRET = 32
+
+
+class Console(Strict):
+    """The operator's pages: tenants and their keys, the mode of each, and whether a signature is right.
+
+        console = Console(keys, schemes=[NANGO], authorize=authorize)
+        app.register_blueprint(console.blueprint(), url_prefix="/console")   # Flask
+        path("console/", include(console.urls))                              # Django
+        Mount("/console", app=console.asgi)                                  # Starlette, FastAPI
+
+    `console.wsgi` and `console.asgi` are the applications. An operator sees the tenants of everybody.
+
+    Args:
+        keys: A `SqlKeys` of a sync engine, or a `CachedKeys` around one.
+        schemes: The schemes of the guards, each with a name of its own.
+        authorize: Returns the `Operator` who sent a request, or None for a 403. It is called for every page, on a
+            worker thread, with werkzeug's request; `request.environ["hmac_guard.console.request"]` is the request of
+            the framework. What it raises is a 403.
+        counts: The `VerdictCounts` of the guard, or a `VerdictLedger`. None reads what is in the tables of `keys`.
+        title: The name of the console on every page.
+        secret: At least 32 characters, the same for all workers. None takes the one that `create_table` has made.
+        origins: The origins of the console's pages where the application cannot know them, behind TLS termination:
+            `["https://admin.example.com"]`.
+        clock: Returns Unix seconds.
+
+    Raises:
+        ConfigError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        keys: Any,
+        *,
+        schemes: Iterable[Scheme],
+        authorize: Authorize,
+        counts: VerdictLedger | None = None,
+        title: str = "Signing keys",
+        secret: str | None = None,
+        origins: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        hidden, source = hide(secret), hide(keys)
+        del secret, keys  # What is given instead of a SqlKeys may be secrets.
+        stored, cache = _unwrapped(source)
+        if not callable(authorize):
+            raise ConfigError("Console: authorize must be a function of the request; it returns an Operator or None")
+        if counts is not None and not isinstance(counts, VerdictLedger):
+            raise ConfigError("Console: counts must be the VerdictCounts of the guard, or None")
+        if not isinstance(title, str) or not title.strip() or not title.isprintable():
+            raise ConfigError("Console: title must be printable text")
+        if not callable(clock):
+            raise ConfigError("Console: clock must be a function that returns Unix seconds")
+        self.keys = stored
+        self.cache = cache
+        self.schemes = _by_name(schemes)
+        self.authorize = authorize
+        self.ledger = counts if counts is not None else VerdictLedger(stored)
+        self.counted_every = getattr(counts, "_every", None)
+        self.title = title
+        self.origins = check_origins(origins)
+        self.clock = clock
+        self.secret = once(stored.console_secret if hidden.get() is None else _given(hidden))
+        self.wsgi = Site(self)
+        self.asgi = AsgiSite(self.wsgi)
+
+    def blueprint(self, name: str = "hmac_guard_console") -> Any:
+        """Return a Flask blueprint: `app.register_blueprint(console.blueprint(), url_prefix="/console")`."""
+        from hmac_guard.console.mounts import flask_blueprint
+
+        return flask_blueprint(self.wsgi, name)
+
+    @cached_property
+    def urls(self) -> Any:
+        """URL patterns for Django: `path("console/", include(console.urls))`."""
+        from hmac_guard.console.mounts import django_urls
+
+        return django_urls(self.wsgi)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether keys are stored in the clear."""
+        return not self.keys._sealing
+
+    def changed(self, tenant: str) -> None:
+        """Have the cache of this process read a tenant again."""
+        if self.cache is not None:
+            self.cache.invalidate(tenant)
+
+    def __repr__(self) -> str:
+        return f"Console({self.keys!r})"
+
+
+def _unwrapped(given: Hidden[Any]) -> tuple[Any, Any]:
+    """Return the `SqlKeys`, and the `CachedKeys` around it or None."""
+    # `CachedKeys` needs an extra of its own: without it there is none.
+    is_cached = type(given.get()).__module__ == "hmac_guard.keys.cached"
+    stored: Hidden[Any] = hide(given.get()._source if is_cached else given.get())
+    kind = type(stored.get()).__name__
+    if not isinstance(stored.get(), SqlKeys):
+        raise ConfigError(
+            f"Console: keys must be a SqlKeys, or a CachedKeys around one, not {kind}; a console changes keys, and "
+            "other sources cannot be changed"
+        )
+    if stored.get().asgi_only:
+        raise ConfigError("Console: give a SqlKeys of a sync engine: SqlKeys(create_engine(url)); pages run on threads")
+    return stored.get(), given.get() if is_cached else None
+
+
+def _by_name(schemes: Iterable[Scheme]) -> Mapping[str, Scheme]:
+    if isinstance(schemes, (str, Scheme)) or not isinstance(schemes, Iterable):
+        raise ConfigError("Console: give schemes as a list: schemes=[NANGO]")
+    found = list(schemes)
+    if not found or not all(isinstance(scheme, Scheme) for scheme in found):
+        raise ConfigError("Console: schemes must name at least one Scheme, such as NANGO, and nothing else")
+    named = {scheme.name: scheme for scheme in found}
+    if len(named) < len(found):
+        raise ConfigError("Console: two schemes have the same name; give one another: scheme.replace(name=...)")
+    return named
+
+
+def _given(secret: Hidden[str | None]) -> Callable[[], Hidden[str]]:
+    if not isinstance(secret.get(), str) or len(str(secret.get())) < _SHORTEST_SECRET:
+        raise ConfigError(f"Console: secret must be text of at least {_SHORTEST_SECRET} characters, or None")
+    return lambda: hide(str(secret.get()))

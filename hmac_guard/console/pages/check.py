@@ -1,0 +1,267 @@
+"""The page that tells whether a signature is right, and which mistake explains it if it is not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Request, Response
+
+from hmac_guard.console.context import Context
+from hmac_guard.console.marking import Line, marked
+from hmac_guard.console.rendering import in_bytes
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.judge import judge
+from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signed import reader_of
+from hmac_guard.core.text import is_id
+from hmac_guard.core.verdict import NO_IDS, Claim
+from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
+from hmac_guard.explain.capture import as_request
+from hmac_guard.explain.near import leaves
+from hmac_guard.explain.reading import read_all
+from hmac_guard.explain.report import SPELLED, sentences
+from hmac_guard.keys.sql import Refusal
+from hmac_guard.snippets.frontend import call_fields, curl_command
+
+#: The most bytes of a message that are shown.
+MOST_SHOWN = 512
+
+
+class CheckError(ValueError):
+    """What was given cannot be checked. The text is for the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A field of the form for one string of the scheme."""
+
+    name: str
+    label: str
+    value: str
+    is_long: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is shown of an explanation. It holds no right signature."""
+
+    verified: bool
+    is_partial: bool
+    key_id: str | None
+    sentences: list[str]
+    message: str
+    rows: list[tuple[str, str, str]]
+    more: int
+    size: int
+    readings: list[tuple[str, str, tuple[str, ...], str]]
+    lines: list[Line]
+    notes: Sequence[str]
+
+
+def form(context: Context) -> Response:
+    """Return the empty form, or with `refusal` the one of a refused request. The address names its row alone."""
+    number = context.arg("refusal")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return _page(context)
+    refusal = context.console.ledger.refusal(int(number))
+    if refusal is None or refusal.scheme not in context.console.schemes:
+        raise NotFound("This refused request is kept no more, or its scheme is none of this console.")
+    return _page(context, refusal=refusal)
+
+
+def answer(context: Context) -> Response:
+    return _answered(context, with_signature=False)
+
+
+def right_signature(context: Context) -> Response:
+    """Show the right signature. The audit says so before anything is shown."""
+    return _answered(context, with_signature=True)
+
+
+def _answered(context: Context, *, with_signature: bool) -> Response:
+    scheme = context.scheme()
+    is_pasted = context.field("kind") == "request"
+    try:
+        captured = hide(_pasted(context) if is_pasted else _typed(context, scheme))
+        tenant = context.field("tenant") or _tenant_in(scheme, captured)
+        ring = _ring(context, scheme, tenant)
+        partial = not is_pasted and not context.field("signature")
+        key = _proving(context, scheme, captured, ring) or ring.active(context.now())[0]
+        explanation = _explained(context, scheme, captured, ring, key)
+        if with_signature:
+            ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
+            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.by())
+    except CheckError as error:
+        return _page(context, problem=str(error))
+    result = _result(scheme, captured, explanation, key, is_partial=partial, is_pasted=is_pasted)
+    shown = explanation if with_signature else None
+    return _page(context, result=result, whose=tenant, shown=shown)
+
+
+def _page(
+    context: Context,
+    *,
+    problem: str = "",
+    result: Result | None = None,
+    whose: str = "",
+    shown: Hidden[Any] | None = None,
+    refusal: Refusal | None = None,
+) -> Response:
+    request = context.request
+    scheme = context.scheme() if refusal is None else context.console.schemes[refusal.scheme]
+    return context.page(
+        "check.html",
+        400 if problem else 200,
+        scheme=scheme,
+        spelled=SPELLED[scheme.encoding],
+        inputs=list(_inputs(scheme, request, refusal, context.now())),
+        refusal=refusal,
+        tenant=refusal.tenant if refusal else request.values.get("tenant", "") or context.arg("name"),
+        problem=problem,
+        result=result,
+        whose=whose,
+        shown=shown,
+    )
+
+
+def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: float) -> Iterator[Input]:
+    """Return the fields of the form, with what was typed or what a refused request stated."""
+    for field in scheme.id_fields:
+        hint = "may be left out" if field.name in scheme.optional else ""
+        stated = refusal.ids.get(field.name, "") if refusal else ""
+        yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
+    for time in scheme.times:
+        unit = {"s": "Unix seconds", "ms": "Unix milliseconds"}[time.unit]
+        typed = request.form.get(f"id.{time.name}", str(time.ticks(now)))
+        yield Input(f"id.{time.name}", time.name, typed, hint=unit)
+    if scheme.signs_method:
+        yield Input("method", "method", request.form.get("method", "POST"))
+    if scheme.signs_body:
+        yield Input("body", "body", request.form.get("body", ""), is_long=True, hint="exactly as it is sent")
+
+
+def _typed(context: Context, scheme: Scheme) -> Captured:
+    """Return the request that carries what was typed."""
+    values = []
+    for field in call_fields(scheme):
+        if field is scheme.signature_field:
+            values.append(context.request.form.get("signature", ""))
+        elif field is scheme.tenant_field:
+            values.append(context.field("tenant"))
+        else:
+            values.append(_id(context, scheme, field.name))
+    body = context.field("body")
+    try:
+        captured = capture(curl_command(scheme, values, body).encode(errors="replace"))
+    except (CaptureError, ConfigError) as error:
+        raise CheckError(str(error)) from None
+    return captured._replace(method=context.field("method")) if scheme.signs_method else captured
+
+
+def _id(context: Context, scheme: Scheme, name: str) -> str:
+    text = context.request.form.get(f"id.{name}", "")
+    if not text and name not in scheme.optional:
+        raise CheckError(f"{name} is missing")
+    if text and not is_id(text):
+        raise CheckError(
+            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, no space at an end"
+        )
+    return text
+
+
+def _pasted(context: Context) -> Captured:
+    entry = context.field("entry").strip()
+    if entry and not (entry.isascii() and entry.isdigit() and len(entry) < 10):
+        raise CheckError("the number of the HAR entry is a whole number, from 0")
+    try:
+        # A browser sends every line end of a text as CRLF. In the body of a request it is rarely one.
+        return capture(context.field("request").encode(errors="replace"), int(entry) if entry else None)
+    except CaptureError as error:
+        raise CheckError(str(error)) from None
+
+
+def _tenant_in(scheme: Scheme, captured: Hidden[Captured]) -> str:
+    request = as_request(captured.get(), reader_of(scheme, with_tenant=False))
+    every = tuple(leaves(request.query, captured.get().headers, captured.get().body))
+    reading = read_all(scheme, request, every).tenant
+    if reading is None or reading.value is None:
+        raise CheckError("name the tenant: the request does not")
+    return reading.value
+
+
+def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
+    ring = context.console.keys(Claim(scheme.name, NO_IDS, tenant)) if is_id(tenant) else None
+    if not isinstance(ring, Keyring):
+        raise CheckError(f"there is no tenant {tenant!r}")
+    if not ring.active(context.now()):
+        raise CheckError(f"no key of the tenant {tenant!r} is in force, so every request is refused as unknown_key")
+    return ring
+
+
+def _proving(context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring) -> Key | None:
+    """Return the key in force that made the signature of a request."""
+    reader = reader_of(scheme, with_tenant=False)
+    request = as_request(captured.get(), reader, context.field("mount"))
+    verdict = judge(scheme, reader.read(request), ring, context.now(), by_tenant=False)
+    return next((key for key in ring.keys if verdict.verified and key.id == verdict.key_id), None)
+
+
+def _explained(
+    context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring, current: Key
+) -> Hidden[Explanation]:
+    others = tuple((f"with the id {key.id}", key) for key in ring.keys if key is not current)
+    return hide(explain_captured(scheme, captured.get(), KnownKeys(current, others), context.field("mount")))
+
+
+def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
+    """Return what the guard reads. Where it reads nothing the explanation guesses, and a guess is not signed.
+
+    Raises:
+        CheckError: An id or a time is not read, or is refused.
+    """
+    for each in explanation.ids:
+        if each.problem or (each.value is None and each.name not in scheme.optional):
+            raise CheckError(f"the guard does not read {each.name} in this request, so there is no right signature")
+    return {each.name: each.value for each in explanation.ids if each.value is not None}
+
+
+def _result(
+    scheme: Scheme,
+    captured: Hidden[Captured],
+    explanation: Hidden[Explanation],
+    key: Key,
+    *,
+    is_partial: bool,
+    is_pasted: bool,
+) -> Result:
+    """Return what is shown. `key` is the one that made the signature, or the one that signs now."""
+    found = explanation.get()
+    readings = [(each.name, _shown(each.value), each.places, each.problem) for each in found.ids]
+    if found.tenant is not None and is_pasted:
+        readings.append((found.tenant.name, _shown(found.tenant.value), found.tenant.places, found.tenant.problem))
+    if not is_partial:
+        size = "-" if found.signature.value is None else f"{len(found.signature.value)} characters"
+        readings.append(("signature", size, found.signature.places, found.signature.problem))
+    problems = [f"{each.name}: {each.problem}." for each in found.ids if each.problem]
+    shown = found.message[:MOST_SHOWN]
+    return Result(
+        verified=found.verified,
+        is_partial=is_partial,
+        key_id=key.id if found.verified else None,
+        sentences=problems if is_partial else sentences(found),
+        message=shown.decode("utf-8", "backslashreplace"),
+        rows=in_bytes(shown),
+        more=len(found.message) - len(shown),
+        size=len(found.message),
+        readings=readings,
+        lines=marked(scheme, captured.get(), found) if is_pasted else [],
+        notes=captured.get().notes,
+    )
+
+
+def _shown(value: str | None) -> str:
+    return "-" if value is None else value

@@ -1,0 +1,208 @@
+"""The forms that make, rotate and end keys."""
+
+import re
+import secrets
+from datetime import datetime, timezone
+
+from werkzeug.wrappers import Response
+
+from hmac_guard.console.context import Context
+from hmac_guard.console.plot import by_key
+from hmac_guard.console.rendering import in_utc
+from hmac_guard.console.state import cache_note, key_of, open_windows, state_of, tenant_of
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.keys.forms import FORMS
+from hmac_guard.keys.sql import NewKey
+
+#: How long the old keys of a rotation go on verifying, in seconds.
+WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
+DEFAULT_WINDOW = "86400"
+
+_FORM_NAMES = {"text": "Text, used as it is", "hex": "Hex", "base64": "Base64", "whsec": "whsec_…"}
+
+
+def new_tenant(context: Context, problem: str = "") -> Response:
+    return _key_form(context, "new_tenant.html", "", problem)
+
+
+def make_tenant(context: Context) -> Response:
+    console, name = context.console, context.field("name")
+    mode = context.field("mode")
+    try:
+        if console.keys.list(name):
+            raise ConfigError(f"SqlKeys: there is a tenant {name!r} already; open it, and give it a key there")
+        options = {"mode": mode if mode in ("enforce", "report", "off") else None}
+        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.by())
+    except ConfigError as error:
+        return new_tenant(context, _text_of(error))
+    console.changed(name)
+    return _shown(context, new)
+
+
+def new_key(context: Context, problem: str = "") -> Response:
+    tenant = tenant_of(context, context.request.values.get("name", ""))
+    return _key_form(context, "new_key.html", tenant.name, problem)
+
+
+def make_key(context: Context) -> Response:
+    tenant = tenant_of(context, context.field("name"))
+    try:
+        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.by())
+    except ConfigError as error:
+        return new_key(context, _text_of(error))
+    context.console.changed(tenant.name)
+    return _shown(context, new)
+
+
+def rotation(context: Context, problem: str = "") -> Response:
+    tenant, now = tenant_of(context, context.request.values.get("name", "")), context.now()
+    return _key_form(
+        context,
+        "rotate.html",
+        tenant.name,
+        problem,
+        keys=[(key, state_of(key, now)) for key in tenant.keys if state_of(key, now).name != "ended"],
+        open=open_windows(tenant.keys, now),
+        windows=WINDOWS,
+        chosen=context.request.form.get("end", DEFAULT_WINDOW),
+        at=context.request.form.get("at", ""),
+        cache_note=cache_note(context),
+    )
+
+
+def rotate(context: Context) -> Response:
+    tenant = tenant_of(context, context.field("name"))
+    try:
+        new = context.console.keys.rotate(
+            tenant.name,
+            _given(context).get(),
+            **_draft(context),
+            grace=_grace(context),
+            while_open=context.field("while_open") == "yes",
+            **context.by(),
+        )
+    except ConfigError as error:
+        return rotation(context, _text_of(error))
+    context.console.changed(tenant.name)
+    return _shown(context, new)
+
+
+def ending(context: Context) -> Response:
+    tenant, now = tenant_of(context, context.arg("name")), context.now()
+    key = key_of(tenant, context.arg("key"))
+    rows = context.console.ledger.hours([tenant.name])
+    others = [other for other in tenant.keys if other.id != key.id and state_of(other, now).name != "ended"]
+    return context.page(
+        "end.html",
+        tenant=tenant,
+        key=key,
+        state=state_of(key, now),
+        verified=by_key(rows)[key.id],
+        others=others,
+        cache_note=cache_note(context),
+    )
+
+
+def end(context: Context) -> Response:
+    tenant = tenant_of(context, context.field("name"))
+    context.console.keys.retire(tenant.name, context.field("key"), **context.by())
+    context.console.changed(tenant.name)
+    return context.moved("/tenant", name=tenant.name, done="ended")
+
+
+def note_form(context: Context, problem: str = "") -> Response:
+    tenant = tenant_of(context, context.request.values.get("name", ""))
+    key = key_of(tenant, context.request.values.get("key", ""))
+    text = context.request.form.get("note", key.note)
+    return context.page("note.html", 400 if problem else 200, tenant=tenant, key=key, text=text, problem=problem)
+
+
+def save_note(context: Context) -> Response:
+    name = context.field("name")
+    try:
+        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.by())
+    except ConfigError as error:
+        return note_form(context, _text_of(error))
+    return context.moved("/tenant", name=name, done="note")
+
+
+def as_env(context: Context) -> Response:
+    """Hand a secret back as a file, where the browser has no script for it."""
+    name = re.sub("[^A-Za-z0-9._-]", "_", context.field("name"))[:60] or "key"
+    content = _env(context.hidden_field("secret"))
+    headers = {"Content-Disposition": f'attachment; filename="{name}.env"'}
+    return Response(content.get(), content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _env(secret: Hidden[str]) -> Hidden[str]:
+    """Return the line of a .env file; a shell reads it as well."""
+    if re.search(r"['\r\n]", secret.get()):
+        raise ConfigError("the secret has a quote or a line end, which no .env file has")
+    return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")
+
+
+def _key_form(context: Context, template: str, tenant: str, problem: str, **more: object) -> Response:
+    form = context.request.form
+    return context.page(
+        template,
+        400 if problem else 200,
+        tenant=tenant,
+        problem=problem,
+        # The id is chosen with the form, so that a form that is sent twice makes one key.
+        key_id=form.get("id") or _new_id(context.now()),
+        note=form.get("note", ""),
+        name=form.get("name", context.arg("name")),
+        source=form.get("source", "generated"),
+        form=form.get("form", "text"),
+        mode=form.get("mode", "report"),
+        forms=_FORM_NAMES,
+        **more,
+    )
+
+
+def _new_id(now: float) -> str:
+    return f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%d}-{secrets.token_hex(4)}"
+
+
+def _given(context: Context) -> Hidden[str | None]:
+    """Return the customer's own secret; None has one made."""
+    if context.field("source") != "own":
+        return hide(None)
+    secret: Hidden[str | None] = hide(context.request.form.get("secret", ""))
+    return secret
+
+
+def _draft(context: Context) -> dict[str, str]:
+    form = context.field("form")
+    if form not in FORMS:
+        raise ConfigError("SqlKeys: choose how the secret is written")
+    own = context.field("source") == "own"
+    note = context.field("note").strip()
+    return {"form": form if own else "text", "key_id": context.field("id") or _new_id(context.now()), "note": note}
+
+
+def _grace(context: Context) -> float:
+    """Return how many seconds the old keys go on verifying."""
+    chosen = context.field("end")
+    if chosen in WINDOWS:
+        return float(chosen)
+    if chosen != "at":
+        raise ConfigError("SqlKeys: choose when the old key ends")
+    try:
+        at = datetime.strptime(context.field("at"), "%Y-%m-%dT%H:%M").replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise ConfigError("SqlKeys: write the time like 2027-01-31T08:00, in UTC") from None
+    grace = at.timestamp() - context.now()
+    if grace < 0 or in_utc(at.timestamp()) is None:
+        raise ConfigError("SqlKeys: that time is over; choose a later one, or Now")
+    return grace
+
+
+def _text_of(error: ConfigError) -> str:
+    return str(error).removeprefix("SqlKeys: ")
+
+
+def _shown(context: Context, new: NewKey) -> Response:
+    """The one page that shows a secret. Nothing runs after it is made."""
+    return context.page("new_secret.html", tenant=new.tenant, key_id=new.id, new=new)

@@ -1,0 +1,221 @@
+"""The application of the console: which page answers a request, who may see it, and what every answer carries."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.wrappers import Request, Response
+
+from hmac_guard.console.access import is_own_origin, operator_of
+from hmac_guard.console.context import Context, asset_url, html, url_below
+from hmac_guard.console.pages import audit, check, keys, refusals, signing, switch, tenant, tenants
+from hmac_guard.console.rendering import ASSETS
+from hmac_guard.console.tokens import check_token, is_session, new_session
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.log import failure_of, logger
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from hmac_guard.console.console import Console
+
+#: The most bytes of a form.
+MOST_BYTES = 1_048_576
+
+COOKIE = "hmac_guard_console"
+
+Page = Callable[[Context], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The pages at one path. A form is an operator's, unless `viewers` says that it changes nothing."""
+
+    get: Page | None = None
+    post: Page | None = None
+    viewers: bool = True
+
+    def methods(self) -> list[str]:
+        return [*(["GET", "HEAD"] if self.get else []), *(["POST"] if self.post else [])]
+
+
+ROUTES: Mapping[str, Route] = {
+    "/": Route(tenants.listing),
+    "/new": Route(keys.new_tenant, keys.make_tenant, viewers=False),
+    "/tenant": Route(tenant.show),
+    "/tenant/key": Route(keys.new_key, keys.make_key, viewers=False),
+    "/tenant/env": Route(post=keys.as_env, viewers=False),
+    "/tenant/rotate": Route(keys.rotation, keys.rotate, viewers=False),
+    "/tenant/end": Route(keys.ending, keys.end, viewers=False),
+    "/tenant/note": Route(keys.note_form, keys.save_note, viewers=False),
+    "/tenant/switch": Route(switch.show),
+    "/tenant/switch/confirm": Route(switch.confirm, switch.change, viewers=False),
+    "/check": Route(check.form, check.answer),
+    "/check/signature": Route(post=check.right_signature, viewers=False),
+    "/refusals": Route(refusals.show),
+    "/signing": Route(signing.show),
+    "/signing.md": Route(signing.download),
+    "/audit": Route(audit.show),
+    "/audit.csv": Route(audit.as_csv),
+    "/audit.jsonl": Route(audit.as_json_lines),
+}
+
+_FAILED = {
+    500: "The page failed. The log says where. Nothing is left half done.",
+    503: "The database cannot be reached, or fails. What you sent was not done; try again.",
+}
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # "no-referrer" would have browsers send `Origin: null` with every form.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Site:
+    """The console as a WSGI application."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self.respond(environ)(environ, start_response)
+
+    def respond(self, environ: "WSGIEnvironment") -> Response:
+        """Answer a request. Nothing is raised: what fails is a page that says so."""
+        request = bounded(environ)
+        try:
+            response = self._answer(request)
+        except HTTPException as error:
+            response = problem(request, self._console.title, error.code or 400, error.description or "")
+        return secured(response)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path.startswith("/static/"):
+            return static_file(request.path.removeprefix("/static/"))
+        if not request.environ.get("PATH_INFO"):  # The mount point without its "/".
+            return Response(status=308, headers={"Location": url_below(request, "/")})
+        operator = operator_of(self._console.authorize, request)
+        if operator is None:
+            return self._problem(request, 403, "You are not signed in as an operator of this console.")
+        given = request.cookies.get(COOKIE, "")
+        session = given if is_session(given) else new_session()
+        context = Context(self._console, request, operator, session)
+        response = self._page(context)
+        if session != given and response.status_code < 500:
+            self._set_cookie(request, response, session)
+        return response
+
+    def _page(self, context: Context) -> Response:
+        """Return the page, or one that says what failed. An error is logged after its block: it is a local variable
+        there, which an error tracker would record."""
+        request, title = context.request, self._console.title
+        try:
+            # Before a page has read anything: no statement runs while a secret is about to be shown.
+            self._console.secret()
+            return self._routed(context)
+        except ConfigError as error:
+            return problem(request, title, 400, str(error).removeprefix("SqlKeys: "))
+        except SQLAlchemyError as error:
+            status, failure = 503, failure_of(error).kind
+        except HTTPException:
+            raise
+        except Exception as error:
+            status, failure = 500, str(failure_of(error))
+        logger.error("console: %s %a failed: %s", request.method, request.path, failure)
+        return problem(request, title, status, _FAILED[status])
+
+    def _routed(self, context: Context) -> Response:
+        request, route = context.request, ROUTES.get(context.request.path)
+        if route is None:
+            return self._problem(request, 404, "There is no such page.")
+        if request.method not in route.methods():
+            response = self._problem(request, 405, "This page does not take this method.")
+            response.headers["Allow"] = ", ".join(route.methods())
+            return response
+        if not route.viewers and not context.operator.may_change:
+            return self._problem(request, 403, "You may look and check, and change nothing: your role is viewer.")
+        if request.method == "POST":
+            refused = self._refused(context)
+            if refused:
+                return self._problem(
+                    request, 403, f"Nothing was changed: {refused}. Go back, reload the page, try again."
+                )
+            return route.post(context) if route.post else self._problem(request, 405, "")
+        return route.get(context) if route.get else self._problem(request, 405, "")
+
+    def _refused(self, context: Context) -> str:
+        """Return why a form is refused, or ""."""
+        console, request = self._console, context.request
+        if not is_own_origin(request, console.origins):
+            return (
+                "the form was sent from another origin. Behind TLS termination, name the address of this page in "
+                "Console(origins=[...])"
+            )
+        given = request.cookies.get(COOKIE, "")
+        token = request.form.get("token", "")
+        found = check_token(console.secret(), token, given, context.operator.name, context.now())
+        return "" if found is None else found.value
+
+    def _problem(self, request: Request, status: int, text: str) -> Response:
+        return problem(request, self._console.title, status, text)
+
+    def _set_cookie(self, request: Request, response: Response, session: str) -> None:
+        secure = request.is_secure or any(origin.startswith("https:") for origin in self._console.origins)
+        response.set_cookie(
+            COOKIE, session, path=url_below(request, "/"), secure=secure, httponly=True, samesite="Strict"
+        )
+
+
+def problem(request: Request, title: str, status: int, text: str) -> Response:
+    """Return a page that says why there is no other one."""
+    return html(
+        "problem.html",
+        status,
+        console_title=title,
+        status=status,
+        name=HTTPStatus(status).phrase,
+        text=text,
+        home=url_below(request, "/"),
+        asset=lambda file: asset_url(request, file),
+    )
+
+
+def secured(response: Response) -> Response:
+    """Add the headers of every answer."""
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def static_file(name: str) -> Response:
+    """Return the script or the stylesheet. They are the same for everybody.
+
+    Raises:
+        NotFound: There is no such file.
+    """
+    if name not in ASSETS:
+        raise NotFound("There is no such file.")
+    asset = ASSETS[name]
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(asset.content, content_type=asset.content_type, headers=headers)
+
+
+def bounded(environ: "WSGIEnvironment") -> Request:
+    """Return the request; a form that is larger than `MOST_BYTES` is refused when it is read."""
+    request = Request(environ)
+    request.max_content_length = MOST_BYTES
+    request.max_form_memory_size = MOST_BYTES
+    request.max_form_parts = 200
+    return request

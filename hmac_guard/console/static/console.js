@@ -1,0 +1,52 @@
+// The console works without this file. It copies, checks while one types, and wipes secrets from a page that is left.
+"use strict";
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const source = document.querySelector(button.dataset.copy);
+  if (!source || !navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const label = button.textContent;
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied";
+    }
+    setTimeout(() => { button.textContent = label; }, 1500);
+  });
+}
+// A browser may keep a page that was left, to show it again on "Back".
+function wipe() {
+  for (const field of document.querySelectorAll("[data-wipe]")) {
+    field.value = "";
+    field.removeAttribute("value");
+    field.defaultValue = "";
+  }
+}
+addEventListener("pagehide", wipe);
+addEventListener("pageshow", (event) => { if (event.persisted) { wipe(); location.reload(); } });
+// Check while one types: the same form, sent the same way, half a second after the last key.
+const live = document.querySelector("form[data-live]");
+if (live) {
+  let timer = 0, asked = 0;
+  live.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      if (![...live.querySelectorAll("[required], [data-needed]")].every((field) => field.value)) return;
+      const number = ++asked;
+      const answer = await fetch(live.action, { method: "POST", body: new URLSearchParams(new FormData(live)) }).catch(() => null);
+      if (!answer || number !== asked || !answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const result = page.querySelector(".result");
+      const place = document.querySelector(".live");
+      if (result && place && number === asked) place.replaceChildren(document.importNode(result, true));
+    }, 500);
+  });
+}
+// A login link carries its token behind the "#", which browsers do not send.
+const login = document.querySelector("form[data-login]");
+if (login && location.hash.length > 1) {
+  login.elements.token.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  login.requestSubmit();
+}

@@ -1,0 +1,945 @@
+"""The console: what its pages do with a real database, and who may use them."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import time
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+pytest.importorskip("jinja2", reason="not run: jinja2 is not installed")
+
+from consoles import (
+    ADA,
+    ORIGIN,
+    PREFIX,
+    WHO,
+    Browser,
+    by_header,
+    empty_keys,
+    forms_of,
+    secret_in,
+    signature_in,
+    words_of,
+)
+from cryptography.fernet import Fernet
+from databases import Database, sqlite_in
+from key_sources import KEY, OTHER_KEY, Clock, claim_of
+from markupsafe import escape
+from ports import own_port
+from sqlalchemy import create_engine, text
+from support import Sent, call_wsgi
+from werkzeug.test import Client
+
+from hmac_guard import Cookie, Decision, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
+from hmac_guard.console import Console, Operator
+from hmac_guard.console.site import COOKIE, ROUTES
+from hmac_guard.console.tokens import TokenProblem, check_token, make_token
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import hide
+from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
+from hmac_guard.schemes import GITHUB, NANGO, STRIPE, SUPRSEND
+
+SCHEMES = [NANGO, SUPRSEND, GITHUB, STRIPE]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Any:
+    return empty_keys(tmp_path)
+
+
+@pytest.fixture
+def console(keys: Any) -> Console:
+    return Console(keys, schemes=SCHEMES, authorize=by_header)
+
+
+@pytest.fixture
+def ada(console: Console) -> Browser:
+    return Browser(console)
+
+
+@pytest.fixture
+def vic(console: Console) -> Browser:
+    return Browser(console, "vic")
+
+
+def test_from_nothing_to_a_verified_request(keys: Any, ada: Browser) -> None:
+    """The first tenant, its key, its code, and a request that the guard verifies."""
+    assert "From nothing to the first verified request" in ada.get("/").text
+
+    form = forms_of(ada.get("/new").text)[-1]
+    made = ada.fill(form, name="acme", source="generated")
+    secret = secret_in(made)
+    signature = NANGO.sign(secret, integration_id="github", connection_id="u-1")
+    query = f"connection_id=u-1&public_key=acme&hmac={signature}"
+    counts = VerdictCounts(keys)
+    guard = Guard(NANGO, keys, on_decision=counts)
+
+    assert made.status_code == 200
+    assert keys.list("acme")[0].mode == "report"
+    assert call_wsgi(guard, Sent(path="/oauth/connect/github", query=query)).status == 200
+    counts.close()
+    page = words_of(ada.get("/tenant", name="acme"))
+    assert "1 verified 0 refused" in page
+    assert secret not in ada.get("/tenant", name="acme").text
+
+
+# Rotation, ends, notes, modes
+
+
+def test_a_form_that_is_sent_twice_makes_one_key(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY)
+    form = forms_of(ada.get("/tenant/key", name="acme").text)[-1]
+
+    first, second = ada.fill(form), ada.fill(form)
+
+    assert (first.status_code, second.status_code) == (200, 400)
+    assert "has a key" in words_of(second)
+    assert len(keys.list("acme")) == 2
+
+
+def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Browser) -> None:
+    form = forms_of(ada.get("/new").text)[-1]
+    made = ada.fill(form, name="acme", source="own", secret=KEY, form="hex", note="from <b>Bob</b>")
+
+    assert made.status_code == 200
+    assert KEY not in made.text
+    assert "It is shown nowhere" in words_of(made)
+    ids = {"integration_id": "g", "connection_id": "u"}
+    assert NANGO.sign(keys(claim_of("acme")).keys[0], ids) == NANGO.sign(Key.from_hex(KEY), ids)
+    refused = ada.fill(form, name="globex", source="own", secret="changeme", id="k")
+    assert refused.status_code == 400
+    assert "changeme" not in refused.text
+
+
+@pytest.mark.parametrize(("end", "seconds"), [("0", 0), ("3600", 3_600), ("86400", 86_400), ("604800", 604_800)])
+def test_a_rotation_ends_the_old_key_when_it_is_told_to(tmp_path: Path, end: str, seconds: float) -> None:
+    clock = Clock(1_800_000_000.0)
+    keys = empty_keys(tmp_path, clock=clock)
+    keys.add("acme", KEY, key_id="old")
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
+
+    made = ada.fill(forms_of(ada.get("/tenant/rotate", name="acme").text)[-1], end=end)
+
+    assert made.status_code == 200
+    assert {key.id: key.not_after for key in keys.list("acme")}["old"] == clock.now + seconds
+
+
+def test_a_rotation_ends_the_old_key_at_a_time_in_utc(tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)  # 2027-01-15 08:00 UTC
+    keys = empty_keys(tmp_path, clock=clock)
+    keys.add("acme", KEY, key_id="old")
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
+    form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
+
+    assert "is over" in words_of(ada.fill(form, end="at", at="2027-01-15T07:59"))
+    assert "in UTC" in words_of(ada.fill(form, end="at", at="tomorrow"))
+    assert ada.fill(form, end="at", at="2027-01-16T08:00").status_code == 200
+    assert {key.id: key.not_after for key in keys.list("acme")}["old"] == clock.now + 86_400
+    assert '<time datetime="2027-01-16T08:00:00Z">16 Jan 2027, 08:00 UTC</time>' in ada.get("/tenant", name="acme").text
+
+
+def test_a_rotation_is_refused_while_one_is_open_unless_one_says_so(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="first")
+    ada.fill(forms_of(ada.get("/tenant/rotate", name="acme").text)[-1], end="86400")
+    page = ada.get("/tenant/rotate", name="acme")
+
+    refused = ada.fill(forms_of(page.text)[-1])
+    assert refused.status_code == 400
+    assert "still open" in words_of(refused)
+    assert len(keys.list("acme")) == 2
+    assert ada.fill(forms_of(page.text)[-1], while_open="yes").status_code == 200
+    assert len(keys.list("acme")) == 3
+
+
+def test_an_open_window_is_ended_early(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="first")
+    keys.rotate("acme", key_id="second")
+    assert "A rotation is open: first" in words_of(ada.get("/tenant", name="acme"))
+
+    ended = ada.fill(forms_of(ada.get("/tenant/end", name="acme", key="first").text)[-1])
+
+    assert (ended.status_code, ended.location) == (303, "/console/tenant?name=acme&done=ended")
+    assert [key.id for key in keys(claim_of("acme")).active(time.time())] == ["second"]
+    assert "A rotation is open" not in ada.get("/tenant", name="acme").text
+
+
+def test_a_key_that_verifies_says_how_often_before_it_ends(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    count(keys, "acme", verified=12)
+    page = words_of(ada.get("/tenant/end", name="acme", key="k1"))
+
+    assert "It verified 12 requests in the last 24 hours" in page
+    assert "It is the only key of acme" in page
+
+
+def test_a_note_is_saved(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    form = forms_of(ada.get("/tenant/note", name="acme", key="k1").text)[-1]
+
+    assert ada.fill(form, note="ask Bob").status_code == 303
+    assert keys.list("acme")[0].note == "ask Bob"
+    assert "at most 1,000" in words_of(ada.fill(form, note="x" * 1001))
+
+
+def test_the_env_file_has_the_secret_and_nothing_else(ada: Browser) -> None:
+    answer = ada.post("/tenant/env", name='a"c/me', secret=KEY)
+
+    assert answer.text == f"HMAC_GUARD_KEY='{KEY}'\n"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a_c_me.env"'
+
+
+# The switch
+
+
+def test_the_switch_has_the_evidence_and_is_confirmed_by_name(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, mode="report")
+    count(keys, "acme", verified=1_204, missing_signature=2, invalid_signature=1)
+    evidence = (
+        "Of 1,207 requests in the last 24 hours 3 would have been refused: missing_signature 2, invalid_signature 1."
+    )
+
+    assert evidence in words_of(ada.get("/tenant/switch", name="acme"))
+    confirm = ada.get("/tenant/switch/confirm", name="acme", mode="enforce")
+    assert evidence in words_of(confirm)
+    assert "Enforce for acme?" in words_of(confirm)
+    done = ada.fill(forms_of(confirm.text)[-1])  # A refusal warns, and does not block.
+    assert (done.status_code, keys.list("acme")[0].mode) == (303, "enforce")
+    assert "The mode is set." in ada.get("/tenant", name="acme", done="mode").text
+
+
+def test_where_nothing_was_counted_nothing_is_known(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, mode="report")
+
+    assert "Nothing is known." in words_of(ada.get("/tenant/switch/confirm", name="acme", mode="enforce"))
+
+
+def test_a_tenant_whose_requests_are_all_verified_is_ready(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, mode="report")
+    keys.add("acme-2", KEY, mode="report")
+    count(keys, "acme", verified=2)
+    count(keys, "acme-2", missing_signature=2)
+
+    assert "Ready. All 2 requests" in words_of(ada.get("/tenant/switch", name="acme"))
+
+
+def test_where_the_guard_is_laxer_nothing_is_enforced(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, mode="enforce")
+    count(keys, "acme", verified=2)
+
+    assert "Nothing is enforced. The guard itself is in the mode report" in words_of(
+        ada.get("/tenant/switch", name="acme")
+    )
+
+
+# The list
+
+
+def test_the_list_is_searched_filtered_and_paged(keys: Any, ada: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmac_guard.console.pages.tenants.PAGE", 10)
+    for number in range(12):
+        keys.add(f"tenant-{number:02}", mode="report" if number == 7 else "enforce")
+    keys.rotate("tenant-09", grace=3_600)
+    count(keys, "tenant-11", verified=1)
+
+    first = ada.get("/")
+    assert listed(first) == [f"tenant-{number:02}" for number in range(10)]
+    [after] = re.findall(r'href="(/console/\?after=[^"]+)" rel="next"', first.text)
+    assert listed(ada.client.get(after, headers=ada.headers)) == ["tenant-10", "tenant-11"]
+    assert listed(ada.get("/", prefix="tenant-1")) == ["tenant-10", "tenant-11"]
+    assert listed(ada.get("/", show="report")) == ["tenant-07"]
+    assert listed(ada.get("/", show="ending")) == ["tenant-09"]
+    assert "tenant-11" not in listed(ada.get("/", show="not-ready"))
+    assert "tenant-11" not in listed(ada.get("/", show="unused"))
+    assert "No name of this filter begins with" in words_of(ada.get("/", show="report", prefix="zzz"))
+
+
+# Check
+
+
+def fields(**changed: str) -> dict[str, str]:
+    ids = {"id.integration_id": "github", "id.connection_id": "u-1"}
+    return {"kind": "ids", "scheme": "nango", "tenant": "acme", **ids, "signature": "", **changed}
+
+
+def test_ids_give_the_bytes_that_are_signed(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    page = words_of(vic.post("/check", **fields()))
+
+    assert "The bytes to sign for acme" in page
+    assert "67 69 74 68 75 62 3a 75 2d 31 github:u-1" in page
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_a_right_signature_is_right_whichever_key_in_force_made_it(keys: Any, vic: Browser, key: str) -> None:
+    keys.add("acme", KEY, key_id="first")
+    keys.rotate("acme", OTHER_KEY, key_id="second")
+    signature = NANGO.sign(key, integration_id="github", connection_id="u-1")
+    page = words_of(vic.post("/check", **fields(signature=signature)))
+
+    assert "Right This signature is right for acme" in page
+    assert f"Made with the key {'first' if key == KEY else 'second'}" in page
+
+
+def test_a_mistake_is_named_and_the_right_signature_is_not_shown(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    wrong = NANGO.sign(KEY, integration_id="github", connection_id="u-1").upper()
+    right = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    answer = vic.post("/check", **fields(signature=wrong))
+
+    assert "Not right" in words_of(answer)
+    assert "upper" in words_of(answer)
+    assert right not in answer.text
+
+
+def test_a_whole_request_is_explained_with_the_places_marked(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    request = "curl 'https://api.example/oauth/connect/github?connection_id=u-1&public_key=acme&hmac=00'"
+    answer = vic.post("/check", kind="request", scheme="nango", tenant="", request=request, entry="", mount="")
+
+    assert '<mark>  ?connection_id=u-1</mark> <span class="tag">connection_id</span>' in answer.text
+    assert "Not right This request of acme is refused" in words_of(answer)
+
+
+def test_the_right_signature_is_an_operators_and_audited(keys: Any, ada: Browser, vic: Browser) -> None:
+    keys.add("acme", KEY)
+
+    refused = vic.post("/check/signature", **fields())
+    assert (refused.status_code, len(keys.audit(action="signature"))) == (403, 0)
+    shown = ada.post("/check/signature", **fields())
+    assert signature_in(shown) == NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    [entry] = keys.audit(action="signature")
+    assert (entry.tenant, entry.actor) == ("acme", ADA.name)
+    assert entry.detail["ids"] == {"integration_id": "github", "connection_id": "u-1"}
+    assert entry.detail["message_sha256"] == hashlib.sha256(b"github:u-1").hexdigest()
+    assert signature_in(shown) not in ada.get("/audit").text
+
+
+def test_no_signature_is_shown_for_ids_that_the_audit_would_not_name(keys: Any, ada: Browser) -> None:
+    """The explanation guesses what a request means; a signature is shown only for what the guard reads."""
+    keys.add("acme", KEY)
+    request = "https://x/oauth/connect/github?connection_id=u-1&connection_id=u-2&public_key=acme"
+    guessed = ada.post("/check/signature", kind="request", scheme="nango", request=request)
+    ambiguous = ada.post("/check/signature", **fields(**{"id.integration_id": "a:b"}))
+
+    for answer in (guessed, ambiguous):
+        assert answer.status_code == 400
+        assert 'id="right"' not in answer.text
+    assert "the guard does not read connection_id" in words_of(guessed).replace("The guard", "the guard")
+    assert keys.audit(action="signature") == ()
+
+
+def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> None:
+    """Nothing that a viewer sees depends on fewer than 64 bits of a right signature: 16 characters of hex."""
+    keys.add("acme", KEY)
+    right = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    told = {}
+    for length in (1, 8, 15):
+        cut, other = right[:length], "".join("0" if one != "0" else "1" for one in right[:length])
+        # On a busy machine the search ends before every pair of mistakes is tried, and says so.
+        busy = "but the time was too short to try all pairs"
+        answers = [words_of(vic.post("/check", **fields(signature=text))) for text in (cut, other)]
+        pages = [text.replace(busy, "alone or with another one") for text in answers]
+        assert pages[0] == pages[1]
+        told[length] = pages[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tenant": "unknown"}, "there is no tenant"),
+        ({"id.connection_id": ""}, "connection_id is missing"),
+        ({"id.connection_id": " u "}, "cannot be an id"),
+        ({"id.integration_id": "a:b"}, "it contains ':'"),
+        ({"kind": "request", "request": "nothing of the sort"}, "not a URL"),
+        ({"kind": "request", "request": "https://x/", "entry": "-1"}, "whole number"),
+        ({"kind": "request", "request": "https://x/", "tenant": ""}, "name the tenant"),
+        ({"kind": "request", "request": "\x00\xff{", "tenant": "acme"}, ""),
+    ],
+)
+def test_what_cannot_be_checked_is_said(keys: Any, vic: Browser, changed: dict[str, str], says: str) -> None:
+    keys.add("acme", KEY)
+    answer = vic.post("/check", **fields(**changed))
+
+    assert answer.status_code in (200, 400)
+    assert says in words_of(answer).lower().replace("a url", "a URL")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
+def test_every_scheme_has_its_form_and_its_code(keys: Any, ada: Browser, scheme: Any) -> None:
+    keys.add("acme", KEY)
+    form = forms_of(ada.get("/check", scheme=scheme.name, name="acme").text)[0]
+    filled = {name: value or "x1" for name, value in form.fields.items() if name != "signature"}
+
+    right = signature_in(ada.post("/check/signature", **{**filled, "signature": ""}))
+    assert "This signature is right for acme" in words_of(ada.post("/check", **{**filled, "signature": right}))
+    for language in ("python", "go", "shell"):
+        assert ada.get("/signing", scheme=scheme.name, name="acme", language=language).status_code == 200
+    download = ada.get("/signing.md", scheme=scheme.name, name="acme")
+    assert download.text.startswith("# How to sign for")
+
+
+# Audit
+
+
+def test_the_audit_is_filtered_and_exported(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, actor="=1+1")
+    keys.add("globex", OTHER_KEY)
+    ada.fill(forms_of(ada.get("/tenant/note", name="acme", key=keys.list("acme")[0].id).text)[-1], note="hello")
+
+    assert [row["tenant"] for row in json_lines(ada.get("/audit.jsonl"))] == ["acme", "globex", "acme"]
+    assert [row["action"] for row in json_lines(ada.get("/audit.jsonl", tenant="acme"))] == ["note", "add"]
+    [note] = json_lines(ada.get("/audit.jsonl", actor=ADA.name))
+    assert (note["action"], note["origin"], note["detail"]["note"]) == ("note", "192.0.2.7", "hello")
+    rows = list(csv.reader(io.StringIO(ada.get("/audit.csv").text)))
+    assert rows[0] == ["number", "time", "tenant", "actor", "origin", "action", "detail"]
+    assert rows[3][3] == "'=1+1"  # no formula of a spreadsheet
+    assert "globex" not in words_of(ada.get("/audit", tenant="acme"))
+
+
+def test_an_export_and_the_pages_have_every_entry(keys: Any, ada: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmac_guard.console.pages.audit.EXPORT_PAGE", 3)
+    monkeypatch.setattr("hmac_guard.console.pages.audit.PAGE", 3)
+    keys.add("acme", KEY, key_id="k")
+    for number in range(6):
+        keys.note("acme", "k", f"note {number}")
+
+    assert len(json_lines(ada.get("/audit.jsonl"))) == 7
+    assert 'rel="next"' in ada.get("/audit").text
+
+
+# Who may
+
+FORMS = [path for path, route in ROUTES.items() if route.post]
+
+
+def rest(keys: Any) -> Any:
+    """All that a form may change."""
+    return keys.list(), len(keys.audit(limit=1_000))
+
+
+def walk(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
+    """Each form of the console, filled in so that it changes something."""
+    keys.add("acme", KEY, key_id="k1")
+    secret = {"source": "generated", "form": "text", "note": "", "id": "new"}
+    return [
+        ("/new", {"name": "new", "mode": "enforce", **secret}),
+        ("/tenant/key", {"name": "acme", **secret}),
+        ("/tenant/env", {"name": "acme", "secret": "x"}),
+        ("/tenant/rotate", {"name": "acme", "end": "3600", **secret, "id": "rotated"}),
+        ("/tenant/end", {"name": "acme", "key": "k1"}),
+        ("/tenant/note", {"name": "acme", "key": "k1", "note": "changed"}),
+        ("/tenant/switch/confirm", {"name": "acme", "mode": "off"}),
+        ("/check", fields()),
+        ("/check/signature", fields()),
+    ]
+
+
+def test_the_walk_has_every_form_and_each_one_works(keys: Any, console: Console, ada: Browser) -> None:
+    forms = walk(keys, console)
+
+    assert [path for path, _ in forms] == FORMS
+    for path, given in forms:
+        assert ada.post(path, **given).status_code in (200, 303), path
+    assert [key.id for key in keys.list("new")] == ["new"]
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_no_form_works_for_who_may_not_send_it(keys: Any, console: Console, path: str) -> None:
+    """As a stranger, as a viewer, with a missing, foreign, stale or forged token, from another origin or none."""
+    clock = Clock(1_800_000_000.0)
+    console.clock = clock
+    given = dict(walk(keys, console))[path]
+    before = rest(keys)
+    ada, other, vic, stranger = (Browser(console, who) for who in ("ada", "ada", "vic", ""))
+    tokens = {browser: browser.token() for browser in (ada, other, vic)}
+
+    def refused(answer: Any, says: str) -> None:
+        assert answer.status_code == 403
+        assert says in words_of(answer)
+        assert "acme" not in answer.text
+        assert rest(keys) == before
+
+    refused(stranger.post(path, token=tokens[ada], **given), "You are not signed in as an operator")
+    if not ROUTES[path].viewers:
+        refused(vic.post(path, **given), "your role is viewer")
+    refused(ada.post(path, token="", **given), "Nothing was changed: the form has no token")
+    refused(ada.post(path, token=tokens[other], **given), "belongs to another session")
+    refused(ada.post(path, token=tokens[vic], **given), "belongs to another session")
+    refused(ada.post(path, token=tokens[ada][:-1] + "x", **given), "belongs to another session")
+    refused(ada.post(path, token="é.é", **given), "has no token")
+    for origin in ("https://evil.example", "null", "http://localhost:1", None):
+        refused(ada.post(path, token=tokens[ada], origin=origin, **given), "sent from another origin")
+    ada.client.delete_cookie(COOKIE, path=f"{PREFIX}/")
+    refused(
+        ada.client.post(PREFIX + path, data={"token": tokens[ada], **given}, headers={**ada.headers, "Origin": ORIGIN}),
+        "has no token",
+    )
+    clock.pass_by(12 * 3_600 + 1)
+    refused(other.post(path, token=tokens[other], **given), "older than 12 hours")
+    assert other.client.put(PREFIX + path, headers=other.headers).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("seconds", "problem"),
+    [(0, None), (-299, None), (-301, TokenProblem.STALE), (43_200, None), (43_201, TokenProblem.STALE)],
+)
+def test_a_token_lives_for_twelve_hours_on_every_worker(seconds: float, problem: TokenProblem | None) -> None:
+    secret, now = hide("s" * 32), 1_800_000_000.0
+    token = make_token(secret, "session", "ada", now)
+
+    assert check_token(secret, token, "session", "ada", now + seconds) is problem
+    assert check_token(hide("t" * 32), token, "session", "ada", now) is TokenProblem.FOREIGN
+    assert check_token(secret, token, "sessiona", "da", now) is TokenProblem.FOREIGN
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_no_page_is_a_strangers_and_none_is_kept_or_framed(console: Console, keys: Any, path: str) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    stranger, vic = Browser(console, ""), Browser(console, "vic")
+    query = {"name": "acme", "key": "k1", "mode": "enforce"}
+
+    refused = stranger.get(path, **query)
+    assert refused.status_code == 403
+    assert "acme" not in refused.text
+    for answer in (refused, vic.get(path, **query), Browser(console).get(path, **query)):
+        assert answer.headers["Cache-Control"] == "no-store"
+        policy = answer.headers["Content-Security-Policy"]
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+        assert "unsafe" not in policy
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son[a-z]+=|javascript:", answer.text)
+
+
+def test_a_viewer_sees_no_button_that_changes_anything(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    for path in ("/", "/tenant", "/tenant/switch", "/check", "/signing", "/audit"):
+        for form in forms_of(vic.get(path, name="acme").text):
+            changes = form.method == "post" and form.action != "/console/check"
+            assert not changes, form
+            assert "/console/check/signature" not in form.buttons
+        for link in ("/new", "/tenant/key", "/tenant/rotate", "/tenant/end", "/tenant/note"):
+            assert f'href="/console{link}' not in vic.get(path, name="acme").text
+
+
+def test_what_authorize_raises_or_returns_else_is_a_403(keys: Any, caplog: Any) -> None:
+    def fails(request: Any) -> Any:
+        raise RuntimeError(KEY)
+
+    for authorize in (fails, lambda request: True, lambda request: "ada", lambda request: Operator("", "operator")):
+        answer = Browser(Console(keys, schemes=[NANGO], authorize=authorize)).get("/")
+        assert answer.status_code == 403
+    assert "authorize failed" in caplog.text
+    assert "returned a bool" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_authorize_is_asked_for_every_request(keys: Any) -> None:
+    asked = []
+
+    def authorize(request: Any) -> Operator:
+        asked.append(request.path)
+        return ADA
+
+    browser = Browser(Console(keys, schemes=[NANGO], authorize=authorize))
+    browser.get("/")
+    browser.get("/audit")
+    assert asked == ["/", "/audit"]
+
+
+def test_an_origin_behind_a_proxy_has_to_be_named(keys: Any) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    console = Console(keys, schemes=[NANGO], authorize=by_header, origins=["https://admin.example"])
+    ada = Browser(console)
+    ada.get("/")
+
+    cookie = ada.client.get_cookie(COOKIE, path=f"{PREFIX}/")
+    assert cookie is None or cookie.secure
+    headers = {WHO: "ada", "Origin": "https://admin.example"}
+    secure = {"base_url": "https://localhost"}
+    token = forms_of(ada.client.get(f"{PREFIX}/check", headers=headers, **secure).text)[0].fields["token"]
+    data = {"token": token, "name": "acme", "key": "k1", "note": "new"}
+    answer = ada.client.post(f"{PREFIX}/tenant/note", data=data, headers=headers, **secure)
+    assert answer.status_code == 303
+
+
+def test_the_cookie_is_out_of_reach(ada: Browser) -> None:
+    cookie = ada.get("/").headers["Set-Cookie"]
+
+    assert re.fullmatch(r"hmac_guard_console=[\w-]{43}; HttpOnly; Path=/console/; SameSite=Strict", cookie)
+    assert "Set-Cookie" not in ada.get("/").headers
+
+
+# Hostile values
+
+MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
+
+
+def test_every_value_on_a_page_is_hostile(keys: Any) -> None:
+    """Names of tenants, ids of keys, notes, actors, origins, ids of a request, and what a query says."""
+    console = Console(keys, schemes=SCHEMES, authorize=lambda request: Operator(MARKUP, "operator"), title=MARKUP)
+    keys.add(MARKUP, KEY, key_id=MARKUP, note=MARKUP, actor=MARKUP, origin=MARKUP, mode="report")
+    keys.rotate(MARKUP, OTHER_KEY, key_id=f"{MARKUP}2", actor=MARKUP, note=MARKUP)
+    count(keys, MARKUP, verified=2, missing_signature=1)
+    ada = Browser(console)
+    query = {"name": MARKUP, "key": MARKUP, "mode": "enforce", "tenant": MARKUP, "prefix": MARKUP, "actor": MARKUP}
+    answers = [ada.get(path, **query) for path, route in ROUTES.items() if route.get]
+    answers += [ada.get(path, **{**query, "name": f"{MARKUP}none", "mode": MARKUP}) for path in ROUTES]
+    typed = {"id.integration_id": MARKUP.replace(":", ""), "id.connection_id": MARKUP, "tenant": MARKUP}
+    answers.append(ada.post("/check/signature", **fields(**typed)))
+    pasted = f"GET /oauth/connect/{MARKUP}?connection_id={MARKUP}&public_key=x HTTP/1.1\r\n{MARKUP}: x\r\n\r\n"
+    answers.append(ada.post("/check", kind="request", scheme="nango", tenant=MARKUP, request=pasted))
+    answers.append(ada.post("/new", name=MARKUP, mode=MARKUP, source=MARKUP, form=MARKUP, note=MARKUP, id=MARKUP))
+    answers.append(ada.post("/tenant/rotate", name=MARKUP, end=MARKUP, at=MARKUP, id=MARKUP, form=MARKUP, note=MARKUP))
+
+    assert sum(answer.status_code == 200 for answer in answers) > 12
+    for answer in answers:
+        if answer.mimetype == "text/html":
+            assert "<script>" not in answer.text
+            assert "<img" not in answer.text
+            assert "\"'>" not in answer.text
+        assert "\n" not in str(answer.headers.get("Location", ""))
+
+
+@pytest.mark.parametrize("name", ["\u202egnp.exe", "a/b?c#d&e=f%41", "日本語 é", "..", "x" * 1024])
+def test_a_tenant_of_any_name_has_its_pages(keys: Any, ada: Browser, name: str) -> None:
+    keys.add(name, KEY, key_id="k1")
+    [href] = re.findall(r'class="cover" href="([^"]+)"', ada.get("/").text)
+    page = ada.client.get(unescape(href), headers=ada.headers)
+
+    assert page.status_code == 200
+    assert "k1" in page.text
+    assert "\u202e" not in page.text
+    assert ada.fill(forms_of(ada.get("/tenant/end", name=name, key="k1").text)[-1]).status_code == 303
+    assert keys.list(name)[0].not_after is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/", {"after": "\x00", "prefix": "\x00"}),
+        ("/", {"show": "no such filter"}),
+        ("/audit", {"before": "9" * 30, "tenant": "\x00"}),
+        ("/audit", {"before": "-1"}),
+        ("/tenant", {"name": "acme", "hours": "1e9"}),
+        ("/signing", {"language": "../../x", "scheme": "nope", "name": "\x00"}),
+    ],
+)
+def test_an_odd_query_is_no_failure(keys: Any, ada: Browser, path: str, query: dict[str, str]) -> None:
+    keys.add("acme", KEY)
+
+    assert ada.get(path, **query).status_code == 200
+
+
+def test_a_form_larger_than_a_mebibyte_is_refused(ada: Browser) -> None:
+    assert ada.post("/check", request="x" * 1_100_000).status_code == 413
+
+
+# The database, several workers
+
+
+def test_a_database_that_is_away_is_said_and_nothing_is_half_done(keys: Any, console: Console, caplog: Any) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    ada = Browser(console)
+    form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
+    rename(keys, keys.table.audit.name, "elsewhere")
+
+    answer = ada.fill(form)
+
+    assert answer.status_code == 503
+    assert "What you sent was not done" in words_of(answer)
+    assert [key.id for key in keys.list("acme")] == ["k1"]
+    assert keys.list("acme")[0].not_after is None
+    assert "console: POST '/tenant/rotate' failed" in caplog.text
+
+
+def test_a_database_that_cannot_be_reached_is_said(caplog: Any) -> None:
+    with own_port() as port:  # Nothing listens there.
+        engine = create_engine(f"postgresql+psycopg://console:{KEY}@127.0.0.1:{port}/keys")
+        ada = Browser(Console(SqlKeys(engine), schemes=[NANGO], authorize=by_header, secret="s" * 32))
+        answers = [ada.get("/"), ada.get("/tenant", name="acme"), ada.get("/audit.csv"), ada.post("/new", name="acme")]
+
+    assert [answer.status_code for answer in answers] == [503] * 4
+    assert all("database cannot be reached" in words_of(answer) for answer in answers)
+    assert KEY not in caplog.text + "".join(answer.text for answer in answers)
+
+
+def test_several_workers_serve_one_session(keys: Any) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    first, second = (Browser(Console(keys, schemes=[NANGO], authorize=by_header)) for _ in range(2))
+    form = forms_of(first.get("/tenant/note", name="acme", key="k1").text)[-1]
+    second.client = Client(second.client.application)
+    second.client._cookies = first.client._cookies
+
+    assert second.fill(form, note="x").status_code == 303
+
+
+def test_a_secret_of_ones_own_needs_no_table(tmp_path: Path) -> None:
+    keys = SqlKeys(sqlite_in(tmp_path))
+    console = Console(keys, schemes=[NANGO], authorize=by_header, secret="s" * 32)
+
+    assert Browser(console).get("/signing").status_code == 200
+    missing = Browser(Console(keys, schemes=[NANGO], authorize=by_header)).get("/signing")
+    assert missing.status_code == 503
+
+
+def test_keys_in_the_clear_are_said_on_every_page(keys: Any, ada: Browser, tmp_path: Path) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    query = {"name": "acme", "key": "k1", "mode": "enforce"}
+    pages = [path for path, route in ROUTES.items() if route.get and "." not in path]
+    (tmp_path / "sealed").mkdir()
+    sealed = SqlKeys(sqlite_in(tmp_path / "sealed"), master_keys=Fernet.generate_key())
+    sealed.create_table()
+    sealed.add("acme", KEY, key_id="k1")
+    other = Browser(Console(sealed, schemes=[NANGO], authorize=by_header))
+
+    for path in pages:
+        assert "Keys are stored in the clear" in words_of(ada.get(path, **query)), path
+        assert "stored in the clear" not in other.get(path, **query).text
+
+
+def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
+    told: list[str] = []
+    keys = empty_keys(tmp_path, on_change=told.append)
+    ada = Browser(Console(CachedKeys(keys), schemes=[NANGO], authorize=by_header))
+    made = {"form": "text", "source": "generated"}
+
+    ada.post("/new", name="acme", id="k1", mode="report", **made)
+    ada.post("/tenant/key", name="acme", id="k2", **made)
+    ada.post("/tenant/rotate", name="acme", id="k3", end="0", **made)
+    ada.post("/tenant/switch/confirm", name="acme", mode="enforce")
+    ada.post("/tenant/end", name="acme", key="k3")
+    assert told == ["acme"] * 5
+
+
+def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
+    cached = CachedKeys(keys)
+    ada = Browser(Console(cached, schemes=[NANGO], authorize=by_header))
+    keys.add("acme", KEY, key_id="k1", mode="enforce")
+    guard = Guard(NANGO, cached)
+    query = f"connection_id=u&public_key=acme&hmac={NANGO.sign(KEY, integration_id='g', connection_id='u')}"
+    sent = Sent(path="/oauth/connect/g", query=query)
+
+    assert call_wsgi(guard, sent).status == 200
+    ada.fill(forms_of(ada.get("/tenant/end", name="acme", key="k1").text)[-1])
+    time.sleep(0.01)
+    assert call_wsgi(guard, sent).status == 401
+    assert "(60 seconds)" in words_of(ada.get("/tenant", name="acme"))
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"keys": {"acme": KEY}}, "must be a SqlKeys"),
+        ({"schemes": []}, "at least one Scheme"),
+        ({"schemes": NANGO}, "as a list"),
+        ({"schemes": [NANGO, NANGO]}, "same name"),
+        ({"authorize": None}, "authorize must be a function"),
+        ({"counts": 1}, "VerdictCounts"),
+        ({"title": " "}, "title"),
+        ({"secret": "short"}, "at least 32"),
+        ({"origins": "https://x.example"}, "as a list"),
+        ({"origins": ["x.example"]}, "not an origin"),
+        ({"origins": ["https://x.example/"]}, "not an origin"),
+        ({"clock": 1}, "clock"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_wrong_argument_is_said_when_the_console_is_made(keys: Any, changed: dict[str, Any], says: str) -> None:
+    given: dict[str, Any] = {"keys": keys, "schemes": [NANGO], "authorize": by_header, **changed}
+    with pytest.raises(ConfigError, match=says):
+        Console(given.pop("keys"), **given)
+
+
+def test_an_async_engine_is_refused(tmp_path: Path) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    keys = SqlKeys(create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'keys.db'}"))
+    with pytest.raises(ConfigError, match="sync engine"):
+        Console(keys, schemes=[NANGO], authorize=by_header)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 256, 1])
+def test_an_operator_has_a_name_that_can_be_written(name: Any) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        Operator(name, "operator")
+    with pytest.raises(ConfigError, match="role"):
+        Operator("ada", "admin")  # type: ignore[arg-type]
+
+
+def count(keys: Any, tenant: str, **reasons: int) -> None:
+    """Have a guard in report count so many requests, by reason."""
+    counts = VerdictCounts(keys)
+    stored = keys.list(tenant)
+    for name, number in reasons.items():
+        reason = Reason(name)
+        key_id = stored[0].id if reason is Reason.VERIFIED and stored else None
+        for _ in range(number):
+            counts(Decision(Verdict(reason, "nango", key_id=key_id), claim_of(tenant), "report", False, 0.0))
+    counts.close()
+
+
+def listed(answer: Any) -> list[str]:
+    return re.findall(r'class="cover" href="[^"]+">([^<]+)<', answer.text)
+
+
+def json_lines(answer: Any) -> list[Any]:
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def rename(keys: Any, table: str, other: str) -> None:
+    with keys.engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO {other}"))
+
+
+def test_the_console_runs_on_each_database(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header))
+    ada.fill(forms_of(ada.get("/new").text)[-1], name="acmé")
+    count(keys, "acmé", verified=3, missing_signature=1)
+    ada.fill(forms_of(ada.get("/tenant/rotate", name="acmé").text)[-1])
+
+    for path, route in ROUTES.items():
+        if route.get:
+            key = keys.list("acmé")[0].id
+            assert ada.get(path, name="acmé", key=key, mode="report").status_code == 200, path
+    assert [entry.action for entry in keys.audit()] == ["rotate", "add"]
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status", "says"),
+    [
+        ("/tenant/env", {"name": "acme", "secret": "two\nlines"}, 400, "a quote or a line end"),
+        ("/tenant/rotate", {"name": "acme", "end": "never", "form": "text"}, 400, "Choose when the old key ends"),
+        ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose how the secret is written"),
+        ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
+        ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key"),
+        ("/tenant/note", {"name": "unknown", "key": "k1"}, 404, "There is no tenant"),
+        ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "There is a tenant 'acme' already"),
+        ("/new", {"name": " x ", "form": "text", "mode": "report"}, 400, "is none that a request could name"),
+    ],
+)
+def test_a_form_that_asks_for_what_cannot_be_says_why(
+    keys: Any, ada: Browser, path: str, given: dict[str, str], status: int, says: str
+) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    before = rest(keys)
+    answer = ada.post(path, **given)
+
+    assert answer.status_code == status
+    assert says in words_of(answer)
+    assert rest(keys) == before
+
+
+def test_a_page_that_is_not_there_says_so(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+
+    assert ada.get("/nothing").status_code == 404
+    assert ada.get("/static/../console.py").status_code == 404
+    assert ada.get("/static/nothing").status_code == 404
+    assert "has no key 'k2'" in words_of(ada.get("/tenant/end", name="acme", key="k2"))
+    assert ada.get("/tenant", name="unknown").status_code == 404
+
+
+def test_a_page_that_fails_shows_nothing_of_the_failure(
+    keys: Any, ada: Browser, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def fails(*_: Any) -> None:
+        raise KeyError(OTHER_KEY)
+
+    monkeypatch.setattr("hmac_guard.console.pages.tenants.by_tenant", fails)
+    keys.add("acme", KEY)
+    answer = ada.get("/")
+
+    assert answer.status_code == 500
+    assert "The log says where" in words_of(answer)
+    assert "KeyError" in caplog.text
+    assert OTHER_KEY not in caplog.text + answer.text
+
+
+def test_keys_of_the_past_and_the_future_are_told_apart(tmp_path: Path) -> None:
+    now = time.time()
+    keys = empty_keys(tmp_path)
+    keys.add("acme", KEY, key_id="over", not_after=now + 1, not_before=now - 5)
+    keys.add("acme", OTHER_KEY, key_id="to-come", not_before=now + 86_400 * 40)
+    clock = Clock(now + 10)
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
+    page = words_of(ada.get("/tenant", name="acme"))
+
+    assert "over Ended" in page
+    assert "to-come To come from" in page
+    assert "No key of the tenant 'acme' is in force" in words_of(ada.post("/check", **fields()))
+    assert "No key of this tenant is in force" in words_of(
+        ada.get("/tenant/switch/confirm", name="acme", mode="enforce")
+    )
+
+
+def test_places_in_headers_cookies_and_bodies_are_marked(keys: Any) -> None:
+    scheme = Scheme(
+        name="mixed",
+        ids={"a": Header("X-A"), "b": Cookie("b"), "c": Json("/c")},
+        message="{a}:{b}:{c}",
+        signature=Header("X-Sig"),
+    )
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
+    raw = (
+        "POST /x HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nCookie: b=2\r\nX-Sig: 00\r\nContent-Type: application/json\r\n\r\n"
+        '{"c": "3"}'
+    )
+    answer = vic.post("/check", kind="request", scheme="mixed", tenant="acme", request=raw)
+
+    for line, name in (("X-A: 1", "a"), ("Cookie: b=2", "b"), ("X-Sig: 00", "signature"), ('{"c": "3"}', "c")):
+        assert f'<mark>{escape(line)}</mark> <span class="tag">{name}</span>' in answer.text
+
+
+def test_a_body_of_several_lines_is_checked_as_it_was_sent(keys: Any) -> None:
+    """A browser sends the line ends of a text as CRLF."""
+    body = '{\n  "id": 1\n}'
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[GITHUB], authorize=by_header), "vic")
+    signature = GITHUB.sign(KEY, body=body.encode())
+    raw = f"POST /x HTTP/1.1\nHost: h\nX-Hub-Signature-256: {signature}\n\n{body}".replace("\n", "\r\n")
+
+    pasted = vic.post("/check", kind="request", scheme="github", tenant="acme", request=raw)
+    assert "This signature is right for acme" in words_of(pasted)
+    typed = {"kind": "ids", "scheme": "github", "tenant": "acme", "body": body.replace("\n", "\r\n")}
+    assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
+
+
+def test_a_har_file_is_checked_by_its_entry(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    signature = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    address = "https://api.example/oauth/connect/github?connection_id=u-1&public_key=acme&hmac="
+    entries = [
+        {"request": {"method": "GET", "url": url, "headers": []}}
+        for url in ("https://api.example/", address + signature)
+    ]
+    given = {"kind": "request", "scheme": "nango", "request": json.dumps({"log": {"entries": entries}})}
+
+    assert "This signature is right for acme" in words_of(vic.post("/check", **given, entry="1"))
+    assert vic.post("/check", **given, entry="7").status_code == 400
+    assert vic.post("/check", **given).status_code in (200, 400)
+
+
+def test_a_scheme_that_signs_the_method(keys: Any) -> None:
+    scheme = Scheme(name="m", ids={"a": Query("a")}, message="{@method} {a}", signature=Query("sig"))
+    keys.add("acme", KEY)
+    ada = Browser(Console(keys, schemes=[scheme], authorize=by_header))
+    given = {"kind": "ids", "scheme": "m", "tenant": "acme", "id.a": "1", "method": "PATCH"}
+
+    right = signature_in(ada.post("/check/signature", **given))
+    assert right == scheme.sign(KEY, a="1", method="PATCH")
+    assert "is right for acme" in words_of(ada.post("/check", **given, signature=right))
+    assert "is right for acme" not in words_of(ada.post("/check", **{**given, "method": "PUT"}, signature=right))
+    assert ada.post("/check", **{**given, "method": "\x00"}).status_code in (200, 400)

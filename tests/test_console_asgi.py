@@ -1,0 +1,168 @@
+"""The console as an ASGI application: what servers differ in, and what clients do to it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+
+from consoles import ADA, ORIGIN, empty_keys
+from key_sources import KEY
+
+from hmac_guard.console import Console
+from hmac_guard.console.asgi import environ_of
+from hmac_guard.schemes import NANGO
+
+HEADERS = [(b"host", b"localhost")]
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Console:
+    keys = empty_keys(tmp_path)
+    keys.add("acmé", KEY)
+    return Console(keys, schemes=[NANGO], authorize=lambda request: ADA)
+
+
+def scope(path: str = "/console/", root: str = "/console", **changed: Any) -> dict[str, Any]:
+    given = {"method": "GET", "query_string": b"", "headers": HEADERS, "scheme": "http", "client": ("192.0.2.7", 1)}
+    return {"type": "http", "path": path, "root_path": root, **given, **changed}
+
+
+def call(console: Console, given: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+    """Send messages to the console, and return those that it sends."""
+    sent: list[Any] = []
+    waiting = [*messages] or [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(console.asgi(given, receive, send))
+    return sent
+
+
+def body_of(sent: list[Any]) -> str:
+    return b"".join(message.get("body", b"") for message in sent).decode()
+
+
+@pytest.mark.parametrize("path", ["/console/tenant", "/tenant"])
+def test_a_root_path_is_taken_off_in_both_styles_of_servers(console: Console, path: str) -> None:
+    sent = call(console, scope(path, query_string="name=acmé".encode()))
+
+    assert sent[0]["status"] == 200
+    assert "acmé" in body_of(sent)
+    assert 'href="/console/"' in body_of(sent)
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "script_name", "path_info"),
+    [
+        ("/console", "/console", "/console", ""),
+        ("/console/", "/console/", "/console", "/"),
+        ("/consoles/x", "/console", "/console", "/consoles/x"),
+        ("/x", "", "", "/x"),
+        ("/größe/x", "/größe", "/größe", "/x"),
+    ],
+)
+def test_the_mount_point_and_the_path(path: str, root: str, script_name: str, path_info: str) -> None:
+    environ = environ_of(scope(path, root), b"")
+
+    assert environ["SCRIPT_NAME"].encode("latin-1").decode() == script_name
+    assert environ["PATH_INFO"].encode("latin-1").decode() == path_info
+
+
+def test_the_mount_point_alone_leads_to_the_list(console: Console) -> None:
+    sent = call(console, scope("/console"))
+
+    assert sent[0]["status"] == 308
+    assert (b"location", b"/console/") in sent[0]["headers"]
+
+
+def test_headers_cannot_pose_as_others() -> None:
+    headers = [
+        (b"x_forwarded_user", b"eve"),
+        (b"content-length", b"99"),
+        (b"transfer-encoding", b"chunked"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
+        (b"origin", b"http://a"),
+        (b"origin", b"http://b"),
+        (b"content-type", b"text/plain"),
+    ]
+    environ = environ_of(scope(headers=headers), b"12")
+
+    assert "HTTP_X_FORWARDED_USER" not in environ
+    assert "HTTP_TRANSFER_ENCODING" not in environ
+    assert environ["CONTENT_LENGTH"] == "2"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+    assert environ["HTTP_ORIGIN"] == "http://a,http://b"
+    assert environ["CONTENT_TYPE"] == "text/plain"
+    assert environ["REMOTE_ADDR"] == "192.0.2.7"
+    assert "REMOTE_ADDR" not in environ_of(scope(client=None), b"")
+
+
+def test_a_form_is_read_no_further_than_a_mebibyte(console: Console) -> None:
+    chunk = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
+    left = [chunk, chunk, chunk]
+    sent = call(console, scope("/console/check", method="POST"), *left)
+
+    assert sent[0]["status"] == 413
+
+
+def test_a_client_that_goes_away_gets_no_answer(console: Console) -> None:
+    half = {"type": "http.request", "body": b"token=", "more_body": True}
+
+    assert call(console, scope("/console/check", method="POST"), half) == []
+
+
+def test_a_websocket_is_closed_and_a_lifespan_is_answered(console: Console) -> None:
+    closed = call(console, {"type": "websocket", "path": "/"}, {"type": "websocket.connect"})
+    lived = call(console, {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+
+    assert closed == [{"type": "websocket.close", "code": 1000}]
+    assert [message["type"] for message in lived] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) -> None:
+    """A slow `authorize` holds up neither the event loop nor another request."""
+    import threading
+
+    together, threads = threading.Barrier(3, timeout=20), set()
+
+    def slow(request: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        together.wait()
+        return ADA
+
+    console.authorize = slow
+
+    async def ask() -> int:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await console.asgi(scope(headers=[*HEADERS, (b"origin", ORIGIN.encode())]), receive, send)
+        return int(sent[0]["status"])
+
+    async def all_of_them() -> list[int]:
+        return await asyncio.gather(*(ask() for _ in range(3)))
+
+    assert asyncio.run(all_of_them()) == [200, 200, 200]
+    assert len(threads) == 3
+    assert all(name.startswith("hmac_guard-console") for name in threads)
+
+
+def test_an_export_is_sent_in_parts(console: Console) -> None:
+    sent = call(console, scope("/console/audit.jsonl"))
+
+    assert [message["type"] for message in sent] == ["http.response.start", *["http.response.body"] * (len(sent) - 1)]
+    assert sent[-1] == {"type": "http.response.body", "body": b""}
+    assert body_of(sent).count("\n") == 1

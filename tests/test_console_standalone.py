@@ -1,0 +1,181 @@
+"""`hmac-guard console`: the link, the session, and what other sites and other ports can do."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+
+from consoles import empty_keys, forms_of
+from key_sources import KEY, Clock
+from patience import PATIENCE
+
+from hmac_guard.console.standalone import SESSION_COOKIE, Link, Sessions, Standalone, serve
+from hmac_guard.core.hidden import hide
+from hmac_guard.schemes import NANGO
+
+
+class Local:
+    """A console that runs, and clients of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock(1_800_000_000.0)
+        self.keys = empty_keys(folder)
+        self.keys.add("acme", KEY, key_id="k1")
+        self.app = Standalone(self.keys, [NANGO], "ada", clock=self.clock)
+        self.server = serve(self.app)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.origin = f"http://127.0.0.1:{self.server.port}"
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.origin, timeout=PATIENCE)
+
+    def log_in(self, client: httpx.Client, token: str, **headers: str) -> httpx.Response:
+        return client.post("/login", data={"token": token}, headers={"Origin": self.origin, **headers})
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join(PATIENCE)
+        self.server.server_close()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Local]:
+    local = Local(tmp_path)
+    yield local
+    local.stop()
+
+
+def test_the_link_logs_in_once(local: Local) -> None:
+    token = local.app.link.make().get()
+    with local.client() as client, local.client() as late:
+        assert client.get("/login").status_code == 200
+        assert client.get("/").status_code == 200
+        answer = local.log_in(client, token)
+        home = answer.headers["location"]
+
+        assert (answer.status_code, home) == (303, f"{local.app.prefix}/")
+        assert re.fullmatch(
+            rf"{SESSION_COOKIE}=[\w-]{{43}}; HttpOnly; Path={local.app.prefix}/; SameSite=Strict",
+            answer.headers["set-cookie"],
+        )
+        assert "acme" in client.get(home).text
+        assert local.log_in(late, token).status_code == 403
+        assert late.get(home).headers["location"] == "/login"
+        assert late.post(f"{home}tenant/end", headers={"Origin": local.origin}).status_code == 403
+    assert len(token) == 43
+
+
+def test_a_get_does_not_spend_the_link(local: Local) -> None:
+    token = local.app.link.make().get()
+    with local.client() as client:
+        client.get("/login", params={"token": token})
+        client.head("/login", params={"token": token})
+        assert local.log_in(client, token).status_code == 303
+
+
+def test_ten_wrong_tries_end_the_link_and_another_one_is_made(local: Local) -> None:
+    token = local.app.link.make().get()
+    with local.client() as client:
+        for _ in range(10):
+            assert local.log_in(client, "wrong").status_code == 403
+        assert local.log_in(client, token).status_code == 403
+        assert local.log_in(client, local.app.link.make().get()).status_code == 303
+
+
+def test_another_site_uses_no_try_up(local: Local) -> None:
+    """Origin and Host are checked before a try is counted."""
+    token = local.app.link.make().get()
+    with local.client() as client:
+        for _ in range(12):
+            assert local.log_in(client, "wrong", Origin="http://evil.example").status_code == 403
+            assert local.log_in(client, "wrong", Host="evil.example").status_code == 421
+        assert local.log_in(client, token).status_code == 303
+
+
+def test_the_link_ends_after_a_quarter_of_an_hour() -> None:
+    clock = Clock(1_800_000_000.0)
+    link = Link(clock)
+    token = link.make()
+    clock.pass_by(15 * 60 + 1)
+    assert not link.spend(token)
+    first, second = link.make(), link.make()
+    assert [link.spend(first), link.spend(second), link.spend(second)] == [False, True, False]
+    assert not Link(clock).spend(hide(""))
+
+
+@pytest.mark.parametrize(("waits", "lives"), [([3_500] * 12, True), ([3_500] * 13, False), ([3_601], False)])
+def test_a_session_ends_after_an_idle_hour_and_after_twelve(waits: list[float], lives: bool) -> None:
+    clock = Clock(1_800_000_000.0)
+    sessions = Sessions(clock)
+    name = sessions.begin()
+    for seconds in waits:
+        clock.pass_by(seconds)
+        alive = sessions.use(name)
+    assert alive is lives
+    assert not sessions.use(hide("another"))
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example", ""])
+def test_a_name_that_another_site_points_here_is_refused(local: Local, host: str) -> None:
+    with local.client() as client:
+        local.log_in(client, local.app.link.make().get())
+        for path in ("/login", f"{local.app.prefix}/", "/static/console.css"):
+            answer = client.get(path, headers={"Host": host})
+            assert answer.status_code == 421
+            assert "acme" not in answer.text
+        assert client.get("/login", headers={"Host": f"localhost:{local.server.port}"}).status_code == 200
+
+
+def test_log_out(local: Local) -> None:
+    with local.client() as client:
+        home = local.log_in(client, local.app.link.make().get()).headers["location"]
+        [form] = [form for form in forms_of(client.get(home).text) if form.action.endswith("/logout")]
+        assert client.get(form.action).status_code == 403
+        assert client.post(form.action, headers={"Origin": local.origin}).status_code == 403
+        assert client.post(form.action, data=form.fields, headers={"Origin": "http://evil.example"}).status_code == 403
+        assert client.get(home).status_code == 200
+        kept = client.cookies[SESSION_COOKIE]
+        assert client.post(form.action, data=form.fields, headers={"Origin": local.origin}).status_code == 303
+        client.cookies.set(SESSION_COOKIE, kept)
+        assert client.get(home).headers["location"] == "/login"
+
+
+def test_a_form_is_sent_and_the_audit_says_who(local: Local) -> None:
+    with local.client() as client:
+        home = local.log_in(client, local.app.link.make().get()).headers["location"]
+        form = forms_of(client.get(f"{home}tenant/end", params={"name": "acme", "key": "k1"}).text)[-1]
+        assert client.post(form.action, data=form.fields, headers={"Origin": local.origin}).status_code == 303
+        assert client.get(f"{local.app.prefix}x/").status_code == 404
+    [entry] = local.keys.audit(action="retire")
+    assert (entry.actor, entry.origin) == ("ada", "127.0.0.1")
+
+
+def test_the_command_serves_and_prints_a_link(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "hmac_guard.cli", "console", "--scheme", "nango"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environ.pop("HMAC_GUARD_DB", None)
+    with subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            printed: Any = process.stdout
+            assert printed.readline() == "The console of sqlite:///keys.db. Press Ctrl-C to stop.\n"
+            [(origin, token)] = re.findall(r"Open (http://127\.0\.0\.1:\d+)/login#([\w-]{43})\n", printed.readline())
+            with httpx.Client(base_url=origin, timeout=PATIENCE) as client:
+                home = client.post("/login", data={"token": token}, headers={"Origin": origin}).headers["location"]
+                assert "From nothing to the first verified request" in client.get(home).text
+            port = origin.rpartition(":")[2]
+            taken = subprocess.run([*words, "--port", port], cwd=tmp_path, env=environ, capture_output=True, text=True)
+            assert taken.returncode == 2
+            assert f"the port {port} is in use" in taken.stderr
+        finally:
+            process.terminate()
+    assert (tmp_path / "keys.db").exists()
