@@ -292,8 +292,8 @@ def sentinel_of(master: RedisServer, folder: Path) -> Iterator[Any]:
         "sentinel down-after-milliseconds keys 300\nsentinel failover-timeout keys 3000\n"
     )
     with own_redis([str(config), "--sentinel"], dir=str(folder)) as watching:
-        sentinel = Sentinel([(LOCAL, watching.port)], socket_timeout=1.0)
-        yield sentinel.master_for("keys", socket_timeout=1.0)
+        sentinel = Sentinel([(LOCAL, watching.port)], socket_timeout=1.0)  # type: ignore[no-untyped-call]
+        yield sentinel.master_for("keys", socket_timeout=1.0)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.keys.forking import in_forked_child
+from hmac_guard.forking import in_forked_child
 from hmac_guard.keys.resolver import as_resolver
 from hmac_guard.log import logger, where
 

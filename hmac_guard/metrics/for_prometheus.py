@@ -17,7 +17,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
-from hmac_guard.keys.forking import in_forked_child
+from hmac_guard.forking import in_forked_child
 from hmac_guard.metrics.ending import EndingKeys
 from hmac_guard.metrics.series import BUCKETS, result_of
 
