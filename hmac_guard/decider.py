@@ -10,7 +10,7 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
     note_use(...)             keeps its answer
     conclude(...)             the refusal, or None where the application is called. Then the verdict is on the request,
                               the log line is written, and the callbacks were called
-    fault(failure)            the refusal where the guard itself failed
+    fault(scope, failure)     the refusal where the guard itself failed
 """
 
 import logging
@@ -338,13 +338,15 @@ class Decider(Frozen):
         None for a request that was skipped."""
         verdict, mode, refusal, detail, _ = outcome
         # A client that closed the connection gets no answer, and there is nothing to report about it.
-        if refusal is None or not request.is_gone:
-            self.annotate(scope, request, verdict)
-            if reading is not None:
-                self._log(reading, outcome)
-            request.source = None
-            if self._has_callbacks:
-                self._call_back(reading, verdict, mode, refusal is not None, detail, started)
+        if refusal is not None and request.is_gone:
+            self.forget(scope)
+            return refusal
+        self.annotate(scope, request, verdict)
+        if reading is not None:
+            self._log(reading, outcome)
+        request.source = None
+        if self._has_callbacks:
+            self._call_back(reading, verdict, mode, refusal is not None, detail, started)
         return refusal
 
     def _call_back(
@@ -377,10 +379,10 @@ class Decider(Frozen):
         return found if found.request.is_same_as(request) else None
 
     def forget(self, scope: MutableMapping[str, Any]) -> None:
-        """Remove what is on the request under the guard's names: a server or an outer layer may have put it there."""
-        if self.annotate_as in scope or self.issued_as in scope:
-            scope.pop(self.annotate_as, None)
-            scope.pop(self.issued_as, None)
+        """Remove what is under the guard's names on a request that gets no verdict: a server (two of them put the
+        environment variables there) or an outer layer may have put it there."""
+        scope.pop(self.annotate_as, None)
+        scope.pop(self.issued_as, None)
 
     def _log(self, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason
@@ -419,9 +421,12 @@ class Decider(Frozen):
         close = getattr(self.on_decision, "close", None)
         return partial(_call, "on_decision.close", close) if callable(close) else None
 
-    def fault(self, failure: Failure) -> Refusal:
+    def fault(self, scope: MutableMapping[str, Any], failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""
-        with suppress(Exception):  # A log filter that raises must not keep the answer from the client.
+        # A scope or a log filter that raises must not keep the answer from the client.
+        with suppress(Exception):
+            self.forget(scope)
+        with suppress(Exception):
             if failure.reason:
                 logger.error("refused: %s", failure.reason)
             else:

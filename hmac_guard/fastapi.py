@@ -74,12 +74,11 @@ class GuardSecurity(SecurityBase, Strict):
             judged = await self._judged(request)
             if judged is not None:
                 return judged.verdict
-            decider.forget(scope)
             refusal = await self._decide(request)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
+            refusal = decider.fault(scope, failure)
         if refusal is not None:
             raise _refused(refusal, request)
         verdict: Verdict = scope[decider.annotate_as]

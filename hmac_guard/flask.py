@@ -287,13 +287,12 @@ def _check(decider: Decider) -> Response | None:
     try:
         if _is_judged(decider, environ):
             return None
-        decider.forget(environ)
         _rewind_body(decider, environ)
         refusal = decide(decider, environ)
     except Exception as error:
         failure = failure_of(error)
     if failure is not None:
-        refusal = decider.fault(failure)
+        refusal = decider.fault(environ, failure)
     return None if refusal is None else _response(refusal)
 
 

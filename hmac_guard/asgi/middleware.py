@@ -49,14 +49,13 @@ class GuardMiddleware(Strict):
         # The application is called outside of the `try`, with nothing left to do that may fail.
         refusal, failure, gone = None, None, False
         try:
-            decider.forget(scope)
             refusal, body = await self._driver.decide(scope, receive)
             if body is not None:
                 receive, gone = body.replay_receive(), body.disconnected
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
+            refusal = decider.fault(scope, failure)
         elif refusal is not None and gone:
             return
         if refusal is not None:

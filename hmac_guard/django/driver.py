@@ -57,7 +57,7 @@ class DjangoDriver:
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
-        return refusal if failure is None else self.decider.fault(failure)
+        return refusal if failure is None else self.decider.fault(getattr(request, "scope", {}), failure)
 
     async def arefuse(self, request: Any) -> Refusal | None:
         """Like `refuse`, for async code."""
@@ -70,7 +70,7 @@ class DjangoDriver:
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
-        return refusal if failure is None else self.decider.fault(failure)
+        return refusal if failure is None else self.decider.fault(getattr(request, "scope", {}), failure)
 
     def verdict_on(self, request: HttpRequest) -> Verdict:
         """Return the verdict on a request that was not refused."""
@@ -88,7 +88,6 @@ class DjangoDriver:
         judged = decider.judged(scope, request)
         if judged is not None and (not decider.reader.needs_body or request.has_body_of(judged.request)):
             return None
-        decider.forget(scope)
         outcome = decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)

@@ -41,13 +41,11 @@ class GuardMiddleware(Strict):
         decider = self._decider
         refusal, failure = None, None
         try:
-            # On two servers an environment variable of that name would be here.
-            decider.forget(environ)
             refusal = decide(decider, environ)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
+            refusal = decider.fault(environ, failure)
         if refusal is not None:
             return send_refusal(refusal, environ, start_response)
         return self.app(environ, start_response)
