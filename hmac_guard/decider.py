@@ -4,7 +4,7 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
 
     skip(request)             the outcome of a request that the guard does not look at, or None
                               the driver reads the body into the request, where the reader needs it
-    read(request)             what the request says
+    reader.read(request)      what the request says
     wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
     token(...)                what the driver asks the single-use store for, where there is one
     note_use(...)             keeps its answer
@@ -84,7 +84,6 @@ class Decider(Frozen):
     clock: Callable[[], float]
     watch: Any
     once: Any
-    read: Callable[[Request], Reading]
     _sees_all: bool
     is_timed: bool
     _has_callbacks: bool
@@ -105,7 +104,6 @@ class Decider(Frozen):
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             _sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
-            read=self.reader.read,
             is_timed=self.on_decision is not None,
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
         )
@@ -217,13 +215,15 @@ class Decider(Frozen):
             self._failures.succeeded()
         # A tenant that has no keys goes the same way as any other: no branch takes it aside.
         in_force = (ring, DUMMY_KEYRING)[ring is None]
-        mode, own_mode, by_tenant = self._mode_of(reading, in_force), in_force.mode, self.by_tenant
+        own_mode, by_tenant = in_force.mode, self.by_tenant
+        mode = self._mode_of(reading, in_force) if by_tenant else self.mode
         if own_mode is not None and (own_mode != mode or not by_tenant):
             self._warn_of_mode(reading, own_mode)
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
-        verdict = self._judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        judge_with = self._judge
+        verdict = judge_with(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -242,7 +242,9 @@ class Decider(Frozen):
         """The token of a proven request, and the Unix time until which the single-use store has to remember it. None
         where the store is not asked: nothing is proven, or this very request has spent the token."""
         reading.verdict = reading.used = None
-        if reading.message is None or type(ring) is not Keyring or self._mode_of(reading, ring) == "off":
+        if reading.message is None or type(ring) is not Keyring:
+            return None
+        if self.by_tenant and self._mode_of(reading, ring) == "off":
             return None
         reading.verdict = verdict = self._prove(reading, ring)
         if verdict.reason is not VERIFIED:
@@ -288,8 +290,8 @@ class Decider(Frozen):
         return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
-        """The mode that applies. A tenant's own mode counts only for a request that was seen whole."""
-        return self._laxer[ring.mode] if reading.whole and self.by_tenant else self.mode
+        """The mode with keys by tenant. The tenant's own mode counts only for a request that was seen whole."""
+        return self._laxer[ring.mode] if reading.whole else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Say once why a tenant's own mode does not apply."""
@@ -307,7 +309,7 @@ class Decider(Frozen):
     def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
         reason = verdict.reason
         detail = reading.refused.detail if reading.refused else self._detail(reading, reason)
-        if reason is Reason.UNKNOWN_KEY and reading.tenant is None and self.by_tenant:
+        if self.by_tenant and reading.tenant is None and reason is Reason.UNKNOWN_KEY:
             detail = "the request names no tenant"
         if mode == "enforce":
             return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
@@ -315,9 +317,9 @@ class Decider(Frozen):
         return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
 
     def _detail(self, reading: Reading, reason: Reason) -> str:
-        if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID):
+        if reason in _OUTSIDE:
             return reading.outside.detail
-        if reason is Reason.KEYS_UNAVAILABLE and self.once is not None and reading.verdict:
+        if self.once is not None and reason is Reason.KEYS_UNAVAILABLE and reading.verdict:
             return "the single-use store gave no answer"
         return _DETAILS.get(reason, "")
 
@@ -386,8 +388,8 @@ class Decider(Frozen):
 
     def _log(self, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason
-        # The log of the source's failures counts these.
-        if reason in (Reason.OFF, Reason.KEYS_UNAVAILABLE):
+        # The log of the source's failures counts keys that could not be had.
+        if reason in _NOT_LOGGED:
             return
         if logger.isEnabledFor(logging.WARNING):
             self._write(reading, outcome)
@@ -446,7 +448,10 @@ _TENANT_NOT_PROVEN = (
 )
 #: Seconds that a store remembers a token beyond its end: so far may the clocks of hosts differ.
 _LONGER = 60.0
-_NOT_JUDGED = (Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF)
+# To look a member of an enumeration up takes longer than all else that is done with it.
+_NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
+_NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
+_OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})
 _DETAILS = {
     Reason.INVALID_SIGNATURE: "no key in force made the signature",
     Reason.UNKNOWN_KEY: "the tenant has no key in force",

@@ -2,6 +2,7 @@
 T049 to T053)."""
 
 import asyncio
+from types import CoroutineType
 from typing import Any
 
 from hmac_guard.asgi.deadline import within
@@ -17,48 +18,52 @@ _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
 
 
-class Body:
-    """The body of one request, as far as it has been read."""
+async def take_body(request: Request, reader: Reader, receive: Any, limit: int) -> None:
+    """Read of the body what the reader needs, and put it into `request.body` or `request.body_problem`.
 
-    content = b""
-    is_begun = False
-    is_complete = False
-    _disconnect: Any = None
-    _replay: Any = None
+    Where anything was read, `request.stream` is from then on the `receive` of the application. `limit` is the most
+    bytes that are read.
+    """
+    _, announced, _, transfer_encoding = request.framed()
+    length = read_length(announced, transfer_encoding)
+    if isinstance(length, Refused):
+        request.body_problem = length
+        return
+    wants_all = reader.wants_all_of(request)
+    if wants_all and length is not None and length > limit:
+        request.body_problem = TOO_LARGE
+        return
+    body = _Body(receive)
+    problem: Any
+    try:
+        problem = within(DEADLINE, body.collect(None if wants_all else (reader, request), limit))
+        if type(problem) is CoroutineType:
+            problem = await problem
+    except asyncio.TimeoutError:
+        problem = _TOO_LATE
+    except Exception:  # A server's own error while it reads: the body did not arrive whole.
+        problem = _CUT_OFF
+    if problem is None and body.is_complete:
+        if length is None or length == len(body.content):
+            request.body = body.content
+        else:
+            problem = _OTHER_LENGTH
+    request.body_problem = problem
+    request.stream, request.is_gone = body.replay(), body.disconnect is not None
+
+
+class _Body:
+    """A body as far as it has been read."""
+
+    __slots__ = ("_receive", "content", "disconnect", "is_begun", "is_complete")
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
+        self.content = b""
+        self.disconnect: Any = None
+        self.is_begun = self.is_complete = False
 
-    @property
-    def disconnected(self) -> bool:
-        return self._disconnect is not None
-
-    async def take(self, request: Request, reader: Reader, limit: int) -> None:
-        """Read what the reader needs, and put it into `request.body` or `request.body_problem`."""
-        _, announced, _, transfer_encoding = request.framed()
-        length = read_length(announced, transfer_encoding)
-        if isinstance(length, Refused):
-            request.body_problem = length
-            return
-        wants_all = reader.wants_all_of(request)
-        if wants_all and length is not None and length > limit:
-            request.body_problem = TOO_LARGE
-            return
-        try:
-            problem = await within(DEADLINE, self._collect(None if wants_all else (reader, request), limit))
-        except asyncio.TimeoutError:
-            problem = _TOO_LATE
-        except Exception:  # A server's own error while it reads: the body did not arrive whole.
-            problem = _CUT_OFF
-        if problem is None and self.is_complete:
-            if length is None or length == len(self.content):
-                request.body = self.content
-            else:
-                problem = _OTHER_LENGTH
-        request.body_problem = problem
-        request.stream, request.is_gone = self.replay_receive(), self.disconnected
-
-    async def _collect(self, start: "tuple[Reader, Request] | None", limit: int) -> Refused | None:
+    async def collect(self, start: "tuple[Reader, Request] | None", limit: int) -> Refused | None:
         """Read to the end; where a `start` is enough, until it shows whether the body counts as absent."""
         pieces: list[bytes] = []
         size = 0
@@ -68,7 +73,7 @@ class Body:
                 message = await self._receive()
                 if message["type"] != "http.request":
                     if message["type"] == "http.disconnect":
-                        self._disconnect = message
+                        self.disconnect = message
                     return _CUT_OFF
                 piece = message.get("body") or b""
                 if piece:
@@ -89,20 +94,15 @@ class Body:
             self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return problem
 
-    def replay_receive(self) -> Any:
+    def replay(self) -> Any:
         """A `receive` that gives what was read once, and then is the server's own: a repeated body or an invented
         disconnect would freeze or cut off a streaming application."""
-        if self._replay is None:
-            self._replay = self._make_replay()
-        return self._replay
-
-    def _make_replay(self) -> Any:
         receive = self._receive
-        if not (self.is_begun or self._disconnect):
+        if not (self.is_begun or self.disconnect):
             return receive
         pending = [{"type": "http.request", "body": self.content, "more_body": not self.is_complete}]
-        if self._disconnect is not None:
-            pending.append(self._disconnect)
+        if self.disconnect is not None:
+            pending.append(self.disconnect)
 
         async def replay() -> Any:
             return pending.pop(0) if pending else await receive()

@@ -1,10 +1,12 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
+from time import perf_counter
+from types import CoroutineType
 from typing import Any
 
-from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.body import take_body
 from hmac_guard.asgi.deadline import within
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.reading import Reading
@@ -33,40 +35,39 @@ class Driver:
         self._merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
         self._resolver: Any = from_loop(decider.keys)
 
-    async def decide(self, scope: Any, receive: Any) -> tuple[Refusal | None, Body | None]:
-        """The refusal of a request, or None, and its body, as far as that had to be read."""
-        decider, body = self.decider, None
-        started = decider.time()
-        request = AsgiRequest(scope, self._names, self._with_body)
+    async def decide(self, scope: Any, receive: Any) -> tuple[Refusal | None, AsgiRequest]:
+        """The refusal of a request, or None, and the request; its body has been read as far as that was needed."""
+        decider = self.decider
+        started = perf_counter() if decider.is_timed else 0.0
+        request = read_scope(scope, self._names, with_body=self._with_body)
         outcome = decider.skip(request)
         if outcome is not None:
-            return decider.finish(scope, request, None, outcome, started), None
+            return decider.finish(scope, request, None, outcome, started), request
         if self._with_body:
-            began = decider.time()
+            began = perf_counter() if decider.is_timed else 0.0
             if decider.reader.refuses_ahead(request):
                 request.stream = receive
             elif scope["type"] == "http":
-                body = Body(receive)
-                await body.take(request, decider.reader, decider.max_body)
+                await take_body(request, decider.reader, receive, decider.max_body)
             else:
                 request.body, request.body_problem = b"", _NO_BODY if decider.reader.signs_body else None
-            started += decider.time() - began
-        reading = decider.read(request)
+            started += perf_counter() - began if decider.is_timed else 0.0
+        reading = decider.reader.read(request)
         ring = decider.static_ring or await self._ring_for(reading)
         if self._merges_cookies:
             merge_cookies(scope)
         if decider.once is not None:
             await self._use_once(scope, reading, ring)
-        return decider.conclude(scope, reading, ring, started), body
+        return decider.conclude(scope, reading, ring, started), request
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard reads it."""
-        return AsgiRequest(scope, self._names, self._with_body)
+        return read_scope(scope, self._names, with_body=self._with_body)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
         """The refusal of a request whose body a framework has parsed, or None: `body` is Starlette's `FormData`."""
         decider = self.decider
-        started = decider.time()
+        started = perf_counter() if decider.is_timed else 0.0
         request = self.request(scope)
         outcome = decider.skip(request)
         if outcome is not None:
@@ -84,7 +85,7 @@ class Driver:
     async def conclude(self, scope: Any, request: Request, started: float) -> Refusal | None:
         """The refusal of a request whose body has been read, or None."""
         decider = self.decider
-        reading = decider.read(request)
+        reading = decider.reader.read(request)
         ring = decider.static_ring or await self._ring_for(reading)
         if self._merges_cookies:
             merge_cookies(scope)
@@ -112,9 +113,11 @@ class Driver:
         wanted = decider.token(scope, reading, ring)
         if wanted is None:
             return
-        answer: bool | Failure
+        answer: Any
         try:
-            answer = await within(decider.once.timeout, decider.once.on_loop(*wanted))
+            answer = within(decider.once.timeout, decider.once.on_loop(*wanted))
+            if type(answer) is CoroutineType:
+                answer = await answer
         except Exception as error:
             answer = failure_of(error)
         decider.note_use(scope, reading, wanted[0], answer)

@@ -5,14 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from hmac_guard.asgi.driver import Driver
+from hmac_guard.asgi.driver import Driver as DriverOnLoop
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.verdict import Verdict, verdict_from
 from hmac_guard.decider import Decider
 from hmac_guard.django.request import DjangoRequest
 from hmac_guard.log import failure_of
-from hmac_guard.wsgi.driver import check_keys, conclude
+from hmac_guard.wsgi.driver import Driver
 
 # The attributes of the class: an instance needs the settings, and the settings may import this package.
 _TAKEN = {
@@ -34,7 +34,7 @@ class DjangoDriver:
     """
 
     def __init__(self, owner: str, decider: Decider) -> None:
-        check_keys(owner, decider)
+        self._driver = Driver(owner, decider)
         if decider.annotate_as in _TAKEN or not decider.annotate_as.isidentifier():
             raise ConfigError(
                 f"{owner}: annotate_as {decider.annotate_as!r} is already an attribute of Django's request, "
@@ -44,7 +44,7 @@ class DjangoDriver:
         if decider.only or decider.exempt:
             decider.check_mount_point(settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME")
         self.decider = decider
-        self._driver = Driver(decider)
+        self._driver_on_loop = DriverOnLoop(decider)
 
     def refuse(self, request: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
@@ -53,7 +53,7 @@ class DjangoDriver:
             request = DjangoRequest(request, self.decider.reader.names)
             started = self._prepare(request)
             if started is not None:
-                refusal = conclude(self.decider, request.scope, request, started)
+                refusal = self._driver.conclude(request.scope, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
@@ -66,7 +66,7 @@ class DjangoDriver:
             request = DjangoRequest(request, self.decider.reader.names)
             started = self._prepare(request)
             if started is not None:
-                refusal = await self._driver.conclude(request.scope, request, started)
+                refusal = await self._driver_on_loop.conclude(request.scope, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
@@ -106,4 +106,4 @@ class DjangoDriver:
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:
     """Return the refusal as a Django response."""
     body = b"" if request.method == "HEAD" else refusal.body
-    return HttpResponse(body, status=refusal.status.value, headers=dict(refusal.headers))
+    return HttpResponse(body, status=refusal.code, headers=dict(refusal.headers))

@@ -238,7 +238,7 @@ NAMED = [
     ),
     Mutant(
         "exception swallowed: a body that broke off, ASGI",
-        "asgi.body:Body.take",
+        "asgi.body:take_body",
         "problem = _CUT_OFF",
         "problem = None",
         "test_asgi.py",
@@ -295,15 +295,15 @@ NAMED = [
     Mutant(
         "a tenant's mode counts though the request was not seen whole",
         "decider:Decider._mode_of",
-        "if reading.whole and self.by_tenant else self.mode",
-        "if self.by_tenant else self.mode",
+        " if reading.whole else self.mode",
+        "",
         "test_policy.py",
     ),
     Mutant(
         "a tenant's mode counts though its keys are not by tenant",
-        "decider:Decider._mode_of",
-        "if reading.whole and self.by_tenant else self.mode",
-        "if reading.whole else self.mode",
+        "decider:Decider.conclude",
+        "self._mode_of(reading, in_force) if by_tenant else self.mode",
+        "self._mode_of(reading, in_force)",
         "test_policy.py",
     ),
     Mutant(
