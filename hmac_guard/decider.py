@@ -84,7 +84,9 @@ class Decider(Frozen):
     clock: Callable[[], float]
     watch: Any
     once: Any
-    _sees_all: bool
+    #: Whether `skip` has an outcome for an OPTIONS request alone.
+    sees_all: bool
+    #: Whether `Decision.seconds` is wanted.
     is_timed: bool
     _has_callbacks: bool
     _laxer: Mapping[str | None, str]
@@ -102,7 +104,7 @@ class Decider(Frozen):
             _warned=set(),
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
-            _sees_all=self.mode != "off" and not self.only and not self.exempt,
+            sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
             is_timed=self.on_decision is not None,
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
@@ -117,7 +119,7 @@ class Decider(Frozen):
         """This decider without `only` and `exempt`: the router has decided by then."""
         bound = object.__new__(Decider)
         bound._set(**{**vars(self), "only": GuardedPaths(), "exempt": ExemptPaths(), **changes})
-        bound._set(_sees_all=self.mode != "off")
+        bound._set(sees_all=self.mode != "off")
         return bound
 
     def for_view(self) -> "Decider":
@@ -140,14 +142,8 @@ class Decider(Frozen):
             impossible.add(Reason.REPLAYED)
         return {reason: sent for reason, sent in self.refusals.items() if reason not in impossible}
 
-    def time(self) -> float:
-        """Seconds for `Decision.seconds`, where something wants to know them."""
-        return time.perf_counter() if self.is_timed else 0.0
-
     def skip(self, request: Request) -> Outcome | None:
         """The outcome of a request that the guard does not look at, or None."""
-        if self._sees_all and request.method != "OPTIONS":
-            return None
         # No `map`: a StopIteration out of it would count as the end of the paths.
         if self.mode == "off":
             reason = Reason.OFF
@@ -202,19 +198,16 @@ class Decider(Frozen):
         """Conclude what was read, with the tenant's keys, None for a tenant without keys, or a `Failure` to get them.
 
         Gives the refusal, or None where the application is called. `scope` is the ASGI scope or the WSGI environ, and
-        `started` what `time` gave at the beginning.
+        `started` the `time.perf_counter()` at the beginning, where `is_timed`.
         """
-        if type(ring) is Failure:
-            if not ring.logged:
-                self._failures.failed(ring)
-            # The guard's own mode applies, since the tenant's is not known.
-            reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
-            verdict = unverified(reason, self.scheme.name)
-            return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
-        if self._failures.is_failing and ring is not None:
-            self._failures.succeeded()
-        # A tenant that has no keys goes the same way as any other: no branch takes it aside.
-        in_force = (ring, DUMMY_KEYRING)[ring is None]
+        in_force = self.static_ring
+        if in_force is None:
+            if type(ring) is Failure:
+                return self._conclude_without_keys(scope, reading, ring, started)
+            if self._failures.is_failing and ring is not None:
+                self._failures.succeeded()
+            # A tenant that has no keys goes the same way as any other: no branch takes it aside.
+            in_force = (ring, DUMMY_KEYRING)[ring is None]
         own_mode, by_tenant = in_force.mode, self.by_tenant
         mode = self._mode_of(reading, in_force) if by_tenant else self.mode
         if own_mode is not None and (own_mode != mode or not by_tenant):
@@ -229,12 +222,23 @@ class Decider(Frozen):
             return self.finish(scope, reading.request, reading, outcome, started)
         if reading.tenant is not None and not by_tenant:
             self._warn_once(_TENANT_NOT_PROVEN)
-        self.annotate(scope, reading.request, verdict)
+        request = reading.request
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
         # What is in the scope must not hold the scope: only the garbage collector would free the two.
-        reading.request.source = None
+        request.source = None
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, False, "", started)
         return None
+
+    def _conclude_without_keys(
+        self, scope: MutableMapping[str, Any], reading: Reading, failure: Failure, started: float
+    ) -> Refusal | None:
+        if not failure.logged:
+            self._failures.failed(failure)
+        # The guard's own mode applies, since the tenant's is not known.
+        reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
+        verdict = unverified(reason, self.scheme.name)
+        return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
 
     def token(
         self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
@@ -343,9 +347,9 @@ class Decider(Frozen):
         if refusal is not None and request.is_gone:
             self.forget(scope)
             return refusal
-        self.annotate(scope, request, verdict)
         if reading is not None:
             self._log(reading, outcome)
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
         request.source = None
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, refusal is not None, detail, started)
@@ -358,13 +362,8 @@ class Decider(Frozen):
         if self.on_verdict is not None and claim is not None and verdict.reason is not Reason.OFF:
             _call("on_verdict", self.on_verdict, verdict, claim)
         if self.on_decision is not None:
-            decision = make(Decision, (verdict, claim, mode, refused, self.time() - started))
+            decision = make(Decision, (verdict, claim, mode, refused, time.perf_counter() - started))
             _call("on_decision", self.on_decision, decision)
-
-    def annotate(self, scope: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
-        """Put the verdict on the request, and beside it what was read."""
-        scope[self.annotate_as] = verdict
-        scope[self.issued_as] = (self.issuer, request, verdict)
 
     def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
         """What this very guard has judged of the same request already, its body left to the caller; or None.

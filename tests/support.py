@@ -12,6 +12,7 @@ from secrecy import SECRECY
 
 from hmac_guard import Guard, Verdict, verdict_from
 from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import BODY_HEADERS
 from hmac_guard.wsgi.request import WsgiRequest, environ_keys, read_environ
 
 Headers = Sequence[tuple[str, str]]
@@ -101,7 +102,8 @@ def environ_for(sent: Sent) -> dict[str, Any]:
 
 def request_of(environ: dict[str, Any], reader: Reader) -> WsgiRequest:
     """Return the request of an environ, as a guard with this reader reads it."""
-    return read_environ(environ, [environ_keys(name)[0] for name in reader.names], with_body=False)
+    names = (*reader.names, *BODY_HEADERS)
+    return read_environ(environ, [environ_keys(name)[0] for name in names], with_body=True)
 
 
 def scope_for(sent: Sent, kind: str = "http") -> dict[str, Any]:

@@ -17,7 +17,7 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[A
     It runs in the awaiting task throughout: some frameworks bind what they do in `receive` to the task in which they
     began it. On asyncio a coroutine that does not have to wait is done at once, and no timer is armed.
     """
-    if runs_on_trio():
+    if "trio" in sys.modules and runs_on_trio():
         return _on_trio(seconds, coroutine)
     try:
         waits_for = coroutine.send(None)

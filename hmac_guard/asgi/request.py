@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
@@ -78,7 +79,7 @@ class AsgiRequest(Request):
         return readings if "spec_version" in self.source.get("asgi", ("spec_version",)) else (*readings, path)
 
 
-def read_scope(scope: Any, names: HeaderNames, *, with_body: bool) -> AsgiRequest:
+def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
     """The request of a scope, with the headers of these names; `with_body`, the last of them are BODY_HEADERS."""
     request = AsgiRequest()
     request.source, request.stream = scope, None
@@ -90,10 +91,11 @@ def read_scope(scope: Any, names: HeaderNames, *, with_body: bool) -> AsgiReques
         lines = names.find(scope["headers"])
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-        return read_scope(_as_specified(scope), names, with_body=with_body)
+        return read_scope(_as_specified(scope), names, with_body)
     if with_body:
         request.framing = lines[-len(BODY_HEADERS) :]
         del lines[-len(BODY_HEADERS) :]
+        request.media = parse_media(request.framing[0])
     request.lines = lines
     return request
 

@@ -1,11 +1,13 @@
 """Decides one Django request, on a WSGI or an ASGI server, in sync or async code."""
 
+from time import perf_counter
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
+from hmac_guard.asgi.request import HeaderNames
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.verdict import Verdict, verdict_from
@@ -45,15 +47,16 @@ class DjangoDriver:
             decider.check_mount_point(settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME")
         self.decider = decider
         self._driver_on_loop = DriverOnLoop(decider)
+        self._names = HeaderNames(decider.reader.names)
 
     def refuse(self, request: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
         refusal, failure = None, None
         try:
-            request = DjangoRequest(request, self.decider.reader.names)
+            request = DjangoRequest(request, self.decider.reader, self._names)
             started = self._prepare(request)
             if started is not None:
-                refusal = self._driver.conclude(request.scope, request, started)
+                refusal = self._driver.decide(request.scope, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
@@ -63,10 +66,10 @@ class DjangoDriver:
         """Like `refuse`, for async code."""
         refusal, failure = None, None
         try:
-            request = DjangoRequest(request, self.decider.reader.names)
+            request = DjangoRequest(request, self.decider.reader, self._names)
             started = self._prepare(request)
             if started is not None:
-                refusal = await self._driver_on_loop.conclude(request.scope, request, started)
+                refusal, _ = await self._driver_on_loop.decide(request.scope, None, request, started)
             self._show_verdict(request, refusal)
         except Exception as error:
             failure = failure_of(error)
@@ -84,23 +87,25 @@ class DjangoDriver:
             already judged, or if the guard skips it.
         """
         decider, scope = self.decider, request.scope
-        started = decider.time()
+        started = perf_counter() if decider.is_timed else 0.0
         judged = decider.judged(scope, request)
         if judged is not None and (not decider.reader.needs_body or request.has_body_of(judged.request)):
             return None
-        outcome = decider.skip(request)
+        outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
             return None
-        began = decider.time()
         if decider.reader.needs_body:
+            began = perf_counter()
             request.read_body(decider.reader, decider.max_body)
-        return started + decider.time() - began
+            started += perf_counter() - began
+        return started
 
     def _show_verdict(self, request: DjangoRequest, refusal: Refusal | None) -> None:
         if refusal is None:
             setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
-            request.join_cookies()
+            if request.is_asgi:
+                request.join_cookies()
 
 
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:

@@ -43,32 +43,28 @@ class Driver:
 
     def request(self, environ: "WSGIEnvironment") -> WsgiRequest:
         """The request as the guard reads it."""
-        return read_environ(environ, self._keys, with_body=self._with_body)
+        return read_environ(environ, self._keys, self._with_body)
 
-    def decide(self, environ: "WSGIEnvironment") -> Refusal | None:
-        """The refusal of a request, or None."""
+    def decide(self, environ: dict[str, Any], request: Request | None = None, started: float = 0.0) -> Refusal | None:
+        """The refusal of a request, or None. A `request` that is given has been read, from when it `started`."""
         decider = self.decider
-        started = perf_counter() if decider.is_timed else 0.0
-        request = read_environ(environ, self._keys, with_body=self._with_body)
-        outcome = decider.skip(request)
-        if outcome is not None:
-            return decider.finish(environ, request, None, outcome, started)
-        if self._with_body:
-            began = perf_counter() if decider.is_timed else 0.0
-            _read_body(decider, request, environ)
-            started += perf_counter() - began if decider.is_timed else 0.0
-        return self.conclude(environ, request, started)
-
-    def conclude(self, scope: dict[str, Any], request: Request, started: float) -> Refusal | None:
-        """The refusal of a request whose body has been read, or None."""
-        decider = self.decider
+        if request is None:
+            started = perf_counter() if decider.is_timed else 0.0
+            request = read_environ(environ, self._keys, self._with_body)
+            outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
+            if outcome is not None:
+                return decider.finish(environ, request, None, outcome, started)
+            if self._with_body:
+                began = perf_counter() if decider.is_timed else 0.0
+                _read_body(decider, request, environ)
+                started += perf_counter() - began if decider.is_timed else 0.0
         reading = decider.reader.read(request)
         ring: Keyring | Failure | None = decider.static_ring
         if ring is None and decider.wants_keys(reading):
             ring = _look_up(decider, decider.claim(reading))
         if decider.once is not None:
-            _use_once(decider, scope, reading, ring)
-        return decider.conclude(scope, reading, ring, started)
+            _use_once(decider, environ, reading, ring)
+        return decider.conclude(environ, reading, ring, started)
 
 
 def _look_up(decider: Decider, claim: Claim) -> Keyring | Failure | None:
@@ -94,7 +90,7 @@ def _use_once(decider: Decider, scope: dict[str, Any], reading: Reading, ring: K
 def _read_body(decider: Decider, request: Request, environ: "WSGIEnvironment") -> None:
     """Read the body into the request and give it back to the environ."""
     stream = environ.get("wsgi.input")
-    if not decider.reader.refuses_ahead(request):
+    if not (decider.reader.signs_body and decider.reader.refuses_ahead(request)):
         body = take_body(request, decider.reader, stream, bool(environ.get("wsgi.input_terminated")), decider.max_body)
         if body is not None:
             environ["wsgi.input"] = stream = body.rest()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
 
@@ -14,7 +15,7 @@ class WsgiRequest(Request):
         return header_in(self.source, name)
 
 
-def read_environ(environ: dict[str, Any], keys: Iterable[str], *, with_body: bool) -> WsgiRequest:
+def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) -> WsgiRequest:
     """The request of an environ, with the headers under these keys; `with_body`, the last of them are BODY_HEADERS."""
     request = WsgiRequest()
     request.source = environ
@@ -24,17 +25,18 @@ def read_environ(environ: dict[str, Any], keys: Iterable[str], *, with_body: boo
         path = environ["PATH_INFO"]
         request.query = environ["QUERY_STRING"]
     except KeyError:  # PEP 3333 lets a server leave out what is empty.
-        return read_environ({**_EMPTY, **environ}, keys, with_body=with_body)
+        return read_environ({**_EMPTY, **environ}, keys, with_body)
     request.path = path if path.isascii() else path_of(path)
     lines: list[Line] = []
     for key in keys:
         line = environ.get(key)
-        lines.append(line if line is None or isinstance(line, str) else str(line))
+        lines.append(line if type(line) is str or line is None else str(line))
     if with_body:
         request.framing = lines[-len(BODY_HEADERS) :]
         del lines[-len(BODY_HEADERS) :]
         if "HTTP_CONTENT_TYPE" in environ or "HTTP_CONTENT_LENGTH" in environ:
             request.framing = [header_in(environ, name) for name in BODY_HEADERS]
+        request.media = parse_media(request.framing[0])
     request.lines = lines
     return request
 

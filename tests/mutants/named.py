@@ -252,7 +252,7 @@ NAMED = [
     ),
     Mutant(
         "exception swallowed: a key resolver's, ASGI",
-        "asgi.driver:Driver._look_up",
+        "asgi.driver:Driver._wait_for",
         "return failure_of(error)",
         "return None",
         "test_keys.py",
