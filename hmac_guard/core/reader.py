@@ -157,7 +157,7 @@ class Reader:
         return values
 
     def _read_strictly(self, request: Request, found: list[Sent]) -> Reading:
-        texts = list(self._texts_of(self._places.decode(found)))
+        texts = self._texts_of(self._places.decode(found))
         tenant, signature = texts.pop() if self.reads_tenant else None, texts.pop()
         ids = {name: text for (_, name, _), text in zip(self._texts_at, texts, strict=True) if isinstance(text, str)}
         message = request.body_problem or self._message_of(tenant, texts, ids, signature)
@@ -194,13 +194,12 @@ class Reader:
             Refused(Reason.MISSING_SIGNATURE, _missing(self._scheme.signature_field)) if signature is None else message
         )
 
-    def _texts_of(self, found: Sequence[Found]) -> Iterator[Found]:
-        for field, slots in zip(self.fields, self._places.slots_of, strict=True):
-            yield self._text_of(field, slots, found)
+    def _texts_of(self, found: Sequence[Found]) -> list[Found]:
+        return [self._text_of(*place, found) for place in zip(self.fields, self._places.slots_of, strict=True)]
 
     def _text_of(self, field: Field, slots: Sequence[int], found: Sequence[Found]) -> Found:
         """The one valid text of a field; None where it is absent or blank."""
-        value = _pick(found, slots)
+        value = found[slots[0]] if len(slots) == 1 else _pick(found, slots)
         if isinstance(value, str) and value.strip():
             if field is self._scheme.signature_field:
                 wrong = "" if value.isascii() else "is not ASCII"
