@@ -524,6 +524,17 @@ def test_a_failing_async_resolver_is_503() -> None:
     assert server.status == 503
 
 
+def test_a_failing_resolver_that_does_not_block_is_503() -> None:
+    def resolve(claim: Any) -> Any:
+        raise KeysUnavailable
+
+    resolve.blocking = False  # type: ignore[attr-defined]
+    server = Server(more(b"", False))
+    run(Guard(SCHEME, resolve), server, query_string=f"{QUERY}&a=x".encode(), headers=[])
+
+    assert server.status == 503
+
+
 def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixture) -> None:
     def clock() -> float:
         raise RuntimeError(KEY)

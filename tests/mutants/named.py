@@ -255,7 +255,7 @@ NAMED = [
         "asgi.driver:Driver._look_up",
         "return failure_of(error)",
         "return None",
-        "test_keys.py",
+        "test_asgi.py",
     ),
     Mutant(
         "exception swallowed: a key resolver's that is waited for, ASGI",
