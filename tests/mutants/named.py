@@ -476,7 +476,7 @@ NAMED = [
         "core.reader:Reader.read",
         " or end in text:",
         ":",
-        "test_message.py",
+        "test_reading.py",
     ),
     Mutant("an empty id is plain", "core.reader:Reader.read", "if not text or ", "if ", "test_reading.py"),
     Mutant("an empty signature is plain", "core.reader:Reader.read", "if not signature or ", "if ", "test_reading.py"),
