@@ -42,13 +42,18 @@ class Stack(NamedTuple):
 
 
 def groups() -> Iterator[list[Row]]:
-    for stack in (_starlette(), _fastapi(), _flask(), _django_wsgi(), _django_asgi()):
+    for stack in stacks():
         bare, guarded = f"{stack.framework}, bare", stack.door.guarded(GUARD, stack.bare)
         yield [
             Row(bare, _clock(stack, stack.bare, forged_gets=200)),
             Row(f"{stack.framework}, guard", _clock(stack, guarded), above=bare),
             *(Row(f"{stack.framework}, {how}", _clock(stack, app), above=bare) for how, app in stack.checked.items()),
         ]
+
+
+def stacks() -> Iterator[Stack]:
+    for make in (_starlette, _fastapi, _flask, _django_wsgi, _django_asgi):
+        yield make()
 
 
 def _clock(stack: Stack, app: Any, forged_gets: int = 401) -> Timed:

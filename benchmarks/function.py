@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from benchmarks import peers
 from benchmarks.harness import Row, called
 from benchmarks.samples import SECRET, SHAPES, Shape, one_by_json
 from hmac_guard import Guard
-from hmac_guard.asgi.driver import Driver
-from hmac_guard.core.request import Request
+from hmac_guard.asgi import driver as asgi
 from hmac_guard.decider import decider_of
-from hmac_guard.wsgi.request import WsgiRequest
+from hmac_guard.wsgi import driver as wsgi
 
 
 def groups() -> Iterator[list[Row]]:
@@ -24,12 +24,13 @@ def groups() -> Iterator[list[Row]]:
 def read_and_judge(shape: Shape, door: str) -> Callable[[], bool]:
     """Return a function that reads and judges a request, without the middleware around it."""
     decider, sample = decider_of("read_and_judge", Guard(shape.scheme, SECRET)), shape.sample()
-    scope, environ, driver, names = sample.scope(), sample.environ(), Driver(decider), decider.reader.names
+    scope = sample.scope() if door == "ASGI" else sample.environ()
+    driver: Any = asgi.Driver(decider) if door == "ASGI" else wsgi.Driver("read_and_judge", decider)
 
     def check() -> bool:
-        request: Request = driver.request(scope) if door == "ASGI" else WsgiRequest(environ, names)
+        request = driver.request(scope)
         request.body = sample.body
-        return decider.conclude(scope, decider.read(request), decider.static_ring, 0.0) is None
+        return decider.conclude(scope, decider.reader.read(request), decider.static_ring, 0.0) is None
 
     assert check()
     return check

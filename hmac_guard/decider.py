@@ -4,13 +4,13 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
 
     skip(request)             the outcome of a request that the guard does not look at, or None
                               the driver reads the body into the request, where the reader needs it
-    read(request)             what the request says
+    reader.read(request)      what the request says
     wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
     token(...)                what the driver asks the single-use store for, where there is one
     note_use(...)             keeps its answer
     conclude(...)             the refusal, or None where the application is called. Then the verdict is on the request,
                               the log line is written, and the callbacks were called
-    fault(failure)            the refusal where the guard itself failed
+    fault(scope, failure)     the refusal where the guard itself failed
 """
 
 import logging
@@ -84,9 +84,10 @@ class Decider(Frozen):
     clock: Callable[[], float]
     watch: Any
     once: Any
-    read: Callable[[Request], Reading]
-    _sees_all: bool
-    time: Callable[[], float]
+    #: Whether `skip` has an outcome for an OPTIONS request alone.
+    sees_all: bool
+    #: Whether `Decision.seconds` is wanted.
+    is_timed: bool
     _has_callbacks: bool
     _count: Callable[[Verdict, str, bool, float], object] | None
     _laxer: Mapping[str | None, str]
@@ -104,10 +105,9 @@ class Decider(Frozen):
             _warned=set(),
             static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
-            _sees_all=self.mode != "off" and not self.only and not self.exempt,
+            sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
-            read=self.reader.read,
-            time=float if self.on_decision is None else time.perf_counter,
+            is_timed=self.on_decision is not None,
             _count=getattr(self.on_decision, "count_decision", None),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
         )
@@ -121,7 +121,7 @@ class Decider(Frozen):
         """This decider without `only` and `exempt`: the router has decided by then."""
         bound = object.__new__(Decider)
         bound._set(**{**vars(self), "only": GuardedPaths(), "exempt": ExemptPaths(), **changes})
-        bound._set(_sees_all=self.mode != "off")
+        bound._set(sees_all=self.mode != "off")
         return bound
 
     def for_view(self) -> "Decider":
@@ -146,8 +146,6 @@ class Decider(Frozen):
 
     def skip(self, request: Request) -> Outcome | None:
         """The outcome of a request that the guard does not look at, or None."""
-        if self._sees_all and request.method != "OPTIONS":
-            return None
         # No `map`: a StopIteration out of it would count as the end of the paths.
         if self.mode == "off":
             reason = Reason.OFF
@@ -202,37 +200,47 @@ class Decider(Frozen):
         """Conclude what was read, with the tenant's keys, None for a tenant without keys, or a `Failure` to get them.
 
         Gives the refusal, or None where the application is called. `scope` is the ASGI scope or the WSGI environ, and
-        `started` what `time` gave at the beginning.
+        `started` the `time.perf_counter()` at the beginning, where `is_timed`.
         """
-        if type(ring) is Failure:
-            if not ring.logged:
-                self._failures.failed(ring)
-            # The guard's own mode applies, since the tenant's is not known.
-            reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
-            verdict = unverified(reason, self.scheme.name)
-            return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
-        if self._failures.is_failing and ring is not None:
-            self._failures.succeeded()
-        # A tenant that has no keys goes the same way as any other: no branch takes it aside.
-        in_force = (ring, DUMMY_KEYRING)[ring is None]
-        mode, own_mode, by_tenant = self._mode_of(reading, in_force), in_force.mode, self.by_tenant
+        in_force = self.static_ring
+        if in_force is None:
+            if type(ring) is Failure:
+                return self._conclude_without_keys(scope, reading, ring, started)
+            if self._failures.is_failing and ring is not None:
+                self._failures.succeeded()
+            # A tenant that has no keys goes the same way as any other: no branch takes it aside.
+            in_force = (ring, DUMMY_KEYRING)[ring is None]
+        own_mode, by_tenant = in_force.mode, self.by_tenant
+        mode = self._mode_of(reading, in_force) if by_tenant else self.mode
         if own_mode is not None and (own_mode != mode or not by_tenant):
             self._warn_of_mode(reading, own_mode)
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
-        verdict = self._judge(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        judge_with = self._judge
+        verdict = judge_with(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
         if reading.tenant is not None and not by_tenant:
             self._warn_once(_TENANT_NOT_PROVEN)
-        self.annotate(scope, reading.request, verdict)
+        request = reading.request
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
         # What is in the scope must not hold the scope: only the garbage collector would free the two.
-        reading.request.source = None
+        request.source = None
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, False, "", started)
         return None
+
+    def _conclude_without_keys(
+        self, scope: MutableMapping[str, Any], reading: Reading, failure: Failure, started: float
+    ) -> Refusal | None:
+        if not failure.logged:
+            self._failures.failed(failure)
+        # The guard's own mode applies, since the tenant's is not known.
+        reason = reading.refused.reason if reading.refused else Reason.KEYS_UNAVAILABLE
+        verdict = unverified(reason, self.scheme.name)
+        return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
 
     def token(
         self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
@@ -240,7 +248,9 @@ class Decider(Frozen):
         """The token of a proven request, and the Unix time until which the single-use store has to remember it. None
         where the store is not asked: nothing is proven, or this very request has spent the token."""
         reading.verdict = reading.used = None
-        if reading.message is None or type(ring) is not Keyring or self._mode_of(reading, ring) == "off":
+        if reading.message is None or type(ring) is not Keyring:
+            return None
+        if self.by_tenant and self._mode_of(reading, ring) == "off":
             return None
         reading.verdict = verdict = self._prove(reading, ring)
         if verdict.reason is not VERIFIED:
@@ -286,8 +296,8 @@ class Decider(Frozen):
         return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
-        """The mode that applies. A tenant's own mode counts only for a request that was seen whole."""
-        return self._laxer[ring.mode] if reading.whole and self.by_tenant else self.mode
+        """The mode with keys by tenant. The tenant's own mode counts only for a request that was seen whole."""
+        return self._laxer[ring.mode] if reading.whole else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Say once why a tenant's own mode does not apply."""
@@ -305,7 +315,7 @@ class Decider(Frozen):
     def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
         reason = verdict.reason
         detail = reading.refused.detail if reading.refused else self._detail(reading, reason)
-        if reason is Reason.UNKNOWN_KEY and reading.tenant is None and self.by_tenant:
+        if self.by_tenant and reading.tenant is None and reason is Reason.UNKNOWN_KEY:
             detail = "the request names no tenant"
         if mode == "enforce":
             return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
@@ -313,9 +323,9 @@ class Decider(Frozen):
         return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
 
     def _detail(self, reading: Reading, reason: Reason) -> str:
-        if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID):
+        if reason in _OUTSIDE:
             return reading.outside.detail
-        if reason is Reason.KEYS_UNAVAILABLE and self.once is not None and reading.verdict:
+        if self.once is not None and reason is Reason.KEYS_UNAVAILABLE and reading.verdict:
             return "the single-use store gave no answer"
         return _DETAILS.get(reason, "")
 
@@ -336,13 +346,15 @@ class Decider(Frozen):
         None for a request that was skipped."""
         verdict, mode, refusal, detail, _ = outcome
         # A client that closed the connection gets no answer, and there is nothing to report about it.
-        if refusal is None or not request.is_gone:
-            self.annotate(scope, request, verdict)
-            if reading is not None:
-                self._log(reading, outcome)
-            request.source = None
-            if self._has_callbacks:
-                self._call_back(reading, verdict, mode, refusal is not None, detail, started)
+        if refusal is not None and request.is_gone:
+            self.forget(scope)
+            return refusal
+        if reading is not None:
+            self._log(reading, outcome)
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
+        request.source = None
+        if self._has_callbacks:
+            self._call_back(reading, verdict, mode, refusal is not None, detail, started)
         return refusal
 
     def _call_back(
@@ -351,23 +363,15 @@ class Decider(Frozen):
         # What only counts needs no claim and no `Decision`, which take half of the time.
         count = self._count
         if count is not None:
-            try:
-                count(verdict, mode, refused, self.time() - started)
-            except Exception as error:
-                logger.error("on_decision failed, the verdict stands: %s", failure_of(error))
+            _call("on_decision", count, verdict, mode, refused, time.perf_counter() - started)
             if self.on_verdict is None:
                 return
         claim = None if reading is None else self.claim(reading, detail)
         if self.on_verdict is not None and claim is not None and verdict.reason is not Reason.OFF:
             _call("on_verdict", self.on_verdict, verdict, claim)
         if self.on_decision is not None and self._count is None:
-            decision = make(Decision, (verdict, claim, mode, refused, self.time() - started))
+            decision = make(Decision, (verdict, claim, mode, refused, time.perf_counter() - started))
             _call("on_decision", self.on_decision, decision)
-
-    def annotate(self, scope: MutableMapping[str, Any], request: Request, verdict: Verdict) -> None:
-        """Put the verdict on the request, and beside it what was read."""
-        scope[self.annotate_as] = verdict
-        scope[self.issued_as] = (self.issuer, request, verdict)
 
     def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
         """What this very guard has judged of the same request already, its body left to the caller; or None.
@@ -384,15 +388,15 @@ class Decider(Frozen):
         return found if found.request.is_same_as(request) else None
 
     def forget(self, scope: MutableMapping[str, Any]) -> None:
-        """Remove what is on the request under the guard's names: a server or an outer layer may have put it there."""
-        if self.annotate_as in scope or self.issued_as in scope:
-            scope.pop(self.annotate_as, None)
-            scope.pop(self.issued_as, None)
+        """Remove what is under the guard's names on a request that gets no verdict: a server (two of them put the
+        environment variables there) or an outer layer may have put it there."""
+        scope.pop(self.annotate_as, None)
+        scope.pop(self.issued_as, None)
 
     def _log(self, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason
-        # The log of the source's failures counts these.
-        if reason in (Reason.OFF, Reason.KEYS_UNAVAILABLE):
+        # The log of the source's failures counts keys that could not be had.
+        if reason in _NOT_LOGGED:
             return
         if logger.isEnabledFor(logging.WARNING):
             self._write(reading, outcome)
@@ -426,9 +430,12 @@ class Decider(Frozen):
         close = getattr(self.on_decision, "close", None)
         return partial(_call, "on_decision.close", close) if callable(close) else None
 
-    def fault(self, failure: Failure) -> Refusal:
+    def fault(self, scope: MutableMapping[str, Any], failure: Failure) -> Refusal:
         """The refusal where the guard itself failed: the request is refused in every mode."""
-        with suppress(Exception):  # A log filter that raises must not keep the answer from the client.
+        # A scope or a log filter that raises must not keep the answer from the client.
+        with suppress(Exception):
+            self.forget(scope)
+        with suppress(Exception):
             if failure.reason:
                 logger.error("refused: %s", failure.reason)
             else:
@@ -448,7 +455,10 @@ _TENANT_NOT_PROVEN = (
 )
 #: Seconds that a store remembers a token beyond its end: so far may the clocks of hosts differ.
 _LONGER = 60.0
-_NOT_JUDGED = (Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF)
+# To look a member of an enumeration up takes longer than all else that is done with it.
+_NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
+_NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
+_OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})
 _DETAILS = {
     Reason.INVALID_SIGNATURE: "no key in force made the signature",
     Reason.UNKNOWN_KEY: "the tenant has no key in force",

@@ -74,12 +74,11 @@ class GuardSecurity(SecurityBase, Strict):
             judged = await self._judged(request)
             if judged is not None:
                 return judged.verdict
-            decider.forget(scope)
             refusal = await self._decide(request)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
+            refusal = decider.fault(scope, failure)
         if refusal is not None:
             raise _refused(refusal, request)
         verdict: Verdict = scope[decider.annotate_as]
@@ -108,9 +107,9 @@ class GuardSecurity(SecurityBase, Strict):
         elif hasattr(request, "_body") or request._stream_consumed:
             refusal, _ = await driver.decide(scope, _replay(await request.body()))
         else:
-            refusal, body = await driver.decide(scope, request.receive)
-            if body is not None:
-                request._receive = body.replay_receive()
+            refusal, read = await driver.decide(scope, request.receive)
+            if read.stream is not None:
+                request._receive = read.stream
         return refusal
 
 
@@ -124,7 +123,7 @@ class GuardRefused(HTTPException):
 
     def __init__(self, refusal: Refusal) -> None:
         headers = {name: value for name, value in refusal.headers if not name.startswith("Content-")}
-        super().__init__(refusal.status.value, refusal.status.phrase, headers)
+        super().__init__(refusal.code, refusal.status.phrase, headers)
         self.refusal = refusal
 
 
@@ -140,7 +139,7 @@ async def _answer(request: HTTPConnection, refused: GuardRefused) -> Response | 
     if isinstance(request, WebSocket):
         await send_refusal(refusal, request.scope, request.send)
         return None
-    return Response(refusal.body, refusal.status.value, dict(refusal.headers))
+    return Response(refusal.body, refusal.code, dict(refusal.headers))
 
 
 def _replay(body: bytes) -> Any:

@@ -20,12 +20,11 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
 from hmac_guard.coverage import Layers, covered
-from hmac_guard.decider import Decider, decider_of
+from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.keys.resolver import functions_of
 from hmac_guard.log import failure_of, logger
-from hmac_guard.wsgi.driver import check_keys, decide
-from hmac_guard.wsgi.request import WsgiRequest
+from hmac_guard.wsgi.driver import Driver
 
 _P = ParamSpec("_P")
 
@@ -240,19 +239,19 @@ def _refuse_bare_views(app: Flask, **_: object) -> None:
 
 def _unavailable(app: Flask, extension: GuardExtension) -> Response:
     try:
-        refusals = extension.bound_to(app).everywhere.refusals
+        refusals = extension.bound_to(app).everywhere.decider.refusals
     except ConfigError:  # `init_app`, which makes the guard, was not called.
         return Response(status=503)
     return _response(refusals[Reason.KEYS_UNAVAILABLE])
 
 
 class _Bound(NamedTuple):
-    """The deciders of one guard: for the whole application, for a blueprint and for a view."""
+    """The drivers of one guard: for the whole application, for a blueprint and for a view."""
 
     guard: Guard
-    everywhere: Decider
-    on_route: Decider
-    on_view: Decider
+    everywhere: Driver
+    on_route: Driver
+    on_view: Driver
 
 
 def _is_factory(hidden: Hidden[Any]) -> bool:
@@ -277,37 +276,38 @@ def _bind(guard: Any) -> _Bound:
     hidden = hide(guard)
     del guard
     decider = decider_of("GuardExtension", hidden)
-    check_keys("GuardExtension", decider)
-    return _Bound(hidden.get(), decider, decider.for_route(), decider.for_view())
+    deciders = (decider, decider.for_route(), decider.for_view())
+    return _Bound(hidden.get(), *[Driver("GuardExtension", each) for each in deciders])
 
 
-def _check(decider: Decider) -> Response | None:
+def _check(driver: Driver) -> Response | None:
     environ = request.environ
     refusal, failure = None, None
     try:
-        if _is_judged(decider, environ):
+        if _is_judged(driver, environ):
             return None
-        decider.forget(environ)
-        _rewind_body(decider, environ)
-        refusal = decide(decider, environ)
+        _rewind_body(driver, environ)
+        refusal = driver.decide(environ)
     except Exception as error:
         failure = failure_of(error)
     if failure is not None:
-        refusal = decider.fault(failure)
+        refusal = driver.decider.fault(environ, failure)
     return None if refusal is None else _response(refusal)
 
 
-def _is_judged(decider: Decider, environ: dict[str, Any]) -> bool:
+def _is_judged(driver: Driver, environ: dict[str, Any]) -> bool:
     """Return whether this guard has already judged this request."""
-    judged = decider.judged(environ, WsgiRequest(environ, decider.reader.names))
-    return judged is not None and (not decider.reader.needs_body or judged.request.stream is environ["wsgi.input"])
+    judged = driver.decider.judged(environ, driver.request(environ))
+    return judged is not None and (
+        not driver.decider.reader.needs_body or judged.request.stream is environ["wsgi.input"]
+    )
 
 
-def _rewind_body(decider: Decider, environ: dict[str, Any]) -> None:
+def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
     """Let the guard read a body that Flask has cached, for example because `request.get_json()` was called before."""
-    if not decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
+    if not driver.decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
         return
-    if decider.skip(WsgiRequest(environ, decider.reader.names)) is not None:
+    if driver.decider.skip(driver.request(environ)) is not None:
         return
     body = request.get_data()
     if "HTTP_TRANSFER_ENCODING" in environ or len(body) != (request.content_length or 0):

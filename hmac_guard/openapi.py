@@ -54,7 +54,7 @@ def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
     """Return the Responses Object of the guard, with an example for each error code."""
     found: dict[int | str, dict[str, Any]] = {}
     for reason, refusal in guard._decider.possible_refusals().items():
-        response = found.setdefault(refusal.status.value, {"description": _summary(refusal), "content": {}})
+        response = found.setdefault(refusal.code, {"description": _summary(refusal), "content": {}})
         media = response["content"].setdefault(dict(refusal.headers)["Content-Type"], {"examples": {}})
         example = {"value": _value(refusal.body)}
         media["examples"] = {name: kept for name, kept in media["examples"].items() if kept != example}

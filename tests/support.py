@@ -11,6 +11,9 @@ from patience import PATIENCE
 from secrecy import SECRECY
 
 from hmac_guard import Guard, Verdict, verdict_from
+from hmac_guard.core.reader import Reader
+from hmac_guard.core.request import BODY_HEADERS
+from hmac_guard.wsgi.request import WsgiRequest, environ_keys, read_environ
 
 Headers = Sequence[tuple[str, str]]
 
@@ -95,6 +98,12 @@ def environ_for(sent: Sent) -> dict[str, Any]:
         separator = "; " if key == "HTTP_COOKIE" else ","
         environ[key] = environ[key] + separator + value if key in environ else value
     return environ
+
+
+def request_of(environ: dict[str, Any], reader: Reader) -> WsgiRequest:
+    """Return the request of an environ, as a guard with this reader reads it."""
+    names = (*reader.names, *BODY_HEADERS)
+    return read_environ(environ, [environ_keys(name)[0] for name in names], with_body=True)
 
 
 def scope_for(sent: Sent, kind: str = "http") -> dict[str, Any]:

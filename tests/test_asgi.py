@@ -111,6 +111,28 @@ def test_a_client_that_disconnects_during_the_body_gets_no_answer(caplog: pytest
     assert caplog.records == []
 
 
+def broken() -> float:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("guard", "messages"),
+    [
+        (GUARD, [more(BODY[:3]), DISCONNECT]),
+        (Guard(SCHEME, Key(KEY, not_after=2e12), clock=broken), [more(BODY, False)]),
+    ],
+    ids=["the client hangs up", "the guard fails"],
+)
+def test_a_request_without_a_verdict_keeps_none_of_another_layer(guard: Guard, messages: list[Any]) -> None:
+    scope = {**scope_for(Sent("POST", query=QUERY, headers=[JSON])), "hmac_guard": "a", "hmac_guard:issuer": "b"}
+    server = Server(*messages)
+
+    asyncio.run(guard.asgi(lambda *_: server.send("reached"))(scope, server.receive, server.send))
+
+    assert server.status != 200
+    assert not {"hmac_guard", "hmac_guard:issuer"} & {*scope}
+
+
 def test_report_mode_replays_the_body_before_a_disconnect() -> None:
     seen = run(Guard(SCHEME, KEY, mode="report"), Server(more(BODY[:3]), DISCONNECT), reads=2)
 
@@ -496,6 +518,17 @@ def test_a_failing_async_resolver_is_503() -> None:
     async def resolve(claim: Any) -> Any:
         raise KeysUnavailable
 
+    server = Server(more(b"", False))
+    run(Guard(SCHEME, resolve), server, query_string=f"{QUERY}&a=x".encode(), headers=[])
+
+    assert server.status == 503
+
+
+def test_a_failing_resolver_that_does_not_block_is_503() -> None:
+    def resolve(claim: Any) -> Any:
+        raise KeysUnavailable
+
+    resolve.blocking = False  # type: ignore[attr-defined]
     server = Server(more(b"", False))
     run(Guard(SCHEME, resolve), server, query_string=f"{QUERY}&a=x".encode(), headers=[])
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from signed_schemes import HOOK, INBOX, KEY, NOW
-from support import Call, Sent, call_asgi, call_wsgi, environ_for
+from support import Call, Sent, call_asgi, call_wsgi, environ_for, request_of
 
 from hmac_guard import Expires, Form, Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Timestamp, Verdict
 from hmac_guard.core.signed import reader_of
 from hmac_guard.schemes import GITHUB, STRIPE
-from hmac_guard.wsgi.request import WsgiRequest
 
 BOTH = Scheme(
     name="both",
@@ -114,7 +113,7 @@ def test_a_request_whose_body_was_not_read_is_not_verified() -> None:
     fields = HOOK.sign_fields(KEY, event_id="e1", body=b"x", now=NOW)
     sent = Sent(method="POST", headers=list(fields.headers.items()), body=b"x")
     reader = reader_of(HOOK, with_tenant=False)
-    request = WsgiRequest(environ_for(sent), reader.names)
+    request = request_of(environ_for(sent), reader)
 
     reading = reader.read(request)
 

@@ -80,3 +80,10 @@ def test_the_sixty_fifth_level_is_refused_in_every_spelling(level: tuple[bytes, 
     # One deep place among many shallow ones is found at any position.
     for body in (deeper + b",[]", b"[],[]," + deeper):
         assert not is_read(b"[" + body + b"]")
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(64, True), (65, False)])
+def test_objects_alone_are_counted_too(levels: int, is_read: bool) -> None:
+    document = parse_json(b'{"a":' * levels + b"1" + b"}" * levels)
+
+    assert isinstance(document, dict) is is_read

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from databases import sqlite_in
-from support import Call, Sent, environ_for
+from support import Call, Sent, environ_for, request_of
 
 from hmac_guard import (
     Claim,
@@ -30,7 +30,6 @@ from hmac_guard.core.reader import Reader
 from hmac_guard.core.reading import Reading
 from hmac_guard.guard import Mode
 from hmac_guard.keys import EnvKeys, FileKeys, MappingKeys, SqlKeys, StaticKeys
-from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "a key that is long enough"
 OLD = "another key, long enough"
@@ -432,8 +431,8 @@ def test_a_source_is_not_asked_for_a_request_that_nobody_signed(call: Call) -> N
 
 def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
     reader = Reader(SCHEME, with_tenant=True)
-    reading = reader.read(WsgiRequest(environ_for(signed()), reader.names))
-    refused = reader.read(WsgiRequest(environ_for(Sent(query="a=%00")), reader.names))
+    reading = reader.read(request_of(environ_for(signed()), reader))
+    refused = reader.read(request_of(environ_for(Sent(query="a=%00")), reader))
 
     def judged(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
         return judge(SCHEME, reading, ring, now, by_tenant=True)

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 from key_sources import KEY, Clock
-from support import Call, Sent, environ_for
+from support import Call, Sent, environ_for, request_of
 
 from hmac_guard import Claim, Guard, Keyring, Query, Reason, Scheme, Verdict
 from hmac_guard.core import judge
 from hmac_guard.core.request import Request
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.keys import CachedKeys, ChainKeys, MappingKeys
-from hmac_guard.wsgi.request import WsgiRequest
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -76,8 +75,8 @@ def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call,
 def test_they_are_concluded_by_the_same_instructions(code: CodeType) -> None:
     decider = decider_of("test", Guard(SCHEME, MappingKeys({"acme": KEY})))
     environ = environ_for(Sent(query=f"a=x&sig={'0' * 64}&t=acme"))
-    request: Request = WsgiRequest(environ, decider.reader.names)
-    reading = decider.read(request)
+    request: Request = request_of(environ, decider.reader)
+    reading = decider.reader.read(request)
 
     known, unknown = (
         instructions_of(code, lambda ring=ring: decider.conclude(environ, reading, ring, 0.0))  # type: ignore[misc]

@@ -695,3 +695,35 @@ def test_a_form_is_read_once_for_all_its_fields(call: Call) -> None:
         reply = call(Guard(scheme, KEY), post(body.encode(), content_type))
         assert dict(reply.verdict.ids) == {"a": "1", "b": "2"}
         assert reply.app_body == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "tenant"),
+    [
+        ("a=x&b=y&sig=&t=acme", Reason.MISSING_SIGNATURE, "acme"),
+        ("a=&b=y&sig=0&t=acme", Reason.MISSING_ID, "acme"),
+        ("a=x&b=y&sig=0&t=", Reason.UNKNOWN_KEY, None),
+        ("a=x:y&b=z&sig=0&t=acme", Reason.AMBIGUOUS, "acme"),
+    ],
+    ids=["signature", "id", "tenant", "a separator"],
+)
+def test_a_blank_text_is_missing_and_a_separator_is_ambiguous_where_all_else_is_plain(
+    call: Call, query: str, reason: Reason, tenant: str | None
+) -> None:
+    scheme = Scheme(
+        name="plain",
+        ids={"a": Query("a"), "b": Query("b")},
+        message="{a}:{b}",
+        signature=Query("sig"),
+        tenant=Query("t"),
+    )
+    told: list[tuple[Reason, str | None]] = []
+    guard = Guard(
+        scheme,
+        {"acme": KEY},
+        on_verdict=lambda verdict, claim: told.append((verdict.reason, claim.tenant)),
+    )
+
+    call(guard, Sent(query=query))
+
+    assert told == [(reason, tenant)]

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from support import Sent, environ_for, scope_for
+from support import Sent, environ_for, request_of, scope_for
 
 from hmac_guard import Guard, Keyring, Query, Reason, Scheme
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard.asgi.request import HeaderNames, read_scope
 from hmac_guard.core.judge import judge
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
-from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = b"k" * 32
 IDS = {"a": "int-1", "b": "conn-1"}
@@ -46,8 +45,8 @@ def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
 def reasons(guard: Guard, query: str) -> tuple[Reason, Reason]:
     reader = Reader(guard.scheme, with_tenant=False)
     requests: list[Request] = [
-        WsgiRequest(environ_for(Sent(query=query)), reader.names),
-        AsgiRequest(scope_for(Sent(query=query)), HeaderNames(reader.names), with_body=False),
+        request_of(environ_for(Sent(query=query)), reader),
+        read_scope(scope_for(Sent(query=query)), HeaderNames(reader.names), with_body=False),
     ]
     ring = Keyring(KEY)
     first, second = (

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from support import Sent, environ_for
+from support import Sent, environ_for, request_of
 
 from hmac_guard import Header, Key, Keyring, Query, Reason, Scheme, Timestamp
 from hmac_guard.core.judge import judge_dated
 from hmac_guard.core.signed import reader_of
 from hmac_guard.schemes import PADDLE, SLACK, STANDARD_WEBHOOKS, STRIPE
-from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
 NOW = 1_800_000_000
@@ -62,7 +61,7 @@ def test_no_single_edit_is_accepted() -> None:
         reader, ring = reader_of(scheme, with_tenant=False), Keyring(Key(KEY))
 
         def reason_of(headers: dict[str, str], body: bytes, reader: Any = reader, ring: Any = ring) -> Reason:
-            request = WsgiRequest(environ_for(Sent(method="POST", headers=list(headers.items()))), reader.names)
+            request = request_of(environ_for(Sent(method="POST", headers=list(headers.items()))), reader)
             request.body = body
             return judge_dated(reader._scheme, reader.read(request), ring, NOW, by_tenant=False).reason
 
@@ -81,7 +80,7 @@ def test_an_edit_inside_of_a_skipped_item_passes_with_the_same_body() -> None:
     [(name, value)] = STRIPE.sign_fields(KEY, now=NOW, body=BODY).headers.items()
     reader = reader_of(STRIPE, with_tenant=False)
     for skipped in ("v0=abc", "v0=abd", "x=", "v11=a=b"):
-        request = WsgiRequest(environ_for(Sent(headers=[(name, f"{value},{skipped}")])), reader.names)
+        request = request_of(environ_for(Sent(headers=[(name, f"{value},{skipped}")])), reader)
         request.body = BODY
         verdict = judge_dated(STRIPE, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
         assert (verdict.reason, dict(verdict.ids)) == (Reason.VERIFIED, {})
@@ -96,7 +95,7 @@ def test_an_edit_of_the_query_is_not_accepted() -> None:
     reader = reader_of(scheme, with_tenant=False)
     passed = []
     for edited in edits(query, CHARACTERS + "%&"):
-        request = WsgiRequest(environ_for(Sent(method="POST", query=edited)), reader.names)
+        request = request_of(environ_for(Sent(method="POST", query=edited)), reader)
         request.body = BODY
         verdict = judge_dated(scheme, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
         if verdict.reason is Reason.VERIFIED:

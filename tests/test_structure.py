@@ -19,6 +19,7 @@ PURE = {
         "binascii",
         "collections",
         "collections.abc",
+        "dataclasses",
         "difflib",
         "enum",
         "functools",

@@ -8,13 +8,12 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from support import Sent, environ_for
+from support import Sent, environ_for, request_of
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 
 from hmac_guard import Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.decider import decider_of
-from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
@@ -289,13 +288,10 @@ def test_the_verdict_names_the_scheme_of_its_guard() -> None:
     """So that a handle of the same guard does not judge again, and a handle of another guard does."""
     made = environ(Stream(BODY), CONTENT_LENGTH="10")
     run(GUARD, made)
+    reader = decider_of("test", GUARD).reader
 
-    judged = [decider_of("test", guard).judged(made, request_of(made)) for guard in (GUARD, Guard(SCHEME, KEY))]
+    judged = [decider_of("test", guard).judged(made, request_of(made, reader)) for guard in (GUARD, Guard(SCHEME, KEY))]
     assert [found and found.verdict for found in judged] == [made["hmac_guard"], None]
-
-
-def request_of(environ: dict[str, Any]) -> WsgiRequest:
-    return WsgiRequest(environ, decider_of("test", GUARD).reader.names)
 
 
 @pytest.mark.parametrize(
@@ -318,9 +314,9 @@ def test_a_verdict_is_not_used_for_a_changed_request(change: dict[str, Any]) -> 
     run(guard, made)
     decider = decider_of("test", guard)
 
-    assert decider.judged(made, WsgiRequest(made, decider.reader.names)) is not None
+    assert decider.judged(made, request_of(made, decider.reader)) is not None
     changed = {**made, **change}
-    assert decider.judged(changed, WsgiRequest(changed, decider.reader.names)) is None
+    assert decider.judged(changed, request_of(changed, decider.reader)) is None
 
 
 def test_a_part_of_the_path_may_move_into_the_mount_point() -> None:
@@ -328,7 +324,8 @@ def test_a_part_of_the_path_may_move_into_the_mount_point() -> None:
     run(GUARD, made)
     moved = {**made, "SCRIPT_NAME": "/api", "PATH_INFO": "/x"}
 
-    assert decider_of("test", GUARD).judged(moved, request_of(moved)) is not None
+    decider = decider_of("test", GUARD)
+    assert decider.judged(moved, request_of(moved, decider.reader)) is not None
 
 
 def test_the_guard_follows_the_wsgi_protocol() -> None:

@@ -2,6 +2,8 @@
 T049 to T053)."""
 
 import asyncio
+from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from hmac_guard.asgi.deadline import within
@@ -17,94 +19,84 @@ _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
 
 
-class Body:
-    """The body of one request, as far as it has been read."""
+async def take_body(request: Request, reader: Reader, receive: Any, limit: int) -> None:
+    """Read of the body what the reader needs, and put it into `request.body` or `request.body_problem`.
 
-    content = b""
-    is_begun = False
-    is_complete = False
-    _disconnect: Any = None
-    _replay: Any = None
+    Where anything was read, `request.stream` is from then on the `receive` of the application. `limit` is the most
+    bytes that are read.
+    """
+    _, announced, _, transfer_encoding = request.framing
+    length = read_length(announced, transfer_encoding)
+    if isinstance(length, Refused):
+        request.body_problem = length
+        return
+    wants_all = reader.wants_all_of(request)
+    if wants_all and length is not None and length > limit:
+        request.body_problem = TOO_LARGE
+        return
+    pending: list[Any] = []
+    problem: Any
+    try:
+        problem = within(DEADLINE, _collect(receive, pending, None if wants_all else (reader, request), limit))
+        if type(problem) is CoroutineType:
+            problem = await problem
+    except asyncio.TimeoutError:
+        problem = _TOO_LATE
+    except Exception:  # A server's own error while it reads: the body did not arrive whole.
+        problem = _CUT_OFF
+    if problem is None and not pending[0]["more_body"]:
+        content = pending[0]["body"]
+        if length is None or length == len(content):
+            request.body = content
+        else:
+            problem = _OTHER_LENGTH
+    request.body_problem = problem
+    request.stream = partial(_replay, pending, receive) if pending else receive
+    request.is_gone = len(pending) > 1
 
-    def __init__(self, receive: Any) -> None:
-        self._receive = receive
 
-    @property
-    def disconnected(self) -> bool:
-        return self._disconnect is not None
+async def _collect(
+    receive: Any, pending: list[Any], start: "tuple[Reader, Request] | None", limit: int
+) -> Refused | None:
+    """Read to the end; where a `start` is enough, until it shows whether the body counts as absent.
 
-    async def take(self, request: Request, reader: Reader, limit: int) -> None:
-        """Read what the reader needs, and put it into `request.body` or `request.body_problem`."""
-        _, announced, _, transfer_encoding = request.framed()
-        length = read_length(announced, transfer_encoding)
-        if isinstance(length, Refused):
-            request.body_problem = length
-            return
-        wants_all = reader.wants_all_of(request)
-        if wants_all and length is not None and length > limit:
-            request.body_problem = TOO_LARGE
-            return
-        try:
-            problem = await within(DEADLINE, self._collect(None if wants_all else (reader, request), limit))
-        except asyncio.TimeoutError:
-            problem = _TOO_LATE
-        except Exception:  # A server's own error while it reads: the body did not arrive whole.
-            problem = _CUT_OFF
-        if problem is None and self.is_complete:
-            if length is None or length == len(self.content):
-                request.body = self.content
-            else:
-                problem = _OTHER_LENGTH
-        request.body_problem = problem
-        request.stream, request.is_gone = self.replay_receive(), self.disconnected
+    Puts into `pending` what the application is to receive in place of the messages that were read: what there is of
+    the body, and the disconnect of a client that has gone.
+    """
+    pieces: list[bytes] = []
+    size, is_begun, more = 0, False, True
+    problem = disconnect = None
+    try:
+        while more and problem is None:
+            message = await receive()
+            if message["type"] != "http.request":
+                disconnect = message if message["type"] == "http.disconnect" else None
+                return _CUT_OFF
+            piece = message.get("body") or b""
+            if piece:
+                pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
+                size += len(pieces[-1])
+            is_begun = True
+            more = bool(message.get("more_body", False))
+            if start is not None and piece:
+                # One piece at a time: what stands before the first byte of JSON tells nothing.
+                reader, request = start
+                problem = reader.refuse_start(request, pieces[-1])
+                if reader.knows_start(pieces[-1]):
+                    break
+            if size > limit and problem is None:
+                problem = TOO_LARGE
+    finally:
+        # Also where time ran out: in report mode the application gets what there is.
+        if is_begun or disconnect is not None:
+            content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pending.append({"type": "http.request", "body": content, "more_body": more})
+        if disconnect is not None:
+            pending.append(disconnect)
+    return problem
 
-    async def _collect(self, start: "tuple[Reader, Request] | None", limit: int) -> Refused | None:
-        """Read to the end; where a `start` is enough, until it shows whether the body counts as absent."""
-        pieces: list[bytes] = []
-        size = 0
-        problem = None
-        try:
-            while not self.is_complete and problem is None:
-                message = await self._receive()
-                if message["type"] != "http.request":
-                    if message["type"] == "http.disconnect":
-                        self._disconnect = message
-                    return _CUT_OFF
-                piece = message.get("body") or b""
-                if piece:
-                    pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
-                    size += len(pieces[-1])
-                self.is_begun = True
-                self.is_complete = not message.get("more_body", False)
-                if start is not None and piece:
-                    # One piece at a time: what stands before the first byte of JSON tells nothing.
-                    reader, request = start
-                    problem = reader.refuse_start(request, pieces[-1])
-                    if reader.knows_start(pieces[-1]):
-                        break
-                if size > limit and problem is None:
-                    problem = TOO_LARGE
-        finally:
-            # Also where time ran out: in report mode the application gets what there is.
-            self.content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return problem
 
-    def replay_receive(self) -> Any:
-        """A `receive` that gives what was read once, and then is the server's own: a repeated body or an invented
-        disconnect would freeze or cut off a streaming application."""
-        if self._replay is None:
-            self._replay = self._make_replay()
-        return self._replay
-
-    def _make_replay(self) -> Any:
-        receive = self._receive
-        if not (self.is_begun or self._disconnect):
-            return receive
-        pending = [{"type": "http.request", "body": self.content, "more_body": not self.is_complete}]
-        if self._disconnect is not None:
-            pending.append(self._disconnect)
-
-        async def replay() -> Any:
-            return pending.pop(0) if pending else await receive()
-
-        return replay
+async def _replay(pending: list[Any], receive: Any) -> Any:
+    """The `receive` of the application. It gives what was read once, and then is the server's own: a repeated body or
+    an invented disconnect would freeze or cut off a streaming application."""
+    return pending.pop(0) if pending else await receive()

@@ -10,20 +10,24 @@ from hmac_guard.keys.calling import runs_on_trio
 T = TypeVar("T")
 
 
-async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine gives; `TimeoutError` if that takes longer than so many seconds.
+def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
+    """What a coroutine gives, or a coroutine of that, which raises `TimeoutError` if it takes longer than so many
+    seconds.
 
     It runs in the awaiting task throughout: some frameworks bind what they do in `receive` to the task in which they
-    began it. On asyncio no timer is armed where the coroutine does not have to wait.
+    began it. On asyncio a coroutine that does not have to wait is done at once, and no timer is armed.
     """
-    if runs_on_trio():
-        return await _on_trio(seconds, coroutine)
+    if "trio" in sys.modules and runs_on_trio():
+        return _on_trio(seconds, coroutine)
     try:
         waits_for = coroutine.send(None)
     except StopIteration as done:
         result: T = done.value
         return result
-    begun = _Begun(waits_for, coroutine)
+    return _in_time(seconds, _Begun(waits_for, coroutine))
+
+
+async def _in_time(seconds: float, begun: Awaitable[T]) -> T:
     if sys.version_info >= (3, 11):
         async with asyncio.timeout(seconds):
             return await begun

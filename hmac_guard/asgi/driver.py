@@ -1,10 +1,13 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
+from collections.abc import Coroutine
+from time import perf_counter
+from types import CoroutineType
 from typing import Any
 
-from hmac_guard.asgi.body import Body
+from hmac_guard.asgi.body import take_body
 from hmac_guard.asgi.deadline import within
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.reading import Reading
@@ -33,40 +36,47 @@ class Driver:
         self._merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
         self._resolver: Any = from_loop(decider.keys)
 
-    async def decide(self, scope: Any, receive: Any) -> tuple[Refusal | None, Body | None]:
-        """The refusal of a request, or None, and its body, as far as that had to be read."""
-        decider, body = self.decider, None
-        started = decider.time()
-        request = AsgiRequest(scope, self._names, self._with_body)
-        outcome = decider.skip(request)
-        if outcome is not None:
-            return decider.finish(scope, request, None, outcome, started), None
-        if self._with_body:
-            began = decider.time()
-            if decider.reader.refuses_ahead(request):
-                request.stream = receive
-            elif scope["type"] == "http":
-                body = Body(receive)
-                await body.take(request, decider.reader, decider.max_body)
-            else:
-                request.body, request.body_problem = b"", _NO_BODY if decider.reader.signs_body else None
-            started += decider.time() - began
-        reading = decider.read(request)
-        ring = decider.static_ring or await self._ring_for(reading)
+    async def decide(
+        self, scope: Any, receive: Any, request: Request | None = None, started: float = 0.0
+    ) -> tuple[Refusal | None, Request]:
+        """The refusal of a request, or None, and the request; its body has been read as far as that was needed. A
+        `request` that is given has been read, from when it `started`."""
+        decider = self.decider
+        if request is None:
+            started = perf_counter() if decider.is_timed else 0.0
+            request = read_scope(scope, self._names, self._with_body)
+            outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
+            if outcome is not None:
+                return decider.finish(scope, request, None, outcome, started), request
+            if self._with_body:
+                began = perf_counter() if decider.is_timed else 0.0
+                if decider.reader.signs_body and decider.reader.refuses_ahead(request):
+                    request.stream = receive
+                elif scope["type"] == "http":
+                    await take_body(request, decider.reader, receive, decider.max_body)
+                else:
+                    request.body, request.body_problem = b"", _NO_BODY if decider.reader.signs_body else None
+                started += perf_counter() - began if decider.is_timed else 0.0
+        reading = decider.reader.read(request)
+        ring: Any = decider.static_ring
+        if ring is None and decider.wants_keys(reading):
+            ring = self._look_up(decider.claim(reading))
+            if type(ring) is CoroutineType:
+                ring = await ring
         if self._merges_cookies:
             merge_cookies(scope)
         if decider.once is not None:
             await self._use_once(scope, reading, ring)
-        return decider.conclude(scope, reading, ring, started), body
+        return decider.conclude(scope, reading, ring, started), request
 
     def request(self, scope: Any) -> AsgiRequest:
         """The request as the guard reads it."""
-        return AsgiRequest(scope, self._names, self._with_body)
+        return read_scope(scope, self._names, self._with_body)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
         """The refusal of a request whose body a framework has parsed, or None: `body` is Starlette's `FormData`."""
         decider = self.decider
-        started = decider.time()
+        started = perf_counter() if decider.is_timed else 0.0
         request = self.request(scope)
         outcome = decider.skip(request)
         if outcome is not None:
@@ -79,29 +89,18 @@ class Driver:
         else:
             # The bytes are gone, and might have been JSON.
             request.body_problem = decider.reader.refuse_start(request, b"{")
-        return await self.conclude(scope, request, started)
+        refusal, _ = await self.decide(scope, None, request, started)
+        return refusal
 
-    async def conclude(self, scope: Any, request: Request, started: float) -> Refusal | None:
-        """The refusal of a request whose body has been read, or None."""
-        decider = self.decider
-        reading = decider.read(request)
-        ring = decider.static_ring or await self._ring_for(reading)
-        if self._merges_cookies:
-            merge_cookies(scope)
-        if decider.once is not None:
-            await self._use_once(scope, reading, ring)
-        return decider.conclude(scope, reading, ring, started)
-
-    async def _ring_for(self, reading: Reading) -> Ring:
-        decider = self.decider
-        return await self._look_up(decider.claim(reading)) if decider.wants_keys(reading) else None
-
-    async def _look_up(self, claim: Claim) -> Ring:
+    def _look_up(self, claim: Claim) -> Ring | Coroutine[Any, Any, Ring]:
         try:
             answer = self._resolver(claim)
-            if type(answer) in IMMEDIATE_TYPES:
-                ring: Keyring | None = answer
-                return ring
+        except Exception as error:
+            return failure_of(error)
+        return answer if type(answer) in IMMEDIATE_TYPES else self._wait_for(answer)
+
+    async def _wait_for(self, answer: Any) -> Ring:
+        try:
             return keyring_of(await awaited(answer))
         except Exception as error:
             return failure_of(error)
@@ -112,9 +111,11 @@ class Driver:
         wanted = decider.token(scope, reading, ring)
         if wanted is None:
             return
-        answer: bool | Failure
+        answer: Any
         try:
-            answer = await within(decider.once.timeout, decider.once.on_loop(*wanted))
+            answer = within(decider.once.timeout, decider.once.on_loop(*wanted))
+            if type(answer) is CoroutineType:
+                answer = await answer
         except Exception as error:
             answer = failure_of(error)
         decider.note_use(scope, reading, wanted[0], answer)

@@ -47,17 +47,16 @@ class GuardMiddleware(Strict):
             return
         decider = self._driver.decider
         # The application is called outside of the `try`, with nothing left to do that may fail.
-        refusal, failure, gone = None, None, False
+        refusal, failure, is_gone = None, None, False
         try:
-            decider.forget(scope)
-            refusal, body = await self._driver.decide(scope, receive)
-            if body is not None:
-                receive, gone = body.replay_receive(), body.disconnected
+            refusal, request = await self._driver.decide(scope, receive)
+            is_gone = refusal is not None and request.is_gone
+            receive = receive if request.stream is None else request.stream
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
-        elif refusal is not None and gone:
+            refusal = decider.fault(scope, failure)
+        elif is_gone:
             return
         if refusal is not None:
             await send_refusal(refusal, scope, send)
@@ -88,5 +87,5 @@ async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         kind = "websocket.http.response"
-    await send({"type": kind + ".start", "status": refusal.status.value, "headers": list(refusal.raw_headers)})
+    await send({"type": kind + ".start", "status": refusal.code, "headers": list(refusal.raw_headers)})
     await send({"type": kind + ".body", "body": b"" if scope.get("method") == "HEAD" else refusal.body})

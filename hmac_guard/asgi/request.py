@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
@@ -53,26 +54,7 @@ class HeaderNames:
 
 
 class AsgiRequest(Request):
-    """The headers in which the scheme looks, and those about the body, are looked up together."""
-
-    def __init__(self, scope: Any, names: HeaderNames, with_body: bool) -> None:
-        try:
-            found = self._take(scope, names)
-        except (AttributeError, KeyError, TypeError):
-            # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-            found = self._take(_as_specified(scope), names)
-        if with_body:
-            self.lines, self.framing = found[: -len(BODY_HEADERS)], found[-len(BODY_HEADERS) :]
-        else:
-            self.lines = found
-
-    def _take(self, scope: Any, names: HeaderNames) -> list[Line]:
-        self.source = scope
-        self.method = scope["method"]
-        self.root = scope["root_path"]
-        self.path = path_of(scope) if self.root else scope["path"]
-        self.query = scope["query_string"].decode("latin-1")
-        return names.find(scope["headers"])
+    """Several lines of one header are kept apart."""
 
     def header(self, name: str) -> Line:
         return HeaderNames([name]).find(self.source.get("headers", ()))[0]
@@ -95,6 +77,27 @@ class AsgiRequest(Request):
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out.
         return readings if "spec_version" in self.source.get("asgi", ("spec_version",)) else (*readings, path)
+
+
+def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
+    """The request of a scope, with the headers of these names; `with_body`, the last of them are BODY_HEADERS."""
+    request = AsgiRequest()
+    request.source, request.stream = scope, None
+    try:
+        request.method = scope["method"]
+        request.root = scope["root_path"]
+        request.path = path_of(scope) if request.root else scope["path"]
+        request.query = scope["query_string"].decode("latin-1")
+        lines = names.find(scope["headers"])
+    except (AttributeError, KeyError, TypeError):
+        # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
+        return read_scope(_as_specified(scope), names, with_body)
+    if with_body:
+        request.framing = lines[-len(BODY_HEADERS) :]
+        del lines[-len(BODY_HEADERS) :]
+        request.media = parse_media(request.framing[0])
+    request.lines = lines
+    return request
 
 
 def _as_specified(scope: Any) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from hmac_guard.core.text import decode_field, field_values
 from hmac_guard.core.verdict import Reason, Refused
@@ -23,7 +24,8 @@ _PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?!#$%&*^`|~-]{1,70}")
 
 
-class Media(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Media:
     """What a Content-Type says.
 
     kind      "json", "form" or "multipart"; "ignored" for a type that no framework reads ids from, such as an image;
@@ -112,7 +114,7 @@ _TWO_FRAMINGS = Refused(Reason.BAD_FRAMING, "the request has a Content-Length an
 
 def read_length(length: str | list[str] | None, transfer_encoding: object) -> int | Refused | None:
     """How long a request says that its body is; None where it does not say it (threats T043, T047)."""
-    if length is None or length == "":
+    if not length:
         return None
     if not isinstance(length, str) or not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
         return _BAD_LENGTH
@@ -130,20 +132,23 @@ def parse_json(body: bytes) -> Any:
     try:
         text = body.decode()
         # As `decode` does it, without its two regular expressions for white space.
-        document, end = _decoder.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
+        document, end = _scan(text, 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE)))
         if end < len(text) and text[end:].strip(_SPACE):
             return _decoder.decode(text)  # It raises: something follows the document.
     except UnicodeDecodeError:
-        return Refused(Reason.MALFORMED, "cannot be read: it is not UTF-8")
+        why = "it is not UTF-8"
     except RecursionError:
         return _TOO_DEEP
+    except StopIteration as stop:
+        why = str(json.JSONDecodeError("Expecting value", text, stop.value))
     except ValueError as error:
-        # The parser's own text names a position and shows nothing of the body.
-        return Refused(Reason.MALFORMED, f"cannot be read: {error}")
-    # A document with so few brackets cannot be deeper; most need no closer look.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        return _TOO_DEEP
-    return document
+        why = str(error)  # The parser's own text names a position and shows nothing of the body.
+    else:
+        # A document with so few brackets cannot be deeper; most need no closer look.
+        has_inner = "[" in text or text.find("{", 1) > 0
+        too_deep = has_inner and text.count("[") + text.count("{") > MAX_DEPTH and _depth(body) > MAX_DEPTH
+        return _TOO_DEEP if too_deep else document
+    return Refused(Reason.MALFORMED, f"cannot be read: {why}")
 
 
 # In C throughout: a look at each character or node in Python takes longer than to parse them.
@@ -183,6 +188,7 @@ def _no_constant(text: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+_scan = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")

@@ -53,7 +53,7 @@ class Places:
 
     def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
         self._signature = signature
-        self._blank: list[Sent] = [part if isinstance(part, str) else None for part in layout]
+        self.blank: list[Sent] = [part if isinstance(part, str) else None for part in layout]
         self._make_slots(layout)
         self._needs_body = any(place.kinds for place in self.sources.values())
         self._make_tables()
@@ -72,8 +72,8 @@ class Places:
                 # The places of two ids in a path are two.
                 key = (place, field.name) if isinstance(place, Path) else place
                 if key not in slots:
-                    slots[key] = len(self._blank) if own else position
-                    self._blank += [None] if own else []
+                    slots[key] = len(self.blank) if own else position
+                    self.blank += [None] if own else []
                     self.sources[slots[key]] = place
                     if isinstance(place, Path):
                         self._patterns.append((slots[key], compile_templates(place.templates, field.name)))
@@ -96,7 +96,10 @@ class Places:
         ]
         self._cookies = [(slot, place.name) for slot, place in numbered if isinstance(place, Cookie)]
         self._queries = {place.name: slot for slot, place in numbered if isinstance(place, Query)}
-        self._json = [(slot, place.tokens(), place.allow_int) for slot, place in numbered if isinstance(place, Json)]
+        pointers = [(slot, place.tokens(), place.allow_int) for slot, place in numbered if isinstance(place, Json)]
+        self._json = [
+            (slot, tokens[0] if len(tokens) == 1 else None, tokens, allow_int) for slot, tokens, allow_int in pointers
+        ]
         self._forms = [(slot, place.name) for slot, place in numbered if isinstance(place, Form)]
         self._cookie_line = len(names)
         self.names = (*names, "cookie") if self._cookies else tuple(names)
@@ -111,7 +114,7 @@ class Places:
             (self._cookies, self._find_in_cookies),
             (self._methods, self._find_method),
         )
-        self._finders = tuple(find for places, find in finders if places)
+        self.finders = tuple(find for places, find in finders if places)
         self._decoders: dict[int, Callable[[Any], Found]] = {
             **dict.fromkeys(self._queries.values(), in_query),
             **{slot: in_header for _, slot in self._headers},
@@ -120,8 +123,8 @@ class Places:
 
     def find(self, request: Request) -> list[Sent]:
         """What is in each place, as it was sent. Raises nothing."""
-        found = self._blank.copy()
-        for find in self._finders:
+        found = self.blank.copy()
+        for find in self.finders:
             find(request, found)
         return found
 
@@ -136,26 +139,20 @@ class Places:
     def _find_in_body(self, request: Request, found: list[Sent]) -> None:
         if request.body_problem is not None:
             return
-        if request.form is not None:
+        if request.body:
+            media = request.media
+            if media.kind == "json":
+                if self._json:
+                    self._find_in_json(parse_json(request.body), found)
+            elif self._forms and media.kind == "form":
+                self._find_in_form(parse_form(request.body), form_values, found)
+            elif self._forms and media.kind == "multipart":
+                self._find_in_form(parse_multipart(media.boundary, request.body), multipart_values, found)
+        elif request.form is not None:
             for slot, name in self._forms:
                 found[slot] = only(
                     [text if text is not None else NOT_A_TEXT for key, text in request.form if key == name]
                 )
-            return
-        document = self._document(request) if request.body else None
-        if document is not None:
-            self._find_in_document(request.media.kind, document, found)
-
-    def _document(self, request: Request) -> Any:
-        body: Any = request.body
-        kind, _, boundary = request.media
-        if kind == "json":
-            return parse_json(body) if self._json else None
-        if not self._forms:
-            return None
-        if kind == "form":
-            return parse_form(body)
-        return parse_multipart(boundary, body) if kind == "multipart" else None
 
     def _find_in_path(self, request: Request, found: list[Sent]) -> None:
         readings = request.id_paths()
@@ -219,19 +216,20 @@ class Places:
             for slot, name in self._cookies:
                 found[slot] = only(cookie_values(name, line))
 
-    def _find_in_document(self, kind: str, document: Any, found: list[Sent]) -> None:
+    def _find_in_json(self, document: Any, found: list[Sent]) -> None:
         if isinstance(document, Refused):
-            for slot, place in self.sources.items():
-                if kind in place.kinds:
-                    found[slot] = document
-        elif kind == "json":
-            for slot, tokens, allow_int in self._json:
-                node = step_down(document, tokens)
-                found[slot] = node if type(node) is str else json_text(node, allow_int=allow_int)
-        else:
-            values_of = form_values if kind == "form" else multipart_values
-            for slot, name in self._forms:
-                found[slot] = only(values_of(name, document))
+            for slot, *_ in self._json:
+                found[slot] = document
+            return
+        members = document if type(document) is dict else {}
+        for slot, name, tokens, allow_int in self._json:
+            # Most pointers have one token, and it is there.
+            node = members[name] if name in members else step_down(document, tokens)
+            found[slot] = node if type(node) is str else json_text(node, allow_int=allow_int)
+
+    def _find_in_form(self, form: Any, values_of: Callable[[str, Any], Any], found: list[Sent]) -> None:
+        for slot, name in self._forms:
+            found[slot] = form if isinstance(form, Refused) else only(values_of(name, form))
 
 
 def _in_path(path: str, pattern: Any) -> Found:

@@ -59,12 +59,12 @@ class Reader:
         scheme = self._scheme
         at = [number for number, part in enumerate(layout) if isinstance(part, Field)]
         self._signature_at, self._size = layout.index(scheme.signature_field), len(layout)
-        names = [field.name for field in self.fields]
-        self._texts_at = [(number, name) for number, name in zip(at, names, strict=True) if number < self._signature_at]
-        self._time_names = [time.name for time in scheme.times]
-        # Where an id holds the first character of its separator, the message may be ambiguous.
+        # Where a text holds the first character of its separator, the message may be ambiguous. No text has a NUL.
         parts = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id | Time | Method)]
-        self._separators_at = [(number, part.separator[0]) for number, part in parts if part.separator]
+        ends = {number: part.separator[0] for number, part in parts if part.separator}
+        texts = [(number, field) for number, field in zip(at, self.fields, strict=True) if number < self._signature_at]
+        self._texts_at = [(number, field.name, ends.get(number, "\0")) for number, field in texts]
+        self._time_names = [time.name for time in scheme.times]
         pairs = [(number, slot) for number, slots in zip(at, self._places.slots_of, strict=True) for slot in slots]
         self._further = [(number, slot) for number, slot in pairs if slot != number]
         #: Makes a NUL of each byte that does not stand for itself in every place.
@@ -73,10 +73,10 @@ class Reader:
     def wants_all_of(self, request: Request) -> bool:
         """Whether the body has to be read to its end, since a source reads bodies of its kind."""
         media = request.media
-        coding = request.framed()[2]
+        coding = request.framing[2]
         # Nothing here decompresses: the application gets the compressed bytes, and a gateway behind it perhaps others.
         plain = coding is None or (isinstance(coding, str) and coding.lower() == "identity")
-        return media.kind in self._kinds and media.readable and plain
+        return media.readable and media.kind in self._kinds and plain
 
     def knows_start(self, start: bytes) -> bool:
         """Whether so many bytes of a body that is not read to its end are enough for `refuse_start`."""
@@ -94,7 +94,7 @@ class Reader:
         return Refused(Reason.UNSUPPORTED_BODY, self._why_not_read(request, is_upload))
 
     def _why_not_read(self, request: Request, is_upload: bool) -> str:
-        line, _, coding, _ = request.framed()
+        line, _, coding, _ = request.framing
         if is_upload:
             why = f"the body is sent as {line!a:.80}, but begins as JSON does"
         elif request.media.kind == "none":
@@ -113,34 +113,35 @@ class Reader:
 
     def read(self, request: Request) -> Reading:
         """What the request says. Its body, where one is needed, has been read."""
-        found = self._places.find(request)
+        found = self._places.blank.copy()
+        for find in self._places.finders:  # As `Places.find` does it, without a call.
+            find(request, found)
         values: list[Any] = self._merged(found) if self._further else found
         # Plain is where every text is there once and is short, and each of its characters stands for itself.
-        if not all(values) or (self.needs_body and request.body_problem is not None):
-            return self._read_strictly(request, found)
         try:
             raw = "".join(values).encode()
-        except (TypeError, UnicodeEncodeError):  # Something else than text, or half a character of JSON.
+        except (TypeError, UnicodeEncodeError):  # Nothing, something else than text, or half a character of JSON.
             return self._read_strictly(request, found)
         if len(raw) > MAX_ID_BYTES or 0 in raw.translate(self._plain):
             return self._read_strictly(request, found)
-        for position, character in self._separators_at:
-            if character in values[position]:
-                return self._read_strictly(request, found)
         ids = {}
-        for position, name in self._texts_at:
-            ids[name] = values[position]
+        for position, name, end in self._texts_at:
+            ids[name] = text = values[position]
+            if not text or end in text:
+                return self._read_strictly(request, found)
         signature = values[self._signature_at]
         tenant = values[-1] if self.reads_tenant else None
-        size = len(raw) - len(signature) if tenant is None else len(raw) - len(signature) - len(tenant)
-        request.signature = signature.encode()
+        if not signature or tenant == "" or (self.needs_body and request.body_problem is not None):
+            return self._read_strictly(request, found)
+        request.signature = proof = signature.encode()
         reading = Reading()
         reading.request = request
         reading.ids = MappingProxyType(ids)
         reading.tenant = tenant
         reading.whole = tenant is not None and self._saw_tenant(request)
         reading.refused = None
-        reading.message = raw[:size]
+        signed = raw if tenant is None else raw.removesuffix(tenant.encode())
+        reading.message = signed.removesuffix(proof)
         return reading
 
     def refuses_ahead(self, request: Request) -> bool:
@@ -156,10 +157,9 @@ class Reader:
         return values
 
     def _read_strictly(self, request: Request, found: list[Sent]) -> Reading:
-        texts = list(self._texts_of(self._places.decode(found)))
-        tenant = texts.pop() if self.reads_tenant else None
-        signature = texts.pop()
-        ids = {name: text for (_, name), text in zip(self._texts_at, texts, strict=True) if isinstance(text, str)}
+        texts = self._texts_of(self._places.decode(found))
+        tenant, signature = texts.pop() if self.reads_tenant else None, texts.pop()
+        ids = {name: text for (_, name, _), text in zip(self._texts_at, texts, strict=True) if isinstance(text, str)}
         message = request.body_problem or self._message_of(tenant, texts, ids, signature)
         reading = Reading()
         reading.request = request
@@ -194,13 +194,12 @@ class Reader:
             Refused(Reason.MISSING_SIGNATURE, _missing(self._scheme.signature_field)) if signature is None else message
         )
 
-    def _texts_of(self, found: Sequence[Found]) -> Iterator[Found]:
-        for field, slots in zip(self.fields, self._places.slots_of, strict=True):
-            yield self._text_of(field, slots, found)
+    def _texts_of(self, found: Sequence[Found]) -> list[Found]:
+        return [self._text_of(*place, found) for place in zip(self.fields, self._places.slots_of, strict=True)]
 
     def _text_of(self, field: Field, slots: Sequence[int], found: Sequence[Found]) -> Found:
         """The one valid text of a field; None where it is absent or blank."""
-        value = _pick(found, slots)
+        value = found[slots[0]] if len(slots) == 1 else _pick(found, slots)
         if isinstance(value, str) and value.strip():
             if field is self._scheme.signature_field:
                 wrong = "" if value.isascii() else "is not ASCII"

@@ -15,12 +15,15 @@ RefusalBody = bytes | tuple[bytes, str]
 
 
 class Refusal(NamedTuple):
-    """One answer, ready to be sent: `headers` as text, and as lower-case bytes in `raw_headers`."""
+    """One answer, ready to be sent: the status also as a number and as WSGI's line, the headers also as lower-case
+    bytes."""
 
     status: HTTPStatus
     headers: tuple[tuple[str, str], ...]
     raw_headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    code: int
+    line: str
 
 
 class _Answer(NamedTuple):
@@ -104,7 +107,8 @@ def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None, pr
     headers = [("Content-Type", media_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
     headers += [answer.header] if answer.header else []
     raw_headers = tuple((name.lower().encode(), value.encode()) for name, value in headers)
-    return Refusal(answer.status, tuple(headers), raw_headers, body)
+    code, phrase = answer.status.value, answer.status.phrase
+    return Refusal(answer.status, tuple(headers), raw_headers, body, code, f"{code} {phrase}")
 
 
 def _problem(answer: _Answer, base: str | None) -> bytes:

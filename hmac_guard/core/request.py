@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from hmac_guard.core.bodies import Media, parse_media
+from hmac_guard.core.bodies import Media
 from hmac_guard.core.verdict import Refused
 
 #: The headers that say how a body is framed and what it is.
@@ -25,7 +25,8 @@ class Request(ABC):
     path          the application's own path, decoded once; U+FFFD where the bytes were not UTF-8
     query         as sent, one character for each byte
     lines         the values of the headers in which the scheme looks (`Reader.names`), in that order
-    framing       the values of BODY_HEADERS, in that order; None where they are not known yet
+    framing       the values of BODY_HEADERS, in that order; empty where the guard reads no body
+    media         what the body is by that said to be; only where the guard reads the body
     body          the bytes, once they have been read to their end; None where they were not
     body_problem  why the body could not be read, or None
     form          the fields of a form that a framework has parsed, the value None for a file; None where there is none
@@ -41,7 +42,8 @@ class Request(ABC):
     path: str
     query: str
     lines: Sequence[Line]
-    framing: Sequence[Line] | None = None
+    framing: Sequence[Line] = ()
+    media: Media
     body: bytes | None = None
     body_problem: Refused | None = None
     form: Sequence[tuple[str, str | None]] | None = None
@@ -50,7 +52,6 @@ class Request(ABC):
     source: Any = None
     signature: bytes | tuple[bytes, ...] = b""
     ahead: Any = None
-    _media: Media | None = None
 
     @abstractmethod
     def header(self, name: str) -> Line:
@@ -67,13 +68,9 @@ class Request(ABC):
         """
         if (self.method, self.query, self.lines) != (other.method, other.query, other.lines):
             return False
-        if self.framing is not None and self._body_is_read_as() != other._body_is_read_as():
+        if self.framing and (self.framing[0], self.framing[2]) != (other.framing[0], other.framing[2]):
             return False
         return self.path == other.path or self.root.rstrip("/") + self.path == other.root.rstrip("/") + other.path
-
-    def _body_is_read_as(self) -> tuple[Line, Line]:
-        kind, _, coding, _ = self.framed()
-        return kind, coding
 
     def paths(self) -> Sequence[str]:
         """Every path that a framework may take for this request's; one where all of them agree."""
@@ -82,19 +79,6 @@ class Request(ABC):
     def id_paths(self) -> Sequence[str]:
         """The same, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
-
-    def framed(self) -> Sequence[Line]:
-        """The values of BODY_HEADERS, in that order."""
-        if self.framing is None:
-            self.framing = [self.header(each) for each in BODY_HEADERS]
-        return self.framing
-
-    @property
-    def media(self) -> Media:
-        """What the body is said to be."""
-        if self._media is None:
-            self._media = parse_media(self.framed()[0])
-        return self._media
 
     def __repr__(self) -> str:
         # The query, the headers and the body may hold a signature.

@@ -201,7 +201,8 @@ class Scheme(Frozen):
 
         Every key is tried, so that the time does not tell which one matched.
         """
-        spell, algorithm, matches, found = self._spell, self.algorithm, self._matches, None
+        spell, matches, algorithm = self._spell, self._matches, self.algorithm
+        found = None
         for key in keys:
             if matches(spell(key.digest(algorithm, message)), signature) and found is None:
                 found = key

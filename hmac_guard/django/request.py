@@ -10,9 +10,10 @@ from typing import Any
 from django.conf import settings
 
 from hmac_guard.asgi.request import HeaderNames
+from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.reader import Reader
-from hmac_guard.core.request import Line, Request
+from hmac_guard.core.request import BODY_HEADERS, Line, Request
 from hmac_guard.core.verdict import Reason, Refused
 from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import header_in
@@ -31,7 +32,7 @@ class DjangoRequest(Request):
         scope: The ASGI scope or the WSGI environ. The verdict is stored in it.
     """
 
-    def __init__(self, request: Any, names: tuple[str, ...]) -> None:
+    def __init__(self, request: Any, reader: Reader, names: HeaderNames) -> None:
         self.django = request
         self.is_asgi = hasattr(request, "scope")
         if self.is_asgi:
@@ -42,10 +43,13 @@ class DjangoRequest(Request):
         self.query = request.META.get("QUERY_STRING", "")
         if self.is_asgi:
             self.root = request.path.removesuffix(request.path_info)
-            self.lines = HeaderNames(names).find(self.scope.get("headers", ()))
+            self.lines = names.find(self.scope.get("headers", ()))
         else:
             self.root = settings.FORCE_SCRIPT_NAME or request.META.get("SCRIPT_NAME", "")
-            self.lines = [header_in(request.META, name) for name in names]
+            self.lines = [*map(self.header, reader.names)]
+        if reader.needs_body:
+            self.framing = [*map(self.header, BODY_HEADERS)]
+            self.media = parse_media(self.framing[0])
 
     def header(self, name: str) -> Line:
         if not self.is_asgi:
@@ -79,9 +83,7 @@ class DjangoRequest(Request):
         return same
 
     def join_cookies(self) -> None:
-        """Join several Cookie lines with "; ". Django joins them with a comma and would read other values."""
-        if not self.is_asgi:
-            return
+        """Join several Cookie lines with "; ". On ASGI, Django joins them with a comma and would read other values."""
         lines = [value for name, value in self.scope["headers"] if name == b"cookie"]
         meta = self.django.META
         if len(lines) == 1 and meta.get("HTTP_COOKIE") != lines[0].decode("latin-1"):

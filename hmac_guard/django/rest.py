@@ -119,7 +119,7 @@ class GuardRefused(APIException):
 
     def __init__(self, refusal: Refusal) -> None:
         headers = dict(refusal.headers)
-        self.status_code = refusal.status.value
+        self.status_code = refusal.code
         self.detail = _document(refusal.body)
         self.auth_header = headers.get("WWW-Authenticate")
         self.wait = int(headers.get("Retry-After", 0))

@@ -66,7 +66,9 @@ def has_html_ampersands(encoded: str, names: Collection[str]) -> bool:
 def _of_body(request: Request, every: Sequence[Leaf], unread: Sequence[Field]) -> Iterator[Found]:
     pointers = {place.pointer for field in unread for place in field.source.places() if isinstance(place, Json)}
     types = lines_of(request, "content-type")
-    if len(types) < 2 and request.media.kind != "json" and any(leaf.pointer in pointers for leaf in every):
+    if not pointers or len(types) > 1 or request.media.kind == "json":
+        return
+    if any(leaf.pointer in pointers for leaf in every):
         yield Found("body_type", f"the body is JSON, but {_said_type(types)}", _JSON_CURE)
 
 

@@ -97,7 +97,7 @@ def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: 
     Gives the body from which the application is to read, or None where the stream was not touched. `ends` is whether
     the server promises that the stream ends; `limit` is the most bytes that are read.
     """
-    _, announced, _, transfer_encoding = request.framed()
+    _, announced, _, transfer_encoding = request.framing
     length = read_length(announced, transfer_encoding)
     if isinstance(length, Refused) or (transfer_encoding and not ends):
         request.body_problem = length if isinstance(length, Refused) else _ENDLESS

@@ -10,7 +10,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
 from hmac_guard.log import failure_of
-from hmac_guard.wsgi.driver import check_keys, decide
+from hmac_guard.wsgi.driver import Driver
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,23 +31,19 @@ class GuardMiddleware(Strict):
     def __init__(self, app: "WSGIApplication", *, guard: "Guard") -> None:
         hidden = hide(guard)
         del guard
-        self._decider = decider_of("GuardMiddleware", hidden)
-        check_keys("GuardMiddleware", self._decider)
-        check_app(type(self), app, self._decider, "a WSGI")
+        self._driver = Driver("GuardMiddleware", decider_of("GuardMiddleware", hidden))
+        check_app(type(self), app, self._driver.decider, "a WSGI")
         self.app: WSGIApplication = app
         self.guard: Guard = hidden.get()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        decider = self._decider
         refusal, failure = None, None
         try:
-            # On two servers an environment variable of that name would be here.
-            decider.forget(environ)
-            refusal = decide(decider, environ)
+            refusal = self._driver.decide(environ)
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(failure)
+            refusal = self._driver.decider.fault(environ, failure)
         if refusal is not None:
             return send_refusal(refusal, environ, start_response)
         return self.app(environ, start_response)
@@ -55,5 +51,5 @@ class GuardMiddleware(Strict):
 
 def send_refusal(refusal: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answer a request."""
-    start_response(f"{refusal.status.value} {refusal.status.phrase}", list(refusal.headers))
+    start_response(refusal.line, list(refusal.headers))
     return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else refusal.body]

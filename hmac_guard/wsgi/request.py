@@ -1,28 +1,47 @@
 """A `Request` of a WSGI environ (PEP 3333)."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from hmac_guard.core.request import Line, Request
+from hmac_guard.core.bodies import parse_media
+from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
 
 class WsgiRequest(Request):
     """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
 
-    def __init__(self, environ: dict[str, Any], names: tuple[str, ...]) -> None:
-        self.source = environ
-        get = environ.get
-        self.method = get("REQUEST_METHOD", "")
-        self.root = get("SCRIPT_NAME", "")
-        self.path = path_of(get("PATH_INFO", ""))
-        self.query = get("QUERY_STRING", "")
-        self.lines = lines = [*map(get, _environ_keys(names))]
-        for line in lines:
-            if line is not None and type(line) is not str:
-                self.lines = [header_in(environ, name) for name in names]
-
     def header(self, name: str) -> Line:
         return header_in(self.source, name)
+
+
+def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) -> WsgiRequest:
+    """The request of an environ, with the headers under these keys; `with_body`, the last of them are BODY_HEADERS."""
+    request = WsgiRequest()
+    request.source = environ
+    try:
+        request.method = environ["REQUEST_METHOD"]
+        request.root = environ["SCRIPT_NAME"]
+        path = environ["PATH_INFO"]
+        request.query = environ["QUERY_STRING"]
+    except KeyError:  # PEP 3333 lets a server leave out what is empty.
+        return read_environ({**_EMPTY, **environ}, keys, with_body)
+    request.path = path if path.isascii() else path_of(path)
+    lines: list[Line] = []
+    for key in keys:
+        line = environ.get(key)
+        lines.append(line if type(line) is str or line is None else str(line))
+    if with_body:
+        request.framing = lines[-len(BODY_HEADERS) :]
+        del lines[-len(BODY_HEADERS) :]
+        if "HTTP_CONTENT_TYPE" in environ or "HTTP_CONTENT_LENGTH" in environ:
+            request.framing = [header_in(environ, name) for name in BODY_HEADERS]
+        request.media = parse_media(request.framing[0])
+    request.lines = lines
+    return request
+
+
+_EMPTY = {"REQUEST_METHOD": "", "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRING": ""}
 
 
 def header_in(environ: dict[str, Any], name: str) -> Line:
@@ -34,11 +53,6 @@ def header_in(environ: dict[str, Any], name: str) -> Line:
     # Some adapters of serverless hosts set both keys of one header.
     other = environ[twin]
     return str(other) if value is None or str(value) == str(other) else [str(value), str(other)]
-
-
-@cache
-def _environ_keys(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(environ_keys(name)[0] for name in names)
 
 
 @cache

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
-from support import Sent, environ_for
+from support import Sent, environ_for, request_of
 
 from differential.grammar.ids import NOW, WINDOW
 from differential.views import REFUSED, Answer, call_asgi, call_wsgi, views_behind
 from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Scheme, Timestamp
 from hmac_guard.core.signed import reader_of
-from hmac_guard.wsgi.request import WsgiRequest
 
 KEY = b"the key of the differential tests"
 
@@ -98,9 +97,8 @@ class Comparison:
             return sent.delivered().decode("latin-1")
         if self.source != "time":
             return claim.ids["a"]
-        time = self._reader.read(WsgiRequest(environ_for(self._signed(sent, "")), self._reader.names)).times[
-            "timestamp"
-        ]
+        request = request_of(environ_for(self._signed(sent, "")), self._reader)
+        time = self._reader.read(request).times["timestamp"]
         return time if abs(int(time) - NOW) <= WINDOW else None
 
     def claims(self, sent: Sent) -> list[Claim]:

@@ -22,7 +22,7 @@ from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Verdict, verdict_from
+from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.flask import GuardExtension, current_verdict, uncovered_routes
 from hmac_guard.guard import Mode
@@ -238,6 +238,17 @@ def test_an_exemption_by_path_does_not_open_a_guarded_view() -> None:
 
     assert here.answer(UNSIGNED).status == 401
     assert here.answer(GOOD).status == 200
+
+
+def test_an_exemption_by_path_does_not_open_a_guarded_view_that_needs_no_body() -> None:
+    scheme = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    guard = Guard(scheme, KEY, exempt=("/orders",))
+    here = App()
+    here.route(here.app, GuardExtension(guard).guarded(here.view))
+    here.app.wsgi_app = guard.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
+
+    assert here.answer(UNSIGNED).status == 401
+    assert here.answer(Sent("GET", "/orders", f"a=x&sig={scheme.sign(KEY, a='x')}")).status == 200
 
 
 def test_report_mode_calls_the_view_with_the_verdict() -> None:

@@ -27,7 +27,7 @@ from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded
 from hmac_guard.fastapi import GuardSecurity
 from hmac_guard.flask import GuardExtension
-from hmac_guard.wsgi.driver import decide
+from hmac_guard.wsgi.driver import Driver
 
 SIGNED = {"query": GOOD, "JSON": GOOD_JSON}
 
@@ -163,7 +163,7 @@ def test_a_changed_copy_of_the_environ_is_judged_again(change: dict[str, str]) -
 def test_a_verdict_of_another_layer_is_not_accepted() -> None:
     verified = Counted()
     environ = environ_for(Sent("GET", "/orders", GOOD.query))
-    decide(decider_of("test", verified.guard), environ)
+    Driver("test", decider_of("test", verified.guard)).decide(environ)
     reporting = Counted(mode="report")
     read: list[Any] = []
     inner = Flask(__name__)
@@ -186,7 +186,7 @@ def test_a_verdict_of_another_layer_is_not_accepted() -> None:
 def test_another_body_is_judged() -> None:
     counted = Counted()
     environ = environ_for(Sent(**{**vars(GOOD_JSON), "path": "/orders"}))
-    decide(decider_of("test", counted.guard), environ)
+    Driver("test", decider_of("test", counted.guard)).decide(environ)
     forged = environ_for(Sent("POST", "/orders", headers=GOOD_JSON.headers, body=GOOD_JSON.body.replace(b"42", b"43")))
     copied = {**environ, "wsgi.input": forged["wsgi.input"], "CONTENT_LENGTH": forged["CONTENT_LENGTH"]}
 

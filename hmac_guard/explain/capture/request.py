@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames
+from hmac_guard.asgi.request import AsgiRequest, HeaderNames, read_scope
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import BODY_HEADERS
 from hmac_guard.explain.printable import printable
@@ -60,13 +60,11 @@ def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiReque
             (name.lower().encode("latin-1", "replace"), _header_bytes(value)) for name, value in captured.headers
         ],
     }
-    request = AsgiRequest(scope, HeaderNames(reader.names), with_body=False)
+    request = read_scope(scope, HeaderNames((*reader.names, *BODY_HEADERS)), with_body=True)
     if reader.needs_body:
         # A copy contains the whole body, but often neither Content-Length nor Transfer-Encoding.
-        lengths = [
-            None if name in ("content-length", "transfer-encoding") else request.header(name) for name in BODY_HEADERS
-        ]
-        request.framing = lengths
+        kind, _, coding, _ = request.framing
+        request.framing = (kind, None, coding, None)
         take_body(request, reader, BytesIO(captured.body), True, MAX_BODY)
     return request
 
