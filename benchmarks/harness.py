@@ -57,7 +57,7 @@ def called(call: Callable[[], Any]) -> Timed:
     return timed
 
 
-def awaited(call: Callable[[], Awaitable[Any]]) -> Timed:
+def await_if_needed(call: Callable[[], Awaitable[Any]]) -> Timed:
     """Times a call that is awaited in a running event loop, all in one task."""
 
     async def batch(times: int) -> float:

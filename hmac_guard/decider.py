@@ -149,7 +149,7 @@ class Decider(Frozen):
         # No `map`: a StopIteration out of it would count as the end of the paths.
         if self.mode == "off":
             reason = Reason.OFF
-        elif (self.only or self.exempt) and all(self.leaves_open(path) for path in request.paths()):
+        elif (self.only or self.exempt) and all(self.is_exempt_path(path) for path in request.paths()):
             reason = Reason.EXEMPT
         elif self.preflight and request.method == "OPTIONS" and is_preflight(request):
             reason = Reason.PREFLIGHT
@@ -157,7 +157,7 @@ class Decider(Frozen):
             return None
         return Outcome(unverified(reason, self.scheme.name), self.mode)
 
-    def leaves_open(self, path: str) -> bool:
+    def is_exempt_path(self, path: str) -> bool:
         """Whether the guard does not look at requests for `path`, by `only` and `exempt`."""
         if ";" in path or not is_canonical(path):
             return False
@@ -175,13 +175,13 @@ class Decider(Frozen):
         if self.mode == "off":
             return True
         if fixed:
-            return self.leaves_open(start)
+            return self.is_exempt_path(start)
         return self.exempt.may_hold(start) or (bool(self.only) and not self.only.holds_all(start))
 
     def wants_keys(self, reading: Reading) -> bool:
         """Whether the resolver is asked: for a request that can be judged, and for a refused one whose tenant may have
         a mode of its own."""
-        return reading.refused is None or reading.whole
+        return reading.refused is None or reading.tenant_is_certain
 
     def claim(self, reading: Reading, detail: str = "") -> Claim:
         """What resolvers and callbacks see of a request."""
@@ -297,7 +297,7 @@ class Decider(Frozen):
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
         """The mode with keys by tenant. The tenant's own mode counts only for a request that was seen whole."""
-        return self._laxer[ring.mode] if reading.whole else self.mode
+        return self._laxer[ring.mode] if reading.tenant_is_certain else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Say once why a tenant's own mode does not apply."""
@@ -306,7 +306,7 @@ class Decider(Frozen):
                 "a Keyring has a mode, but its resolver does not say that its keys are by tenant, so the "
                 "mode does not count; mark the resolver with hmac_guard.keys.per_tenant"
             )
-        elif reading.whole:
+        elif reading.tenant_is_certain:
             self._warn_once(
                 f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the laxer of the "
                 f"two applies; make the guard with mode={mode!r}"
@@ -319,7 +319,7 @@ class Decider(Frozen):
             detail = "the request names no tenant"
         if mode == "enforce":
             return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
-        tenant = reading.tenant if ring is not None and reading.whole and self.by_tenant else None
+        tenant = reading.tenant if ring is not None and reading.tenant_is_certain and self.by_tenant else None
         return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
 
     def _detail(self, reading: Reading, reason: Reason) -> str:

@@ -17,7 +17,7 @@ _locks: dict[int, threading.Lock] = {}
 _pid = os.getpid()
 
 
-def in_forked_child(remake: Remake) -> None:
+def after_fork(remake: Remake) -> None:
     """Have `remake` called in every child that is forked: a function, or a bound method while its object lives."""
     if inspect.ismethod(remake):
         _remakes[weakref.WeakMethod(remake, lambda method: _remakes.pop(method, None))] = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError, UnusableRequest
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 
 logger = logging.getLogger("hmac_guard")
 
@@ -118,7 +118,7 @@ class FailureLog:
         self._what = what
         self._clock = clock
         self._renew_lock()
-        in_forked_child(self._renew_lock)
+        after_fork(self._renew_lock)
         self.is_failing = False
         self._count = 0
         self._began = self._logged = self._failed = 0.0

@@ -15,9 +15,9 @@ from uuid import uuid4
 
 import pytest
 from key_sources import claim_of
-from patience import PATIENCE
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT
 
 from hmac_guard import Keyring
 from hmac_guard.keys import SqlKeys
@@ -35,7 +35,7 @@ ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
 def needs(url: URL, what: str) -> None:
     """Skip the test if the server is not running."""
     try:
-        socket.create_connection((url.host, url.port), PATIENCE).close()
+        socket.create_connection((url.host, url.port), TIMEOUT).close()
     except OSError:
         pytest.skip(f"not run: no {what} at {url.host}:{url.port}")
 
@@ -54,9 +54,9 @@ class Database:
         self._beside = create_engine(url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
         self.loop = asyncio.new_event_loop()
         # A thread that writes to SQLite waits for other writers. The default timeout is five seconds.
-        patient = {"timeout": PATIENCE} if url.drivername in _SQLITE else {}
+        options = {"timeout": TIMEOUT} if url.drivername in _SQLITE else {}
         make: Any = create_async_engine if is_async else create_engine
-        self.engine: Any = make(url, connect_args=patient)
+        self.engine: Any = make(url, connect_args=options)
         if self.server == SYNC[0]:
             event.listen(getattr(self.engine, "sync_engine", self.engine), "connect", _forget_the_disk)
 

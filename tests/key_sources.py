@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from patience import comes
+from waiting import becomes_true
 
 from hmac_guard import Claim
 from hmac_guard.keys import CachedKeys, RedisInvalidation
@@ -60,4 +60,4 @@ def follow(keys: CachedKeys, news: RedisInvalidation, tenant: str) -> None:
     """Subscribe the cache, and wait until it is subscribed: then a known tenant is looked up again."""
     known = keys(claim_of(tenant))
     news.watch(keys)
-    assert comes(lambda: keys(claim_of(tenant)) is not known)
+    assert becomes_true(lambda: keys(claim_of(tenant)) is not known)

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from databases import POSTGRES
 from key_sources import KEY, Clock
-from patience import PATIENCE, comes
 from ports import LOCAL
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Reply, Sent, ask_asgi, call_wsgi
+from waiting import TIMEOUT, becomes_true
 from wires import Wire
 
 from hmac_guard import Claim, Guard, Query, Scheme
@@ -51,7 +51,7 @@ class Interface:
             self.clock.pass_by(entries.RETRY)
             return self.status(guard, secret, tenant) == status
 
-        return comes(has_become)
+        return becomes_true(has_become)
 
 
 class Remote:
@@ -77,13 +77,13 @@ class Remote:
     def _engine(self, colour: str) -> Any:
         url = POSTGRES.set(host=LOCAL, port=self.wire.port)
         if colour == "sync":
-            patient = {"connect_timeout": int(PATIENCE)}
-            return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=patient)
+            options = {"connect_timeout": int(TIMEOUT)}
+            return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=options)
         pool = {"poolclass": NullPool} if self.interface.kind == "wsgi" else {}
-        return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": PATIENCE}, **pool)
+        return create_async_engine(url.set(drivername="postgresql+asyncpg"), connect_args={"timeout": TIMEOUT}, **pool)
 
     def close(self) -> None:
-        self.interface.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * PATIENCE))
+        self.interface.loop.run_until_complete(asyncio.wait_for(self._idle(), 2 * TIMEOUT))
         self.operator.metadata.drop_all(self._near)
         self._near.dispose()
         disposal = self.engine.dispose()

@@ -9,9 +9,9 @@ import socket
 import sys
 from typing import Any
 
-from patience import PATIENCE
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT
 
 from hmac_guard import Guard, Query, Scheme
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys
@@ -20,7 +20,7 @@ SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Quer
 
 
 def guard_of(engine: Any, table: str, redis: str, channel: str) -> Guard:
-    keys = CachedKeys(SqlKeys(engine, table=table), ttl=3_600, timeout=PATIENCE)
+    keys = CachedKeys(SqlKeys(engine, table=table), ttl=3_600, timeout=TIMEOUT)
     RedisInvalidation(redis, channel).watch(keys)
     return Guard(SCHEME, keys)
 
@@ -46,7 +46,7 @@ def serve_asgi(listener: socket.socket, database: str, *where: str) -> None:
     async def serve() -> None:
         guard = guard_of(create_async_engine(database.replace("psycopg", "asyncpg")), *where)
         # On a busy machine, a client may pause between requests.
-        config = uvicorn.Config(guard.asgi(app), log_level="critical", lifespan="off", timeout_keep_alive=int(PATIENCE))
+        config = uvicorn.Config(guard.asgi(app), log_level="critical", lifespan="off", timeout_keep_alive=int(TIMEOUT))
         await uvicorn.Server(config).serve(sockets=[listener])
 
     asyncio.run(serve())

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from patience import comes
 from ports import accepts, own_port
+from waiting import becomes_true
 
 STOP_TIMEOUT = 5.0
 _TESTS = Path(__file__).resolve().parent
@@ -104,7 +104,7 @@ def serving(server: Server, app: str, folder: Path, environ: Mapping[str, str] |
 
 
 def _wait_until_it_accepts(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
-    if not comes(lambda: accepts(port) or process.poll() is not None) or not accepts(port):
+    if not becomes_true(lambda: accepts(port) or process.poll() is not None) or not accepts(port):
         pytest.fail(f"the server did not start: {output.read_text(errors='replace')[-2000:]}")
 
 

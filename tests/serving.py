@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from patience import PATIENCE
+from waiting import TIMEOUT
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from hmac_guard import verdict_from
@@ -24,7 +24,7 @@ def serving(app: Any) -> Iterator[int]:
         yield server.effective_port
     finally:
         server.close()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -42,7 +42,7 @@ def threaded(app: Any) -> Iterator[int]:
         yield server.port
     finally:
         server.shutdown()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         server.server_close()
 
 

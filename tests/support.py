@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patience import PATIENCE
 from secrecy import SECRECY
+from waiting import TIMEOUT
 
 from hmac_guard import Guard, Verdict, verdict_from
 from hmac_guard.core.reader import Reader
@@ -155,7 +155,7 @@ async def ask_app(app: Any, sent: Sent) -> Reply:
     async def send(message: Any) -> None:
         out.append(message)
 
-    await asyncio.wait_for(app(scope_for(sent), receive, send), 2 * PATIENCE)
+    await asyncio.wait_for(app(scope_for(sent), receive, send), 2 * TIMEOUT)
     [start] = [message for message in out if message["type"] == "http.response.start"]
     headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
     return Reply(start["status"], headers, b"".join(message.get("body", b"") for message in out))

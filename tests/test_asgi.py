@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 import pytest
-from patience import PATIENCE
 from support import Sent, scope_for
+from waiting import TIMEOUT
 
 from hmac_guard import Cookie, Guard, Header, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
 from hmac_guard.asgi import body as asgi_body
@@ -64,7 +64,7 @@ def run(guard: Guard, server: Server, reads: int = 1, **scope: Any) -> list[Any]
         await send({"type": "http.response.body"})
 
     made = {**scope_for(Sent("POST", query=QUERY, headers=[JSON])), **scope}
-    asyncio.run(asyncio.wait_for(guard.asgi(app)(made, server.receive, server.send), PATIENCE))
+    asyncio.run(asyncio.wait_for(guard.asgi(app)(made, server.receive, server.send), TIMEOUT))
     return seen
 
 

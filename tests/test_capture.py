@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pytest
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard.explain import Captured, CaptureError, capture
 from hmac_guard.explain.capture.raw import from_raw
@@ -220,9 +220,9 @@ def sent_by_curl(command: str) -> tuple[str, bytes]:
         thread.start()
         ran = command.replace("HOST", f"127.0.0.1:{listener.getsockname()[1]}")
         subprocess.run(
-            ["bash", "-c", ran], capture_output=True, check=False, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin"}
+            ["bash", "-c", ran], capture_output=True, check=False, timeout=TIMEOUT, env={"PATH": "/usr/bin:/bin"}
         )
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     return ran, received[0]
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from databases import Database
 from key_sources import KEY, OTHER_KEY, Clock, claim_of, follow
-from patience import PATIENCE, comes
+from waiting import TIMEOUT, becomes_true
 from wires import own_redis
 
 from hmac_guard import Decision, Reason, Verdict
@@ -280,14 +280,14 @@ def test_keys_that_ended_long_ago_are_deleted(run: Run, sync_database: Database)
 def test_every_cache_learns_of_a_change(run: Run, sync_database: Database) -> None:
     run("add", "other")
     with own_redis() as server:
-        cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=PATIENCE)
+        cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=TIMEOUT)
         news = RedisInvalidation(server.url)
         follow(cached, news, "other")
         assert cached(claim_of("acme")) is None
 
         assert run("add", "acme", "--redis", server.url).exit_code == 0
 
-        assert comes(lambda: cached(claim_of("acme")) is not None)
+        assert becomes_true(lambda: cached(claim_of("acme")) is not None)
         news.close()
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
 from consoles import empty_keys, forms_of
 from key_sources import KEY, Clock
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard.console.standalone import SESSION_COOKIE, Link, Sessions, Standalone, serve
 from hmac_guard.core.hidden import hide
@@ -37,14 +37,14 @@ class Local:
         self.origin = f"http://127.0.0.1:{self.server.port}"
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.origin, timeout=PATIENCE)
+        return httpx.Client(base_url=self.origin, timeout=TIMEOUT)
 
     def log_in(self, client: httpx.Client, token: str, **headers: str) -> httpx.Response:
         return client.post("/login", data={"token": token}, headers={"Origin": self.origin, **headers})
 
     def stop(self) -> None:
         self.server.shutdown()
-        self.thread.join(PATIENCE)
+        self.thread.join(TIMEOUT)
         self.server.server_close()
 
 
@@ -169,7 +169,7 @@ def test_the_command_serves_and_prints_a_link(tmp_path: Path) -> None:
             printed: Any = process.stdout
             assert printed.readline() == "The console of sqlite:///keys.db. Press Ctrl-C to stop.\n"
             [(origin, token)] = re.findall(r"Open (http://127\.0\.0\.1:\d+)/login#([\w-]{43})\n", printed.readline())
-            with httpx.Client(base_url=origin, timeout=PATIENCE) as client:
+            with httpx.Client(base_url=origin, timeout=TIMEOUT) as client:
                 home = client.post("/login", data={"token": token}, headers={"Origin": origin}).headers["location"]
                 assert "From nothing to the first verified request" in client.get(home).text
             port = origin.rpartition(":")[2]

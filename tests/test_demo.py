@@ -23,8 +23,8 @@ pytest.importorskip("flask", reason="not run: flask is not installed")
 
 import httpx
 from click.testing import CliRunner
-from patience import PATIENCE, comes
 from ports import accepts, own_port
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Form, Header, Json, Key, Scheme
 from hmac_guard.cli import demo
@@ -208,7 +208,7 @@ def test_the_page_signs_ids_and_tells_the_reason_of_a_verdict(apps: dict[str, Ap
 def test_the_page_may_send_every_sample_and_read_its_refusal(apps: dict[str, App], sample: Sample) -> None:
     port = apps[sample.app].port
     unsigned = sample.request(sample.ids)
-    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     preflight = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": sample.method,
@@ -239,7 +239,7 @@ def test_every_command_that_the_demo_prints_is_verified(
     demo.print_samples(ORIGIN, apps, KEYS)
     commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("curl ")]
 
-    answers = [subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout for command in commands]
+    answers = [subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT).stdout for command in commands]
 
     assert [answer.split()[1] for answer in answers] == ["200"] * len(SAMPLES)
     assert [json.loads(answer.splitlines()[-1])["ids"] for answer in answers] == [sample.ids for sample in SAMPLES]
@@ -339,7 +339,7 @@ def test_the_servers_end_with_the_demo(ending: signal.Signals, code: int) -> Non
         assert all(map(accepts, ports))
 
         process.send_signal(ending)
-        process.communicate(timeout=PATIENCE)  # The servers share the pipes: wait until they have closed them too.
+        process.communicate(timeout=TIMEOUT)  # The servers share the pipes: wait until they have closed them too.
 
         assert process.returncode == code
         assert not any(map(accepts, ports))
@@ -352,7 +352,7 @@ def test_ctrl_c_in_a_terminal_ends_all_processes_without_an_error() -> None:
     with serving("--host", "localhost", "--port", str(port)) as (process, page, _):
         assert page == f"http://localhost:{port}/"
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=PATIENCE)
+        _, errors = process.communicate(timeout=TIMEOUT)
 
     assert process.returncode == 0
     assert "Fatal" not in errors
@@ -368,9 +368,9 @@ def test_an_application_that_ends_before_its_input_closes_ends_without_an_error(
     ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        assert comes(lambda: send(Request("GET", "/"), port).status > 0)  # uvicorn has set its signal handlers.
+        assert becomes_true(lambda: send(Request("GET", "/"), port).status > 0)  # uvicorn has set its signal handlers.
         process.send_signal(signal.SIGINT)
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
         assert process.stderr is not None
         assert "Fatal" not in process.stderr.read()
 
@@ -379,11 +379,11 @@ def test_the_console_of_the_demo_counts_live_requests(apps: dict[str, App]) -> N
     pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
     with console_with_traffic(KEYS, apps) as link:
         origin, _, token = link.partition("/login#")
-        with httpx.Client(base_url=origin, timeout=PATIENCE, follow_redirects=True) as client:
+        with httpx.Client(base_url=origin, timeout=TIMEOUT, follow_redirects=True) as client:
             home = client.post("/login", data={"token": token}, headers={"Origin": origin})
 
             def is_counted() -> bool:
                 page = client.get(home.url.path)
                 return "acme" in page.text and ": 0 verified" not in page.text
 
-            assert comes(is_counted)
+            assert becomes_true(is_counted)

@@ -488,7 +488,7 @@ def test_a_search_keeps_its_time_limit_and_reports_it() -> None:
 
     assert time.thread_time() - began < 0.25  # The whole search takes twice as long.
     assert explanation.found is not None
-    assert not explanation.found.whole
+    assert not explanation.found.is_complete
     assert "the time was too short" in " ".join(sentences(explanation))
 
 
@@ -502,7 +502,7 @@ def test_a_search_keeps_its_time_limit_with_a_long_message(text: str) -> None:
 
     assert time.thread_time() - began < 0.25
     assert explanation.found is not None
-    assert not explanation.found.whole
+    assert not explanation.found.is_complete
 
 
 LARGE = 262_144

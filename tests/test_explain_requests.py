@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard import Expires, Header, Key, Query, Scheme, Timestamp
 from hmac_guard.explain import KnownKeys, capture, explain_captured
@@ -77,7 +77,7 @@ def raw(headers: str, body: bytes) -> bytes:
 
 def named(made: Made, write: Callable[[Made], tuple[Scheme, str]] = as_slack) -> list[str]:
     scheme, headers = write(made)
-    explanation = explain_captured(scheme, capture(raw(headers, made.sent_body)), KEYS, seconds=PATIENCE)
+    explanation = explain_captured(scheme, capture(raw(headers, made.sent_body)), KEYS, seconds=TIMEOUT)
     assert KEY not in as_text(explanation)
     return [mistake["name"] for mistake in as_json(explanation)["mistakes"]]
 

@@ -19,8 +19,8 @@ import pytest
 from databases import REDIS, Database, database_of, needs
 from forks.rows import KINDS, Row, run_once
 from key_sources import KEY, Source, claim_of, follow
-from patience import PATIENCE, comes
 from sqlalchemy import QueuePool, create_engine, event, text
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Decision, Key, Keyring, KeysUnavailable, Reason, Verdict
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
@@ -54,7 +54,7 @@ def in_child(fork: Fork, work: Callable[[], object]) -> Any:
     if child == 0:
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(int(PATIENCE))
+            signal.alarm(int(TIMEOUT))
             try:
                 found = work()
             except BaseException as error:
@@ -95,10 +95,10 @@ def test_a_child_hears_of_changes(fork: Fork) -> None:
         heard = []
         known = keys(claim_of("acme"))
         # Once it is subscribed, it looks up all tenants again, since it may have missed a change.
-        heard.append(comes(lambda: keys(claim_of("acme")) is not known, PATIENCE / 3))
+        heard.append(becomes_true(lambda: keys(claim_of("acme")) is not known, TIMEOUT / 3))
         known = keys(claim_of("acme"))
         news.publish("acme")
-        heard.append(comes(lambda: keys(claim_of("acme")) is not known, PATIENCE / 3))
+        heard.append(becomes_true(lambda: keys(claim_of("acme")) is not known, TIMEOUT / 3))
         news.close()
         return heard
 
@@ -374,7 +374,7 @@ print(json.dumps([sum(g.value for g in greenlets), counts.readiness()[0].verifie
 def test_gevent_that_patches_after_all_was_made_holds_up_no_request(tmp_path: Path) -> None:
     pytest.importorskip("gevent", reason="not run: gevent is not installed")
     command = [sys.executable, "-W", "ignore", "-c", LATE, str(tmp_path / "keys.db")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=2 * TIMEOUT, check=False)
 
     assert (run.stdout, run.stderr) == ("[50, 50, true]\n", "")
 

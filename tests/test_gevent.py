@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 pytest.importorskip("gevent", reason="not run: gevent is not installed")
 
@@ -22,7 +22,7 @@ def run(patched: str, does: str) -> tuple[dict[str, Any], str]:
         capture_output=True,
         env={**os.environ, "PYTHONPATH": paths},
         text=True,
-        timeout=4 * PATIENCE,
+        timeout=4 * TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr

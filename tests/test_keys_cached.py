@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, failing
-from patience import PATIENCE, comes
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Key, Keyring, KeysUnavailable
 from hmac_guard.keys import CachedKeys, entries
@@ -79,13 +79,13 @@ def test_a_tenant_is_renewed_beside_its_requests_before_its_ttl_ends(ask: Ask, c
     keys = cached(source, colour, ttl=60, clock=clock)
     first = ask(keys, "acme")
 
-    source.answer = lambda claim: go_on.wait(PATIENCE) and OTHER_KEY
+    source.answer = lambda claim: go_on.wait(TIMEOUT) and OTHER_KEY
     clock.pass_by(53)
     if colour == "sync":
         assert [ask(keys, "acme") for _ in range(3)] == [first] * 3
     go_on.set()
 
-    assert comes(lambda: ask(keys, "acme") is not first)
+    assert becomes_true(lambda: ask(keys, "acme") is not first)
     assert len(source.asked) == 2
 
 
@@ -125,7 +125,7 @@ def test_tenants_expire_at_different_times(ask: Ask) -> None:
     for tenant in tenants:
         ask(keys, tenant)
 
-    assert comes(lambda: len(source.asked) > 50)
+    assert becomes_true(lambda: len(source.asked) > 50)
     assert len(source.asked) < 100
 
 
@@ -166,10 +166,10 @@ def test_a_source_that_goes_by_ids_fails_instead_of_serving_one_customer_to_all(
 def test_a_thousand_threads_that_miss_one_tenant_make_one_look_up(colour: str) -> None:
     everybody_is_here = threading.Barrier(1_000)
     source = Source()
-    keys = cached(source, colour, timeout=PATIENCE)
+    keys = cached(source, colour, timeout=TIMEOUT)
 
     def miss(_: int) -> Keyring | None:
-        everybody_is_here.wait(2 * PATIENCE)
+        everybody_is_here.wait(2 * TIMEOUT)
         return keys(claim_of("acme"))
 
     with ThreadPoolExecutor(1_000) as pool:
@@ -180,7 +180,7 @@ def test_a_thousand_threads_that_miss_one_tenant_make_one_look_up(colour: str) -
 
 def test_a_thousand_tasks_that_miss_one_tenant_make_one_look_up(colour: str) -> None:
     source = Source()
-    keys = cached(source, colour, timeout=PATIENCE)
+    keys = cached(source, colour, timeout=TIMEOUT)
 
     async def miss() -> Any:
         answer = keys.on_loop(claim_of("acme"))
@@ -204,7 +204,7 @@ def test_a_cancelled_leader_takes_nobody_along() -> None:
         return KEY
 
     async def misses() -> list[Any]:
-        keys = CachedKeys(slowly, timeout=PATIENCE)
+        keys = CachedKeys(slowly, timeout=TIMEOUT)
         leader, *others = (asyncio.ensure_future(keys.on_loop(claim_of("acme"))) for _ in range(10))
         while not source.asked:
             await asyncio.sleep(0)
@@ -226,12 +226,12 @@ def test_a_failed_leader_takes_nobody_along() -> None:
     def fail_once(claim: Any) -> str:
         source.sync(claim)
         if len(source.asked) == 1:
-            released.wait(PATIENCE)
+            released.wait(TIMEOUT)
             raise OSError("once")
-        leader.exception(PATIENCE)  # else the leader may be served by what the second look-up found
+        leader.exception(TIMEOUT)  # else the leader may be served by what the second look-up found
         return KEY
 
-    keys = CachedKeys(fail_once, timeout=PATIENCE)
+    keys = CachedKeys(fail_once, timeout=TIMEOUT)
     with ThreadPoolExecutor(10) as pool:
         leader = pool.submit(keys, claim_of("acme"))
         while not source.asked:
@@ -240,7 +240,7 @@ def test_a_failed_leader_takes_nobody_along() -> None:
         while pool._work_queue.qsize():
             pass
         released.set()
-        rings = {other.result(PATIENCE) for other in others}
+        rings = {other.result(TIMEOUT) for other in others}
 
     assert isinstance(leader.exception(), KeysUnavailable)
     assert [claim.tenant for claim in source.asked].count("acme") == 2
@@ -318,7 +318,7 @@ def test_a_source_that_ends_its_thread_has_failed() -> None:
     with pytest.raises(KeysUnavailable):
         keys(claim_of("acme"))
     source.answer = KEY
-    assert comes(lambda: answers(keys, "acme"))
+    assert becomes_true(lambda: answers(keys, "acme"))
 
 
 def test_the_last_good_keys_end_with_stale_if_error(ask: Ask, colour: str) -> None:
@@ -352,7 +352,7 @@ def test_while_the_source_hangs_the_last_good_keys_serve_without_a_wait(monkeypa
     source, clock, hanging = Source(), Clock(), threading.Event()
     keys = CachedKeys(source.sync, ttl=60, timeout=5, clock=clock)
     good = keys(claim_of("acme"))
-    source.answer = lambda claim: hanging.wait(PATIENCE) and KEY
+    source.answer = lambda claim: hanging.wait(TIMEOUT) and KEY
     clock.pass_by(60)
     waits: list[float] = []
 
@@ -380,12 +380,12 @@ def test_a_source_that_comes_back_is_used_again(ask: Ask, colour: str) -> None:
     source.answer = OTHER_KEY
     clock.pass_by(1)
 
-    assert comes(lambda: ask(keys, "acme") is not good)
+    assert becomes_true(lambda: ask(keys, "acme") is not good)
 
 
 def test_a_request_waits_no_longer_than_the_timeout(ask: Ask) -> None:
     hanging = threading.Event()
-    keys = CachedKeys(lambda claim: (hanging.wait(PATIENCE), KEY)[1], timeout=0.05)
+    keys = CachedKeys(lambda claim: (hanging.wait(TIMEOUT), KEY)[1], timeout=0.05)
 
     with pytest.raises(KeysUnavailable):
         ask(keys, "acme")
@@ -397,7 +397,7 @@ def test_an_async_source_that_hangs_is_cancelled() -> None:
 
     async def hang(claim: Any) -> str:
         try:
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(TIMEOUT)
         except asyncio.CancelledError:
             cancelled.append(claim.tenant)
             raise
@@ -443,18 +443,18 @@ def test_a_look_up_from_before_an_invalidation_is_not_kept() -> None:
     def read(claim: Any) -> Any:
         answer = source.answer
         reading.set()
-        go_on.wait(PATIENCE)
+        go_on.wait(TIMEOUT)
         return answer
 
     source = Source(Key(KEY, "old"))
-    keys = CachedKeys(read, timeout=PATIENCE)
+    keys = CachedKeys(read, timeout=TIMEOUT)
     with ThreadPoolExecutor(1) as pool:
         before = pool.submit(keys, claim_of("acme"))
-        reading.wait(PATIENCE)
+        reading.wait(TIMEOUT)
         source.answer = Key(KEY, "new")
         keys.invalidate("acme")
         go_on.set()
-        before.result(PATIENCE)
+        before.result(TIMEOUT)
 
     after = keys(claim_of("acme"))
     assert after is not None

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from acceptance.chaos.proxy import Proxy
 from databases import POSTGRES, needs
-from patience import PATIENCE, comes
 from ports import LOCAL
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT, becomes_true
 from wires import Wire, wire_to
 
 from hmac_guard.keys.connections import give_up
@@ -154,13 +154,13 @@ def test_a_thread_without_an_answer_is_freed_and_its_connection_leaves_the_pool(
 
         thread = threading.Thread(target=look_up, daemon=True)
         thread.start()
-        assert sent.wait(PATIENCE)
+        assert sent.wait(TIMEOUT)
         time.sleep(0.2)
         assert thread.is_alive()
 
         give_up(thread.ident or 0)
 
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive()
         assert len(errors) == 1
         assert engine.pool.checkedout() == 0
@@ -225,7 +225,7 @@ def test_asyncpg_gives_up_a_statement_that_is_never_answered() -> None:
             wire.hold()
             began = time.monotonic()
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(read_async(for_reading(engine), select), PATIENCE)
+                await asyncio.wait_for(read_async(for_reading(engine), select), TIMEOUT)
             took = time.monotonic() - began
             wire.release()
             await engine.dispose()
@@ -243,13 +243,13 @@ def test_the_descriptors_of_connections_that_were_given_up_are_closed(url: URL) 
             wire.hold()
             thread = threading.Thread(target=_read_or_fail, args=[engine], daemon=True)
             thread.start()
-            assert comes(lambda: engine.pool.checkedout() == 1)
+            assert becomes_true(lambda: engine.pool.checkedout() == 1)
             time.sleep(0.05)
             give_up(thread.ident or 0)
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
             wire.release()
 
-        assert comes(lambda: len(os.listdir("/proc/self/fd")) <= before + 4 if before else True)
+        assert becomes_true(lambda: len(os.listdir("/proc/self/fd")) <= before + 4 if before else True)
 
 
 def _read_or_fail(engine: Any) -> None:

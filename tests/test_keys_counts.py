@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from databases import Database
 from key_sources import KEY, OTHER_KEY, Clock
-from patience import PATIENCE, comes
 from sqlalchemy import create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Call, Sent
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Decision, Guard, Query, Reason, Scheme, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
@@ -265,7 +265,7 @@ def test_a_full_memory_is_written_at_once(sync_database: Database, monkeypatch: 
     for number in range(12):
         count(counted, f"made up {number}", malformed=1)
 
-    assert comes(lambda: bool(sync_database.sql("SELECT 1 FROM {hours}")))
+    assert becomes_true(lambda: bool(sync_database.sql("SELECT 1 FROM {hours}")))
     counted.close()
 
 
@@ -308,7 +308,7 @@ def test_it_is_written_by_itself_and_at_the_end(sync_database: Database) -> None
     keys.add("acme")
     counted = VerdictCounts(keys, every=0.05)
     count(counted, "acme", verified=1)
-    assert comes(lambda: counted.readiness()[0].verified == 1)
+    assert becomes_true(lambda: counted.readiness()[0].verified == 1)
 
     count(counted, "acme", verified=1)
     counted.close()
@@ -332,14 +332,14 @@ def test_the_last_write_does_not_wait_for_a_database_that_hangs(
     monkeypatch.setattr(counts, "LAST_WRITE", 0.1)
     _, counted = counting(sync_database)
     go_on = threading.Event()
-    event.listen(counted.engine, "before_cursor_execute", lambda *_: go_on.wait(PATIENCE))
+    event.listen(counted.engine, "before_cursor_execute", lambda *_: go_on.wait(TIMEOUT))
     count(counted, "acme", verified=1)
     writer: Any = counted._writer
 
     started = time.monotonic()
     counted.close()
 
-    assert time.monotonic() - started < PATIENCE / 2
+    assert time.monotonic() - started < TIMEOUT / 2
     assert "the last verdicts are not counted" in caplog.text
     go_on.set()
     writer.join()
@@ -414,12 +414,12 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
 
     sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(lambda _: counted.sum_up_stale(PATIENCE), range(4))) == 250
+        assert sum(pool.map(lambda _: counted.sum_up_stale(TIMEOUT), range(4))) == 250
     assert figures(keys)["t7"][:3] == (1, 0, "ready")
 
     sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
     sync_database.sql("UPDATE {hours} SET hour = hour - 24")
-    assert counted.sum_up_stale(PATIENCE) == 250
+    assert counted.sum_up_stale(TIMEOUT) == 250
     assert set(figures(keys).values()) == {(0, 0, "unknown", None)}
     assert counted.sum_up_stale() == 0
 
@@ -498,7 +498,7 @@ def counting_servers(database: Database, every: float) -> Iterator[list[tuple[su
 
 
 def send_all(port: int, times: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     for query in list(KINDS.values()) * times:
         connection.request("GET", f"/?{query}")
         connection.getresponse().read()
@@ -516,7 +516,7 @@ def test_a_graceful_stop_loses_no_count(sync_database: Database, requests: int) 
         for server, _ in servers:
             server.terminate()
         for server, _ in servers:
-            server.wait(PATIENCE)
+            server.wait(TIMEOUT)
 
     [found] = counted.readiness()
     assert {"verified": found.verified, **found.refused} == dict.fromkeys(KINDS, requests // 4)
@@ -527,7 +527,7 @@ def test_a_killed_process_loses_one_interval_at_most(sync_database: Database) ->
     keys.add("acme", KEY)
     with counting_servers(sync_database, every=0.2) as servers:
         send_all(servers[0][1], 10)
-        assert comes(lambda: counted.readiness()[0].verified == 10)
+        assert becomes_true(lambda: counted.readiness()[0].verified == 10)
         send_all(servers[0][1], 1)
         servers[0][0].kill()
 

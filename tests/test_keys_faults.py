@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from databases import POSTGRES, needs
 from key_sources import KEY, OTHER_KEY, Source, failing
-from patience import PATIENCE
 from remote import FORGED, SCHEME, Interface, Remote
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT
 from wires import wire_to
 
 from hmac_guard import Claim, Guard
@@ -48,7 +48,7 @@ def remote(interface: Interface, colour: str) -> Iterator[Remote]:
 
 def cached(interface: Interface, keys: Any, **options: Any) -> Guard:
     """A guard whose keys last a minute on the clock of the interface, and five more while their source fails."""
-    terms = {"ttl": 60, "negative_ttl": 60, "stale_if_error": 300, "timeout": PATIENCE, "clock": interface.clock}
+    terms = {"ttl": 60, "negative_ttl": 60, "stale_if_error": 300, "timeout": TIMEOUT, "clock": interface.clock}
     interface.caches.append(CachedKeys(keys, **{**terms, **options}))
     return Guard(SCHEME, interface.caches[-1])
 
@@ -123,7 +123,7 @@ def test_a_slow_database_is_503_or_the_cached_keys(interface: Interface, remote:
     assert new.secret is not None
     assert interface.becomes(guard, new.secret, 200)
     assert interface.becomes(guard, KEY, 401, "other")
-    assert took < PATIENCE  # So long waits who waits for the database.
+    assert took < TIMEOUT  # So long waits who waits for the database.
 
 
 # Behind WSGI an async engine has no pool.

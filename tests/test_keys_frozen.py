@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from key_sources import KEY, OTHER_KEY, Source, claim_of, failing
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard import Guard, Query, Scheme
 from hmac_guard.keys import CachedKeys, entries
@@ -141,7 +141,7 @@ def test_no_request_waits_for_a_source_that_hangs_while_the_event_loop_runs(
     clock.freeze(60)
     source.answer = failing(OSError())
     loop.run_until_complete(ask())
-    source.answer = lambda claim: asyncio.sleep(PATIENCE)
+    source.answer = lambda claim: asyncio.sleep(TIMEOUT)
     asked = len(source.asked)
     waited = loop.run_until_complete(requests())
 

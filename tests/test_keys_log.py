@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from databases import POSTGRES, needs
 from key_sources import Clock, claim_of
-from patience import comes
 from ports import own_port
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import becomes_true
 
 from hmac_guard import KeysUnavailable
 from hmac_guard.keys import CachedKeys, SqlKeys
@@ -48,7 +48,7 @@ def test_the_first_line_of_an_outage_tells_what_failed(
         with pytest.raises(KeysUnavailable):
             keys(claim_of("acme")) if driver == "psycopg" else asyncio.run(miss())
         if driver == "psycopg":
-            assert comes(lambda: keys._watched_at is None)
+            assert becomes_true(lambda: keys._watched_at is None)
             engine.dispose()
 
     [line] = [record.message for record in caplog.records if record.levelno == logging.ERROR]

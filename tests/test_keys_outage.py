@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, failing
-from patience import PATIENCE, comes
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, Guard, Key, Keyring, KeysUnavailable, Query, Scheme
 from hmac_guard.keys import CachedKeys, cached, connections
@@ -39,7 +39,7 @@ class Hanging:
         self.asked.append(claim.tenant)
         key = self.key
         if self.hangs:
-            self._released.wait(PATIENCE)
+            self._released.wait(TIMEOUT)
         return None if str(claim.tenant).startswith(("made up", PROBE_TENANT)) else Key(key, str(len(self.asked)))
 
     def let_go(self) -> None:
@@ -71,7 +71,7 @@ def pass_by(keys: CachedKeys, clock: Clock, seconds: float) -> None:
     for _ in range(round(seconds / cached.WATCH_EVERY)):
         clock.pass_by(cached.WATCH_EVERY)
         keys._look_at_running()
-        comes(lambda: not keys._queue.running, 0.01)  # Look-ups that do not hang end.
+        becomes_true(lambda: not keys._queue.running, 0.01)  # Look-ups that do not hang end.
 
 
 def warm(keys: CachedKeys, *tenants: str) -> list[Keyring | None]:
@@ -120,7 +120,7 @@ def test_a_hot_tenant_is_looked_up_about_twice_per_ttl_while_the_source_is_well(
         pass_by(keys, clock, 2)
         known = len(source.asked)
         keys(claim_of("acme"))
-        assert comes(lambda: not keys._queue.running)
+        assert becomes_true(lambda: not keys._queue.running)
         assert len(source.asked) - known <= 1
 
     assert 10 <= len(source.asked) <= 21
@@ -137,10 +137,10 @@ def test_the_first_request_of_an_expired_tenant_waits_a_second_at_most_and_the_n
 
     with requests() as ask:
         first = ask(keys, HOT[0])
-        assert comes(lambda: bool(keys._queue.running))
+        assert becomes_true(lambda: bool(keys._queue.running))
         pass_by(keys, clock, 1)
         assert warm(keys, *HOT) == rings
-        assert first.result(PATIENCE) is rings[0]
+        assert first.result(TIMEOUT) is rings[0]
 
     assert time.monotonic() - began < 3
     assert keys._state.is_slow
@@ -158,12 +158,12 @@ def test_new_tenants_wait_while_the_source_is_slow_and_are_refused_at_once_while
 
     with requests() as ask:
         waiting = ask(keys, "new")
-        assert comes(lambda: "new" in source.asked)
+        assert becomes_true(lambda: "new" in source.asked)
         assert not waiting.done()
         pass_by(keys, clock, 4)
         assert keys._state.is_failing
         with pytest.raises(KeysUnavailable):
-            waiting.result(PATIENCE)
+            waiting.result(TIMEOUT)
 
     assert is_refused_at_once(keys, "another")
     assert warm(keys, *HOT) == rings
@@ -179,7 +179,7 @@ def test_a_source_that_works_again_is_found_by_a_probe(clock: Clock, source: Han
     source.let_go()
     pass_by(keys, clock, 1)
 
-    assert comes(lambda: not keys._state.is_failing)
+    assert becomes_true(lambda: not keys._state.is_failing)
     assert keys(claim_of("new")) is not None
     assert keys._state.is_well
 
@@ -200,10 +200,10 @@ def test_what_an_invalidation_names_is_never_served_stale(clock: Clock, source: 
     with requests() as ask:
         answer = ask(keys, "acme")
         if after == "slow":
-            assert comes(lambda: "acme" in keys._lookups)
+            assert becomes_true(lambda: "acme" in keys._lookups)
             pass_by(keys, clock, 6)
         with pytest.raises(KeysUnavailable):
-            answer.result(PATIENCE)
+            answer.result(TIMEOUT)
 
 
 def test_what_is_expired_serves_while_the_source_fails_and_not_while_it_is_well(clock: Clock, source: Hanging) -> None:
@@ -250,11 +250,11 @@ def test_a_look_up_that_no_request_waits_for_any_more_is_not_run(source: Hanging
     with requests() as ask:
         for answer in [ask(keys, f"tenant-{number}") for number in range(40)]:
             with pytest.raises(KeysUnavailable):
-                answer.result(PATIENCE)
+                answer.result(TIMEOUT)
 
     source.let_go()
 
-    assert comes(lambda: not keys._queue.running)
+    assert becomes_true(lambda: not keys._queue.running)
     assert len([tenant for tenant in source.asked if tenant != PROBE_TENANT]) <= 4
     assert keys._lookups == {}
 
@@ -264,11 +264,11 @@ def test_a_request_beyond_the_queue_is_refused_at_once(clock: Clock, source: Han
     keys = CachedKeys(source, max_lookups=1, max_waiting=3, clock=clock)
     with requests() as ask:
         answers = [ask(keys, f"tenant-{number}") for number in range(4)]
-        assert comes(lambda: len(keys._lookups) == 4)
+        assert becomes_true(lambda: len(keys._lookups) == 4)
 
         assert is_refused_at_once(keys, "one more")
         source.let_go()
-        assert all(answer.result(PATIENCE) for answer in answers)
+        assert all(answer.result(TIMEOUT) for answer in answers)
 
 
 def test_a_flood_of_made_up_names_holds_up_no_renewal(clock: Clock, source: Hanging) -> None:
@@ -278,13 +278,13 @@ def test_a_flood_of_made_up_names_holds_up_no_renewal(clock: Clock, source: Hang
     clock.pass_by(15)
     with requests() as ask:
         flood = [ask(keys, f"made up {number}") for number in range(40)]
-        assert comes(lambda: len(keys._lookups) == 40)
+        assert becomes_true(lambda: len(keys._lookups) == 40)
         assert len(source.asked) == 9
 
         assert keys(claim_of("acme")) is not None
-        assert comes(lambda: "acme" in source.asked)
+        assert becomes_true(lambda: "acme" in source.asked)
         source.let_go()
-        assert [answer.result(PATIENCE) for answer in flood] == [None] * 40
+        assert [answer.result(TIMEOUT) for answer in flood] == [None] * 40
 
 
 def test_names_that_the_source_cannot_store_mark_nothing(clock: Clock) -> None:
@@ -297,7 +297,7 @@ def test_names_that_the_source_cannot_store_mark_nothing(clock: Clock) -> None:
         pass_by(keys, clock, 0.25)
 
     assert keys._state.is_well
-    assert comes(lambda: keys(claim_of("new")) is not None)
+    assert becomes_true(lambda: keys(claim_of("new")) is not None)
     assert len([claim for claim in source.asked if claim.tenant in HOT]) <= 3 + 13
 
 
@@ -306,12 +306,12 @@ def test_a_worker_that_starts_while_the_source_hangs_knows_it_within_two_seconds
     keys = CachedKeys(source, clock=clock)
     with requests() as ask:
         first = ask(keys, "acme")
-        assert comes(lambda: "acme" in source.asked)
+        assert becomes_true(lambda: "acme" in source.asked)
         pass_by(keys, clock, 2.25)
 
         assert is_refused_at_once(keys, "globex")
         with pytest.raises(KeysUnavailable):
-            first.result(PATIENCE)
+            first.result(TIMEOUT)
 
 
 def test_a_worker_that_starts_while_the_source_raises_knows_it_at_once_and_recovers(clock: Clock) -> None:
@@ -320,12 +320,12 @@ def test_a_worker_that_starts_while_the_source_raises_knows_it_at_once_and_recov
     with pytest.raises(KeysUnavailable):
         keys(claim_of("acme"))
     pass_by(keys, clock, 1)
-    assert comes(lambda: keys._state.is_failing)
+    assert becomes_true(lambda: keys._state.is_failing)
 
     source.answer = KEY
     pass_by(keys, clock, 1)
 
-    assert comes(lambda: keys._state.is_well)
+    assert becomes_true(lambda: keys._state.is_well)
     assert keys(claim_of("acme")) is not None
 
 
@@ -355,15 +355,15 @@ def test_a_stuck_thread_is_given_up_and_replaced(clock: Clock, source: Hanging) 
     clock.pass_by(15)
     source.hangs = True
     warm(keys, "acme")
-    assert comes(lambda: len(source.asked) == 2)
+    assert becomes_true(lambda: len(source.asked) == 2)
     source.hangs = False
 
     pass_by(keys, clock, 5)
 
     assert keys._queue.stuck == 1
-    assert comes(lambda: keys(claim_of("new")) is not None)
+    assert becomes_true(lambda: keys(claim_of("new")) is not None)
     source.let_go()
-    assert comes(lambda: keys._queue.stuck == 0)
+    assert becomes_true(lambda: keys._queue.stuck == 0)
 
 
 def test_the_answer_of_a_look_up_that_was_given_up_is_kept(clock: Clock, source: Hanging) -> None:
@@ -372,12 +372,12 @@ def test_the_answer_of_a_look_up_that_was_given_up_is_kept(clock: Clock, source:
     clock.pass_by(40)
     source.hangs = True
     warm(keys, "acme")
-    assert comes(lambda: len(source.asked) == 2)
+    assert becomes_true(lambda: len(source.asked) == 2)
     pass_by(keys, clock, 6)
 
     source.let_go()
 
-    assert comes(lambda: keys(claim_of("acme")) is not first)
+    assert becomes_true(lambda: keys(claim_of("acme")) is not first)
 
 
 def test_the_answer_of_a_look_up_from_before_an_invalidation_is_not_kept(clock: Clock, source: Hanging) -> None:
@@ -386,12 +386,12 @@ def test_the_answer_of_a_look_up_from_before_an_invalidation_is_not_kept(clock: 
     clock.pass_by(40)
     source.hangs = True
     warm(keys, "acme")
-    assert comes(lambda: len(source.asked) == 2)
+    assert becomes_true(lambda: len(source.asked) == 2)
 
     source.key = OTHER_KEY
     keys.invalidate("acme")
     source.let_go()
-    assert comes(lambda: not keys._queue.running)
+    assert becomes_true(lambda: not keys._queue.running)
 
     assert len(source.asked) == 2
     assert keys(claim_of("acme")) is not None
@@ -404,7 +404,7 @@ def test_a_process_that_stood_still_blames_no_source(clock: Clock, source: Hangi
     clock.pass_by(40)
     source.hangs = True
     warm(keys, *HOT)
-    assert comes(lambda: len(source.asked) == 6)
+    assert becomes_true(lambda: len(source.asked) == 6)
     keys._look_at_running()
 
     clock.pass_by(30)
@@ -422,7 +422,7 @@ def test_the_threads_of_the_event_loop_stay_free(source: Hanging) -> None:
         loop = asyncio.get_running_loop()
         answers = [asyncio.ensure_future(_answer(keys, f"tenant-{number}")) for number in range(100)]
         await asyncio.sleep(0)
-        done = await asyncio.wait_for(asyncio.to_thread(lambda: "done"), PATIENCE)
+        done = await asyncio.wait_for(asyncio.to_thread(lambda: "done"), TIMEOUT)
         assert len(loop._default_executor._threads) == 1  # type: ignore[attr-defined]
         await asyncio.wait(answers)
         return done
@@ -453,7 +453,7 @@ def test_clients_that_hang_up_leave_no_look_up_and_no_task(clock: Clock, source:
     assert asyncio.run(main()) == 0
     assert len(keys._lookups) == 9
     source.let_go()
-    assert comes(lambda: not keys._lookups and not keys._queue.running)
+    assert becomes_true(lambda: not keys._lookups and not keys._queue.running)
     assert len(source.asked) == 9
 
 
@@ -506,7 +506,7 @@ def test_a_look_up_on_a_loop_that_ended_is_not_waited_for(clock: Clock) -> None:
     async def hang(claim: Claim) -> str:
         if len(asked) == 0:
             asked.append(claim.tenant)
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(TIMEOUT)
         return KEY
 
     asked: list[str | None] = []
@@ -553,7 +553,7 @@ for tenant in ("acme", "globex"):
         print(type(error).__name__)
 """
     began = time.monotonic()
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=TIMEOUT)
 
     assert run.stdout.split() == ["_Unavailable"] * 2
     assert time.monotonic() - began < 10
@@ -570,7 +570,7 @@ def test_threads_are_used_again() -> None:
     for _ in range(5):
         threads.run(job)
         done.acquire()
-        assert comes(lambda: len(threads._idle) == 1)
+        assert becomes_true(lambda: len(threads._idle) == 1)
 
     assert len(names) == 1
 
@@ -589,10 +589,10 @@ def test_a_thread_that_waits_on_a_connection_is_freed_where_its_look_up_is_given
 
     thread = threading.Thread(target=look_up)
     thread.start()
-    started.wait(PATIENCE)
+    started.wait(TIMEOUT)
 
     connections.give_up(thread.ident or 0)
-    thread.join(PATIENCE)
+    thread.join(TIMEOUT)
 
     assert received == [b"", True]
     near.close()

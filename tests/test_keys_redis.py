@@ -15,10 +15,10 @@ from uuid import uuid4
 import pytest
 from databases import REDIS, Database, needs
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
-from patience import PATIENCE, comes
 from ports import LOCAL, own_port
 from redis import Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
+from waiting import TIMEOUT, becomes_true
 from wires import RedisServer, own_redis, wire_to
 
 from hmac_guard import ConfigError, Key
@@ -26,7 +26,7 @@ from hmac_guard.keys import CachedKeys, RedisInvalidation, redis
 
 
 @pytest.fixture(
-    params=[pytest.param(PATIENCE, id="in time"), pytest.param(1.0, id="within a second", marks=pytest.mark.slow)]
+    params=[pytest.param(TIMEOUT, id="in time"), pytest.param(1.0, id="within a second", marks=pytest.mark.slow)]
 )
 def soon(request: pytest.FixtureRequest) -> float:
     """How long a change may take to be seen: a second, on a machine that has nothing else to do."""
@@ -48,7 +48,7 @@ class Worker:
     """What a process has: a cache of its own, which nothing but the news makes look up a tenant again."""
 
     def __init__(self, url: str, channel: str, source: Source) -> None:
-        self.keys = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE)
+        self.keys = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT)
         self.news = RedisInvalidation(url, channel)
         follow(self.keys, self.news, "acme")
 
@@ -81,7 +81,7 @@ def test_a_change_is_seen_by_every_worker_within_a_second(channel: str, soon: fl
     publisher = RedisInvalidation(url, channel)
     publisher.publish("acme")
 
-    assert comes(lambda: [key_id(worker.keys) for worker in workers] == ["new"] * 8, soon)
+    assert becomes_true(lambda: [key_id(worker.keys) for worker in workers] == ["new"] * 8, soon)
     publisher.close()
     close(workers)
 
@@ -94,7 +94,7 @@ def test_a_change_of_one_tenant_leaves_the_others_cached(channel: str, server: R
 
     worker.news.publish("acmé \N{GRINNING FACE}")
 
-    assert comes(lambda: key_id(worker.keys, "acmé \N{GRINNING FACE}") != changed)
+    assert becomes_true(lambda: key_id(worker.keys, "acmé \N{GRINNING FACE}") != changed)
     assert key_id(worker.keys, "other") == other
     close([worker])
 
@@ -105,7 +105,7 @@ def test_a_rotation_in_the_database_is_seen_within_a_second(
     watcher = RedisInvalidation(server.url, channel)
     operator = sync_database.keys(on_change=RedisInvalidation(server.url, channel).publish)
     first = operator.add("acme", key_id="first")
-    cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=PATIENCE)
+    cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=TIMEOUT)
     follow(cached, watcher, "acme")
     assert (key_id(cached), key_id(cached, "new")) == ("first", None)
 
@@ -113,7 +113,9 @@ def test_a_rotation_in_the_database_is_seen_within_a_second(
     operator.set_mode("acme", "report")
     operator.add("new", key_id="theirs")
 
-    assert comes(lambda: (key_id(cached), key_id(cached, "new"), mode(cached)) == ("second", "theirs", "report"), soon)
+    assert becomes_true(
+        lambda: (key_id(cached), key_id(cached, "new"), mode(cached)) == ("second", "theirs", "report"), soon
+    )
     assert first.secret is not None
     watcher.close()
 
@@ -130,12 +132,12 @@ def test_a_change_that_redis_missed_is_seen_when_it_is_back(
 
     server.stop()
     source.answer = Key(OTHER_KEY, "new")
-    assert comes(lambda: away() == 3)
+    assert becomes_true(lambda: away() == 3)
     time.sleep(2.5 * redis.RETRY)  # They try again meanwhile, and do not say again that they cannot.
     assert (away(), [key_id(worker.keys) for worker in workers]) == (3, ["old"] * 3)
     server.start()
 
-    assert comes(lambda: [key_id(worker.keys) for worker in workers] == ["new"] * 3, soon)
+    assert becomes_true(lambda: [key_id(worker.keys) for worker in workers] == ["new"] * 3, soon)
     close(workers)
 
 
@@ -165,7 +167,7 @@ def test_what_is_known_serves_while_redis_and_the_source_are_both_away(channel: 
     server.start()
     asked = len(source.asked)
 
-    assert comes(lambda: key_id(worker.keys) == "good" and len(source.asked) > asked)
+    assert becomes_true(lambda: key_id(worker.keys) == "good" and len(source.asked) > asked)
     assert key_id(worker.keys) == "good"
     close([worker])
 
@@ -184,7 +186,7 @@ def test_a_connection_that_falls_silent_is_made_anew(
         source.answer = Key(OTHER_KEY, "new")
         RedisInvalidation(server.url, channel).publish("acme")
 
-        assert comes(lambda: key_id(worker.keys) == "new")
+        assert becomes_true(lambda: key_id(worker.keys) == "new")
         close([worker])
 
 
@@ -195,9 +197,9 @@ def test_a_worker_that_was_cut_off_and_missed_nothing_keeps_its_keys(channel: st
         known = worker.keys(claim_of("acme"))
         for number in range(2, 5):
             wire.drop()
-            assert comes(lambda: number_of_watchers(server, channel) == 0)
-            assert comes(lambda: number_of_watchers(server, channel) == 1)
-            assert comes(lambda: number_of_counts_read(server) == number)  # noqa: B023 - called at once
+            assert becomes_true(lambda: number_of_watchers(server, channel) == 0)
+            assert becomes_true(lambda: number_of_watchers(server, channel) == 1)
+            assert becomes_true(lambda: number_of_counts_read(server) == number)  # noqa: B023 - called at once
         RedisInvalidation(server.url, channel).publish("another")
         time.sleep(0.5)
 
@@ -215,7 +217,7 @@ def test_a_worker_that_was_cut_off_and_missed_a_change_acts_on_it(channel: str, 
         assert key_id(worker.keys) == "old"
         wire.restore()
 
-        assert comes(lambda: key_id(worker.keys) == "new")
+        assert becomes_true(lambda: key_id(worker.keys) == "new")
         close([worker])
 
 
@@ -273,12 +275,12 @@ def test_a_count_that_cannot_be_read_causes_one_renewal_in_five_seconds() -> Non
 def test_a_client_of_the_users_own_is_used_and_left_open(channel: str, server: RedisServer) -> None:
     source = Source(Key(KEY, "old"))
     with Redis.from_url(server.url, decode_responses=True) as client:
-        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
         follow(keys, news, "acme")
         source.answer = Key(OTHER_KEY, "new")
         news.publish("acme")
 
-        assert comes(lambda: key_id(keys) == "new")
+        assert becomes_true(lambda: key_id(keys) == "new")
         news.close()
         assert client.ping()
 
@@ -307,7 +309,9 @@ def cluster_in(folder: Path) -> Iterator[Any]:
     ):
         with Redis.from_url(node.url) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-            assert comes(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=[]))
+            assert becomes_true(
+                lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=[])
+            )
         yield RedisCluster(host=LOCAL, port=node.port, socket_timeout=1.0)
 
 
@@ -317,12 +321,12 @@ def test_a_client_of_a_sentinel_or_a_cluster_is_used(
 ) -> None:
     source = Source(Key(KEY, "old"))
     with sentinel_of(server, tmp_path) if kind == "sentinel" else cluster_in(tmp_path) as client:
-        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
         follow(keys, news, "acme")
         source.answer = Key(OTHER_KEY, "new")
         news.publish("acme")
 
-        assert comes(lambda: key_id(keys) == "new")
+        assert becomes_true(lambda: key_id(keys) == "new")
         news.close()
 
 
@@ -332,18 +336,18 @@ def test_changes_are_seen_again_after_a_sentinel_has_promoted_a_replica(
 ) -> None:
     source = Source(Key(KEY, "old"))
     with own_redis(replicaof=f"{LOCAL} {server.port}") as replica, sentinel_of(server, tmp_path) as client:
-        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=PATIENCE), RedisInvalidation(client, channel)
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
         follow(keys, news, "acme")
         with Redis.from_url(replica.url) as direct:
-            assert comes(lambda: direct.info("replication")["master_link_status"] == "up")
-            assert comes(lambda: client.connection_pool.sentinel_manager.sentinels[0].sentinel_slaves("keys"))
+            assert becomes_true(lambda: direct.info("replication")["master_link_status"] == "up")
+            assert becomes_true(lambda: client.connection_pool.sentinel_manager.sentinels[0].sentinel_slaves("keys"))
             server.stop()
-            assert comes(lambda: direct.info("replication")["role"] == "master")
+            assert becomes_true(lambda: direct.info("replication")["role"] == "master")
         source.answer = Key(OTHER_KEY, "new")
-        assert comes(lambda: number_of_watchers(replica, channel) == 1)
+        assert becomes_true(lambda: number_of_watchers(replica, channel) == 1)
         RedisInvalidation(replica.url, channel).publish("acme")
 
-        assert comes(lambda: key_id(keys) == "new")
+        assert becomes_true(lambda: key_id(keys) == "new")
         news.close()
         server.start()
 
@@ -358,7 +362,7 @@ def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> No
 
 
 def test_publishing_to_a_redis_that_hangs_fails_at_the_first_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis, "PATIENCE", 0.1)
+    monkeypatch.setattr(redis, "TIMEOUT", 0.1)
     with socket.create_server((LOCAL, 0)) as silent:
         with pytest.raises(Exception, match="Timeout"):
             RedisInvalidation(f"redis://{LOCAL}:{silent.getsockname()[1]}/0").publish("acme")
@@ -382,7 +386,7 @@ def test_what_is_no_tenant_on_the_channel_does_no_harm(channel: str, server: Red
     source.answer = Key(OTHER_KEY, "new")
     worker.news.publish("acme")
 
-    assert comes(lambda: key_id(worker.keys) == "new")
+    assert becomes_true(lambda: key_id(worker.keys) == "new")
     close([worker])
 
 
@@ -392,7 +396,7 @@ from types import SimpleNamespace
 from hmac_guard import Key
 from hmac_guard.keys import CachedKeys, RedisInvalidation
 from key_sources import follow
-from patience import comes
+from waiting import becomes_true
 
 url, channel = sys.argv[1:]
 keys = CachedKeys(lambda claim: Key("8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"), ttl=3600)
@@ -408,10 +412,10 @@ if child:
     news.publish("acme")
 else:
     # Only a thread of its own that begins to watch makes it look up anew what it knew before.
-    assert comes(lambda: keys(claim) is not known)
+    assert becomes_true(lambda: keys(claim) is not known)
     known = keys(claim)
     os.write(tell, b".")
-heard = comes(lambda: keys(claim) is not known)
+heard = becomes_true(lambda: keys(claim) is not known)
 # In one piece, since the other one may be writing at that moment.
 os.write(1, f"{'parent' if child else 'child'} {heard}\\n".encode())
 if child:
@@ -456,7 +460,7 @@ def test_a_password_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     news = RedisInvalidation(f"redis://:{password}@127.0.0.1:1/0")
     with caplog.at_level(logging.DEBUG):
         news.watch(CachedKeys({"acme": KEY}))
-        assert comes(lambda: "Redis is away" in caplog.text)
+        assert becomes_true(lambda: "Redis is away" in caplog.text)
         news.close()
 
     assert password not in caplog.text + repr(news)

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import pytest
 from databases import POSTGRES, REDIS, Database, database_of, needs
-from patience import PATIENCE, comes
 from rotating_server import SCHEME
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard.keys import RedisInvalidation, SqlKeys
 
@@ -63,7 +63,7 @@ class Operator:
         ends = {key.id: key.not_after or 0.0 for key in self._keys.list("acme")}
         signature = SCHEME.sign(new.secret or "", a="x")
         for port in self._ports:
-            assert comes(lambda port=port: self._is_taken(port, signature))  # type: ignore[misc]
+            assert becomes_true(lambda port=port: self._is_taken(port, signature))  # type: ignore[misc]
         known = time.time()
         self.slowest = max(self.slowest, known - made)
         retired = [
@@ -75,7 +75,7 @@ class Operator:
         self.issued = [*retired, Issued(new.id, signature)]
 
     def _is_taken(self, port: int, signature: str) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         status = ask(connection, signature)
         connection.close()
         return status == 200
@@ -126,7 +126,7 @@ def clients(ports: list[int], operator: Operator) -> Iterator[list[Sent]]:
     stop = threading.Event()
 
     def send(port: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         while not stop.is_set():
             for key in operator.issued:
                 started = time.time()
@@ -146,7 +146,7 @@ def clients(ports: list[int], operator: Operator) -> Iterator[list[Sent]]:
 
 @pytest.mark.parametrize(
     ("seconds", "soon"),
-    [pytest.param(0.0, PATIENCE, id="briefly"), pytest.param(2.0, 1.0, id="10 seconds", marks=pytest.mark.slow)],
+    [pytest.param(0.0, TIMEOUT, id="briefly"), pytest.param(2.0, 1.0, id="10 seconds", marks=pytest.mark.slow)],
 )
 def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path: Path) -> None:
     """On a machine that has nothing else to do, every worker hears of each rotation within a second."""
@@ -165,7 +165,7 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
 
             goal = count() + ENOUGH
             time.sleep(seconds)
-            assert comes(lambda: count() >= goal), operator.judged(sent)
+            assert becomes_true(lambda: count() >= goal), operator.judged(sent)
 
         with clients(ports, operator) as sent:
             go_on_until_enough_are("in force")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import comes
 from servers import Server, serving
 from support import Call, Sent
+from waiting import becomes_true
 
 from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.guard import Mode
@@ -101,7 +101,7 @@ def compare(server: Server, number: int, folder: Path, environ: dict[str, str]) 
             text = get(clients[0], "/metrics")[1]
             return "hmac_guard_keys_ending{" in text
 
-        assert comes(is_complete)  # The keys that end are read beside the scrapes.
+        assert becomes_true(is_complete)  # The keys that end are read beside the scrapes.
         found = scraped(text)
         for client in clients:
             client.close()
@@ -249,7 +249,7 @@ def test_processes_that_share_numbers_are_told_all_of_them(call: Call, monkeypat
     ends = Key(KEY, not_after=time.time() + 86_400)
     metrics = PrometheusMetrics(key_cache=cache, keys=[ends], registry=registry)
     guard = Guard(SCHEME, cache, on_decision=metrics)
-    assert comes(lambda: metrics._ending is not None and metrics._ending.value() == 1)
+    assert becomes_true(lambda: metrics._ending is not None and metrics._ending.value() == 1)
     for query in (signed(KEY), signed(KEY), "user=u1"):
         call(guard, Sent(query=query))
     found = scraped(generate_latest(registry).decode())
@@ -333,13 +333,13 @@ def test_keys_that_end_are_read_at_most_once_a_minute_and_beside_the_scrape() ->
     ending._count = lambda seconds: readings.append(seconds) or count(seconds)  # type: ignore[func-returns-value]
 
     assert ending.value() is None
-    assert comes(lambda: ending.value() == 2)
+    assert becomes_true(lambda: ending.value() == 2)
     clock.now = 59.9
     assert ending.value() == 2
     assert readings == [30 * 86_400]
     clock.now = 60
     ending.value()
-    assert comes(lambda: len(readings) == 2)
+    assert becomes_true(lambda: len(readings) == 2)
 
 
 def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +358,7 @@ def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: py
     def ending() -> Any:
         return scraped(generate_latest(registry).decode()).get("hmac_guard_keys_ending")
 
-    assert comes(lambda: ending() == {(("30",), ""): 2})
+    assert becomes_true(lambda: ending() == {(("30",), ""): 2})
     engine.dispose()
 
 
@@ -382,7 +382,7 @@ def test_a_failing_source_gives_no_number(caplog: pytest.LogCaptureFixture) -> N
 
     ending._count = fail
     ending.value()
-    assert comes(lambda: "the keys that end soon cannot be read: builtins.OSError" in caplog.text)
+    assert becomes_true(lambda: "the keys that end soon cannot be read: builtins.OSError" in caplog.text)
     assert ending.value() is None
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from databases import POSTGRES, REDIS, needs
 from once_stores import ALL, SHARED, Used, answers_of, other_process, store_of, token_for
-from patience import PATIENCE, comes
 from ports import LOCAL
 from redis import Redis
 from sqlalchemy import create_engine, text
+from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
 from hmac_guard import ConfigError
@@ -63,9 +63,9 @@ def test_a_token_whose_time_is_over_makes_room(used: Used) -> None:
     assert used.use(token_for("long"))
 
     if is_sql(used):
-        assert comes(lambda: used.do(used.store.purge()) == 1)
+        assert becomes_true(lambda: used.do(used.store.purge()) == 1)
         assert used.do(used.store.purge()) == 0
-    assert comes(lambda: used.use(token_for("short"), seconds=1.0))
+    assert becomes_true(lambda: used.use(token_for("short"), seconds=1.0))
     assert not used.use(token_for("long"))
 
 
@@ -158,7 +158,7 @@ def test_a_full_memory_has_room_again_when_a_token_has_ended() -> None:
             return False
 
     assert not has_room()
-    assert comes(has_room)
+    assert becomes_true(has_room)
 
 
 def test_one_tenant_fills_a_quarter_of_a_memory_and_no_more() -> None:
@@ -185,7 +185,7 @@ def test_a_tenant_whose_tokens_have_ended_has_its_room_back() -> None:
             return False
 
     assert not has_room()
-    assert comes(has_room)
+    assert becomes_true(has_room)
 
 
 def test_a_full_redis_refuses_and_forgets_nothing_early() -> None:
@@ -240,7 +240,7 @@ def test_a_store_that_is_away_raises_and_heals_by_itself(kind: str, tmp_path: Pa
                     used.use(token_for("b"))
 
             wire.restore()
-            assert comes(lambda: _has_healed(used))
+            assert becomes_true(lambda: _has_healed(used))
             assert not used.use(token_for("a"))
 
 
@@ -262,7 +262,7 @@ def test_a_redis_that_is_started_anew_is_used_again() -> None:
             store.use(token_for("b"), time.time() + 300)
         server.start()
 
-        assert comes(lambda: _answers(store))
+        assert becomes_true(lambda: _answers(store))
 
 
 def _answers(store: Any) -> bool:
@@ -281,9 +281,9 @@ def test_a_slow_redis_is_given_up_after_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(Exception, match=r"(?s)."):
             store.use(token_for("a"), time.time() + 300)
-        assert 0.1 < time.monotonic() - began < PATIENCE
+        assert 0.1 < time.monotonic() - began < TIMEOUT
         wire.release()
-        assert comes(lambda: _answers(store))
+        assert becomes_true(lambda: _answers(store))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
@@ -364,7 +364,7 @@ if os.fork() == 0:
     os._exit(10 + store.use(b"a" * 32, time.time() + 300) + 2 * store.use(b"b" * 32, time.time() + 300))
 sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 """
-    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode == 12
+    assert subprocess.run([sys.executable, "-c", code], timeout=TIMEOUT).returncode == 12
 
 
 # What a token is, and what cannot be a store.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from patience import PATIENCE, comes
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import ConfigError
 from hmac_guard.once import MemoryOnce, StoreFull
@@ -25,7 +25,7 @@ UNTIL = 4_000_000_000.0
 class Sync:
     """A sync store. `answer` is what it gives, or a function of its own."""
 
-    timeout = PATIENCE
+    timeout = TIMEOUT
 
     def __init__(self, answer: Any = True) -> None:
         self.answer = answer
@@ -61,7 +61,7 @@ class Quick(Sync):
 def on_asyncio(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
         # As the driver does, it goes on from here.
-        return await asyncio.wait_for(work(), PATIENCE)
+        return await asyncio.wait_for(work(), TIMEOUT)
 
     return asyncio.run(run())
 
@@ -136,19 +136,19 @@ def test_a_store_without_io_runs_where_the_request_is(ask: Any) -> None:
 
 def test_a_request_waits_no_longer_than_the_timeout() -> None:
     free = threading.Event()
-    store = Sync(lambda: free.wait(PATIENCE))
+    store = Sync(lambda: free.wait(TIMEOUT))
     store.timeout = 0.05
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         waited(store)
     free.set()
 
-    assert time.monotonic() - began < PATIENCE / 2
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def test_where_too_many_wait_the_next_is_refused_at_once_and_the_store_heals_by_itself() -> None:
     free = threading.Event()
-    store = Sync(lambda: free.wait(PATIENCE))
+    store = Sync(lambda: free.wait(TIMEOUT))
     store.timeout = 0.05
     calls = StoreCalls(store)
 
@@ -167,8 +167,8 @@ def test_where_too_many_wait_the_next_is_refused_at_once_and_the_store_heals_by_
     with pytest.raises(StoreFull):
         on_asyncio(lambda: calls.on_loop(TOKEN, UNTIL))
     free.set()
-    assert all(future.result(PATIENCE) for future in held)
-    assert comes(lambda: _answers(calls))
+    assert all(future.result(TIMEOUT) for future in held)
+    assert becomes_true(lambda: _answers(calls))
 
 
 def _answers(calls: StoreCalls) -> bool:
@@ -181,7 +181,7 @@ def _answers(calls: StoreCalls) -> bool:
 @pytest.mark.parametrize("way", ["asyncio", "trio"])
 def test_a_use_that_waits_for_a_thread_is_not_made_once_its_request_has_given_up(way: str) -> None:
     free = threading.Event()
-    store = Sync(lambda: free.wait(PATIENCE))
+    store = Sync(lambda: free.wait(TIMEOUT))
     calls = StoreCalls(store)
     held = [calls._begin(TOKEN, UNTIL) for _ in range(THREADS)]
 
@@ -195,7 +195,7 @@ def test_a_use_that_waits_for_a_thread_is_not_made_once_its_request_has_given_up
 
     asyncio.run(on_asyncio_loop()) if way == "asyncio" else trio.run(on_trio_loop)
     free.set()
-    assert all(future.result(PATIENCE) for future in held)
+    assert all(future.result(TIMEOUT) for future in held)
     assert calls.wait(TOKEN, UNTIL)
 
     assert len(store.threads) == THREADS + 1
@@ -203,7 +203,7 @@ def test_a_use_that_waits_for_a_thread_is_not_made_once_its_request_has_given_up
 
 def test_an_answer_that_comes_after_the_loop_has_ended_troubles_nothing(caplog: pytest.LogCaptureFixture) -> None:
     free = threading.Event()
-    store = Sync(lambda: free.wait(PATIENCE))
+    store = Sync(lambda: free.wait(TIMEOUT))
     calls = StoreCalls(store)
 
     async def give_up() -> None:
@@ -212,7 +212,7 @@ def test_an_answer_that_comes_after_the_loop_has_ended_troubles_nothing(caplog: 
 
     trio.run(give_up)
     free.set()
-    assert comes(lambda: not calls._threads.waiting and calls.wait(TOKEN, UNTIL))
+    assert becomes_true(lambda: not calls._threads.waiting and calls.wait(TOKEN, UNTIL))
     assert not caplog.records
 
 
@@ -233,7 +233,7 @@ except TimeoutError:
 
 
 def test_the_end_of_the_process_does_not_wait_for_a_stuck_store() -> None:
-    run = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    run = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
     assert (run.stdout, run.returncode) == ("given up\n", 0)
 

@@ -13,8 +13,8 @@ import pytest
 import race_worker
 from databases import REDIS, needs
 from once_stores import store_of
-from patience import PATIENCE
 from race_worker import KEY, SCHEME
+from waiting import TIMEOUT
 
 pytestmark = [pytest.mark.races, pytest.mark.timeout(3_600)]
 
@@ -52,7 +52,7 @@ def request(number: int) -> bytes:
 
 
 async def status_of(reader: asyncio.StreamReader) -> int:
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT)
     [length] = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     await reader.readexactly(int(length))
     return int(head[9:12])

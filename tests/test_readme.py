@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from every_mode import MODES, check, preflight_for
 from orders import hex_of
-from patience import comes
 from ports import accepts, own_port
 from support import Call, Reply, Sent, environ_for, run_asgi
+from waiting import becomes_true
 from werkzeug.test import run_wsgi_app
 
 import hmac_guard.schemes
@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with own_port() as port:
         arguments = shlex.split(command.replace("8000", str(port)))
         with subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder) as server:
-            assert comes(lambda: accepts(port))
+            assert becomes_true(lambda: accepts(port))
             yield f"127.0.0.1:{port}"
             server.terminate()
 

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("click", reason="not run: click is not installed")
 
 from click.testing import CliRunner
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard.cli.commands import hmac_guard
 
@@ -172,7 +172,7 @@ def test_each_row_is_written_before_the_next_row_is_read() -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["signature"] == signed(f"{text}:x")
         process.stdin.close()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
 
 
 ROWS = lines(*({"integration_id": "a", "connection_id": f"c{number}"} for number in range(2000))).encode()
@@ -189,7 +189,7 @@ def on_a_terminal(before: str, behind: str) -> bytes:
             while piece := os.read(ours, 65536):
                 drawn += piece
         os.close(ours)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     return drawn
 
 

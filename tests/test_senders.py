@@ -18,8 +18,8 @@ pytest.importorskip("uvicorn", reason="not run: uvicorn is not installed")
 
 import uvicorn
 from hosted import ASGI, PLACES, WSGI, Asked, Told, check
-from patience import PATIENCE, comes
 from serving import serving
+from waiting import TIMEOUT, becomes_true
 
 
 @contextlib.contextmanager
@@ -28,11 +28,11 @@ def on_uvicorn(app: Any) -> Iterator[int]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert comes(lambda: server.started)
+        assert becomes_true(lambda: server.started)
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
 
 
 @pytest.fixture(scope="module", params=["waitress", "uvicorn"])

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from databases import POSTGRES, REDIS, needs
 from once_stores import store_of
-from patience import PATIENCE, comes
 from ports import LOCAL
 from support import Call, Reply, Sent, ask_asgi, call_asgi, call_wsgi
+from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
 from hmac_guard import ConfigError, Expires, Guard, Header, Keyring, Query, Reason, Scheme, Timestamp, Verdict
@@ -44,7 +44,7 @@ def request(scheme: Scheme = SCHEME, key: str = KEY, now: int = NOW, tenant: str
 class Store:
     """A store that notes what it is asked. `answer` is what it gives, or raises, or a function of its own."""
 
-    def __init__(self, answer: Any = True, timeout: float = PATIENCE) -> None:
+    def __init__(self, answer: Any = True, timeout: float = TIMEOUT) -> None:
         self.answer = answer
         self.timeout = timeout
         self.asked: list[tuple[bytes, float]] = []
@@ -276,12 +276,12 @@ def test_a_sync_store_that_is_slow_is_given_up(call: Call) -> None:
 
 def test_an_async_store_that_is_slow_is_given_up(call: Call) -> None:
     async def slow() -> bool:
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(TIMEOUT)
         return True
 
     began = time.monotonic()
     assert Asked(AsyncStore(slow, timeout=0.1)).ask(call, request()) == (503, Reason.KEYS_UNAVAILABLE)
-    assert time.monotonic() - began < PATIENCE / 2
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def test_one_tenant_that_fills_a_memory_leaves_room_for_the_others(call: Call) -> None:
@@ -324,7 +324,7 @@ def test_a_store_that_is_away_slow_or_started_anew_is_503_and_heals(interface: A
                 if fail != wire.drop:  # New connections work at once.
                     assert asked.ask(interface, request(nonce=f"away{number}"))[0] == 503
                 heal()
-                assert comes(partial(_passes, asked, interface, f"healed{number}"))
+                assert becomes_true(partial(_passes, asked, interface, f"healed{number}"))
                 assert asked.ask(interface, request()) == (401, Reason.REPLAYED)
 
 
@@ -340,7 +340,7 @@ def test_a_redis_that_is_started_anew_is_503_meanwhile(interface: Any) -> None:
         server.stop()
         assert asked.ask(interface, request(nonce="n2"))[0] == 503
         server.start()
-        assert comes(partial(_passes, asked, interface, "healed"))
+        assert becomes_true(partial(_passes, asked, interface, "healed"))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 import pytest
-from patience import PATIENCE
 from support import Sent, scope_for
+from waiting import TIMEOUT
 
 from hmac_guard import Claim, Guard, Json, Query, Scheme, Verdict, verdict_from
 from hmac_guard.asgi import body as asgi_body
@@ -77,7 +77,7 @@ def blocking_for_long(claim: Any) -> str:
 
 
 async def sleeping(claim: Any) -> str:
-    await trio.sleep(PATIENCE)
+    await trio.sleep(TIMEOUT)
     return KEY
 
 
@@ -132,7 +132,7 @@ def test_requests_that_miss_a_tenant_at_once_share_one_look_up() -> None:
         async def one() -> None:
             rings.append(await cached.on_loop(Claim("one", {}, "acme")))
 
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             async with trio.open_nursery() as nursery:
                 for _ in range(20):
                     nursery.start_soon(one)
@@ -155,7 +155,7 @@ def test_a_look_up_outlives_the_request_that_began_it() -> None:
     async def main() -> None:
         with trio.move_on_after(0.01):
             await cached.on_loop(Claim("one", {}, "acme"))
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(TIMEOUT):
             rings.append(await cached.on_loop(Claim("one", {}, "acme")))
 
     trio.run(main)

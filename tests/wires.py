@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import pytest
-from patience import PATIENCE, comes
 from ports import LOCAL, accepts, own_port
+from waiting import TIMEOUT, becomes_true
 
 
 class Wire:
@@ -104,11 +104,11 @@ class RedisServer:
             settings |= {"save": "", "appendonly": "no"}
         options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
         self._process = subprocess.Popen(["redis-server", *self._words, *options], stdout=subprocess.DEVNULL)
-        assert comes(lambda: accepts(self.port)), "redis-server does not answer"
+        assert becomes_true(lambda: accepts(self.port)), "redis-server does not answer"
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(PATIENCE)
+        self._process.wait(TIMEOUT)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
 from hmac_guard.core.verdict import Claim, Reason, Refused
 from hmac_guard.decider import Decider, keyring_of
-from hmac_guard.keys.calling import IMMEDIATE_TYPES, awaited, from_loop
+from hmac_guard.keys.calling import IMMEDIATE_TYPES, await_if_needed, from_loop
 from hmac_guard.log import Failure, failure_of
 
 #: The keys of a tenant; None for a tenant without keys; or why they could not be had.
@@ -101,7 +101,7 @@ class Driver:
 
     async def _wait_for(self, answer: Any) -> Ring:
         try:
-            return keyring_of(await awaited(answer))
+            return keyring_of(await await_if_needed(answer))
         except Exception as error:
             return failure_of(error)
 

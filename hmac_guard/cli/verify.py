@@ -119,7 +119,7 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     absent = [name for name in names_of_parts(scheme) if name not in others]
     if absent:
         raise CliError(f"the scheme signs {absent[0]}; add {absent[0]}=VALUE")
-    if not all(is_id(text) and scheme.ids[name].carries(text) for name, text in ids.items()):
+    if not all(is_id(text) and scheme.ids[name].can_carry(text) for name, text in ids.items()):
         return Reason.MALFORMED
     times = [time for time in scheme.times if time.name in others]
     if not all(is_time(str(others[time.name])) for time in times):
@@ -132,7 +132,7 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     in_force = keys.active(clock())
     if not in_force:
         return Reason.UNKNOWN_KEY
-    if scheme.proven_by(in_force, message, signature.encode(errors="replace")) is None:
+    if scheme.verifying_key(in_force, message, signature.encode(errors="replace")) is None:
         return Reason.INVALID_SIGNATURE
     outside = (time.refuse(str(others[time.name]), clock()) for time in times)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)

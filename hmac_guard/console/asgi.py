@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 
 if TYPE_CHECKING:
     from hmac_guard.console.site import Site
@@ -30,7 +30,7 @@ class AsgiSite:
     def __init__(self, site: "Site") -> None:
         self._site = site
         self._start()
-        in_forked_child(self._start)  # The threads stay with the parent.
+        after_fork(self._start)  # The threads stay with the parent.
 
     def _start(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hmac_guard-console")

@@ -50,7 +50,7 @@ class Placing:
         every = field.source.places()
         places = [place for place in every if not (self._signs_body and place.kinds)]
         for place in places:
-            if not is_path(place) and place.carries(text.get()):
+            if not is_path(place) and place.can_carry(text.get()):
                 self._put(place, text)
                 return
         # The caller writes the URL; what is in the signed body is there already.

@@ -26,11 +26,11 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
         return unverified(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
     keys = keyring.active(now) if keyring.timed else keyring.keys
     keys = keys or DUMMY_KEYRING.keys
-    proven_by = scheme.proven_by(keys, message, reading.request.signature)
-    if proven_by is None or keys is DUMMY_KEYRING.keys:
+    verifying_key = scheme.verifying_key(keys, message, reading.request.signature)
+    if verifying_key is None or keys is DUMMY_KEYRING.keys:
         return unverified(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
     tenant = reading.tenant if by_tenant else None
-    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, proven_by.id, NO_CLAIMED, None, None, None))
+    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, verifying_key.id, NO_CLAIMED, None, None, None))
 
 
 def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:

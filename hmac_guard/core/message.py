@@ -51,7 +51,7 @@ Part = Literal | Id | Time | Method | Body
 
 def compile_message(message: str, ids: Collection[str], times: Collection[str] = ()) -> tuple[Part, ...]:
     """The parts of a message, from its format string."""
-    pairs, last = _take_apart(message)
+    pairs, last = _split(message)
     names = [name for _, name in pairs]
     _check_names(names, ids, times)
     texts = [text for text, _ in pairs]
@@ -89,7 +89,7 @@ def _part(name: str, separator: str, times: Collection[str]) -> Part:
     return Time(name, separator) if name in times else Id(name, separator)
 
 
-def _take_apart(message: str) -> tuple[list[tuple[str, str]], str]:
+def _split(message: str) -> tuple[list[tuple[str, str]], str]:
     """Each id with the text before it, and the text behind the last one."""
     try:
         pieces = list(string.Formatter().parse(message))

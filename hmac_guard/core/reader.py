@@ -16,7 +16,7 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_FIELD
-from hmac_guard.core.text import MAX_ID_BYTES, VISIBLE, is_id, why_not_an_id
+from hmac_guard.core.text import MAX_ID_BYTES, VISIBLE, id_problem, is_id
 from hmac_guard.core.times import NOT_A_TIME, is_time
 from hmac_guard.core.verdict import Reason, Refused
 
@@ -138,7 +138,7 @@ class Reader:
         reading.request = request
         reading.ids = MappingProxyType(ids)
         reading.tenant = tenant
-        reading.whole = tenant is not None and self._saw_tenant(request)
+        reading.tenant_is_certain = tenant is not None and self._saw_tenant(request)
         reading.refused = None
         signed = raw if tenant is None else raw.removesuffix(tenant.encode())
         reading.message = signed.removesuffix(proof)
@@ -165,7 +165,7 @@ class Reader:
         reading.request = request
         reading.ids = MappingProxyType(ids)
         reading.tenant = tenant if isinstance(tenant, str) else None
-        reading.whole = reading.tenant is not None and self._saw_tenant(request)
+        reading.tenant_is_certain = reading.tenant is not None and self._saw_tenant(request)
         reading.refused, reading.message = (message, None) if isinstance(message, Refused) else (None, message)
         if isinstance(signature, str):
             request.signature = signature.encode()
@@ -206,7 +206,7 @@ class Reader:
             elif field.name in self._time_names:
                 wrong = "" if is_time(value) else NOT_A_TIME
             else:
-                wrong = "" if is_id(value) else why_not_an_id(value)
+                wrong = "" if is_id(value) else id_problem(value)
             if not wrong:
                 return value
             value = Refused(Reason.MALFORMED, wrong)

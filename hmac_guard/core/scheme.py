@@ -1,6 +1,6 @@
 """Schemes: what is signed and how, to make a signature and to check one.
 
-The only comparison of signatures in the package is here (`Scheme.proven_by`).
+The only comparison of signatures in the package is here (`Scheme.verifying_key`).
 """
 
 import hmac
@@ -67,7 +67,7 @@ class Scheme(Frozen):
     signs_method: bool
     signature_field: Field
     tenant_field: Field | None
-    _spell: Callable[[bytes], bytes]
+    _encode: Callable[[bytes], bytes]
     _matches: Callable[[bytes, Any], bool]
 
     def __init__(
@@ -123,7 +123,7 @@ class Scheme(Frozen):
             ),
             signature_field=Field("signature", "the signature", signature),
             tenant_field=Field("tenant", "the tenant", tenant) if tenant else None,
-            _spell=_spelling(encoding, prefix.encode()),
+            _encode=_encoder(encoding, prefix.encode()),
             _matches=_is_one_of
             if any(isinstance(place, HeaderItem) for place in signature.places())
             else hmac.compare_digest,
@@ -194,17 +194,17 @@ class Scheme(Frozen):
         return sign_fields(self, hidden, {**(ids or {}), **named}, now=now, body=body, method=method, tenant=tenant)
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
-        return self._spell(key.digest(self.algorithm, message))
+        return self._encode(key.digest(self.algorithm, message))
 
-    def proven_by(self, keys: Iterable[Key], message: bytes, signature: bytes | tuple[bytes, ...]) -> Key | None:
-        """The first of the keys whose signature is spelled as `signature`, or as one of several, in constant time.
+    def verifying_key(self, keys: Iterable[Key], message: bytes, signature: bytes | tuple[bytes, ...]) -> Key | None:
+        """The first of the keys whose signature equals `signature`, or as one of several, in constant time.
 
         Every key is tried, so that the time does not tell which one matched.
         """
-        spell, matches, algorithm = self._spell, self._matches, self.algorithm
+        encode, matches, algorithm = self._encode, self._matches, self.algorithm
         found = None
         for key in keys:
-            if matches(spell(key.digest(algorithm, message)), signature) and found is None:
+            if matches(encode(key.digest(algorithm, message)), signature) and found is None:
                 found = key
         return found
 
@@ -218,8 +218,8 @@ _ARGUMENTS = (
 )
 
 
-def _spelling(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
-    """How a digest is spelled as a signature."""
+def _encoder(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
+    """Return the function that encodes a digest as a signature."""
     encode = ENCODINGS[encoding]
     return (lambda digest: prefix + encode(digest)) if prefix else encode
 

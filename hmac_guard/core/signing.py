@@ -103,7 +103,7 @@ def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
                 f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "
                 "white space at either end"
             )
-        if not scheme.ids[name].carries(text):
+        if not scheme.ids[name].can_carry(text):
             raise ConfigError(f"sign: the id {name!r} cannot travel in {scheme.ids[name]!r}")
 
 

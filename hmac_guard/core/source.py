@@ -43,7 +43,7 @@ class Source(Frozen, ABC):
     def check(self, name: str) -> None:
         """Raises `ConfigError` where the source cannot hold the string that a scheme calls `name`."""
 
-    def carries(self, text: str) -> bool:
+    def can_carry(self, text: str) -> bool:
         """Whether a request could bring the id `text` here in a form that is accepted."""
         return True
 
@@ -81,8 +81,8 @@ class _Either(Source):
         for place in self.alternatives:
             place.check(name)
 
-    def carries(self, text: str) -> bool:
-        return any(place.carries(text) for place in self.alternatives)
+    def can_carry(self, text: str) -> bool:
+        return any(place.can_carry(text) for place in self.alternatives)
 
     def describe(self, quote: Quote = ascii) -> str:
         return " or ".join(place.describe(quote) for place in self.alternatives)

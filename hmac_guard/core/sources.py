@@ -108,7 +108,7 @@ class Header(Source):
             raise ConfigError("Header: before= and .item() cannot be combined; the items already have a separator")
         return HeaderItem(self.name, key, separators)
 
-    def carries(self, text: str) -> bool:
+    def can_carry(self, text: str) -> bool:
         return bool(HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
 
     def describe(self, quote: Quote = ascii) -> str:
@@ -149,7 +149,7 @@ class HeaderItem(Source):
     def place(self) -> object:
         return Header, self.name.lower(), self.key
 
-    def carries(self, text: str) -> bool:
+    def can_carry(self, text: str) -> bool:
         stray = "," in text and self.between != ","
         return bool(HEADER_VALUE.fullmatch(text)) and self.between not in text and not stray
 
@@ -170,7 +170,7 @@ class Cookie(Source):
     def parameter(self) -> tuple[str, str]:
         return "cookie", self.name
 
-    def carries(self, text: str) -> bool:
+    def can_carry(self, text: str) -> bool:
         return bool(COOKIE_VALUE.fullmatch(text))
 
     def describe(self, quote: Quote = ascii) -> str:
@@ -199,7 +199,7 @@ class Path(Source):
     def check(self, name: str) -> None:
         compile_templates(self.templates, name)
 
-    def carries(self, text: str) -> bool:
+    def can_carry(self, text: str) -> bool:
         return "/" not in text and is_canonical("/" + text)
 
     def describe(self, quote: Quote = ascii) -> str:

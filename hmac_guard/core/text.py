@@ -27,7 +27,7 @@ def is_id(text: str) -> bool:
     return _NOT_IN_AN_ID.search(text) is None and text == text.strip() and len(text.encode()) <= MAX_ID_BYTES
 
 
-def why_not_an_id(text: str) -> str:
+def id_problem(text: str) -> str:
     """What is wrong with a text that is not empty and may not be an id, in one clause; "" where it may be one."""
     if text != text.strip():
         return "has white space at an end; send it without"

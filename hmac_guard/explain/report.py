@@ -14,7 +14,7 @@ _WIDTH = 78
 _MOST_BYTES = 512
 _LONGEST_VALUE = 2048
 #: The names of the encodings in texts.
-SPELLED = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
+ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 
 def sentences(explanation: Explanation) -> list[str]:
@@ -59,7 +59,7 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
         lead = "Another cause" if besides else "Cause"
         yield _cause(f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}", found.mistakes)
     else:
-        tried = "alone or with another one" if found.whole else "but the time was too short to try all pairs"
+        tried = "alone or with another one" if found.is_complete else "but the time was too short to try all pairs"
         yield f"No known mistake explains the signature, {tried}."
         yield "Compare the bytes to sign with the bytes that the signer signs, and check which key it uses."
 
@@ -78,7 +78,7 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     scheme = explanation.scheme
     yield from _wrapped(
         f"The scheme {scheme.name} signs {scheme.message!a} with HMAC-{scheme.algorithm.upper()}, written as "
-        f"{SPELLED[scheme.encoding]}{f' after {scheme.prefix!a}' if scheme.prefix else ''}."
+        f"{ENCODING_NAMES[scheme.encoding]}{f' after {scheme.prefix!a}' if scheme.prefix else ''}."
     )
     for note in notes:
         yield from _wrapped(f"Note: {note}.")
@@ -145,7 +145,7 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
         },
         "mistakes": [mistake._asdict() for mistake in (*explanation.sending, *(found.mistakes if found else ()))],
         "signature_is_right": found is not None and found.right,
-        "all_tried": found is None or found.whole,
+        "all_tried": found is None or found.is_complete,
         "notes": list(notes),
         "answer": sentences(explanation),
     }

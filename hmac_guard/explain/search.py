@@ -25,12 +25,12 @@ class Search(NamedTuple):
     Attributes:
         right: Whether the signature is right.
         mistakes: The one or two mistakes that explain the signature, if any.
-        whole: False if the time limit was reached before every pair was tried.
+        is_complete: False if the time limit was reached before every pair was tried.
     """
 
     right: bool
     mistakes: tuple[Found, ...] = ()
-    whole: bool = True
+    is_complete: bool = True
 
     @property
     def explains(self) -> bool:
@@ -66,7 +66,7 @@ def search(
     try:
         return _tried(attempt, signature, digest, [_timed(mistake, deadline) for mistake in mistakes], deadline)
     except _TimeIsUp:
-        return Search(right=False, whole=False)
+        return Search(right=False, is_complete=False)
 
 
 class _TimeIsUp(Exception):

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 from hmac_guard.keys.threads import runs_threads
 
 Work = Callable[[threading.Event], None]
@@ -19,7 +19,7 @@ class Background:
         self._thread: threading.Thread | None = None
         self._start()
         _at_work.add(self)
-        in_forked_child(self._start_again)
+        after_fork(self._start_again)
 
     def stop(self) -> None:
         """Have the work end, and wait for that."""

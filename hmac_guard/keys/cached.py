@@ -15,14 +15,14 @@ from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.calling import (
-    awaited,
+    await_if_needed,
     from_loop,
     has_stopped,
     is_trio,
+    run_to_completion_on,
     running_loop,
-    settled_on,
     spawn,
     wait_on_loop,
 )
@@ -159,7 +159,7 @@ class CachedKeys(Resolver):
         )
         self._forget_all()
         self._reset()
-        in_forked_child(self._after_fork)
+        after_fork(self._after_fork)
 
     def __call__(self, claim: Claim) -> Keyring | None:
         check_process()
@@ -388,7 +388,7 @@ class CachedKeys(Resolver):
 
     def _look_up(self, lookup: Lookup) -> LookupResult:
         try:
-            return LookupResult(as_keyring(settled_on(lookup.loop, self._source(_claim_of(lookup.tenant)))))
+            return LookupResult(as_keyring(run_to_completion_on(lookup.loop, self._source(_claim_of(lookup.tenant)))))
         except Exception as error:
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
 
@@ -415,7 +415,7 @@ class CachedKeys(Resolver):
 
     async def _look_up_on_loop(self, lookup: Lookup) -> LookupResult:
         try:
-            return LookupResult(as_keyring(await awaited(self._source_on_loop(_claim_of(lookup.tenant)))))
+            return LookupResult(as_keyring(await await_if_needed(self._source_on_loop(_claim_of(lookup.tenant)))))
         except Exception as error:
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
 

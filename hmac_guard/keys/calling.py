@@ -71,17 +71,17 @@ def runs_on_trio() -> bool:
     return True
 
 
-def settled(answer: Any) -> Any:
+def run_to_completion(answer: Any) -> Any:
     """What a resolver answered, waited for where it is awaitable. For threads without an event loop."""
     if type(answer) in IMMEDIATE_TYPES:
         return answer
     answer = hide(answer)
     if not inspect.isawaitable(answer.get()):
         return answer.get()
-    return run_under_gevent(awaited(answer)) if is_patched() else async_to_sync(awaited)(answer)
+    return run_under_gevent(await_if_needed(answer)) if is_patched() else async_to_sync(await_if_needed)(answer)
 
 
-async def awaited(answer: Any) -> Any:
+async def await_if_needed(answer: Any) -> Any:
     """What a resolver answered, awaited as often as it takes: a sync one on a worker thread may give a coroutine."""
     answer = hide(answer)
     while inspect.isawaitable(answer.get()):
@@ -102,16 +102,16 @@ def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
     return resolve
 
 
-def settled_on(loop: Any, answer: Any) -> Any:
+def run_to_completion_on(loop: Any, answer: Any) -> Any:
     """The same, for a request on an event loop: what is awaitable may belong to that loop."""
     if loop is None or type(answer) in IMMEDIATE_TYPES:
-        return settled(answer)
+        return run_to_completion(answer)
     answer = hide(answer)
     if not inspect.isawaitable(answer.get()):
         return answer.get()
     if is_trio(loop):
-        return on_trio.run_from_thread(loop, awaited, answer)
-    return asyncio.run_coroutine_threadsafe(awaited(answer), loop).result()
+        return on_trio.run_from_thread(loop, await_if_needed, answer)
+    return asyncio.run_coroutine_threadsafe(await_if_needed(answer), loop).result()
 
 
 def running_loop() -> Any:

@@ -8,7 +8,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
-from hmac_guard.keys.calling import awaited, from_loop, settled
+from hmac_guard.keys.calling import await_if_needed, from_loop, run_to_completion
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 
 
@@ -51,7 +51,7 @@ class ChainKeys(Resolver):
 
     def __call__(self, claim: Claim) -> Keyring | None:
         for source in self._sources:
-            ring = as_keyring(settled(source(claim)))
+            ring = as_keyring(run_to_completion(source(claim)))
             if ring is not None:
                 return ring
         return None
@@ -68,11 +68,11 @@ class ChainKeys(Resolver):
         return None
 
     async def _go_on(self, answer: Hidden[Any], others: tuple[Any, ...], claim: Claim) -> Keyring | None:
-        ring = as_keyring(await awaited(answer))
+        ring = as_keyring(await await_if_needed(answer))
         for ask in others:
             if ring is not None:
                 break
-            ring = as_keyring(await awaited(ask(claim)))
+            ring = as_keyring(await await_if_needed(ask(claim)))
         return ring
 
     @property

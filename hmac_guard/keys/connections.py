@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 
 _lock = threading.Lock()
 _uses: dict[int, "Use"] = {}
@@ -64,7 +64,7 @@ def _reset() -> None:
     _uses.clear()
 
 
-in_forked_child(_reset)
+after_fork(_reset)
 
 
 def shut_down(driver_connection: Any) -> None:

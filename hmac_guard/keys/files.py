@@ -90,8 +90,8 @@ class FileKeys(Resolver):
         rings, faults = self._read(files)
         if self._rings and not rings:
             logger.error("FileKeys: no file like %s is left, so that no tenant has keys", self._paths[0])
-        settled = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
-        self._set(_rings=rings, _faults=faults, _stamps=stamps if settled else None)
+        is_final = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
+        self._set(_rings=rings, _faults=faults, _stamps=stamps if is_final else None)
 
     def _files_by_tenant(self) -> dict[Tenant, Sequence[Path]]:
         if not self.per_tenant:

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.strict import Strict
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.log import logger, where
@@ -24,7 +24,7 @@ from hmac_guard.log import logger, where
 #: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
 #: quiet channel, and without one until the connection counts as lost.
 RETRY = 0.25
-PATIENCE = 1.0
+TIMEOUT = 1.0
 HEARTBEAT = 0.5
 SILENCE = 3.0
 
@@ -68,7 +68,7 @@ class RedisInvalidation(Strict):
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
-        in_forked_child(self._renew_client)
+        after_fork(self._renew_client)
 
     def publish(self, tenant: str) -> None:
         """Tell every worker that watches that a tenant's keys have changed. Raises what the client raises
@@ -174,7 +174,7 @@ class _Changes:
 def _client_of(url: Any) -> Any:
     try:
         return redis.Redis.from_url(
-            url.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
+            url.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT
         )
     except (ValueError, TypeError, AttributeError):
         raise ConfigError(

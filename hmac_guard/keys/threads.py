@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 from hmac_guard.keys.on_gevent import is_patched
 from hmac_guard.log import logger
 
@@ -38,7 +38,7 @@ def _has_threads(uwsgi: object) -> bool:
 
 
 # The log of each worker says it.
-in_forked_child(_has_said.clear)
+after_fork(_has_said.clear)
 
 
 class DaemonThreads:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 from hmac_guard.keys.resolver import as_resolver
 from hmac_guard.log import logger, where
 
@@ -34,7 +34,7 @@ class EndingKeys:
         self._count = _counter_of(hidden)
         self._clock = clock
         self._begin()
-        in_forked_child(self._begin)
+        after_fork(self._begin)
 
     def _begin(self) -> None:
         self._value: int | None = None

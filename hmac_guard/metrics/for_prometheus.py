@@ -17,7 +17,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
-from hmac_guard.forking import in_forked_child
+from hmac_guard.forking import after_fork
 from hmac_guard.metrics.ending import EndingKeys
 from hmac_guard.metrics.series import BUCKETS, result_of
 
@@ -80,7 +80,7 @@ class PrometheusMetrics(Collector):
         self._ending = None if hidden.get() is None else EndingKeys(hidden, ending_days)
         self._tenants = tenants
         self._make_lock()
-        in_forked_child(self._make_lock)
+        after_fork(self._make_lock)
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -175,7 +175,7 @@ class _Shared:
         self._cached = None if cache is None else Counter(CACHE[0], CACHE[1], CACHE[2], registry=registry)
         self._ending = ending
         self._begin()
-        in_forked_child(self._begin)
+        after_fork(self._begin)
         if ending is not None:
             gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
             self._gauge = gauge.labels(str(ending.days))

@@ -10,9 +10,9 @@ from typing import Any
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys import on_trio
-from hmac_guard.keys.calling import awaited, runs_on_trio, settled
+from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore
@@ -54,7 +54,7 @@ class StoreCalls(Frozen):
         )
         self._set(_is_inline=self._is_quick or self.asgi_only or is_async(use))
         self._start_threads()
-        in_forked_child(self._start_threads)
+        after_fork(self._start_threads)
 
     def wait(self, token: bytes, until: float) -> bool:
         """Whether this is the first use of the token. Raises where the store does, where it is full, where it answers
@@ -73,7 +73,7 @@ class StoreCalls(Frozen):
         """The same for an event loop; its driver gives up after `timeout`."""
         check_process()
         if self._is_inline:
-            return checked(await awaited(self.store.use(token, until)))
+            return checked(await await_if_needed(self.store.use(token, until)))
         future = self._begin(token, until)
         if not runs_on_trio():
             return checked(await asyncio.wrap_future(future))
@@ -90,7 +90,7 @@ class StoreCalls(Frozen):
 
     def _use(self, token: bytes, until: float) -> Any:
         try:
-            return settled(self.store.use(token, until))
+            return run_to_completion(self.store.use(token, until))
         except (StopIteration, SystemExit) as error:
             # An event loop cannot pass on the first, and the second must not end the server's worker.
             raise RuntimeError(f"the single-use store raised {type(error).__name__}") from None

@@ -7,7 +7,7 @@ from threading import Lock
 
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.once.store import TIMEOUT, StoreFull, seconds_until
 
 
@@ -33,7 +33,7 @@ class MemoryOnce(Strict):
         self._ends: list[tuple[float, bytes]] = []
         self._held: Counter[str | None] = Counter()
         self._renew_lock()
-        in_forked_child(self._renew_lock)
+        after_fork(self._renew_lock)
 
     def use(self, token: bytes, until: float) -> bool:
         """Whether this is the first use of the token. Raises `StoreFull`."""

@@ -14,7 +14,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.log import logger
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
@@ -46,7 +46,7 @@ class RedisOnce(Strict):
         self._client = _client_of(hidden, timeout)
         self.asgi_only = isinstance(self._client, _ASYNC)
         self._knows_policy = False
-        in_forked_child(self._renew_client)
+        after_fork(self._renew_client)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
         """Whether this is the first use of the token. Raises what redis-py raises."""

@@ -11,7 +11,7 @@ from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.core.sources import Form, Json
-from hmac_guard.explain.report import SPELLED
+from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
 from hmac_guard.snippets.languages import LANGUAGES
@@ -58,7 +58,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         message=scheme.message,
         optional=next(iter(scheme.optional), ""),
         shorter=_shorter(scheme),
-        spelled=SPELLED[scheme.encoding],
+        spelled=ENCODING_NAMES[scheme.encoding],
         separated=[(part.name, part.separator) for part in parts if part.separator],
         times=[(time, {"s": "seconds", "ms": "milliseconds"}[time.unit]) for time in scheme.times],
         snippets=[(LANGUAGES[one].title, LANGUAGES[one].fence, snippet(scheme, one)) for one in languages],

@@ -12,7 +12,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
-from hmac_guard.keys.calling import settled
+from hmac_guard.keys.calling import run_to_completion
 from hmac_guard.keys.resolver import as_keyring
 
 
@@ -87,7 +87,7 @@ def signer_for(
 def _key_of(owner: str, guard: Guard, ids: Mapping[str, IdValue], tenant: str | None, now: float) -> Any:
     """Return the key that signs for a claim, as the guard's resolver gives it."""
     said = {name: value for name, value in ids.items() if isinstance(value, str)}
-    answer = hide(settled(guard.keys(Claim(guard.scheme.name, said, tenant))))
+    answer = hide(run_to_completion(guard.keys(Claim(guard.scheme.name, said, tenant))))
     ring = as_keyring(answer)
     keys: tuple[Key, ...] = () if ring is None else ring.active(now)
     if not keys:

@@ -10,7 +10,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import Decider, keyring_of
-from hmac_guard.keys.calling import settled
+from hmac_guard.keys.calling import run_to_completion
 from hmac_guard.log import Failure, failure_of
 from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import WsgiRequest, environ_keys, read_environ
@@ -69,7 +69,7 @@ class Driver:
 
 def _look_up(decider: Decider, claim: Claim) -> Keyring | Failure | None:
     try:
-        return keyring_of(settled(decider.keys(claim)))
+        return keyring_of(run_to_completion(decider.keys(claim)))
     except Exception as error:
         return failure_of(error)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from databases import sqlite_in
-from patience import PATIENCE
+from waiting import TIMEOUT
 
 from hmac_guard import Claim, Decision, Reason, Verdict
 from hmac_guard.console.standalone import Standalone, serve
@@ -103,7 +103,7 @@ def local_console(folder: Path, *, filled: bool = True) -> Iterator[Local]:
         yield local
     finally:
         local.server.shutdown()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         local.server.server_close()
 
 

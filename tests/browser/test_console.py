@@ -13,10 +13,10 @@ pytest.importorskip("playwright.sync_api", reason="not run: playwright is not in
 
 from consoles import PREFIX, WHO
 from key_sources import KEY
-from patience import PATIENCE
 from playwright.sync_api import Error, expect
 from servers import SERVERS, serving
 from sqlalchemy import create_engine
+from waiting import TIMEOUT
 
 from browser.bundles import axe
 from browser.console_pages import ACME, PAGES, Local, local_console
@@ -129,7 +129,7 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
         press(page, link.first)
 
     def says(text: str) -> None:
-        expect(page.locator("main")).to_contain_text(text, timeout=PATIENCE * 1_000)
+        expect(page.locator("main")).to_contain_text(text, timeout=TIMEOUT * 1_000)
 
     page.goto(home)
     go("Make the first tenant")
@@ -337,10 +337,10 @@ def test_a_signature_is_checked_while_one_types(browser: Any, filled: Local) -> 
         result = seen.page.locator(".live")
         seen.page.locator("[name='id.integration_id']").press_sequentially("github")
         seen.page.locator("[name='id.connection_id']").press_sequentially("u-1")
-        expect(result).to_contain_text("The bytes to sign for typed", timeout=PATIENCE * 1_000)
+        expect(result).to_contain_text("The bytes to sign for typed", timeout=TIMEOUT * 1_000)
         seen.page.locator("[name=signature]").fill(right[:-1])
-        expect(result).to_contain_text("Not right", timeout=PATIENCE * 1_000)
+        expect(result).to_contain_text("Not right", timeout=TIMEOUT * 1_000)
         seen.page.locator("[name=signature]").fill(right)
-        expect(result).to_contain_text("This signature is right for typed", timeout=PATIENCE * 1_000)
+        expect(result).to_contain_text("This signature is right for typed", timeout=TIMEOUT * 1_000)
         assert seen.page.locator("[name=signature]").input_value() == right
         assert not seen.complaints

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import h11
 from support import Sent
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 class Connection:
     """One TCP connection to a server on this machine."""
 
-    def __init__(self, port: int, patience: float = PATIENCE) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
+    def __init__(self, port: int, timeout: float = TIMEOUT) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._parser = h11.Connection(h11.CLIENT)
 
     def __enter__(self) -> "Connection":

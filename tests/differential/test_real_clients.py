@@ -16,8 +16,8 @@ import pytest
 pytest.importorskip("falcon", reason="not run: the frameworks are not installed")
 
 import requests
-from patience import PATIENCE
 from support import Sent
+from waiting import TIMEOUT
 
 from differential.compare import Comparison
 from differential.deviations import explained
@@ -117,7 +117,7 @@ def test_curl(recorder: Recorder, case: str, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(FILE[1])
 
     def send(url: str) -> None:
-        subprocess.run(["curl", "-sS", *arguments, url + path], check=True, cwd=tmp_path, timeout=PATIENCE)
+        subprocess.run(["curl", "-sS", *arguments, url + path], check=True, cwd=tmp_path, timeout=TIMEOUT)
 
     check(source, recorder.record(send))
 
@@ -146,7 +146,7 @@ def test_node(recorder: Recorder, case: str) -> None:
     )
 
     def send(url: str) -> None:
-        subprocess.run(["node", "-e", f"{prelude} {script}", url, ID], check=True, timeout=PATIENCE)
+        subprocess.run(["node", "-e", f"{prelude} {script}", url, ID], check=True, timeout=TIMEOUT)
 
     check(source, recorder.record(send))
 

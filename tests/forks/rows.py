@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from databases import REDIS, database_of, needs
-from patience import PATIENCE
 from servers import Running, Server, serving
+from waiting import TIMEOUT
 
 from forks.app import CHANGED, SCHEME, TENANTS, tenant
 from hmac_guard.keys import RedisInvalidation
@@ -193,7 +193,7 @@ class Client:
         sent = time.monotonic()
         url = f"http://127.0.0.1:{self._running.port}/?a=x&t={name}&sig={SCHEME.sign(secret, a='x')}"
         try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as found:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as found:
                 return Answer(name, sent, found.status, int(found.headers["X-Pid"]))
         except urllib.error.HTTPError as error:
             with error:
@@ -210,7 +210,7 @@ class Client:
         with ThreadPoolExecutor(CLIENTS) as pool:
             return list(pool.map(self.ask, names))
 
-    def until(self, enough: Callable[[list[Answer]], bool], seconds: float = PATIENCE) -> list[Answer]:
+    def until(self, enough: Callable[[list[Answer]], bool], seconds: float = TIMEOUT) -> list[Answer]:
         """Ask for the tenant that is changed, until there are enough answers, for so many seconds at most."""
         answers: list[Answer] = []
         end = time.monotonic() + seconds

@@ -429,7 +429,7 @@ def test_a_head_request_is_refused_without_a_body(server: str) -> None:
 @SERVERS
 def test_a_fault_of_the_guard_is_refused_in_report_mode_too(server: str, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Scheme):
-        def proven_by(self, *given: Any) -> NoReturn:
+        def verifying_key(self, *given: Any) -> NoReturn:
             raise ZeroDivisionError
 
     scheme = Broken(**{name: getattr(ORDERS, name) for name in ("name", "ids", "message", "signature")})

@@ -13,8 +13,8 @@ import every_mode
 import pytest
 from every_mode import MODES, ORIGIN
 from orders import KEY, hex_of
-from patience import PATIENCE
 from support import Reply, Sent, environ_for, run_asgi, scope_for
+from waiting import TIMEOUT
 from werkzeug.test import run_wsgi_app
 
 from hmac_guard import Guard, Reason, Verdict, verdict_from
@@ -69,7 +69,7 @@ async def first_answer(app: Any, sent: Sent) -> Any:
     incoming.put_nowait({"type": "websocket.connect"})
     scope = {**scope_for(sent, "websocket"), "subprotocols": []}
     task = asyncio.ensure_future(app(scope, incoming.get, answers.put))
-    first = await asyncio.wait_for(answers.get(), PATIENCE)
+    first = await asyncio.wait_for(answers.get(), TIMEOUT)
     task.cancel()
     await asyncio.wait([task])
     return first["type"]

@@ -367,7 +367,7 @@ def test_report_mode_replays_a_body_that_is_too_large() -> None:
 
 def test_a_fault_of_the_guard_is_refused_in_report_mode_too(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Scheme):
-        def proven_by(self, *given: Any) -> NoReturn:
+        def verifying_key(self, *given: Any) -> NoReturn:
             raise ZeroDivisionError
 
     guard = Guard(

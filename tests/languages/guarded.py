@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from languages.cases import KEYS, WHICH_KEY, Case, Plan
-from patience import PATIENCE
 from serving import proven, serving
+from waiting import TIMEOUT
 
 from hmac_guard import Guard, Query, Scheme
 from hmac_guard.core.source import Source
@@ -31,7 +31,7 @@ def guarded(plans: Mapping[str, Plan]) -> Iterator[Send]:
         return guards[environ["PATH_INFO"]](environ, start_response)
 
     with serving(application) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
         def send(name: str, case: Case, signature: str) -> dict[str, str] | int:
             query = urlencode(_fields(plans[name].scheme, case, signature), quote_via=quote)

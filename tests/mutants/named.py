@@ -302,7 +302,7 @@ NAMED = [
     Mutant(
         "a tenant's mode counts though the request was not seen whole",
         "decider:Decider._mode_of",
-        " if reading.whole else self.mode",
+        " if reading.tenant_is_certain else self.mode",
         "",
         "test_policy.py",
     ),
@@ -421,7 +421,7 @@ NAMED = [
     Mutant(
         "claimed_tenant of a request that was not seen whole",
         "decider:Decider._unverified",
-        "ring is not None and reading.whole and self.by_tenant",
+        "ring is not None and reading.tenant_is_certain and self.by_tenant",
         "ring is not None and self.by_tenant",
         "test_policy.py",
     ),

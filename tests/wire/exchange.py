@@ -32,7 +32,7 @@ class Ask:
     document: bytes | None = None
     upgrades: bool = False
     #: How long the server may think before the client closes its side. Then it has to answer or to close.
-    patience: float = 5.0
+    timeout: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Site:
         return outcome
 
     def _exchange(self, ask: Ask, after: str) -> Outcome:
-        with Connection(self.running.port, ask.patience) as connection:
+        with Connection(self.running.port, ask.timeout) as connection:
             with suppress(OSError):  # It may have answered before it closed.
                 connection.send(ask.data)
             if ask.upgrades:

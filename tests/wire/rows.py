@@ -231,7 +231,7 @@ def _body_row(name: str, way: str, lines: list[str], body: str) -> Row:
             method,
             frozenset([own] if signed or aside else []),
             document.encode() if guard == "body" else None,
-            patience=1.5,  # Where less comes than was said, many a server waits for the rest.
+            timeout=1.5,  # Where less comes than was said, many a server waits for the rest.
         )
 
     return Row(

@@ -22,7 +22,7 @@ from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, c
 from hmac_guard.explain.capture import as_request
 from hmac_guard.explain.near import leaves
 from hmac_guard.explain.reading import read_all
-from hmac_guard.explain.report import SPELLED, sentences
+from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
 from hmac_guard.snippets.frontend import call_fields, curl_command
 
@@ -117,7 +117,7 @@ def _page(
         "check.html",
         400 if problem else 200,
         scheme=scheme,
-        spelled=SPELLED[scheme.encoding],
+        spelled=ENCODING_NAMES[scheme.encoding],
         inputs=list(_inputs(scheme, request, refusal, context.now())),
         refusal=refusal,
         tenant=refusal.tenant if refusal else request.values.get("tenant", "") or context.arg("name"),

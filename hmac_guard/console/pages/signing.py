@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from hmac_guard.console.context import Context
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.explain.report import SPELLED
+from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import fetch_code
 from hmac_guard.snippets.page import curl_of_example, worked_example
@@ -25,7 +25,7 @@ def show(context: Context) -> Response:
     return context.page(
         "signing.html",
         scheme=scheme,
-        spelled=SPELLED[scheme.encoding],
+        spelled=ENCODING_NAMES[scheme.encoding],
         tenant=tenant,
         languages=LANGUAGES,
         language=language,

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.verdict import Decision, Reason
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.sql.ledger import NEITHER, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
@@ -66,7 +66,7 @@ class VerdictCounts(VerdictLedger):
             check_seconds("VerdictCounts: refusals", refusals)
         self._set(_every=every, _refusals=refusals)
         self._start_from_nothing()
-        in_forked_child(self._start_from_nothing)  # The parent writes what it counted.
+        after_fork(self._start_from_nothing)  # The parent writes what it counted.
 
     def __call__(self, decision: Decision) -> None:
         check_process()

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Pool
 
-from hmac_guard.forking import check_process, in_forked_child
+from hmac_guard.forking import after_fork, check_process
 
 _lock = threading.Lock()
 _pids: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
@@ -45,4 +45,4 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-in_forked_child(_renew_lock)
+after_fork(_renew_lock)

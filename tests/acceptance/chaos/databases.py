@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import PATIENCE, comes
 from ports import LOCAL, own_port
 from sqlalchemy import NullPool, create_engine, text
+from waiting import TIMEOUT, becomes_true
 
 from acceptance.chaos.app import TABLE
 from hmac_guard.keys import SqlKeys
@@ -58,7 +58,7 @@ class Server:
         with self.output.open("ab") as out:
             command = [*self._within, *self.as_user(self.command())]
             self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=self.folder)
-        assert comes(self.answers), self.output.read_text(errors="replace")[-2000:]
+        assert becomes_true(self.answers), self.output.read_text(errors="replace")[-2000:]
 
     def as_user(self, command: list[str]) -> list[str]:
         """PostgreSQL does not run as root."""
@@ -100,11 +100,11 @@ class Server:
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def sql(self, *statements: str) -> None:
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
@@ -183,7 +183,7 @@ class MariaDB(Server):
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
 
 @contextmanager

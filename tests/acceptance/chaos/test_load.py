@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from patience import comes
 from servers import Running, serving
+from waiting import becomes_true
 
 from acceptance.chaos.load import Load
 from acceptance.chaos.proxy import Proxy
@@ -109,7 +109,7 @@ def test_a_server_that_is_told_to_stop_while_its_source_hangs_stops(server: str,
                 await asyncio.sleep(1.0)
                 began = time.monotonic()
                 os.kill(running.pid, signal.SIGTERM)
-                assert await asyncio.to_thread(comes, lambda: _has_ended(running.pid), 15.0)
+                assert await asyncio.to_thread(becomes_true, lambda: _has_ended(running.pid), 15.0)
                 print(f"stopped while the source hangs, {server}: {time.monotonic() - began:.1f} s")
                 await answers
 

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from patience import comes
 from ports import LOCAL
 from sqlalchemy import create_engine
+from waiting import becomes_true
 
 from acceptance.chaos.app import SCHEME, TABLE
 from acceptance.chaos.load import Answer, Load
@@ -61,7 +61,7 @@ def test_clients_that_hang_up_leave_no_look_up_task_or_thread(server: str, world
 
         # A pool of threads may have grown to its size.
         most_threads = before["threads"] + 12 + (16 if server == "gunicorn" else 0)
-        assert comes(is_as_before, 30.0), (before, state_of(running.port))
+        assert becomes_true(is_as_before, 30.0), (before, state_of(running.port))
         print(f"{CLIENTS:,} clients that hang up, {server}: before {before}, after {state_of(running.port)}")
         load.answers.clear()
         assert asyncio.run(load.ask("known", load.path(0))).status == 200

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 
 #: A timeout in seconds. The expected event must not happen by itself within it.
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
-def comes(happens: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+def becomes_true(condition: Callable[[], bool], seconds: float = TIMEOUT) -> bool:
     """Return whether the condition becomes true within this time."""
-    patience = time.monotonic() + seconds
-    while not happens():
-        if time.monotonic() > patience:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
             return False
         time.sleep(0.002)
     return True
