@@ -109,7 +109,7 @@ sbom: $(VENV)/sbom
 	rm -rf $(VENV)-sbom
 	$(PYTHON) -m venv --without-pip $(VENV)-sbom
 	$(BIN)/python -m pip --python $(VENV)-sbom/bin/python install --quiet \
-		'.[cache,cli,crypto,demo,opentelemetry,prometheus,redis,sql]'
+		'.[cache,cli,console,crypto,demo,opentelemetry,prometheus,redis,sql]'
 	mkdir -p dist
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
 		--output-file dist/sbom.cdx.json $(VENV)-sbom/bin/python

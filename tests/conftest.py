@@ -5,7 +5,9 @@ leaked.
 """
 
 import os
+import re
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Coverage doubles the time of a test that makes thousands of requests, and other tests run the same lines."""
-    tracer = sys.gettrace()
-    if item.get_closest_marker("without_coverage"):
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Coverage doubles the time of a test that makes thousands of requests, and other tests run the same lines. A test
+    that runs with each database is measured with SQLite."""
+    tracers = sys.gettrace(), threading.gettrace()
+    if item.get_closest_marker("without_coverage") or re.search("postgres|psycopg|mariadb|pymysql", item.name):
         sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
     yield
-    sys.settrace(tracer)
+    sys.settrace(tracers[0])
+    threading.settrace(tracers[1])  # type: ignore[arg-type]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -83,7 +83,7 @@ APPLICATIONS = {
     "django_wsgi": ("waitress", lambda: django_app("wsgi")),
     "django_asgi": ("uvicorn-h11", lambda: django_app("asgi")),
     "starlette": ("uvicorn-h11", starlette_app),
-    "fastapi": ("uvicorn-httptools", fastapi_app),
+    "fastapi": ("uvicorn-h11", fastapi_app),
 }
 
 
