@@ -38,10 +38,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     tracers = sys.gettrace(), threading.gettrace()
     if item.get_closest_marker("without_coverage") or re.search("postgres|psycopg|mariadb|pymysql", item.name):
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
     yield
     sys.settrace(tracers[0])
-    threading.settrace(tracers[1])  # type: ignore[arg-type]
+    threading.settrace(tracers[1])
 
 
 @pytest.hookimpl(hookwrapper=True)
