@@ -109,6 +109,19 @@ def test_only_who_holds_a_valid_signature_learns_that_it_is_too_old(call: Call) 
     assert asked.reason(call, Sent(query=query_of(old, expires=str(NOW + 100)))) is Reason.INVALID_SIGNATURE
 
 
+def test_a_signed_upload_has_its_id_in_a_header_where_a_form_could_have_it(call: Call) -> None:
+    scheme = Scheme(
+        name="upload", ids={"a": Header("X-A") | Form("a")}, message="{a}.{@body}", signature=Header("X-Sig")
+    )
+    picture = b"\x89PNG\r\n&a=2"
+    signed = [("Content-Type", "image/png"), ("X-A", "1"), ("X-Sig", scheme.sign(KEY, a="1", body=picture))]
+    asked = Asked(scheme)
+
+    assert asked.reason(call, Sent("POST", headers=signed, body=picture)) is Reason.VERIFIED
+    assert asked.seen[-1].ids == {"a": "1"}
+    assert asked.reason(call, Sent("POST", headers=signed, body=picture + b"&a=1")) is Reason.INVALID_SIGNATURE
+
+
 def test_a_request_whose_body_was_not_read_is_not_verified() -> None:
     fields = HOOK.sign_fields(KEY, event_id="e1", body=b"x", now=NOW)
     sent = Sent(method="POST", headers=list(fields.headers.items()), body=b"x")

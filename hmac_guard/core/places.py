@@ -141,9 +141,8 @@ class Places:
             return
         if request.body:
             media = request.media
-            if media.kind == "json":
-                if self._json:
-                    self._find_in_json(parse_json(request.body), found)
+            if self._json and media.kind == "json":
+                self._find_in_json(parse_json(request.body), found)
             elif self._forms and media.kind == "form":
                 self._find_in_form(parse_form(request.body), form_values, found)
             elif self._forms and media.kind == "multipart":
