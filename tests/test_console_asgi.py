@@ -1,6 +1,8 @@
 """The console as an ASGI application: what servers differ in, and what clients do to it."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
 from consoles import ADA, ORIGIN, empty_keys
 from key_sources import KEY
+from waiting import TIMEOUT
 
-from hmac_guard.console import Console
+from hmac_guard.console import Console, asgi
 from hmac_guard.console.asgi import environ_of
 from hmac_guard.schemes import NANGO
 
@@ -134,7 +137,7 @@ def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) 
     together, threads = threading.Barrier(3, timeout=20), set()
 
     def slow(request: Any) -> Any:
-        threads.add(threading.current_thread().name)
+        threads.add(threading.current_thread())
         together.wait()
         return ADA
 
@@ -157,7 +160,52 @@ def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) 
 
     assert asyncio.run(all_of_them()) == [200, 200, 200]
     assert len(threads) == 3
-    assert all(name.startswith("hmac_guard-console") for name in threads)
+    assert {thread.name for thread in threads} == {"hmac_guard-console"}
+
+
+def test_one_request_too_many_is_503(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "MOST", 0)
+    console.asgi._start()
+
+    sent = call(console, scope("/console/"))
+
+    assert sent[0]["status"] == 503
+    assert b"too many requests" in sent[1]["body"]
+
+
+HANGING = """
+import asyncio, sys, threading
+from sqlalchemy import create_engine
+from hmac_guard.console import Console
+from hmac_guard.keys import SqlKeys
+from hmac_guard.schemes import NANGO
+
+asked = threading.Event()
+
+def authorize(request):
+    asked.set()
+    threading.Event().wait()
+
+console = Console(SqlKeys(create_engine("sqlite:///no.db")), schemes=[NANGO], authorize=authorize)
+scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+async def main():
+    task = asyncio.ensure_future(console.asgi(scope, receive, print))
+    await asyncio.to_thread(asked.wait)
+    task.cancel()
+
+asyncio.run(main())
+print("ended")
+"""
+
+
+def test_the_process_ends_while_a_page_hangs() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=TIMEOUT)
+
+    assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr
 
 
 def test_an_export_is_sent_in_parts(console: Console) -> None:

@@ -3,22 +3,24 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.forking import after_fork
+from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 
 if TYPE_CHECKING:
     from hmac_guard.console.site import Site
 
-#: Requests that are answered at a time; others wait.
-THREADS = 8
+#: Requests that are answered at a time, and those that are answered or wait. Further ones are 503.
+THREADS, MOST = 8, 200
 
 #: The most bytes of a form, as `site.py` has it.
 MOST_BYTES = 1_048_576
 
 _TOO_LARGE = b"The form is larger than 1 MiB.\n"
+_TOO_MANY = b"The console answers too many requests. Try again.\n"
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -33,7 +35,7 @@ class AsgiSite:
         after_fork(self._start)  # The threads stay with the parent.
 
     def _start(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hmac_guard-console")
+        self._threads = BoundedThreads("hmac_guard-console", THREADS, MOST)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -48,13 +50,14 @@ class AsgiSite:
         if body is None:
             return
         if len(body) > MOST_BYTES:
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": _TOO_LARGE})
+            await _send_text(send, 413, _TOO_LARGE)
             return
-        loop = asyncio.get_running_loop()
         environ = environ_of(scope, body)
-        response = await loop.run_in_executor(self._threads, self._site.respond, environ)
+        try:
+            response = await self._on_thread(self._site.respond, environ)
+        except TooManyCalls:
+            await _send_text(send, 503, _TOO_MANY)
+            return
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in response.get_wsgi_headers(environ)
@@ -62,11 +65,20 @@ class AsgiSite:
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         parts: Iterator[bytes] = iter(response.get_app_iter(environ))
         try:
-            while (part := await loop.run_in_executor(self._threads, next, parts, None)) is not None:
+            while (part := await self._on_thread(next, parts, None)) is not None:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
             response.close()
         await send({"type": "http.response.body", "body": b""})
+
+    async def _on_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.wrap_future(self._threads.submit(partial(function, *args)))
+
+
+async def _send_text(send: Send, status: int, text: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
 
 
 async def _live(receive: Receive, send: Send) -> None:

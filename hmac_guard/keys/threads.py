@@ -3,14 +3,20 @@
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
+from threading import Lock
+from typing import Any
 
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.on_gevent import is_patched
 from hmac_guard.log import logger
 
 Job = Callable[[], None]
+_Call = tuple["Future[Any]", Callable[[], Any]]
 
 _has_said: list[bool] = []
 
@@ -71,6 +77,69 @@ class DaemonThreads:
                 if len(self._idle) >= self._most_idle:
                     return
                 self._idle.append(jobs)
+
+
+class TooManyCalls(RuntimeError):
+    """As many calls as may be have a thread or wait for one."""
+
+
+class BoundedThreads:
+    """Runs calls on at most `threads` threads, and refuses one where `most` have a thread or wait for one. The end of
+    the process does not wait for a stuck call."""
+
+    def __init__(self, name: str, threads: int, most: int) -> None:
+        self._threads = DaemonThreads(name, threads)
+        self._limits = (threads, most)
+        self._lock = Lock()
+        self._running = 0
+        self.waiting: deque[_Call] = deque()
+
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Return the future of a call. A call that is cancelled before it has a thread is not made.
+
+        Raises `TooManyCalls`, and `RuntimeError` if no thread starts.
+        """
+        future: Future[Any] = Future()
+        job = (future, call)
+        with self._lock:
+            threads, most = self._limits
+            if self._running + len(self.waiting) >= most:
+                raise TooManyCalls(f"{most} calls have a thread or wait for one already")
+            has_thread = self._running < threads
+            if has_thread:
+                self._running += 1
+            else:
+                self.waiting.append(job)
+        # Outside of the lock: with gevent, other greenlets run while a thread starts, and a future that is done already
+        # calls at once what is added to it.
+        if has_thread:
+            self._start(job)
+        future.add_done_callback(lambda _: self._leave(job))
+        return future
+
+    def _start(self, job: _Call) -> None:
+        try:
+            self._threads.run(partial(self._work, job))
+        except RuntimeError:
+            with self._lock:
+                self._running -= 1
+            raise
+
+    def _leave(self, job: _Call) -> None:
+        with self._lock, suppress(ValueError):
+            self.waiting.remove(job)
+
+    def _work(self, job: _Call | None) -> None:
+        while job is not None:
+            future, call = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except Exception as error:
+                    future.set_exception(error)
+            with self._lock:
+                job = self.waiting.popleft() if self.waiting else None
+                self._running -= job is None
 
 
 def _do(job: Job) -> None:
