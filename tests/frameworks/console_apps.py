@@ -39,6 +39,17 @@ def flask_app() -> Any:
     return make("Flask", app=app)["app"]
 
 
+def flask_app_that_names_its_worker() -> Any:
+    app = flask_app()
+
+    @app.after_request
+    def name_worker(response: Any) -> Any:
+        response.headers["X-Worker"] = str(os.getpid())
+        return response
+
+    return app
+
+
 def starlette_app() -> Any:
     from starlette.applications import Starlette
 
@@ -94,6 +105,8 @@ def _made(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "of_a_worker":
+        return flask_app_that_names_its_worker()
     if name not in APPLICATIONS:
         raise AttributeError(name)
     return _made(name)

@@ -13,8 +13,9 @@ pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 from consoles import PREFIX, WHO, forms_of
 from frameworks.console_apps import APPLICATIONS, BLOCKS, DB, FIRST, make
 from key_sources import KEY
-from servers import SERVERS, Running, serving
+from servers import SERVERS, Running, Server, serving
 from sqlalchemy import create_engine
+from waiting import becomes_true
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
@@ -85,6 +86,26 @@ def test_each_mount_serves_the_same_flows(server: Running, keys: Any) -> None:
     assert [entry.actor for entry in keys.audit(action="retire")] == ["ada@example.com"]
     assert [entry.origin for entry in keys.audit(action="retire")] == ["127.0.0.1"]
     assert KEY not in server.printed()
+
+
+def test_several_workers_serve_one_session(url: str, keys: Any, tmp_path: Path) -> None:
+    pytest.importorskip("flask", reason="not run: flask is not installed")
+    command = "gunicorn --bind 127.0.0.1:{port} --no-control-socket --workers 2 {app}"
+    two = Server("gunicorn", "wsgi", "gunicorn", command)
+    assert two.version
+    with serving(two, "frameworks.console_apps:of_a_worker", tmp_path, {DB: url}) as running:
+        origin = f"http://127.0.0.1:{running.port}"
+        with httpx.Client(base_url=origin, headers={WHO: "ada", "Origin": origin, "Connection": "close"}) as client:
+
+            def is_served_by_another_worker() -> bool:
+                shown = client.get(f"{PREFIX}/tenant/note", params={"name": "acme", "key": "k1"})
+                form = forms_of(shown.text)[-1]
+                saved = client.post(form.action, data={**form.fields, "note": "seen"})
+                assert saved.status_code == 303, saved.text
+                return bool(shown.headers["X-Worker"] != saved.headers["X-Worker"])
+
+            assert becomes_true(is_served_by_another_worker)
+    assert [key.note for key in keys.tenants(prefix="acme")[0].keys] == ["seen"]
 
 
 # The blocks of docs/console.md
