@@ -38,6 +38,10 @@ FROM generate_series(1, :tenants) AS n, generate_series(0, 1) AS k;
 INSERT INTO {audit} (at, tenant, actor, origin, action, detail)
 SELECT 1795845659.5, 'tenant-' || lpad(n::text, 8, '0'), 'actor-' || (n % 1000), 'host', 'add', '{{}}'
 FROM generate_series(1, :tenants) AS n;
+INSERT INTO {refusals} (id, at, tenant, scheme, method, path, reason, detail, ids)
+SELECT n, extract(epoch from now()), 'tenant-' || lpad((n % 500)::text, 8, '0'), 'nango', 'GET', '/connect',
+  'missing_signature', '', '{{}}'
+FROM generate_series(1, 50000) AS n;
 """
 
 
@@ -126,6 +130,16 @@ def test_a_page_of_the_audit_reads_no_table_through(million: Database, wanted: d
     found, took = plans(million, lambda: keys.audit(**wanted))
 
     print(f"{wanted}: {took:.1f} ms")
+    assert "Seq Scan" not in "\n".join(found)
+    assert took < 150, "\n\n".join(found)
+
+
+@pytest.mark.parametrize("tenant", ["tenant-00000042", "tenant-00500000"], ids=["some", "none"])
+def test_the_refused_requests_of_a_tenant_are_read_alone(million: Database, tenant: str) -> None:
+    ledger = VerdictLedger(million.keys())
+    found, took = plans(million, lambda: (ledger.refusals(tenant), ledger.refusal(42)))
+
+    print(f"the refused requests of {tenant}: {took:.1f} ms")
     assert "Seq Scan" not in "\n".join(found)
     assert took < 150, "\n\n".join(found)
 
