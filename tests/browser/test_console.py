@@ -120,6 +120,22 @@ def type_into(page: Any, name: str, text: str, press: Press) -> None:
     raise AssertionError(f"{name} cannot be reached by Tab")
 
 
+def choose(page: Any, radio: Any, press: Press) -> None:
+    """Tab leads to a group of radio buttons, and the arrow keys lead through it."""
+    if press is click:
+        radio.check()
+        return
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if radio.evaluate("e => document.activeElement.name === e.name"):
+            break
+    for _ in range(5):
+        if radio.is_checked():
+            return
+        page.keyboard.press("ArrowDown")
+    raise AssertionError(f"{radio} cannot be chosen with the arrow keys")
+
+
 def flow(page: Any, keys: Any, home: str, press: Press) -> None:
     """From the empty list to a tenant in enforce, its key rotated and the old one ended, and a signature checked."""
 
@@ -149,7 +165,7 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
 
     go("Change the mode")
     says("The switch of acme")
-    page.get_by_role("radio", name=re.compile("^Enforce")).check()
+    choose(page, page.get_by_role("radio", name=re.compile("^Enforce")), press)
     go("Continue")
     says("Nothing is known.")
     go("Enforce for acme")
@@ -185,9 +201,11 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
         (WIDE, True, click),
         (NARROW, True, click),
         (WIDE, True, by_keyboard),
+        (NARROW, True, by_keyboard),
         (WIDE, False, click),
+        (NARROW, False, click),
     ],
-    ids=["wide", "narrow", "keyboard", "no script"],
+    ids=["wide", "narrow", "wide, keyboard", "narrow, keyboard", "wide, no script", "narrow, no script"],
 )
 def test_the_flow_of_an_operator(browser: Any, empty: Local, size: Any, script: bool, press: Press) -> None:
     with opened(browser, viewport=size, java_script_enabled=script) as seen:
