@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -743,3 +744,54 @@ def test_nothing_secret_is_in_a_repr() -> None:
 def test_blank_input_is_refused() -> None:
     with pytest.raises(CaptureError):
         capture(b"   ")
+
+
+# What an explanation confirms must not help to guess a signature or a key.
+
+IDS = {"integration_id": "i", "connection_id": "c"}
+RIGHT = NANGO.sign(KEY, IDS)
+
+
+def found_in(signature: str, scheme: Scheme = NANGO) -> list[str]:
+    request = f"https://h/?integration_id=i&connection_id=c&hmac={quote(signature, safe='')}"
+    search = explained(scheme, request).found
+    return [] if search is None else [mistake.name for mistake in search.mistakes]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        f"HMAC-SHA256 {RIGHT[:4]}",
+        f"sha256={RIGHT[:9]}",
+        RIGHT[:8].encode().hex(),
+        " ".join(RIGHT[:11]),
+        f"SHA256={RIGHT[:10].upper()}",
+    ],
+)
+def test_no_explanation_confirms_less_than_64_bits_of_a_signature(part: str) -> None:
+    assert len(part) >= 16
+    assert found_in(part) == []
+
+
+def test_a_long_prefix_does_not_count_as_a_part_of_the_signature() -> None:
+    scheme = NANGO.replace(name="prefixed", prefix="ACME-SIGNATURE-")
+
+    assert found_in(f"ACME-SIGNATURE-{RIGHT[:1]}", scheme) == []
+    assert found_in(f"ACME-SIGNATURE-{RIGHT[:16]}", scheme) == ["signature_cut"]
+
+
+@pytest.mark.parametrize(
+    ("key", "piece"),
+    [
+        ("a7Xk3vQ-Zt9_pLmN0sWcYbGhJdRfUeTi2oVxMzKqEy4", b"\xa7"),
+        ("550e8400-e29b-41d4-a716-446655440000", b"\x55\x0e\x84\x00"),
+        ("p4$Xk3vQZt9pLmN0sWcYbGhJdRfUeTi2oVx", b"p4"),
+    ],
+)
+def test_no_explanation_confirms_a_piece_of_a_key_that_can_be_guessed(key: str, piece: bytes) -> None:
+    signature = hmac.digest(piece, b"i:c", "sha256").hex()
+    captured = capture(f"https://h/?integration_id=i&connection_id=c&hmac={signature}".encode())
+    explanation = explain_captured(NANGO, captured, KnownKeys(Key(key)), seconds=60)
+
+    assert not explanation.verified
+    assert explanation.found is None or explanation.found.mistakes == ()

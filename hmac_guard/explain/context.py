@@ -60,7 +60,7 @@ def mistakes_for(
     ]
     if scheme.id_fields and scheme.id_fields[-1].name not in ids:
         known.append(of_absent_id(_separator(scheme)))
-    cut = [of_cut_signature(len(signature))] if len(signature) >= _SHORTEST_CUT else []
+    cut = [of_cut_signature(len(signature))] if len(signature) - len(scheme.prefix) >= _SHORTEST_CUT else []
     return [*known, *MISTAKES, *cut]
 
 

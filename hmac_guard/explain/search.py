@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
 
 SECONDS = 0.8
+CUT = "signature_cut"
 
 
 class Found(NamedTuple):
@@ -136,7 +137,9 @@ def _distinct(attempt: Attempt, mistakes: Sequence[Mistake]) -> Iterator[_Varian
 def _twice(ones: Sequence[_Variant], mistakes: Sequence[Mistake]) -> Iterator[_Pair]:
     """Yield two mistakes in the same part of the attempt, in either order."""
     for first in ones:
-        others = [m for m in mistakes if m.part is first.mistake.part and m is not first.mistake]
+        if first.mistake.name == CUT:
+            continue  # With a prefix or another writing a cut text has fewer bits of the right signature.
+        others = [m for m in mistakes if m.part is first.mistake.part and m is not first.mistake and m.name != CUT]
         for second in _variants(first.attempt, others):
             yield first, second
 

@@ -149,13 +149,17 @@ class Mistake(NamedTuple):
     vary: Callable[[Attempt], Variants]
 
 
+#: A shorter piece of a key could be guessed, and the explanation would say that the guess is right.
+_SHORTEST_KEY = 16
+
+
 def of_key(name: str, says: str, cure: str, *functions: Callable[[bytes], bytes | None]) -> Mistake:
     """Return a mistake in the bytes of the key. A function returns None if it does not apply."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for function in functions:
             key = function(attempt.key)
-            if key is not None:
+            if key is not None and len(key) >= min(len(attempt.key), _SHORTEST_KEY):
                 yield "", attempt._replace(key=key)
 
     return Mistake(name, Part.KEY, says, cure, vary)
