@@ -19,6 +19,8 @@ pytest.importorskip("requests", reason="not run: requests is not installed")
 import requests
 
 from hmac_guard.client import HttpxAuth, RequestsAuth
+from hmac_guard.client.bodies import json_with
+from hmac_guard.core.hidden import hide
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
 NONCE = signed_ids(
@@ -40,7 +42,10 @@ class Site:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         headers = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        body = environ["wsgi.input"].read(*([] if is_chunked else [int(environ.get("CONTENT_LENGTH") or 0)])).decode()
+        lengths = [name for name in ("HTTP_TRANSFER_ENCODING", "CONTENT_LENGTH") if environ.get(name)]
+        assert len(lengths) < 2, "a body has two lengths"
         query = dict(parse_qsl(environ["QUERY_STRING"]))
         self.got.append({"headers": headers, "body": body, "query": query, "method": environ["REQUEST_METHOD"]})
         if "to" in query:
@@ -261,3 +266,36 @@ def test_a_body_that_cannot_hold_the_fields_is_an_error(send: Send, sites: Any) 
         with pytest.raises(ValueError, match="the scheme places ids or the signature in the body"):
             send(IN_BODY, [made.url], f"{made.url}/inbox", "POST", content=content, headers=headers)
     assert made.ours.got == []
+
+
+@pytest.mark.parametrize("content", [b'{"a":1}', [b'{"a":', b"1}"]], ids=["whole", "in pieces"])
+def test_a_signature_in_the_body_stays_behind_though_a_hook_reads_the_request(content: Any) -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    site, other = Site(), Site()
+    with threaded(site) as port, threaded(other) as other_port:
+        origin = f"http://127.0.0.1:{port}"
+        auth = HttpxAuth(IN_BODY, KEY, [origin], user="u1")
+        hooks = {"request": [lambda request: request.read()]}
+        body = content if isinstance(content, bytes) else iter(content)
+        with httpx.Client(event_hooks=hooks, follow_redirects=True, auth=auth) as client:
+            client.post(
+                f"{origin}/?status=307&to=http://127.0.0.1:{other_port}/got",
+                content=body,
+                headers={"Content-Type": "application/json"},
+            )
+
+    assert "sig" in site.got[0]["body"]
+    assert [each["body"] for each in other.got] == ['{"a":1}']
+
+
+@pytest.mark.parametrize("body", [b'{"price":1e400}', b'{"price":NaN}'])
+def test_a_number_that_json_cannot_say_is_not_signed(body: bytes) -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    auth = HttpxAuth(IN_BODY, KEY, ["http://127.0.0.1:9"], user="u1")
+
+    with pytest.raises(ValueError, match="JSON"):
+        httpx.post("http://127.0.0.1:9/", content=body, headers={"Content-Type": "application/json"}, auth=auth)
+
+
+def test_half_a_character_is_sent_as_it_was() -> None:
+    assert json_with(b'{"t":"\\ud800"}', "json", hide({"sig": "s"})) == b'{"t":"\\ud800","sig":"s"}'

@@ -48,11 +48,12 @@ def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]]) -> byte
 def _merged(body: bytes, fields: Hidden[Mapping[str, Any]]) -> bytes | None:
     try:
         document = json.loads(body) if body else {}
+        json.dumps(document, allow_nan=False)  # 1e400 is read as infinity, which JSON cannot say.
     except ValueError:
         return None
     if not isinstance(document, dict) or not _merge(document, fields.get()):
         return None
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _merge(document: dict[str, Any], fields: Mapping[str, Any]) -> bool:

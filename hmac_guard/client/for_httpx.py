@@ -126,6 +126,8 @@ def _signed(signer: Signer, request: Any, body: bytes) -> Any:
         extensions=request.extensions,
     )
     made.headers = _headers_class(library)(made.headers, placed)
+    if signed.body is not None:
+        made._content = signed.body  # So that `request.read()` in a hook neither uses the stream up nor replaces it.
     return made
 
 
@@ -148,6 +150,8 @@ def _headers_class(library: Any) -> Any:
             super().__init__(plain)
             self._whole = library.Headers(plain)
             self._whole.update(placed)
+            if "Content-Length" in placed:
+                self._whole.pop("Transfer-Encoding", None)
 
         @property
         def raw(self) -> Any:
@@ -194,9 +198,15 @@ def _stream_class(library: Any) -> Any:
             return taken
 
         def __iter__(self) -> Iterator[bytes]:
-            yield self._take()
+            # Taken here and not at the first step: the body counts as sent where a server answers before it reads.
+            return iter([self._take()])
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield self._take()
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            taken = self._take()
+
+            async def parts() -> AsyncIterator[bytes]:
+                yield taken
+
+            return parts()
 
     return PlacedStream

@@ -46,7 +46,7 @@ class RequestsAuth(AuthBase):
     def sign(self, request: Any) -> "_Plain":
         """Sign a prepared request. Return how it was before."""
         url, headers = urlsplit(request.url), request.headers
-        plain = _Plain(dict(headers), request.body)
+        plain = _Plain(headers.copy(), request.body)
         body = _bytes_of(request.body) if self.signer.needs_body else b""
         content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
         signed = self.signer.sign(Outgoing(request.method, unquote(url.path), url.query, content_type, cookie, body))
@@ -65,7 +65,7 @@ class RequestsAuth(AuthBase):
 class _Plain:
     """A request before it was signed: its headers and its body, and the names of the headers that were placed."""
 
-    def __init__(self, headers: dict[str, str], body: Any) -> None:
+    def __init__(self, headers: Mapping[str, str], body: Any) -> None:
         self.headers = headers
         self.body = body
         self.placed: set[str] = set()
