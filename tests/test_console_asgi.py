@@ -214,3 +214,12 @@ def test_an_export_is_sent_in_parts(console: Console) -> None:
     assert [message["type"] for message in sent] == ["http.response.start", *["http.response.body"] * (len(sent) - 1)]
     assert sent[-1] == {"type": "http.response.body", "body": b""}
     assert body_of(sent).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/console/", "/console/tenant", "/console/audit", "/console/check", "/console/signing"]
+)
+def test_a_query_that_is_not_utf_8_is_no_error(console: Console, path: str) -> None:
+    sent = call(console, scope(path, query_string=b"name=\xff&prefix=\xff&tenant=%ff"))
+
+    assert sent[0]["status"] in (200, 404)

@@ -179,3 +179,7 @@ def test_the_command_serves_and_prints_a_link(tmp_path: Path) -> None:
         finally:
             process.terminate()
     assert (tmp_path / "keys.db").exists()
+
+
+def test_no_request_is_logged_in_where_the_clock_begins_at_zero() -> None:
+    assert not Sessions(lambda: 1_000.0).use(hide(""))

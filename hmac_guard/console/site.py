@@ -214,6 +214,9 @@ def static_file(name: str) -> Response:
 
 def bounded(environ: "WSGIEnvironment") -> Request:
     """Return the request; a form that is larger than `MOST_BYTES` is refused when it is read."""
+    # werkzeug decodes it strictly.
+    query = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
+    environ["QUERY_STRING"] = query.encode().decode("latin-1")
     request = Request(environ)
     request.max_content_length = MOST_BYTES
     request.max_form_memory_size = MOST_BYTES

@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.utils import redirect
@@ -86,7 +88,7 @@ class Sessions:
         """Whether a session is there; it then lives on for an hour, and for twelve hours in all."""
         digest, now = _digest(name), self._clock()
         with self._lock:
-            begun, used = self._times.pop(digest, (0.0, 0.0))
+            begun, used = self._times.pop(digest, (-inf, -inf))
             if now - begun > SESSION or now - used > IDLE:
                 return False
             self._times[digest] = (begun, now)
@@ -131,6 +133,8 @@ class Standalone:
             response = self._answer(request)
         except HTTPException as error:
             response = problem(request, self.console.title, error.code or 400, error.description or "")
+        except SQLAlchemyError:
+            response = problem(request, self.console.title, 503, "The database cannot be reached, or fails. Try again.")
         return secured(response)(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
@@ -208,7 +212,8 @@ class _Quiet(WSGIRequestHandler):
 def _is_own_host(request: Request) -> bool:
     """Whether the request names this machine. A page of another site may have its own name point here."""
     port = request.environ.get("SERVER_PORT", "")
-    return request.headers.get("Host", "") in (f"{HOST}:{port}", f"localhost:{port}")
+    hosts = [f"{HOST}:{port}", f"localhost:{port}", *([HOST, "localhost"] if port == "80" else [])]
+    return request.headers.get("Host", "") in hosts
 
 
 def _session_of(request: Request) -> Hidden[str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
@@ -19,7 +20,7 @@ PAGE, EXPORT_PAGE = 100, 500
 ACTIONS = ("add", "rotate", "retire", "mode", "note", "signature", "reseal", "purge")
 
 #: What a spreadsheet takes for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"(^|;)(?=[=+\-@\t\r])")
 
 
 def show(context: Context) -> Response:
@@ -107,7 +108,8 @@ def _iso(at: float) -> str:
 def _csv(values: list[object]) -> str:
     out = io.StringIO()
     texts = [str(value) for value in values]
-    csv.writer(out).writerow([f"'{text}" if text.startswith(_FORMULA) else text for text in texts])
+    # Some spreadsheets take ";" for the end of a cell.
+    csv.writer(out).writerow([_FORMULA.sub(r"\1'", text) for text in texts])
     return out.getvalue()
 
 

@@ -18,6 +18,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 // A browser may keep a page that was left, to show it again on "Back".
 function wipe() {
   for (const field of document.querySelectorAll("[data-wipe]")) {
+    if (field.value === undefined) { field.textContent = ""; continue; }
     field.value = "";
     field.removeAttribute("value");
     field.defaultValue = "";
