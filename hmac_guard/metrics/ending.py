@@ -46,7 +46,11 @@ class EndingKeys:
         known, now = self._value, self._clock()
         if (self._begun is None or now - self._begun >= EVERY) and self._reading.acquire(blocking=False):
             self._begun = now
-            threading.Thread(target=self._read, name="hmac_guard-metrics", daemon=True).start()
+            try:
+                threading.Thread(target=self._read, name="hmac_guard-metrics", daemon=True).start()
+            except RuntimeError:  # The system has no thread left, or the process ends.
+                self._value = None
+                self._reading.release()
         return known
 
     def _read(self) -> None:
