@@ -42,11 +42,11 @@ def flask_app() -> Any:
 def flask_app_that_names_its_worker() -> Any:
     app = flask_app()
 
-    @app.after_request
     def name_worker(response: Any) -> Any:
         response.headers["X-Worker"] = str(os.getpid())
         return response
 
+    app.after_request(name_worker)
     return app
 
 
