@@ -76,6 +76,7 @@ def test_every_page_is_sound(browser: Any, filled: Local, size: Any, theme: str)
             complaints = [text for text in seen.complaints if "404" not in text or name != "problem"]
             assert not complaints, (name, complaints)
             seen.complaints.clear()
+            seen.page.wait_for_load_state()
             assert seen.page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
             seen.page.evaluate(script)
             found = seen.page.evaluate("axe.run().then(result => result.violations)")
