@@ -1,14 +1,12 @@
 """The signer for httpx and httpx2, with sync and async clients."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.client.signer import IdValue, Outgoing, Signer
-from hmac_guard.core.hidden import hide
-from hmac_guard.core.scheme import Scheme
+from hmac_guard.client.signer import Outgoing, Signer, Signing
 
 
 def _import(name: str) -> ModuleType | None:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
-    class _Auth(httpx.Auth, httpx2.Auth):  # type: ignore[misc]
+    class _Auth(httpx.Auth, httpx2.Auth):  # type: ignore[misc]  # The two declare other types of requests.
         ...
 
 else:
@@ -36,7 +34,7 @@ else:
     _Auth = type("_Auth", tuple(library.Auth for library in _LIBRARIES), {})
 
 
-class HttpxAuth(_Auth):
+class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
     """Signs the requests of an httpx or httpx2 client.
 
     Args:
@@ -61,52 +59,26 @@ class HttpxAuth(_Auth):
         ConfigError: No request could be signed with these arguments.
     """
 
-    def __init__(
-        self,
-        scheme: Scheme,
-        key: Any,
-        origins: Iterable[str],
-        mapping: Mapping[str, IdValue] | None = None,
-        /,
-        *,
-        tenant: str | None = None,
-        clock: Callable[[], float] | None = None,
-        **ids: IdValue,
-    ) -> None:
-        hidden = hide(key)
-        del key
-        self._use(Signer("HttpxAuth", scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids}))
-
-    @classmethod
-    def of(cls, signer: Signer) -> "HttpxAuth":
-        """Return the class around a signer."""
-        made = cls.__new__(cls)
-        made._use(signer)
-        return made
-
-    def _use(self, signer: Signer) -> None:
-        self._signer = signer
-        self.requires_request_body = signer.needs_body
+    @property
+    def requires_request_body(self) -> bool:  # type: ignore[override]  # httpx declares an attribute.
+        return self.signer.needs_body
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Sign a request, and once more after a redirect."""
-        if not self._signer.signs_for(str(request.url)):
+        if not self.signer.signs_for(str(request.url)):
             yield request
             return
         body = request.content if self.requires_request_body else b""
-        signed = _signed(self._signer, request, body)
+        signed = _signed(self.signer, request, body)
         response = yield signed
         last = response.request
         if response.status_code == 401 and last is not signed and self._may_sign_again([*response.history, response]):
-            yield _signed(self._signer, last, body if last.method == request.method else b"")
+            yield _signed(self.signer, last, body if last.method == request.method else b"")
 
     def _may_sign_again(self, responses: Any) -> bool:
         """Return whether only servers that get signatures anyway have led the request to its last URL."""
         hops = [response.request for response in responses]
-        return all(self._signer.signs_for(str(hop.url)) for hop in hops) and _can_be_sent_again(hops[-1])
-
-    def __repr__(self) -> str:
-        return f"<HttpxAuth {self._signer!r}>"
+        return all(self.signer.signs_for(str(hop.url)) for hop in hops) and _can_be_sent_again(hops[-1])
 
 
 def _signed(signer: Signer, request: Any, body: bytes) -> Any:
@@ -143,7 +115,7 @@ def _can_be_sent_again(request: Any) -> bool:
 
 @cache
 def _headers_class(library: Any) -> Any:
-    class PlacedHeaders(library.Headers):  # type: ignore[misc]
+    class PlacedHeaders(library.Headers):  # type: ignore[misc]  # A class of either library.
         """Headers and what was placed into them. A copy, as a redirect makes one, is without what was placed."""
 
         def __init__(self, plain: Any, placed: Mapping[str, str]) -> None:
@@ -187,6 +159,7 @@ def _of_whole(name: str) -> Callable[..., Any]:
 
 @cache
 def _stream_class(library: Any) -> Any:
+    # A class of either library, which is known when it runs.
     class PlacedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]
         """A body into which fields were placed. It is sent once: a redirect sends the body as it was before."""
 

@@ -1,17 +1,15 @@
 """The signer for requests."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests.auth import AuthBase
 
-from hmac_guard.client.signer import IdValue, Outgoing, Signer
-from hmac_guard.core.hidden import hide
-from hmac_guard.core.scheme import Scheme
+from hmac_guard.client.signer import Outgoing, Signing
 
 
-class RequestsAuth(AuthBase):
+class RequestsAuth(Signing, AuthBase):
     """Signs the requests of requests.
 
     The arguments, redirects and errors are those of `HttpxAuth`.
@@ -20,22 +18,6 @@ class RequestsAuth(AuthBase):
         auth = RequestsAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
         requests.get("https://api.example.com/inbox", auth=auth)
     """
-
-    def __init__(
-        self,
-        scheme: Scheme,
-        key: Any,
-        origins: Iterable[str],
-        mapping: Mapping[str, IdValue] | None = None,
-        /,
-        *,
-        tenant: str | None = None,
-        clock: Callable[[], float] | None = None,
-        **ids: IdValue,
-    ) -> None:
-        hidden = hide(key)
-        del key
-        self.signer = Signer("RequestsAuth", scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids})
 
     def __call__(self, request: Any) -> Any:
         if self.signer.signs_for(request.url):
@@ -57,9 +39,6 @@ class RequestsAuth(AuthBase):
             headers["Content-Length"] = str(len(signed.body))
         plain.placed.update(signed.headers)
         return plain
-
-    def __repr__(self) -> str:
-        return f"<RequestsAuth {self.signer!r}>"
 
 
 class _Plain:

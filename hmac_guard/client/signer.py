@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 
 from hmac_guard.client.bodies import form_with, json_with
@@ -21,6 +21,9 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import fields_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Form, Path
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: The value of an id, or a function that gives it for each request.
 IdValue = str | Callable[[], str]
@@ -192,6 +195,39 @@ class Signer(Frozen):
 
     def __repr__(self) -> str:
         return f"<Signer of {self._scheme.name}>"
+
+
+class Signing:
+    """What the classes of the libraries have in common: their arguments, and the signer that is made of them."""
+
+    signer: Signer
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        key: Any,
+        origins: Iterable[str],
+        mapping: Mapping[str, IdValue] | None = None,
+        /,
+        *,
+        tenant: str | None = None,
+        clock: Callable[[], float] | None = None,
+        **ids: IdValue,
+    ) -> None:
+        hidden = hide(key)
+        del key
+        owner = type(self).__name__
+        self.signer = Signer(owner, scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids})
+
+    @classmethod
+    def of(cls, signer: Signer) -> "Self":
+        """Return the class around a signer."""
+        made = cls.__new__(cls)
+        made.signer = signer
+        return made
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.signer!r}>"
 
 
 def origin_of(url: SplitResult) -> str:
