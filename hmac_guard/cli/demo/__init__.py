@@ -56,7 +56,7 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
     Raises:
         CliError: The page cannot listen there.
     """
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - they are refused here
         raise CliError("--host must be the one address or name that you open in the browser, such as 127.0.0.1")
     import waitress
 

@@ -10,21 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hmac_guard.cli.demo.processes import App
-from hmac_guard.cli.demo.samples import ORDERS_JSON
+from hmac_guard.cli.demo.samples import ORDERS, ORDERS_JSON
 from hmac_guard.cli.demo.sending import send
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.sources import Form, Header, Json
 from hmac_guard.core.verdict import NO_IDS, Claim, Decision, Reason, Verdict
 
-#: The scheme of the Django application.
-ORDERS = Scheme(
-    name="orders",
-    ids={"tenant_id": Header("X-Tenant"), "order_id": Json("/order/id") | Form("order_id")},
-    message="{tenant_id}:{order_id}",
-    signature=Header("X-Signature"),
-    tenant=Header("X-Tenant"),
-)
 TENANTS = ("acme", "globex")
 KEY_ID = "the-key-of-the-demo"
 
