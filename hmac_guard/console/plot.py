@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hmac_guard.core.verdict import Reason
-from hmac_guard.keys.sql.ledger import NEITHER
+from hmac_guard.keys.sql.ledger import NEITHER, NOT_REFUSED
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.tally import Counted
 
@@ -92,6 +92,6 @@ def last_by_reason(rows: Rows) -> dict[str, float]:
     """Return for each reason of a refusal the beginning of the last hour with one."""
     last: dict[str, float] = {}
     for row, _ in rows:
-        if row.reason not in (VERIFIED, *NEITHER):
+        if row.reason not in NOT_REFUSED:
             last[row.reason] = max(last.get(row.reason, 0.0), float(row.hour * HOUR))
     return last

@@ -7,9 +7,9 @@ import time
 from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.core.verdict import Decision, Reason
+from hmac_guard.core.verdict import Decision
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.sql.ledger import NEITHER, VerdictLedger
+from hmac_guard.keys.sql.ledger import NOT_REFUSED, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
@@ -19,8 +19,6 @@ from hmac_guard.log import logger, where
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
 LAST_WRITE = 2.0
-
-VERIFIED = Reason.VERIFIED.value
 
 
 class VerdictCounts(VerdictLedger):
@@ -73,7 +71,7 @@ class VerdictCounts(VerdictLedger):
         hour = int(self._keys.clock()) // HOUR
         with self._lock:
             self._tally.add(decision, hour)
-            if self._refusals is not None and decision.verdict.reason.value not in (VERIFIED, *NEITHER):
+            if self._refusals is not None and decision.verdict.reason.value not in NOT_REFUSED:
                 self._recent.add(decision, self._keys.clock(), is_known=self._tally.is_known(decision.claim))
         writer = self._writer
         if writer is None:

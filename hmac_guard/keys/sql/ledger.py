@@ -52,6 +52,8 @@ ROWS, LONG_ENOUGH = 200, 0.5
 
 #: Verdicts that are neither a success nor a refusal.
 NEITHER = (Reason.OFF.value, Reason.EXEMPT.value, Reason.PREFLIGHT.value)
+#: Every other reason is that of a refusal.
+NOT_REFUSED = (Reason.VERIFIED.value, *NEITHER)
 
 T = TypeVar("T")
 
@@ -254,7 +256,7 @@ class VerdictLedger(Frozen):
             return select(cast(total, BigInteger)).where(recent, *which).scalar_subquery()
 
         verified = hours.reason == Reason.VERIFIED.value
-        refused = hours.reason.not_in((Reason.VERIFIED.value, *NEITHER))
+        refused = hours.reason.not_in(NOT_REFUSED)
         here = update(tenants).where(_among(connection, (tenants.c.name,), names), *where)
         # In two statements, since databases differ in what the second column of one sees of the first.
         # What is counted says which rows are done: it is written last.
