@@ -21,7 +21,8 @@ def flask_blueprint(site: "Site", name: str) -> Any:
         # Flask has matched the mount point; what is left of the path is the console's.
         whole = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         own = f"/{path}".encode().decode("latin-1")
-        environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: request._get_current_object()}  # type: ignore[attr-defined]
+        current: Any = request  # A proxy, which is declared as the request itself.
+        environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current._get_current_object()}
         return site.respond(environ)
 
     # No method is left to Flask: its own answer to OPTIONS is not the console's.
