@@ -188,7 +188,7 @@ def _no_constant(text: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
-_scan = _decoder.scan_once  # type: ignore[attr-defined]
+_scan = _decoder.scan_once  # type: ignore[attr-defined]  # the type stubs leave it out
 
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
