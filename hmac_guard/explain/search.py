@@ -7,9 +7,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
+from hmac_guard.explain.mistakes.signatures import CUT
 
 SECONDS = 0.8
-CUT = "signature_cut"
 
 
 class Found(NamedTuple):

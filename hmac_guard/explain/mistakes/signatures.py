@@ -7,6 +7,9 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_encoding, of_signature
 
+#: The name of the mistake that only a part of the signature was sent.
+CUT = "signature_cut"
+
 _PREFIXES = ("", "sha256=", "sha1=", "sha384=", "sha512=", "v1=", "v0=", "v1,", "v1:", "hmac=", "t=,v1=")
 _SCHEMES = ("sha256:", "sha-256=", "SHA256=", "hmac-sha256=", "HMAC-SHA256 ", "hmac ", "HMAC ", "Bearer ", "Signature ")
 
@@ -168,7 +171,7 @@ SIGNATURE_MISTAKES = (
 def of_cut_signature(length: int) -> Mistake:
     """Return the mistake of sending only the first `length` characters of the signature."""
     return of_signature(
-        "signature_cut",
+        CUT,
         "only a part of the signature was sent",
         "send it whole; look for a column or a field that is too short",
         lambda text: text[:length],
