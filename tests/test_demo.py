@@ -279,6 +279,17 @@ def test_the_page_explains_a_refusal(apps: dict[str, App], sample: Sample) -> No
     assert signature not in text
 
 
+@pytest.mark.parametrize("path", ["/sign/99", "/judged/none", "/reason/none/1", "/explain/99", "/explain/0"])
+@pytest.mark.parametrize(
+    "sent", [{}, [], {"headers": 1}, {"headers": {}, "method": 1, "target": "/", "body": "\ud800"}]
+)
+def test_a_request_that_no_page_sends_is_400(path: str, sent: Any) -> None:
+    page = make_page({}, KEYS).test_client()
+    answer = page.get(path) if path.startswith(("/judged", "/reason")) else page.post(path, json=sent)
+
+    assert answer.status_code == 400
+
+
 def test_the_scheme_of_the_orders_is_that_of_the_example() -> None:
     source = (processes.examples() / "django_app.py").read_text()
     [written] = re.findall(r"^ORDERS = (Scheme\(.*?^\))", source, re.MULTILINE | re.DOTALL)

@@ -28,6 +28,9 @@ def make_page(apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST
             another site may point to this machine, and the page signs for whom can read it.
     """
     page = Flask(__name__)
+    # A number or a name that is none of the samples, and a body of another shape.
+    for error in (LookupError, TypeError, AttributeError, ValueError):
+        page.register_error_handler(error, lambda _: ("The page does not know this request.\n", 400))
     template = Path(__file__).with_name("page.html").read_text()
 
     @page.before_request

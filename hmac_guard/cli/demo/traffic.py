@@ -67,7 +67,7 @@ def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> It
 
 
 def _send(keys: Hidden[Mapping[str, str]], app: App, counts: Any, stopped: threading.Event) -> None:
-    """Send a request now and then, and count what the application says of it."""
+    """Send a request every half second, and count what the application says of it."""
     number = 0
     while not stopped.wait(PAUSE):
         number += 1
