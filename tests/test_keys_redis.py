@@ -272,17 +272,11 @@ def test_a_count_that_cannot_be_read_causes_one_renewal_in_five_seconds() -> Non
     assert renewed == [True, *[False] * 4, True, *[False] * 4, True]
 
 
-def test_a_client_of_the_users_own_is_used_and_left_open(channel: str, server: RedisServer) -> None:
-    source = Source(Key(KEY, "old"))
+@contextmanager
+def server_as_text(server: RedisServer, folder: Path) -> Iterator[Any]:
+    """A client whose answers are text."""
     with Redis.from_url(server.url, decode_responses=True) as client:
-        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
-        follow(keys, news, "acme")
-        source.answer = Key(OTHER_KEY, "new")
-        news.publish("acme")
-
-        assert becomes_true(lambda: key_id(keys) == "new")
-        news.close()
-        assert client.ping()
+        yield client
 
 
 @contextmanager
@@ -299,8 +293,8 @@ def sentinel_of(master: RedisServer, folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def cluster_in(folder: Path) -> Iterator[Any]:
-    """A client of a cluster of one node."""
+def cluster_of(_: RedisServer, folder: Path) -> Iterator[Any]:
+    """A client of a cluster of one node, which is another server."""
     with (
         own_port() as bus,
         own_redis(
@@ -315,12 +309,12 @@ def cluster_in(folder: Path) -> Iterator[Any]:
         yield RedisCluster(host=LOCAL, port=node.port, socket_timeout=1.0)
 
 
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
-def test_a_client_of_a_sentinel_or_a_cluster_is_used(
-    channel: str, server: RedisServer, tmp_path: Path, kind: str
+@pytest.mark.parametrize("client_of", [server_as_text, sentinel_of, cluster_of], ids=["server", "sentinel", "cluster"])
+def test_a_client_of_the_users_own_is_used_and_left_open(
+    channel: str, server: RedisServer, tmp_path: Path, client_of: Any
 ) -> None:
     source = Source(Key(KEY, "old"))
-    with sentinel_of(server, tmp_path) if kind == "sentinel" else cluster_in(tmp_path) as client:
+    with client_of(server, tmp_path) as client:
         keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
         follow(keys, news, "acme")
         source.answer = Key(OTHER_KEY, "new")
@@ -328,6 +322,7 @@ def test_a_client_of_a_sentinel_or_a_cluster_is_used(
 
         assert becomes_true(lambda: key_id(keys) == "new")
         news.close()
+        assert client.ping()
 
 
 @pytest.mark.slow
