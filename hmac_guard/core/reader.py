@@ -3,7 +3,7 @@
 No request makes anything here raise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from hmac_guard.core.found import Found, Sent
 from hmac_guard.core.message import METHOD, Body, Id, Literal, Method, Time, compose
 from hmac_guard.core.places import Places
 from hmac_guard.core.reading import Reading
-from hmac_guard.core.request import Request
+from hmac_guard.core.request import Request, why_not_read
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_FIELD
@@ -65,10 +65,20 @@ class Reader:
         texts = [(number, field) for number, field in zip(at, self.fields, strict=True) if number < self._signature_at]
         self._texts_at = [(number, field.name, ends.get(number, "\0")) for number, field in texts]
         self._time_names = [time.name for time in scheme.times]
-        pairs = [(number, slot) for number, slots in zip(at, self._places.slots_of, strict=True) for slot in slots]
+        slots_of = self._places.slots_of
+        self._rules = [(slots, *self._rule(field)) for field, slots in zip(self.fields, slots_of, strict=True)]
+        pairs = [(number, slot) for number, slots in zip(at, slots_of, strict=True) for slot in slots]
         self._further = [(number, slot) for number, slot in pairs if slot != number]
         #: Makes a NUL of each byte that does not stand for itself in every place.
         self._plain = VISIBLE.translate(bytes.maketrans(self._places.odd.encode(), bytes(len(self._places.odd))))
+
+    def _rule(self, field: Field) -> tuple[Callable[[str], bool], Callable[[str], str]]:
+        """Whether a text may be in the field, and what is wrong with one that may not."""
+        if field is self._scheme.signature_field:
+            return _is_signature, lambda text: "is not ASCII"
+        if field.name in self._time_names:
+            return is_time, lambda text: NOT_A_TIME
+        return is_id, id_problem
 
     def wants_all_of(self, request: Request) -> bool:
         """Whether the body has to be read to its end, since a source reads bodies of its kind."""
@@ -91,25 +101,7 @@ class Reader:
         is_upload = request.media.kind == "ignored" and not self._needs_every_body
         if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):
             return None
-        return Refused(Reason.UNSUPPORTED_BODY, self._why_not_read(request, is_upload))
-
-    def _why_not_read(self, request: Request, is_upload: bool) -> str:
-        line, _, coding, _ = request.framing
-        if is_upload:
-            why = f"the body is sent as {line!a:.80}, but begins as JSON does"
-        elif request.media.kind == "none":
-            why = "the body has no Content-Type; say what it is"
-        elif isinstance(line, list):
-            why = "there are two Content-Type headers; send one"
-        elif coding is not None:
-            why = "the body has a Content-Encoding; send it uncompressed"
-        else:
-            kinds = " and ".join(sorted(self._kinds))
-            why = (
-                f"the body is sent as {line!a:.80}, and the scheme's sources read {kinds} bodies, in UTF-8: send one "
-                "of these, or change the sources (add Form for forms, Json for JSON, or drop the sources in the body)"
-            )
-        return why
+        return Refused(Reason.UNSUPPORTED_BODY, why_not_read(request, self._kinds, is_upload))
 
     def read(self, request: Request) -> Reading:
         """What the request says. Its body, where one is needed, has been read."""
@@ -195,28 +187,23 @@ class Reader:
         )
 
     def _texts_of(self, found: Sequence[Found]) -> list[Found]:
-        return [self._text_of(*place, found) for place in zip(self.fields, self._places.slots_of, strict=True)]
+        """The one valid text of each field; None where it is absent or blank."""
+        texts: list[Found] = []
+        for slots, is_valid, problem in self._rules:
+            value = found[slots[0]] if len(slots) == 1 else _pick(found, slots)
+            if isinstance(value, str) and not is_valid(value):
+                value = Refused(Reason.MALFORMED, problem(value)) if value.strip() else None
+            texts.append(self._with_place(value, slots, found) if isinstance(value, Refused) else value)
+        return texts
 
-    def _text_of(self, field: Field, slots: Sequence[int], found: Sequence[Found]) -> Found:
-        """The one valid text of a field; None where it is absent or blank."""
-        value = found[slots[0]] if len(slots) == 1 else _pick(found, slots)
-        if isinstance(value, str) and value.strip():
-            if field is self._scheme.signature_field:
-                wrong = "" if value.isascii() else "is not ASCII"
-            elif field.name in self._time_names:
-                wrong = "" if is_time(value) else NOT_A_TIME
-            else:
-                wrong = "" if is_id(value) else id_problem(value)
-            if not wrong:
-                return value
-            value = Refused(Reason.MALFORMED, wrong)
-        if not isinstance(value, Refused):
-            return value if isinstance(value, list) else None
-        places = [f"the {self._places.sources[slot].describe()}" for slot in slots if found[slot] is not None]
-        if value is _TWO_PLACES:
-            return Refused(value.reason, f"it is in {' and in '.join(places)}{value.detail}")
-        refused = [slot for slot in slots if found[slot] is value] or [s for s in slots if found[s] is not None]
-        return Refused(value.reason, f"the {self._places.sources[refused[0]].describe()} {value.detail}")
+    def _with_place(self, refused: Refused, slots: Sequence[int], found: Sequence[Found]) -> Refused:
+        """The refusal of a field's value, with the place in which it was found."""
+        present = [slot for slot in slots if found[slot] is not None]
+        places = [f"the {self._places.sources[slot].describe()}" for slot in present]
+        if refused is _TWO_PLACES:
+            return Refused(refused.reason, f"it is in {' and in '.join(places)}{refused.detail}")
+        place = next((place for slot, place in zip(present, places, strict=True) if found[slot] is refused), places[0])
+        return Refused(refused.reason, f"{place} {refused.detail}")
 
     def _saw_tenant(self, request: Request) -> bool:
         """Whether each place in which the tenant is looked for was read to its end."""
@@ -231,6 +218,10 @@ class Reader:
         found = self._places.decode(self._places.find(request))
         for field, slots, text in zip(self.fields, self._places.slots_of, self._texts_of(found), strict=True):
             yield field, text, [self._places.sources[slot] for slot in slots if found[slot] is not None]
+
+
+def _is_signature(text: str) -> bool:
+    return text.isascii() and bool(text.strip())
 
 
 def _pick(found: Sequence[Found], slots: Sequence[int]) -> Found:

@@ -94,3 +94,21 @@ def is_preflight(request: Request) -> bool:
     if any(request.header(name) is not None for name in ("cookie", "authorization", "transfer-encoding")):
         return False
     return request.header("content-length") in (None, "", "0")
+
+
+def why_not_read(request: Request, kinds: frozenset[str], is_upload: bool) -> str:
+    """Why a body is refused that no source reads: the scheme reads `kinds` of bodies, and uploads may pass."""
+    line, _, coding, _ = request.framing
+    if is_upload:
+        return f"the body is sent as {line!a:.80}, but begins as JSON does"
+    if request.media.kind == "none":
+        return "the body has no Content-Type; say what it is"
+    if isinstance(line, list):
+        return "there are two Content-Type headers; send one"
+    if coding is not None:
+        return "the body has a Content-Encoding; send it uncompressed"
+    return (
+        f"the body is sent as {line!a:.80}, and the scheme's sources read {' and '.join(sorted(kinds))} bodies, in "
+        "UTF-8: send one of these, or change the sources (add Form for forms, Json for JSON, or drop the sources in "
+        "the body)"
+    )
