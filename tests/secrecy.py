@@ -45,8 +45,9 @@ LONG_ENOUGH, LETTERS = 12, 4
 #: which use only the key of the documentation.
 CHECKED = re.compile(r"hmac_guard\b(?!\.snippets)")
 
-#: The request as the caller passed it to a middleware or a command. The caller has these variables too.
-REQUEST = frozenset({"scope", "environ", "receive", "request", "body"})
+#: The request as the caller passed it to a middleware or a command. The caller has these variables too; `django` is
+#: Django's request.
+REQUEST = frozenset({"scope", "environ", "receive", "request", "django", "body"})
 GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options", "others", "ctx"})
 
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered

@@ -33,7 +33,7 @@ class Driver:
         self.decider = decider
         self._with_body = decider.reader.needs_body
         self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
-        self._merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
+        self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
         self._resolver: Any = from_loop(decider.keys)
 
     async def decide(
@@ -63,7 +63,7 @@ class Driver:
             ring = self._look_up(decider.claim(reading))
             if type(ring) is CoroutineType:
                 ring = await ring
-        if self._merges_cookies:
+        if self.merges_cookies:
             merge_cookies(scope)
         if decider.once is not None:
             await self._use_once(scope, reading, ring)

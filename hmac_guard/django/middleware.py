@@ -43,12 +43,6 @@ class GuardMiddleware(Strict):
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
-            return self.__acall__(request)
+            return self._driver.answer(request, self.get_response)
         refusal = self._driver.refuse(request)
         return cast(HttpResponseBase, self.get_response(request)) if refusal is None else respond(refusal, request)
-
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        refusal = await self._driver.arefuse(request)
-        return (
-            cast(HttpResponseBase, await self.get_response(request)) if refusal is None else respond(refusal, request)
-        )

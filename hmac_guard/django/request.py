@@ -7,8 +7,6 @@ way.
 import io
 from typing import Any
 
-from django.conf import settings
-
 from hmac_guard.asgi.request import HeaderNames
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead
@@ -29,27 +27,18 @@ class DjangoRequest(Request):
 
     Attributes:
         django: Django's request.
+        is_asgi: Whether the request came from an ASGI server.
         scope: The ASGI scope or the WSGI environ. The verdict is stored in it.
     """
 
-    def __init__(self, request: Any, reader: Reader, names: HeaderNames) -> None:
-        self.django = request
-        self.is_asgi = hasattr(request, "scope")
-        if self.is_asgi:
-            request.scope = dict(request.scope)
-        self.scope: dict[str, Any] = request.scope if self.is_asgi else request.environ
-        self.method = request.META.get("REQUEST_METHOD", "")
-        self.path = request.path_info
-        self.query = request.META.get("QUERY_STRING", "")
-        if self.is_asgi:
-            self.root = request.path.removesuffix(request.path_info)
-            self.lines = names.find(self.scope.get("headers", ()))
-        else:
-            self.root = settings.FORCE_SCRIPT_NAME or request.META.get("SCRIPT_NAME", "")
-            self.lines = [*map(self.header, reader.names)]
-        if reader.needs_body:
-            self.framing = [*map(self.header, BODY_HEADERS)]
-            self.media = parse_media(self.framing[0])
+    django: Any
+    is_asgi: bool
+    scope: dict[str, Any]
+
+    def read_framing(self) -> None:
+        """Read the headers that tell where the body ends and what it is."""
+        self.framing = [*map(self.header, BODY_HEADERS)]
+        self.media = parse_media(self.framing[0])
 
     def header(self, name: str) -> Line:
         if not self.is_asgi:

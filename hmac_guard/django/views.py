@@ -54,8 +54,7 @@ def _guarded(driver: DjangoDriver, view: Callable[..., Any]) -> Callable[..., An
 
     @wraps(view)
     async def later(request: Any, *args: Any, **kwargs: Any) -> Any:
-        refusal = await driver.arefuse(request)
-        return await view(request, *args, **kwargs) if refusal is None else respond(refusal, request)
+        return await driver.answer(request, view, *args, **kwargs)
 
     return later if iscoroutinefunction(view) else sync
 
@@ -67,15 +66,18 @@ def _guarded_dispatch(driver: DjangoDriver, dispatch: Callable[..., Any]) -> Cal
         view = hide(self)
         del self
         if getattr(view.get(), "view_is_async", False):
-            return later(view, request, *args, **kwargs)
+            return driver.answer(request, _later(dispatch, view), *args, **kwargs)
         refusal = driver.refuse(request)
         return dispatch(view.get(), request, *args, **kwargs) if refusal is None else respond(refusal, request)
 
-    async def later(view: Hidden[Any], request: Any, *args: Any, **kwargs: Any) -> Any:
-        refusal = await driver.arefuse(request)
-        return await dispatch(view.get(), request, *args, **kwargs) if refusal is None else respond(refusal, request)
-
     return sync_or_later
+
+
+def _later(dispatch: Callable[..., Any], view: Hidden[Any]) -> Callable[..., Any]:
+    async def dispatch_later(request: Any, *args: Any, **kwargs: Any) -> Any:
+        return await dispatch(view.get(), request, *args, **kwargs)
+
+    return dispatch_later
 
 
 def _marked(guard: Guard, view: _View) -> _View:

@@ -217,7 +217,8 @@ def ask_fastapi(guard: Guard) -> int:
 
 
 def ask_django(guard: Guard) -> int:
-    with project(hmac_guarded(guard)(lambda request: HttpResponse()), MIDDLEWARE=[]):
+    view = hmac_guarded(guard)(lambda request: HttpResponse())
+    with project(view, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=guard):
         return send("wsgi", GOOD).status
 
 
