@@ -1,6 +1,7 @@
 """Counts the calls to the allocator for one request, without those of the bare application."""
 
 from benchmarks import valgrind
+from benchmarks.counted import bare
 from benchmarks.harness import FLOOR, Result
 
 
@@ -12,9 +13,7 @@ def run(rounds: int) -> Result:
     counted = valgrind.allocations()
     result: Result = {FLOOR: {"allocations": counted["floor"]}}
     for shape, count in counted.items():
-        door, kind = shape[:4], shape[5:]
-        if "bare" not in shape and shape != "floor":
+        if shape.startswith(("ASGI", "WSGI")) and "bare" not in shape:
             # A refused request does not reach the bare application, so there is nothing to subtract.
-            bare = 0 if "refused" in shape else counted[f"{door} bare, {kind}"]
-            result[shape] = {"allocations": count - bare}
+            result[shape] = {"allocations": count - counted.get(bare(shape) or "", 0)}
     return result

@@ -95,6 +95,14 @@ def shapes() -> dict[str, Callable[[int], object]]:
     }
 
 
+def bare(shape: str) -> str | None:
+    """Return the shape of the same request to the bare application. None if the application is not called."""
+    interface, _, what = shape.partition(" ")
+    if interface not in ("ASGI", "WSGI") or "bare" in what or "refused" in what:
+        return None
+    return f"{interface} bare, {next(kind for kind in ('escaped query', 'JSON', 'header', 'query') if kind in what)}"
+
+
 def main() -> None:
     """Run each shape in a child process, so that all start from the same state. The first child does nothing."""
     made = shapes()

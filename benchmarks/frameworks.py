@@ -52,7 +52,7 @@ def groups() -> Iterator[list[Row]]:
 
 
 def stacks() -> Iterator[Stack]:
-    for make in (_starlette, _fastapi, _flask, _django_wsgi, _django_asgi):
+    for make in (starlette_stack, fastapi_stack, flask_stack, django_wsgi_stack, django_asgi_stack):
         yield make()
 
 
@@ -65,7 +65,7 @@ def _clock(stack: Stack, app: Any, forged_gets: int = 401) -> Timed:
     return driver.timed
 
 
-def _starlette() -> Stack:
+def starlette_stack() -> Stack:
     async def endpoint(request: Request) -> PlainTextResponse:
         return PlainTextResponse("reached")
 
@@ -74,7 +74,7 @@ def _starlette() -> Stack:
     return Stack("Starlette", IN_LOOP, Starlette(routes=routes), {"by hand: BaseHTTPMiddleware": by_hand})
 
 
-def _fastapi() -> Stack:
+def fastapi_stack() -> Stack:
     def app(*dependencies: Any, **options: Any) -> FastAPI:
         made = FastAPI(dependencies=list(dependencies), **options)
         made.get("/connect")(_endpoint)
@@ -93,7 +93,7 @@ async def _endpoint() -> dict[str, str]:
     return {"answer": "reached"}
 
 
-def _flask() -> Stack:
+def flask_stack() -> Stack:
     def app() -> flask.Flask:
         made = flask.Flask("benchmarks")
         made.get("/connect")(lambda: "reached")
@@ -132,11 +132,11 @@ def _django_checked(make: Any) -> dict[str, Any]:
     }
 
 
-def _django_wsgi() -> Stack:
+def django_wsgi_stack() -> Stack:
     make = get_wsgi_application
     return Stack("Django (WSGI)", WSGI, _django(make), _django_checked(make))
 
 
-def _django_asgi() -> Stack:
+def django_asgi_stack() -> Stack:
     make = get_asgi_application
     return Stack("Django (ASGI)", IN_LOOP, _django(make), _django_checked(make), "/async/connect")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import valgrind
+from benchmarks.counted import bare
 from benchmarks.report import python_minor
 
 KEPT = Path(__file__).parent / "instructions.json"
@@ -50,11 +51,10 @@ def _compare(kept: dict[str, int], counted: dict[str, int]) -> int:
 
 
 def _added(shape: str, counted: dict[str, int]) -> str:
-    """A refused request does not reach the bare application, so there is nothing to subtract."""
-    if "bare" in shape or shape == "floor":
+    """What the guard adds. The whole request, if it is refused: it does not reach the bare application."""
+    if not shape.startswith(("ASGI", "WSGI")) or "bare" in shape:
         return ""
-    bare = counted.get(f"{shape[:4]} bare, {shape[5:]}", 0)
-    return f"({(counted[shape] - bare) / counted['floor']:.2f})"
+    return f"({(counted[shape] - counted.get(bare(shape) or '', 0)) / counted['floor']:.2f})"
 
 
 if __name__ == "__main__":

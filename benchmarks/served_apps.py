@@ -1,49 +1,18 @@
-"""The applications that `benchmarks.served` puts behind real servers, bare and guarded."""
+"""The applications that `benchmarks.served` puts on real servers, bare and guarded."""
 
+import gc
 import logging
-from typing import Any
 
-import flask
-from fastapi import FastAPI
-
-from benchmarks.samples import BY_JSON, BY_QUERY, SECRET
-from hmac_guard import Guard
+from benchmarks.frameworks import GUARD, django_asgi_stack, django_wsgi_stack, fastapi_stack, flask_stack
 
 logging.getLogger("hmac_guard").addHandler(logging.NullHandler())
-QUERY, JSON = Guard(BY_QUERY, SECRET), Guard(BY_JSON, SECRET)
 
+fastapi_bare, fastapi_guarded = fastapi_stack().bare, GUARD.asgi(fastapi_stack().bare)
+flask_bare, flask_guarded = flask_stack().bare, GUARD.wsgi(flask_stack().bare)
+_wsgi, _asgi = django_wsgi_stack(), django_asgi_stack()
+django_wsgi_bare, django_wsgi_guarded = _wsgi.bare, _wsgi.checked["guard as Django middleware"]
+django_asgi_bare, django_asgi_guarded = _asgi.bare, _asgi.checked["guard as Django middleware"]
 
-def _fastapi() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/connect")
-    async def read() -> dict[str, str]:
-        return {"answer": "reached"}
-
-    @app.post("/connect")
-    async def write(document: dict[str, Any]) -> dict[str, str]:
-        return {"answer": document["connection_id"]}
-
-    return app
-
-
-def _flask() -> flask.Flask:
-    app = flask.Flask("benchmarks")
-
-    @app.get("/connect")
-    def read() -> dict[str, str]:
-        return {"answer": "reached"}
-
-    @app.post("/connect")
-    def write() -> dict[str, str]:
-        return {"answer": flask.request.get_json()["connection_id"]}
-
-    return app
-
-
-fastapi_bare = _fastapi()
-fastapi_by_query = QUERY.asgi(fastapi_bare)
-fastapi_by_json = JSON.asgi(fastapi_bare)
-flask_bare = _flask()
-flask_by_query = QUERY.wsgi(flask_bare)
-flask_by_json = JSON.wsgi(flask_bare)
+# A collection need not go through the modules of the other frameworks, which a user's server does not have.
+gc.collect()
+gc.freeze()

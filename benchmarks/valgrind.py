@@ -4,7 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.counted import REQUESTS
 
@@ -35,12 +39,35 @@ def _each(tool: tuple[str, ...], label: str, **environment: str) -> dict[str, in
     done = subprocess.run(["valgrind", *tool, *command], env=fixed, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"valgrind failed: {done.stderr[-2000:]}")
-    totals = {
-        process: int(total.replace(",", ""))
-        for process, total in re.findall(rf"==(\d+)== +{label}([\d,]+)", done.stderr)
-    }
+    totals = _totals(done.stderr, label)
     counted = {
         shape: totals[process] for process, _, shape in (line.partition(" ") for line in done.stdout.splitlines())
     }
     nothing = counted.pop("")
     return {shape: round((total - nothing) / REQUESTS) for shape, total in counted.items()}
+
+
+def _totals(printed: str, label: str) -> dict[str, int]:
+    """What valgrind counted, for each process."""
+    found = re.findall(rf"==(\d+)== +{label}([\d,]+)", printed)
+    return {process: int(total.replace(",", "")) for process, total in found}
+
+
+@contextmanager
+def counted_server(*words: str, **options: Any) -> Iterator[list[int]]:
+    """Start a server under valgrind: `words` follow `python -m`, and `options` are those of `Popen`.
+
+    The list that this yields gets the instructions of the server and its workers when the server has ended.
+    """
+    command = ["valgrind", *_INSTRUCTIONS, sys.executable, "-m", *words]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0"}
+    counted: list[int] = []
+    with tempfile.TemporaryFile("w+") as printed:
+        server = subprocess.Popen(command, env=environment, stderr=printed, stdout=subprocess.DEVNULL, **options)
+        try:
+            yield counted
+        finally:
+            server.terminate()
+            server.wait(60)
+        printed.seek(0)
+        counted.append(sum(_totals(printed.read(), "Collected : ").values()))
