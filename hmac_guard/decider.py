@@ -89,6 +89,8 @@ class Decider(Frozen):
     #: Whether `Decision.seconds` is wanted.
     is_timed: bool
     _has_callbacks: bool
+    #: Whether the scheme has times, for which the clock is read.
+    _is_dated: bool
     _count: Callable[[Verdict, str, bool, float], object] | None
     _laxer: Mapping[str | None, str]
     _judge: Callable[[Scheme, Reading, Keyring, float, bool], Verdict]
@@ -98,12 +100,13 @@ class Decider(Frozen):
 
     def __init__(self, **options: Any) -> None:
         self._set(**options)
+        self._set(static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None)
         self._set(
             _failures=FailureLog("the key resolver"),
             _faults=FailureLog("a key of the key resolver"),
             _judge=self._judge_for(),
             _warned=set(),
-            static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
+            _is_dated=bool(self.scheme.times),
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
@@ -115,7 +118,10 @@ class Decider(Frozen):
     def _judge_for(self) -> Any:
         if self.once is not None:
             return self._judge_once
-        return self._judge_dated if self.scheme.times else judge
+        if not self.scheme.times:
+            return judge
+        # Static keys were checked when the guard was made.
+        return self._judge_dated if self.static_ring is None else judge_dated
 
     def for_route(self, **changes: Any) -> "Decider":
         """This decider without `only` and `exempt`: the router has decided by then."""
@@ -217,8 +223,9 @@ class Decider(Frozen):
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
+        now = self.clock() if in_force.timed or self._is_dated else 0.0
         judge_with = self._judge
-        verdict = judge_with(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        verdict = judge_with(self.scheme, reading, in_force, now, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -259,7 +266,7 @@ class Decider(Frozen):
         if scope.get(self.annotate_as + ":spent") == (self.issuer, token):
             reading.used = True
             return None
-        last = min(each.last(reading.times[each.name]) for each in self.scheme.times)
+        last = min(each.last(int(reading.times[each.name])) for each in self.scheme.times)
         return token, time.time() + last - self.clock() + _LONGER
 
     def note_use(
@@ -276,7 +283,7 @@ class Decider(Frozen):
             scope[self.annotate_as + ":spent"] = (self.issuer, token)
 
     def _judge_dated(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
-        """Judge for a scheme with times."""
+        """Judge for a scheme with times, with keys that a resolver gave."""
         return self._prove(reading, ring)
 
     def _judge_once(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
@@ -287,12 +294,13 @@ class Decider(Frozen):
         return Verdict(Reason.REPLAYED if reading.used is False else Reason.KEYS_UNAVAILABLE, self.scheme.name)
 
     def _prove(self, reading: Reading, ring: Keyring) -> Verdict:
-        fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
-        if fault is not None:
-            self._faults.failed(Failure(f"ConfigError: {fault}", ""))
-            return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
-        if self._faults.is_failing and ring is not DUMMY_KEYRING:
-            self._faults.succeeded()
+        if self.static_ring is None:
+            fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
+            if fault is not None:
+                self._faults.failed(Failure(f"ConfigError: {fault}", ""))
+                return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
+            if self._faults.is_failing and ring is not DUMMY_KEYRING:
+                self._faults.succeeded()
         return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:

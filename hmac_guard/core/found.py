@@ -20,10 +20,10 @@ def only(values: Sequence[Found] | Refused) -> Found:
     """The one value of several that a place has."""
     if isinstance(values, Refused):
         return values
+    if len(values) == 1:
+        return values[0]
     refused = next((value for value in values if isinstance(value, Refused)), None)
-    if refused is not None or not values:
-        return refused
-    return values[0] if len(values) == 1 else _TWICE
+    return _TWICE if refused is None and values else refused
 
 
 def in_query(sent: str | Refused | list[str]) -> Found:

@@ -39,11 +39,15 @@ def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, 
     verdict = judge(scheme, reading, keyring, now, by_tenant)
     if verdict.reason is not VERIFIED:
         return verdict
+    signed_at = expires_at = None
     for time in scheme.times:
-        outside = time.refuse(reading.times[time.name], now)
+        sent = int(reading.times[time.name])
+        outside = time.refuse(sent, now)
         if outside is not None:
             reading.outside = outside
             return unverified(outside.reason, scheme.name)
-    signed_at = scheme.timestamp.moment(reading.times["timestamp"]) if scheme.timestamp else None
-    expires_at = scheme.expires.moment(reading.times["expires"]) if scheme.expires else None
+        if time is scheme.timestamp:
+            signed_at = time.moment(sent)
+        else:
+            expires_at = time.moment(sent)
     return make(Verdict, (*verdict[:-2], signed_at, expires_at))

@@ -11,7 +11,7 @@ from typing import Any
 from hmac_guard.core.bodies import form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.cookies import cookie_values
 from hmac_guard.core.found import Found, Sent, in_header, in_query, only
-from hmac_guard.core.items import item_values
+from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
 from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
@@ -63,7 +63,7 @@ class Places:
         self.sources: dict[int, Source] = {}
         self.slots_of: list[list[int]] = []
         self._patterns: list[tuple[int, Any]] = []
-        self._several: set[int] = set()
+        self._signatures: set[int] = set()
         for position, field in enumerate(layout):
             if isinstance(field, str):
                 continue
@@ -79,7 +79,7 @@ class Places:
                         self._patterns.append((slots[key], compile_templates(place.templates, field.name)))
                 own.append(slots[key])
             if field is self._signature:
-                self._several.update(own)
+                self._signatures.update(own)
             self.slots_of.append(own)
 
     def _make_tables(self) -> None:
@@ -89,7 +89,11 @@ class Places:
         lines: Sequence[tuple[int, Header | HeaderItem]] = [*headers, *items]
         names = list(dict.fromkeys(place.name.lower() for _, place in lines))
         self._methods = [slot for slot, place in numbered if isinstance(place, MethodOf)]
-        self._items = [(names.index(place.name.lower()), slot, place) for slot, place in items]
+        wanted: dict[tuple[int, str, str], dict[str, int]] = {}
+        for slot, place in items:
+            line = names.index(place.name.lower())
+            wanted.setdefault((line, place.between, place.inner), {})[place.key] = slot
+        self._items = [(*header, slots) for header, slots in wanted.items()]
         self._headers = [(names.index(place.name.lower()), slot) for slot, place in headers if not place.before]
         self._starts = [
             (names.index(place.name.lower()), slot, place.before) for slot, place in headers if place.before
@@ -203,11 +207,16 @@ class Places:
             found[slot] = request.method if METHOD_NAME.fullmatch(request.method) else _ODD_METHOD
 
     def _find_in_items(self, request: Request, found: list[Sent]) -> None:
-        for index, slot, place in self._items:
+        for index, between, inner, slots in self._items:
             line = request.lines[index]
-            values = [] if line is None else item_values(line, place)
-            several = slot in self._several and isinstance(values, list) and len(values) > 1
-            found[slot] = (list(filter(None, values)) or "") if several else only(values)
+            items = {} if line is None else item_values(line, between, inner, slots)
+            if isinstance(items, Refused):
+                for slot in slots.values():
+                    found[slot] = items
+                continue
+            for key, values in items.items():
+                slot = slots[key]
+                found[slot] = values[0] if len(values) == 1 else one_of(values, is_signature=slot in self._signatures)
 
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]

@@ -41,7 +41,7 @@ class Reading:
     refused: Refused | None
     message: bytes | None
     request: Request
-    times: Mapping[str, str]
+    times: dict[str, str]
     outside: Refused
     verdict: Verdict | None
     used: Any

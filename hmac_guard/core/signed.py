@@ -1,5 +1,6 @@
 """The reader of schemes that sign more than ids: times, the method, the raw body. No request makes it raise."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from hmac_guard.core.message import Time
@@ -60,9 +61,20 @@ class SignedReader(Reader):
         if self.signs_body and self._kinds and request.body_problem is None and not super().wants_all_of(request):
             request.body_problem = self.refuse_start(request, request.body or b"")
         reading = super().read(request) if self._reads_in_order else None
-        if reading is None or not all(is_time(reading.ids.get(name, "")) for name in self._time_names):
+        if reading is None or not self._has_times(reading.ids):
             reading = self._read_strictly(request, self._places.find(request))
         texts = reading.ids
-        reading.times = {name: texts[name] for name in self._time_names if name in texts}
-        reading.ids = MappingProxyType({name: text for name, text in texts.items() if name in self._scheme.ids})
+        reading.times, ids = {}, {}
+        for name, text in texts.items():
+            if name in self._time_names:
+                reading.times[name] = text
+            elif name in self._scheme.ids:
+                ids[name] = text
+        reading.ids = MappingProxyType(ids)
         return reading
+
+    def _has_times(self, texts: Mapping[str, str]) -> bool:
+        for name in self._time_names:  # noqa: SIM110 -- A generator takes twice the instructions.
+            if not is_time(texts.get(name, "")):
+                return False
+        return True

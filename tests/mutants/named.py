@@ -35,8 +35,8 @@ NAMED = [
     Mutant(
         "duplicate check dropped: any source",
         "core.found:only",
-        "return values[0] if len(values) == 1 else _TWICE",
-        "return values[0]",
+        "return _TWICE if refused is None and values else refused",
+        "return values[0] if refused is None and values else refused",
         "test_reading.py",
     ),
     Mutant(
@@ -91,8 +91,8 @@ NAMED = [
     Mutant(
         "last value wins",
         "core.found:only",
-        "return values[0] if len(values) == 1 else _TWICE",
-        "return values[-1]",
+        "return _TWICE if refused is None and values else refused",
+        "return values[-1] if refused is None and values else refused",
         "test_reading.py",
     ),
     Mutant(
