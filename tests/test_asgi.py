@@ -323,6 +323,46 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
         assert server.status == 200
 
 
+def test_a_body_of_one_byte_over_the_limit_is_413() -> None:
+    server = Server(more(BODY.ljust(101), False))  # Nothing announces its length.
+
+    assert run(GUARD, server) == []
+    assert server.status == 413
+
+
+def test_an_upload_in_several_messages_passes_by_its_first_bytes() -> None:
+    image = b"\x89PNG\r\n" * 20
+    server = Server(more(image[:70]), more(image[70:], False))
+    headers = [(b"content-type", b"image/png"), (b"content-length", str(len(image)).encode())]
+
+    seen = run(GUARD, server, 2, query_string=f"a=x&{QUERY}".encode(), headers=headers)
+
+    assert seen[0].ids == {"a": "x"}
+    assert b"".join(message["body"] for message in seen[1:]) == image
+
+
+@pytest.mark.parametrize("name", [b"X-Id", b"X-ID", b"x-id", b"x_id"])
+def test_a_header_is_found_in_every_spelling(name: bytes) -> None:
+    scheme = Scheme(name="one", ids={"a": Header("X-Id")}, message="{a}", signature=Query("sig"))
+    guard, query = Guard(scheme, KEY), QUERY.encode()
+
+    [verdict, _] = run(guard, Server(more(b"", False)), query_string=query, headers=[(name, b"x")])
+    twice = Server(more(b"", False))
+
+    assert verdict.ids == {"a": "x"}
+    assert run(guard, twice, query_string=query, headers=[(b"x-id", b"x"), (name, b"x")]) == []
+    assert twice.status == 401
+
+
+@pytest.mark.parametrize("name", [b"-Id", b"_id"])
+def test_a_header_is_found_in_every_spelling_of_its_first_character(name: bytes) -> None:
+    scheme = Scheme(name="one", ids={"a": Header("-Id")}, message="{a}", signature=Query("sig"))
+
+    [verdict, _] = run(Guard(scheme, KEY), Server(more(b"", False)), headers=[(name, b"x")])
+
+    assert verdict.ids == {"a": "x"}
+
+
 def test_a_scope_may_omit_optional_keys() -> None:
     scope = scope_for(Sent(path="/health"))
     seen: list[Any] = []

@@ -189,7 +189,7 @@ BEYOND_MUTMUT = [
         "asgi.request:HeaderNames.__init__",
         '(name, name.upper(), name.replace(b"-", b"_"))',
         "(name,)",
-        "test_reading.py",
+        "test_asgi.py",
     ),
     Mutant(
         "SCRIPT_NAME in the path",
@@ -224,7 +224,7 @@ BEYOND_MUTMUT = [
         "asgi.body:_collect",
         "if size > limit and",
         "if size > limit + 1 and",
-        "test_plain_bodies.py",
+        "test_asgi.py",
     ),
     Mutant(
         "a body longer than may be, WSGI",
