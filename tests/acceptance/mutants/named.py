@@ -31,7 +31,7 @@ NAMED = [
         "core.scheme:_is_one_of",
         "return hmac.compare_digest(made, signature)",
         "return made == signature",
-        "test_structure.py",
+        "test_signatures.py",
     ),
     Mutant(
         "duplicate check dropped: any source",

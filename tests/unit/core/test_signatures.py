@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from support import Sent, environ_for, request_of, scope_for
 
-from hmac_guard import Guard, Keyring, Query, Reason, Scheme
+from hmac_guard import Guard, Header, Key, Keyring, Query, Reason, Scheme
 from hmac_guard.asgi.request import HeaderNames, read_scope
 from hmac_guard.core.judge import judge
 from hmac_guard.core.reader import Reader
@@ -105,6 +106,26 @@ def test_a_prefix_is_part_of_the_one_spelling() -> None:
         f"sha256=sha256={good}": Reason.INVALID_SIGNATURE,
     }.items():
         assert reasons(guard, f"a=int-1&b=conn-1&sig={text}") == (expected, expected)
+
+
+ITEM = Header("X-Sig").item("v1", separators=(",", "="))
+SENT = signature("hex").encode()
+
+
+@pytest.mark.parametrize(
+    ("place", "sent"),
+    [(Query("sig"), SENT), (ITEM, SENT), (ITEM, (b"x", SENT))],
+    ids=["in a query", "in an item", "in two items"],
+)
+def test_compare_digest_alone_decides_whether_a_signature_is_right(
+    place: Any, sent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T020: the time of any other comparison shows how much of a signature is right."""
+    key = Key(KEY)
+    assert scheme("hex").replace(signature=place).verifying_key([key], b"int-1:conn-1", sent) is key
+
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: False)
+    assert scheme("hex").replace(signature=place).verifying_key([key], b"int-1:conn-1", sent) is None
 
 
 def test_no_two_pairs_of_ids_share_a_message() -> None:
