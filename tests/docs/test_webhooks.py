@@ -1,0 +1,105 @@
+"""docs/webhooks.md is true: its code runs as printed, and its table says what the presets do."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Call, Sent
+
+from hmac_guard import Expires, Guard, Header, Query, Scheme, schemes
+from hmac_guard.once import MemoryOnce
+from hmac_guard.schemes import signed_ids
+
+pytest.importorskip("sqlalchemy", reason="not run: SQLAlchemy is not installed")
+
+PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_each_block_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    names: dict[str, Any] = {}
+    exec(compile(BLOCKS[number], "docs/webhooks.md", "exec"), names)
+
+    store = names.get("store")
+    if store is not None:
+        store.engine.dispose()
+
+
+def test_the_blocks_are_found() -> None:
+    assert len(BLOCKS) == 5
+
+
+def test_the_table_says_what_the_presets_do() -> None:
+    rows = {row[0].strip("`"): row for row in ROWS if row[0].strip("`") in schemes.__all__}
+    assert len(rows) == 7
+    for name, (_, message, place, time, *_) in rows.items():
+        scheme: Scheme = getattr(schemes, name)
+        [source] = scheme.signature.places()
+        header = source.parameter[1] if source.parameter else ""
+        assert message.strip("`") == scheme.message or message.startswith("the same")
+        assert place.startswith(f"`{header}`")
+        assert ("items" in place) == hasattr(source, "key")
+        assert (time == "none") == (scheme.timestamp is None)
+        if scheme.timestamp is not None:
+            both_ways = scheme.timestamp.leeway == scheme.timestamp.max_age == 300
+            assert time == ("300 s both ways" if both_ways else "300 s, 60 s ahead")
+
+
+INBOX = signed_ids(
+    ids={"user_id": Query("user_id"), "team": Header("X-Team")},
+    expires=Expires(Query("expires"), max_lifetime=3_600),
+    nonce=Header("X-Nonce"),
+)
+KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+
+
+def sent(**ids: str) -> Sent:
+    given = {"user_id": "u1", "team": "t:1.2", "nonce": "n1", **ids}
+    fields = INBOX.sign_fields(KEY, given, now=NOW)
+    query = "&".join(f"{name}={value}" for name, value in fields.query.items())
+    return Sent(query=query, headers=list(fields.headers.items()))
+
+
+def test_signed_ids_are_verified_once(call: Call) -> None:
+    guard = Guard(INBOX, KEY, single_use=MemoryOnce(10), clock=lambda: NOW)
+    reply = call(guard, sent())
+
+    assert dict(reply.verdict.ids) == {"user_id": "u1", "team": "t:1.2", "nonce": "n1"}
+    assert reply.verdict.expires_at == NOW + 1_800
+    assert call(guard, sent()).status == 401
+    assert call(guard, sent(nonce="n2")).status == 200
+    assert call(guard, sent(nonce="n3", user_id="u.1:2|x")).status == 200
+
+
+def test_signed_ids_sign_their_parts_in_order_with_newlines_between() -> None:
+    import hashlib
+    import hmac
+
+    signed = hmac.new(KEY.encode(), b"u1\nt\nn\n1900000000", hashlib.sha256).hexdigest()
+
+    assert INBOX.sign(KEY, user_id="u1", team="t", nonce="n", expires=1_900_000_000) == signed
+
+
+def test_signed_ids_without_a_nonce_and_with_other_places() -> None:
+    plain = signed_ids(
+        ids={"a": Query("a")},
+        expires=Expires(Query("e"), max_lifetime=5),
+        signature=Query("s"),
+        tenant=Query("t"),
+        name="x",
+    )
+
+    assert (plain.name, plain.message, list(plain.ids)) == ("x", "{a}\n{expires}", ["a"])
+    assert plain.tenant == Query("t")
+
+
+@pytest.mark.parametrize("ids", [{"nonce": Query("n")}, ["a"], {}])
+def test_signed_ids_that_cannot_be_meant_are_refused(ids: Any) -> None:
+    with pytest.raises(ValueError, match="ids"):
+        signed_ids(ids=ids, expires=Expires(Query("e"), max_lifetime=5))
