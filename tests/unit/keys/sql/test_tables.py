@@ -13,8 +13,9 @@ import pytest
 from cryptography.fernet import Fernet
 from databases import TABLES, Database
 from key_sources import KEY, OTHER_KEY, Clock
-from sqlalchemy import QueuePool, create_engine, event, inspect
+from sqlalchemy import QueuePool, create_engine, event, inspect, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT
 
 from hmac_guard import ConfigError, Keyring
 from hmac_guard.keys import SqlKeys
@@ -66,6 +67,24 @@ def test_tables_that_were_half_made_are_completed_and_what_is_there_is_kept(data
     assert database.do(keys.audit()) == ()
     if not keys.asgi_only:
         assert f"{database.table}_tenant_not_after" in indexes(keys)[database.table]
+
+
+def test_a_new_worker_does_not_wait_for_the_transactions_of_older_ones(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", KEY)
+    listed = keys.list()
+    older = sync_database.engine.connect()
+    tenants, stored = keys.metadata.tables[sync_database.table[:-5] + "_tenants"], keys.metadata.tables[keys.table.name]
+    older.execute(select(tenants)).all()
+    if sync_database.server != "sqlite":  # A transaction that writes to SQLite locks out every other one.
+        older.execute(update(stored).values(note="by an older worker"))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sync_database.keys().create_table).result(TIMEOUT)
+
+    older.commit()
+    older.close()
+    assert [key.id for key in keys.list()] == [key.id for key in listed]
 
 
 def test_a_database_that_takes_no_table_is_an_error(tmp_path: Path) -> None:
