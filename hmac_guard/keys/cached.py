@@ -16,6 +16,19 @@ from hmac_guard.core.key import Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.forking import after_fork, check_process
+from hmac_guard.keys.cache_state import (
+    MAX_STUCK,
+    PROBE_TENANT,
+    SLOW_AFTER,
+    Entries,
+    Entry,
+    Kind,
+    Lookup,
+    LookupQueue,
+    LookupResult,
+    SourceState,
+    Tenant,
+)
 from hmac_guard.keys.calling import (
     await_if_needed,
     from_loop,
@@ -27,10 +40,7 @@ from hmac_guard.keys.calling import (
     wait_on_loop,
 )
 from hmac_guard.keys.connections import give_up
-from hmac_guard.keys.entries import Entries, Entry
-from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
-from hmac_guard.keys.source_state import PROBE_TENANT, SLOW_AFTER, Kind, SourceState, Tenant
 from hmac_guard.keys.threads import DaemonThreads, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 

@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -12,7 +14,6 @@ from asgiref.sync import async_to_sync, sync_to_async
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
-from hmac_guard.keys import on_trio
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, is_async
 
@@ -110,7 +111,7 @@ def run_to_completion_on(loop: Any, answer: Any) -> Any:
     if not inspect.isawaitable(answer.get()):
         return answer.get()
     if is_trio(loop):
-        return on_trio.run_from_thread(loop, await_if_needed, answer)
+        return _run_on_trio(loop, await_if_needed, answer)
     return asyncio.run_coroutine_threadsafe(await_if_needed(answer), loop).result()
 
 
@@ -131,7 +132,7 @@ def has_stopped(loop: Any) -> bool:
 def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
     """Run a coroutine function on a loop, from any thread. Raises where the loop is closed."""
     if is_trio(loop):
-        on_trio.spawn(loop, function, *arguments)
+        _spawn_on_trio(loop, function, *arguments)
         return
     coroutine = function(*arguments)
     try:
@@ -144,6 +145,35 @@ def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *argume
 async def wait_on_loop(future: "Future[Any]", seconds: float) -> None:
     """Wait until the future is done, for so many seconds at most."""
     if runs_on_trio():
-        await on_trio.wait(future, seconds)
+        await wait_on_trio(future, seconds)
     else:
         await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+
+
+def _spawn_on_trio(token: Any, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run an async function, which raises nothing, in a task of its own. From any thread."""
+    import trio
+
+    token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, function, *arguments))
+
+
+def _run_on_trio(token: Any, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What an async function gives. For a thread, which waits for it."""
+    import trio
+
+    return trio.from_thread.run(function, *arguments, trio_token=token)
+
+
+async def wait_on_trio(future: "Future[Any]", seconds: float) -> None:
+    """Wait until a future is done, no longer than so many seconds."""
+    import trio
+
+    done, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+    def tell(_: "Future[Any]") -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(tell)
+    with trio.move_on_after(seconds):
+        await done.wait()

@@ -5,7 +5,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
+from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import logger, where
 
 #: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
@@ -204,3 +204,40 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
         else:
             channel.ping()
         yield message
+
+
+Work = Callable[[threading.Event], None]
+
+
+class Background:
+    """A daemon thread that does `work` until the event that it is given is set. A forked child, in which no thread of
+    its parent lives on, starts it again, after what was made before it. Where no threads run, it does nothing."""
+
+    def __init__(self, name: str, work: Work) -> None:
+        self._name = name
+        self._work = work
+        self._thread: threading.Thread | None = None
+        self._start()
+        _at_work.add(self)
+        after_fork(self._start_again)
+
+    def stop(self) -> None:
+        """Have the work end, and wait for that."""
+        _at_work.discard(self)
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+
+    def _start(self) -> None:
+        if runs_threads():
+            self._stop = threading.Event()
+            self._thread = threading.Thread(target=self._work, args=[self._stop], name=self._name, daemon=True)
+            self._thread.start()
+
+    def _start_again(self) -> None:
+        if self in _at_work:
+            self._start()
+
+
+# Python forgets the threads of the parent in a child. This keeps what they did.
+_at_work: set[Background] = set()

@@ -11,8 +11,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys import on_trio
-from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio
+from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio, wait_on_trio
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore
@@ -78,7 +77,7 @@ class StoreCalls(Frozen):
         if not runs_on_trio():
             return checked(await asyncio.wrap_future(future))
         try:
-            await on_trio.wait(future, self.timeout)
+            await wait_on_trio(future, self.timeout)
             if not future.done():
                 raise TimeoutError
             return checked(future.result())
