@@ -35,14 +35,11 @@ from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
-from hmac_guard.keys.sql.pools import use_own_pool
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
-from hmac_guard.keys.sql.tally import NO_TENANT, Counted
-from hmac_guard.keys.sql.transaction import operation
-from hmac_guard.keys.sql.types import database_now
+from hmac_guard.keys.sql.tables import GUARD, NO_TENANT, READY, REFUSED, UNKNOWN, Counted, database_now
+from hmac_guard.keys.sql.transaction import operation, use_own_pool
 
 #: Hours for which a tenant's figures are summed up, and for which requests are kept.
 DAY, KEPT = 24, 31 * 24

@@ -1,21 +1,92 @@
-"""What an operator looks at, in pages. No secret is read for it."""
+"""What an operator sees of what is stored, in pages. No secret is read for it."""
 
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select, tuple_, union_all
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.text import is_id
-from hmac_guard.keys.sql.records import AuditEntry, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import SEALED
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
+
+
+class NewKey(Frozen):
+    """A key that was just made. `secret` is shown nowhere else: hand it on, then forget it. It is None where the
+    secret was given, and therefore known already."""
+
+    __slots__ = ("_secret", "id", "tenant")
+
+    tenant: str
+    id: str
+    _secret: Hidden[str] | None
+
+    def __init__(self, tenant: str, id: str, secret: Hidden[str] | None) -> None:
+        self._set(tenant=tenant, id=id, _secret=secret)
+
+    @property
+    def secret(self) -> str | None:
+        return None if self._secret is None else self._secret.get()
+
+    def __repr__(self) -> str:
+        return f"NewKey(tenant={self.tenant!r}, id={self.id!r})"
+
+
+class StoredKey(NamedTuple):
+    """A key as an operator may see it. Times are Unix seconds; `last_used` is as exact as `VerdictCounts(every=...)`;
+    `mode` is the tenant's, None where the guard's own applies."""
+
+    tenant: str
+    id: str
+    mode: str | None
+    made_at: float
+    not_before: float | None
+    not_after: float | None
+    sealed: bool
+    made_by: str = ""
+    note: str = ""
+    last_used: float | None = None
+
+
+class StoredTenant(NamedTuple):
+    """A tenant, its keys (the newest first), and how many of its requests were verified and refused in 24 hours.
+
+    `ready`    "ready": all were verified; "refused": some were, and some refused; "unknown": none was verified
+    `counted`  the end of the hour for which that was computed, as Unix seconds; None where nothing was counted lately
+    """
+
+    name: str
+    mode: str | None
+    made_at: float
+    verified: int
+    refused: int
+    ready: str
+    last_used: float | None
+    counted: float | None
+    keys: tuple[StoredKey, ...]
+
+
+class AuditEntry(NamedTuple):
+    """One change: who made it (`actor`), from where (`origin`), when (Unix seconds), and what it was. The tenant is ""
+    for a change of many. It is as true as the database is: our code only adds entries, and others may write there."""
+
+    id: int
+    at: float
+    tenant: str
+    actor: str
+    origin: str
+    action: str
+    detail: Mapping[str, Any]
+
 
 HOUR = 3_600
 

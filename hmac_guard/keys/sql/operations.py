@@ -14,8 +14,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.keys.sql.listing import Listing
-from hmac_guard.keys.sql.records import AuditEntry, NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
@@ -28,9 +27,8 @@ from hmac_guard.keys.sql.store import (
     sealed_of,
     secret_of,
 )
-from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE
+from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE, NO_END
 from hmac_guard.keys.sql.transaction import change, creation, in_batches, operation
-from hmac_guard.keys.sql.types import NO_END
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from hmac_guard.core.verdict import Decision
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import MOST_SCHEME
-from hmac_guard.keys.sql.tally import NO_TENANT
+from hmac_guard.keys.sql.tables import MOST_SCHEME, NO_TENANT
 
 #: The most rows of a tenant between two writes, and in the table. Requests that name no tenant of the table share one
 #: such share.

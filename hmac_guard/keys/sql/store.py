@@ -15,8 +15,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
-from hmac_guard.keys.sql.tables import GUARD, MOST_NAME, Tables
-from hmac_guard.keys.sql.types import database_now
+from hmac_guard.keys.sql.tables import GUARD, MOST_NAME, Tables, database_now
 
 #: Seconds for which a key that has ended is still read, by the database's clock: the clock of a guard may be behind.
 ENDED_LATELY = 86_400.0

@@ -1,22 +1,26 @@
 """Methods that are one transaction each, written once for both kinds of engine."""
 
 import asyncio
+import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine, Pool
 from sqlalchemy.exc import DBAPIError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.keys.sql.pools import use_own_pool
+from hmac_guard.forking import after_fork, check_process
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
 
 EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant=True)
 P = ParamSpec("P")
@@ -207,3 +211,42 @@ def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) ->
 def _pause() -> float:
     """Seconds until the next attempt; two that met do not meet again."""
     return PAUSE * random.random()  # noqa: S311 - it spreads load, it hides nothing
+
+
+_lock = threading.Lock()
+_pids: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
+
+# Kept: a driver ends the session of a connection that is collected, and the parent still uses it.
+_of_parents: list[Pool] = []
+
+
+def use_own_pool(engine: Any) -> None:
+    """Give an engine new connections in a process that was forked since its pool was first seen here.
+
+    Two processes that share one connection take each other's answers.
+    """
+    engine = getattr(engine, "sync_engine", engine)
+    pid = os.getpid()
+    if _pids.setdefault(engine.pool, pid) == pid or _is_in_memory(engine.url):
+        return
+    check_process()
+    with _lock:
+        if _pids.get(engine.pool, pid) != pid:
+            _of_parents.append(engine.pool)
+            engine.dispose(close=False)
+            _pids[engine.pool] = pid
+
+
+def _is_in_memory(url: URL) -> bool:
+    """Whether a new connection would see an empty database."""
+    database = url.database or ""
+    is_in_memory = database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory"
+    return url.get_backend_name() == "sqlite" and is_in_memory
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a forked child must not wait for a thread of its parent
+    _lock = threading.Lock()
+
+
+after_fork(_renew_lock)
