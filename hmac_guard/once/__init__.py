@@ -7,7 +7,7 @@ Those that need a library beside hmac_guard are imported when they are first use
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.later import load
-from hmac_guard.once.memory import MemoryOnce as MemoryOnce
+from hmac_guard.once.store import MemoryOnce as MemoryOnce
 from hmac_guard.once.store import OnceStore as OnceStore
 from hmac_guard.once.store import StoreFull as StoreFull
 

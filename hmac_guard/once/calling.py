@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import inspect
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -13,9 +14,9 @@ from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio, wait_on_trio
 from hmac_guard.keys.resolver import is_async
+from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 from hmac_guard.log import FailureLog
-from hmac_guard.once.store import TIMEOUT, OnceStore
-from hmac_guard.once.threads import StoreThreads
+from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
 
 class StoreCalls(Frozen):
@@ -28,7 +29,7 @@ class StoreCalls(Frozen):
     asgi_only: bool
     _is_quick: bool
     _is_inline: bool
-    _threads: StoreThreads
+    _threads: "StoreThreads"
 
     def __init__(self, store: OnceStore, scope: str = "") -> None:
         use = getattr(store, "use", None)
@@ -103,3 +104,22 @@ def checked(answer: object) -> bool:
     if answer is True or answer is False:
         return answer
     raise TypeError(f"a single-use store answers True or False, not {type(answer).__name__}")
+
+
+#: The most threads of one guard, and the most requests that have a thread or wait for one.
+THREADS = 32
+MOST = 256
+
+
+class StoreThreads(BoundedThreads):
+    """Runs calls of a store on at most `THREADS` threads. The end of the process does not wait for a stuck call."""
+
+    def __init__(self) -> None:
+        super().__init__("hmac_guard-once", THREADS, MOST)
+
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Return the future of a call. Raises `StoreFull` if `MOST` requests have a thread or wait for one."""
+        try:
+            return super().submit(call)
+        except TooManyCalls:
+            raise StoreFull(f"{MOST} requests wait for the single-use store already") from None
