@@ -32,7 +32,7 @@ Tenant = str | None
 
 
 class Kind(Enum):
-    """What a look-up is for."""
+    """The purpose of a look-up."""
 
     KNOWN = "a tenant that has had keys"
     NEW = "a name never seen with keys by this process"
@@ -40,10 +40,18 @@ class Kind(Enum):
 
 
 class SourceState:
-    """The state of one source.
+    """The state of one source of keys. The caller passes the time, and holds a lock.
 
-    What a client names must not mark the source: a name may be made up, or one that a database cannot store. So only
-    probes and tenants that have had keys count, and any failure starts a probe.
+    - Well: a request whose keys are too old waits for new ones.
+    - Slow: a look-up has not answered for a second. Tenants with keys get the known ones, new tenants wait.
+    - Failing: the same, and requests of new tenants are refused at once.
+
+    Requests must not mark the source by the names in them: a client can make names up, or send one that a database
+    cannot store. So only probes and tenants that have had keys count, and any failure starts a probe.
+
+    Attributes:
+        is_slow: A look-up has run for `SLOW_AFTER` seconds.
+        is_failing: Look-ups of two tenants with keys, or a probe, have failed.
     """
 
     def __init__(self) -> None:
@@ -64,10 +72,10 @@ class SourceState:
         return not self._answered
 
     def may_try(self, now: float) -> bool:
-        """Whether a request may try a failing source: once a second, where probes do not tell enough.
+        """Return whether a request may try a failing source. It may once a second, if probes do not show enough.
 
-        There may have been none for a while. And where no tenant with keys was seen yet, a source that answers each
-        name that it does not know with an error looks as if it failed.
+        Either no probe has run for a while. Or no tenant with keys has been seen yet: a source that answers each
+        unknown name with an error then looks as if it fails.
         """
         may_try = self.is_untried or now - self._probed_at > UP_TO_DATE
         if not may_try or now - self._tried_at < PROBE_EVERY:
@@ -76,7 +84,7 @@ class SourceState:
         return True
 
     def answered(self, tenant: Tenant, started: float, now: float, *, has_keys: bool) -> None:
-        """A look-up that began at `started` was answered, within the time-out."""
+        """Record that a look-up that began at `started` was answered within the time-out."""
         self._worked_at = max(self._worked_at, started)
         self.is_failing = self._wants_probe = False
         self._failed.clear()
@@ -86,7 +94,7 @@ class SourceState:
             self._answered.append(tenant)
 
     def unanswered(self, kind: Kind, now: float) -> None:
-        """A look-up has run for `SLOW_AFTER` seconds and has no answer."""
+        """Record that a look-up has run for `SLOW_AFTER` seconds without an answer."""
         self._wants_probe = True
         if kind is not Kind.NEW:
             self.is_slow = True
@@ -95,7 +103,7 @@ class SourceState:
             self.is_failing, self._tried_at = True, now
 
     def failed(self, tenant: Tenant, kind: Kind, started: float) -> None:
-        """A look-up that began at `started` raised, or ran until the time-out."""
+        """Record that a look-up that began at `started` raised, or ran until the time-out."""
         self._wants_probe = True
         if started < self._worked_at:
             return  # A later look-up has its answer already.
@@ -105,7 +113,7 @@ class SourceState:
             self.is_failing = True
 
     def next_probe(self, now: float) -> list[Tenant]:
-        """The tenant to look up now to see whether the source answers, if it is time for that."""
+        """Return the tenant to look up now, to see whether the source answers; an empty list if no probe is due."""
         if not (self._wants_probe or self.is_failing) or now - self._probed_at < PROBE_EVERY:
             return []
         self._probed_at, self._wants_probe = now, False
@@ -122,15 +130,16 @@ RETRY = 1.0
 
 
 class Entry(NamedTuple):
-    """What was last heard of a tenant. Times are those of the cache's clock.
+    """The last answer about a tenant. Times are seconds of the cache's clock.
 
-    ring          its keys; None for a tenant that has none
-    refresh_at    from then on a request renews the keys beside it; what is before that is a hit
-    fresh_until   the end of `ttl` or `negative_ttl`
-    usable_until  the end of `stale_if_error`
-    since         when the look-up began
-    retry_at      the last look-up failed: the next one is not before that; 0 where it did not fail
-    generation    how often everything had been expired when this was heard
+    Attributes:
+        ring: The keys; None for a tenant without keys.
+        refresh_at: From then on a request starts a look-up beside it. A request before that is a hit.
+        fresh_until: The end of `ttl` or `negative_ttl`.
+        usable_until: The end of `stale_if_error`.
+        since: When the look-up began.
+        generation: How many times everything had been expired at the answer.
+        retry_at: After a failed look-up, the earliest time of the next one; otherwise 0.
     """
 
     ring: Keyring | None
@@ -143,7 +152,14 @@ class Entry(NamedTuple):
 
 
 class Entries:
-    """The entries by tenant. The caller holds a lock, but for `current.get`, which needs none."""
+    """The entries by tenant, bounded. The caller holds a lock; only `current.get` needs none.
+
+    Args:
+        ttl: As of `CachedKeys`.
+        negative_ttl: As of `CachedKeys`.
+        maxsize: As of `CachedKeys`.
+        stale: The `stale_if_error` of `CachedKeys`.
+    """
 
     def __init__(self, ttl: float, negative_ttl: float, maxsize: int, stale: float) -> None:
         #: Those of the current generation. A hit reads nothing else.
@@ -166,11 +182,11 @@ class Entries:
         return entry
 
     def has_had_keys(self, tenant: Tenant) -> bool:
-        """Whether this process has seen keys of the tenant, and has not forgotten it for others."""
+        """Return whether this process has seen keys of the tenant, and has not evicted them."""
         return tenant in self._known
 
     def keep(self, tenant: Tenant, ring: Keyring | None, since: float) -> None:
-        """A look-up that began at `since` was answered."""
+        """Keep the answer to a look-up that began at `since`."""
         part, other = (self._unknown, self._known) if ring is None else (self._known, self._unknown)
         # A tenth less at random, so that tenants that came together do not all expire together.
         spread = random.uniform(0.9, 1.0)  # noqa: S311 - it spreads load, it hides nothing
@@ -186,20 +202,20 @@ class Entries:
         self._put(tenant, Entry(ring, refresh_at, fresh_until, usable_until, since, self._generation))
 
     def mark_refresh_failed(self, tenant: Tenant, now: float) -> None:
-        """The keys of a tenant could not be renewed."""
+        """Record that the keys of a tenant could not be renewed."""
         entry = self._all.get(tenant)
         if entry is not None and entry.ring is not None:
             self._all[tenant] = entry._replace(retry_at=now + RETRY)
 
     def drop(self, tenant: Tenant) -> None:
-        """Forget a tenant's keys, and nothing but that it had some."""
+        """Forget a tenant's keys, but not that it had some."""
         self._unknown.pop(tenant, None)
         self.remove(tenant)
         if tenant in self._known:
             self._all[tenant] = _DROPPED
 
     def expire(self) -> None:
-        """No entry is fresh any more. Takes the same time for any number of them."""
+        """Make every entry too old. This takes the same time for any number of entries."""
         self._generation += 1
         self.current = {}
 
@@ -212,8 +228,11 @@ class Entries:
 
 
 class _Part(FIFOCache[Tenant, None]):
-    """The order in which tenants leave. A tenant that is still asked for is looked up again and moves to the end, so
-    that first in, first out lets the least recently used one go, and a hit has nothing to write down."""
+    """The order in which tenants are evicted.
+
+    A tenant that is still asked for is looked up again and moves to the end. So first in, first out evicts the least
+    recently used one, and a hit writes nothing.
+    """
 
     def __init__(self, maxsize: int, entries: Entries) -> None:
         super().__init__(maxsize)
@@ -233,8 +252,13 @@ MAX_STUCK = 100
 
 
 class LookupResult(NamedTuple):
-    """How a look-up ended: with the tenant's keys (None: it has none), or with a failure. `is_answer`: the source has
-    answered, but that was no key."""
+    """The end of a look-up.
+
+    Attributes:
+        ring: The tenant's keys; None if it has none, or after a failure.
+        failure: Why there are no keys; None after an answer.
+        is_answer: Whether the source has answered with something that is not a key.
+    """
 
     ring: Keyring | None
     failure: Failure | None = None
@@ -242,19 +266,19 @@ class LookupResult(NamedTuple):
 
 
 class Lookup:
-    """One look-up. It belongs to no request: the client of the one that started it may hang up, the others still get
-    its answer.
+    """One look-up. It belongs to no request: if the first client disconnects, the others still get the answer.
 
-    loop         the event loop of the request that started it; None under WSGI
-    is_on_loop   it runs there, not on a thread
-    is_ahead     it runs also if no request waits for it
-    waiting      the requests that wait for it now
-    since        when the source was asked
-    started      the same, later by the time for which the process stood still; infinity before that
-    is_slow      the source has not answered for a second
-    is_given_up  it was replaced; its thread may still be stuck
-    is_void      the tenant was invalidated while it ran: its answer is not kept
-    thread       the identifier of the thread that it runs on
+    Attributes:
+        loop: The event loop of the request that started it; None under WSGI.
+        is_on_loop: It runs on that loop, not on a thread.
+        is_ahead: It runs even if no request waits for it.
+        waiting: The number of requests that wait for it now.
+        since: When the source was asked, in seconds of the cache's clock; infinity before that.
+        started: `since`, plus the time for which the process stood still.
+        is_slow: The source has not answered for a second.
+        is_given_up: It was replaced. Its thread may still be stuck.
+        is_void: The tenant was invalidated while it ran, so its answer is not kept.
+        thread: The identifier of its thread.
     """
 
     __slots__ = (
@@ -277,7 +301,7 @@ class Lookup:
         self.future: Future[LookupResult] = Future()
 
     def age(self, now: float) -> float:
-        """Seconds since the source was asked; negative before that."""
+        """Return the seconds since the source was asked; negative before that."""
         return now - self.started
 
     @property
@@ -285,14 +309,21 @@ class Lookup:
         return self.future.result() if self.future.done() else None
 
     def resolve(self, result: LookupResult) -> None:
-        """Give the result to the waiting requests, unless they have one."""
+        """Give the result to the waiting requests, unless they already have one."""
         if not self.future.done():
             self.future.set_result(result)
 
 
 class LookupQueue:
-    """Look-ups of tenants that have had keys, and of new names, each with a queue of its own: a flood of made-up names
-    must not hold up renewals, nor renewals a new tenant. Either may use three quarters of `max_lookups`."""
+    """The look-ups that wait to run: one queue for tenants that have had keys, and one for new names.
+
+    Neither may use more than three quarters of `max_lookups`. So made-up names cannot hold up renewals, nor renewals a
+    new tenant.
+
+    Args:
+        max_lookups: The most look-ups that run at a time.
+        max_waiting: The most look-ups in each queue.
+    """
 
     def __init__(self, max_lookups: int, max_waiting: int) -> None:
         self.running: set[Lookup] = set()
@@ -303,7 +334,7 @@ class LookupQueue:
         self._queues: dict[Kind, OrderedDict[Lookup, None]] = {Kind.KNOWN: OrderedDict(), Kind.NEW: OrderedDict()}
 
     def add(self, lookup: Lookup) -> bool:
-        """Whether there is room for it to wait."""
+        """Queue a look-up. Return whether there was room."""
         queue = self._queues[lookup.kind]
         if len(queue) >= self._max_waiting:
             return False
@@ -311,12 +342,12 @@ class LookupQueue:
         return True
 
     def remove(self, lookup: Lookup) -> bool:
-        """Whether it was still waiting to run; it does not any more."""
+        """Remove a look-up. Return whether it was still waiting to run."""
         queue = self._queues.get(lookup.kind)
         return queue is not None and lookup in queue and queue.pop(lookup) is None
 
     def next(self, now: float) -> Lookup | None:
-        """The look-up to run now, the oldest first, if one may."""
+        """Return the look-up to run now, the oldest first; None if none may run."""
         if self.stuck >= MAX_STUCK:
             return None
         counts = {kind: sum(lookup.kind is kind for lookup in self.running) for kind in self._queues}
@@ -327,12 +358,13 @@ class LookupQueue:
         return None
 
     def run(self, lookup: Lookup, now: float) -> Lookup:
+        """Mark a look-up as running from now on, and return it."""
         lookup.since = lookup.started = now
         self.running.add(lookup)
         return lookup
 
     def clear(self) -> list[Lookup]:
-        """The look-ups that wait to run; none of them does any more."""
+        """Remove and return all look-ups that wait to run."""
         waiting = [lookup for queue in self._queues.values() for lookup in queue]
         for queue in self._queues.values():
             queue.clear()

@@ -21,8 +21,13 @@ from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
 
 
 class NewKey(Frozen):
-    """A key that was just made. `secret` is shown nowhere else: hand it on, then forget it. It is None where the
-    secret was given, and therefore known already."""
+    """A new key. `secret` is shown nowhere else: hand it over, then forget it.
+
+    Attributes:
+        tenant: The tenant.
+        id: The key's id.
+        secret: The secret; None if the caller gave it.
+    """
 
     __slots__ = ("_secret", "id", "tenant")
 
@@ -42,8 +47,20 @@ class NewKey(Frozen):
 
 
 class StoredKey(NamedTuple):
-    """A key as an operator may see it. Times are Unix seconds; `last_used` is as exact as `VerdictCounts(every=...)`;
-    `mode` is the tenant's, None where the guard's own applies."""
+    """A key as an operator may see it. Times are Unix seconds.
+
+    Attributes:
+        tenant: The tenant.
+        id: The key's id.
+        mode: The tenant's mode; None if the guard's own applies.
+        made_at: When it was added.
+        not_before: When it begins to be in force; None for no limit.
+        not_after: When it ends; None for no limit.
+        sealed: Whether the secret is stored under a master key.
+        made_by: Who added it.
+        note: The operator's note.
+        last_used: When it last verified a request, as exact as the `every` of `VerdictCounts`.
+    """
 
     tenant: str
     id: str
@@ -58,10 +75,19 @@ class StoredKey(NamedTuple):
 
 
 class StoredTenant(NamedTuple):
-    """A tenant, its keys (the newest first), and how many of its requests were verified and refused in 24 hours.
+    """A tenant, its keys, and the number of its requests in 24 hours. Times are Unix seconds.
 
-    `ready`    "ready": all were verified; "refused": some were, and some refused; "unknown": none was verified
-    `counted`  the end of the hour for which that was computed, as Unix seconds; None where nothing was counted lately
+    Attributes:
+        name: The tenant.
+        mode: Its mode; None if the guard's own applies.
+        made_at: When it was added.
+        verified: The number of verified requests.
+        refused: The number of refused requests.
+        ready: "ready" if some were verified and none was refused, "refused" if some of both, "unknown" if none was
+            verified.
+        last_used: When one of its keys last verified a request.
+        counted: The end of the hour for which the numbers were computed; None if nothing was counted lately.
+        keys: Its keys, the newest first.
     """
 
     name: str
@@ -76,8 +102,19 @@ class StoredTenant(NamedTuple):
 
 
 class AuditEntry(NamedTuple):
-    """One change: who made it (`actor`), from where (`origin`), when (Unix seconds), and what it was. The tenant is ""
-    for a change of many. It is as true as the database is: our code only adds entries, and others may write there."""
+    """One change in the audit.
+
+    It is as true as the database is: this package only adds entries, and others may write there.
+
+    Attributes:
+        id: The number of the entry.
+        at: When the change was made, in Unix seconds.
+        tenant: The tenant; "" for a change of many.
+        actor: Who made the change.
+        origin: Where it was made: a host or an address.
+        action: What was done.
+        detail: The values of the change.
+    """
 
     id: int
     at: float
@@ -102,7 +139,7 @@ _LAST = "\U0010ffff" * 256
 
 
 class Listing:
-    """The statements of pages, and what is made of their rows."""
+    """The statements for pages, and the objects made from their rows."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -133,8 +170,11 @@ class Listing:
         used: bool | None,
         ends: tuple[float, float] | None,
     ) -> Select[Any]:
-        """The names of a page. Each combination of mode, readiness and use is one range of an index in the order of the
-        names, so that a page costs the same however few match."""
+        """Return the statement for the names of a page.
+
+        Each combination of mode, readiness and use is one range of an index in the order of the names. So a page costs
+        the same even if few tenants match.
+        """
         check_count("SqlKeys: limit", limit)
         for option, text in (("after", after), ("prefix", prefix)):
             if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
@@ -158,7 +198,7 @@ class Listing:
         return select(merged.c.name).order_by(merged.c.name).limit(limit)
 
     def page(self, connection: Connection, names: Select[Any]) -> tuple[StoredTenant, ...]:
-        """The tenants of these names, and their keys."""
+        """Return the tenants with these names, and their keys."""
         found = connection.scalars(names).all()
         tenants, keys = self._store.tenants, defaultdict(list)
         for row in connection.execute(self._keys.where(self._store.keys.c.tenant.in_(found))):
@@ -188,7 +228,7 @@ class Listing:
 
 
 def _values(mode: str | None, ready: bool | None, used: bool | None) -> list[tuple[str, str, int]]:
-    """Every combination of mode, readiness and use that is asked for."""
+    """Return every wanted combination of mode, readiness and use."""
     modes = [*MODES, GUARD] if mode is None else [mode]
     readiness = {None: [READY, REFUSED, UNKNOWN], True: [READY], False: [REFUSED, UNKNOWN]}[ready]
     return list(product(modes, readiness, [0, 1] if used is None else [int(used)]))

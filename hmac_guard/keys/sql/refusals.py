@@ -1,4 +1,4 @@
-"""The last refused requests of each tenant, for an operator to look at. Never a signature."""
+"""The last refused requests of each tenant, for an operator to look at. They never contain a signature."""
 
 import json
 import re
@@ -34,17 +34,17 @@ _IN_A_PATH = [
 
 
 class Refusal(NamedTuple):
-    """A refused request, as it stated itself: nothing of it is proven.
+    """A refused request, as it stated itself. Nothing in it is proven.
 
     Attributes:
         id: The number of the row; 0 before it is stored.
         at: Unix seconds.
-        tenant: The tenant that it named; "" if it named none that has keys.
+        tenant: The tenant that it named; "" if it named none with keys.
         scheme: The name of the guard's scheme.
         method: The method.
         path: The path, without the query.
         reason: Why it was refused, or would have been.
-        detail: Which id or place the reason is about.
+        detail: The id or place that the reason is about.
         ids: The ids that were found.
     """
 
@@ -60,14 +60,14 @@ class Refusal(NamedTuple):
 
 
 class RecentRefusals:
-    """What was refused since the last write, in bounded memory. The caller holds a lock."""
+    """The refused requests since the last write, in bounded memory. The caller holds a lock."""
 
     def __init__(self) -> None:
         self._known: dict[str, deque[Refusal]] = {}
         self._others: dict[str, deque[Refusal]] = {}
 
     def add(self, decision: Decision, at: float, *, is_known: bool) -> None:
-        """Keep a refused request. A tenant that refuses many loses its own older ones alone."""
+        """Keep a refused request. If a tenant has too many, only its own older ones are dropped."""
         claim = decision.claim
         if claim is None:
             return
@@ -78,7 +78,7 @@ class RecentRefusals:
         held.setdefault(name, deque(maxlen=MOST_HELD)).append(_refusal(decision, claim, at))
 
     def take(self) -> list[Refusal]:
-        """Return all of them, the oldest first; from now on there is nothing."""
+        """Remove and return all of them, the oldest first."""
         found = [each for held in (self._others, self._known) for some in held.values() for each in some]
         self._known, self._others = {}, {}
         return sorted(found, key=lambda each: each.at)

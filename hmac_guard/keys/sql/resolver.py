@@ -1,4 +1,4 @@
-"""Keys in a database, and the one statement of a look-up, in one round trip."""
+"""Keys in a database. A look-up is one statement, in one round trip."""
 
 import secrets
 import time
@@ -28,22 +28,33 @@ T = TypeVar("T")
 
 
 class SqlKeys(KeyOperations[AnyEngine], Resolver):
-    """Keys by tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
+    """Keep the keys of each tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
-    `engine`       a SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event
-                   loop: it serves ASGI alone, and each operation is awaited. Leave `pool_pre_ping` off: a look-up that
-                   meets a dead connection is made once more, and a ping costs each a round trip
-    `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
-                   with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
-    `allow_clear`  True: with `master_keys`, also use what was stored in the clear, until `reseal` has sealed it. A
-                   writer of the database can put such rows there
-    `table`        the name of the table of keys; `create_table` makes it, and those beside it
-    `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
-    `clock`        gives Unix seconds (`time.time`), for the times that operations write. Whether a key is in force is
-                   judged for each request, by the guard's clock
+    Each request asks the database: put `CachedKeys` around it. Each operation is one transaction, and raises
+    `ConfigError` for arguments that are not valid.
 
-    Each request asks the database: put `CachedKeys` around it. Every operation is one transaction, and raises
-    `ConfigError` where it is asked for what cannot be.
+    Args:
+        engine: A SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event loop: it
+            serves ASGI alone, and each operation is awaited. Leave `pool_pre_ping` off: a look-up on a dead connection
+            is made once more, and a ping costs each look-up a round trip.
+        master_keys: One Fernet key, or several. Secrets are sealed under the first before they are stored, and opened
+            with any. To rotate the master key, put a new one first, call `reseal`, and drop the old one.
+        allow_clear: With `master_keys`, also use what is stored in the clear, until `reseal` has sealed it. A writer of
+            the database can put such rows there.
+        table: The name of the table of keys. `create_table` creates it, and the tables beside it.
+        on_change: Called with the tenant after a change of it is committed, for example `RedisInvalidation.publish`.
+        clock: Returns Unix seconds, for the times that operations write. Whether a key is in force is judged for each
+            request, by the guard's clock.
+
+    Raises:
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        keys = SqlKeys(create_engine("postgresql+psycopg://localhost/app"))
+        keys.create_table()
+        secret = keys.add("acme").secret
+        guard = Guard(NANGO, CachedKeys(keys))
     """
 
     per_tenant = True
@@ -114,7 +125,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
 
 def _check_database(engine: Any) -> None:
-    """Raises `ConfigError` for a database that cannot hold keys for all threads."""
+    """Raise `ConfigError` for a database that cannot hold keys for all threads."""
     if engine.dialect.name not in ("sqlite", "postgresql", "mysql", "mariadb"):
         raise ConfigError(
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
@@ -128,7 +139,7 @@ def _check_database(engine: Any) -> None:
 
 
 def _with_hidden_parameters(engine: Any) -> Any:
-    """The same engine, on the same pool, which shows no parameters in logs and errors: a secret is one of them."""
+    """Return the same engine, on the same pool, without parameters in logs and errors. A secret is one of them."""
     copy = engine.execution_options()
     getattr(copy, "sync_engine", copy).hide_parameters = True
     return copy
@@ -140,11 +151,11 @@ _AUTOCOMMIT = frozenset({"postgresql", "sqlite"})
 
 
 class WrongAnswer(Exception):
-    """The database has answered another question than the one that was asked: two processes share the connection."""
+    """The database has answered another question: two processes share the connection."""
 
 
 def for_reading(engine: Any) -> Any:
-    """The same engine, on the same pool, without transactions where that saves round trips."""
+    """Return the same engine, on the same pool, without transactions if that saves round trips."""
     return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name in _AUTOCOMMIT else engine
 
 
@@ -174,7 +185,7 @@ def _read_once(engine: Engine, work: Callable[[Connection], T], use: Any) -> T:
 
 
 async def read_async(engine: "AsyncEngine", work: Callable[[Connection], T]) -> T:
-    """The same for an event loop."""
+    """Like `read`, for an event loop."""
     use_own_pool(engine)
     try:
         return await _read_once_async(engine, work)
@@ -197,5 +208,5 @@ async def _read_once_async(engine: "AsyncEngine", work: Callable[[Connection], T
 
 
 def _is_dropped(error: DBAPIError | WrongAnswer) -> bool:
-    """Whether the pool has dropped the connection."""
+    """Return whether the pool has dropped the connection."""
     return isinstance(error, WrongAnswer) or error.connection_invalidated

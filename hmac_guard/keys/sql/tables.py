@@ -1,4 +1,4 @@
-"""The tables, for everything that is stored beside a guard: migrations see them in `metadata`."""
+"""The tables for everything that is stored beside a guard. Migrations read `metadata`."""
 
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ NO_END = 253_402_300_799.0
 
 
 class HiddenText(TypeDecorator[Hidden[str]]):
-    """Text that a row and a statement hold hidden, since both show what they hold."""
+    """Text that is hidden in rows and statements, because both show their values."""
 
     impl = Text
     cache_ok = True
@@ -67,8 +67,8 @@ class HiddenText(TypeDecorator[Hidden[str]]):
 class ByteText(TypeDecorator[str]):
     """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
 
-    MariaDB counts four bytes for each character of an index of text, and would have no room for a tenant of 1,024
-    bytes; it also drops white space at the end where it compares. So it holds the bytes.
+    For an index of text, MariaDB counts four bytes for each character, and would have no room for a tenant of 1,024
+    bytes. It also ignores white space at the end in comparisons. So it stores the bytes.
     """
 
     impl = String
@@ -146,12 +146,12 @@ _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 class Tables:
     """Six tables, named after the table of keys: `hmac_guard_keys`, `hmac_guard_tenants` and so on.
 
-    tenants   each tenant's mode, and the figures of its last 24 hours as they were in the hour `counted`
-    keys      each tenant's keys. A key without an end ends in the year 9999
-    hours     requests by hour (hours since 1970), for 31 days; `known` of them state ids that were also verified
-    refusals  the last refused requests of each tenant, where `VerdictCounts(refusals=...)` writes them
-    audit     who changed what, and when
-    settings  what workers have to agree on
+    - `tenants`: each tenant's mode, and the figures of its last 24 hours as of the hour `counted`.
+    - `keys`: each tenant's keys. A key without an end ends in the year 9999.
+    - `hours`: requests by hour (hours since 1970), for 31 days; `known` of them state ids that were also verified.
+    - `refusals`: the last refused requests of each tenant, if `VerdictCounts(refusals=...)` writes them.
+    - `audit`: who changed what, and when.
+    - `settings`: what all workers must share.
     """
 
     def __init__(self, name: str) -> None:
@@ -238,8 +238,10 @@ class Tables:
         return Table(name, self.metadata, *columns, *named, **_INNODB)
 
     def create(self, connection: Connection) -> None:
-        """Make each table and index that is not there. Raises what the database raises, also where another worker has
-        just made one: it then looks again for what is missing."""
+        """Create the missing tables and indexes.
+
+        The database may raise, also if another worker has just created one. The caller then tries again.
+        """
         for table in self.metadata.sorted_tables:
             if not inspect(connection).has_table(table.name):
                 connection.execute(CreateTable(table))
@@ -250,7 +252,7 @@ class Tables:
 
 
 class Counted(NamedTuple):
-    """One row of the table of hours, without its numbers."""
+    """One row of the table `hours`, without its numbers."""
 
     tenant: str
     hour: int
