@@ -54,7 +54,8 @@ def signed_client(
     Raises:
         ValueError: The client is of another kind, or no request could be signed with this.
 
-    Example:
+    Example::
+
         def test_inbox(signed_client):
             client = signed_client(app.test_client(), guard, user_id="u1")
             assert client.get("/inbox").status_code == 200
@@ -190,7 +191,8 @@ def sign_request(
     Raises:
         ValueError: The request cannot be signed with this.
 
-    Example:
+    Example::
+
         fields = sign_request(guard, user_id="u1")
         client.get("/inbox", query_string=fields.query, headers=fields.headers)
     """
@@ -249,7 +251,8 @@ class Clock:
     Args:
         now: The Unix time to begin with, in seconds; None is the time now.
 
-    Example:
+    Example::
+
         clock = Clock(1_800_000_000)
         guard = Guard(INBOX, keys="...", clock=clock)
         clock.move(3_600)

@@ -14,7 +14,8 @@ class RequestsAuth(Signing, AuthBase):
 
     The arguments, redirects and errors are those of `HttpxAuth`.
 
-    Example:
+    Example::
+
         auth = RequestsAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
         requests.get("https://api.example.com/inbox", auth=auth)
     """

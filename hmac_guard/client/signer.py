@@ -35,7 +35,7 @@ _HTTP = {"ws": "http", "wss": "https"}
 
 
 class Outgoing(NamedTuple):
-    """What of a request is signed or changed.
+    """The part of a request that is signed or changed.
 
     Attributes:
         method: The method.

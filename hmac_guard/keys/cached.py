@@ -73,7 +73,7 @@ _HIT, _MISS, _STALE, _ERROR = range(4)
 
 
 class CachedKeys(Resolver):
-    """Remember the keys of another resolver, by tenant. Needs the extra `cache`.
+    """Remembers the keys of another resolver, by tenant. Needs the extra `cache`.
 
     A resolver that raises, returns something that is not a key, or takes too long has failed. If no good keys are left,
     the request is answered 503. All requests that miss a tenant at the same time share one look-up. If that look-up was

@@ -13,7 +13,7 @@ from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 
 
 class ChainKeys(Resolver):
-    """Use the keys of the first source that knows the tenant.
+    """Uses the keys of the first source that knows the tenant.
 
     A source that fails is not skipped: the request is answered 503. Otherwise a client that can make the first source
     fail could choose the keys of the next one.

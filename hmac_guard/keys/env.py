@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EnvKeys(Resolver):
-    """Read keys from environment variables, once, when this is made.
+    """Reads keys from environment variables, once, when this is made.
 
     Two servers (wsgiref, granian) copy the environment into every WSGI environ: never print an environ there.
 

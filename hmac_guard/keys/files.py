@@ -26,7 +26,7 @@ Stamp = tuple[str, int, int, int]
 
 
 class FileKeys(Resolver):
-    """Read keys from files, and read them again within a second of a change.
+    """Reads keys from files, and reads them again within a second of a change.
 
     A file contains the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). The
     id of a key is the name of its file. Give each tenant its own secret. This is not checked: two tenants with the same

@@ -36,7 +36,7 @@ _MOST_MISSED = 2**20
 
 
 class RedisInvalidation(Strict):
-    """Invalidate caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
+    """Invalidates caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
 
     Each worker that watches forgets a tenant within a second of its change, wherever the change was made. While Redis
     cannot be reached, a change is seen within the cache's `ttl`.

@@ -94,7 +94,7 @@ class Resolver(Frozen):
 
 
 class StaticKeys(Resolver):
-    """Use the same keys for every request.
+    """Uses the same keys for every request.
 
     Args:
         keys: One key, several keys or a `Keyring`.
@@ -133,7 +133,7 @@ class StaticKeys(Resolver):
 
 
 class MappingKeys(Resolver):
-    """Use the keys of a mapping by tenant. The mapping is copied.
+    """Uses the keys of a mapping by tenant. The mapping is copied.
 
     Args:
         keys: The keys by tenant, as the request names it.

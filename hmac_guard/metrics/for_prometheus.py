@@ -43,24 +43,25 @@ _Cell = tuple[tuple[str, ...], list[float]]
 class PrometheusMetrics(Collector):
     """Counts decisions for Prometheus. Needs the extra `prometheus`.
 
+    The metrics are `hmac_guard_requests_total`, `hmac_guard_decision_seconds`, `hmac_guard_key_cache_total` and
+    `hmac_guard_keys_ending`. If `PROMETHEUS_MULTIPROC_DIR` is set, prometheus_client keeps the numbers, in files that
+    all processes of the server share. A request then takes longer.
+
     Args:
         key_cache: The `CachedKeys` whose hits, misses, stale answers and errors are counted.
-        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them: how many of them end soon. They are read
+        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them, to count those that end soon. They are read
             beside the scrapes, at most once a minute.
         ending_days: How soon, in days.
         tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
             tenant is a series.
         registry: Where the metrics are registered.
 
-    The metrics are `hmac_guard_requests_total`, `hmac_guard_decision_seconds`, `hmac_guard_key_cache_total` and
-    `hmac_guard_keys_ending`. Where `PROMETHEUS_MULTIPROC_DIR` is set, prometheus_client keeps the numbers, in files
-    that all processes of the server share; a request costs more then.
-
-    Example:
-        guard = Guard(NANGO, keys="...", on_decision=PrometheusMetrics())
-
     Raises:
-        ConfigError: An argument cannot be used.
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        guard = Guard(NANGO, keys="...", on_decision=PrometheusMetrics())
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class PrometheusMetrics(Collector):
         self.count_decision(decision.verdict, decision.mode, decision.refused, decision.seconds)
 
     def count_decision(self, verdict: Verdict, mode: str, refused: bool, seconds: float) -> None:
-        """Count one decision. A guard calls it in the place of the object itself, and makes no `Decision` then."""
+        """Count one decision. A guard calls this in place of the object, so that no `Decision` is made."""
         # `_value_`, since to hash a member of an enumeration takes as long as all the rest.
         key: _Key = (verdict.reason._value_, mode, refused, verdict.scheme)
         if self._tenants:
@@ -125,7 +126,7 @@ class PrometheusMetrics(Collector):
         return self._cells.setdefault(key, (labels, [0.0] * (len(BUCKETS) + 2)))
 
     def describe(self) -> Iterator[Any]:
-        """Name the metrics, so that a registry refuses a second set of them."""
+        """Yield the names of the metrics, so that a registry refuses a second set of them."""
         yield CounterMetricFamily(*REQUESTS[:2])
         yield HistogramMetricFamily(*SECONDS[:2])
         if self._cache is not None:
@@ -134,7 +135,7 @@ class PrometheusMetrics(Collector):
             yield GaugeMetricFamily(*ENDING[:2])
 
     def collect(self) -> Iterator[Any]:
-        """Give the numbers to a scrape."""
+        """Yield the numbers, for a scrape."""
         with self._lock:
             cells = [(labels, list(numbers)) for labels, numbers in list(self._cells.values())]
         requests = CounterMetricFamily(*REQUESTS[:2], labels=self._labels)
@@ -220,12 +221,12 @@ _PAGE = 500
 
 
 class EndingKeys:
-    """The number of keys that end within some days. A reading runs on a thread of its own, at most once a minute.
+    """The number of keys that end within some days. They are read on their own thread, at most once a minute.
 
     Args:
         keys: A `SqlKeys` with a sync engine, or keys as a guard takes them.
         days: The days.
-        clock: Gives seconds that never jump.
+        clock: Returns seconds that never jump.
     """
 
     def __init__(self, keys: Any, days: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -243,7 +244,7 @@ class EndingKeys:
         self._reading = threading.Lock()
 
     def value(self) -> int | None:
-        """Return what was read last, and begin to read where that is a minute ago; None before the first reading."""
+        """Return the last reading, and begin a new one if it is a minute old; None before the first reading."""
         known, now = self._value, self._clock()
         if (self._begun is None or now - self._begun >= EVERY) and self._reading.acquire(blocking=False):
             self._begun = now

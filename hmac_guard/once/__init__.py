@@ -1,7 +1,7 @@
-"""Where a guard remembers the signatures that were used, so that each is used once.
+"""Stores of used signatures, so that a guard accepts each signature once.
 
-A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones.
-Those that need a library beside hmac_guard are imported when they are first used.
+A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones. A
+store that needs another library is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any

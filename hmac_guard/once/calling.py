@@ -1,4 +1,4 @@
-"""How a single-use store is asked: on threads that may wait for it, or on an event loop that must not."""
+"""Calls of a single-use store: on threads that may wait for it, or on an event loop that must not."""
 
 import asyncio
 import concurrent.futures
@@ -20,7 +20,15 @@ from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
 
 class StoreCalls(Frozen):
-    """Asks one store, for the tokens of `scope`. Raises `ConfigError` for what is no store."""
+    """Calls one store.
+
+    Args:
+        store: The store.
+        scope: What its tokens are made for: guards with the same scope share them.
+
+    Raises:
+        ConfigError: The object is not a store.
+    """
 
     store: OnceStore
     scope: str
@@ -57,8 +65,13 @@ class StoreCalls(Frozen):
         after_fork(self._start_threads)
 
     def wait(self, token: bytes, until: float) -> bool:
-        """Whether this is the first use of the token. Raises where the store does, where it is full, where it answers
-        anything else than True or False, and after `timeout`."""
+        """Return whether this is the first use of the token. Raise also what the store raises.
+
+        Raises:
+            StoreFull: The store is full, or too many calls wait for it.
+            TimeoutError: The store did not answer within `timeout` seconds.
+            TypeError: The answer is not True or False.
+        """
         check_process()
         if self._is_quick:
             return checked(self.store.use(token, until))
@@ -70,7 +83,7 @@ class StoreCalls(Frozen):
             raise TimeoutError from None  # The same class only from Python 3.11 on.
 
     async def on_loop(self, token: bytes, until: float) -> bool:
-        """The same for an event loop; its driver gives up after `timeout`."""
+        """Like `wait`, for an event loop. The caller stops waiting after `timeout`."""
         check_process()
         if self._is_inline:
             return checked(await await_if_needed(self.store.use(token, until)))
@@ -100,7 +113,7 @@ class StoreCalls(Frozen):
 
 
 def checked(answer: object) -> bool:
-    """What a store answered. Raises `TypeError` for what is neither True nor False: it would be a guess."""
+    """Return the answer of a store. Raise `TypeError` if it is not True or False: any other value would be a guess."""
     if answer is True or answer is False:
         return answer
     raise TypeError(f"a single-use store answers True or False, not {type(answer).__name__}")
@@ -118,7 +131,11 @@ class StoreThreads(BoundedThreads):
         super().__init__("hmac_guard-once", THREADS, MOST)
 
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
-        """Return the future of a call. Raises `StoreFull` if `MOST` requests have a thread or wait for one."""
+        """Return the future of a call.
+
+        Raises:
+            StoreFull: `MOST` requests have a thread or wait for one.
+        """
         try:
             return super().submit(call)
         except TooManyCalls:

@@ -153,17 +153,22 @@ def signed_ids(
     tenant: Source | None = None,
     name: str = "signed_ids",
 ) -> Scheme:
-    """A scheme that signs ids, a nonce where there is one, and the time at which the signature ends: lower-case hex of
-    HMAC-SHA256.
+    """Return a scheme that signs ids, an optional nonce, and the time at which the signature ends.
 
-    `ids`        each id's name and its source; they are signed in this order
-    `expires`    where the end travels, and how far ahead it may be: `Expires(Query("expires"), max_lifetime=3_600)`
-    `nonce`      the source of a text that differs in each request. With `single_use=` of the guard it tells two
-                 requests of one user in one second apart; it is in `verdict.ids["nonce"]`
-    `signature`, `tenant`, `name`  as of `Scheme`
+    The signature is the HMAC-SHA256 as lower-case hex. A newline, which no id may contain, separates the parts. So no
+    two sets of ids have the same message, and no id is refused for a separator.
 
-    The parts are separated by a newline, which no id may have, so that no two sets of ids sign alike and no id is
-    refused for a separator. Raises `ConfigError`.
+    Args:
+        ids: The source of each id by its name. They are signed in this order.
+        expires: Where the end is sent, and how far ahead it may be: `Expires(Query("expires"), max_lifetime=3_600)`.
+        nonce: The source of a text that differs in each request. With the guard's `single_use`, it distinguishes two
+            requests of one user in the same second. It is in `verdict.ids["nonce"]`.
+        signature: Where the signature is sent.
+        tenant: Where the tenant is sent, if each tenant has its own secret.
+        name: The name of the scheme, for logs and verdicts.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
     if not isinstance(ids, Mapping) or "nonce" in ids:
         raise ConfigError(

@@ -24,7 +24,7 @@ LAST_WRITE = 2.0
 
 
 class VerdictCounts(VerdictLedger):
-    """Count requests by tenant and hour, to show whose mode may become "enforce". Needs the extra `sql`.
+    """Counts requests by tenant and hour, to show whose mode may become "enforce". Needs the extra `sql`.
 
     The guard's own mode stays "enforce". The laxer of the guard's mode and the tenant's applies, so a guard in "report"
     would report for every tenant.

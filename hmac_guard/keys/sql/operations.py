@@ -170,13 +170,14 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
         Args:
             grace: Seconds until the other keys end. This should be more than the `ttl` of any cache.
-            while_open: False raises `ConfigError` while the old key of an earlier rotation still verifies.
+            while_open: False refuses the rotation while the old key of an earlier one still verifies.
 
         Returns:
             The key, with its secret if that was made here.
 
         Raises:
-            ConfigError: As of `add`; also if the tenant is unknown, or another key begins only after `grace`.
+            ConfigError: As of `add`; also if the tenant is unknown, another key begins only after `grace`, or an
+                earlier rotation is open.
         """
         draft = Draft(hide(secret), form, key_id, note)
         del secret
@@ -279,7 +280,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
-        """Return the keys of one tenant, or of all, without their secrets, the newest first. For pages, use `tenants`."""
+        """Return the keys of one tenant or of all, the newest first, without their secrets. `tenants` has pages."""
         return Listing(self.table).all_keys(connection, tenant)
 
     @operation

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class SqlKeys(KeyOperations[AnyEngine], Resolver):
-    """Keep the keys of each tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
+    """Keeps the keys of each tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
     Each request asks the database: put `CachedKeys` around it. Each operation is one transaction, and raises
     `ConfigError` for arguments that are not valid.
