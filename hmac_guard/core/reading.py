@@ -1,12 +1,14 @@
 """What a request says."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hmac_guard.core.request import Request
 from hmac_guard.core.verdict import Refused, Verdict
 
 
+@dataclass(slots=True, init=False, eq=False, repr=False)
 class Reading:
     """What a request says. Its signature is on the request.
 
@@ -24,19 +26,6 @@ class Reading:
     """
 
     # No `__init__`: a call of one would be a twentieth of what the guard costs.
-    __slots__ = (
-        "ids",
-        "message",
-        "outside",
-        "refused",
-        "request",
-        "tenant",
-        "tenant_is_certain",
-        "times",
-        "used",
-        "verdict",
-    )
-
     ids: Mapping[str, str]
     tenant: str | None
     tenant_is_certain: bool

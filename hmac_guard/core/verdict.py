@@ -1,6 +1,7 @@
 """What a request says (`Claim`), what was decided about it (`Verdict`, `Decision`), and why (`Reason`)."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -88,6 +89,7 @@ class Refused(NamedTuple):
     detail: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Claim:
     """What a request says about itself. Nothing in it is proven.
 
@@ -103,25 +105,13 @@ class Claim:
         path: The request's path, decoded, without the query.
     """
 
-    __slots__ = ("detail", "ids", "method", "path", "problem", "scheme", "tenant")
-
-    def __init__(
-        self,
-        scheme: str,
-        ids: Mapping[str, str],
-        tenant: str | None,
-        problem: Reason | None = None,
-        detail: str = "",
-        method: str = "",
-        path: str = "",
-    ) -> None:
-        self.scheme = scheme
-        self.ids = ids
-        self.tenant = tenant
-        self.problem = problem
-        self.detail = detail
-        self.method = method
-        self.path = path
+    scheme: str
+    ids: Mapping[str, str]
+    tenant: str | None
+    problem: Reason | None = None
+    detail: str = ""
+    method: str = ""
+    path: str = ""
 
     def __repr__(self) -> str:
         return (

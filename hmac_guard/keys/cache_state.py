@@ -7,6 +7,7 @@ import math
 import random
 from collections import OrderedDict, deque
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -265,6 +266,7 @@ class LookupResult(NamedTuple):
     is_answer: bool = False
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Lookup:
     """One look-up. It belongs to no request: if the first client disconnects, the others still get the answer.
 
@@ -281,24 +283,19 @@ class Lookup:
         thread: The identifier of its thread.
     """
 
-    __slots__ = (
-        *("future", "is_ahead", "is_given_up", "is_on_loop", "is_slow", "is_void", "kind", "loop"),
-        *("since", "started", "tenant", "thread", "waiting"),
-    )
-
-    def __init__(
-        self, tenant: Tenant, kind: Kind, loop: Any = None, *, is_on_loop: bool = False, is_ahead: bool = False
-    ) -> None:
-        self.tenant = tenant
-        self.kind = kind
-        self.loop = loop
-        self.is_on_loop = is_on_loop
-        self.is_ahead = is_ahead
-        self.waiting = 0
-        self.since = self.started = math.inf
-        self.is_slow = self.is_given_up = self.is_void = False
-        self.thread = 0
-        self.future: Future[LookupResult] = Future()
+    tenant: Tenant
+    kind: Kind
+    loop: Any = None
+    is_on_loop: bool = field(default=False, kw_only=True)
+    is_ahead: bool = field(default=False, kw_only=True)
+    waiting: int = field(default=0, init=False)
+    since: float = field(default=math.inf, init=False)
+    started: float = field(default=math.inf, init=False)
+    is_slow: bool = field(default=False, init=False)
+    is_given_up: bool = field(default=False, init=False)
+    is_void: bool = field(default=False, init=False)
+    thread: int = field(default=0, init=False)
+    future: "Future[LookupResult]" = field(default_factory=Future, init=False)
 
     def age(self, now: float) -> float:
         """Return the seconds since the source was asked; negative before that."""

@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class NewKey(Frozen):
     """A new key. `secret` is shown nowhere else: hand it over, then forget it.
 
@@ -29,21 +31,13 @@ class NewKey(Frozen):
         secret: The secret; None if the caller gave it.
     """
 
-    __slots__ = ("_secret", "id", "tenant")
-
     tenant: str
     id: str
-    _secret: Hidden[str] | None
-
-    def __init__(self, tenant: str, id: str, secret: Hidden[str] | None) -> None:
-        self._set(tenant=tenant, id=id, _secret=secret)
+    _secret: Hidden[str] | None = field(repr=False)
 
     @property
     def secret(self) -> str | None:
         return None if self._secret is None else self._secret.get()
-
-    def __repr__(self) -> str:
-        return f"NewKey(tenant={self.tenant!r}, id={self.id!r})"
 
 
 class StoredKey(NamedTuple):

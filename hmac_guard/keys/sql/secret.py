@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
@@ -55,16 +56,12 @@ class Sealed(NamedTuple):
         return f"the mode of the tenant {self.of!r}" if self.kind == "mode" else f"the setting {self.of!r}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Secret(Frozen):
     """A secret as it is written: its form, and its text."""
 
-    __slots__ = ("form", "text")
-
     form: str
-    text: Hidden[str]
-
-    def __init__(self, form: str, text: Hidden[str]) -> None:
-        self._set(form=form, text=text)
+    text: Hidden[str] = field(repr=False)
 
     @classmethod
     def of(cls, given: Hidden[Any], form: str) -> "Secret":
@@ -80,9 +77,6 @@ class Secret(Frozen):
     def key(self, sealed: Sealed) -> Key:
         times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
         return key_from_text(sealed.what(), self.text, self.form, sealed.key_id, **times)
-
-    def __repr__(self) -> str:
-        return f"<Secret, {self.form}>"
 
 
 class Sealing(Frozen):
