@@ -172,13 +172,28 @@ class Guard(Frozen):
         self._set(_decider=decider)
 
     def asgi(self, app: AsgiApplication) -> "AsgiGuard":
-        """Return this guard around an ASGI application."""
+        """Return this guard around an ASGI application.
+
+        Args:
+            app: The application.
+
+        Raises:
+            ConfigError: It is certainly not an ASGI application, or this guard cannot work around it.
+        """
         from hmac_guard.asgi import GuardMiddleware
 
         return GuardMiddleware(app, guard=self)
 
     def wsgi(self, app: "WSGIApplication") -> "WsgiGuard":
-        """Return this guard around a WSGI application."""
+        """Return this guard around a WSGI application.
+
+        Args:
+            app: The application.
+
+        Raises:
+            ConfigError: It is certainly not a WSGI application, or this guard cannot work around it. A key resolver or
+                store that is bound to an event loop cannot serve WSGI.
+        """
         from hmac_guard.wsgi import GuardMiddleware
 
         return GuardMiddleware(app, guard=self)

@@ -24,6 +24,13 @@ class GuardMiddleware(Strict):
     application down, `on_decision` is closed if it has a `close`, as `VerdictCounts` has. A body is read only if the
     scheme has a source in it, and must arrive within ten seconds.
 
+    Args:
+        app: The application.
+        guard: The guard.
+
+    Raises:
+        ConfigError: `guard` is not a guard, or it cannot work around this application.
+
     Example::
 
         app.add_middleware(GuardMiddleware, guard=guard)

@@ -110,6 +110,9 @@ class Header(Source):
         Args:
             key: The key: "v1" for `Stripe-Signature: t=…,v1=…,v1=…`.
             separators: The character between two items, and the one between key and value, such as `(",", "=")`.
+
+        Raises:
+            ConfigError: An argument is not valid, or the header has `before`.
         """
         if self.before:
             raise ConfigError("Header: before= and .item() cannot be combined; the items already have a separator")

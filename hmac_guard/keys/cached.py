@@ -211,6 +211,9 @@ class CachedKeys(Resolver):
         """Forget the keys of a tenant.
 
         No later request uses what is known now, or what a running look-up returns.
+
+        Args:
+            tenant: The tenant; None is the entry of keys that are the same for every tenant.
         """
         check_process()
         with self._lock:

@@ -90,6 +90,9 @@ class RedisInvalidation(Strict):
     def watch(self, keys: CachedKeys) -> None:
         """Invalidate a cache on each announced change, on its own thread, until `close` or the end of the process.
 
+        Args:
+            keys: The cache.
+
         Raises:
             ConfigError: `keys` is not a `CachedKeys`.
         """

@@ -35,7 +35,13 @@ TIMEOUT = 2.0
 class OnceStore(Protocol):
     """A single-use store. See the module for the contract."""
 
-    def use(self, token: bytes, until: float, /) -> bool | Awaitable[bool]: ...
+    def use(self, token: bytes, until: float, /) -> bool | Awaitable[bool]:
+        """Return whether this is the first use of the token.
+
+        Args:
+            token: The 32 bytes that represent one signed message.
+            until: The Unix time until which the token is remembered.
+        """
 
 
 class StoreFull(Exception):

@@ -24,8 +24,13 @@ class GuardMiddleware(Strict):
     The verdict is in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme has a
     source in it; how long a client may take to send it is the server's setting.
 
+    Args:
+        app: The application.
+        guard: The guard.
+
     Raises:
-        ConfigError: The key resolver of the guard works only on one event loop.
+        ConfigError: `guard` is not a guard, it cannot work around this application, or its key resolver works only on
+            one event loop.
 
     Example::
 

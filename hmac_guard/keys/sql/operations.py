@@ -207,7 +207,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """End a key now. A key that is not in force yet is deleted."""
+        """End a key now. A key that is not in force yet is deleted.
+
+        Args:
+            tenant: The tenant.
+            key_id: The key's id.
+
+        Raises:
+            ConfigError: The tenant or the key is unknown.
+        """
         by, now = Change.by(actor, origin), self.clock()
         row = self._key(connection, tenant, key_id)
         if row.not_before is not None and row.not_before > now:
@@ -227,7 +235,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Set a tenant's mode: "enforce", "report", "off", or None to leave it to the guard."""
+        """Set a tenant's own mode.
+
+        Args:
+            tenant: The tenant.
+            mode: "enforce", "report", "off", or None to leave it to the guard.
+
+        Raises:
+            ConfigError: The mode is not valid, or the tenant is unknown.
+        """
         by = Change.by(actor, origin)
         _check_mode(mode)
         row = self._known(connection, tenant)
@@ -246,7 +262,16 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Set the note of a key, at most 1,000 characters; "" removes it. The note is not sealed."""
+        """Set the note of a key. It is not sealed.
+
+        Args:
+            tenant: The tenant.
+            key_id: The key's id.
+            note: Printable text of at most 1,000 characters; "" removes the note.
+
+        Raises:
+            ConfigError: The note is not valid, or the tenant or the key is unknown.
+        """
         by = Change.by(actor, origin)
         _check_note(note)
         self.table.update_key(connection, self._key(connection, tenant, key_id), note=note)
@@ -280,7 +305,11 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
-        """Return the keys of one tenant or of all, the newest first, without their secrets. `tenants` has pages."""
+        """Return keys, the newest of a tenant first, without their secrets. For pages, use `tenants`.
+
+        Args:
+            tenant: The tenant; None for all tenants.
+        """
         return Listing(self.table).all_keys(connection, tenant)
 
     @operation
