@@ -140,7 +140,7 @@ class Decider(Frozen):
         return self.reader.reads_tenant
 
     def possible_refusals(self) -> dict[Reason, Refusal]:
-        """Every refusal that this guard may send."""
+        """Return every refusal that this guard may send."""
         impossible: set[Reason] = set()
         if not self.reader.needs_body:
             impossible |= {Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY}
@@ -470,7 +470,7 @@ class Decider(Frozen):
         )
 
     def closing(self) -> Callable[[], None] | None:
-        """The `close` of `on_decision`, which may have something left to write; None if it has no `close`."""
+        """Return the `close` of `on_decision`, which may have something left to write; None if it has none."""
         close = getattr(self.on_decision, "close", None)
         return partial(_call, "on_decision.close", close) if callable(close) else None
 

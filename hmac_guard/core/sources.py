@@ -71,7 +71,7 @@ class Json(Source):
         return Json, self.pointer
 
     def tokens(self) -> list[str]:
-        """The pointer's reference tokens, unescaped."""
+        """Return the reference tokens of the pointer, unescaped."""
         return [token.replace("~1", "/").replace("~0", "~") for token in self.pointer[1:].split("/")]
 
     def describe(self, quote: Quote = ascii) -> str:

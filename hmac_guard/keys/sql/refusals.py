@@ -168,7 +168,7 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _is_mixed(text: str) -> bool:
-    """Whether a text has capitals, small letters and digits, as a digest in base64 has."""
+    """Return whether a text has capitals, small letters and digits, as a digest in base64 has."""
     return all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
 
 
