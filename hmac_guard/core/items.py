@@ -1,4 +1,4 @@
-"""Headers that hold several items, `t=1700000000,v1=…,v1=…`, and what is in them. Pure; raises nothing."""
+"""Headers with several items, such as `t=1700000000,v1=…,v1=…`. Pure; raises nothing."""
 
 from collections.abc import Collection, Mapping
 
@@ -26,10 +26,16 @@ _TOO_MANY = Refused(
 def item_values(
     line: str | list[str], between: str, inner: str, keys: Collection[str]
 ) -> Mapping[str, list[str]] | Refused:
-    """The values of the items with each of the `keys`, blank ones too, in a header's value; a list holds several lines.
+    """Return the values of the items with each of the `keys`, blank ones too.
 
-    `between` separates two items, and `inner` a key from its value. Several lines count as one joined by a comma, as
-    WSGI has them. Where a comma does not separate the items, none may stand in the value but as the inner separator.
+    Several lines count as one joined by a comma, because WSGI joins them. If the items are not separated by a comma,
+    the header may contain one only as the inner separator.
+
+    Args:
+        line: The header's value; a list if there are several lines.
+        between: The character between two items.
+        inner: The character between a key and its value.
+        keys: The keys.
     """
     if isinstance(line, list):
         if between != ",":
@@ -53,7 +59,7 @@ def item_values(
 
 
 def one_of(values: list[str], *, is_signature: bool) -> Found:
-    """What is in a place whose key several items have. Several signatures may be there, of which any may verify."""
+    """Return the value of a place from the items with its key. A signature may have several; any may verify."""
     if len(values) > MAX_WITH_KEY:
         return _TOO_MANY
     return (list(filter(None, values)) or "") if is_signature else only(values)

@@ -1,4 +1,4 @@
-"""Judges a reading: whether one of the keys made its signature. Pure: the clock is an argument."""
+"""Judges a reading: did one of the keys make its signature? Pure: the clock is an argument."""
 
 import secrets
 
@@ -16,10 +16,15 @@ _NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 
 
 def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
-    """Whether one of the keys in force at `now` (Unix seconds) made the signature. Never raises.
+    """Return the verdict on a request. Raise nothing.
 
-    `keyring` is `DUMMY_KEYRING` for a tenant that has no keys. The verdict names the tenant only if the keys are
-    `by_tenant`: keys that several tenants share prove none of them.
+    Args:
+        scheme: The scheme.
+        reading: What the request says.
+        keyring: The tenant's keys; `DUMMY_KEYRING` for a tenant without keys.
+        now: Unix seconds.
+        by_tenant: Whether the keys belong to this tenant alone. Only then the verdict names the tenant: keys that
+            several tenants share prove none of them.
     """
     message = reading.message
     if message is None:
@@ -34,8 +39,11 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
 
 
 def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
-    """The same for a scheme with times. They are looked at after the signature, so that only who holds a valid one
-    learns that it is too old; `reading.outside` then says by how much."""
+    """Like `judge`, for a scheme with times.
+
+    They are checked after the signature, so that only a client with a valid signature learns that it is too old.
+    `reading.outside` then says by how much.
+    """
     verdict = judge(scheme, reading, keyring, now, by_tenant)
     if verdict.reason is not VERIFIED:
         return verdict

@@ -1,7 +1,7 @@
 """The places in which a scheme looks, and what a request has in each of them.
 
-Each single place has a slot. One pass over the request fills the slots (`find`). What is in a query or a header stays
-as it was sent; `decode` makes the text of it, by the strict functions of `text`. The other places hold text, or a
+Each single place has a slot. One pass over the request fills the slots (`find`). Values from a query or a header stay
+as they were sent; `decode` reads their text, by the strict functions of `text`. The other places have text, or a
 `Refused`, by the strict functions of `bodies`, `cookies` and `multipart`.
 """
 
@@ -42,13 +42,14 @@ _TWO_PATHS = Refused(Reason.MALFORMED, "is read in two ways by frameworks, under
 class Places:
     """The single places in which the fields of a `layout` are looked for.
 
-    A layout has fields, and texts between them. The slot of a field's first place is where the field is in the layout;
-    further places have the slots behind it. A text stands in its slot in what is found in every request.
+    A layout has fields, and texts between them. The slot of a field's first place is the field's position in the
+    layout; further places have the slots after it. A text is in its own slot in the result of every request.
 
-    sources   the places, by slot
-    slots_of  the slots of each field, in the order of the layout
-    names     the headers in which the places are, in lower case
-    odd       the characters that do not stand for themselves in one of the places
+    Attributes:
+        sources: The places, by slot.
+        slots_of: The slots of each field, in the order of the layout.
+        names: The headers that are looked at, in lower case.
+        odd: The characters that do not stand for themselves in one of the places.
     """
 
     def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
@@ -126,14 +127,14 @@ class Places:
         self.odd = ("%+" if self._queries else "") + ("," if self._headers else "")
 
     def find(self, request: Request) -> list[Sent]:
-        """What is in each place, as it was sent. Raises nothing."""
+        """Return what is in each place, as it was sent. Raise nothing."""
         found = self.blank.copy()
         for find in self.finders:
             find(request, found)
         return found
 
     def decode(self, found: list[Sent]) -> list[Found]:
-        """The texts of what was found. Raises nothing."""
+        """Return the texts of what was found. Raise nothing."""
         texts: list[Any] = found.copy()
         for slot, decode in self._decoders.items():
             if texts[slot] is not None:
@@ -241,7 +242,7 @@ class Places:
 
 
 def _in_path(path: str, pattern: Any) -> Found:
-    """The text of an id in a path; None where no template matches."""
+    """Return the text of an id in a path; None if no template matches."""
     # A mounted application's own root may be "": no template matches it, and it cannot mean anything else.
     if path and not is_canonical(path):
         return _ODD_PATH

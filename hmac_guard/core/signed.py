@@ -19,7 +19,7 @@ _NO_BODY = Refused(Reason.MALFORMED, "the body was not read, and the scheme sign
 
 
 def reader_of(scheme: Scheme, *, with_tenant: bool) -> Reader:
-    """The reader of a scheme."""
+    """Return the reader of a scheme."""
     kind = SignedReader if scheme.times or scheme.signs_body or scheme.signs_method else Reader
     return kind(scheme, with_tenant=with_tenant)
 
@@ -57,7 +57,7 @@ class SignedReader(Reader):
         return _NOTHING_SIGNED if self._scheme.signs_body_alone and not body else None
 
     def _read_head(self, request: Request) -> Reading:
-        """What the request says, its raw body left out."""
+        """Return what the request says, without its raw body."""
         if self.signs_body and self._kinds and request.body_problem is None and not super().wants_all_of(request):
             request.body_problem = self.refuse_start(request, request.body or b"")
         reading = super().read(request) if self._reads_in_order else None

@@ -24,7 +24,7 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Decision, Key, Keyring, KeysUnavailable, Reason, Verdict
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
-from hmac_guard.keys.sql.reading import WrongAnswer
+from hmac_guard.keys.sql.resolver import WrongAnswer
 from hmac_guard.once import MemoryOnce
 from hmac_guard.once.calling import StoreCalls
 

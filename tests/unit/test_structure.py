@@ -1,6 +1,7 @@
 """The structure of the package: `core` does no I/O, the public names are pinned, an import loads no framework."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_no_request_can_trip_an_assert_or_a_bare_except() -> None:
             if isinstance(node, ast.ExceptHandler):
                 assert node.type is not None, path
                 assert "BaseException" not in ast.unparse(node.type), path
+
+
+def documented_arguments(docstring: str) -> list[str]:
+    _, _, section = docstring.partition("\nArgs:\n")
+    return re.findall(r"^    (\w+):", re.split(r"\n(?=\S)", section)[0], re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_class_documents_the_arguments_of_its_constructor(path: Path) -> None:
+    # ruff compares only the docstring of a function with its arguments.
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    for made in classes:
+        documented = documented_arguments(ast.get_docstring(made) or "")
+        functions = [node for node in made.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+        if documented and functions:
+            arguments = functions[0].args
+            stars = [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
+            named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars][1:]
+            assert set(documented) == {each.arg for each in named}, made.name
 
 
 def test_the_public_names_are_these() -> None:

@@ -17,7 +17,7 @@ from hmac_guard import Claim, Decision, Reason, Verdict
 from hmac_guard.console.standalone import Standalone, serve
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import VerdictCounts, VerdictLedger
-from hmac_guard.keys.sql.tally import Counted
+from hmac_guard.keys.sql.tables import Counted
 from hmac_guard.schemes import NANGO, STRIPE, SUPRSEND
 
 ACME, GLOBEX, SOON = "pk_live_acme", "pk_live_globex", "pk_live_umbrella"

@@ -19,7 +19,7 @@ pytest.importorskip("requests", reason="not run: requests is not installed")
 import requests
 
 from hmac_guard.client import HttpxAuth, RequestsAuth
-from hmac_guard.client.bodies import json_with
+from hmac_guard.client.signer import json_with
 from hmac_guard.core.hidden import hide
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"

@@ -19,7 +19,7 @@ from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, failing
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Key, Keyring, KeysUnavailable
-from hmac_guard.keys import CachedKeys, entries
+from hmac_guard.keys import CachedKeys, cache_state
 
 
 def answers(keys: CachedKeys, tenant: str) -> bool:
@@ -348,7 +348,7 @@ def test_a_tenant_last_heard_of_as_unknown_is_unavailable_while_the_source_fails
 
 
 def test_while_the_source_hangs_the_last_good_keys_serve_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "RETRY", 0.0)
+    monkeypatch.setattr(cache_state, "RETRY", 0.0)
     source, clock, hanging = Source(), Clock(), threading.Event()
     keys = CachedKeys(source.sync, ttl=60, timeout=5, clock=clock)
     good = keys(claim_of("acme"))
@@ -483,7 +483,7 @@ def test_made_up_tenants_push_out_no_good_one() -> None:
     async def flood() -> list[Any]:
         for number in range(100):
             await keys.on_loop(claim_of(f"good-{number}"))
-        for number in range(3 * entries.UNKNOWN_TENANTS):
+        for number in range(3 * cache_state.UNKNOWN_TENANTS):
             await keys.on_loop(claim_of(f"made-up-{number}"))
         source.asked.clear()
         return [keys.on_loop(claim_of(f"good-{number}")) for number in range(100)]
@@ -491,7 +491,7 @@ def test_made_up_tenants_push_out_no_good_one() -> None:
     rings = asyncio.run(flood())
 
     assert all(isinstance(ring, Keyring) for ring in rings)
-    assert len(keys._entries) == 100 + entries.UNKNOWN_TENANTS
+    assert len(keys._entries) == 100 + cache_state.UNKNOWN_TENANTS
 
 
 def test_the_tenant_not_asked_for_the_longest_leaves_first() -> None:

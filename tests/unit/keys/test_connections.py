@@ -18,7 +18,7 @@ from waiting import TIMEOUT, becomes_true
 from wires import Wire, wire_to
 
 from hmac_guard.keys.connections import give_up
-from hmac_guard.keys.sql.reading import for_reading, read, read_async
+from hmac_guard.keys.sql.resolver import for_reading, read, read_async
 
 MARIADB = make_url(os.environ.get("HMAC_GUARD_MARIADB", "mysql://root@127.0.0.1:3306/test"))
 URLS = {

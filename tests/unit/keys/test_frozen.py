@@ -10,7 +10,7 @@ from key_sources import KEY, OTHER_KEY, Source, claim_of, failing
 from waiting import TIMEOUT
 
 from hmac_guard import Guard, Query, Scheme
-from hmac_guard.keys import CachedKeys, entries
+from hmac_guard.keys import CachedKeys, cache_state
 
 mangum = pytest.importorskip("mangum", reason="not run: mangum is not installed")
 
@@ -118,7 +118,7 @@ def test_after_a_failure_a_healthy_source_is_heard_of_in_a_few_requests(
 def test_no_request_waits_for_a_source_that_hangs_while_the_event_loop_runs(
     loop: Loop, clock: FreezableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "RETRY", 0.02)
+    monkeypatch.setattr(cache_state, "RETRY", 0.02)
     source = Source()
     keys = CachedKeys(source.asynchronous, ttl=60, timeout=0.6, clock=clock)
 

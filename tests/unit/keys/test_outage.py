@@ -20,7 +20,7 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, Guard, Key, Keyring, KeysUnavailable, Query, Scheme
 from hmac_guard.keys import CachedKeys, cached, connections
-from hmac_guard.keys.source_state import PROBE_TENANT
+from hmac_guard.keys.cache_state import PROBE_TENANT
 from hmac_guard.keys.threads import DaemonThreads
 
 HOT = ["acme", "globex", "initech"]

@@ -2,8 +2,15 @@
 
 import pytest
 
-from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
-from hmac_guard.keys.source_state import PROBE_TENANT, Kind, SourceState
+from hmac_guard.keys.cache_state import (
+    MAX_STUCK,
+    PROBE_TENANT,
+    Kind,
+    Lookup,
+    LookupQueue,
+    LookupResult,
+    SourceState,
+)
 
 
 def state_of(source: SourceState) -> str:

@@ -21,7 +21,7 @@ from waiting import becomes_true
 
 from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.guard import Mode
-from hmac_guard.metrics.ending import EndingKeys
+from hmac_guard.metrics.for_prometheus import EndingKeys
 from hmac_guard.metrics.series import BUCKETS
 
 pytest.importorskip("prometheus_client", reason="not run: prometheus_client is not installed")
@@ -353,7 +353,7 @@ def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: py
         keys.add(f"tenant {number}", f"a key that is long enough {number}", not_after=time.time() + 86_400 * 10**number)
     registry = CollectorRegistry()
     PrometheusMetrics(keys=keys, registry=registry)
-    monkeypatch.setattr("hmac_guard.metrics.ending._PAGE", 1)
+    monkeypatch.setattr("hmac_guard.metrics.for_prometheus._PAGE", 1)
 
     def ending() -> Any:
         return scraped(generate_latest(registry).decode()).get("hmac_guard_keys_ending")

@@ -15,8 +15,7 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import ConfigError
 from hmac_guard.once import MemoryOnce, StoreFull
-from hmac_guard.once.calling import StoreCalls
-from hmac_guard.once.threads import MOST, THREADS
+from hmac_guard.once.calling import MOST, THREADS, StoreCalls
 
 TOKEN = bytes(32)
 UNTIL = 4_000_000_000.0

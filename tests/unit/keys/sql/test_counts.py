@@ -22,7 +22,7 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Decision, Guard, Query, Reason, Scheme, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
-from hmac_guard.keys.sql import Readiness, counts, tally
+from hmac_guard.keys.sql import Readiness, counts
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -205,9 +205,9 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant that verifies, or whose own mode let a request through, is known before the database is asked."""
-    monkeypatch.setattr(tally, "MOST_OTHERS", 100)
+    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
     keys, counted = counting(sync_database)
-    monkeypatch.setattr(tally.Tally, "is_full", NEVER_FULL, raising=False)
+    monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     keys.add("acme", mode="report")
     for number in range(2_000):
         counted(decided(Reason.MALFORMED, f"made up {number}"))
@@ -226,7 +226,7 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
 def test_a_name_that_the_database_knows_keeps_its_room(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "MOST_OTHERS", 2)
+    monkeypatch.setattr(counts, "MOST_OTHERS", 2)
     keys, counted = counting(sync_database)
     keys.add("acme")
     count(counted, "acme", malformed=1)
@@ -241,10 +241,10 @@ def test_a_name_that_the_database_knows_keeps_its_room(
 def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "MOST_OTHERS", 100)
-    monkeypatch.setattr(tally, "MOST_KNOWN", 50)
+    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
+    monkeypatch.setattr(counts, "MOST_KNOWN", 50)
     _, counted = counting(sync_database)
-    monkeypatch.setattr(tally.Tally, "is_full", NEVER_FULL, raising=False)
+    monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     sync_database.sql("ALTER TABLE {hours} RENAME TO {hours}_away")
     for number in range(1_000):
         counted(decided(Reason.VERIFIED, f"tenant {number}"))
@@ -260,7 +260,7 @@ def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
 
 
 def test_a_full_memory_is_written_at_once(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "MOST_OTHERS", 10)
+    monkeypatch.setattr(counts, "MOST_OTHERS", 10)
     _, counted = counting(sync_database)
     for number in range(12):
         count(counted, f"made up {number}", malformed=1)

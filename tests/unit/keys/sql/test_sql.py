@@ -19,7 +19,7 @@ from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import NewKey, StoredKey
-from hmac_guard.keys.sql.types import NO_END
+from hmac_guard.keys.sql.tables import NO_END
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
