@@ -15,10 +15,10 @@ from benchmarks.drivers import IN_LOOP, WSGI, Door
 from benchmarks.harness import floor
 from benchmarks.logs import only
 from benchmarks.samples import FORGED, SECRET, SHAPES, Shape
+from benchmarks.valgrind import REQUESTS
 from hmac_guard import Guard, Keyring
 
 WARM = 50
-REQUESTS = 1000
 QUERY, HEADER, JSON, ONE_JSON, NANGO_QUERY, NANGO_JSON, SUPRSEND_QUERY, ESCAPED = SHAPES
 RING = Keyring(SECRET)
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.counted import REQUESTS
-
+#: Requests of each shape.
+REQUESTS = 1000
 _ROOT = Path(__file__).parent.parent
 _INSTRUCTIONS = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
 _ALLOCATIONS = ("--tool=memcheck", "--leak-check=no", "--undef-value-errors=no")
