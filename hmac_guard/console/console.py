@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from hmac_guard.console.access import Authorize, check_origins
-from hmac_guard.console.asgi import AsgiSite
+from hmac_guard.console.access import Authorize, check_origins, once
+from hmac_guard.console.mounts import AsgiSite
 from hmac_guard.console.site import Site
-from hmac_guard.console.tokens import once
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme

@@ -9,11 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.access import is_own_origin, operator_of
-from hmac_guard.console.context import Context, asset_url, html, url_below
-from hmac_guard.console.pages import audit, check, keys, refusals, signing, switch, tenant, tenants
-from hmac_guard.console.rendering import ASSETS
-from hmac_guard.console.tokens import check_token, is_session, new_session
+from hmac_guard.console.access import check_token, is_own_origin, is_session, new_session, operator_of
+from hmac_guard.console.context import ASSETS, Context, asset_url, html, url_below
+from hmac_guard.console.pages import audit, keys, signatures, tenants
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.log import failure_of, logger
 
@@ -43,24 +41,24 @@ class Route:
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(tenants.listing),
-    "/new": Route(keys.new_tenant, keys.make_tenant, viewers=False),
-    "/tenant": Route(tenant.show),
-    "/tenant/key": Route(keys.new_key, keys.make_key, viewers=False),
-    "/tenant/env": Route(post=keys.as_env, viewers=False),
-    "/tenant/rotate": Route(keys.rotation, keys.rotate, viewers=False),
-    "/tenant/end": Route(keys.ending, keys.end, viewers=False),
+    "/": Route(tenants.show_tenants),
+    "/new": Route(keys.tenant_form, keys.add_tenant, viewers=False),
+    "/tenant": Route(tenants.show_tenant),
+    "/tenant/key": Route(keys.key_form, keys.add_key, viewers=False),
+    "/tenant/env": Route(post=keys.download_env, viewers=False),
+    "/tenant/rotate": Route(keys.rotation_form, keys.rotate, viewers=False),
+    "/tenant/end": Route(keys.end_form, keys.end_key, viewers=False),
     "/tenant/note": Route(keys.note_form, keys.save_note, viewers=False),
-    "/tenant/switch": Route(switch.show),
-    "/tenant/switch/confirm": Route(switch.confirm, switch.change, viewers=False),
-    "/check": Route(check.form, check.answer),
-    "/check/signature": Route(post=check.right_signature, viewers=False),
-    "/refusals": Route(refusals.show),
-    "/signing": Route(signing.show),
-    "/signing.md": Route(signing.download),
-    "/audit": Route(audit.show),
-    "/audit.csv": Route(audit.as_csv),
-    "/audit.jsonl": Route(audit.as_json_lines),
+    "/tenant/switch": Route(tenants.show_modes),
+    "/tenant/switch/confirm": Route(tenants.confirm_mode, tenants.change_mode, viewers=False),
+    "/check": Route(signatures.check_form, signatures.check),
+    "/check/signature": Route(post=signatures.show_right_signature, viewers=False),
+    "/refusals": Route(tenants.show_refusals),
+    "/signing": Route(signatures.show_how_to_sign),
+    "/signing.md": Route(signatures.download_how_to_sign),
+    "/audit": Route(audit.show_audit),
+    "/audit.csv": Route(audit.download_csv),
+    "/audit.jsonl": Route(audit.download_json_lines),
 }
 
 _FAILED = {

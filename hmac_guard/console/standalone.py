@@ -15,11 +15,10 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.access import Operator, is_own_origin
+from hmac_guard.console.access import Operator, check_token, is_own_origin, same
 from hmac_guard.console.console import Console
 from hmac_guard.console.context import asset_url, html
 from hmac_guard.console.site import COOKIE, bounded, problem, secured, static_file
-from hmac_guard.console.tokens import check_token, same
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.sql import VerdictLedger

@@ -14,8 +14,8 @@ from consoles import ADA, ORIGIN, empty_keys
 from key_sources import KEY
 from waiting import TIMEOUT
 
-from hmac_guard.console import Console, asgi
-from hmac_guard.console.asgi import environ_of
+from hmac_guard.console import Console, mounts
+from hmac_guard.console.mounts import environ_of_scope
 from hmac_guard.schemes import NANGO
 
 HEADERS = [(b"host", b"localhost")]
@@ -72,7 +72,7 @@ def test_a_root_path_is_taken_off_in_both_styles_of_servers(console: Console, pa
     ],
 )
 def test_the_mount_point_and_the_path(path: str, root: str, script_name: str, path_info: str) -> None:
-    environ = environ_of(scope(path, root), b"")
+    environ = environ_of_scope(scope(path, root), b"")
 
     assert environ["SCRIPT_NAME"].encode("latin-1").decode() == script_name
     assert environ["PATH_INFO"].encode("latin-1").decode() == path_info
@@ -96,7 +96,7 @@ def test_headers_cannot_pose_as_others() -> None:
         (b"origin", b"http://b"),
         (b"content-type", b"text/plain"),
     ]
-    environ = environ_of(scope(headers=headers), b"12")
+    environ = environ_of_scope(scope(headers=headers), b"12")
 
     assert "HTTP_X_FORWARDED_USER" not in environ
     assert "HTTP_TRANSFER_ENCODING" not in environ
@@ -105,7 +105,7 @@ def test_headers_cannot_pose_as_others() -> None:
     assert environ["HTTP_ORIGIN"] == "http://a,http://b"
     assert environ["CONTENT_TYPE"] == "text/plain"
     assert environ["REMOTE_ADDR"] == "192.0.2.7"
-    assert "REMOTE_ADDR" not in environ_of(scope(client=None), b"")
+    assert "REMOTE_ADDR" not in environ_of_scope(scope(client=None), b"")
 
 
 def test_a_form_is_read_no_further_than_a_mebibyte(console: Console) -> None:
@@ -164,7 +164,7 @@ def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) 
 
 
 def test_one_request_too_many_is_503(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "MOST", 0)
+    monkeypatch.setattr(mounts, "MOST", 0)
     console.asgi._start()
 
     sent = call(console, scope("/console/"))

@@ -39,8 +39,8 @@ from werkzeug.test import Client
 
 from hmac_guard import Cookie, Decision, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
 from hmac_guard.console import Console, Operator
+from hmac_guard.console.access import TokenProblem, check_token, make_token
 from hmac_guard.console.site import COOKIE, ROUTES
-from hmac_guard.console.tokens import TokenProblem, check_token, make_token
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts

@@ -1,22 +1,23 @@
-"""The page that tells whether a signature is right, and which mistake explains it if it is not."""
+"""The pages about signatures: whether one is right, and how to make one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.context import Context
-from hmac_guard.console.marking import Line, marked
-from hmac_guard.console.rendering import in_bytes
+from hmac_guard.console.context import Context, in_bytes
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
-from hmac_guard.core.text import is_id
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Cookie, Header, HeaderItem, Path, Query
+from hmac_guard.core.text import is_id, is_named
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
@@ -24,10 +25,14 @@ from hmac_guard.explain.near import leaves
 from hmac_guard.explain.reading import read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
-from hmac_guard.snippets.frontend import call_fields, curl_command
+from hmac_guard.snippets import LANGUAGES, page, snippet
+from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code
+from hmac_guard.snippets.page import curl_of_example, worked_example
 
 #: The most bytes of a message that are shown.
 MOST_SHOWN = 512
+#: The most characters of a shown line, and the most lines.
+_LONGEST_LINE, _MOST_LINES = 2_000, 200
 
 
 class CheckError(ValueError):
@@ -43,6 +48,20 @@ class Input:
     value: str
     is_long: bool = False
     hint: str = ""
+
+
+class Line(NamedTuple):
+    """One line.
+
+    Attributes:
+        text: What is sent.
+        names: The strings of the scheme that the guard reads here.
+        is_wrong: Whether the guard rejects one of them.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    is_wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +81,8 @@ class Result:
     notes: Sequence[str]
 
 
-def form(context: Context) -> Response:
-    """Return the empty form, or with `refusal` the one of a refused request. The address names its row alone."""
+def check_form(context: Context) -> Response:
+    """Return the form. With the row of a refused request in the address, it has the ids of that request."""
     number = context.arg("refusal")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         return _page(context)
@@ -73,12 +92,13 @@ def form(context: Context) -> Response:
     return _page(context, refusal=refusal)
 
 
-def answer(context: Context) -> Response:
+def check(context: Context) -> Response:
+    """Return whether a signature is right, and the mistake that explains a wrong one."""
     return _answered(context, with_signature=False)
 
 
-def right_signature(context: Context) -> Response:
-    """Show the right signature. The audit says so before anything is shown."""
+def show_right_signature(context: Context) -> Response:
+    """Return the right signature too. This is written into the audit before the page is made."""
     return _answered(context, with_signature=True)
 
 
@@ -258,10 +278,84 @@ def _result(
         more=len(found.message) - len(shown),
         size=len(found.message),
         readings=readings,
-        lines=marked(scheme, captured.get(), found) if is_pasted else [],
+        lines=_marked_lines(scheme, captured.get(), found) if is_pasted else [],
         notes=captured.get().notes,
     )
 
 
 def _shown(value: str | None) -> str:
     return "-" if value is None else value
+
+
+def _marked_lines(scheme: Scheme, captured: Captured, explanation: Explanation) -> list[Line]:
+    """Return the lines of a request: its path, each field of its query, each header, and its body."""
+    wrong = {reading.name for reading in explanation.problems}
+    times = [time.field for time in scheme.times]
+    fields = [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+
+    def line(text: str, kind: str, name: str = "") -> Line:
+        names = tuple(field.name for field in fields if any(_is_at(place, kind, name) for place in _places(field)))
+        cut = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
+        return Line(cut, names, any(each in wrong for each in names))
+
+    path, mark, query = captured.target.partition("?")
+    lines = [line(f"{captured.method} {path}", "path")]
+    for number, pair in enumerate(query.split("&") if mark else []):
+        lines.append(line(f"  {'&' if number else '?'}{pair}", "query", pair.partition("=")[0]))
+    lines += [line(f"{name}: {value}", "header", name) for name, value in captured.headers]
+    if captured.body:
+        lines += [Line(""), line(captured.body.decode("utf-8", "replace"), "body")]
+    return lines[:_MOST_LINES]
+
+
+def _places(field: Field) -> list[Source]:
+    return list(field.source.places())
+
+
+def _is_at(place: Source, kind: str, name: str) -> bool:
+    match place:
+        case Path():
+            return kind == "path"
+        case Query():
+            return kind == "query" and is_named(name, place.name)
+        case Header() | HeaderItem():
+            return kind == "header" and name.lower() == place.name.lower()
+        case Cookie():
+            return kind == "header" and name.lower() == "cookie"
+        case _:
+            return kind == "body"
+
+
+def show_how_to_sign(context: Context) -> Response:
+    """Return the page for the customer's engineer: the code that signs, an example, and the request."""
+    scheme, tenant = context.scheme(), context.arg("name")
+    language = context.arg("language") if context.arg("language") in LANGUAGES else "python"
+    try:
+        example = worked_example(scheme)
+        curl = curl_of_example(scheme, example, tenant or "acme")
+        fetch = fetch_code(scheme)
+        code, problem = snippet(scheme, language), ""
+    except ConfigError as error:
+        example, curl, fetch, code, problem = None, "", "", "", str(error)
+    return context.page(
+        "signing.html",
+        scheme=scheme,
+        spelled=ENCODING_NAMES[scheme.encoding],
+        tenant=tenant,
+        languages=LANGUAGES,
+        language=language,
+        code=code,
+        example=example,
+        curl=curl,
+        fetch=fetch,
+        problem=problem,
+    )
+
+
+def download_how_to_sign(context: Context) -> Response:
+    """Return the same as Markdown, in every language."""
+    scheme, tenant = context.scheme(), context.arg("name")
+    text = page(scheme, tenant=tenant or "acme")
+    name = re.sub("[^A-Za-z0-9._-]", "_", f"{scheme.name}-{tenant}" if tenant else scheme.name)[:80]
+    headers = {"Content-Disposition": f'attachment; filename="how-to-sign-{name}.md"'}
+    return Response(text, content_type="text/markdown; charset=utf-8", headers=headers)
