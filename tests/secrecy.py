@@ -30,7 +30,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 import hmac_guard.core.key
 from hmac_guard import Claim, Scheme
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError, KeysUnavailable, WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from hmac_guard import schemes
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts

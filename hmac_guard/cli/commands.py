@@ -1,29 +1,26 @@
-"""The commands of `hmac-guard`.
-
-Each command is the object `command` in the module of its name in this folder. It is imported only when it is used.
-"""
+"""The commands of `hmac-guard`."""
 
 from importlib import import_module
 from typing import Any
 
 import click
 
-from hmac_guard.cli.colour import follow_environment
-from hmac_guard.cli.errors import CliError, Suggesting
+from hmac_guard.cli.output import CliError, Suggesting, follow_environment
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
-COMMANDS = (
-    "keygen",
-    "sign",
-    "verify",
-    "explain",
-    "snippet",
-    "schemes",
-    "keys",
-    "console",
-    "demo",
-    "completion",
-)
+#: Where each command is: its module in this folder, and its name in it. A module is imported when its command is used.
+COMMANDS = {
+    "keygen": "keygen:command",
+    "sign": "signatures:sign",
+    "verify": "signatures:verify",
+    "explain": "explain:command",
+    "snippet": "snippet:command",
+    "schemes": "schemes:command",
+    "keys": "keys:command",
+    "console": "console:command",
+    "demo": "demo:command",
+    "completion": "commands:completion",
+}
 
 
 class Commands(Suggesting):
@@ -35,7 +32,8 @@ class Commands(Suggesting):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"hmac_guard.cli.{cmd_name}").command
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"hmac_guard.cli.{module}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -59,3 +57,25 @@ def hmac_guard(ctx: click.Context) -> None:
     On a terminal the output has colour, unless the variable NO_COLOR is set.
     """
     follow_environment(ctx)
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that makes SHELL complete commands, options, schemes and ids.
+
+    \b
+      hmac-guard completion bash > ~/.hmac-guard.bash  # source it in ~/.bashrc
+      hmac-guard completion zsh > ~/.zfunc/_hmac-guard
+      hmac-guard completion fish > ~/.config/fish/completions/hmac-guard.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise CliError(f"click knows no completion for {shell}; give one of {', '.join(SHELLS)}")
+    click.echo(found(ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import find_scheme
-from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_store import takes_store
+from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
+from hmac_guard.cli.output import CliError
 
 DEFAULT_DB = "sqlite:///keys.db"
 

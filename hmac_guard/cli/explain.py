@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
-from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_options import key_options, read_key, ring_of
-from hmac_guard.cli.key_store import takes_tenant
+from hmac_guard.cli.key_options import key_options, read_key, ring_of, takes_tenant
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain import CaptureError, KnownKeys, capture, explain_captured

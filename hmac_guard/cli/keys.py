@@ -13,10 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
-from hmac_guard.cli.errors import CliError, Suggesting
-from hmac_guard.cli.key_options import written
-from hmac_guard.cli.key_store import takes_store
-from hmac_guard.cli.printing import print_json, print_table
+from hmac_guard.cli.key_options import takes_store, written
+from hmac_guard.cli.output import CliError, Suggesting, print_json, print_table
 from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

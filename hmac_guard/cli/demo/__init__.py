@@ -8,12 +8,9 @@ from importlib.util import find_spec
 
 import click
 
-from hmac_guard.cli.colour import bad, good, head
-from hmac_guard.cli.demo.cases import Case, all_cases
 from hmac_guard.cli.demo.processes import App, running
-from hmac_guard.cli.demo.samples import SAMPLES, new_keys
-from hmac_guard.cli.demo.sending import HOST, Answer, send
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import HOST, SAMPLES, Answer, Case, all_cases, new_keys, send
+from hmac_guard.cli.output import CliError, bad, good, head
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
 _ROW = "{:8} {:37} {:>8} {:>5}  {}"
@@ -60,8 +57,7 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
         raise CliError("--host must be the one address or name that you open in the browser, such as 127.0.0.1")
     import waitress
 
-    from hmac_guard.cli.demo.page import make_page
-    from hmac_guard.cli.demo.traffic import console_with_traffic
+    from hmac_guard.cli.demo.serving import console_with_traffic, make_page
 
     with suppress(KeyboardInterrupt), _listener(host, port) as listener:
         keys = new_keys()

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from hmac_guard.cli.demo.sending import HOST
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import HOST
+from hmac_guard.cli.output import CliError
 
 APPS = ("flask", "fastapi", "django")
 _START, _STOP = 30.0, 5.0

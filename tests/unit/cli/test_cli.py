@@ -375,7 +375,7 @@ def test_without_click_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
-    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: 1_710_000_000.0)
+    monkeypatch.setattr("hmac_guard.cli.signatures.clock", lambda: 1_710_000_000.0)
     body = tmp_path / "event.json"
     body.write_bytes(b'{"id": "evt_test_webhook"}')
     signature = "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"
@@ -393,7 +393,7 @@ def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_a_time_is_held_against_the_clock(now: int, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
-    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: now)
+    monkeypatch.setattr("hmac_guard.cli.signatures.clock", lambda: now)
     words = ["stripe", "timestamp=1710000000", 'body={"id": "evt_test_webhook"}', "--key-env", "STRIPE_KEY", "--json"]
     code, output = run(
         "verify", *words, "--signature", "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"

@@ -30,13 +30,21 @@ from hmac_guard import Form, Header, Json, Key, Scheme
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.cli.demo import processes, run
-from hmac_guard.cli.demo.cases import all_cases
-from hmac_guard.cli.demo.page import make_page
 from hmac_guard.cli.demo.processes import App, running
-from hmac_guard.cli.demo.samples import NANGO_QUERY, ORDERS, SAMPLES, Sample, new_keys
-from hmac_guard.cli.demo.sending import HOST, Answer, Request, send
-from hmac_guard.cli.demo.traffic import console_with_traffic
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import (
+    HOST,
+    NANGO_QUERY,
+    ORDERS,
+    SAMPLES,
+    Answer,
+    Request,
+    Sample,
+    all_cases,
+    new_keys,
+    send,
+)
+from hmac_guard.cli.demo.serving import console_with_traffic, make_page
+from hmac_guard.cli.output import CliError
 
 MISSING = [package for package in demo.NEEDED if find_spec(package) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run: {', '.join(MISSING)} not installed")
