@@ -9,10 +9,10 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
 from hmac_guard.decider import Outcome
-from hmac_guard.explain.context import KnownKeys
 from hmac_guard.explain.explanation import explain
-from hmac_guard.explain.near import leaves
+from hmac_guard.explain.reading import leaves
 from hmac_guard.explain.report import sentences
+from hmac_guard.explain.search import KnownKeys
 from hmac_guard.log import failure_of, logger
 
 _SECONDS = 0.5

@@ -17,12 +17,10 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
-from hmac_guard.explain.context import KnownKeys, mistakes_for, secret_of
 from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
-from hmac_guard.explain.near import Leaf, leaves, near
-from hmac_guard.explain.reading import Reading, message_fields, read_all
-from hmac_guard.explain.search import SECONDS, Found, Search, search
+from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
+from hmac_guard.explain.search import SECONDS, Found, KnownKeys, Search, mistakes_for, search, secret_of
 from hmac_guard.explain.sending import path_leaf, sending_mistakes
 
 _MOST_MEANINGS = 4

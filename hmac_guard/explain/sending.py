@@ -15,9 +15,8 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Form, Json, Path, Query
-from hmac_guard.explain.near import MAX_LEAVES, Leaf, without_html_ampersand
 from hmac_guard.explain.printable import excerpt
-from hmac_guard.explain.reading import lines_of
+from hmac_guard.explain.reading import MAX_LEAVES, Leaf, lines_of, without_html_ampersand
 from hmac_guard.explain.search import Found
 
 _JSON_CURE = "send it with Content-Type: application/json"

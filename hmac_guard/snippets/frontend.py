@@ -13,9 +13,7 @@ from hmac_guard.core.message import BODY
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
-from hmac_guard.snippets import literals
-from hmac_guard.snippets.languages import camel, local_names, signed_names
-from hmac_guard.snippets.render import templates
+from hmac_guard.snippets.languages import braced_literal, camel, local_names, signed_names, templates
 
 HOST = "https://api.example.com"
 _SLOT = re.compile(r"\{(.+?)\}")
@@ -132,7 +130,7 @@ def fetch_code(scheme: Scheme) -> str:
         document=_object(call.document),
         headers=_object(_headers(call)),
         raw=signed[BODY] if scheme.signs_body else "",
-        cookies=[(literals.braced(f"{name}="), value) for name, value in call.cookies.items()],
+        cookies=[(braced_literal(f"{name}="), value) for name, value in call.cookies.items()],
     )
 
 
@@ -151,12 +149,12 @@ def _headers(call: Call) -> dict[str, str]:
     return (
         media_type
         | {
-            name: f"{value} + {literals.braced(behind)}" if behind else value
+            name: f"{value} + {braced_literal(behind)}" if behind else value
             for name, (value, behind) in call.headers.items()
         }
         | {
-            name: f" + {literals.braced(between)} + ".join(
-                f"{literals.braced(before)} + {value}" for before, value in items
+            name: f" + {braced_literal(between)} + ".join(
+                f"{braced_literal(before)} + {value}" for before, value in items
             )
             for name, (between, items) in call.items.items()
         }
@@ -172,7 +170,7 @@ def _object(fields: dict[str, Any]) -> str:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else literals.braced(name)
+    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else braced_literal(name)
 
 
 def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:

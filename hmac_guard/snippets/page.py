@@ -14,8 +14,7 @@ from hmac_guard.core.sources import Form, Json
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
-from hmac_guard.snippets.languages import LANGUAGES
-from hmac_guard.snippets.render import snippet, templates
+from hmac_guard.snippets.languages import LANGUAGES, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
 _EXAMPLE_IDS = ("{stem}-42", "{number}42", "id{number}", "x{number}", "{number}")

@@ -21,8 +21,7 @@ from hmac_guard.core.text import is_id, is_named
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
-from hmac_guard.explain.near import leaves
-from hmac_guard.explain.reading import read_all
+from hmac_guard.explain.reading import leaves, read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
 from hmac_guard.snippets import LANGUAGES, page, snippet

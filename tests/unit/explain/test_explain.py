@@ -25,7 +25,7 @@ from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.shape import right_attempt
-from hmac_guard.explain.near import MAX_LEAVES, leaves, near
+from hmac_guard.explain.reading import MAX_LEAVES, leaves, near
 from hmac_guard.explain.report import as_json, as_text, sentences
 from hmac_guard.explain.search import search
 from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND, user_hash
