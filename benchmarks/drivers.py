@@ -60,7 +60,7 @@ async def _receive(pending: list[Any]) -> Any:
     return pending.pop() if pending else await asyncio.get_running_loop().create_future()
 
 
-class AsgiByHand(AsgiInLoop):
+class AsgiWithoutLoop(AsgiInLoop):
     """Without an event loop: the coroutine is run by hand, so that nothing but the application is measured."""
 
     def status(self) -> int:
@@ -134,7 +134,7 @@ def wsgi_app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"reached"]
 
 
-class Door(NamedTuple):
+class Interface(NamedTuple):
     """One interface: the bare application, the guard around it, and the sender of requests."""
 
     name: str
@@ -143,7 +143,7 @@ class Door(NamedTuple):
     driver: Callable[..., Driver]
 
 
-BY_HAND = Door("ASGI without a loop", asgi_app, Guard.asgi, AsgiByHand)
-IN_LOOP = Door("ASGI in a loop", asgi_app, Guard.asgi, AsgiInLoop)
-WSGI = Door("WSGI", wsgi_app, Guard.wsgi, Wsgi)
-DOORS = (BY_HAND, IN_LOOP, WSGI)
+WITHOUT_LOOP = Interface("ASGI without a loop", asgi_app, Guard.asgi, AsgiWithoutLoop)
+IN_LOOP = Interface("ASGI in a loop", asgi_app, Guard.asgi, AsgiInLoop)
+WSGI = Interface("WSGI", wsgi_app, Guard.wsgi, Wsgi)
+INTERFACES = (WITHOUT_LOOP, IN_LOOP, WSGI)

@@ -6,10 +6,10 @@ Ratios are medians over the rounds, each round's cost against the same round's f
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.drivers import DOORS, IN_LOOP, WSGI
+from benchmarks.drivers import IN_LOOP, INTERFACES, WSGI
+from benchmarks.function import PARSES
 from benchmarks.growth import BOTH, FIELDS, HEADERS, KEYS, TENANTS
 from benchmarks.harness import Result
-from benchmarks.peers import PARSES
 
 RATIO = "median / floor"
 Results = dict[str, Result]
@@ -61,52 +61,52 @@ def _line(goal: Goal, seen: Reached | None) -> str:
 
 
 def _pairs(results: Results) -> Seen:
-    for door in DOORS:
+    for interface in INTERFACES:
         for shape in ("pair by query", "pair by header"):
-            yield _ratio(results, "doors", f"{door.name}: {shape}")
+            yield _ratio(results, "interfaces", f"{interface.name}: {shape}")
 
 
 def _presets(results: Results) -> Seen:
-    for door in DOORS[1:]:
+    for interface in INTERFACES[1:]:
         for shape in ("NANGO by query", "SUPRSEND by query", "escaped pair by query"):
-            yield _ratio(results, "doors", f"{door.name}: {shape}")
+            yield _ratio(results, "interfaces", f"{interface.name}: {shape}")
 
 
 def _json(results: Results) -> Seen:
-    row, ratio = _ratio(results, "doors", f"{IN_LOOP.name}: one id by JSON")
-    yield row, ratio - 2 * results["doors"][f"{row}, json.loads"][RATIO]
+    row, ratio = _ratio(results, "interfaces", f"{IN_LOOP.name}: one id by JSON")
+    yield row, ratio - 2 * results["interfaces"][f"{row}, json.loads"][RATIO]
 
 
 def _tenants(results: Results) -> Seen:
-    for door in BOTH:
+    for interface in BOTH:
         for what in ("", ", another each time"):
-            row, ratio = _ratio(results, "growth", f"{door.name}: {TENANTS[-1]} tenants{what}")
-            yield row, ratio - results["growth"][f"{door.name}: a static key"][RATIO]
+            row, ratio = _ratio(results, "growth", f"{interface.name}: {TENANTS[-1]} tenants{what}")
+            yield row, ratio - results["growth"][f"{interface.name}: a static key"][RATIO]
 
 
 def _cached(results: Results) -> Seen:
-    for door in BOTH:
-        row, ratio = _ratio(results, "growth", f"{door.name}: a cached tenant")
-        yield row, ratio - results["growth"][f"{door.name}: a static key, no cache"][RATIO]
+    for interface in BOTH:
+        row, ratio = _ratio(results, "growth", f"{interface.name}: a cached tenant")
+        yield row, ratio - results["growth"][f"{interface.name}: a static key, no cache"][RATIO]
 
 
 def _ring(results: Results) -> Seen:
-    for door in BOTH:
-        yield _slope(results, [f"{door.name}: {count} keys" for count in KEYS], KEYS)
+    for interface in BOTH:
+        yield _slope(results, [f"{interface.name}: {count} keys" for count in KEYS], KEYS)
 
 
 def _unnamed(results: Results) -> Seen:
-    for door in BOTH:
+    for interface in BOTH:
         for shape in ("pair by query", "pair by header"):
             for what, counts in (("query parameters", FIELDS), ("headers", HEADERS)):
-                yield _slope(results, [f"{door.name}: {count} {what}, {shape}" for count in counts], counts)
+                yield _slope(results, [f"{interface.name}: {count} {what}, {shape}" for count in counts], counts)
 
 
 def _refused(log: str) -> Callable[[Results], Seen]:
     """Whole requests: the refused one without, the accepted one with the bare application behind the guard."""
 
     def seen(results: Results) -> Seen:
-        rows = results["doors"]
+        rows = results["interfaces"]
         for row in [row for row in rows if row.endswith(f", refused, {log}")]:
             name = row.removesuffix(f", refused, {log}")
             yield row, rows[row][RATIO] / (rows[name][RATIO] + rows[f"{name}, bare"][RATIO])
@@ -132,13 +132,13 @@ def _by_hand_on_the_loop(results: Results) -> Seen:
 
 def _middleware(results: Results) -> Seen:
     rows = results["middleware"]
-    for row, door in (("asgi-csrf", IN_LOOP), ("18F hmac_authentication", WSGI)):
-        yield row, rows[f"{door.name}: {row}"][RATIO] / rows[f"{door.name}: guard, pair by header"][RATIO]
+    for row, interface in (("asgi-csrf", IN_LOOP), ("18F hmac_authentication", WSGI)):
+        yield row, rows[f"{interface.name}: {row}"][RATIO] / rows[f"{interface.name}: guard, pair by header"][RATIO]
 
 
 def _peers(results: Results) -> Seen:
     rows = results["function"]
-    ours = max(rows[f"guard, {door}: pair by header"][RATIO] for door in ("ASGI", "WSGI"))
+    ours = max(rows[f"guard, {interface}: pair by header"][RATIO] for interface in ("ASGI", "WSGI"))
     for row in PARSES:
         yield row, rows[row][RATIO] / ours
 
