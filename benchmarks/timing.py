@@ -59,7 +59,7 @@ def sources(folder: Path) -> dict[str, Any]:
     stored = SqlKeys(create_engine(f"sqlite:///{folder / 'keys.db'}"))
     stored.create_table()
     stored.add(KNOWN, KEY)
-    mapping = {KNOWN: KEY, **{f"other-{number}": KEY for number in range(1_000)}}
+    mapping = {KNOWN: KEY, **{f"other-{number}": f"{KEY}-{number}" for number in range(1_000)}}
     return {
         "a mapping": MappingKeys(mapping),
         "a cache of a mapping": CachedKeys(MappingKeys(mapping), ttl=3_600, negative_ttl=3_600),
