@@ -36,7 +36,7 @@ def groups() -> Iterator[list[Row]]:
             yield list(_headers(interface, shape))
         yield from _bodies(interface)
     yield from _at_once()
-    tenants = dict.fromkeys(map(_tenant, range(max(TENANTS))), SECRET)
+    tenants = {_tenant(number): _secret_of(number) for number in range(max(TENANTS))}
     for interface in BOTH:
         yield list(_tenants(interface, tenants))
 
@@ -153,14 +153,18 @@ def _tenant(number: int) -> str:
     return f"pk_live_{number:07}"
 
 
+def _secret_of(number: int) -> str:
+    return f"{SECRET}-{number}"
+
+
 def _tenants(interface: Interface, keys: dict[str, str]) -> Iterator[Row]:
-    """One static key, which asks for no tenant; then mappings, of which one tenant asks all the time, or a thousand."""
+    """Yield a static key, then mappings with requests of one tenant, or of a thousand tenants in turn."""
     scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
     yield from _rows(interface, "a static key", Guard(scheme, SECRET), _of_tenant(0))
     for count in TENANTS:
         guard = Guard(scheme, _first(keys, count))
-        yield from _rows(interface, f"{count} tenants", guard, _of_tenant(count // 2))
-    many = [_of_tenant(number) for number in range(0, max(TENANTS), max(TENANTS) // 1000)]
+        yield from _rows(interface, f"{count} tenants", guard, _of_tenant(count // 2, _secret_of(count // 2)))
+    many = [_of_tenant(number, _secret_of(number)) for number in range(0, max(TENANTS), max(TENANTS) // 1000)]
     yield from _rows(interface, f"{max(TENANTS)} tenants, another each time", guard, *many)
 
 
@@ -168,6 +172,6 @@ def _first(keys: dict[str, str], count: int) -> dict[str, str]:
     return {tenant: keys[tenant] for tenant in map(_tenant, range(count))}
 
 
-def _of_tenant(number: int) -> Sample:
-    signed = by_header()
+def _of_tenant(number: int, secret: str = SECRET) -> Sample:
+    signed = by_header(BY_HEADER.sign(secret, **IDS))
     return replace(signed, headers=(*signed.headers, ("x-tenant", _tenant(number))))
