@@ -18,12 +18,12 @@ Seen = Iterator[tuple[str, float]]
 
 
 class Goal(NamedTuple):
-    """One line of the table. `limit` is a maximum if `most` is true, else a minimum."""
+    """One line of the table. `limit` is a maximum if `is_maximum` is true, else a minimum."""
 
     measure: str
     limit: float
     seen: Callable[[Results], Seen]
-    most: bool = True
+    is_maximum: bool = True
     aim: str = ""
 
 
@@ -43,7 +43,7 @@ def reached(goal: Goal, results: Results) -> Reached | None:
         return None
     if not seen:
         return None
-    (best, _), (worst, row) = (seen[0], seen[-1]) if goal.most else (seen[-1], seen[0])
+    (best, _), (worst, row) = (seen[0], seen[-1]) if goal.is_maximum else (seen[-1], seen[0])
     return Reached(best, worst, row)
 
 
@@ -53,10 +53,10 @@ def table(results: Results) -> str:
 
 
 def _line(goal: Goal, seen: Reached | None) -> str:
-    start = f"| {goal.measure} | {'≤' if goal.most else '≥'} {goal.limit} | {goal.aim} |"
+    start = f"| {goal.measure} | {'≤' if goal.is_maximum else '≥'} {goal.limit} | {goal.aim} |"
     if seen is None:
         return f"{start} | | | not run |"
-    holds = seen.worst <= goal.limit if goal.most else seen.worst >= goal.limit
+    holds = seen.worst <= goal.limit if goal.is_maximum else seen.worst >= goal.limit
     return f"{start} {seen.best:.2f} | {seen.worst:.2f} | {seen.row} | {'yes' if holds else 'NO'} |"
 
 
@@ -186,10 +186,10 @@ GOALS = (
     Goal("a refused request against an accepted one, log off", 1.5, _refused("log off")),
     Goal("a refused request against an accepted one, null handler", 1.5, _refused("null handler")),
     Goal("each header or query parameter that the scheme does not name, in floors", 0.05, _unnamed),
-    Goal("BaseHTTPMiddleware and FastAPI `def` dependency by hand, against the guard", 20, _by_hand, most=False),
-    Goal("FastAPI `async def` dependency by hand, against the guard", 20, _by_hand_on_the_loop, most=False),
-    Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, most=False),
-    Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, most=False),
+    Goal("BaseHTTPMiddleware and FastAPI `def` dependency by hand, against the guard", 20, _by_hand, is_maximum=False),
+    Goal("FastAPI `async def` dependency by hand, against the guard", 20, _by_hand_on_the_loop, is_maximum=False),
+    Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, is_maximum=False),
+    Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, is_maximum=False),
     Goal("the guard's share of the instructions of one served request, in percent", 5, _served),
     Goal("a webhook of Stripe, against its library, in instructions", 1.5, _webhooks("Stripe")),
     Goal("a webhook of Standard Webhooks, against its library", 1.0, _webhooks("Standard Webhooks")),

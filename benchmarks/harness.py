@@ -26,7 +26,7 @@ FLOOR = "floor: stdlib hmac"
 EMPTY = "an empty call"
 #: One row's share of a round, in seconds: less than a time slice, so that nothing interrupts the best round.
 SHARE = 0.001
-FEWEST = 5
+MIN_CALLS = 5
 LOOP = asyncio.new_event_loop()
 #: CPU time, of all threads: the work of other processes is not counted.
 clock = time.process_time
@@ -134,7 +134,7 @@ class _Group:
 def _count(timed: Timed) -> int:
     timed(3)
     once = min(timed(3) for _ in range(5)) / 3
-    return max(FEWEST, round(SHARE / once))
+    return max(MIN_CALLS, round(SHARE / once))
 
 
 def _error_of_median(values: list[float]) -> float:

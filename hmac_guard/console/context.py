@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file that pages load."""
+    """A file that pages load. Its version is a part of its SHA-256 in hex."""
 
     content: bytes
     content_type: str
@@ -54,7 +54,7 @@ _ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def in_utc(moment: float | None) -> datetime | None:
-    """Return a time in UTC; None for one that no calendar has."""
+    """Return a Unix time in UTC, or None if `datetime` cannot represent it."""
     try:
         return None if moment is None else datetime.fromtimestamp(moment, timezone.utc)
     except (OverflowError, ValueError, OSError):
@@ -62,7 +62,7 @@ def in_utc(moment: float | None) -> datetime | None:
 
 
 def as_time(moment: float | None, missing: str = "-") -> Markup:
-    """Return a time as HTML, in UTC."""
+    """Return a Unix time as HTML, in UTC."""
     at = in_utc(moment)
     if at is None:
         return escape(missing)
@@ -70,14 +70,14 @@ def as_time(moment: float | None, missing: str = "-") -> Markup:
 
 
 def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
-    """Return how long ago a time was, as HTML; the exact time is its title."""
+    """Return how long ago a Unix time was, as HTML. The exact time is its title."""
     at = in_utc(moment)
     if at is None or moment is None:
         return escape(missing)
     seconds = now - moment
     text = f"{at.day} {at:%b %Y}"
-    for most, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h"), (2_592_000, 86_400, "d")):
-        if abs(seconds) < most:
+    for limit, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h"), (2_592_000, 86_400, "d")):
+        if abs(seconds) < limit:
             count = max(0, round(abs(seconds) / size))
             text = f"{count} {unit} ago" if seconds >= 0 else f"in {count} {unit}"
             break
@@ -86,7 +86,7 @@ def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
     )
 
 
-def in_bytes(message: bytes) -> list[tuple[str, str, str]]:
+def hex_dump(message: bytes) -> list[tuple[str, str, str]]:
     """Return the lines of a hex dump: offset, bytes, text."""
     rows = []
     for at in range(0, len(message), 16):
@@ -97,18 +97,19 @@ def in_bytes(message: bytes) -> list[tuple[str, str, str]]:
 
 
 def counted(number: int, word: str, words: str = "") -> str:
+    """Return a number with its noun: "1 key", "2,000 keys"."""
     return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
 def visible(text: str) -> str:
-    """Return a text with escapes for what is not printable: what turns the direction of writing, say."""
+    """Return a text with escapes for characters that are not printable, such as those that reverse the text."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 def hour(moment: float, span: int) -> str:
-    """Return the label of an hour under a plot: a time of day, or a day where a plot has many."""
+    """Return the label of an hour under a plot: the time, or the date if the plot shows several days."""
     at = in_utc(moment)
     if at is None:
         return ""
@@ -116,7 +117,7 @@ def hour(moment: float, span: int) -> str:
 
 
 def starts_label(moment: float, span: int) -> bool:
-    """Whether the label of an hour stands under a plot: each third hour of a day, midnight of many days."""
+    """Return whether an hour has a label: every third hour, or midnight if the plot shows several days."""
     at = in_utc(moment)
     return at is not None and at.hour % (3 if span <= 24 else 24) == 0
 
@@ -134,10 +135,10 @@ _FILTERS: dict[str, Any] = {
 templates.filters.update(_FILTERS)
 
 
-#: What a page says after a change. The address names the sentence, so no text of a client is shown.
+#: The messages after a change. An address contains only the key of a message, so no text of a client is shown.
 DONE = {
-    "key": "The key is in force.",
-    "rotated": "The new key is in force.",
+    "key": "The key is active.",
+    "rotated": "The new key is active.",
     "ended": "The key has ended.",
     "note": "The note is saved.",
     "mode": "The mode is set.",
@@ -150,9 +151,9 @@ class Context:
 
     Attributes:
         console: The console.
-        request: The request of werkzeug. It holds what an operator has typed, a secret perhaps.
-        operator: Who has sent it.
-        session: The name of the browser's session, out of its cookie.
+        request: The request of werkzeug. It contains what the operator typed, which may be a secret.
+        operator: The sender.
+        session: The name of the browser's session, from its cookie.
     """
 
     console: "Console"
@@ -166,11 +167,11 @@ class Context:
         return url_below(self.request, path) + (f"?{urlencode(given, quote_via=quote)}" if given else "")
 
     def arg(self, name: str) -> str:
-        """Return a value of the query, "" where there is none."""
+        """Return a value of the query, or "" if there is none."""
         return self.request.args.get(name, "")
 
     def field(self, name: str) -> str:
-        """Return a field of the form, with the line ends of text that was typed elsewhere."""
+        """Return a field of the form, with LF at its line ends. A browser sends CRLF."""
         return self.request.form.get(name, "").replace("\r\n", "\n")
 
     def hidden_field(self, name: str) -> Hidden[str]:
@@ -182,7 +183,7 @@ class Context:
         schemes = self.console.schemes
         return schemes.get(self.request.values.get("scheme", "")) or next(iter(schemes.values()))
 
-    def by(self) -> dict[str, str]:
+    def audit_fields(self) -> dict[str, str]:
         """Return who makes a change, and from where, for the audit."""
         address = self.request.remote_addr or ""
         return {
@@ -191,14 +192,15 @@ class Context:
         }
 
     def now(self) -> float:
+        """Return the Unix time in seconds."""
         return self.console.clock()
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page. The values are escaped."""
         return html(template, status, **self._shared(), **values)
 
-    def moved(self, path: str, **query: str | int | None) -> Response:
-        """Send the browser to another page with GET, so that to reload it sends no form again."""
+    def redirect(self, path: str, **query: str | int | None) -> Response:
+        """Return a redirect to another page, so that a reload does not send the form again."""
         return redirect(self.url(path, **query), 303)
 
     def _shared(self) -> Mapping[str, Any]:
@@ -220,6 +222,7 @@ class Context:
 
 
 def html(template: str, status: int, /, **values: Any) -> Response:
+    """Return a response with a template. The values are escaped."""
     return Response(templates.get_template(template).render(**values), status, content_type="text/html; charset=utf-8")
 
 

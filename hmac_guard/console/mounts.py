@@ -7,7 +7,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
-from hmac_guard.console.site import MOST_BYTES, Site
+from hmac_guard.console.site import MAX_BYTES, Site
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 
@@ -15,7 +15,7 @@ from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 REQUEST = "hmac_guard.console.request"
 
 #: Requests that are answered at a time, and those that are answered or wait. Further ones get a 503.
-THREADS, MOST = 8, 200
+THREADS, MAX_REQUESTS = 8, 200
 
 _TOO_LARGE = b"The form is larger than 1 MiB.\n"
 _TOO_MANY = b"The console answers too many requests. Try again.\n"
@@ -25,15 +25,15 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class AsgiSite:
-    """The console as an ASGI application. It runs on asyncio."""
+    """The console as an ASGI application. It runs on asyncio, and answers each request on one of its own threads."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._start()
-        after_fork(self._start)  # The threads stay with the parent.
+        after_fork(self._start)  # A child process does not have the threads of its parent.
 
     def _start(self) -> None:
-        self._threads = BoundedThreads("hmac_guard-console", THREADS, MOST)
+        self._threads = BoundedThreads("hmac_guard-console", THREADS, MAX_REQUESTS)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -47,7 +47,7 @@ class AsgiSite:
         body = await _body_of(receive)
         if body is None:
             return
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             await _send_text(send, 413, _TOO_LARGE)
             return
         environ = environ_of_scope(scope, body)
@@ -88,7 +88,7 @@ async def _run_lifespan(receive: Receive, send: Send) -> None:
 
 
 async def _body_of(receive: Receive) -> bytes | None:
-    """Return the body, or None if the client has gone. It is not read further than a byte beyond the limit."""
+    """Return the body, or None if the client has disconnected. Reading stops after the first byte over the limit."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -96,14 +96,14 @@ async def _body_of(receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MOST_BYTES or not message.get("more_body", False):
+        if size > MAX_BYTES or not message.get("more_body", False):
             return b"".join(parts)
 
 
 def environ_of_scope(scope: Any, body: bytes) -> dict[str, Any]:
-    """Return the environ of a request.
+    """Return the WSGI environ of an ASGI request.
 
-    Servers differ in `path`: uvicorn and Starlette leave `root_path` in it, older ones take it off.
+    Servers differ in `path`: with uvicorn and Starlette it starts with `root_path`, with older servers it does not.
     """
     root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
     if root and (path == root or path.startswith(f"{root}/")):
@@ -140,7 +140,7 @@ def environ_of_scope(scope: Any, body: bytes) -> dict[str, Any]:
 
 
 def _framework_request(scope: Any) -> Any:
-    """Return Starlette's request where Starlette is in use; the scope otherwise."""
+    """Return Starlette's request if Starlette is imported, otherwise the scope."""
     module = sys.modules.get("starlette.requests")
     return scope if module is None else module.Request(scope)
 
@@ -153,14 +153,14 @@ def flask_blueprint(site: Site, name: str) -> Any:
 
     def serve(path: str = "") -> Any:
         environ = dict(request.environ)
-        # Flask has matched the mount point; what is left of the path is the console's.
+        # Flask has matched the mount point. The console gets the rest of the path.
         whole = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         own = f"/{path}".encode().decode("latin-1")
-        current: Any = request  # A proxy, which is declared as the request itself.
+        current: Any = request  # A proxy, which Flask types as the request.
         environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current._get_current_object()}
         return site.respond(environ)
 
-    # No method is left to Flask: its own answer to OPTIONS is not the console's.
+    # Flask must not answer OPTIONS: its answer lacks the headers of the console.
     methods = ["GET", "POST"]
     blueprint.add_url_rule("/", "index", serve, methods=methods, provide_automatic_options=False)
     blueprint.add_url_rule("/<path:path>", "page", serve, methods=methods, provide_automatic_options=False)
@@ -194,12 +194,12 @@ def django_urls(site: Site) -> list[Any]:
             answer.cookies.load(cookie)
         return answer
 
-    # The console has tokens of its own.
+    # The console has its own tokens.
     return [re_path(r"^(?P<path>.*)$", csrf_exempt(serve))]
 
 
 async def _on_threads(body: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield the parts of a body, each made on a thread, so that the event loop waits for no database."""
+    """Yield the parts of a body. A thread makes each, so that the event loop does not wait for the database."""
     from asgiref.sync import sync_to_async
 
     rest = iter(body)

@@ -15,37 +15,39 @@ from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.records import StoredKey, StoredTenant
 from hmac_guard.keys.sql.tally import Counted
 
-#: What each mode means. "guard" is a tenant's that has none of its own.
+#: The label and the meaning of each mode. "guard" stands for a tenant without its own mode.
 MODES = {
-    "off": ("Off", "Requests are not looked at. Nothing is proven."),
-    "report": ("Report", "Every request goes through. Those that would be refused are counted."),
-    "enforce": ("Enforce", "A request without a right signature is answered with 401."),
-    "guard": ("Guard's own", "The mode of the guard applies, as it is written in the application."),
+    "off": ("Off", "Requests are not checked. Nothing is verified."),
+    "report": ("Report", "Every request reaches the application. Requests that enforce would refuse are counted."),
+    "enforce": ("Enforce", "A request without a valid signature is answered with 401."),
+    "guard": ("Guard's own", "The mode that the application gives to the guard applies."),
 }
 
 
 class KeyState(NamedTuple):
-    """The state of a key: "in force", "ending", "to come" or "ended", and the time that goes with it."""
+    """The state of a key: "active", "ending", "scheduled" or "ended", and the Unix time at which it starts or ends."""
 
     name: str
     at: float | None
 
 
 def state_of(key: StoredKey, now: float) -> KeyState:
+    """Return the state of a key at a Unix time."""
     if key.not_after is not None and key.not_after < now:
         return KeyState("ended", key.not_after)
     if key.not_before is not None and key.not_before > now:
-        return KeyState("to come", key.not_before)
-    return KeyState("in force" if key.not_after is None else "ending", key.not_after)
+        return KeyState("scheduled", key.not_before)
+    return KeyState("active" if key.not_after is None else "ending", key.not_after)
 
 
-def in_force(key: StoredKey, now: float) -> bool:
-    return state_of(key, now).name in ("in force", "ending")
+def is_active(key: StoredKey, now: float) -> bool:
+    """Return whether a key is valid at a Unix time."""
+    return state_of(key, now).name in ("active", "ending")
 
 
 def open_windows(keys: tuple[StoredKey, ...], now: float) -> list[StoredKey]:
     """Return the keys of a rotation that is still open: they end, and a newer key signs."""
-    newest = next((key for key in keys if in_force(key, now)), None)
+    newest = next((key for key in keys if is_active(key, now)), None)
     return [key for key in keys if state_of(key, now).name == "ending" and key is not newest]
 
 
@@ -75,7 +77,7 @@ def key_of(tenant: StoredTenant, key_id: str) -> StoredKey:
 
 
 def cache_note(context: Context) -> str:
-    """Return what "now" means for the workers that remember keys."""
+    """Return the sentence that says when workers with a cache see a change."""
     cache = context.console.cache
     ttl = f"{cache._entries._ttl:g} seconds" if cache is not None else "60 seconds unless you chose another one"
     return (
@@ -92,8 +94,8 @@ class Evidence:
     """The requests of a tenant in the last 24 hours.
 
     Attributes:
-        counted: What was counted.
-        last: For each reason of a refusal the beginning of the last hour with one, in Unix seconds.
+        counted: The counts of verified and refused requests.
+        last: For each reason of a refusal the start of the last hour in which it occurred, in Unix seconds.
         every: Seconds between two writes of the counter, if it is known.
     """
 
@@ -122,7 +124,7 @@ class Evidence:
 
 
 def evidence_of(context: Context, tenant: str) -> Evidence:
-    """Return what was counted for a tenant that is there."""
+    """Return what was counted for a tenant."""
     console = context.console
     rows = console.ledger.readiness(prefix=tenant, limit=1)
     counted = rows[0] if rows and rows[0].tenant == tenant else Readiness(tenant, None, 0, {})
@@ -140,7 +142,7 @@ class Bar:
     """One hour.
 
     Attributes:
-        at: The beginning of the hour, in Unix seconds.
+        at: The start of the hour, in Unix seconds.
         verified: How many requests were verified.
         refused: How many were refused, by reason.
     """
@@ -160,10 +162,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """The hours of a tenant, the oldest first, and the most of one hour."""
+    """The hours of a tenant, the oldest first.
+
+    Attributes:
+        bars: The hours.
+        highest: The number of requests in the hour with the most of them.
+        reasons: The reasons of the refusals, in alphabetical order.
+    """
 
     bars: tuple[Bar, ...]
-    most: int
+    highest: int
     reasons: tuple[str, ...]
 
     @property
@@ -176,7 +184,7 @@ class Plot:
 
 
 def plot_of(rows: Rows, now: float, hours: int) -> Plot:
-    """Return the last hours; those without a request are there as well."""
+    """Return the last hours, also those without a request."""
     verified: Counter[int] = Counter()
     refused: dict[int, Counter[str]] = defaultdict(Counter)
     for row, number in rows:
@@ -210,7 +218,7 @@ def by_key(rows: Rows) -> Counter[str]:
 
 
 def last_by_reason(rows: Rows) -> dict[str, float]:
-    """Return for each reason of a refusal the beginning of the last hour with one."""
+    """Return for each reason of a refusal the start of the last hour in which it occurred, in Unix seconds."""
     last: dict[str, float] = {}
     for row, _ in rows:
         if row.reason not in NOT_REFUSED:

@@ -16,7 +16,7 @@ from hmac_guard.explain.search import KnownKeys
 from hmac_guard.log import failure_of, logger
 
 _SECONDS = 0.5
-_LONGEST = 2000
+_MAX_LENGTH = 2000
 
 
 class DebugWarning(UserWarning):
@@ -36,7 +36,7 @@ class Explainer:
         """Write the explanation of a request that was not verified to the log."""
         failure = None
         try:
-            finding = self._finding(request, reading, outcome)[:_LONGEST]
+            finding = self._finding(request, reading, outcome)[:_MAX_LENGTH]
         except Exception as error:  # The verdict is final. A failing explanation does not change it.
             failure = failure_of(error)
         if failure is None:
@@ -48,10 +48,10 @@ class Explainer:
         reason = outcome.verdict.reason
         if reason is Reason.UNKNOWN_KEY:
             return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no key in force."
-        every = tuple(leaves(request.query, (), request.body or b""))
+        request_texts = tuple(leaves(request.query, (), request.body or b""))
         keys = _known_keys(outcome.ring)
         late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
-        return " ".join(sentences(explain(self._scheme, request, reason, keys, every, _SECONDS, late)))
+        return " ".join(sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late)))
 
 
 def _known_keys(keyring: Keyring | None) -> KnownKeys | None:

@@ -24,9 +24,9 @@ from hmac_guard.explain.printable import excerpt
 #: The limit of frameworks for the fields of a query. Later fields are ignored.
 MAX_LEAVES = 1000
 # No scheme has longer names. A name in a request may have 262,144 characters.
-_LONGEST_NAME = 256
+_MAX_NAME_LENGTH = 256
 # A guard refuses a body with deeper nesting.
-_DEEPEST = 64
+_MAX_DEPTH = 64
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
 
@@ -48,12 +48,12 @@ def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Itera
         yield from islice(part, MAX_LEAVES)
 
 
-def near(field: Field, every: Sequence[Leaf]) -> Leaf | None:
+def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     """Return the text that is probably meant as `field`, or None."""
     places = field.source.places()
     pointers = {place.pointer for place in places if isinstance(place, Json)}
     wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
-    sent = [leaf for leaf in every if leaf.value and len(leaf.name) <= _LONGEST_NAME]
+    sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
     at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
     return next(chain(at_its_place, (leaf for leaf in sent if _bare(leaf.name) in wanted)), None)
 
@@ -80,15 +80,15 @@ def _fields(kind: str, encoded: str) -> Iterator[Leaf]:
         if field:
             name, _, value = field.partition("=")
             name = unquote_plus(name)
-            yield Leaf(f"the {kind} {excerpt(name, _LONGEST_NAME)}", name, unquote_plus(value))
+            yield Leaf(f"the {kind} {excerpt(name, _MAX_NAME_LENGTH)}", name, unquote_plus(value))
 
 
 def _header_leaves(name: str, value: str) -> Iterator[Leaf]:
-    yield Leaf(f"the header {excerpt(name, _LONGEST_NAME)}", name, value)
+    yield Leaf(f"the header {excerpt(name, _MAX_NAME_LENGTH)}", name, value)
     if name.lower() == "cookie":
         for cookie in value.split(";"):
             key, _, text = cookie.partition("=")
-            yield Leaf(f"the cookie {excerpt(key.strip(), _LONGEST_NAME)}", key.strip(), text.strip(' "'))
+            yield Leaf(f"the cookie {excerpt(key.strip(), _MAX_NAME_LENGTH)}", key.strip(), text.strip(' "'))
 
 
 def _document(body: bytes) -> Any:
@@ -111,7 +111,7 @@ class _Node(NamedTuple):
         names: list[str] = []
         node = self
         while node.parent is not None:
-            names.append(node.name if len(node.name) <= _LONGEST_NAME else "...")
+            names.append(node.name if len(node.name) <= _MAX_NAME_LENGTH else "...")
             node = node.parent
         return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in reversed(names))
 
@@ -123,12 +123,12 @@ def _json_leaves(document: Any) -> Iterator[Leaf]:
         node = nodes.popleft()
         if isinstance(node.value, (dict, list)):
             named = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
-            if node.depth < _DEEPEST:
+            if node.depth < _MAX_DEPTH:
                 nodes.extend(_Node(node, str(name), value, node.depth + 1) for name, value in named)
         elif node.value is not None:
             text = node.value if isinstance(node.value, str) else json.dumps(node.value)
             pointer = node.pointer()
-            yield Leaf(f"the JSON body at {excerpt(pointer, _LONGEST_NAME)}", node.name, text, pointer)
+            yield Leaf(f"the JSON body at {excerpt(pointer, _MAX_NAME_LENGTH)}", node.name, text, pointer)
 
 
 class Reading(NamedTuple):
@@ -165,14 +165,14 @@ class Readings(NamedTuple):
     tenant: Reading | None
 
 
-def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Readings:
-    """Read all strings of a scheme, ids and times in the order of the message. `every` are all texts of the request."""
+def read_all(scheme: Scheme, request: Request, request_texts: Sequence[Leaf]) -> Readings:
+    """Read all strings of a scheme, ids and times in the order of the message. `request_texts` are all texts of the request."""
     reader = reader_of(scheme, with_tenant=True)
     # A guard without keys by tenant does not read the tenant's header, so it is read here.
     request = copy(request)
     request.lines = [request.header(name) for name in reader.names]
     readings = [
-        _reading(scheme, field, text, used, request, every)
+        _reading(scheme, field, text, used, request, request_texts)
         for field, text, used in reader.texts(request)
         if field != METHOD_FIELD
     ]
@@ -203,7 +203,7 @@ def _reading(
     text: str | Refused | list[str] | None,
     used: Sequence[Source],
     request: Request,
-    every: Sequence[Leaf],
+    request_texts: Sequence[Leaf],
 ) -> Reading:
     if isinstance(text, list):
         text = text[0]  # Of several signatures the first is looked at.
@@ -216,7 +216,7 @@ def _reading(
         found = [value for place in field.source.places() for value in _lenient(place, field.name, request)]
         guesses = tuple(dict.fromkeys(value for value in found if value.strip()))
         return Reading(field.name, None, places, text.detail, guesses)
-    leaf = near(field, every)
+    leaf = near(field, request_texts)
     if leaf is None and (field is scheme.tenant_field or field.name in scheme.optional):
         return Reading(field.name, None, places)
     return Reading(field.name, None, places, _why_missing(field, places, leaf), (leaf.value,) if leaf else ())

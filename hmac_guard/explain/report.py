@@ -11,8 +11,8 @@ from hmac_guard.explain.reading import Reading
 from hmac_guard.explain.search import Found
 
 _WIDTH = 78
-_MOST_BYTES = 512
-_LONGEST_VALUE = 2048
+_MAX_BYTES = 512
+_MAX_VALUE_LENGTH = 2048
 #: The names of the encodings in texts.
 ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
@@ -65,8 +65,8 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
 
 
 def _cause(lead: str, mistakes: Sequence[Found]) -> str:
-    says = ", and ".join(mistake.says for mistake in mistakes)
-    return f"{lead}: {says}. Fix: {'; '.join(mistake.cure for mistake in mistakes)}."
+    says = ", and ".join(mistake.description for mistake in mistakes)
+    return f"{lead}: {says}. Fix: {'; '.join(mistake.fix for mistake in mistakes)}."
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
@@ -104,14 +104,14 @@ def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
     elif hidden:
         value = f"{len(reading.value)} characters"
     else:
-        value = excerpt(reading.value, _LONGEST_VALUE)
+        value = excerpt(reading.value, _MAX_VALUE_LENGTH)
     yield from _wrapped(f"{reading.name}: {value}", "   ")
     for place in reading.places:
         yield from _wrapped(f"in {place}", "      ")
 
 
 def _byte_lines(message: bytes) -> Iterator[str]:
-    shown = message[:_MOST_BYTES]
+    shown = message[:_MAX_BYTES]
     # Not wrapped at spaces, because every space is part of the message.
     escaped = ascii(shown.decode("utf-8", "backslashreplace"))
     yield from ("   " + escaped[at : at + 72] for at in range(0, len(escaped), 72))

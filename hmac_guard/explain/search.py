@@ -20,10 +20,10 @@ from hmac_guard.explain.mistakes.requests import REQUEST_MISTAKES
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
 from hmac_guard.explain.mistakes.signatures import CUT, of_cut_signature
 
-_SHORTEST_CUT = 16
-_LONGEST_TEXT = 16_384
+_MIN_CUT_LENGTH = 16
+_MAX_TEXT_LENGTH = 16_384
 # A percent-encoded byte takes three characters.
-_LONGEST_SENT = 3 * MAX_ID_BYTES
+_MAX_ENCODED_LENGTH = 3 * MAX_ID_BYTES
 
 
 class KnownKeys(NamedTuple):
@@ -62,7 +62,7 @@ def mistakes_for(
     ]
     if scheme.id_fields and scheme.id_fields[-1].name not in ids:
         known.append(of_absent_id(_separator(scheme)))
-    cut = [of_cut_signature(len(signature))] if len(signature) - len(scheme.prefix) >= _SHORTEST_CUT else []
+    cut = [of_cut_signature(len(signature))] if len(signature) - len(scheme.prefix) >= _MIN_CUT_LENGTH else []
     return [*known, *MISTAKES, *cut]
 
 
@@ -82,12 +82,12 @@ def _separator(scheme: Scheme) -> str:
 
 
 def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
-    if len(request.path) + len(request.query) <= _LONGEST_TEXT:
+    if len(request.path) + len(request.query) <= _MAX_TEXT_LENGTH:
         yield "the path", request.path
         if request.query:
             yield "the query", request.query
             yield "path and query", f"{request.path}?{request.query}"
-    if request.body and not scheme.signs_body and len(request.body) <= _LONGEST_TEXT:
+    if request.body and not scheme.signs_body and len(request.body) <= _MAX_TEXT_LENGTH:
         yield "the body", request.body.decode("utf-8", "replace")
     for braces in ("{{{}}}", "${{{}}}", "{{{{{}}}}}", "%{{{}}}", "#{{{}}}", ":{}", "{}", "${}"):
         texts = (part.text if isinstance(part, Literal) else braces.format(part.name) for part in scheme.parts)
@@ -106,7 +106,7 @@ def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterato
     for name, place in places:
         _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
         # No id is longer than this, so the rest of the query does not matter.
-        rest = list(takewhile(lambda field: "=" not in field, behind[:_LONGEST_SENT].split("&")[1:]))
+        rest = list(takewhile(lambda field: "=" not in field, behind[:_MAX_ENCODED_LENGTH].split("&")[1:]))
         longer = "&".join([ids[name], *map(unquote_plus, rest)])
         if found and rest and len(longer) <= MAX_ID_BYTES:
             yield name, longer
@@ -116,11 +116,11 @@ SECONDS = 0.8
 
 
 class Found(NamedTuple):
-    """A mistake that explains a signature, alone or with a second one. `says` and `cure` (the fix) are clauses."""
+    """A mistake that explains a signature, alone or with a second one. `description` and `fix` (the fix) are clauses."""
 
     name: str
-    says: str
-    cure: str
+    description: str
+    fix: str
 
 
 class Search(NamedTuple):
@@ -310,4 +310,4 @@ def _pairs_without_a_digest(
 
 
 def _found(variant: _Variant) -> Found:
-    return Found(variant.mistake.name, variant.mistake.says.format(what=variant.what), variant.mistake.cure)
+    return Found(variant.mistake.name, variant.mistake.description.format(what=variant.what), variant.mistake.fix)

@@ -110,7 +110,7 @@ _TAKEN = frozenset(
     """.split()  # noqa: SIM905 four hundred words read better without quotes
 )
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_LONGEST = 40
+_MAX_LENGTH = 40
 
 
 def snake(words: list[str]) -> str:
@@ -154,7 +154,7 @@ def local_name(name: str, style: Callable[[list[str]], str]) -> str:
 def _words(name: str) -> list[str]:
     """Split a name into ASCII words. "id" is added if the name is reserved in a language."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    words = [word.lower() for word in _WORD.findall(ascii_name[:_LONGEST])]
+    words = [word.lower() for word in _WORD.findall(ascii_name[:_MAX_LENGTH])]
     if not words or not words[0][0].isalpha():
         words = ["id", *words]
     return [*words, "id"] if snake(words) in _TAKEN else words

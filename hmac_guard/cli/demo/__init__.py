@@ -98,7 +98,7 @@ def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
 
 
 def _row(case: Case, app: App) -> bool:
-    number = app.judged
+    number = app.verdict_count
     answer = send(case.request, app.port)
     reason = app.reason(number)
     right = (answer.status, reason) == (case.status, case.reason) and answer.document().get("ids") == case.ids

@@ -70,15 +70,15 @@ class App:
         self.port = int(self._lines[0])
 
     @property
-    def judged(self) -> int:
+    def verdict_count(self) -> int:
         """The number of verdicts that the application has printed."""
         return len(self._lines) - 1
 
     def reason(self, number: int, timeout: float = 2.0) -> str:
         """Return the reason of one verdict, counted from 0. Return "" if there is none after `timeout` seconds."""
         with self._more:
-            self._more.wait_for(lambda: self.judged > number or self._ended, timeout)
-            return self._lines[number + 1].rpartition(": ")[2] if self.judged > number else ""
+            self._more.wait_for(lambda: self.verdict_count > number or self._ended, timeout)
+            return self._lines[number + 1].rpartition(": ")[2] if self.verdict_count > number else ""
 
     def _listen(self, output: IO[str]) -> None:
         with output:

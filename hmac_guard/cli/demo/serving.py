@@ -53,9 +53,9 @@ def make_page(apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST
     def sign(number: int) -> str:
         return SAMPLES[number].sign(keys, request.form)
 
-    @page.get("/judged/<name>")
-    def judged(name: str) -> str:
-        return str(apps[name].judged)
+    @page.get("/verdicts/<name>")
+    def verdict_count(name: str) -> str:
+        return str(apps[name].verdict_count)
 
     @page.get("/reason/<name>/<int:number>")
     def reason(name: str, number: int) -> str:
@@ -151,9 +151,9 @@ def _send(keys: Hidden[Mapping[str, str]], app: App, counts: Any, stopped: threa
         signed = sample.signed(keys.get(), tenant_id=tenant, order_id=order)
         forged = sample.request({"tenant_id": tenant, "order_id": order, "signature": "0" * 64})
         is_forged = number % 9 == 0
-        judged, begun = app.judged, time.perf_counter()
+        before, started = app.verdict_count, time.perf_counter()
         answer = send(forged if is_forged else signed, app.port)
-        reason = app.reason(judged)
+        reason = app.reason(before)
         if reason:
             ids = {"tenant_id": tenant, "order_id": order}
             claim = Claim(ORDERS.name, ids, tenant, None, "", sample.method, sample.path)
@@ -165,4 +165,4 @@ def _send(keys: Hidden[Mapping[str, str]], app: App, counts: Any, stopped: threa
                 tenant if is_verified else None,
                 KEY_ID if is_verified else None,
             )
-            counts(Decision(verdict, claim, "enforce", answer.status == 401, time.perf_counter() - begun))
+            counts(Decision(verdict, claim, "enforce", answer.status == 401, time.perf_counter() - started))

@@ -31,9 +31,9 @@ def add_tenant(context: Context) -> Response:
     mode = context.field("mode")
     try:
         if console.keys.list(name):
-            raise ConfigError(f"SqlKeys: there is a tenant {name!r} already; open it, and give it a key there")
+            raise ConfigError(f"SqlKeys: the tenant {name!r} exists already; open its page and add a key there")
         options = {"mode": mode if mode in ("enforce", "report", "off") else None}
-        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.by())
+        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.audit_fields())
     except ConfigError as error:
         return tenant_form(context, _text_of(error))
     console.changed(name)
@@ -50,7 +50,7 @@ def add_key(context: Context) -> Response:
     """Add a key to a tenant, and show the secret once."""
     tenant = tenant_of(context, context.field("name"))
     try:
-        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.by())
+        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.audit_fields())
     except ConfigError as error:
         return key_form(context, _text_of(error))
     context.console.changed(tenant.name)
@@ -84,7 +84,7 @@ def rotate(context: Context) -> Response:
             **_draft(context),
             grace=_grace(context),
             while_open=context.field("while_open") == "yes",
-            **context.by(),
+            **context.audit_fields(),
         )
     except ConfigError as error:
         return rotation_form(context, _text_of(error))
@@ -112,9 +112,9 @@ def end_form(context: Context) -> Response:
 def end_key(context: Context) -> Response:
     """End a key now."""
     tenant = tenant_of(context, context.field("name"))
-    context.console.keys.retire(tenant.name, context.field("key"), **context.by())
+    context.console.keys.retire(tenant.name, context.field("key"), **context.audit_fields())
     context.console.changed(tenant.name)
-    return context.moved("/tenant", name=tenant.name, done="ended")
+    return context.redirect("/tenant", name=tenant.name, done="ended")
 
 
 def note_form(context: Context, problem: str = "") -> Response:
@@ -129,10 +129,10 @@ def save_note(context: Context) -> Response:
     """Write the note on a key."""
     name = context.field("name")
     try:
-        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.by())
+        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.audit_fields())
     except ConfigError as error:
         return note_form(context, _text_of(error))
-    return context.moved("/tenant", name=name, done="note")
+    return context.redirect("/tenant", name=name, done="note")
 
 
 def download_env(context: Context) -> Response:
@@ -146,7 +146,7 @@ def download_env(context: Context) -> Response:
 def _env(secret: Hidden[str]) -> Hidden[str]:
     """Return the line of a .env file; a shell reads it as well."""
     if re.search(r"['\r\n]", secret.get()):
-        raise ConfigError("the secret has a quote or a line end, which no .env file has")
+        raise ConfigError("the secret has a quote or a line end, which a .env file cannot contain")
     return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")
 
 
@@ -184,7 +184,7 @@ def _given(context: Context) -> Hidden[str | None]:
 def _draft(context: Context) -> dict[str, str]:
     form = context.field("form")
     if form not in FORMS:
-        raise ConfigError("SqlKeys: choose how the secret is written")
+        raise ConfigError("SqlKeys: choose the form of the secret")
     own = context.field("source") == "own"
     note = context.field("note").strip()
     return {"form": form if own else "text", "key_id": context.field("id") or _new_id(context.now()), "note": note}
@@ -203,7 +203,7 @@ def _grace(context: Context) -> float:
         raise ConfigError("SqlKeys: write the time like 2027-01-31T08:00, in UTC") from None
     grace = at.timestamp() - context.now()
     if grace < 0 or in_utc(at.timestamp()) is None:
-        raise ConfigError("SqlKeys: that time is over; choose a later one, or Now")
+        raise ConfigError("SqlKeys: that time is in the past; choose a later one, or Now")
     return grace
 
 

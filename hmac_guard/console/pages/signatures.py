@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.context import Context, in_bytes
+from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import judge
@@ -29,13 +29,13 @@ from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code
 from hmac_guard.snippets.page import curl_of_example, worked_example
 
 #: The most bytes of a message that are shown.
-MOST_SHOWN = 512
+MAX_SHOWN_BYTES = 512
 #: The most characters of a shown line, and the most lines.
-_LONGEST_LINE, _MOST_LINES = 2_000, 200
+_MAX_LINE_LENGTH, _MAX_LINES = 2_000, 200
 
 
 class CheckError(ValueError):
-    """What was given cannot be checked. The text is for the page."""
+    """The input cannot be checked. The page shows the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is shown of an explanation. It holds no right signature."""
+    """The shown part of an explanation. It does not contain the right signature."""
 
     verified: bool
     is_partial: bool
@@ -87,7 +87,7 @@ def check_form(context: Context) -> Response:
         return _page(context)
     refusal = context.console.ledger.refusal(int(number))
     if refusal is None or refusal.scheme not in context.console.schemes:
-        raise NotFound("This refused request is kept no more, or its scheme is none of this console.")
+        raise NotFound("This refused request is no longer stored, or this console does not have its scheme.")
     return _page(context, refusal=refusal)
 
 
@@ -113,12 +113,12 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
         explanation = _explained(context, scheme, captured, ring, key)
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
-            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.by())
+            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
     except CheckError as error:
         return _page(context, problem=str(error))
     result = _result(scheme, captured, explanation, key, is_partial=partial, is_pasted=is_pasted)
     shown = explanation if with_signature else None
-    return _page(context, result=result, whose=tenant, shown=shown)
+    return _page(context, result=result, shown_tenant=tenant, shown=shown)
 
 
 def _page(
@@ -126,7 +126,7 @@ def _page(
     *,
     problem: str = "",
     result: Result | None = None,
-    whose: str = "",
+    shown_tenant: str = "",
     shown: Hidden[Any] | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
@@ -136,21 +136,21 @@ def _page(
         "check.html",
         400 if problem else 200,
         scheme=scheme,
-        spelled=ENCODING_NAMES[scheme.encoding],
+        encoding_name=ENCODING_NAMES[scheme.encoding],
         inputs=list(_inputs(scheme, request, refusal, context.now())),
         refusal=refusal,
         tenant=refusal.tenant if refusal else request.values.get("tenant", "") or context.arg("name"),
         problem=problem,
         result=result,
-        whose=whose,
+        shown_tenant=shown_tenant,
         shown=shown,
     )
 
 
 def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: float) -> Iterator[Input]:
-    """Return the fields of the form, with what was typed or what a refused request stated."""
+    """Return the fields of the form, with the typed values or those of a refused request."""
     for field in scheme.id_fields:
-        hint = "may be left out" if field.name in scheme.optional else ""
+        hint = "optional" if field.name in scheme.optional else ""
         stated = refusal.ids.get(field.name, "") if refusal else ""
         yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
     for time in scheme.times:
@@ -164,7 +164,7 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
 
 
 def _typed(context: Context, scheme: Scheme) -> Captured:
-    """Return the request that carries what was typed."""
+    """Return a request with the typed values."""
     values = []
     for field in call_fields(scheme):
         if field is scheme.signature_field:
@@ -187,7 +187,7 @@ def _id(context: Context, scheme: Scheme, name: str) -> str:
         raise CheckError(f"{name} is missing")
     if text and not is_id(text):
         raise CheckError(
-            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, no space at an end"
+            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, and no space at either end"
         )
     return text
 
@@ -205,10 +205,10 @@ def _pasted(context: Context) -> Captured:
 
 def _tenant_in(scheme: Scheme, captured: Hidden[Captured]) -> str:
     request = as_request(captured.get(), reader_of(scheme, with_tenant=False))
-    every = tuple(leaves(request.query, captured.get().headers, captured.get().body))
-    reading = read_all(scheme, request, every).tenant
+    request_texts = tuple(leaves(request.query, captured.get().headers, captured.get().body))
+    reading = read_all(scheme, request, request_texts).tenant
     if reading is None or reading.value is None:
-        raise CheckError("name the tenant: the request does not")
+        raise CheckError("the request does not name a tenant; enter its name")
     return reading.value
 
 
@@ -217,12 +217,12 @@ def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
     if not isinstance(ring, Keyring):
         raise CheckError(f"there is no tenant {tenant!r}")
     if not ring.active(context.now()):
-        raise CheckError(f"no key of the tenant {tenant!r} is in force, so every request is refused as unknown_key")
+        raise CheckError(f"no key of the tenant {tenant!r} is active, so every request is refused as unknown_key")
     return ring
 
 
 def _proving(context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring) -> Key | None:
-    """Return the key in force that made the signature of a request."""
+    """Return the active key that made the signature of a request, or None."""
     reader = reader_of(scheme, with_tenant=False)
     request = as_request(captured.get(), reader, context.field("mount"))
     verdict = judge(scheme, reader.read(request), ring, context.now(), by_tenant=False)
@@ -237,7 +237,7 @@ def _explained(
 
 
 def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
-    """Return what the guard reads. Where it reads nothing the explanation guesses, and a guess is not signed.
+    """Return the ids and times that the guard reads. The explanation guesses others, but a guess is not signed.
 
     Raises:
         CheckError: An id or a time is not read, or is refused.
@@ -257,7 +257,7 @@ def _result(
     is_partial: bool,
     is_pasted: bool,
 ) -> Result:
-    """Return what is shown. `key` is the one that made the signature, or the one that signs now."""
+    """Return the shown part. `key` is the key that made the signature, or else the one that signs now."""
     found = explanation.get()
     readings = [(each.name, _shown(each.value), each.places, each.problem) for each in found.ids]
     if found.tenant is not None and is_pasted:
@@ -266,14 +266,14 @@ def _result(
         size = "-" if found.signature.value is None else f"{len(found.signature.value)} characters"
         readings.append(("signature", size, found.signature.places, found.signature.problem))
     problems = [f"{each.name}: {each.problem}." for each in found.ids if each.problem]
-    shown = found.message[:MOST_SHOWN]
+    shown = found.message[:MAX_SHOWN_BYTES]
     return Result(
         verified=found.verified,
         is_partial=is_partial,
         key_id=key.id if found.verified else None,
         sentences=problems if is_partial else sentences(found),
         message=shown.decode("utf-8", "backslashreplace"),
-        rows=in_bytes(shown),
+        rows=hex_dump(shown),
         more=len(found.message) - len(shown),
         size=len(found.message),
         readings=readings,
@@ -294,7 +294,7 @@ def _marked_lines(scheme: Scheme, captured: Captured, explanation: Explanation) 
 
     def line(text: str, kind: str, name: str = "") -> Line:
         names = tuple(field.name for field in fields if any(_is_at(place, kind, name) for place in _places(field)))
-        cut = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
+        cut = text if len(text) <= _MAX_LINE_LENGTH else f"{text[:_MAX_LINE_LENGTH]}…"
         return Line(cut, names, any(each in wrong for each in names))
 
     path, mark, query = captured.target.partition("?")
@@ -304,7 +304,7 @@ def _marked_lines(scheme: Scheme, captured: Captured, explanation: Explanation) 
     lines += [line(f"{name}: {value}", "header", name) for name, value in captured.headers]
     if captured.body:
         lines += [Line(""), line(captured.body.decode("utf-8", "replace"), "body")]
-    return lines[:_MOST_LINES]
+    return lines[:_MAX_LINES]
 
 
 def _places(field: Field) -> list[Source]:
@@ -339,7 +339,7 @@ def show_how_to_sign(context: Context) -> Response:
     return context.page(
         "signing.html",
         scheme=scheme,
-        spelled=ENCODING_NAMES[scheme.encoding],
+        encoding_name=ENCODING_NAMES[scheme.encoding],
         tenant=tenant,
         languages=LANGUAGES,
         language=language,

@@ -12,7 +12,7 @@ from hmac_guard.console.state import (
     by_tenant,
     cache_note,
     evidence_of,
-    in_force,
+    is_active,
     open_windows,
     plot_of,
     state_of,
@@ -54,7 +54,7 @@ def show_tenants(context: Context) -> Response:
         "tenants.html",
         tenants=page,
         plots=by_tenant(rows, names, now, 24),
-        in_force={tenant.name: sum(in_force(key, now) for key in tenant.keys) for tenant in page},
+        active_keys={tenant.name: sum(is_active(key, now) for key in tenant.keys) for tenant in page},
         ends={tenant.name: _first_end(tenant.keys, now) for tenant in page},
         filters=FILTERS,
         chosen=chosen if chosen in FILTERS else "",
@@ -115,7 +115,7 @@ def confirm_mode(context: Context) -> Response:
         modes=MODES,
         current=tenant.mode or "guard",
         evidence=evidence_of(context, tenant.name),
-        has_key=any(in_force(key, context.now()) for key in tenant.keys),
+        has_key=any(is_active(key, context.now()) for key in tenant.keys),
         cache_note=cache_note(context),
     )
 
@@ -124,9 +124,9 @@ def change_mode(context: Context) -> Response:
     """Set the mode of a tenant, and send the browser to the page of the tenant."""
     tenant = tenant_of(context, context.field("name"))
     mode = _mode(context.field("mode"))
-    context.console.keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.by())
+    context.console.keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.audit_fields())
     context.console.changed(tenant.name)
-    return context.moved("/tenant", name=tenant.name, done="mode")
+    return context.redirect("/tenant", name=tenant.name, done="mode")
 
 
 def _mode(text: str) -> str:

@@ -38,7 +38,7 @@ def first_command(text: str) -> tuple[list[str], str]:
     """
     words: list[str] = []
     word: list[str] = []
-    begun = False
+    started = False
     position = 0
     while position < len(text):
         piece = _PIECE.match(text, position)
@@ -48,13 +48,13 @@ def first_command(text: str) -> tuple[list[str], str]:
         kind = piece.lastgroup or ""
         if kind in _MEANINGS:
             word.append(_MEANINGS[kind](piece[kind]))
-            begun = True
-        elif kind != "continued" and begun:
+            started = True
+        elif kind != "continued" and started:
             words.append("".join(word))
-            word, begun = [], False
+            word, started = [], False
         if kind == "operator":
             return words, piece[0]
-    return ([*words, "".join(word)] if begun else words), ""
+    return ([*words, "".join(word)] if started else words), ""
 
 
 def _in_double_quotes(text: str) -> str:

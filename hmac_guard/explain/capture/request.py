@@ -84,8 +84,8 @@ def _header_bytes(value: str) -> bytes:
 _METHOD = re.compile(rb"[A-Z]+")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_LONGEST_CHUNK_LINE = 4096
-_MOST_DIGITS = 15
+_MAX_CHUNK_LINE = 4096
+_MAX_DIGITS = 15
 
 
 def is_raw(text: bytes) -> bool:
@@ -124,7 +124,7 @@ def _body(rest: bytes, headers: dict[str, str]) -> tuple[bytes, tuple[str, ...]]
     length = headers.get("content-length", "").strip()
     if not length.isdecimal():
         return rest.rstrip(b"\r\n"), ()
-    if len(length) > _MOST_DIGITS:
+    if len(length) > _MAX_DIGITS:
         return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
     if len(rest) < int(length):
         return rest, (f"Content-Length says {length} bytes, but the body has {len(rest)}; a server waits for the rest",)
@@ -136,7 +136,7 @@ def _dechunked(rest: bytes) -> tuple[bytes, tuple[str, ...]]:
     chunks: list[bytes] = []
     stream = BytesIO(rest)
     while True:
-        line = stream.readline(_LONGEST_CHUNK_LINE).partition(b";")[0].strip()
+        line = stream.readline(_MAX_CHUNK_LINE).partition(b";")[0].strip()
         size = int(line, 16) if _CHUNK_SIZE.fullmatch(line) else -1
         chunk = stream.read(max(size, 0))
         if size < 0 or len(chunk) < size or (size and stream.readline(2) not in (b"\r\n", b"\n")):
@@ -179,7 +179,7 @@ def _notes(fragment: str) -> tuple[str, ...]:
     return ("the URL has a '#': the text after it is not sent to the server; write it as %23",) if fragment else ()
 
 
-_MOST_CHOICES = 50
+_MAX_CHOICES = 50
 
 
 def from_har(text: str, entry: int | None = None) -> Captured:
@@ -232,8 +232,8 @@ def _chosen(entries: Any, entry: int | None) -> Any:
     for several in (entries, refused):
         if entry is None and len(several) == 1:
             return several[0]
-    choices = [f"{number}: {_described(found)}" for number, found in enumerate(entries[:_MOST_CHOICES])]
-    further = [f"and {len(entries) - _MOST_CHOICES} more"] if len(entries) > _MOST_CHOICES else []
+    choices = [f"{number}: {_described(found)}" for number, found in enumerate(entries[:_MAX_CHOICES])]
+    further = [f"and {len(entries) - _MAX_CHOICES} more"] if len(entries) > _MAX_CHOICES else []
     raise CaptureError(f"there are {len(entries)} entries; choose one with --entry NUMBER:", [*choices, *further])
 
 

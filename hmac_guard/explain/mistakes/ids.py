@@ -18,11 +18,13 @@ _SEPARATORS = (
     *("::", "--", "__", "||", "//", "..", ": ", ", ", " : ", " - ", "->", "=>", "\r\n", "\\n"),
 )
 _ABSENT = ("", "undefined", "null", "None", "nil", "NaN", "0", "false")
-_MOST_ORDERS = 24
+_MAX_ORDERS = 24
 
 
-def _arrangement(name: str, says: str, cure: str, vary: Callable[[Attempt], Iterator[tuple[str, Attempt]]]) -> Mistake:
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+def _arrangement(
+    name: str, description: str, fix: str, vary: Callable[[Attempt], Iterator[tuple[str, Attempt]]]
+) -> Mistake:
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
 def _as_one(attempt: Attempt, text: str) -> Attempt:
@@ -30,7 +32,7 @@ def _as_one(attempt: Attempt, text: str) -> Attempt:
 
 
 def _swapped(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-    orders = zip(range(_MOST_ORDERS), permutations(range(len(attempt.ids))), strict=False)
+    orders = zip(range(_MAX_ORDERS), permutations(range(len(attempt.ids))), strict=False)
     for _, order in orders:
         names = tuple(attempt.names[number] for number in order)
         yield ", ".join(names), attempt._replace(names=names, ids=tuple(attempt.ids[number] for number in order))

@@ -246,8 +246,8 @@ def of_known_texts(texts: Iterable[str], variables: Iterable[str]) -> Iterator[M
     )
 
 
-def _of_keys(name: str, says: str, cure: str, keys: list[tuple[str, bytes]]) -> Mistake:
+def _of_keys(name: str, description: str, fix: str, keys: list[tuple[str, bytes]]) -> Mistake:
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         return ((what, attempt._replace(key=key)) for what, key in keys)
 
-    return Mistake(name, Part.KEY, says, cure, vary)
+    return Mistake(name, Part.KEY, description, fix, vary)

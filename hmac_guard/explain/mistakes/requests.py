@@ -11,7 +11,7 @@ from hmac_guard.core.times import Expires, Timestamp, is_time
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part
 
 TIMES = ("timestamp", "expires")
-_HALF_HOUR, _LONGEST_ZONE = 1_800, 14 * 3_600
+_HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 #: Seconds by which a time may differ from one in another zone and still be taken for it.
 _NEAR = 120
 _YEAR = 366 * 86_400
@@ -27,7 +27,7 @@ _JSON_FORMS: tuple[dict[str, Any], ...] = (
 
 
 def _of_named(
-    names: tuple[str, ...], name: str, says: str, cure: str, change: Callable[[str], Iterator[str]]
+    names: tuple[str, ...], name: str, description: str, fix: str, change: Callable[[str], Iterator[str]]
 ) -> Mistake:
     """A mistake in one of the named texts of the message."""
 
@@ -37,7 +37,7 @@ def _of_named(
                 for text in change(attempt.ids[number]):
                     yield named, attempt._replace(ids=(*attempt.ids[:number], text, *attempt.ids[number + 1 :]))
 
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
 def _dumped(body: str, **form: int | str) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _other_times(text: str) -> Iterator[str]:
     if not is_time(text):
         return
     scale = 1000 if len(text) > 11 else 1
-    for seconds in (*range(1, 31), *range(_HALF_HOUR, _LONGEST_ZONE + 1, _HALF_HOUR)):
+    for seconds in (*range(1, 31), *range(_HALF_HOUR, _MAX_ZONE + 1, _HALF_HOUR)):
         yield from (str(int(text) + seconds * scale), str(int(text) - seconds * scale))
 
 
@@ -156,7 +156,7 @@ REQUEST_MISTAKES = (
 
 
 def clock_mistakes(scheme: Scheme, texts: dict[str, str], now: float) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with each time that is outside of its window: name, clause and cure."""
+    """What is wrong with each time that is outside of its window: name, clause and fix."""
     for time in scheme.times:
         text = texts.get(time.name)
         if text is not None and is_time(text) and time.refuse(int(text), now) is not None:
@@ -195,4 +195,4 @@ def _zone(seconds: float) -> float | None:
     """The hours of a time zone by which a time is off; None where no zone is near."""
     halves = round(seconds / _HALF_HOUR)
     near = abs(seconds - halves * _HALF_HOUR) <= _NEAR
-    return halves / 2 if halves and near and abs(halves * _HALF_HOUR) <= _LONGEST_ZONE else None
+    return halves / 2 if halves and near and abs(halves * _HALF_HOUR) <= _MAX_ZONE else None

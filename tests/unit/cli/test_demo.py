@@ -203,13 +203,13 @@ def test_the_page_holds_signed_requests_and_no_key(apps: dict[str, App]) -> None
 def test_the_page_signs_ids_and_tells_the_reason_of_a_verdict(apps: dict[str, App]) -> None:
     page = make_page(apps, KEYS).test_client()
     ids = {"integration_id": "github", "connection_id": "user-7"}
-    judged = page.get("/judged/flask").get_data(as_text=True)
+    number = page.get("/verdicts/flask").get_data(as_text=True)
 
     signature = page.post("/sign/0", data=ids).get_data(as_text=True)
     answer = send(NANGO_QUERY.request({**ids, "signature": signature}), apps["flask"].port)
 
     assert answer.document() == {"ids": ids}
-    assert page.get(f"/reason/flask/{judged}").get_data(as_text=True) == "verified"
+    assert page.get(f"/reason/flask/{number}").get_data(as_text=True) == "verified"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.app}, {sample.name}")
@@ -287,13 +287,13 @@ def test_the_page_explains_a_refusal(apps: dict[str, App], sample: Sample) -> No
     assert signature not in text
 
 
-@pytest.mark.parametrize("path", ["/sign/99", "/judged/none", "/reason/none/1", "/explain/99", "/explain/0"])
+@pytest.mark.parametrize("path", ["/sign/99", "/verdicts/none", "/reason/none/1", "/explain/99", "/explain/0"])
 @pytest.mark.parametrize(
     "sent", [{}, [], {"headers": 1}, {"headers": {}, "method": 1, "target": "/", "body": "\ud800"}]
 )
 def test_a_request_that_no_page_sends_is_400(path: str, sent: Any) -> None:
     page = make_page({}, KEYS).test_client()
-    answer = page.get(path) if path.startswith(("/judged", "/reason")) else page.post(path, json=sent)
+    answer = page.get(path) if path.startswith(("/verdicts", "/reason")) else page.post(path, json=sent)
 
     assert answer.status_code == 400
 

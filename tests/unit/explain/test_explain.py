@@ -455,7 +455,7 @@ def test_every_mistake_of_the_tables_is_found(ids: dict[str, str], secret: bytes
             if signature != right:
                 result = search(attempt, signature, b"", [mistake], seconds=60)
                 assert [found.name for found in result.mistakes] == [mistake.name]
-                assert "{" not in result.mistakes[0].says
+                assert "{" not in result.mistakes[0].description
 
 
 @pytest.mark.without_coverage
