@@ -92,7 +92,7 @@ def command(
     input is a URL, a curl command line, a raw HTTP request, or an entry of a
     browser's HAR file. The key comes from --key-env, --key-file, a hidden prompt,
     or with --tenant from the database. The exit code is 0 if the request is verified, 1 if it is not
-    verified, and 2 if the command was used wrongly.
+    verified, and 2 if the command was used incorrectly.
 
     \b
       pbpaste | hmac-guard explain nango --key-env NANGO_HMAC_KEY

@@ -23,7 +23,7 @@ from hmac_guard.keys.forms import FORMS, key_from_text, shown
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `key_env`, `key_file` and `key_form` to a command. `read_key` takes their values."""
+    """Add the options of a key to a command. It gets them as `key_env`, `key_file` and `key_form`, for `read_key`."""
     for option in (
         click.option(
             "--key-form",
@@ -40,7 +40,7 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a key to a command. The function gets the `Key` as its argument `key`."""
+    """Add the options of a key to a command. The command gets the `Key` as its argument `key`."""
 
     @key_options
     @functools.wraps(function)
@@ -51,7 +51,13 @@ def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) -> list[Key]:
-    """Return the keys of a tenant, those in force first; without a tenant the key that `read_key` returns.
+    """Return the keys of a tenant, the active ones first; without a tenant, the key that `read_key` returns.
+
+    Args:
+        ring: The keys of a tenant, or None.
+        env: The name of an environment variable, or None.
+        file: The path of a file, or None.
+        form: How the key is written: "text", "hex", "base64" or "whsec".
 
     Raises:
         CliError: A tenant and a place of a key are given, or the key cannot be read.
@@ -60,25 +66,25 @@ def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) 
     if ring is None:
         return [read_key(env, file, form)]
     if env or file:
-        raise CliError("the key is named twice; give --tenant, --key-env or --key-file, not several")
-    in_force = ring.active(time.time())
-    return [*in_force, *(key for key in ring.keys if key not in in_force)]
+        raise CliError("the key is given twice; use --tenant, --key-env or --key-file, not several")
+    active = ring.active(time.time())
+    return [*active, *(key for key in ring.keys if key not in active)]
 
 
 def read_key(env: str | None, file: str | None, form: str) -> Key:
     """Return the key from an environment variable, a file or a hidden prompt.
 
     Args:
-        env: The name of an environment variable.
-        file: The path of a file.
-        form: How the key is written: "text", "hex" or "base64".
+        env: The name of an environment variable, or None.
+        file: The path of a file, or None.
+        form: How the key is written: "text" is used unchanged; "hex", "base64" and "whsec" are decoded.
 
     Raises:
         CliError: Both places are given, or the key cannot be read.
         ConfigError: The text cannot be used as a key.
     """
     if env and file:
-        raise CliError("the key is named twice; give --key-env or --key-file, not both")
+        raise CliError("the key is given twice; use --key-env or --key-file, not both")
     with warnings.catch_warnings(record=True) as weak:
         warnings.simplefilter("always", WeakKeyWarning)
         key = key_from_text(*written(env, file), form)
@@ -88,7 +94,11 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
 
 
 def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
-    """Return the place of the key, for messages, and the text in it."""
+    """Return the place of the key, for error messages, and the text in it.
+
+    Raises:
+        CliError: The variable is not set, the file cannot be read, or there is no terminal for a prompt.
+    """
     if env:
         if env not in os.environ:
             raise CliError(f"the variable {shown(env)} is not set; export it with the key")
@@ -115,7 +125,7 @@ MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
 
 
 def takes_store(function: Callable[..., Any], default: str | None = None) -> Callable[..., Any]:
-    """Add the options of a database to a command. The function gets the `SqlKeys` as its argument `keys`.
+    """Add the options of a database to a command. The command gets the `SqlKeys` as its argument `keys`.
 
     Args:
         function: The command.
@@ -128,7 +138,7 @@ def takes_store(function: Callable[..., Any], default: str | None = None) -> Cal
         metavar="URL",
         envvar="HMAC_GUARD_REDIS",
         show_envvar=True,
-        help="The Redis server that tells caches of changes.",
+        help="The Redis server that announces changes to caches.",
     )
     @functools.wraps(function)
     def with_store(*, db: str | None, table: str, redis: str | None, allow_clear: bool = False, **others: Any) -> Any:
@@ -150,8 +160,10 @@ def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a tenant in a database to a command. The function gets the keys of the tenant as its argument
-    `ring`, a `Keyring`, or None without --tenant."""
+    """Add the options of a tenant in a database to a command.
+
+    The command gets the keys of the tenant as its argument `ring`, a `Keyring`, or None without --tenant.
+    """
 
     @_database_options
     @click.option("--tenant", metavar="NAME", help="Use the keys of this tenant in the database.")
@@ -167,7 +179,7 @@ def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
         if ring is None:
             raise CliError(f"there is no tenant {tenant!r}; `hmac-guard keys list` shows the tenants")
         if not ring.active(time.time()):
-            raise CliError(f"the tenant {tenant!r} has no key in force; add one with `hmac-guard keys add`")
+            raise CliError(f"the tenant {tenant!r} has no active key; add one with `hmac-guard keys add`")
         return function(ring=ring, **others)
 
     return with_tenant

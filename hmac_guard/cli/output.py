@@ -49,33 +49,43 @@ def follow_environment(ctx: click.Context) -> None:
 
 
 def good(text: str) -> str:
+    """Return the text in green. `click.echo` removes colours if the output is not a terminal."""
     return click.style(text, fg="green")
 
 
 def bad(text: str) -> str:
+    """Return the text in red."""
     return click.style(text, fg="red")
 
 
-def head(text: str) -> str:
+def header(text: str) -> str:
+    """Return the text in bold."""
     return click.style(text, bold=True)
 
 
+#: The width of a table, in columns.
 WIDTH = 80
 
 
-def print_table(head: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows below a head. The last column has the rest of the line; a longer text is on the lines below it.
+def print_table(header: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table of rows below a header. Each row is printed before the next one is read.
 
-    A cell that is too long is on a line of its own, and the cells after it are on the next line.
+    A cell that is too long gets its own line, and the cells after it are on the next line. The text of the last column
+    is wrapped to the lines below if it is too long.
+
+    Args:
+        header: The names of the columns.
+        widths: The widths of all columns except the last one, in characters.
+        rows: The rows.
     """
     rest = iter(rows)
-    first = list(islice(rest, 1))  # With the head, so that a failure prints nothing.
-    for row in chain([head], first, rest):
+    first = list(islice(rest, 1))  # Read before the header is printed, so that a failure prints nothing.
+    for row in chain([header], first, rest):
         _print_row([str(cell) for cell in row], widths)
 
 
 def print_json(rows: Iterable[Any]) -> None:
-    """Print an array, one element after another."""
+    """Print a JSON array. Each element is printed before the next one is read."""
     first = True
     for row in rows:
         sys.stdout.write(("[\n" if first else ",\n") + textwrap.indent(json.dumps(row, indent=2), "  "))
@@ -87,8 +97,8 @@ def _print_row(cells: Sequence[str], widths: Sequence[int]) -> None:
     line, start = "", 0
     for cell, width in zip(cells, widths, strict=False):
         if len(cell) > width:
-            before, room = f"{line.rstrip()}\n" if line.strip() else "", WIDTH - start
-            sys.stdout.write(before + (f"{' ' * start}{cell}" if len(cell) <= room else cell) + "\n")
+            before, available = f"{line.rstrip()}\n" if line.strip() else "", WIDTH - start
+            sys.stdout.write(before + (f"{' ' * start}{cell}" if len(cell) <= available else cell) + "\n")
             line = " " * start + " " * (width + 2)
         else:
             line += f"{cell:{width}}  "

@@ -27,7 +27,7 @@ from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Reason
 
 Row = dict[str, Any]
-#: Seconds between two drawings of the progress bar. For each row, it would write more than the rows.
+#: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
 _REDRAW = 0.1
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,11 +38,11 @@ takes_rows = click.option(
 )
 
 _MEANING = {
-    Reason.INVALID_SIGNATURE: "the signer used another key, another id or another way of signing",
+    Reason.INVALID_SIGNATURE: "the signer used another key, another id, or signed differently",
     Reason.MALFORMED: "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it",
     Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
-    Reason.EXPIRED: "the signature is correct, but its time is over",
-    Reason.NOT_YET_VALID: "the signature is correct, but its time is in the future, or it lasts too long",
+    Reason.EXPIRED: "the signature is correct, but it has expired",
+    Reason.NOT_YET_VALID: "the signature is correct, but its time is in the future, or its lifetime is too long",
 }
 
 
@@ -61,8 +61,8 @@ def sign(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], key: Key, 
       hmac-guard sign suprsend distinct_id=user-42 --key-env INBOX_SECRET
       hmac-guard sign shop.guards:ORDERS tenant_id=acme order_id=42
 
-    What else the scheme signs is given like an id: timestamp=, expires=,
-    method=, and body=TEXT or body=@FILE.
+    Give other parts of the message like an id: timestamp=, expires=, method=,
+    and body=TEXT or body=@FILE.
 
     \b
       hmac-guard sign stripe timestamp=$(date +%s) body=@event.json --key-env KEY
@@ -105,7 +105,7 @@ def verify(
 
     SCHEME, the key and what is signed are as in `hmac-guard sign`; with --tenant
     the keys of a tenant in the database are used. The exit code is 0 if the ids
-    are verified, 1 if they are not, and 2 if the command was used wrongly.
+    are verified, 1 if they are not, and 2 if the command was used incorrectly.
 
     \b
       hmac-guard verify suprsend distinct_id=user-42 --signature 6mbM... \\
@@ -180,10 +180,10 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     if message is None:
         return Reason.AMBIGUOUS
     message += others.get("body", b"") if scheme.signs_body else b""
-    in_force = keys.active(clock())
-    if not in_force:
+    active = keys.active(clock())
+    if not active:
         return Reason.UNKNOWN_KEY
-    if scheme.verifying_key(in_force, message, signature.encode(errors="replace")) is None:
+    if scheme.verifying_key(active, message, signature.encode(errors="replace")) is None:
         return Reason.INVALID_SIGNATURE
     outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
@@ -212,7 +212,7 @@ def process_rows(form: str, work: Callable[[Row], Row]) -> None:
 def check_no_arguments(given: object) -> None:
     """Raise `CliError` if ids or a signature are given on the command line together with --rows."""
     if given:
-        raise CliError("--rows takes ids and signatures from stdin; leave them out of the command")
+        raise CliError("--rows reads ids and signatures from stdin; remove them from the command")
 
 
 def ids_of(row: Row, names: Any) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def ids_of(row: Row, names: Any) -> dict[str, Any]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes the number of bytes read. The bar is drawn if only stderr is a terminal."""
+    """Yield a function that takes the number of bytes read. The bar is shown if only stderr is a terminal."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda size: None
         return

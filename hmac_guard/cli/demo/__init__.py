@@ -10,7 +10,7 @@ import click
 
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.requests import HOST, SAMPLES, Answer, Case, all_cases, new_keys, send
-from hmac_guard.cli.output import CliError, bad, good, head
+from hmac_guard.cli.output import CliError, bad, good, header
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
 _ROW = "{:8} {:37} {:>8} {:>5}  {}"
@@ -66,7 +66,7 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
             print_samples(origin, apps, keys, host)
             if link and host in (HOST, "localhost"):  # The console listens on loopback alone.
                 click.echo(f"The console, with requests to the Django application: {link}")
-                click.echo("It has copies of the keys: what you change there changes no application.\n")
+                click.echo("It uses copies of the keys: a change there does not change the applications.\n")
             waitress.serve(make_page(apps, keys, host), sockets=[listener], _quiet=True)
     return 0
 
@@ -82,14 +82,14 @@ def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str],
     """Print the address of the page, and a signed request for each sample."""
     click.echo(f"Open {origin}/ in a browser, or send the requests below. Press Ctrl-C to stop.")
     for sample in SAMPLES:
-        click.echo(head(f"\n# {sample.app}: {sample.name}, signed"))
+        click.echo(header(f"\n# {sample.app}: {sample.name}, signed"))
         click.echo(sample.signed(keys).curl(apps[sample.app].port, host))
     click.echo("\nChange an id or the signature: the guard refuses the request. The log of the guards:\n")
 
 
 def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
     """Send each request and print one table row for it. Return the number of unexpected answers."""
-    click.echo(head(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON")))
+    click.echo(header(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON")))
     wrong = sum(not _row(case, apps[case.app]) for case in cases)
     click.echo()
     summary = f"{len(cases)} requests, {len(cases) - wrong} as expected"

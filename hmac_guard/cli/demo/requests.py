@@ -100,9 +100,25 @@ def new_keys() -> dict[str, str]:
 
 
 class Sample(NamedTuple):
-    """One kind of request.
+    """One kind of request, signed with the standard library only, as a customer would do it.
 
-    A placeholder `{name}` in path, query, headers, json and form is replaced by an id or by the signature.
+    This shows that the guard accepts signatures that hmac_guard did not make. A placeholder `{name}` in path, query,
+    headers, json and form is replaced by an id or by the signature.
+
+    Attributes:
+        name: The name in the table.
+        app: The name of the application.
+        key: The environment variable with the key.
+        scheme: The scheme of the application.
+        ids: The ids.
+        message: The signed text.
+        encoding: "hex" or "base64url".
+        method: The HTTP method.
+        path: The path.
+        query: The query parameters.
+        headers: The headers.
+        json: The JSON body, or None.
+        form: The form fields, or None.
     """
 
     name: str
@@ -215,7 +231,13 @@ Keys = Mapping[str, str]
 class Case(NamedTuple):
     """One request to one application, and the expected answer.
 
-    `ids` are the ids that the guard must verify, or None if it must refuse the request.
+    Attributes:
+        app: The name of the application.
+        title: The text in the table.
+        request: The request.
+        reason: The expected reason of the verdict.
+        status: The expected status.
+        ids: The ids that the guard must verify, or None if it must refuse the request.
     """
 
     app: str
@@ -298,7 +320,7 @@ def _fastapi(keys: Keys) -> Iterator[Case]:
     packed = body._replace(headers=(*body.headers, "Content-Encoding: gzip"))
     yield _refused(SUPRSEND_JSON, "JSON body, compressed", packed, "unsupported_body", 415)
     large = body._replace(headers=(*body.headers, "Content-Length: 1000000000"), body=b"")
-    yield _refused(SUPRSEND_JSON, "JSON body, said to be 1 GB", large, "body_too_large", 413)
+    yield _refused(SUPRSEND_JSON, "JSON body, declared as 1 GB", large, "body_too_large", 413)
     yield _proven(SUPRSEND_JSON, "JSON body, signed, in chunks", _chunked(body))
 
 
@@ -314,7 +336,7 @@ def _django(keys: Keys) -> Iterator[Case]:
     twice = form._replace(body=b"order_id=7&" + form.body)
     yield _refused(ORDERS_FORM, "form, a field twice", twice, "duplicate")
     plain = form._replace(headers=(*form.headers[:-1], "Content-Type: text/plain"))
-    yield _refused(ORDERS_FORM, "form, said to be plain text", plain, "unsupported_body", 415)
+    yield _refused(ORDERS_FORM, "form, declared as plain text", plain, "unsupported_body", 415)
     yield _proven(ORDERS_FORM, "headers and multipart form, signed", _multipart(form, "order_id", "42"))
 
 

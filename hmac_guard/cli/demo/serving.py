@@ -30,11 +30,11 @@ def make_page(apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST
     Args:
         apps: The running applications.
         keys: Their keys.
-        host: The address or name at which the page is opened. Requests with another `Host` are refused: a name of
-            another site may point to this machine, and the page signs for whom can read it.
+        host: The address or name at which the page is opened. Requests with another `Host` are refused: another
+            site can let its name resolve to this machine, and the page signs for everyone who can read it.
     """
     page = Flask(__name__)
-    # A number or a name that is none of the samples, and a body of another shape.
+    # An unknown number or name of a sample, or an unexpected body.
     for error in (LookupError, TypeError, AttributeError, ValueError):
         page.register_error_handler(error, lambda _: ("The page does not know this request.\n", 400))
     template = Path(__file__).with_name("page.html").read_text()
@@ -42,7 +42,7 @@ def make_page(apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST
     @page.before_request
     def check_host() -> Any:
         name = urlsplit(f"//{request.host}").hostname
-        return None if name in {host.lower(), HOST, "localhost"} else ("This page is for this machine alone.\n", 421)
+        return None if name in {host.lower(), HOST, "localhost"} else ("Only this machine may open this page.\n", 421)
 
     @page.get("/")
     def index() -> str:
@@ -99,8 +99,15 @@ PAUSE, EVERY = 0.5, 2.0
 
 @contextmanager
 def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> Iterator[str]:
-    """Serve a console while requests are sent to the Django application, and yield its link; "" where a package is
-    missing."""
+    """Serve a console while requests are sent to the Django application.
+
+    Args:
+        keys: The keys of the applications, by environment variable.
+        apps: The running applications.
+
+    Yields:
+        The link of the console, or "" if SQLAlchemy is not installed.
+    """
     hidden = hide(keys)
     del keys
     if find_spec("sqlalchemy") is None:
@@ -142,7 +149,7 @@ def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> It
 
 
 def _send(keys: Hidden[Mapping[str, str]], app: App, counts: Any, stopped: threading.Event) -> None:
-    """Send a request every half second, and count what the application says of it."""
+    """Send a request every half second, and count its verdict."""
     number = 0
     while not stopped.wait(PAUSE):
         number += 1

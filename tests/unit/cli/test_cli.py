@@ -219,7 +219,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             [*SIGN, "--key-env", "KEY", "--key-form", "hex"], "not an even number of hex digits", id="not hex"
         ),
         pytest.param([*SIGN, "--key-env", "KEY", "--key-form", "base64"], "the text is not base64", id="not base64"),
-        pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is named twice", id="two keys"),
+        pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is given twice", id="two keys"),
         pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
         pytest.param(
             [*SIGN, "--key-file", "."],

@@ -58,7 +58,7 @@ def test_a_key_is_made_rotated_and_retired(run: Run, sync_database: Database) ->
     assert run("mode", "acme", "enforce").exit_code == 0
     states = [line.split() for line in run("list", "acme").stdout.splitlines()]
     assert states[0] == ["TENANT", "KEY", "MODE", "STATE", "STORED"]
-    assert states[1] == ["acme", "second", "enforce", "in", "force", "clear"]
+    assert states[1] == ["acme", "second", "enforce", "active", "clear"]
     assert states[2][:4] == ["acme", first["id"], "enforce", "ended"]
     assert run("mode", "acme", "guard").exit_code == 0
     assert {key["mode"] for key in shown(run("list", "--json"))} == {None}
@@ -128,9 +128,9 @@ def test_tables_stay_within_80_columns_with_long_tenant_names(run: Run, sync_dat
         )
     listed = [line.split() for line in run("list").stdout.splitlines()]
     assert listed[0] == ["TENANT", "KEY", "MODE", "STATE", "STORED"]
-    assert ["a", "of-a", "report", "in", "force", "clear"] in listed
-    told = " ".join(run("readiness").stdout.split())
-    assert all(f"{reason} 1" in told for reason in (Reason.MISSING_ID, Reason.DUPLICATE, Reason.INVALID_SIGNATURE))
+    assert ["a", "of-a", "report", "active", "clear"] in listed
+    output = " ".join(run("readiness").stdout.split())
+    assert all(f"{reason} 1" in output for reason in (Reason.MISSING_ID, Reason.DUPLICATE, Reason.INVALID_SIGNATURE))
 
 
 def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: Database) -> None:
@@ -150,7 +150,7 @@ def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: 
 
     assert [line.split() for line in run("readiness").stdout.splitlines()] == [
         ["TENANT", "MODE", "VERIFIED", "REFUSED", "READY"],
-        ["(none", "known)", "guard", "0", "4", "no", "unknown_key", "4"],
+        ["(no", "tenant)", "guard", "0", "4", "no", "unknown_key", "4"],
         ["failing", "report", "1", "2", "no", "malformed", "2"],
         ["idle", "report", "0", "0", "unknown", "no", "requests"],
         ["ready", "report", "3", "0", "yes"],
@@ -187,8 +187,8 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
     ("tenant", "arguments", "said"),
     [
         pytest.param("nobody", [], "there is no tenant 'nobody'", id="an unknown tenant"),
-        pytest.param("acme", [], "no key in force", id="no key in force"),
-        pytest.param("globex", ["--key-env", "KEY"], "named twice", id="two keys"),
+        pytest.param("acme", [], "no active key", id="no active key"),
+        pytest.param("globex", ["--key-env", "KEY"], "given twice", id="two keys"),
         pytest.param("globex", ["--db", ""], "HMAC_GUARD_DB", id="no database"),
     ],
 )
