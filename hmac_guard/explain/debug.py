@@ -20,7 +20,7 @@ _MAX_LENGTH = 2000
 
 
 class DebugWarning(UserWarning):
-    """A guard explains its refusals in the log. This is slow, and it shows readers of the log how to sign."""
+    """A guard explains its refusals in the log. This is slow, and anyone who reads the log learns how to sign."""
 
 
 class Explainer:

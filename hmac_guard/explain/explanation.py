@@ -118,7 +118,7 @@ class Explanation(NamedTuple):
 
 
 class _Meaning(NamedTuple):
-    """What the sender probably meant: ids by name, and the signature."""
+    """The values that the sender probably meant: ids by name, and the signature."""
 
     ids: dict[str, str]
     signature: str | None
@@ -135,6 +135,9 @@ def explain_captured(
         keys: The keys to try.
         mount: The path at which the application is mounted.
         seconds: The approximate limit of the search, in seconds.
+
+    Returns:
+        The explanation. Its `right` is a credential.
     """
     reader = reader_of(scheme, with_tenant=False)
     request = as_request(captured, reader, mount)
@@ -167,7 +170,10 @@ def explain(
         keys: The keys to try. Without keys the signature cannot be explained.
         request_texts: All texts of the request. An id may be in the wrong place.
         seconds: The approximate limit of the search, in seconds.
-        late: The Unix time at which a time was outside of its window, if that is the reason.
+        late: The Unix time in seconds at which a time of the request was too early or too late, if that is the reason.
+
+    Returns:
+        The explanation. Its `right` is a credential.
     """
     request_texts = [*_path_leaves(scheme, request), *request_texts]
     ids, signature, tenant = read_all(scheme, request, request_texts)
@@ -201,7 +207,7 @@ def explain(
 
 
 def _named(scheme: Scheme, request: Request, texts: dict[str, str]) -> dict[str, str]:
-    """The texts of the message: ids, times, and the request's own parts that are signed."""
+    """Return the texts of the message: ids, times, and the signed method and body."""
     named = dict(texts)
     if scheme.signs_method:
         named[METHOD] = request.method.encode("utf-8", "replace").decode()

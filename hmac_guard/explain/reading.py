@@ -40,7 +40,13 @@ class Leaf(NamedTuple):
 
 
 def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
-    """Yield the named texts of a request with any Content-Type: at most `MAX_LEAVES` of each part."""
+    """Yield the named texts of a request with any Content-Type: at most `MAX_LEAVES` of each part.
+
+    Args:
+        query: The query, without "?", still percent-encoded.
+        headers: The names and values of the headers.
+        body: The raw body. It is read as JSON, or if it is not JSON, as a form.
+    """
     document = _document(body)
     of_body = _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
     of_headers = chain.from_iterable(_header_leaves(name, value) for name, value in headers)
@@ -49,7 +55,7 @@ def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Itera
 
 
 def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
-    """Return the text that is probably meant as `field`, or None."""
+    """Return the text of a request that is probably meant as `field`, or None: the place or the name is similar."""
     places = field.source.places()
     pointers = {place.pointer for place in places if isinstance(place, Json)}
     wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
@@ -166,7 +172,16 @@ class Readings(NamedTuple):
 
 
 def read_all(scheme: Scheme, request: Request, request_texts: Sequence[Leaf]) -> Readings:
-    """Read all strings of a scheme, ids and times in the order of the message. `request_texts` are all texts of the request."""
+    """Read all strings of a scheme in a request.
+
+    Args:
+        scheme: The scheme.
+        request: The request.
+        request_texts: All texts of the request. A string that is missing may be under another name among them.
+
+    Returns:
+        The readings. Ids and times are in the order of the message.
+    """
     reader = reader_of(scheme, with_tenant=True)
     # A guard without keys by tenant does not read the tenant's header, so it is read here.
     request = copy(request)
@@ -193,7 +208,10 @@ def _checked(part: Id | Time | None, reading: Reading) -> Reading:
     if part is None or reading.value is None or is_unambiguous(part, reading.value):
         return reading
     separator = f"{part.separator!a}"
-    problem = f"it contains {separator}, the separator before the next id, so two sets of ids would have one signature"
+    problem = (
+        f"it contains {separator}, the separator before the next id, so two different sets of ids would have the same "
+        "signature"
+    )
     return reading._replace(problem=problem)
 
 
@@ -206,7 +224,7 @@ def _reading(
     request_texts: Sequence[Leaf],
 ) -> Reading:
     if isinstance(text, list):
-        text = text[0]  # Of several signatures the first is looked at.
+        text = text[0]  # Of several signatures only the first is explained.
     places = tuple(f"the {_used(place, field.name, request).describe()}" for place in used)
     if isinstance(text, str):
         return Reading(field.name, text, places)

@@ -18,9 +18,13 @@ ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "bas
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Return whether the request is verified, and if not, the cause and the fix, as sentences.
+    """Return whether the request is verified, and if not, the cause and the fix.
 
-    They contain no signature and no control characters.
+    Args:
+        explanation: What `explain` or `explain_captured` returns.
+
+    Returns:
+        Sentences in printable ASCII. They contain no signature.
     """
     return list(map(printable, _sentences(explanation)))
 
@@ -30,7 +34,8 @@ def _sentences(explanation: Explanation) -> list[str]:
         return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
         return [
-            "Not judged: a browser cannot sign a CORS preflight, so the guard lets it pass. Explain the next request."
+            "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "
+            "after it."
         ]
     problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
     if explanation.reason is Reason.BODY_TOO_LARGE:
@@ -70,7 +75,16 @@ def _cause(lead: str, mistakes: Sequence[Found]) -> str:
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
-    """Return the report as text, at most 78 columns wide. It has full signatures only if `show_signature` is true."""
+    """Return the report as text.
+
+    Args:
+        explanation: The explanation.
+        notes: Remarks about the copy of the request, as clauses.
+        show_signature: Whether the report has the full signatures. The right signature is a credential.
+
+    Returns:
+        Lines of printable ASCII, at most 78 columns wide.
+    """
     return "\n".join(_lines(explanation, notes, show_signature))
 
 
@@ -90,7 +104,7 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     yield from _byte_lines(explanation.message)
     yield from ("", "3. The decoded signature")
     decoded = explanation.decoded
-    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is none", "   ")
+    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is no signature", "   ")
     if show_signature:
         yield from _wrapped(f"the right signature is {explanation.right}", "   ")
     yield from ("", "4. The result")
@@ -127,7 +141,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> dict[str, Any]:
-    """Return the report for `json.dumps`. Signatures are in it only if `show_signature` is true."""
+    """Return the report as a dict for `json.dumps`.
+
+    Args:
+        explanation: The explanation.
+        notes: Remarks about the copy of the request, as clauses.
+        show_signature: Whether the report has the signatures. The right signature is a credential.
+
+    Returns:
+        The report. Each mistake has a stable "name", a "description" and a "fix".
+    """
     found, decoded = explanation.found, explanation.decoded
     signature = _reading_document(explanation.signature, with_value=show_signature)
     if decoded is not None:

@@ -50,7 +50,16 @@ def secret_of(key: Key) -> bytes:
 def mistakes_for(
     scheme: Scheme, request: Request, keys: KnownKeys, ids: Mapping[str, str], tenant: str | None, signature: str
 ) -> list[Mistake]:
-    """Return all mistakes to try for a request, the most likely ones first."""
+    """Return all mistakes to try for a request, the most likely ones first.
+
+    Args:
+        scheme: The scheme of the guard.
+        request: The request.
+        keys: The known keys.
+        ids: The ids that were read or probably meant, by name.
+        tenant: The tenant of the request, or None.
+        signature: The signature of the request.
+    """
     tenants = [_with_utf8(tenant)] if tenant and len(tenant) <= MAX_ID_BYTES else []
     known = [
         *(REQUEST_MISTAKES if scheme.times or scheme.signs_body or scheme.signs_method else ()),
@@ -116,7 +125,13 @@ SECONDS = 0.8
 
 
 class Found(NamedTuple):
-    """A mistake that explains a signature, alone or with a second one. `description` and `fix` (the fix) are clauses."""
+    """A mistake that explains a signature, alone or together with a second one.
+
+    Attributes:
+        name: A stable name, for programs.
+        description: What the mistake is, as a clause.
+        fix: How to fix it, as a clause.
+    """
 
     name: str
     description: str
@@ -155,14 +170,17 @@ _Pair = tuple[_Variant, _Variant]
 def search(
     attempt: Attempt, signature: str, digest: bytes, mistakes: Sequence[Mistake], seconds: float = SECONDS
 ) -> Search:
-    """Search the mistakes that turn the attempt's own signature into `signature`.
+    """Search the mistakes that change the right signature to the given one: first single mistakes, then pairs.
 
     Args:
         attempt: The right way to sign.
         signature: The signature of the request.
-        digest: The bytes that it decodes to.
+        digest: The decoded signature.
         mistakes: The mistakes to try, the most likely ones first.
-        seconds: The approximate limit, in seconds.
+        seconds: The approximate limit of the search, in seconds.
+
+    Returns:
+        The result.
     """
     if attempt.write(attempt.digest()) == signature:
         return Search(right=True)

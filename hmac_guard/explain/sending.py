@@ -50,7 +50,7 @@ def _of_fields(request: Request, unread: Sequence[Field]) -> Iterator[Found]:
             yield Found(
                 "html_ampersand",
                 f"the {what} has '&amp;' between its fields, as HTML writes an '&'",
-                "send a plain '&'; unescape text that is copied from HTML",
+                "send a plain '&'; unescape text that you copy from HTML",
             )
 
 
@@ -157,7 +157,7 @@ def _of_path(scheme: Scheme, path: str, unread: Sequence[Field]) -> Iterator[Fou
                 f"{excerpt(match.prefix)} is before the scheme's path {match.template!a}: a stage, or the prefix "
                 "of a route",
                 f"write {change}; or mount the application there, so that the guard gets the path without it (then "
-                "give explain --mount)",
+                "use --mount with explain)",
             )
 
 

@@ -114,27 +114,30 @@ _MAX_LENGTH = 40
 
 
 def snake(words: list[str]) -> str:
+    """Return a name like `order_id`."""
     return "_".join(words)
 
 
 def camel(words: list[str]) -> str:
+    """Return a name like `orderId`."""
     return words[0] + "".join(word.capitalize() for word in words[1:])
 
 
 def go_camel(words: list[str]) -> str:
+    """Return a name like `orderID`."""
     return words[0] + "".join("ID" if word == "id" else word.capitalize() for word in words[1:])
 
 
-# The names of the parts of a message that are no ids.
+# The names of the parts of a message that are not ids.
 _PARTS = {"timestamp": "signed_at", "expires": "expires_at", METHOD: "http_method", BODY: "raw_body"}
 
 
 def signed_names(scheme: Scheme, style: Callable[[list[str]], str]) -> dict[str, str]:
     """Return a name for each id, time, method and body of a message, in its order, by the name of the part."""
     parts = [part for part in scheme.parts if not isinstance(part, Literal)]
-    spoken = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
-    names = local_names(spoken.values(), style)
-    return {name: names[own] for name, own in spoken.items()}
+    own_names = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
+    names = local_names(own_names.values(), style)
+    return {name: names[own] for name, own in own_names.items()}
 
 
 def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[str, str]:
@@ -148,6 +151,7 @@ def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[s
 
 
 def local_name(name: str, style: Callable[[list[str]], str]) -> str:
+    """Return a name of a scheme as a name in a language."""
     return style(_words(name))
 
 
@@ -220,11 +224,14 @@ templates = Environment(
 
 
 def snippet(scheme: Scheme, language: str) -> str:
-    """Return a function in another language that makes the signature from the key, the ids and what else is signed.
+    """Return the code of a function that makes the signature from the key, the ids and the other signed values.
 
     Args:
         scheme: The scheme.
         language: A key of `LANGUAGES`.
+
+    Returns:
+        ASCII text, at most 80 columns wide for the presets.
 
     Raises:
         ConfigError: The language is unknown.
@@ -237,12 +244,13 @@ def snippet(scheme: Scheme, language: str) -> str:
 def _context(scheme: Scheme, language: Language) -> dict[str, Any]:
     """Return the variables of a template.
 
-    scheme: The name of the scheme as a name in the language.
-    ids: The names of the ids and of what else is signed, in the order of the message.
-    optional: The name of the optional id, or "".
-    head: The message, or its part before the optional id.
-    middle: The part that is left out together with the optional id.
-    tail: The part after it.
+    Returns:
+        scheme: The name of the scheme as a name in the language.
+        ids: The names of the ids and of the other signed values, in the order of the message.
+        optional: The name of the optional id, or "".
+        head: The message, or its part before the optional id.
+        middle: The part that is omitted together with the optional id.
+        tail: The part after it.
     """
     names = signed_names(scheme, language.style)
 

@@ -27,7 +27,14 @@ EXAMPLE_TIME = 1_800_000_000
 
 
 class Example(NamedTuple):
-    """`texts` has each id and time, "@method" and "@body", by the name of the part."""
+    """An example with its signature.
+
+    Attributes:
+        key: The key of the documentation.
+        texts: The signed values by the name of their part: ids, times, "@method" and "@body".
+        message: The signed text.
+        signature: The signature.
+    """
 
     key: str
     texts: dict[str, str]
@@ -36,6 +43,7 @@ class Example(NamedTuple):
 
     @property
     def shown(self) -> list[tuple[str, str]]:
+        """The signed values by their names on a page."""
         return [(name.removeprefix("@"), text) for name, text in self.texts.items()]
 
 
@@ -82,7 +90,7 @@ def _shorter(scheme: Scheme) -> str:
 
 
 def curl_of_example(scheme: Scheme, example: Example, tenant: str) -> str:
-    """Return a curl command that sends an example."""
+    """Return a curl command that sends an example of a tenant."""
     own = {"the signature": example.signature, "the tenant": tenant}
     values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
     return curl_command(scheme, values, example.texts.get(BODY, ""))

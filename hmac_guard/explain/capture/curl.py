@@ -132,7 +132,11 @@ class Command:
 
 
 def read_options(words: list[str]) -> Command:
-    """Parse the words after `curl`. Raise `CaptureError` if an option cannot be read."""
+    """Return the options in the words after `curl`.
+
+    Raises:
+        CaptureError: The value of an option comes from a file.
+    """
     command = Command()
     for option, value in _options(words):
         if option in _VALUED:
@@ -194,7 +198,7 @@ def _form_string(value: str) -> tuple[str, str, str]:
 
 
 def _encoded(value: str) -> str:
-    """An argument of --data-urlencode: `text`, `=text` or `name=text`."""
+    """Return the encoded argument of --data-urlencode: `text`, `=text` or `name=text`."""
     name, equals, text = value.partition("=")
     if not equals and "@" in name:
         _no_file("the data", name[name.index("@") :])
@@ -267,15 +271,19 @@ def is_curl(text: str) -> bool:
 
 
 def from_curl(text: str) -> Captured:
-    """Return the request of a curl command line in a POSIX shell. Raise `CaptureError` if it is incomplete."""
+    """Return the request of a curl command line in a POSIX shell.
+
+    Raises:
+        CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
+    """
     if re.search(r'\^"|\^[ \t\r]*\n', text):
-        raise CaptureError("this is curl for Windows' cmd; choose 'Copy as cURL (bash)' in the browser")
+        raise CaptureError("this is curl for cmd of Windows; choose 'Copy as cURL (bash)' in the browser")
     words, end = first_command(re.sub(r"^\s*\$ +", "", text))
     command = read_options(words[1:])
     if not command.urls:
         raise CaptureError("the curl command has no URL; copy the whole command")
     captured = _sent(command)
-    cut = "the URL is not quoted: the shell ends the command at '&', and what follows is not sent"
+    cut = "the URL is not quoted: the shell ends the command at '&', and the text after it is not sent"
     return captured._replace(notes=(*captured.notes, cut)) if end == "&" else captured
 
 

@@ -53,7 +53,13 @@ class Captured(NamedTuple):
 
 
 def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiRequest:
-    """Return the request as a guard reads it. `mount` is the path at which the application is mounted."""
+    """Return a copied request as a guard reads it.
+
+    Args:
+        captured: The copied request.
+        reader: The reader of a scheme.
+        mount: The path at which the application is mounted, or "".
+    """
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,
@@ -94,7 +100,11 @@ def is_raw(text: bytes) -> bool:
 
 
 def from_raw(text: bytes) -> Captured:
-    """Return the request. Lines may end with CRLF or LF. Raise `CaptureError` if it cannot be read."""
+    """Return the request in a raw HTTP request. Its lines may end with CRLF or LF.
+
+    Raises:
+        CaptureError: The request cannot be read.
+    """
     stream = BytesIO(text.lstrip())
     method, target = _request_line(stream.readline())
     try:
@@ -183,7 +193,7 @@ _MAX_CHOICES = 50
 
 
 def from_har(text: str, entry: int | None = None) -> Captured:
-    """Return the request of an entry.
+    """Return the request of an entry of a HAR 1.2 file. Browsers save such files in the network panel.
 
     Args:
         text: The JSON of an entry, or of a HAR file.
@@ -195,11 +205,11 @@ def from_har(text: str, entry: int | None = None) -> Captured:
     try:
         document = json.loads(text)
     except RecursionError:
-        raise CaptureError("this JSON is nested too deeply for a HAR entry; copy the HAR entry alone") from None
+        raise CaptureError("this JSON is nested too deeply for a HAR entry; copy only the HAR entry") from None
     except json.JSONDecodeError as error:
         raise CaptureError(f"this is not valid JSON ({error}); copy the whole HAR entry") from None
     except ValueError:
-        raise CaptureError("this JSON has a number that is too long; copy the HAR entry alone") from None
+        raise CaptureError("this JSON has a number that is too long; copy only the HAR entry") from None
     try:
         request = _request(document, entry)
         url = _text(request["url"]).encode("utf-8", "surrogatepass").decode("latin-1")

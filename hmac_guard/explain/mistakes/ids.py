@@ -86,7 +86,7 @@ ARRANGEMENT_MISTAKES = (
     ),
     _arrangement(
         "id_missing",
-        "{what} was not signed, or was empty when it was",
+        "{what} was not signed, or was empty when it was signed",
         "sign every id of the message; check that the variable has a value at that time",
         _left_out,
     ),
@@ -162,7 +162,7 @@ def of_longer_ids(longer: Mapping[str, str]) -> Mistake:
 
     return _arrangement(
         "id_cut",
-        "{what} was signed, but '&' cut it off in the URL",
+        "{what} was signed, but a '&' in it ended it in the URL",
         "percent-encode the id when it is sent",
         vary,
     )
@@ -209,8 +209,8 @@ ID_MISTAKES = (
     ),
     of_ids(
         "id_trimmed",
-        "{what} was signed with other white space at its ends than it was sent with",
-        "sign exactly what is sent, and send ids without white space at either end",
+        "{what} was signed with other white space at its start or end than it was sent with",
+        "sign exactly what is sent, and send ids without white space at their start or end",
         str.strip,
         *(lambda text, end=end: text + end for end in ("\n", " ", "\r\n", "\t")),
         lambda text: " " + text,
@@ -235,7 +235,7 @@ ID_MISTAKES = (
     ),
     of_ids(
         "id_url_encoded",
-        "{what} was signed URL-encoded, or encoded once less when it was sent",
+        "{what} was URL-encoded before it was signed, or was sent with one encoding less",
         "sign the id itself, and percent-encode it once when it is sent",
         lambda text: quote(text, safe=""),
         quote_plus,
@@ -247,7 +247,7 @@ ID_MISTAKES = (
     of_ids(
         "id_url_decoded",
         "{what} was signed decoded, but is sent percent-encoded twice",
-        "percent-encode the id once when it is sent; most HTTP clients do that themselves",
+        "percent-encode the id once when it is sent; most HTTP clients do this",
         unquote,
         unquote_plus,
     ),
@@ -264,7 +264,7 @@ ID_MISTAKES = (
     ),
     of_ids(
         "id_json_unquoted",
-        "{what} was sent as JSON, with its quotes, and signed without",
+        "{what} was sent as JSON, with its quotes, and signed without quotes",
         "send the text itself, not its JSON",
         lambda text: text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else None,
     ),
@@ -286,7 +286,7 @@ ID_MISTAKES = (
     ),
     of_ids(
         "id_html",
-        "{what} was signed with HTML's escapes, or sent with them",
+        "{what} was signed or sent with HTML escapes",
         "sign and send the text itself; escape it only in HTML",
         html.escape,
         html.unescape,

@@ -21,11 +21,12 @@ _MAX_CACHED_TEXTS = 16
 
 
 def utf8(text: str) -> bytes:
-    # A raw body may have bytes that are not UTF-8; they stand in the text as surrogates.
+    """Return the text as UTF-8. Bytes of a body that are not UTF-8 are surrogates in the text."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def hmac_of(key: bytes, message: bytes, algorithm: str) -> bytes:
+    """Return the HMAC of a message."""
     return hmac.digest(key, message, algorithm)
 
 
@@ -74,6 +75,7 @@ class Attempt(NamedTuple):
         return f"<Attempt over {', '.join(self.names)}>"
 
     def message(self) -> bytes:
+        """Return the signed bytes."""
         before, *behind = self.texts
         text = before + "".join(map(add, self.ids, behind))
         for change in self.changes:
@@ -81,6 +83,7 @@ class Attempt(NamedTuple):
         return self.charset(text)
 
     def digest(self) -> bytes:
+        """Return the bytes of the signature."""
         return self.hashing(self.key, self.message(), self.algorithm)
 
     def write(self, digest: bytes) -> str:
@@ -127,7 +130,7 @@ class Part(Enum):
     SIGNATURE = "signature"
 
 
-#: The changed attempts, each with a word that describes the variant, which may be "".
+#: The changed attempts, each with a description of the variant, which may be "".
 Variants = Iterable[tuple[str, Attempt]]
 
 
@@ -137,7 +140,7 @@ class Mistake(NamedTuple):
     Attributes:
         name: A stable name, for programs.
         part: The part of the attempt that it changes.
-        description: A clause that describes the mistake. `{what}` is replaced by the word for the variant.
+        description: A clause that describes the mistake. `{what}` is replaced by the description of the variant.
         fix: A clause that says how to fix it.
         vary: Returns the changed attempts.
     """
@@ -199,7 +202,7 @@ def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | Non
 
 
 def _tolerant(function: Callable[[str], str]) -> Callable[[str], str]:
-    """The function, which changes nothing where it cannot: a body may have bytes that are not UTF-8."""
+    """Return a function that returns the text unchanged if it cannot be changed: a body may not be UTF-8."""
 
     def change(text: str) -> str:
         try:
@@ -260,4 +263,5 @@ def of_signature(name: str, description: str, fix: str, *functions: Callable[[st
 
 
 def plain_hash(algorithm: str, data: bytes) -> bytes:
+    """Return a hash without a key."""
     return hashlib.new(algorithm, data).digest()

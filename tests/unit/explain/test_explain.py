@@ -359,7 +359,7 @@ def test_a_byte_order_mark_and_a_written_out_newline_in_a_key_are_named(
 
     assert explanation.found is not None
     assert [found.name for found in explanation.found.mistakes] == [name]
-    assert "written-out \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
+    assert "literal \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
 
 
 def test_a_problem_and_a_mistake_are_both_named() -> None:
@@ -372,7 +372,7 @@ def test_a_problem_and_a_mistake_are_both_named() -> None:
 def test_a_preflight_is_not_judged() -> None:
     request = "OPTIONS /?integration_id=a HTTP/1.1\nOrigin: http://h\nAccess-Control-Request-Method: GET\n\n"
 
-    assert sentences(explained(NANGO, request))[0].startswith("Not judged: a browser cannot sign a CORS preflight")
+    assert sentences(explained(NANGO, request))[0].startswith("Not checked: a browser cannot sign a CORS preflight")
 
 
 def test_an_id_cut_by_an_ampersand_is_found() -> None:

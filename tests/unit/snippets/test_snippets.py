@@ -193,7 +193,7 @@ def test_a_scheme_that_fits_no_request_has_no_page() -> None:
     ids = {"a": PathSource("/x/{a}"), "b": PathSource("/y/{b}")}
     apart = Scheme(name="apart", ids=ids, message="{a}:{b}", signature=Query("sig"))
 
-    with pytest.raises(ConfigError, match="no request can carry all strings of the scheme 'apart'"):
+    with pytest.raises(ConfigError, match="no single request can contain all values of the scheme 'apart'"):
         page(apart)
 
 
