@@ -48,7 +48,7 @@ LARGE, SMALL, PIECES = Budget(10), Budget(1), Budget(20)
 
 
 def bodies() -> Iterator[tuple[str, str, bytes]]:
-    """The requests by name. All that can be parsed have the field `id`."""
+    """Yield a name, a media type and a body. All bodies that can be parsed have the field `id`."""
     lists = b",".join([b"[" * 60 + b"]" * 60] * (BODY // 121))
     objects = b",".join([b'{"":' * 60 + b"1" + b"}" * 60] * (BODY // 302))
     yield "JSON: lists, 62 deep", "application/json", b'{"id":"x","a":[%s]}' % lists
@@ -87,7 +87,7 @@ def requests(signature: str) -> Iterator[tuple[str, Budget, Sample]]:
 
 
 class InPieces(AsgiInLoop):
-    """The body byte for byte."""
+    """Sends the body in messages of one byte."""
 
     def receive(self) -> Any:
         pieces = iter(self.body)

@@ -23,7 +23,7 @@ class Driver(Protocol):
 
 
 class AsgiInLoop:
-    """In a running asyncio loop, all requests in one task."""
+    """Sends all requests in one task of a running asyncio loop."""
 
     def __init__(self, app: Any, *samples: Sample) -> None:
         self.app = app
@@ -32,7 +32,7 @@ class AsgiInLoop:
         self.statuses: list[int] = []
 
     def receive(self) -> Any:
-        """The `receive` of a server for one request: the body once, and then it waits for a disconnect."""
+        """Return the `receive` of a server for one request: first the body, then it waits for a disconnect."""
         return partial(_receive, [{"type": "http.request", "body": self.body, "more_body": False}])
 
     async def send(self, message: Any) -> None:
@@ -61,10 +61,10 @@ async def _receive(pending: list[Any]) -> Any:
 
 
 class AsgiWithoutLoop(AsgiInLoop):
-    """Without an event loop: the coroutine is run by hand, so that nothing but the application is measured."""
+    """Runs the coroutine without an event loop, so that only the application is measured."""
 
     def status(self) -> int:
-        # Where the application needs a loop, it fails here or sends nothing.
+        # An application that needs a loop fails here or sends nothing.
         with warnings.catch_warnings(), suppress(StopIteration, RuntimeError):
             warnings.simplefilter("ignore", RuntimeWarning)
             self.app(next(self.scopes).copy(), self.receive(), self.send_and_note).send(None)
@@ -83,7 +83,7 @@ class AsgiWithoutLoop(AsgiInLoop):
 
 
 class Wsgi:
-    """A call for each request, and its answer read to the end and closed."""
+    """Calls the application for each request, and reads its answer to the end and closes it."""
 
     def __init__(self, app: Any, *samples: Sample) -> None:
         self.app = app

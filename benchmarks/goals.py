@@ -13,7 +13,7 @@ from benchmarks.harness import Result
 
 RATIO = "median / floor"
 Results = dict[str, Result]
-#: What each row gives that a goal speaks of.
+#: The value of each row that belongs to a goal, with the name of the row.
 Seen = Iterator[tuple[str, float]]
 
 
@@ -28,7 +28,7 @@ class Goal(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The best and the worst of the rows that a goal speaks of, and which row is the worst."""
+    """The best and the worst value of the rows of a goal, and the name of the worst row."""
 
     best: float
     worst: float
@@ -103,7 +103,7 @@ def _unnamed(results: Results) -> Seen:
 
 
 def _refused(log: str) -> Callable[[Results], Seen]:
-    """Whole requests: the refused one without, the accepted one with the bare application behind the guard."""
+    """Return a function that compares a refused request with an accepted one, which also runs the bare application."""
 
     def seen(results: Results) -> Seen:
         rows = results["interfaces"]
@@ -115,7 +115,7 @@ def _refused(log: str) -> Callable[[Results], Seen]:
 
 
 def _by_hand(results: Results) -> Seen:
-    """What FastAPI runs in a worker thread, and Starlette in a task of its own."""
+    """Yield the checks that FastAPI runs in a worker thread, and Starlette in its own task."""
     middleware, frameworks = results["middleware"], results["frameworks"]
     guard = middleware[f"{IN_LOOP.name}: guard, pair by query"][RATIO]
     yield "BaseHTTPMiddleware", middleware[f"{IN_LOOP.name}: by hand: BaseHTTPMiddleware"][RATIO] / guard
@@ -166,7 +166,7 @@ def _ratio(results: Results, suite: str, row: str) -> tuple[str, float]:
 
 
 def _slope(results: Results, rows: list[str], counts: tuple[int, ...]) -> tuple[str, float]:
-    """The growth for each further one, from the first row to the last."""
+    """Return the growth for each further item, from the first row to the last."""
     first, last = (results["growth"][row][RATIO] for row in (rows[0], rows[-1]))
     return rows[-1], (last - first) / (counts[-1] - counts[0])
 
@@ -189,7 +189,7 @@ GOALS = (
     Goal("BaseHTTPMiddleware and FastAPI `def` dependency by hand, against the guard", 20, _by_hand, is_maximum=False),
     Goal("FastAPI `async def` dependency by hand, against the guard", 20, _by_hand_on_the_loop, is_maximum=False),
     Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, is_maximum=False),
-    Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, is_maximum=False),
+    Goal("peers that parse their header, against the guard's read + judge", 1, _peers, is_maximum=False),
     Goal("the guard's share of the instructions of one served request, in percent", 5, _served),
     Goal("a webhook of Stripe, against its library, in instructions", 1.5, _webhooks("Stripe")),
     Goal("a webhook of Standard Webhooks, against its library", 1.0, _webhooks("Standard Webhooks")),

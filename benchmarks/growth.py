@@ -42,7 +42,7 @@ def groups() -> Iterator[list[Row]]:
 
 
 def _rows(interface: Interface, name: str, guard: Guard, *samples: Sample) -> list[Row]:
-    """The bare application, and above it the guarded one."""
+    """Return rows of the bare application and of the guarded one."""
     name = f"{interface.name}: {name}"
     driver = interface.driver(interface.guarded(guard, interface.app), *samples)
     assert driver.status() == 200, name
@@ -84,7 +84,7 @@ def _headers(interface: Interface, shape: Shape) -> Iterator[Row]:
 
 
 def _bodies(interface: Interface) -> Iterator[list[Row]]:
-    """A document of many small records, compared with the parser alone."""
+    """Yield rows for a document of many small records, and for the JSON parser alone."""
     for kilobytes in KILOBYTES:
         body = _document(kilobytes * 1024)
         name = f"{kilobytes} KB of JSON"
@@ -111,13 +111,13 @@ def _at_once() -> Iterator[list[Row]]:
 
 
 async def _waiting_app(scope: Any, receive: Any, send: Any) -> None:
-    """Waits once, as an application does that asks a database, so that all requests are under way together."""
+    """Wait once, like an application that queries a database, so that all requests run at the same time."""
     await asyncio.sleep(0)
     await asgi_app(scope, receive, send)
 
 
 class AtOnce(AsgiInLoop):
-    """So many tasks at once; the time of one request is the share of each."""
+    """Runs several tasks at the same time. The time of one request is the time of all divided by their number."""
 
     def __init__(self, app: Any, count: int) -> None:
         super().__init__(app, by_header())
@@ -137,7 +137,7 @@ class AtOnce(AsgiInLoop):
 
 
 class InThreads:
-    """So many threads at once; the time of one request is the share of each."""
+    """Runs several threads at the same time. The time of one request is the time of all divided by their number."""
 
     def __init__(self, app: Any, count: int) -> None:
         self.drivers = [Wsgi(app, by_header()) for _ in range(count)]

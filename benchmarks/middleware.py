@@ -29,7 +29,7 @@ def groups() -> Iterator[list[Row]]:
 
 
 def around(name: str, interface: Interface, app: Any, sample: Sample) -> list[Row]:
-    """The bare application, and above it the same behind a middleware, which must let the request through."""
+    """Return rows of the bare application, and of the same application inside a middleware."""
     name = f"{interface.name}: {name}"
     driver = interface.driver(app, sample)
     if driver.status() != 200:

@@ -77,5 +77,5 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     found = get_completion_class(shell)
     if found is None:
-        raise CliError(f"click knows no completion for {shell}; give one of {', '.join(SHELLS)}")
+        raise CliError(f"click has no completion for {shell}; give one of {', '.join(SHELLS)}")
     click.echo(found(ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())

@@ -31,7 +31,7 @@ class Console(Strict):
 
     Args:
         keys: A `SqlKeys` of a sync engine, or a `CachedKeys` around one.
-        schemes: The schemes of the guards, each with a name of its own.
+        schemes: The schemes of the guards, each with its own name.
         authorize: Returns the `Operator` who sent a request, or None for a 403. It is called for every page, on a
             worker thread, with werkzeug's request; `request.environ["hmac_guard.console.request"]` is the request of
             the framework. An exception in it is a 403.

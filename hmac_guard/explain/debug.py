@@ -47,7 +47,7 @@ class Explainer:
     def _finding(self, request: Request, reading: Reading, outcome: Outcome) -> str:
         reason = outcome.verdict.reason
         if reason is Reason.UNKNOWN_KEY:
-            return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no key in force."
+            return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no active key."
         request_texts = tuple(leaves(request.query, (), request.body or b""))
         keys = _known_keys(outcome.ring)
         late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None

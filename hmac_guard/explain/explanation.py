@@ -165,7 +165,7 @@ def explain(
 
     Args:
         scheme: The scheme of the guard.
-        request: The request that the guard has judged.
+        request: The request that the guard has checked.
         reason: The reason of its verdict.
         keys: The keys to try. Without keys the signature cannot be explained.
         request_texts: All texts of the request. An id may be in the wrong place.

@@ -113,9 +113,9 @@ def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterato
         if isinstance(place, Query)
     ]
     for name, place in places:
-        _, found, behind = f"&{request.query}".partition(f"&{place.name}=")
+        _, found, after = f"&{request.query}".partition(f"&{place.name}=")
         # No id is longer than this, so the rest of the query does not matter.
-        rest = list(takewhile(lambda field: "=" not in field, behind[:_MAX_ENCODED_LENGTH].split("&")[1:]))
+        rest = list(takewhile(lambda field: "=" not in field, after[:_MAX_ENCODED_LENGTH].split("&")[1:]))
         longer = "&".join([ids[name], *map(unquote_plus, rest)])
         if found and rest and len(longer) <= MAX_ID_BYTES:
             yield name, longer

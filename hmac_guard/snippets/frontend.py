@@ -150,8 +150,8 @@ def _headers(call: Call) -> dict[str, str]:
     return (
         media_type
         | {
-            name: f"{value} + {braced_literal(behind)}" if behind else value
-            for name, (value, behind) in call.headers.items()
+            name: f"{value} + {braced_literal(after)}" if after else value
+            for name, (value, after) in call.headers.items()
         }
         | {
             name: f" + {braced_literal(between)} + ".join(
@@ -190,8 +190,8 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
     if call.query:
         url += "?" + urlencode(call.query, quote_via=quote)
     words = ["curl", url]
-    for name, (value, behind) in call.headers.items():
-        words += ["-H", f"{name}: {value}{behind}"]
+    for name, (value, after) in call.headers.items():
+        words += ["-H", f"{name}: {value}{after}"]
     for name, (between, items) in call.items.items():
         words += ["-H", f"{name}: {between.join(before + value for before, value in items)}"]
     if call.cookies:

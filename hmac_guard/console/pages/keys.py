@@ -144,7 +144,7 @@ def download_env(context: Context) -> Response:
 
 
 def _env(secret: Hidden[str]) -> Hidden[str]:
-    """Return the line of a .env file; a shell reads it as well."""
+    """Return the line of a .env file; a shell can read it too."""
     if re.search(r"['\r\n]", secret.get()):
         raise ConfigError("the secret has a quote or a line end, which a .env file cannot contain")
     return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")

@@ -39,13 +39,13 @@ def _lenient_base64(text: str) -> bytes:
     return base64.b64decode(digits + "=" * (-len(digits) % 4))
 
 
-def _behind_its_prefix(text: str) -> str | None:
+def _without_prefix(text: str) -> str | None:
     match = re.match(r"[A-Za-z0-9]{1,12}(?:_(?:live|test))?[_.:-]", text)
     return text[match.end() :] if match else None
 
 
-def _decoded_behind_its_prefix(text: str) -> bytes | None:
-    bare = _behind_its_prefix(text)
+def _decoded_without_prefix(text: str) -> bytes | None:
+    bare = _without_prefix(text)
     return None if bare is None else _lenient_base64(bare)
 
 
@@ -140,7 +140,7 @@ KEY_MISTAKES = (
         "use the text of the key unchanged, or give the guard Key.from_base64(...) if the key has to be decoded",
         _textual(_lenient_base64),
         _textual(lambda text: base64.b64decode(text + "===")),
-        _textual(_decoded_behind_its_prefix),
+        _textual(_decoded_without_prefix),
     ),
     of_key(
         "key_hex_encoded",
@@ -171,7 +171,7 @@ KEY_MISTAKES = (
         "key_without_prefix",
         "the key was used without its prefix",
         "use the whole key, with the text before the '_'",
-        _textual(_behind_its_prefix),
+        _textual(_without_prefix),
     ),
     of_key(
         "key_cut",

@@ -76,8 +76,8 @@ class Attempt(NamedTuple):
 
     def message(self) -> bytes:
         """Return the signed bytes."""
-        before, *behind = self.texts
-        text = before + "".join(map(add, self.ids, behind))
+        before, *after = self.texts
+        text = before + "".join(map(add, self.ids, after))
         for change in self.changes:
             text = change(text)
         return self.charset(text)

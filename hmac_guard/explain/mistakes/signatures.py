@@ -52,8 +52,8 @@ def _other_case(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
 
 
 def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-    spelled = {attempt.prefix.upper(), attempt.prefix.lower(), attempt.prefix + " ", f"{attempt.algorithm}="}
-    for prefix in (*_PREFIXES, *_SCHEMES, *sorted(spelled)):
+    variants = {attempt.prefix.upper(), attempt.prefix.lower(), attempt.prefix + " ", f"{attempt.algorithm}="}
+    for prefix in (*_PREFIXES, *_SCHEMES, *sorted(variants)):
         if prefix != attempt.prefix:
             yield f"the prefix {prefix!r}" if prefix else "no prefix", attempt._replace(prefix=prefix)
 

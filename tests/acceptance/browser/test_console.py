@@ -267,7 +267,7 @@ def test_a_secret_is_removed_when_its_page_is_left(browser: Any, filled: Local) 
         page.get_by_role("button", name="Continue").click()
         assert secret not in page.content() + page.url
         left = page.url
-        # Chromium asks before it sends the form once more, and shows a page of its own until then.
+        # Chromium asks before it sends the form once more, and shows its own page until then.
         with suppress(Error):
             page.go_back(wait_until="commit")
         page.wait_for_timeout(300)

@@ -421,12 +421,12 @@ def test_an_export_and_the_pages_have_every_entry(keys: Any, ada: Browser, monke
 FORMS = [path for path, route in ROUTES.items() if route.post]
 
 
-def rest(keys: Any) -> Any:
-    """All that a form may change."""
+def stored_state(keys: Any) -> Any:
+    """Return everything that a form may change."""
     return keys.list(), len(keys.audit(limit=1_000))
 
 
-def walk(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
+def changing_forms(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
     """Return each form of the console, with values that change something."""
     keys.add("acme", KEY, key_id="k1")
     secret = {"source": "generated", "form": "text", "note": "", "id": "new"}
@@ -444,7 +444,7 @@ def walk(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
 
 
 def test_the_list_of_forms_is_complete_and_each_form_works(keys: Any, console: Console, ada: Browser) -> None:
-    forms = walk(keys, console)
+    forms = changing_forms(keys, console)
 
     assert [path for path, _ in forms] == FORMS
     for path, given in forms:
@@ -454,21 +454,21 @@ def test_the_list_of_forms_is_complete_and_each_form_works(keys: Any, console: C
 
 @pytest.mark.parametrize("path", FORMS)
 def test_a_form_without_the_right_to_send_it_is_refused(keys: Any, console: Console, path: str) -> None:
-    """As a stranger, as a viewer, with a missing, foreign, stale or forged token, from another origin or none."""
+    """Without login, as a viewer, with a missing, other, expired or forged token, and from another origin or none."""
     clock = Clock(1_800_000_000.0)
     console.clock = clock
-    given = dict(walk(keys, console))[path]
-    before = rest(keys)
-    ada, other, vic, stranger = (Browser(console, who) for who in ("ada", "ada", "vic", ""))
+    given = dict(changing_forms(keys, console))[path]
+    before = stored_state(keys)
+    ada, other, vic, anonymous = (Browser(console, who) for who in ("ada", "ada", "vic", ""))
     tokens = {browser: browser.token() for browser in (ada, other, vic)}
 
     def refused(answer: Any, says: str) -> None:
         assert answer.status_code == 403
         assert says in words_of(answer)
         assert "acme" not in answer.text
-        assert rest(keys) == before
+        assert stored_state(keys) == before
 
-    refused(stranger.post(path, token=tokens[ada], **given), "You are not signed in as an operator")
+    refused(anonymous.post(path, token=tokens[ada], **given), "You are not signed in as an operator")
     if not ROUTES[path].viewers:
         refused(vic.post(path, **given), "Your role is viewer")
     refused(ada.post(path, token="", **given), "Nothing was changed: the form has no token")
@@ -504,10 +504,10 @@ def test_a_token_is_valid_for_twelve_hours_on_every_worker(seconds: float, probl
 @pytest.mark.parametrize("path", ROUTES)
 def test_no_page_is_public_cached_or_framed(console: Console, keys: Any, path: str) -> None:
     keys.add("acme", KEY, key_id="k1")
-    stranger, vic = Browser(console, ""), Browser(console, "vic")
+    anonymous, vic = Browser(console, ""), Browser(console, "vic")
     query = {"name": "acme", "key": "k1", "mode": "enforce"}
 
-    refused = stranger.get(path, **query)
+    refused = anonymous.get(path, **query)
     assert refused.status_code == 403
     assert "acme" not in refused.text
     for answer in (refused, vic.get(path, **query), Browser(console).get(path, **query)):
@@ -835,12 +835,12 @@ def test_a_form_with_an_impossible_value_names_the_problem(
     keys: Any, ada: Browser, path: str, given: dict[str, str], status: int, says: str
 ) -> None:
     keys.add("acme", KEY, key_id="k1")
-    before = rest(keys)
+    before = stored_state(keys)
     answer = ada.post(path, **given)
 
     assert answer.status_code == status
     assert says in words_of(answer)
-    assert rest(keys) == before
+    assert stored_state(keys) == before
 
 
 def test_an_unknown_page_is_404(keys: Any, ada: Browser) -> None:

@@ -180,14 +180,14 @@ def test_each_refusal_is_explained_in_one_sentence(scheme: Scheme, request_text:
         (EVERYWHERE, f"POST /y/2/z?sig={SIG} HTTP/1.1\nContent-Type: application/x-www-form-urlencoded\n\na=1&a=1"),
     ],
 )
-def test_a_signature_over_the_intended_ids_is_called_right(scheme: Scheme, request_text: str) -> None:
+def test_a_signature_over_the_intended_ids_is_reported_as_right(scheme: Scheme, request_text: str) -> None:
     said = sentences(explained(scheme, request_text))
 
     assert said[0].startswith("Not verified")
     assert said[-1] == "Except for that, the signature is right."
 
 
-def test_a_signature_without_an_id_that_the_scheme_needs_is_not_called_right() -> None:
+def test_a_signature_without_a_required_id_is_not_reported_as_right() -> None:
     request = f"/oauth/connect/github?hmac={signed('github')}"
 
     said = sentences(explained(NANGO, request))
@@ -349,9 +349,7 @@ BOM = b"\xef\xbb\xbf"
         (KEY.encode() + rb"\n", KEY.encode() + b"\n", "key_escaped"),
     ],
 )
-def test_a_byte_order_mark_and_a_written_out_newline_in_a_key_are_named(
-    guards: bytes, signers: bytes, name: str
-) -> None:
+def test_a_byte_order_mark_and_a_literal_newline_in_a_key_are_named(guards: bytes, signers: bytes, name: str) -> None:
     signature = hmac.new(signers, b"github", hashlib.sha256).hexdigest()
     captured = capture(f"/oauth/connect/github?hmac={signature}".encode())
 
@@ -369,7 +367,7 @@ def test_a_problem_and_a_mistake_are_both_named() -> None:
     assert said[2].startswith("Another cause, two mistakes together: ")
 
 
-def test_a_preflight_is_not_judged() -> None:
+def test_a_preflight_is_not_checked() -> None:
     request = "OPTIONS /?integration_id=a HTTP/1.1\nOrigin: http://h\nAccess-Control-Request-Method: GET\n\n"
 
     assert sentences(explained(NANGO, request))[0].startswith("Not checked: a browser cannot sign a CORS preflight")
