@@ -74,7 +74,7 @@ def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) -> dict[str, Any]:
-    """Return the other signed values than the ids, as `Scheme.sign` takes them.
+    """Return the signed values that are not ids, as `Scheme.sign` takes them.
 
     Args:
         scheme: The scheme.

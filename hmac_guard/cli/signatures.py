@@ -197,7 +197,7 @@ def process_rows(form: str, work: Callable[[Row], Row]) -> None:
         work: Returns the fields to add to a row.
 
     Raises:
-        CliError: A row cannot be read, or `work` raised a `ConfigError`. The message names the line.
+        CliError: A row cannot be read, or `work` raises a `ConfigError`. The message names the line.
     """
     with _progress() as count:
         rows = _json_rows(_lines(count)) if form == "jsonl" else _csv_rows(_lines(count))

@@ -138,7 +138,18 @@ def make_token(secret: Hidden[str], session: str, operator: str, now: float) -> 
 
 
 def check_token(secret: Hidden[str], token: str, session: str, operator: str, now: float) -> TokenProblem | None:
-    """Return what is wrong with the token of a form, or None."""
+    """Check the token of a form.
+
+    Args:
+        secret: The secret that all workers share.
+        token: The token of the form.
+        session: The name of the session, from the cookie, or "".
+        operator: The name of the operator.
+        now: The Unix time in seconds.
+
+    Returns:
+        What is wrong, or None.
+    """
     at, _, mac = token.partition(".")
     if not session or not (at.isascii() and at.isdigit() and len(at) < 20):
         return TokenProblem.MISSING

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hmac_guard.console.console import Console
 
-#: The most bytes of a form.
+#: The maximum size of a form, in bytes.
 MAX_BYTES = 1_048_576
 
 COOKIE = "hmac_guard_console"
@@ -80,7 +80,7 @@ _HEADERS = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # "no-referrer" would have browsers send `Origin: null` with every form.
+    # With "no-referrer", browsers send `Origin: null` with every form.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -32,7 +32,7 @@ HOST = "127.0.0.1"
 LINK_LIFETIME, TRIES = 15 * 60, 10
 #: Seconds after which a session ends: in all, and without a request.
 SESSION, IDLE = 12 * 3_600, 3_600
-#: The most sessions.
+#: The maximum number of sessions. The oldest one ends if there are more.
 MAX_SESSIONS = 100
 
 SESSION_COOKIE = "hmac_guard_login"

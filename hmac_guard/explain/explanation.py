@@ -58,7 +58,12 @@ class Decoded(NamedTuple):
 
 
 def decode(signature: str, scheme: Scheme) -> Decoded:
-    """Decode a signature. The encoding of the scheme is preferred if the text fits several encodings."""
+    """Decode a signature.
+
+    Args:
+        signature: The signature, as it was sent. White space, quotes and a prefix are removed.
+        scheme: The scheme. If the text fits several encodings, its encoding is preferred.
+    """
     text = signature.strip(" \t\r\n\"'")
     text = (
         text.removeprefix(scheme.prefix) if scheme.prefix else re.sub(r"^[A-Za-z0-9-]{1,12}[=,: ](?=.{16})", "", text)

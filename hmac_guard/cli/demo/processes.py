@@ -60,7 +60,11 @@ class App:
         self._listener.start()
 
     def await_port(self) -> None:
-        """Wait until the application listens. Raise `CliError` if it does not start within 30 seconds."""
+        """Wait until the application listens.
+
+        Raises:
+            CliError: It does not start within 30 seconds.
+        """
         with self._more:
             self._more.wait_for(lambda: self._lines or self._ended, _START)
         if not self._lines:
@@ -75,7 +79,15 @@ class App:
         return len(self._lines) - 1
 
     def reason(self, number: int, timeout: float = 2.0) -> str:
-        """Return the reason of one verdict, counted from 0. Return "" if there is none after `timeout` seconds."""
+        """Return the reason of one verdict.
+
+        Args:
+            number: The number of the verdict, from 0.
+            timeout: Seconds to wait for it.
+
+        Returns:
+            The reason, or "" if there is no such verdict in time.
+        """
         with self._more:
             self._more.wait_for(lambda: self.verdict_count > number or self._ended, timeout)
             return self._lines[number + 1].rpartition(": ")[2] if self.verdict_count > number else ""

@@ -67,7 +67,13 @@ class Answer(NamedTuple):
 
 
 def send(request: Request, port: int) -> Answer:
-    """Send the request to a port of this machine and return the answer."""
+    """Send a request over a new connection to a port of this machine.
+
+    The request is sent as raw bytes, because an HTTP client would correct a malformed one.
+
+    Returns:
+        The answer. Its status is 0 if there is no answer within 5 seconds.
+    """
     try:
         with socket.create_connection((HOST, port), timeout=_TIMEOUT) as connection:
             connection.sendall(request.encode())

@@ -112,7 +112,7 @@ def _iso(at: float) -> str:
 def _csv(values: list[object]) -> str:
     out = io.StringIO()
     texts = [str(value) for value in values]
-    # Some spreadsheets take ";" for the end of a cell.
+    # Some spreadsheets read ";" as the end of a cell.
     csv.writer(out).writerow([_FORMULA.sub(r"\1'", text) for text in texts])
     return out.getvalue()
 

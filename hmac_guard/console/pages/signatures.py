@@ -28,9 +28,9 @@ from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code
 from hmac_guard.snippets.page import curl_of_example, worked_example
 
-#: The most bytes of a message that are shown.
+#: The maximum number of shown bytes of a message.
 MAX_SHOWN_BYTES = 512
-#: The most characters of a shown line, and the most lines.
+#: The maximum number of characters of a shown line, and of lines.
 _MAX_LINE_LENGTH, _MAX_LINES = 2_000, 200
 
 

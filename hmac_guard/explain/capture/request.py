@@ -161,12 +161,24 @@ _LEFT_ALONE = "%/?:@!$&'()*+,;=~[]{}|^`\\#"
 
 
 def from_url(text: str) -> Captured:
-    """Return the request of a browser for a URL or a path. Raise `CaptureError` if the URL is not valid."""
+    """Return the request of a browser for a URL or a path.
+
+    Raises:
+        CaptureError: The URL is not valid.
+    """
     return from_sent_url(quote(re.sub(r"[\t\r\n]", "", text.strip()), safe=_LEFT_ALONE))
 
 
 def from_sent_url(url: str, method: str = "GET") -> Captured:
-    """Return the request for a URL that is sent unchanged, one character per byte. Raise `CaptureError`."""
+    """Return the request for a URL that is sent unchanged.
+
+    Args:
+        url: The URL, with one character per byte.
+        method: The HTTP method.
+
+    Raises:
+        CaptureError: The URL is not valid.
+    """
     try:
         parts = urlsplit(url if "://" in url or url.startswith("/") else "//" + url)
     except ValueError as error:
@@ -177,7 +189,15 @@ def from_sent_url(url: str, method: str = "GET") -> Captured:
 
 
 def from_sent_target(target: str, method: str) -> Captured:
-    """Return the request with this target: path and query, or a URL. Raise `CaptureError` if it is not valid."""
+    """Return the request with this target.
+
+    Args:
+        target: Path and query, or a URL, with one character per byte.
+        method: The HTTP method.
+
+    Raises:
+        CaptureError: The target is not valid.
+    """
     if not target.startswith("/"):
         return from_sent_url(target, method)
     # Not parsed as a URL: in a request target, two slashes at the start do not name a host.
