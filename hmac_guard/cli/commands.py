@@ -19,7 +19,7 @@ COMMANDS = {
     "keys": "keys:command",
     "console": "console:command",
     "demo": "demo:command",
-    "completion": "commands:completion",
+    "completion": "completion:command",
 }
 
 
@@ -57,25 +57,3 @@ def hmac_guard(ctx: click.Context) -> None:
     On a terminal the output has colour, unless the variable NO_COLOR is set.
     """
     follow_environment(ctx)
-
-
-SHELLS = ("bash", "zsh", "fish")
-
-
-@click.command("completion")
-@click.argument("shell", type=click.Choice(SHELLS))
-@click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options, schemes and ids.
-
-    \b
-      hmac-guard completion bash > ~/.hmac-guard.bash  # source it in ~/.bashrc
-      hmac-guard completion zsh > ~/.zfunc/_hmac-guard
-      hmac-guard completion fish > ~/.config/fish/completions/hmac-guard.fish
-    """
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    if found is None:
-        raise CliError(f"click has no completion for {shell}; give one of {', '.join(SHELLS)}")
-    click.echo(found(ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())
