@@ -18,7 +18,10 @@ from hmac_guard.keys.sql.tally import Counted
 #: The label and the meaning of each mode. "guard" stands for a tenant without its own mode.
 MODES = {
     "off": ("Off", "Requests are not checked. Nothing is verified."),
-    "report": ("Report", "Every request reaches the application. Requests that enforce would refuse are counted."),
+    "report": (
+        "Report",
+        "Every request reaches the application. Requests that the mode enforce would refuse are counted.",
+    ),
     "enforce": ("Enforce", "A request without a valid signature is answered with 401."),
     "guard": ("Guard's own", "The mode that the application gives to the guard applies."),
 }
