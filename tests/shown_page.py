@@ -133,7 +133,7 @@ class Reader:
     def __init__(self, folder: Path, port: int, environ: Mapping[str, str]) -> None:
         self.folder = folder
         self.port = port
-        self.environ = {**environ, "PYTHONUNBUFFERED": "1"}
+        self.environ = environ
         self.terminal = Terminal(folder, self.environ)
         self.server: Server | None = None
         self.done: list[str] = []

@@ -3,13 +3,11 @@
 import os
 import re
 import shutil
-import sys
-import sysconfig
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from installed import ROOT, install
+from installed import ROOT, environ_of_a_shell
 from ports import own_port
 from shown_page import Reader, Server, agrees, blocks_of
 
@@ -18,20 +16,12 @@ PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell that finds the package, and its command."""
     for package in ("flask", "click", "jinja2"):
         pytest.importorskip(package, reason=f"not run: {package} is not installed")
     for program in ("bash", "curl", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"not run: {program} is not installed")
-    commands = tmp_path / "commands"
-    commands.mkdir()
-    (commands / "hmac-guard").write_text(f"#!{sys.executable}\nfrom hmac_guard.cli import main\n\nmain()\n")
-    (commands / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    for command in commands.iterdir():
-        command.chmod(0o755)
-    path = os.pathsep.join([str(commands), sysconfig.get_path("scripts"), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(install(tmp_path / "installed"))}
+    return environ_of_a_shell(tmp_path)
 
 
 def test_a_reader_gets_the_output_that_the_page_shows(tmp_path: Path, environ: dict[str, str]) -> None:
