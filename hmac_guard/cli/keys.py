@@ -57,7 +57,12 @@ def command() -> None:
 def _takes_secret(function: Any) -> Any:
     for option in (
         click.option("--secret-form", type=click.Choice(list(FORMS)), default="text", show_default=True),
-        click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: make one."),
+        click.option(
+            "--secret-file",
+            type=click.Path(),
+            metavar="PATH",
+            help="Read the secret from this file; default: make one.",
+        ),
         click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
         click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),
     ):
