@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import shutil
 import threading
 import time
@@ -140,6 +141,16 @@ def test_a_key_is_rotated_while_the_application_runs(folder: Path) -> None:
 
         assert statuses == [(SAVED, 401), (SAVED, 200)]
         assert ask(port, "/health") == (200, "text/html", "up\n")
+
+
+def test_the_command_of_the_image_writes_no_files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    [words] = re.findall(r"^CMD (\[.*\])$", PAGE, re.MULTILINE)
+    command = shlex.join(json.loads(words)).replace("0.0.0.0", LOCAL)
+    home = tmp_path_factory.mktemp("home")
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_RUNTIME_DIR"), str(home))
+    with running(command, folder, **places) as port:
+        assert save(port, "ann", "/users/ann/notes") == SAVED
+        assert list(home.iterdir()) == []
 
 
 def test_gunicorn_takes_a_mount_point_from_a_header(folder: Path) -> None:
