@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import hmac_guard
@@ -23,6 +24,18 @@ def install(folder: Path) -> Path:
     name, module = entry_point.replace('"', "").split(" = ")
     (about / "entry_points.txt").write_text(f"[pytest11]\n{name} = {module}\n")
     return folder
+
+
+def environ_of_a_shell(folder: Path) -> dict[str, str]:
+    """The environment of a shell that finds the package, and its command."""
+    commands = folder / "commands"
+    commands.mkdir()
+    (commands / "hmac-guard").write_text(f"#!{sys.executable}\nfrom hmac_guard.cli import main\n\nmain()\n")
+    (commands / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    path = os.pathsep.join([str(commands), sysconfig.get_path("scripts"), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(install(folder / "installed")), "PYTHONUNBUFFERED": "1"}
 
 
 def run_pytest(folder: Path, installed: Path, *options: str) -> str:

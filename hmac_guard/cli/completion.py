@@ -1,15 +1,31 @@
 """`hmac-guard completion`: prints what makes a shell complete the command."""
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from hmac_guard.cli.output import CliError
 
-SHELLS = ("bash", "zsh", "fish")
+class _Bash(BashComplete):
+    """Adds no space behind `name=`, since its value follows."""
+
+    source_template = BashComplete.source_template.replace(
+        "COMPREPLY+=($value)", "COMPREPLY+=($value)\n            [[ $value == *= ]] && compopt -o nospace"
+    )
+
+
+class _Zsh(ZshComplete):
+    """Adds no space behind `name=`, since its value follows."""
+
+    source_template = ZshComplete.source_template.replace(
+        "compadd -U -V unsorted -a completions",
+        "compadd -U -V unsorted -S '' -- ${(M)completions:#*=}\n        compadd -U -V unsorted -- ${completions:#*=}",
+    )
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": FishComplete}
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that makes SHELL complete commands, options, schemes and ids.
@@ -19,7 +35,4 @@ def command(ctx: click.Context, shell: str) -> None:
       hmac-guard completion zsh > ~/.zfunc/_hmac-guard
       hmac-guard completion fish > ~/.config/fish/completions/hmac-guard.fish
     """
-    found = get_completion_class(shell)
-    if found is None:
-        raise CliError(f"click has no completion for {shell}; give one of {', '.join(SHELLS)}")
-    click.echo(found(ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())
+    click.echo(SHELLS[shell](ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())

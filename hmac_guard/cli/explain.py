@@ -27,9 +27,9 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
     @takes_tenant
     @key_options
     @click.option("--previous-env", multiple=True, metavar="NAME", help="Also try a previous key of the tenant.")
-    @click.option("--previous-file", multiple=True, metavar="PATH", help="The same, from a file.")
+    @click.option("--previous-file", type=click.Path(), multiple=True, metavar="PATH", help="The same, from a file.")
     @click.option("--other-env", multiple=True, metavar="NAME", help="Also try another tenant's key.")
-    @click.option("--other-file", multiple=True, metavar="PATH", help="The same, from a file.")
+    @click.option("--other-file", type=click.Path(), multiple=True, metavar="PATH", help="The same, from a file.")
     @functools.wraps(function)
     def with_keys(
         *,

@@ -32,7 +32,7 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="How the key is written: text is used unchanged, hex and base64 are decoded.",
         ),
-        click.option("--key-file", metavar="PATH", help="Read the key from this file."),
+        click.option("--key-file", type=click.Path(), metavar="PATH", help="Read the key from this file."),
         click.option("--key-env", metavar="NAME", help="Read the key from this environment variable."),
     ):
         function = option(function)

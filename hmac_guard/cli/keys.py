@@ -60,7 +60,12 @@ def _takes_secret(function: Any) -> Any:
             show_default=True,
             help="How the secret is written: text is used unchanged, the other forms are decoded.",
         ),
-        click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: generate one."),
+        click.option(
+            "--secret-file",
+            type=click.Path(),
+            metavar="PATH",
+            help="Read the secret from this file; default: generate one.",
+        ),
         click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
         click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),
     ):

@@ -1,0 +1,36 @@
+"""The site of the documentation has each page as Markdown, and `llms.txt` names them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from installed import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text() for path in DOCS.rglob("*.md")}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sphinx", reason="not run: Sphinx is not installed")
+    for package in ("furo", "myst_parser"):
+        pytest.importorskip(package, reason=f"not run: {package} is not installed")
+    built = tmp_path_factory.mktemp("site")
+    options = ["--quiet", "--fail-on-warning", "--builder", "html", "--doctree-dir", str(built / "doctrees")]
+    subprocess.run([sys.executable, "-m", "sphinx", *options, str(DOCS), str(built / "html")], cwd=ROOT, check=True)
+    return built / "html"
+
+
+def test_each_page_is_there_as_markdown_beside_its_html(site: Path) -> None:
+    assert {name: (site / name).read_text() for name in PAGES} == PAGES
+    assert [name for name in PAGES if not (site / name).with_suffix(".html").is_file()] == []
+
+
+def test_llms_txt_names_each_page_with_its_title(site: Path) -> None:
+    text = (site / "llms.txt").read_text()
+    named = {name: title for title, name in re.findall(r"^- \[(.+)\]\((.+\.md)\)$", text, re.MULTILINE)}
+
+    assert text.startswith("# hmac_guard\n\n> ")
+    assert named == {name: page.splitlines()[0].removeprefix("# ") for name, page in PAGES.items()}
