@@ -283,10 +283,10 @@ def test_explain_names_the_mistake_of_the_page() -> None:
     assert "Cause: the signature was written with another padding" in result.output
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+@pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")))
 def test_each_link_leads_to_a_file(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)", (DOCS / page).read_text()):
-        assert (DOCS / target).exists(), target
+        assert ((DOCS / page).parent / target).exists(), target
 
 
 def test_the_reference_has_each_public_name() -> None:
