@@ -19,19 +19,28 @@ ROOT = Path(__file__).parents[1]
 #: Names the file with the blocks whose code was taken.
 RECORD = "HMAC_GUARD_BLOCKS"
 
-_PART = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>[\w{}-]+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_PART = re.compile(
+    r"^#+ (?P<heading>[^\n]+)$|"
+    r"^(?:<!-- not run by a test: (?P<mark>[^\n]+) -->\n\n)?```(?P<language>[\w{}-]*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 _COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code. `page` is the path in the repository, `heading` the heading above the block."""
+    """A block of code.
+
+    `page` is the path in the repository, `heading` the heading above the block. `mark` is the reason why no test can
+    run it, which a comment above the block gives.
+    """
 
     page: str
     line: int
     heading: str
     language: str
     text: str
+    mark: str | None
 
     @property
     def name(self) -> str:
@@ -77,7 +86,7 @@ def text_of(page: str) -> str:
 
 def blocks(page: str, language: str = "python") -> list[Block]:
     """Return the blocks of a page in this language."""
-    return [block for block in _blocks(page) if block.language == language]
+    return [block for block in all_blocks(page) if block.language == language]
 
 
 def under(page: str, heading: str, language: str = "python") -> Block:
@@ -86,10 +95,12 @@ def under(page: str, heading: str, language: str = "python") -> Block:
     return block
 
 
-def _blocks(page: str) -> Iterator[Block]:
+def all_blocks(page: str) -> Iterator[Block]:
     text, heading = text_of(page), ""
     for part in _PART.finditer(text):
         if part["heading"] is not None:
             heading = part["heading"]
         else:
-            yield Block(page, text.count("\n", 0, part.start()) + 1, heading, part["language"], part["code"])
+            yield Block(
+                page, text.count("\n", 0, part.start()) + 1, heading, part["language"], part["code"], part["mark"]
+            )

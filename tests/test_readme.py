@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from every_mode import MODES, check, preflight_for
+from documented import blocks, text_of
+from every_mode import MODES, MadeOtherwise, check, preflight_for
 from orders import hex_of
 from ports import accepts, own_port
 from support import Call, Reply, Sent, environ_for, run_asgi
@@ -26,12 +27,16 @@ import hmac_guard.schemes
 from hmac_guard import Guard, Key, Scheme
 
 ROOT = FilePath(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+README = text_of("README.md")
 #: The Python samples by their first line.
-PYTHON = {code.split("\n", 1)[0]: code for language, code in BLOCKS if language == "python"}
-CONSOLE = [line for language, code in BLOCKS if language == "console" for line in code.split("$ ")]
-REQUESTS = [line for line in CONSOLE if line.startswith("curl")]
+PYTHON = {block.text.split("\n", 1)[0]: block for block in blocks("README.md")}
+
+
+def commands(program: str) -> list[tuple[str, str]]:
+    """Return the commands that call a program, each with what it prints."""
+    consoles = [block for block in blocks("README.md", "console") if f"$ {program} " in block.text]
+    return [command for block in consoles for command in block.commands() if command[0].startswith(program)]
+
 
 KEY = "a key that is long enough"
 CONNECT = "/oauth/connect/github"
@@ -43,7 +48,7 @@ PREFLIGHT = preflight_for(UNSIGNED)
 
 def run(first_line: str, changes: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """Run a sample and return its names. `changes` replace texts in its code."""
-    code = PYTHON[first_line]
+    code = PYTHON[first_line].code
     for text, other in changes.items():
         assert code.count(text) == 1
         code = code.replace(text, other)
@@ -62,9 +67,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the first application of the README on a free port."""
     pytest.importorskip("flask", reason="not run: Flask is not installed")
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "app.py").write_text(PYTHON["# app.py"])
-    [command] = [line for line in CONSOLE if line.startswith("flask")]
-    [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"])
+    (folder / "app.py").write_text(PYTHON["# app.py"].code)
+    [(command, _)] = commands("flask")
+    [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"].text)
     Key(secret)  # `secrecy.py` then checks that no test and no server prints it.
     with own_port() as port:
         arguments = shlex.split(command.replace("8000", str(port)))
@@ -74,24 +79,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.terminate()
 
 
-@pytest.mark.parametrize("line", REQUESTS, ids=["signed", "forged"])
-def test_the_two_requests_get_the_answers_that_are_printed(served: str, line: str) -> None:
+@pytest.mark.parametrize("number", [0, 1], ids=["signed", "forged"])
+def test_the_two_requests_get_the_answers_that_are_printed(served: str, number: int) -> None:
     if shutil.which("curl") is None:
         pytest.skip("not run: there is no curl")
-    command, expected = line.split("\n", 1)
+    command, expected = commands("curl")[number]
     done = subprocess.run(shlex.split(command.replace("127.0.0.1:8000", served)), capture_output=True, text=True)
 
     assert done.stdout.strip() == expected.strip()
-
-
-class MadeOtherwise:
-    """Replace `Guard` in a sample: the same guard with other options."""
-
-    def __init__(self, **changes: Any) -> None:
-        self.changes = changes
-
-    def __call__(self, *arguments: Any, **options: Any) -> Guard:
-        return Guard(*arguments, **{**options, **self.changes})
 
 
 @pytest.fixture(params=MODES)
@@ -108,7 +103,7 @@ def check_missing_id(mode: str, reply: Reply) -> None:
 
 def first_sample(changes: Mapping[str, str] = MappingProxyType({})) -> Callable[[Sent], Reply]:
     pytest.importorskip("flask", reason="not run: Flask is not installed")
-    [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"])
+    [secret] = re.findall('keys="(.+)"', PYTHON["# app.py"].text)
     return partial(by_wsgi, run("# app.py", {secret: KEY, **changes})["app"])
 
 

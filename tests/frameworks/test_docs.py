@@ -18,6 +18,7 @@ from typing import Any
 
 import every_mode
 import pytest
+from documentation.pages import exports
 from documented import Block, blocks, text_of, under
 from every_mode import MODES, ORIGIN, MadeOtherwise
 from orders import KEY, hex_of
@@ -248,11 +249,11 @@ def test_a_block_runs_as_its_page_says(block: Block, tmp_path: Path, monkeypatch
     if shutil.which("curl") is None:
         pytest.skip("not run: there is no curl")
     (tmp_path / block.name).write_text(block.code)
-    exported = [line.removeprefix("export ") for line, _ in commands(block.page) if line.startswith("export ")]
-    [(name, key)] = [line.split("=") for line in exported]
+    exported = exports(block.page)
+    [key] = set(exported.values())
     Key(key)  # `secrecy.py` then checks that no test and no server prints it.
-    for each in (name, f"FLASK_{name}", "SUPRSEND_INBOX_SECRET"):
-        monkeypatch.setenv(each, key)
+    for name in exported:
+        monkeypatch.setenv(name, key)
     servers = [(line, heading) for line, heading in commands(block.page) if re.match("flask|uvicorn|waitress", line)]
     [command] = [line for line, heading in servers if heading == block.heading] or [servers[0][0]]
     json_answer = '{"inbox of":"user-42"}' if "fastapi" in block.page or "REST" in block.heading else ""
