@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/docs
-SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
+SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml hatch_build.py README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-docs test-conformance test-browser test-languages test-explain \
 	screenshots check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \

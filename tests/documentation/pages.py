@@ -20,6 +20,7 @@ TESTS = {
     "docs/frameworks/litestar.md": ("frameworks/test_docs.py",),
     "docs/frameworks/quart.md": ("frameworks/test_docs.py",),
     "docs/frameworks/starlette.md": ("frameworks/test_docs.py",),
+    "docs/guard.md": ("test_docs_guard.py",),
     "docs/keys.md": ("test_docs_keys.py",),
     "docs/observing.md": ("test_docs_everyday.py",),
     "docs/rolling-out.md": ("test_docs_everyday.py",),
@@ -44,7 +45,6 @@ ELSEWHERE = {
 #: The blocks that no test can run, by their first line. The page has the same reason above the block.
 NOT_RUN = {
     ("CONTRIBUTING.md", "$ make demo     # three guarded applications on real servers"): "it runs the tests",
-    ("README.md", "$ make demo"): "it runs the tests",
 }
 #: The pages whose blocks are parts of the reader's application: they use its names. Only the tests above run them.
 PARTS = {
