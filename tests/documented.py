@@ -21,7 +21,7 @@ RECORD = "HMAC_GUARD_BLOCKS"
 
 _PART = re.compile(
     r"^#+ (?P<heading>[^\n]+)$|"
-    r"^(?:<!-- not run by a test: (?P<mark>[^\n]+) -->\n\n)?```(?P<language>[\w{}-]*)\n(?P<code>.*?)^```$",
+    r"^(?:<!-- not run by a test: (?P<mark>[^\n]+) -->\n\n)?```(?P<language>[\w{}-]*)(?: [\w-]+)?\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
