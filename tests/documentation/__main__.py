@@ -8,6 +8,7 @@ Exits with 1 if something fails, or if no test takes a block.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,15 +60,19 @@ def try_environment(wheel: Path, packages: tuple[str, ...], pages: list[str]) ->
     with tempfile.TemporaryDirectory(prefix="hmac_guard-docs-") as folder:
         venv.create(folder, with_pip=True, symlinks=True)
         python = str(Path(folder, "bin", "python"))
-        named = [
-            f"{wheel}{name.removeprefix('hmac-guard')}" if name.startswith("hmac-guard") else name for name in packages
-        ]
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *named]
-        installed = subprocess.run(install, env=KEPT, check=False).returncode == 0
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        installed = subprocess.run([*pip, *requirements(wheel, packages)], env=KEPT, check=False).returncode == 0
         failed = [page for page in pages if installed and not run_page(python, page)]
         works = installed and not failed
     print(f"{' '.join(packages)}: {'works' if works else 'FAILS'} ({time.monotonic() - began:.0f} s)", flush=True)
     return works
+
+
+def requirements(wheel: Path, packages: tuple[str, ...]) -> list[str]:
+    """Return what pip installs: the wheel with all extras that the packages name, and the other packages."""
+    own = [name for name in packages if name.startswith("hmac-guard")]
+    extras = sorted({extra for name in own for extra in re.findall(r"\w+", name.removeprefix("hmac-guard"))})
+    return [f"{wheel}[{','.join(extras)}]" if extras else str(wheel), *(name for name in packages if name not in own)]
 
 
 def run_page(python: str, page: str) -> bool:
