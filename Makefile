@@ -15,7 +15,7 @@ help:
 	@echo "make serve  run the same applications, with a page where you can try signatures"
 	@echo "make test   run the tests against the built wheel"
 	@echo "make test-versions  run the tests with the oldest supported frameworks, and without frameworks"
-	@echo "make test-pythons   run the tests with each CPython from 3.10 to 3.13 (ARGS=tests/test_reading.py for some of them)"
+	@echo "make test-pythons   run the tests with each CPython from 3.10 to 3.13 (ARGS=tests/unit/core for some of them)"
 	@echo "make test-extras    test each extra alone, in a new environment (ARGS=\"sql redis\" for some of them)"
 	@echo "make test-docs  run every code block of README and docs, with the packages that its page names (ARGS=README.md for one page)"
 	@echo "make test-conformance  test every framework on every server, over sockets"
@@ -57,35 +57,43 @@ test: $(VENV)/test $(VENV)/wheel
 	$(BIN)/python tests/coverage_floor.py .coverage.json
 
 # Prints a row as it ends. Needs PostgreSQL, MariaDB and redis-server, and root for the rows that lose packets.
+# Three processes share the rows, each with its own servers. Then the floods run alone, since they measure latency.
+# The status 5 of pytest means that ARGS selects no test there.
 test-chaos: $(VENV)/conformance $(VENV)/wheel
-	$(BIN)/pytest -m chaos tests/acceptance/chaos -s $(ARGS)
+	@processes=; status=0; for part in 0/3 1/3 2/3; do \
+		CHAOS_PART=$$part $(BIN)/pytest -m chaos tests/acceptance/chaos/test_chaos.py -s $(ARGS) & processes="$$processes $$!"; \
+	done; for process in $$processes; do \
+		wait $$process || test $$? = 5 || status=1; \
+	done; \
+	$(BIN)/pytest -m chaos tests/acceptance/chaos/test_load.py -s $(ARGS) || test $$? = 5 || status=1; \
+	exit $$status
 
 test-soak: $(VENV)/conformance $(VENV)/wheel
 	$(BIN)/pytest -m soak tests/acceptance/chaos -s $(ARGS)
 
 # Prints a row as it ends. Needs PostgreSQL and Redis. uWSGI 2.0.26 is the last one that runs no threads by itself.
 test-forks: $(VENV)/wire $(VENV)-uwsgi/ready $(VENV)/wheel
-	HMAC_GUARD_OLD_UWSGI=$(abspath $(VENV)-uwsgi/bin/uwsgi) $(BIN)/pytest -m forks tests/forks -s $(ARGS)
+	HMAC_GUARD_OLD_UWSGI=$(abspath $(VENV)-uwsgi/bin/uwsgi) $(BIN)/pytest -m forks tests/acceptance/forks -s $(ARGS)
 
 slow: $(VENV)/test $(VENV)/wheel
 	$(BIN)/pytest -m slow -s $(ARGS)
 
 # One signed request from fifty clients at once, to four workers: Redis, PostgreSQL, SQLite, Django's cache.
 test-races: $(VENV)/test $(VENV)/wheel
-	$(BIN)/pytest -m races tests/test_races.py -s $(ARGS)
+	$(BIN)/pytest -m races tests/acceptance/test_races.py -s $(ARGS)
 
 # Webhooks that the vendors' own libraries sign or verify; some of them are packages of npm.
 test-vendors: $(VENV)/vendors $(VENV)/wheel
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/node standardwebhooks stripe @octokit/webhooks-methods \
 		@paddle/paddle-node-sdk @shopify/shopify-api
-	HMAC_GUARD_NODE=$(abspath $(VENV)/node) $(BIN)/pytest -m vendors tests/vendors -s $(ARGS)
+	HMAC_GUARD_NODE=$(abspath $(VENV)/node) $(BIN)/pytest -m vendors tests/acceptance/vendors -s $(ARGS)
 
 test-languages: $(VENV)/test $(VENV)/wheel
-	tests/languages/install
-	$(BIN)/pytest -m languages --timeout=600 tests/languages $(ARGS)
+	tests/acceptance/languages/install
+	$(BIN)/pytest -m languages --timeout=600 tests/acceptance/languages $(ARGS)
 
 test-explain: $(VENV)/test $(VENV)/wheel
-	$(BIN)/pytest -m corpus --timeout=900 tests/test_explain_corpus.py -s $(ARGS)
+	$(BIN)/pytest -m corpus --timeout=900 tests/acceptance/test_explain_corpus.py -s $(ARGS)
 
 check: $(VENV)/check
 	$(BIN)/ruff format --check .
@@ -115,22 +123,27 @@ sbom: $(VENV)/sbom
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
 		--output-file dist/sbom.cdx.json $(VENV)-sbom/bin/python
 
+# The tests of the handles, and of the guard in each framework.
+FRAMEWORK_TESTS := tests/unit/django tests/unit/console/test_mounts.py tests/unit/once/test_used_once.py \
+	$(patsubst %,tests/unit/test_%.py,fastapi flask mount_points starlette taken_over) \
+	tests/acceptance/test_bridges.py tests/docs/test_frameworks.py
+
 # With the oldest supported version of each framework, and without frameworks.
 test-versions: $(VENV)-oldest/ready $(VENV)-litestar/ready $(VENV)-none/ready $(VENV)/wheel
 	$(VENV)-oldest/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	$(VENV)-oldest/bin/pytest tests/frameworks $(ARGS)
+	$(VENV)-oldest/bin/pytest $(FRAMEWORK_TESTS) $(ARGS)
 	$(VENV)-litestar/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	$(VENV)-litestar/bin/pytest tests/frameworks/test_docs.py $(ARGS)
+	$(VENV)-litestar/bin/pytest tests/docs/test_frameworks.py $(ARGS)
 	$(VENV)-none/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(VENV)-none/bin/pytest $(ARGS)
 
 # The wheel with each CPython, in a new environment.
 test-pythons: $(VENV)/wheel
-	cd tests && ../$(BIN)/python -m pythons ../dist/*.whl $(ARGS)
+	cd tests && ../$(BIN)/python -m acceptance.pythons ../dist/*.whl $(ARGS)
 
 # The wheel with each extra in a new environment. So a package that an extra lacks is missing there.
 test-extras: $(VENV)/wheel
-	cd tests && ../$(BIN)/python -m extras ../dist/*.whl $(ARGS)
+	cd tests && ../$(BIN)/python -m acceptance.extras ../dist/*.whl $(ARGS)
 
 # Every code block runs in a test, and then those of each page in a new environment with what the page installs.
 test-docs: $(VENV)/test $(VENV)/wheel
@@ -138,23 +151,23 @@ test-docs: $(VENV)/test $(VENV)/wheel
 
 # Tests every application on every server; writes the tables of docs/frameworks.md.
 test-conformance: $(VENV)/conformance $(VENV)/wheel
-	$(BIN)/pytest -m conformance tests/conformance --write-matrix $(ARGS)
+	$(BIN)/pytest -m conformance tests/acceptance/conformance --write-matrix $(ARGS)
 
-# Malformed requests to every server; ARGS=--write-golden writes the answers to tests/wire/golden.
+# Malformed requests to every server; ARGS=--write-golden writes the answers to tests/acceptance/wire/golden.
 test-wire: $(VENV)/wire $(VENV)/wheel
-	$(BIN)/pytest -m wire tests/wire -s $(ARGS)
+	$(BIN)/pytest -m wire tests/acceptance/wire -s $(ARGS)
 
 # A page on another origin, and the packages of vendors, in Debian's chromium.
 test-browser: $(VENV)/browser $(VENV)/wheel
-	$(BIN)/pytest -m browser tests/browser $(ARGS)
+	$(BIN)/pytest -m browser tests/acceptance/browser $(ARGS)
 
 # Writes each page of the console as a PNG, wide and narrow, light and dark.
 screenshots: $(VENV)/browser $(VENV)/wheel
-	cd tests && ../$(BIN)/python -m browser.screenshots $(abspath build/screenshots) $(ARGS)
+	cd tests && ../$(BIN)/python -m acceptance.browser.screenshots $(abspath build/screenshots) $(ARGS)
 	@echo "the pages are in build/screenshots"
 
 fuzz: $(VENV)/test $(VENV)/wheel
-	HMAC_GUARD_EXAMPLES=200000 $(BIN)/pytest --timeout=0 tests/test_wsgi_and_asgi_agree.py -k generated -s $(ARGS)
+	HMAC_GUARD_EXAMPLES=200000 $(BIN)/pytest --timeout=0 tests/acceptance/test_wsgi_and_asgi_agree.py -k generated -s $(ARGS)
 
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks --keep $(ARGS)
@@ -167,18 +180,18 @@ bench-timing: $(VENV)/bench
 
 # Runs in the folder of the tests, so that the installed wheel is imported and not the source folder.
 fuzz-differential: $(VENV)/test $(VENV)/wheel
-	cd tests && ../$(BIN)/python -m differential $(ARGS)
+	cd tests && ../$(BIN)/python -m acceptance.differential $(ARGS)
 
 TARGET  ?= multipart
 SECONDS ?= 600
 fuzz-atheris: $(VENV)/fuzz $(VENV)/wheel
-	cd tests && ../$(BIN)/python -m fuzz $(TARGET) $(SECONDS)
+	cd tests && ../$(BIN)/python -m acceptance.fuzz $(TARGET) $(SECONDS)
 
 # First the written-out mutants, then those of mutmut (ARGS="hmac_guard.core.scheme*" for some of them).
 # The package is not installed there, because a changed copy is tested.
 mutants: $(VENV)-mutation/ready
-	cd tests && ../$(VENV)-mutation/bin/python -m mutants
-	PYTHONPATH=tests/mutants HMAC_GUARD_EXAMPLES=150 $(VENV)-mutation/bin/mutmut run --max-children 2 $(ARGS)
+	cd tests && ../$(VENV)-mutation/bin/python -m acceptance.mutants
+	PYTHONPATH=tests/acceptance/mutants HMAC_GUARD_EXAMPLES=150 $(VENV)-mutation/bin/mutmut run --max-children 2 $(ARGS)
 	$(VENV)-mutation/bin/mutmut results
 
 $(BIN)/python:

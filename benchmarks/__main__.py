@@ -16,6 +16,7 @@ from benchmarks import (
     middleware,
     served,
     speed,
+    webhooks,
 )
 from benchmarks.harness import Result, Row, measure
 from benchmarks.report import about, keep, table
@@ -36,6 +37,7 @@ SUITES: dict[str, Callable[[int], Result]] = {
     "memory": memory.run,
     "allocations": allocations.run,
     "served": served.run,
+    "webhooks": webhooks.run,
 }
 
 

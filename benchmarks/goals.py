@@ -148,6 +148,15 @@ def _served(results: Results) -> Seen:
         yield row, 100 * cells["share"]
 
 
+def _webhooks(vendor: str) -> Callable[[Results], Seen]:
+    def seen(results: Results) -> Seen:
+        for row, cells in results["webhooks"].items():
+            if row.startswith(vendor):
+                yield row, cells["guard / library"]
+
+    return seen
+
+
 def _imports(results: Results) -> Seen:
     yield "import hmac_guard", results["imports"]["import hmac_guard"]["median ms"]
 
@@ -182,5 +191,7 @@ GOALS = (
     Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, most=False),
     Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, most=False),
     Goal("the guard's share of the instructions of one served request, in percent", 5, _served),
+    Goal("a webhook of Stripe, against its library, in instructions", 1.5, _webhooks("Stripe")),
+    Goal("a webhook of Standard Webhooks, against its library", 1.0, _webhooks("Standard Webhooks")),
     Goal("import hmac_guard above asyncio, hmac, urllib.parse, ms", 25, _imports),
 )

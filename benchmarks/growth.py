@@ -1,5 +1,4 @@
-"""How the cost grows: with keys, tenants, a cache around the keys, fields that the scheme does not name, body size, and
-requests at once."""
+"""Measures how the cost grows with keys, tenants, a cache, unnamed fields, the body size, and parallel requests."""
 
 import asyncio
 import json

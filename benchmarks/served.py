@@ -49,7 +49,7 @@ def _count(command: tuple[str, ...], framework: str, how: str, requests: int) ->
         words = [word.format(fd=listening.fileno()) for word in (*command, f"benchmarks.served_apps:{framework}_{how}")]
         with valgrind.counted_server(*words, pass_fds=[listening.fileno()]) as counted:
             host, port = listening.getsockname()
-            connection = http.client.HTTPConnection(host, port, timeout=120)
+            connection = http.client.HTTPConnection(host, port, timeout=600)
             # The system accepts the connection before the server is ready. So the first request waits for its start.
             assert _status(connection, path, by_query(FORGED)) == (200 if how == "bare" else 401), framework
             for _ in range(requests):

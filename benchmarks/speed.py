@@ -89,6 +89,11 @@ def _measured(runs: list[Run]) -> str:
             "Instructions of the server for one whole request, a pair by query.",
             _rows(runs, "served", _every, ("bare", "guarded", "the guard", "share")),
         ),
+        (
+            "Webhooks, beside the vendors' libraries",
+            "Instructions: the middleware above the bare application, and the library's check alone.",
+            _rows(runs, "webhooks", _every, ("the guard", "the library", "guard / library")),
+        ),
         ("Memory", "", _rows(runs, "memory", _every, ("peak KiB", "left bytes"))),
         ("Allocations", "", _rows(runs, "allocations", _every, ("allocations",))),
         ("Import", "Above the first row.", _rows(runs, "imports", _every, ("median ms", "/ base", "modules"))),

@@ -21,9 +21,9 @@ def is_there() -> bool:
     return shutil.which("valgrind") is not None
 
 
-def instructions() -> dict[str, int]:
-    """Instructions for one request of each shape."""
-    return _each(_INSTRUCTIONS, "Collected : ")
+def instructions(*shapes: str) -> dict[str, int]:
+    """Instructions for one request of each shape; `shapes` is the argument of `benchmarks.counted`."""
+    return _each(_INSTRUCTIONS, "Collected : ", *shapes)
 
 
 def allocations() -> dict[str, int]:
@@ -31,10 +31,10 @@ def allocations() -> dict[str, int]:
     return _each(_ALLOCATIONS, "total heap usage: ", PYTHONMALLOC="malloc")
 
 
-def _each(tool: tuple[str, ...], label: str, **environment: str) -> dict[str, int]:
+def _each(tool: tuple[str, ...], label: str, *shapes: str, **environment: str) -> dict[str, int]:
     # A fixed environment: its size alone moves addresses, and with them what a hash table costs.
     fixed = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", **environment}
-    command = [sys.executable, "-m", "benchmarks.counted"]
+    command = [sys.executable, "-m", "benchmarks.counted", *shapes]
     subprocess.run(command, env=fixed, check=True, capture_output=True)  # So that no module is left to compile.
     done = subprocess.run(["valgrind", *tool, *command], env=fixed, capture_output=True, text=True)
     if done.returncode:

@@ -29,42 +29,11 @@ html_show_sourcelink = False
 myst_heading_anchors = 3
 # The pages for customers have the languages at the level that docsify's tabs need.
 suppress_warnings = ["myst.header"]
+default_role = "code"  # What a docstring has in backticks is code.
+napoleon_use_ivar = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
-
-#: A line of an older docstring that explains an argument: `name`  what it is. Its text may go on, indented.
-_ARGUMENT = re.compile(r"^(`?\w+`?(?:, `?\w+`?)*)\s{2,}(\S.*)$")
-#: The longest name of a list has one space behind it.
-_NEXT_ARGUMENT = re.compile(r"^(`\w+`)\s+(\S.*)$")
-
-
-def write_as_rest(app: "Sphinx", what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
-    """Turn a docstring of this package into reStructuredText: `code` is a literal, and arguments are a field list."""
-    written: list[str] = []
-    in_fields = False
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        found = _ARGUMENT.match(line) or (in_fields and _NEXT_ARGUMENT.match(line))
-        if line == "Example:":
-            written += [".. rubric:: Example", "", "::", ""]
-            continue
-        if line.endswith(":") and not after and not line.startswith(" "):
-            written.append(f"{line}:")  # Code follows.
-            continue
-        if found:
-            if not in_fields and written and written[-1]:
-                written.append("")
-            names = found[1].replace("`", "").replace(", ", "/")
-            written.append(f":param {names}: {found[2]}")
-            in_fields = True
-        elif in_fields and line.startswith(" "):
-            written.append(f"    {line.strip()}")
-        else:
-            if in_fields and line:
-                written.append("")
-            in_fields = False
-            written.append(line)
-    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in written]
 
 
 def sign_classes(app: "Sphinx", what: str, name: str, thing: Any, options: Any, signature: str, returned: str) -> Any:
@@ -124,7 +93,5 @@ def write_pages_as_text(app: "Sphinx", failure: Exception | None) -> None:
 def setup(app: "Sphinx") -> None:
     show_operations()
     app.add_lexer("sql", PostgresLexer)  # The SQL of the pages is PostgreSQL's.
-    # Before napoleon, which reads the sections of Google's style.
-    app.connect("autodoc-process-docstring", write_as_rest, priority=400)
     app.connect("autodoc-process-signature", sign_classes)
     app.connect("build-finished", write_pages_as_text)

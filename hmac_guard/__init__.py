@@ -1,6 +1,6 @@
-"""A request proves that its ids were signed, before the application sees it. Start at `Guard`.
+"""Proves that the ids of a request were signed, before the application sees it. Start at `Guard`.
 
-Each name is imported when it is first used, so that `import hmac_guard` alone imports no other module of the package.
+Each name is imported when it is first used, so `import hmac_guard` alone imports no other module of the package.
 """
 
 TYPE_CHECKING = (

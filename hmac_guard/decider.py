@@ -1,16 +1,16 @@
-"""How a request is decided: skip, read, look up keys, conclude, finish. Steps without I/O.
+"""The steps of a decision: skip, read, look up keys, conclude, finish. They do no I/O.
 
 The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between the steps and nothing else:
 
     skip(request)             the outcome of a request that the guard does not look at, or None
-                              the driver reads the body into the request, where the reader needs it
+                              the driver reads the body into the request, if the reader needs it
     reader.read(request)      what the request says
     wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
-    token(...)                what the driver asks the single-use store for, where there is one
+    token(...)                what the driver asks the single-use store for, if there is one
     note_use(...)             keeps its answer
-    conclude(...)             the refusal, or None where the application is called. Then the verdict is on the request,
+    conclude(...)             the refusal, or None if the application is called. Then the verdict is on the request,
                               the log line is written, and the callbacks were called
-    fault(scope, failure)     the refusal where the guard itself failed
+    fault(scope, failure)     the refusal if the guard itself failed
 """
 
 import logging
@@ -43,7 +43,7 @@ OnDecision = Callable[[Decision], object]
 
 
 class Outcome(NamedTuple):
-    """A verdict, and what follows from it: the refusal, or None where the application is called."""
+    """A verdict, and its effect: the refusal, or None if the application is called."""
 
     verdict: Verdict
     mode: str
@@ -89,6 +89,8 @@ class Decider(Frozen):
     #: Whether `Decision.seconds` is wanted.
     is_timed: bool
     _has_callbacks: bool
+    #: Whether the scheme has times, for which the clock is read.
+    _is_dated: bool
     _count: Callable[[Verdict, str, bool, float], object] | None
     _laxer: Mapping[str | None, str]
     _judge: Callable[[Scheme, Reading, Keyring, float, bool], Verdict]
@@ -98,12 +100,13 @@ class Decider(Frozen):
 
     def __init__(self, **options: Any) -> None:
         self._set(**options)
+        self._set(static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None)
         self._set(
             _failures=FailureLog("the key resolver"),
             _faults=FailureLog("a key of the key resolver"),
             _judge=self._judge_for(),
             _warned=set(),
-            static_ring=self.keys.keyring if isinstance(self.keys, StaticKeys) else None,
+            _is_dated=bool(self.scheme.times),
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             sees_all=self.mode != "off" and not self.only and not self.exempt,
             _laxer=_laxer_than(self.mode),
@@ -115,17 +118,20 @@ class Decider(Frozen):
     def _judge_for(self) -> Any:
         if self.once is not None:
             return self._judge_once
-        return self._judge_dated if self.scheme.times else judge
+        if not self.scheme.times:
+            return judge
+        # Static keys were checked when the guard was made.
+        return self._judge_dated if self.static_ring is None else judge_dated
 
     def for_route(self, **changes: Any) -> "Decider":
-        """This decider without `only` and `exempt`: the router has decided by then."""
+        """Return this decider without `only` and `exempt`: the router has already decided."""
         bound = object.__new__(Decider)
         bound._set(**{**vars(self), "only": GuardedPaths(), "exempt": ExemptPaths(), **changes})
         bound._set(sees_all=self.mode != "off")
         return bound
 
     def for_view(self) -> "Decider":
-        """This decider for a decorator or a dependency: a view that answers OPTIONS is a view like any other."""
+        """Return this decider for a decorator or a dependency. For it, an OPTIONS request is like any other."""
         return self.for_route(preflight=False)
 
     @property
@@ -134,7 +140,7 @@ class Decider(Frozen):
         return self.reader.reads_tenant
 
     def possible_refusals(self) -> dict[Reason, Refusal]:
-        """Every refusal that this guard may send."""
+        """Return every refusal that this guard may send."""
         impossible: set[Reason] = set()
         if not self.reader.needs_body:
             impossible |= {Reason.BAD_FRAMING, Reason.BODY_TIMEOUT, Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_BODY}
@@ -145,7 +151,7 @@ class Decider(Frozen):
         return {reason: sent for reason, sent in self.refusals.items() if reason not in impossible}
 
     def skip(self, request: Request) -> Outcome | None:
-        """The outcome of a request that the guard does not look at, or None."""
+        """Return the outcome of a request that the guard does not look at; None for any other request."""
         # No `map`: a StopIteration out of it would count as the end of the paths.
         if self.mode == "off":
             reason = Reason.OFF
@@ -158,20 +164,31 @@ class Decider(Frozen):
         return Outcome(unverified(reason, self.scheme.name), self.mode)
 
     def is_exempt_path(self, path: str) -> bool:
-        """Whether the guard does not look at requests for `path`, by `only` and `exempt`."""
+        """Return whether the guard skips requests for `path`, by `only` and `exempt`."""
         if ";" in path or not is_canonical(path):
             return False
         return self.exempt.holds(path) or (bool(self.only) and not self.only.holds(path))
 
     def check_mount_point(self, mount_point: str, setting: str) -> None:
-        """Raises `ConfigError` for entries of `only` and `exempt` that cannot work in an application with this mount
-        point, which its `setting` sets."""
+        """Check `only` and `exempt` against a mount point that the application sets itself.
+
+        Args:
+            mount_point: The mount point.
+            setting: The name of the setting that sets it, for messages.
+
+        Raises:
+            ConfigError: An entry cannot work in an application with this mount point.
+        """
         for argument, entries in (("only", self.only), ("exempt", self.exempt)):
             check_entries(argument, entries, mount_point, setting)
 
     def may_skip(self, start: str, *, fixed: bool) -> bool:
-        """Whether a request for a route may go unguarded: for the path `start` if it is `fixed`, else for any path
-        that begins with it."""
+        """Return whether a request for a route may skip the guard.
+
+        Args:
+            start: The path of the route, or its fixed first part.
+            fixed: Whether `start` is the whole path.
+        """
         if self.mode == "off":
             return True
         if fixed:
@@ -179,12 +196,14 @@ class Decider(Frozen):
         return self.exempt.may_hold(start) or (bool(self.only) and not self.only.holds_all(start))
 
     def wants_keys(self, reading: Reading) -> bool:
-        """Whether the resolver is asked: for a request that can be judged, and for a refused one whose tenant may have
-        a mode of its own."""
+        """Return whether the resolver is asked.
+
+        It is asked for a request that can be judged, and for a refused one whose tenant may have its own mode.
+        """
         return reading.refused is None or reading.tenant_is_certain
 
     def claim(self, reading: Reading, detail: str = "") -> Claim:
-        """What resolvers and callbacks see of a request."""
+        """Return what resolvers and callbacks see of a request."""
         refused, request = reading.refused, reading.request
         claim = new(Claim)
         claim.scheme = self.scheme.name
@@ -197,10 +216,16 @@ class Decider(Frozen):
         return claim
 
     def conclude(self, scope: MutableMapping[str, Any], reading: Reading, ring: Any, started: float) -> Refusal | None:
-        """Conclude what was read, with the tenant's keys, None for a tenant without keys, or a `Failure` to get them.
+        """Conclude a request: judge it, then finish it.
 
-        Gives the refusal, or None where the application is called. `scope` is the ASGI scope or the WSGI environ, and
-        `started` the `time.perf_counter()` at the beginning, where `is_timed`.
+        Args:
+            scope: The ASGI scope or the WSGI environ.
+            reading: What the request says.
+            ring: The tenant's keys; None for a tenant without keys, or a `Failure` to get them.
+            started: The `time.perf_counter()` at the beginning, if `is_timed`.
+
+        Returns:
+            The refusal, or None if the application is called.
         """
         in_force = self.static_ring
         if in_force is None:
@@ -217,8 +242,9 @@ class Decider(Frozen):
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
+        now = self.clock() if in_force.timed or self._is_dated else 0.0
         judge_with = self._judge
-        verdict = judge_with(self.scheme, reading, in_force, self.clock() if in_force.timed else 0.0, by_tenant)
+        verdict = judge_with(self.scheme, reading, in_force, now, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -245,8 +271,13 @@ class Decider(Frozen):
     def token(
         self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
     ) -> tuple[bytes, float] | None:
-        """The token of a proven request, and the Unix time until which the single-use store has to remember it. None
-        where the store is not asked: nothing is proven, or this very request has spent the token."""
+        """Return what the single-use store is asked for.
+
+        Returns:
+            The token of a proven request, and the Unix time until which the store must remember it. None if the store
+            is not
+            asked, because nothing is proven, or because this very request has spent the token.
+        """
         reading.verdict = reading.used = None
         if reading.message is None or type(ring) is not Keyring:
             return None
@@ -259,13 +290,13 @@ class Decider(Frozen):
         if scope.get(self.annotate_as + ":spent") == (self.issuer, token):
             reading.used = True
             return None
-        last = min(each.last(reading.times[each.name]) for each in self.scheme.times)
+        last = min(each.last(int(reading.times[each.name])) for each in self.scheme.times)
         return token, time.time() + last - self.clock() + _LONGER
 
     def note_use(
         self, scope: MutableMapping[str, Any], reading: Reading, token: bytes, answer: "bool | Failure"
     ) -> None:
-        """Keep what the store answered, or why it did not, for `conclude`."""
+        """Keep the store's answer, or why it gave none, for `conclude`."""
         reading.used = answer
         if isinstance(answer, Failure):
             self.once.failures.failed(answer)
@@ -276,31 +307,32 @@ class Decider(Frozen):
             scope[self.annotate_as + ":spent"] = (self.issuer, token)
 
     def _judge_dated(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
-        """Judge for a scheme with times."""
+        """Judge for a scheme with times, with keys that a resolver gave."""
         return self._prove(reading, ring)
 
     def _judge_once(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
-        """The same for a guard with a single-use store, by what that has answered."""
+        """Judge for a guard with a single-use store, by the store's answer."""
         verdict = self._prove(reading, ring) if reading.verdict is None else reading.verdict
         if verdict.reason is not VERIFIED or reading.used is True:
             return verdict
         return Verdict(Reason.REPLAYED if reading.used is False else Reason.KEYS_UNAVAILABLE, self.scheme.name)
 
     def _prove(self, reading: Reading, ring: Keyring) -> Verdict:
-        fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
-        if fault is not None:
-            self._faults.failed(Failure(f"ConfigError: {fault}", ""))
-            return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
-        if self._faults.is_failing and ring is not DUMMY_KEYRING:
-            self._faults.succeeded()
+        if self.static_ring is None:
+            fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
+            if fault is not None:
+                self._faults.failed(Failure(f"ConfigError: {fault}", ""))
+                return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
+            if self._faults.is_failing and ring is not DUMMY_KEYRING:
+                self._faults.succeeded()
         return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
-        """The mode with keys by tenant. The tenant's own mode counts only for a request that was seen whole."""
+        """Return the mode, with keys by tenant. The tenant's own mode counts only if the request was read fully."""
         return self._laxer[ring.mode] if reading.tenant_is_certain else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
-        """Say once why a tenant's own mode does not apply."""
+        """Log once why a tenant's own mode does not apply."""
         if not self.by_tenant:
             self._warn_once(
                 "a Keyring has a mode, but its resolver does not say that its keys are by tenant, so the "
@@ -342,8 +374,18 @@ class Decider(Frozen):
         outcome: Outcome,
         started: float,
     ) -> Refusal | None:
-        """Put the verdict on the request, write the log line and call the callbacks; gives the refusal. `reading` is
-        None for a request that was skipped."""
+        """Put the verdict on the request, write the log line and call the callbacks.
+
+        Args:
+            scope: The ASGI scope or the WSGI environ.
+            request: The request.
+            reading: What the request says; None for a request that was skipped.
+            outcome: The verdict and the refusal.
+            started: As of `conclude`.
+
+        Returns:
+            The refusal, or None if the application is called.
+        """
         verdict, mode, refusal, detail, _ = outcome
         # A client that closed the connection gets no answer, and there is nothing to report about it.
         if refusal is not None and request.is_gone:
@@ -374,10 +416,10 @@ class Decider(Frozen):
             _call("on_decision", self.on_decision, decision)
 
     def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
-        """What this very guard has judged of the same request already, its body left to the caller; or None.
+        """Return what this guard has already judged of the same request, apart from its body; or None.
 
         A verdict of another guard does not count, even on the same scheme: it may have other keys. Nor does a verdict
-        on a request that the guard did not look at: a handle on a route is there because the route is to be guarded.
+        on a request that the guard skipped: a handle on a route is there to guard the route.
         """
         issued = scope.get(self.issued_as)
         if type(issued) is not tuple or not issued or issued[0] is not self.issuer:
@@ -388,8 +430,10 @@ class Decider(Frozen):
         return found if found.request.is_same_as(request) else None
 
     def forget(self, scope: MutableMapping[str, Any]) -> None:
-        """Remove what is under the guard's names on a request that gets no verdict: a server (two of them put the
-        environment variables there) or an outer layer may have put it there."""
+        """Remove what is under the guard's names on a request that gets no verdict.
+
+        A server or an outer layer may have put it there. Two servers put the environment variables there.
+        """
         scope.pop(self.annotate_as, None)
         scope.pop(self.issued_as, None)
 
@@ -426,12 +470,12 @@ class Decider(Frozen):
         )
 
     def closing(self) -> Callable[[], None] | None:
-        """What closes `on_decision`, which may hold what is not written yet; None where it has no `close`."""
+        """Return the `close` of `on_decision`, which may have something left to write; None if it has none."""
         close = getattr(self.on_decision, "close", None)
         return partial(_call, "on_decision.close", close) if callable(close) else None
 
     def fault(self, scope: MutableMapping[str, Any], failure: Failure) -> Refusal:
-        """The refusal where the guard itself failed: the request is refused in every mode."""
+        """Return the refusal if the guard itself failed. The request is refused in every mode."""
         # A scope or a log filter that raises must not keep the answer from the client.
         with suppress(Exception):
             self.forget(scope)
@@ -444,7 +488,7 @@ class Decider(Frozen):
 
 
 def _laxer_than(guard_mode: str) -> dict[str | None, str]:
-    """The mode that applies for each mode of a tenant: the laxer of the two. MODES begins with the strictest."""
+    """Return the mode that applies for each mode of a tenant: the laxer of the two. MODES begins with the strictest."""
     modes: dict[str | None, str] = {mode: max(mode, guard_mode, key=MODES.index) for mode in MODES}
     return {None: guard_mode, **modes}
 
@@ -468,7 +512,7 @@ _DETAILS = {
 
 
 def keyring_of(answer: object) -> Keyring | Failure | None:
-    """The ring that a resolver's answer stands for."""
+    """Return the ring for a resolver's answer."""
     if answer is None or type(answer) is Keyring:
         return answer
     hidden = hide(answer)
@@ -480,7 +524,7 @@ def keyring_of(answer: object) -> Keyring | Failure | None:
 
 
 def _call(name: str, callback: Callable[..., object], *arguments: object) -> None:
-    """Call a callback. What it raises is logged and does not change the decision."""
+    """Call a callback. An exception is logged and does not change the decision."""
     try:
         callback(*arguments)
         return
@@ -490,8 +534,15 @@ def _call(name: str, callback: Callable[..., object], *arguments: object) -> Non
 
 
 def decider_of(owner: str, guard: object) -> Decider:
-    """The decider of a guard, which may be hidden, since a user may give a key in its place. Raises `ConfigError`,
-    which names `owner`, for what is not a guard."""
+    """Return the decider of a guard.
+
+    Args:
+        owner: Where the guard was given, for messages.
+        guard: The guard. It may be hidden, because a user may give a key in its place.
+
+    Raises:
+        ConfigError: The object is not a guard.
+    """
     hidden = hide(guard)
     del guard
     decider, kind = getattr(hidden.get(), "_decider", None), type(hidden.get()).__name__
@@ -501,7 +552,7 @@ def decider_of(owner: str, guard: object) -> Decider:
 
 
 def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
-    """Raises `ConfigError` for an application around which the middleware of this decider cannot work."""
+    """Raise `ConfigError` for an application that the middleware of this decider cannot wrap."""
     if not callable(app):
         raise ConfigError(f"GuardMiddleware: app must be {kind} application")
     check_kind(app, kind)

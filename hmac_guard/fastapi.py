@@ -30,11 +30,6 @@ __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
 class GuardSecurity(SecurityBase, Strict):
     """A guard as a dependency: it verifies the ids of the request, or refuses the request.
 
-        signed = GuardSecurity(guard)
-
-        @app.get("/inbox", responses=signed.responses)
-        def inbox(verdict: Annotated[Verdict, Security(signed)]) -> …:
-
     The dependency works for HTTP and websockets. If the middleware of the same guard has already judged the request,
     its verdict is used. The guard's `only` and `exempt` do not apply: the router has already chosen the endpoint. A
     CORS preflight is refused.
@@ -54,6 +49,13 @@ class GuardSecurity(SecurityBase, Strict):
 
     Raises:
         ConfigError: `guard` is not a guard.
+
+    Example::
+
+        signed = GuardSecurity(guard)
+
+        @app.get("/inbox", responses=signed.responses)
+        def inbox(verdict: Annotated[Verdict, Security(signed)]) -> dict[str, str]: ...
     """
 
     def __init__(self, guard: Guard, *, scheme_name: str | None = None) -> None:

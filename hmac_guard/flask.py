@@ -36,11 +36,6 @@ current_verdict: Verdict = cast(Verdict, LocalProxy(lambda: verdict_from(request
 class GuardExtension(Strict):
     """A guard for a Flask application, for some of its blueprints, or for single views.
 
-        signed = GuardExtension(guard)
-        signed.init_app(app)                            # every request of the application
-        blueprint.before_request(signed.before_request) # every request of a blueprint
-        @signed.guarded                                 # one view, below @app.get(…); sync or async
-
     On a blueprint or a view, the guard's `only` and `exempt` do not apply: Flask's router has already chosen the view.
     A request that the same guard has already judged is not judged again. A refusal passes through `after_request`, so
     that Flask-CORS adds its headers. Several guards of one application need different names (`annotate_as`).
@@ -53,6 +48,13 @@ class GuardExtension(Strict):
 
     Raises:
         ConfigError: `guard` is not a guard or such a function, or it cannot guard a Flask application.
+
+    Example::
+
+        signed = GuardExtension(guard)
+        signed.init_app(app)                            # every request of the application
+        blueprint.before_request(signed.before_request) # every request of a blueprint
+        @signed.guarded                                 # one view, below @app.get(…); sync or async
     """
 
     def __init__(self, guard: Guard | Callable[[Flask], Guard], app: Flask | None = None) -> None:
@@ -320,7 +322,7 @@ def _response(refusal: Refusal) -> Response:
 
 
 def uncovered_routes(app: Flask) -> list[str]:
-    """Return the rules that no guard covers. Use it in a test: `assert uncovered_routes(app) == ["/health"]`.
+    """Return the rules that no guard covers.
 
     A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
     `guarded` on its view. A rule is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off.
@@ -329,6 +331,11 @@ def uncovered_routes(app: Flask) -> list[str]:
     name, for example `<flask_socketio._SocketIOMiddleware around the application>`. Layers that are known to run no
     handlers are not listed: werkzeug's `ProxyFix`, OpenTelemetry. If you know that a layer answers no requests, add it
     to the list in your test.
+
+    Example::
+
+        def test_every_route_is_guarded():
+            assert uncovered_routes(app) == ["/health"]
     """
     itself = type(app).wsgi_app.__get__(app)
     layers = Layers(app.wsgi_app, lambda layer: bool(itself == layer))

@@ -1,6 +1,6 @@
-"""What a forked child has to create again: only the forking thread goes on in it, and a lock may stay held.
+"""What a forked child must make again: only the forking thread exists in it, and a lock may stay held.
 
-Python calls hooks in a child of `os.fork`. uWSGI forks in C and calls none, so whatever a request uses first also
+Python calls hooks in a child of `os.fork`. uWSGI forks in C and calls none, so the code that a request runs first also
 compares the process id.
 """
 
@@ -18,7 +18,7 @@ _pid = os.getpid()
 
 
 def after_fork(remake: Remake) -> None:
-    """Have `remake` called in every child that is forked: a function, or a bound method while its object lives."""
+    """Register what is called in every forked child: a function, or a bound method while its object exists."""
     if inspect.ismethod(remake):
         _remakes[weakref.WeakMethod(remake, lambda method: _remakes.pop(method, None))] = None
     else:
@@ -26,7 +26,7 @@ def after_fork(remake: Remake) -> None:
 
 
 def check_process() -> None:
-    """Make again what belonged to the parent, where a fork has called no hook."""
+    """Make again what belonged to the parent, if a fork has called no hook."""
     if os.getpid() != _pid:
         _start_again()
 

@@ -1,4 +1,4 @@
-"""The guard: one frozen binding of a scheme, its keys and a policy. It decides what a verdict leads to."""
+"""The guard: an immutable combination of a scheme, its keys and a policy."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ Mode = Literal["enforce", "report", "off"]
 
 
 class _NoSignature:
-    """Says of a guard what `__call__` says: FastAPI asks for the signature of a dependency where it is declared."""
+    """Says that a guard is not callable. FastAPI asks for the signature of a dependency when it is declared."""
 
     def __get__(self, guard: object, owner: type) -> NoReturn:
         if guard is None:
@@ -45,7 +45,7 @@ class _NoSignature:
 
 
 class NotCallableError(ConfigError, TypeError):
-    """A guard was given where a middleware, a dependency or a function belongs."""
+    """A guard was given in place of a middleware, a dependency or a function."""
 
 
 _NOT_CALLABLE = (
@@ -59,32 +59,45 @@ _NOT_CALLABLE = (
 class Guard(Frozen):
     """Proves the ids of every request before the application sees it.
 
-    `scheme`       what is signed and how, and where it travels
-    `keys`         a key (`Key`, text, bytes), a list of keys (any verifies, the first signs), a `Keyring`, a mapping by
-                   tenant, or a key resolver: a callable `claim -> keys`, sync or async (see `hmac_guard.keys`)
-    `mode`         "enforce" answers 401; "report" lets every request through, annotated and logged with the verdict it
-                   would have got; "off" does not look. A tenant may have a mode of its own (`Keyring.mode`): the laxer
-                   of the two applies, so make the guard with "enforce" and begin with the tenants in "report"
-    `only`         guard these paths alone: exact ones, or prefixes that end in "/". Default: all. Write them as the
-                   application routes them, without a mount point that it sets itself: a path is guarded if such a
-                   prefix is anywhere in it, or if it ends with an entry
-    `exempt`       leave these paths unguarded: exact ones, or prefixes that end in "/"; wins over `only`
-    `preflight`    let CORS preflights through, since a browser cannot sign them
-    `max_body`     the most bytes of a body that are read to find ids in; a larger one is answered 413
-    `annotate_as`  the name of the verdict in the scope or environ; two stacked guards need two
-    `refusal`      makes the body of each answer: `(code, message) -> bytes | (bytes, media type)`, called once a code
-    `problem_base` the address of a page about refusals: the `type` of each problem document is this, "#" and the code
-    `on_verdict`   called as `(verdict, claim)` once for each judged request; sync and quick, it is not awaited
-    `on_decision`  called with a `Decision` once for each request, the skipped ones too; sync and quick as well
-    `single_use`   a store of `hmac_guard.once`: each signature is accepted once. It needs a scheme with a time
-    `single_use_scope`  guards that share a store and a scope share what was used; None is the scheme's name
-    `clock`        gives Unix seconds, for keys that have a time and for signed times
-    `debug`        explain each refusal in the log, never in the answer: which mistake was made, where the guard looked.
-                   Slow to refuse, and not for production: it warns with `hmac_guard.explain.debug.DebugWarning`
-
     Middleware that rewrites the path or the method (a method override, `X-Script-Name`) belongs outside of the guard:
-    inside, it changes what `only`, `exempt` and `preflight` have decided by. Raises `ConfigError` for what cannot work.
-    A guard is immutable, and safe to share between threads and tasks.
+    inside, it changes what `only`, `exempt` and `preflight` have decided on. A guard is immutable, and safe to share
+    between threads and tasks.
+
+    Args:
+        scheme: What is signed and how, and where it is sent.
+        keys: A key (`Key`, text, bytes), a list of keys (any verifies, the first signs), a `Keyring`, a mapping by
+            tenant, or a key resolver: a callable `claim -> keys`, sync or async (see `hmac_guard.keys`).
+        mode: "enforce" answers 401. "report" lets every request through, annotated and logged with the verdict that it
+            would have got. "off" does not look. A tenant may have its own mode (`Keyring.mode`). The laxer of the two
+            applies, so make the guard with "enforce" and begin with the tenants in "report".
+        only: Guard only these paths: exact ones, or prefixes that end in "/". By default all. Write them as the
+            application routes them, without a mount point that it sets itself: a path is guarded if such a prefix is
+            anywhere in it, or if it ends with an entry.
+        exempt: Do not guard these paths: exact ones, or prefixes that end in "/". It wins over `only`.
+        preflight: Let CORS preflights through, because a browser cannot sign them.
+        max_body: The most bytes of a body that are read to find ids in. A larger body is answered 413.
+        annotate_as: The name of the verdict in the scope or environ. Two stacked guards need two names.
+        refusal: Makes the body of each answer: `(code, message) -> bytes | (bytes, media type)`. Called once for each
+            code.
+        problem_base: The address of a page about refusals. The `type` of each problem document is this, "#" and the
+            code.
+        on_verdict: Called as `(verdict, claim)` once for each judged request. It must be sync and quick: it is not
+            awaited.
+        on_decision: Called with a `Decision` once for each request, skipped ones too. It must be sync and quick as
+            well.
+        single_use: A store of `hmac_guard.once`: each signature is accepted once. The scheme must have a time.
+        single_use_scope: Guards with the same store and scope share the used signatures. None is the scheme's name.
+        clock: Returns Unix seconds, for keys with a time and for signed times.
+        debug: Explain each refusal in the log, never in the answer: which mistake was made, and where the guard looked.
+            Refusals become slow. Not for production: it warns with `hmac_guard.explain.debug.DebugWarning`.
+
+    Raises:
+        ConfigError: An argument is not valid, or the arguments cannot work together.
+
+    Example::
+
+        guard = Guard(NANGO, keys="the secret of 32 bytes or more ...")
+        app.wsgi_app = guard.wsgi(app.wsgi_app)
     """
 
     scheme: Scheme
@@ -159,21 +172,36 @@ class Guard(Frozen):
         self._set(_decider=decider)
 
     def asgi(self, app: AsgiApplication) -> "AsgiGuard":
-        """This guard around an ASGI application."""
+        """Return this guard around an ASGI application.
+
+        Args:
+            app: The application.
+
+        Raises:
+            ConfigError: It is certainly not an ASGI application, or this guard cannot work around it.
+        """
         from hmac_guard.asgi import GuardMiddleware
 
         return GuardMiddleware(app, guard=self)
 
     def wsgi(self, app: "WSGIApplication") -> "WsgiGuard":
-        """This guard around a WSGI application."""
+        """Return this guard around a WSGI application.
+
+        Args:
+            app: The application.
+
+        Raises:
+            ConfigError: It is certainly not a WSGI application, or this guard cannot work around it. A key resolver or
+                store that is bound to an event loop cannot serve WSGI.
+        """
         from hmac_guard.wsgi import GuardMiddleware
 
         return GuardMiddleware(app, guard=self)
 
     def for_route(self) -> "Guard":
-        """This guard without `only` and `exempt`: for a handle on one route, where the router has decided.
+        """Return this guard without `only` and `exempt`, for a handle on one route: the router has already decided.
 
-        It is the same guard otherwise: a request that one of them has judged is not judged again by the other.
+        Otherwise it is the same guard: a request that one of them has judged is not judged again by the other.
         """
         bound = object.__new__(Guard)
         bound._set(**{**vars(self), "_decider": self._decider.for_route()})

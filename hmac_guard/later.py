@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used: they need a library that is not always installed."""
+"""Names of a package that are imported when they are first used, because they need an optional library."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -75,7 +75,7 @@ _WITHOUT_CODE = {
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """The exception of the driver that one of SQLAlchemy wraps, or the exception itself."""
+    """Return the driver's exception inside one of SQLAlchemy, or the exception itself."""
     # SQLAlchemy keeps the driver's exception in `orig`; that of an async driver is the cause of what is there.
     for _ in range(2):
         if type(error).__module__.startswith("sqlalchemy"):

@@ -68,7 +68,7 @@ def check_problem_base(base: object) -> None:
 
 
 def check_single_use(is_given: bool, scope: object, scheme: Scheme, resolver: Resolver) -> None:
-    """Raises `ConfigError` for a single-use store that could not keep its promise."""
+    """Raise `ConfigError` for a single-use store that cannot work with the other options."""
     if scope is not None and (not isinstance(scope, str) or not scope or not is_given):
         raise ConfigError("Guard: single_use_scope must be text that is not empty, beside single_use")
     if not is_given:
@@ -86,7 +86,7 @@ def check_single_use(is_given: bool, scope: object, scheme: Scheme, resolver: Re
 
 
 def check_key_form(scheme: Scheme, resolver: Resolver) -> None:
-    """Raises `ConfigError` for keys at hand that cannot be meant for the scheme."""
+    """Raise `ConfigError` for known keys that cannot be meant for the scheme."""
     for key in resolver.known_keys():
         fault = scheme.fault_of_key(key)
         if fault is not None:

@@ -21,7 +21,7 @@ _ANY_PATH = "/{path:path}"
 
 
 def uncovered_routes(app: Any) -> list[str]:
-    """Return the paths that no guard covers. Use it in a test: `assert uncovered_routes(app) == ["/health"]`.
+    """Return the paths that no guard covers.
 
     A route is covered by `GuardMiddleware` around the application, or in the middleware of the application, a mount or
     the route. In FastAPI it is also covered by `GuardSecurity` in the dependencies of the application, the router or
@@ -34,6 +34,11 @@ def uncovered_routes(app: Any) -> list[str]:
     `<socketio.asgi.ASGIApp around the application>`. Layers that are known to run no handlers are not listed: the
     middleware of Starlette and FastAPI, OpenTelemetry, asgiref and uvicorn. If you know that a layer answers no
     requests, add it to the list in your test.
+
+    Example::
+
+        def test_every_route_is_guarded():
+            assert uncovered_routes(app) == ["/health"]
     """
     return sorted({str(found) for found in _open(app)})
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from acceptance.test_wsgi_and_asgi_agree import EVERYWHERE, EXAMPLES, KEYS, requests
 from hypothesis import HealthCheck, assume, given, settings
 from orders import KEY, ORDERS
 from support import Call, Reply, Sent, call_wsgi
-from test_wsgi_and_asgi_agree import EVERYWHERE, EXAMPLES, KEYS, requests
 
 from hmac_guard import Guard, Reason, Verdict
 

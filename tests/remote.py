@@ -14,7 +14,7 @@ from waiting import TIMEOUT, becomes_true
 from wires import Wire
 
 from hmac_guard import Claim, Guard, Query, Scheme
-from hmac_guard.keys import CachedKeys, SqlKeys, entries
+from hmac_guard.keys import CachedKeys, SqlKeys, cache_state
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 FORGED = "not the key that acme has, but long enough"
@@ -48,7 +48,7 @@ class Interface:
         """Return whether the answer becomes this one, while the cache calls its source each time."""
 
         def has_become() -> bool:
-            self.clock.pass_by(entries.RETRY)
+            self.clock.pass_by(cache_state.RETRY)
             return self.status(guard, secret, tenant) == status
 
         return becomes_true(has_become)

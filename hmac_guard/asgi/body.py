@@ -1,5 +1,7 @@
-"""Reads the body of an ASGI request, bounded in size and time, and gives it to the application byte for byte (threats
-T049 to T053)."""
+"""Reads the body of an ASGI request, within bounds of size and time, and gives the application the same bytes.
+
+Rules: threats T049 to T053.
+"""
 
 import asyncio
 from functools import partial
@@ -20,10 +22,15 @@ _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Cont
 
 
 async def take_body(request: Request, reader: Reader, receive: Any, limit: int) -> None:
-    """Read of the body what the reader needs, and put it into `request.body` or `request.body_problem`.
+    """Read as much of the body as the reader needs, into `request.body` or `request.body_problem`.
 
-    Where anything was read, `request.stream` is from then on the `receive` of the application. `limit` is the most
-    bytes that are read.
+    If anything was read, `request.stream` is the `receive` for the application.
+
+    Args:
+        request: The request.
+        reader: The reader.
+        receive: The server's `receive`.
+        limit: The most bytes that are read.
     """
     _, announced, _, transfer_encoding = request.framing
     length = read_length(announced, transfer_encoding)
@@ -58,10 +65,10 @@ async def take_body(request: Request, reader: Reader, receive: Any, limit: int) 
 async def _collect(
     receive: Any, pending: list[Any], start: "tuple[Reader, Request] | None", limit: int
 ) -> Refused | None:
-    """Read to the end; where a `start` is enough, until it shows whether the body counts as absent.
+    """Read to the end; with a `start`, until the body shows whether it counts as absent.
 
-    Puts into `pending` what the application is to receive in place of the messages that were read: what there is of
-    the body, and the disconnect of a client that has gone.
+    `pending` gets the messages for the application in place of those that were read: the body so far, and the
+    disconnect of a client that has gone.
     """
     pieces: list[bytes] = []
     size, is_begun, more = 0, False, True
@@ -97,6 +104,8 @@ async def _collect(
 
 
 async def _replay(pending: list[Any], receive: Any) -> Any:
-    """The `receive` of the application. It gives what was read once, and then is the server's own: a repeated body or
-    an invented disconnect would freeze or cut off a streaming application."""
+    """Return the `receive` for the application. It returns what was read once, and then calls the server's.
+
+    A repeated body or an invented disconnect would freeze a streaming application, or cut it off.
+    """
     return pending.pop(0) if pending else await receive()

@@ -11,11 +11,17 @@ T = TypeVar("T")
 
 
 def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
-    """What a coroutine gives, or a coroutine of that, which raises `TimeoutError` if it takes longer than so many
-    seconds.
+    """Return the result of a coroutine, or a coroutine for it.
 
-    It runs in the awaiting task throughout: some frameworks bind what they do in `receive` to the task in which they
-    began it. On asyncio a coroutine that does not have to wait is done at once, and no timer is armed.
+    It runs in the awaiting task: some frameworks bind what they do in `receive` to the task that began it. On asyncio a
+    coroutine that does not have to wait is run at once, and no timer is set.
+
+    Args:
+        seconds: The most seconds.
+        coroutine: The coroutine.
+
+    Raises:
+        TimeoutError: It takes longer. The returned coroutine raises it.
     """
     if "trio" in sys.modules and runs_on_trio():
         return _on_trio(seconds, coroutine)
@@ -36,7 +42,7 @@ async def _in_time(seconds: float, begun: Awaitable[T]) -> T:
 
 
 async def _cancelled_after(seconds: float, begun: Awaitable[T]) -> T:  # pragma: no cover -- for Python 3.10 alone
-    """`asyncio.timeout` for Python 3.10, whose `wait_for` would take the coroutine to a task of its own."""
+    """Like `asyncio.timeout`, for Python 3.10. Its `wait_for` would run the coroutine in another task."""
     task: Any = asyncio.current_task()
     is_late = False
 

@@ -27,7 +27,7 @@ _NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme si
 
 
 class Driver:
-    """Drives one decider, with its key resolver made ready for an event loop."""
+    """Runs one decider, with its key resolver prepared for an event loop."""
 
     def __init__(self, decider: Decider) -> None:
         self.decider = decider
@@ -39,8 +39,14 @@ class Driver:
     async def decide(
         self, scope: Any, receive: Any, request: Request | None = None, started: float = 0.0
     ) -> tuple[Refusal | None, Request]:
-        """The refusal of a request, or None, and the request; its body has been read as far as that was needed. A
-        `request` that is given has been read, from when it `started`."""
+        """Return the refusal of a request, or None, and the request. Its body has been read as far as needed.
+
+        Args:
+            scope: The scope.
+            receive: The server's `receive`.
+            request: The request, if it has been read already.
+            started: The `time.perf_counter()` at which that reading started.
+        """
         decider = self.decider
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
@@ -70,11 +76,16 @@ class Driver:
         return decider.conclude(scope, reading, ring, started), request
 
     def request(self, scope: Any) -> AsgiRequest:
-        """The request as the guard reads it."""
+        """Return the request as the guard reads it."""
         return read_scope(scope, self._names, self._with_body)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
-        """The refusal of a request whose body a framework has parsed, or None: `body` is Starlette's `FormData`."""
+        """Return the refusal of a request whose body a framework has parsed, or None.
+
+        Args:
+            scope: The scope.
+            body: The `FormData` of Starlette.
+        """
         decider = self.decider
         started = perf_counter() if decider.is_timed else 0.0
         request = self.request(scope)
@@ -106,7 +117,7 @@ class Driver:
             return failure_of(error)
 
     async def _use_once(self, scope: Any, reading: Reading, ring: Ring) -> None:
-        """Ask the single-use store, where the request is proven."""
+        """Ask the single-use store, if the request is proven."""
         decider = self.decider
         wanted = decider.token(scope, reading, ring)
         if wanted is None:

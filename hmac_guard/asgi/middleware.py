@@ -17,13 +17,24 @@ if TYPE_CHECKING:
 
 
 class GuardMiddleware(Strict):
-    """A guard around an ASGI application: `app.add_middleware(GuardMiddleware, guard=guard)`, or
-    `app = GuardMiddleware(app, guard=guard)`.
+    """A guard around an ASGI application.
 
-    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged;
-    `lifespan` passes; any other type raises `ValueError`, as the ASGI specification asks. When the server shuts the
+    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged,
+    `lifespan` passes; any other type raises `ValueError`, as the ASGI specification requires. When the server shuts the
     application down, `on_decision` is closed if it has a `close`, as `VerdictCounts` has. A body is read only if the
-    scheme has a source in it, and has to arrive within ten seconds.
+    scheme has a source in it, and must arrive within ten seconds.
+
+    Args:
+        app: The application.
+        guard: The guard.
+
+    Raises:
+        ConfigError: `guard` is not a guard, or it cannot work around this application.
+
+    Example::
+
+        app.add_middleware(GuardMiddleware, guard=guard)
+        app = GuardMiddleware(app, guard=guard)
     """
 
     _missing = MappingProxyType({"guard": MISSING_GUARD})
@@ -64,8 +75,10 @@ class GuardMiddleware(Strict):
         await self.app(scope, receive, send)
 
     def _closing(self, receive: Any) -> Any:
-        """A `receive` that has the guard's callbacks closed before the application hears that it is shut down. uvicorn
-        ends its process by a signal after that, and Python runs no exit handlers then."""
+        """Return a `receive` that closes the guard's callbacks before the application gets the shutdown.
+
+        uvicorn ends its process by a signal after that, and Python then runs no exit handlers.
+        """
         close = self._driver.decider.closing()
         if close is None:
             return receive
@@ -80,7 +93,7 @@ class GuardMiddleware(Strict):
 
 
 async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:
-    """Answer a request, or an unaccepted websocket in the way that its server can."""
+    """Answer a request, or an unaccepted websocket in the way that its server supports."""
     kind = "http.response"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):

@@ -1,4 +1,4 @@
-"""A `Request` of an ASGI scope (HTTP and websocket)."""
+"""A `Request` from an ASGI scope (HTTP and websocket)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstu
 
 
 class HeaderNames:
-    """Headers that are looked up together, so that a request's headers are gone through once."""
+    """Headers that are looked up together, so that a request's headers are read once."""
 
     __slots__ = ("_blank", "_cookie", "_firsts", "_lengths", "_numbers")
 
@@ -27,7 +27,7 @@ class HeaderNames:
         self._cookie = self._numbers.get(b"cookie")
 
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
-        """The value of each, or all its values in a list, under every spelling. Several cookie lines count as one."""
+        """Return the value of each header in any spelling; a list if there are several. Cookie lines count as one."""
         found, numbers, lengths = self._blank.copy(), self._numbers, self._lengths
         if not numbers:
             return found
@@ -54,7 +54,7 @@ class HeaderNames:
 
 
 class AsgiRequest(Request):
-    """Several lines of one header are kept apart."""
+    """A request that keeps several lines of one header apart."""
 
     def header(self, name: str) -> Line:
         return HeaderNames([name]).find(self.source.get("headers", ()))[0]
@@ -80,7 +80,7 @@ class AsgiRequest(Request):
 
 
 def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
-    """The request of a scope, with the headers of these names; `with_body`, the last of them are BODY_HEADERS."""
+    """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS."""
     request = AsgiRequest()
     request.source, request.stream = scope, None
     try:
@@ -101,8 +101,11 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
 
 
 def _as_specified(scope: Any) -> dict[str, Any]:
-    """The scope with its values in the types that the ASGI specification names. Raises
-    `UnusableRequest` for a value that cannot be brought into one."""
+    """Return the scope with its values in the types of the ASGI specification.
+
+    Raises:
+        UnusableRequest: A value has a type that cannot be converted.
+    """
     headers = [
         (_bytes("a header's name", name), _bytes("a header", value)) for name, value in scope.get("headers") or ()
     ]
@@ -129,7 +132,7 @@ def _text(what: str, value: object) -> str:
 
 
 def path_of(scope: Any) -> str:
-    """The path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
+    """Return the path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
     path: str = scope.get("path", "")
     root: str = scope.get("root_path", "")
     root = root.rstrip("/")
@@ -139,8 +142,7 @@ def path_of(scope: Any) -> str:
 
 
 def merge_cookies(scope: Any) -> None:
-    """Give the scope new headers with all Cookie lines as one, where the first one was: some frameworks read only one
-    of several."""
+    """Join all Cookie lines of a scope into one, in the place of the first one. Some frameworks read only one line."""
     headers = list(scope.get("headers", ()))
     cookies = [value for name, value in headers if name.lower() == b"cookie"]
     if len(cookies) < 2:

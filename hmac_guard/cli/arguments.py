@@ -74,8 +74,16 @@ def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) -> dict[str, Any]:
-    """What is signed beside the ids, as `Scheme.sign` takes it. The body is text, or, with `files`, @FILE: a row of
-    many may come from anywhere, and names no file."""
+    """Return the signed values that are not ids, as `Scheme.sign` takes them.
+
+    Args:
+        scheme: The scheme.
+        given: The values by name. Text of a body is encoded as UTF-8.
+        files: Whether a body may be `@FILE`. It may not in rows, which can come from an unknown source.
+
+    Raises:
+        CliError: The file cannot be read.
+    """
     others = {name: given[name] for name in names_of_parts(scheme) if name in given and name not in scheme.ids}
     body = others.get("body")
     if isinstance(body, str):

@@ -54,8 +54,10 @@ def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a tenant in a database to a command. The function gets the keys of the tenant as its argument
-    `ring`, a `Keyring`, or None without --tenant."""
+    """Add the options of a tenant in a database to a command.
+
+    The function gets the keys of the tenant as its argument `ring`, a `Keyring`, or None without --tenant.
+    """
 
     @_database_options
     @click.option("--tenant", metavar="NAME", help="Use the keys of this tenant in the database.")

@@ -134,5 +134,5 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
         return Reason.UNKNOWN_KEY
     if scheme.verifying_key(in_force, message, signature.encode(errors="replace")) is None:
         return Reason.INVALID_SIGNATURE
-    outside = (time.refuse(str(others[time.name]), clock()) for time in times)
+    outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)

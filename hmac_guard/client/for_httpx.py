@@ -37,26 +37,27 @@ else:
 class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
     """Signs the requests of an httpx or httpx2 client.
 
+    A redirect is followed without the placed headers, cookies and fields, so that no other server gets them. If a
+    redirect ends at one of the origins and is answered 401, the request is signed again for its new URL and sent once
+    more.
+
     Args:
-        scheme: What is signed, and where it travels.
+        scheme: What is signed, and where it is sent.
         key: The key: a `Key`, text or bytes.
         origins: The origins for which requests are signed, such as `["https://api.example.com"]`. A request to any
             other origin is sent as it is.
         tenant: The tenant's name, for a scheme that has one.
-        clock: Gives the Unix time of signing; None is the system's clock.
-        ids: The ids: text, or a function that gives the text for each request. Give them as keywords, or as a mapping
-            where an id has the name of an option. An id `nonce` that is not given is new for each request.
-
-    A redirect is followed without what was placed: the headers, cookies and fields stay behind, so that no other server
-    gets them. Where a redirect ends at one of the origins and is answered 401, the request is signed again for its new
-    URL and sent once more.
-
-    Example:
-        auth = HttpxAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
-        httpx.get("https://api.example.com/inbox", auth=auth)
+        clock: Returns the Unix time of signing; None is the system's clock.
+        ids: The ids: text, or a function that returns the text for each request. Give them as keywords, or as a mapping
+            if an id has the name of an option. An id `nonce` that is not given is new for each request.
 
     Raises:
         ConfigError: No request could be signed with these arguments.
+
+    Example::
+
+        auth = HttpxAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
+        httpx.get("https://api.example.com/inbox", auth=auth)
     """
 
     @property

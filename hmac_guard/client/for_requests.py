@@ -1,6 +1,7 @@
 """The signer for requests."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -14,7 +15,8 @@ class RequestsAuth(Signing, AuthBase):
 
     The arguments, redirects and errors are those of `HttpxAuth`.
 
-    Example:
+    Example::
+
         auth = RequestsAuth(INBOX, "s3cret of 32 bytes or more ...", ["https://api.example.com"], user_id="u1")
         requests.get("https://api.example.com/inbox", auth=auth)
     """
@@ -41,13 +43,13 @@ class RequestsAuth(Signing, AuthBase):
         return plain
 
 
+@dataclass(eq=False, repr=False)
 class _Plain:
     """A request before it was signed: its headers and its body, and the names of the headers that were placed."""
 
-    def __init__(self, headers: Mapping[str, str], body: Any) -> None:
-        self.headers = headers
-        self.body = body
-        self.placed: set[str] = set()
+    headers: Mapping[str, str]
+    body: Any
+    placed: set[str] = field(default_factory=set)
 
     def restore(self, request: Any) -> None:
         for name in [*self.placed, "Content-Length"]:

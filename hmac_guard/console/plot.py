@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.ledger import NEITHER, NOT_REFUSED
 from hmac_guard.keys.sql.listing import HOUR
-from hmac_guard.keys.sql.tally import Counted
+from hmac_guard.keys.sql.tables import Counted
 
 VERIFIED = Reason.VERIFIED.value
 

@@ -117,8 +117,10 @@ class Site:
         return response
 
     def _page(self, context: Context) -> Response:
-        """Return the page, or one that says what failed. An error is logged after its block: it is a local variable
-        there, which an error tracker would record."""
+        """Return the page, or a page with the error.
+
+        The error is logged after its block, because an error tracker records the local variables of the block.
+        """
         request, title = context.request, self._console.title
         try:
             # Before a page has read anything: no statement runs while a secret is about to be shown.

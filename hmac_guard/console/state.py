@@ -6,7 +6,7 @@ from werkzeug.exceptions import NotFound
 
 from hmac_guard.console.context import Context
 from hmac_guard.core.text import is_id
-from hmac_guard.keys.sql.records import StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import StoredKey, StoredTenant
 
 #: What each mode means. "guard" is a tenant's that has none of its own.
 MODES = {

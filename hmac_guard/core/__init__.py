@@ -1,5 +1,5 @@
-"""What decides, and nothing else.
+"""The decision, and nothing else.
 
 No module here does I/O, reads a clock, knows a framework or a server, or imports from the rest of the package.
-`tests/test_structure.py` checks that.
+`tests/unit/test_structure.py` checks that.
 """

@@ -1,6 +1,6 @@
-"""Media types, strict JSON and urlencoded forms: read in the one way in which every framework reads them, or refused.
+"""Media types, strict JSON and urlencoded forms. A body that frameworks could read in different ways is refused.
 
-Rules: threats T031, T032, T034. The functions are pure and raise nothing: what cannot be read is a `Refused`.
+Rules: threats T031, T032, T034. The functions are pure and raise nothing: a body that cannot be read is a `Refused`.
 """
 
 import json
@@ -26,12 +26,13 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?!#$%&*^`|~-]{1,70}")
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a Content-Type says.
+    """The media type of a body, from its Content-Type.
 
-    kind      "json", "form" or "multipart"; "ignored" for a type that no framework reads ids from, such as an image;
-              "other" for any other type, "none" for no type, "unclear" for two types or one that cannot be read
-    readable  whether a body of this kind can be read with these parameters
-    boundary  that of a multipart body
+    Attributes:
+        kind: "json", "form" or "multipart"; "ignored" for a type that no framework reads ids from, such as an image;
+            "other" for any other type, "none" for no type, "unclear" for two types or one that cannot be read.
+        readable: Whether a body of this kind can be read with these parameters.
+        boundary: The boundary of a multipart body.
     """
 
     kind: str
@@ -48,7 +49,7 @@ _UNCLEAR = Media("unclear", readable=False)
 
 
 def parse_media(line: str | list[str] | None) -> Media:
-    """The media type of a request, from its Content-Type header; a list holds several values."""
+    """Return the media type of a request, from its Content-Type header. A list has several values."""
     if not line:
         return NO_MEDIA
     # The cache is for types that clients send.
@@ -100,8 +101,7 @@ _BEFORE_JSON = b" \t\n\r\x00\xef\xbb\xbf\xfe\xff"
 
 
 def first_json_byte(start: bytes) -> bytes:
-    """The first byte of a body that would be part of a JSON document in any Unicode encoding; b"" where there is none
-    yet."""
+    """Return the first byte that would be part of a JSON document in any Unicode encoding; b"" if there is none."""
     return start.lstrip(_BEFORE_JSON)[:1]
 
 
@@ -113,7 +113,7 @@ _TWO_FRAMINGS = Refused(Reason.BAD_FRAMING, "the request has a Content-Length an
 
 
 def read_length(length: str | list[str] | None, transfer_encoding: object) -> int | Refused | None:
-    """How long a request says that its body is; None where it does not say it (threats T043, T047)."""
+    """Return the length of the body that a request states; None if it states none (threats T043, T047)."""
     if not length:
         return None
     if not isinstance(length, str) or not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
@@ -127,8 +127,7 @@ _TOO_DEEP = Refused(Reason.MALFORMED, f"cannot be read: it is nested deeper than
 
 
 def parse_json(body: bytes) -> Any:
-    """The document in a body, or a `Refused`: UTF-8 without a BOM, no key twice in an object, finite numbers, at most
-    64 levels."""
+    """Return the document: UTF-8 without a BOM, no key twice, finite numbers, at most 64 levels; or a `Refused`."""
     try:
         text = body.decode()
         # As `decode` does it, without its two regular expressions for white space.
@@ -157,7 +156,7 @@ _NO_STEP = bytes(set(range(256)).difference(b"[{]}"))
 
 
 def _depth(body: bytes) -> int:
-    """How many arrays and objects stand within each other in a body that is JSON."""
+    """Return how deeply arrays and objects are nested in a body that is JSON."""
     without_escapes = body.replace(rb"\\", b"").replace(rb"\"", b"")
     outside_of_strings = b"".join(without_escapes.split(b'"')[::2])
     steps = memoryview(outside_of_strings.translate(_STEPS, _NO_STEP)).cast("b")
@@ -197,7 +196,7 @@ _MAX_INT = 2**53 - 1
 
 
 def step_down(node: Any, tokens: list[str]) -> Any:
-    """What stands in a document under an RFC 6901 pointer."""
+    """Return the value at an RFC 6901 pointer in a document."""
     for token in tokens:
         if type(node) is dict and token in node:
             node = node[token]
@@ -209,7 +208,7 @@ def step_down(node: Any, tokens: list[str]) -> Any:
 
 
 def json_text(node: Any, *, allow_int: bool) -> str | Refused | None:
-    """The text of what is in a document under a pointer; None where nothing is there. `null` counts as blank."""
+    """Return the text of the value at a pointer; None if there is none. `null` counts as blank."""
     if node is NOWHERE:
         return None
     if isinstance(node, str):
@@ -233,7 +232,7 @@ _SEMICOLON = Refused(
 
 
 def parse_form(body: bytes) -> str | Refused:
-    """The text of an urlencoded body. One raw byte that is not UTF-8 makes one framework lose the whole form."""
+    """Return the text of an urlencoded body. One framework drops a form with a raw byte that is not UTF-8."""
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -241,7 +240,7 @@ def parse_form(body: bytes) -> str | Refused:
 
 
 def form_values(name: str, form: str) -> list[str | Refused] | Refused:
-    """Every value of the field `name`. Old python-multipart splits at a raw `;` too, so a name counts behind one."""
+    """Return all values of the field `name`. A name also counts after a raw `;`, where old python-multipart splits."""
     values = field_values(name, form)
     if isinstance(values, Refused):
         return values

@@ -1,4 +1,4 @@
-"""Reads a cookie: the place in which a value may hide inside another one (threats T030)."""
+"""Reads a cookie. In this place a value may be inside another one (threats T030)."""
 
 import re
 from functools import lru_cache
@@ -16,7 +16,7 @@ _QUOTED = Refused(Reason.MALFORMED, "is inside a quoted cookie, where some frame
 
 
 def cookie_values(name: str, line: str) -> list[str] | Refused:
-    """Every value of the cookie `name` in a Cookie header, several of which count as one joined by `; `."""
+    """Return all values of the cookie `name` in a Cookie header. Several headers count as one joined by `; `."""
     if name not in line:
         return []
     found = _find(name, line)

@@ -1,4 +1,4 @@
-"""How a digest is written: strictly one spelling each (threats T015)."""
+"""The encodings of a digest. Each digest has one spelling (threats T015)."""
 
 import base64
 import binascii

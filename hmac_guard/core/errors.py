@@ -1,19 +1,19 @@
-"""The exceptions of the package, by whose fault it is.
+"""The exceptions of the package, by who has to act.
 
-ConfigError        the engineer who configures a guard; raised when the wrong thing is made
-KeysUnavailable    the place where the keys are; the request is answered 503
-WeakKeyWarning     a key that works, but is too short
-UnusableRequest    the server; internal, the request is answered 503
-BodyAlreadyRead    the application, which reads the body before the guard; internal, the request is answered 503
+- `ConfigError`: the engineer who configures a guard. Raised when an object is made with invalid arguments.
+- `KeysUnavailable`: the operator of the keys. The request is answered 503.
+- `WeakKeyWarning`: the owner of a key that works, but is too short.
+- `UnusableRequest`: the server. Internal; the request is answered 503.
+- `BodyAlreadyRead`: the application, which reads the body before the guard. Internal; the request is answered 503.
 """
 
 
 class ConfigError(ValueError):
-    """A guard, scheme, source or key was given something that cannot work. The text names it and the cure."""
+    """An argument of a guard, scheme, source or key is not valid. The text names it and the fix."""
 
 
 class KeysUnavailable(Exception):
-    """Keys could not be had just now. A key resolver may raise it; the request is refused with 503, never passed."""
+    """The keys cannot be read now. A key resolver may raise it: the request is answered 503, never let through."""
 
 
 class WeakKeyWarning(UserWarning):
@@ -21,10 +21,14 @@ class WeakKeyWarning(UserWarning):
 
 
 class UnusableRequest(TypeError):
-    """A server gives a part of a request in a type that the specification does not know. Internal: the request is
-    refused with 503, and the log says which part it is."""
+    """A server passes a part of a request with a type that the specification does not allow.
+
+    Internal. The request is answered 503, and the log names the part.
+    """
 
 
 class BodyAlreadyRead(Exception):
-    """Code before the guard has read the body from its stream, and the framework has not kept it. Internal: the request
-    is refused with 503."""
+    """Code before the guard has read the body from its stream, and the framework has not kept it.
+
+    Internal. The request is answered 503.
+    """

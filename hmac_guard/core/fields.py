@@ -1,4 +1,4 @@
-"""Where the strings of a signed request travel."""
+"""The places of the strings in a signed request."""
 
 from typing import Any
 
@@ -10,13 +10,14 @@ from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path
 
 
 class SignedFields(Frozen):
-    """What a signed request carries, by the place where it travels. Nothing in it is encoded for a URL or a form yet.
+    """What a signed request contains, by place. Nothing in it is encoded for a URL or a form yet.
 
-    `query`    the query parameters
-    `headers`  the headers
-    `cookies`  the cookies
-    `json`     the JSON body, as nested objects; empty where nothing is placed in it
-    `form`     the fields of a form
+    Attributes:
+        query: The query parameters.
+        headers: The headers.
+        cookies: The cookies.
+        json: The JSON body, as nested objects; empty if nothing is placed in it.
+        form: The fields of a form.
     """
 
     __slots__ = ("cookies", "form", "headers", "json", "query")
@@ -37,7 +38,7 @@ class SignedFields(Frozen):
 
 
 class Placing:
-    """Puts strings into their places. With a body that is signed, nothing is put into the body."""
+    """Puts strings into their places. If the body is signed, nothing is put into it."""
 
     def __init__(self, signs_body: bool) -> None:
         self._signs_body = signs_body
@@ -46,7 +47,7 @@ class Placing:
         self._between: dict[str, str] = {}
 
     def place(self, field: Field, text: Hidden[str]) -> None:
-        """Put a string into the first of its places, a path left out, that can carry it."""
+        """Put a string into the first of its places that can carry it. Paths are left out."""
         every = field.source.places()
         places = [place for place in every if not (self._signs_body and place.kinds)]
         for place in places:

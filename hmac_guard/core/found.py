@@ -1,4 +1,4 @@
-"""What is found in one place of a request, and the one text that it has."""
+"""The value that was found in one place of a request."""
 
 from collections.abc import Sequence
 
@@ -17,17 +17,17 @@ _ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces
 
 
 def only(values: Sequence[Found] | Refused) -> Found:
-    """The one value of several that a place has."""
+    """Return the only one of the values in a place; a `Refused` if there are several."""
     if isinstance(values, Refused):
         return values
+    if len(values) == 1:
+        return values[0]
     refused = next((value for value in values if isinstance(value, Refused)), None)
-    if refused is not None or not values:
-        return refused
-    return values[0] if len(values) == 1 else _TWICE
+    return _TWICE if refused is None and values else refused
 
 
 def in_query(sent: str | Refused | list[str]) -> Found:
-    """The text of what a query has under a name."""
+    """Return the text of a query parameter."""
     if isinstance(sent, str):
         return decode_field(sent)
     if isinstance(sent, Refused):
@@ -36,7 +36,7 @@ def in_query(sent: str | Refused | list[str]) -> Found:
 
 
 def in_header(line: str | list[str]) -> Found:
-    """The text of a header."""
+    """Return the text of a header."""
     if not isinstance(line, str):
         return _TWICE
     if "," in line:

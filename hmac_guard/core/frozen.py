@@ -1,4 +1,4 @@
-"""Values that cannot be changed once they are made, and that do not leave the process."""
+"""Immutable values that do not leave the process."""
 
 from typing import NoReturn, TypeVar
 
@@ -8,7 +8,7 @@ _Self = TypeVar("_Self", bound="Frozen")
 
 
 class Frozen(Strict):
-    """Base of such values: guards are shared between threads, and a key must not end up in a pickle."""
+    """The base class of such values: guards are shared between threads, and a key must not end up in a pickle."""
 
     __slots__ = ()
 
@@ -28,6 +28,6 @@ class Frozen(Strict):
         return self
 
     def _set(self, **fields: object) -> None:
-        """Fill the slots. For `__init__` alone."""
+        """Set attributes. Only for `__init__`, and for the own state of an object."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)

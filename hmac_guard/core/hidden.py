@@ -1,4 +1,4 @@
-"""A value that stays secret while a local variable holds it.
+"""A value that stays secret while a local variable has it.
 
 Error trackers and debuggers copy the local variables of every frame: by `repr`, and often one level of attributes or
 items deeper. A `Hidden` shows nothing there.
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Hidden(Frozen, Generic[T]):
-    """Holds a secret. `get` gives it; use the result at once, and do not keep it in a variable."""
+    """Holds a secret. `get` returns it: use the result at once, and do not keep it in a variable."""
 
     __slots__ = ("get",)
 
@@ -29,5 +29,5 @@ class Hidden(Frozen, Generic[T]):
 
 
 def hide(value: "T | Hidden[T]") -> Hidden[T]:
-    """The value as a `Hidden`; one that is hidden already is given back as it is."""
+    """Return the value as a `Hidden`. A `Hidden` is returned as it is."""
     return value if isinstance(value, Hidden) else Hidden(value)

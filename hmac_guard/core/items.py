@@ -1,6 +1,10 @@
-"""Headers that hold several items, `t=1700000000,v1=…,v1=…`, and what is in them. Pure; raises nothing."""
+"""Headers with several items, such as `t=1700000000,v1=…,v1=…`. Pure; raises nothing."""
 
-from hmac_guard.core.sources import HEADER_VALUE, HeaderItem
+from collections.abc import Collection, Mapping
+
+from hmac_guard.core.found import Found, only
+from hmac_guard.core.sources import HEADER_VALUE
+from hmac_guard.core.text import is_visible
 from hmac_guard.core.verdict import Reason, Refused
 
 MAX_ITEMS = 32
@@ -19,13 +23,20 @@ _TOO_MANY = Refused(
 )
 
 
-def item_values(line: str | list[str], place: HeaderItem) -> list[str] | Refused:
-    """The values of the items with the key of `place`, blank ones too, in a header's value; a list holds several lines.
+def item_values(
+    line: str | list[str], between: str, inner: str, keys: Collection[str]
+) -> Mapping[str, list[str]] | Refused:
+    """Return the values of the items with each of the `keys`, blank ones too.
 
-    Several lines count as one joined by a comma, as WSGI has them. Where a comma does not separate the items, none may
-    stand in the value but as the inner separator.
+    Several lines count as one joined by a comma, because WSGI joins them. If the items are not separated by a comma,
+    the header may contain one only as the inner separator.
+
+    Args:
+        line: The header's value; a list if there are several lines.
+        between: The character between two items.
+        inner: The character between a key and its value.
+        keys: The keys.
     """
-    key, between, inner = place.key, place.between, place.inner
     if isinstance(line, list):
         if between != ",":
             return _TWO_LINES
@@ -33,16 +44,22 @@ def item_values(line: str | list[str], place: HeaderItem) -> list[str] | Refused
     items = line.split(between)
     if between != "," and "," in line and (inner != "," or any(item.count(",") > 1 for item in items)):
         return _TWO_LINES
-    if not HEADER_VALUE.fullmatch(line):
-        # An empty header has an item that is empty.
-        return _ODD if line else _NOT_AN_ITEM
+    if not is_visible(line) and not HEADER_VALUE.fullmatch(line):
+        return _ODD
     if len(items) > MAX_ITEMS:
         return _TOO_MANY
-    values = []
+    found: dict[str, list[str]] = {}
     for item in items:
-        name, separator, value = item.partition(inner)
-        if not separator or item != item.strip(" "):
+        key, separator, value = item.partition(inner)
+        if not separator or item[0] == " " or item[-1] == " ":
             return _NOT_AN_ITEM
-        if name == key:
-            values.append(value)
-    return values if len(values) <= MAX_WITH_KEY else _TOO_MANY
+        if key in keys:
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def one_of(values: list[str], *, is_signature: bool) -> Found:
+    """Return the value of a place from the items with its key. A signature may have several; any may verify."""
+    if len(values) > MAX_WITH_KEY:
+        return _TOO_MANY
+    return (list(filter(None, values)) or "") if is_signature else only(values)

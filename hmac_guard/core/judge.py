@@ -1,4 +1,4 @@
-"""Judges a reading: whether one of the keys made its signature. Pure: the clock is an argument."""
+"""Judges a reading: did one of the keys make its signature? Pure: the clock is an argument."""
 
 import secrets
 
@@ -16,10 +16,15 @@ _NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 
 
 def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
-    """Whether one of the keys in force at `now` (Unix seconds) made the signature. Never raises.
+    """Return the verdict on a request. Raise nothing.
 
-    `keyring` is `DUMMY_KEYRING` for a tenant that has no keys. The verdict names the tenant only if the keys are
-    `by_tenant`: keys that several tenants share prove none of them.
+    Args:
+        scheme: The scheme.
+        reading: What the request says.
+        keyring: The tenant's keys; `DUMMY_KEYRING` for a tenant without keys.
+        now: Unix seconds.
+        by_tenant: Whether the keys belong to this tenant alone. Only then the verdict names the tenant: keys that
+            several tenants share prove none of them.
     """
     message = reading.message
     if message is None:
@@ -34,16 +39,23 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
 
 
 def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
-    """The same for a scheme with times. They are looked at after the signature, so that only who holds a valid one
-    learns that it is too old; `reading.outside` then says by how much."""
+    """Like `judge`, for a scheme with times.
+
+    They are checked after the signature, so that only a client with a valid signature learns that it is too old.
+    `reading.outside` then says by how much.
+    """
     verdict = judge(scheme, reading, keyring, now, by_tenant)
     if verdict.reason is not VERIFIED:
         return verdict
+    signed_at = expires_at = None
     for time in scheme.times:
-        outside = time.refuse(reading.times[time.name], now)
+        sent = int(reading.times[time.name])
+        outside = time.refuse(sent, now)
         if outside is not None:
             reading.outside = outside
             return unverified(outside.reason, scheme.name)
-    signed_at = scheme.timestamp.moment(reading.times["timestamp"]) if scheme.timestamp else None
-    expires_at = scheme.expires.moment(reading.times["expires"]) if scheme.expires else None
+        if time is scheme.timestamp:
+            signed_at = time.moment(sent)
+        else:
+            expires_at = time.moment(sent)
     return make(Verdict, (*verdict[:-2], signed_at, expires_at))

@@ -1,4 +1,4 @@
-"""Keys, and the rings that hold the ones in force.
+"""Keys, and keyrings with the keys in force.
 
 A key never shows itself: not in `repr`, not to `pickle`, not in an error, not in a local variable. Rules: threats T008
 to T012, T086, T090.
@@ -25,16 +25,20 @@ _OPAD = bytes(byte ^ 0x5C for byte in range(256))
 class Key(Frozen):
     """One shared secret.
 
-    `secret`  text (used as its UTF-8 bytes, never guessed to be hex or base64) or bytes. Where the secret is written
-              as hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or
-              `Key.from_whsec`.
-    `id`      a name for it, shown as `verdict.key_id` and in logs
-    `not_before`, `not_after`  Unix seconds between which it is in force, both included; None for no limit
+    A secret shorter than 16 bytes warns with `WeakKeyWarning` (RFC 2104 section 3), at the line that called this
+    package.
 
-    Raises `ConfigError` where the secret is empty or blank, and for text that is hardly a secret (`core/secret.py` has
-    the rule): with white space or a newline at an end, a byte order mark, quotes around the whole, or a placeholder.
-    `Key.from_text` takes such text as it is.
-    Warns with `WeakKeyWarning` below 16 bytes (RFC 2104 section 3), at the line that called this package.
+    Args:
+        secret: Text (used as its UTF-8 bytes, never guessed to be hex or base64) or bytes. If the secret is written as
+            hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or `Key.from_whsec`.
+        id: A name for it, in `verdict.key_id` and in logs.
+        not_before: Unix seconds from which it is in force, included; None for no limit.
+        not_after: Unix seconds until which it is in force, included; None for no limit.
+
+    Raises:
+        ConfigError: The secret is empty, blank, or text that is hardly a secret (the rule is in `core/secret.py`): with
+            white space or a newline at an end, a byte order mark, quotes around the whole, or a placeholder.
+            `Key.from_text` accepts such text.
     """
 
     __slots__ = ("_secret", "_states", "id", "not_after", "not_before")
@@ -68,7 +72,7 @@ class Key(Frozen):
 
     @classmethod
     def from_text(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret that is any text and is used as its UTF-8 bytes; only blank text is refused."""
+        """Make a key from any text, used as its UTF-8 bytes. Only blank text is refused."""
         hidden = hide(text)
         del text
         if not isinstance(hidden.get(), str):
@@ -77,7 +81,7 @@ class Key(Frozen):
 
     @classmethod
     def from_hex(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret that is written as hex digits, in either case, and used decoded."""
+        """Make a key from hex digits, in either case. It is used decoded."""
         hidden = hide(text)
         del text
         if not isinstance(hidden.get(), str) or not re.fullmatch("(?:[0-9A-Fa-f]{2})*", hidden.get()):
@@ -86,7 +90,7 @@ class Key(Frozen):
 
     @classmethod
     def from_base64(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret that is written as base64, in either alphabet, padded or not, and used decoded."""
+        """Make a key from base64, in either alphabet, padded or not. It is used decoded."""
         hidden = hide(text)
         del text
         decoded = from_base64(hidden)
@@ -96,8 +100,11 @@ class Key(Frozen):
 
     @classmethod
     def from_whsec(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
-        """A secret of Standard Webhooks or Svix, used decoded: `whsec_` and base64 in its standard alphabet, padded or
-        not (standardwebhooks.com, "Signature scheme"). Stripe's `whsec_…` is not one: it is used as text."""
+        """Make a key from a secret of Standard Webhooks or Svix: `whsec_` and base64 in its standard alphabet.
+
+        It is used decoded, and may be padded or not (standardwebhooks.com, "Signature scheme"). Stripe's `whsec_…` is
+        not such a secret: it is used as text.
+        """
         hidden = hide(text)
         del text
         decoded = from_whsec(hidden)
@@ -109,7 +116,7 @@ class Key(Frozen):
         return cls(decoded.get(), id, **times)
 
     def digest(self, algorithm: str, message: bytes) -> bytes:
-        """HMAC (RFC 2104) of `message`."""
+        """Return the HMAC (RFC 2104) of `message`."""
         try:
             inner, outer = self._states[algorithm]
         except KeyError:
@@ -127,14 +134,14 @@ class Key(Frozen):
         return states
 
     def padded(self, algorithm: str) -> bytes:
-        """The block that HMAC derives from the secret: two keys with the same block are the same key to it."""
+        """Return the block that HMAC derives from the secret. Two keys with the same block are the same key to HMAC."""
         block_size = hashlib.new(algorithm).block_size
         if len(self._secret.get()) > block_size:
             return hashlib.new(algorithm, self._secret.get()).digest().ljust(block_size, b"\0")
         return self._secret.get().ljust(block_size, b"\0")
 
     def begins_with(self, prefix: bytes) -> bool:
-        """Whether the secret begins with these bytes."""
+        """Return whether the secret begins with these bytes."""
         return self._secret.get().startswith(prefix)
 
     def __repr__(self) -> str:
@@ -142,13 +149,16 @@ class Key(Frozen):
 
 
 class Keyring(Frozen):
-    """The keys in force for one tenant, or for all: any of them verifies, the first that is in its time signs.
+    """The keys of one tenant, or of all. Any key in force verifies, the first one signs.
 
-    `keys`  one key or several (`Key`, text or bytes), the current one first
-    `mode`  "enforce", "report" or "off" for the tenant whose ring this is; None leaves it to the guard
+    It is immutable: to rotate, make another ring and replace this one.
 
-    Immutable: to rotate, make another ring and swap it whole. Raises `ConfigError` for no key at all and for two keys
-    that HMAC cannot tell apart.
+    Args:
+        keys: One key or several (`Key`, text or bytes), the current one first.
+        mode: "enforce", "report" or "off" for the tenant of this ring; None leaves it to the guard.
+
+    Raises:
+        ConfigError: There is no key, two keys are the same to HMAC, or the mode is not valid.
     """
 
     __slots__ = ("keys", "mode", "timed")
@@ -172,7 +182,7 @@ class Keyring(Frozen):
         self._set(keys=ring, mode=mode, timed=timed)
 
     def active(self, now: float) -> tuple[Key, ...]:
-        """The keys whose time it is at `now` (Unix seconds), in order."""
+        """Return the keys that are in force at `now` (Unix seconds), in order."""
         if not self.timed:
             return self.keys
         return tuple(
@@ -186,14 +196,14 @@ class Keyring(Frozen):
 
 
 def as_key(secret: Any) -> Key:
-    """The key that a `Key`, text or bytes stands for; either may be hidden. Raises `ConfigError`."""
+    """Return the key for a `Key`, text or bytes; each may be hidden. Raise `ConfigError` for anything else."""
     secret = hide(secret)
     key: Key = secret.get() if isinstance(secret.get(), Key) else Key(secret.get())
     return key
 
 
 def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
-    """Two owners of rings that have a key in common, as HMAC sees keys; None where there are none."""
+    """Return two owners of rings with a key in common, as HMAC compares keys; None if there are none."""
     for algorithm in ALGORITHMS:
         owners: Hidden[dict[bytes, str]] = hide({})
         for owner, ring in rings.items():

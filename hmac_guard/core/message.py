@@ -1,5 +1,7 @@
-"""The message: the parts that are signed, and why no two requests that differ in them can make the same one (threats
-T001)."""
+"""The message: the parts that are signed.
+
+Two requests with different parts never have the same message (threats T001).
+"""
 
 import string
 from collections.abc import Collection, Mapping
@@ -19,7 +21,7 @@ class Literal(NamedTuple):
 
 
 class Id(NamedTuple):
-    """An id in the message, and the text that ends it; "" for the last one, which may hold anything."""
+    """An id in the message, and the text that ends it; "" for the last id, which may contain any text."""
 
     name: str
     separator: str
@@ -50,7 +52,11 @@ Part = Literal | Id | Time | Method | Body
 
 
 def compile_message(message: str, ids: Collection[str], times: Collection[str] = ()) -> tuple[Part, ...]:
-    """The parts of a message, from its format string."""
+    """Return the parts of a message, from its format string.
+
+    Raises:
+        ConfigError: The format string is not valid.
+    """
     pairs, last = _split(message)
     names = [name for _, name in pairs]
     _check_names(names, ids, times)
@@ -90,7 +96,7 @@ def _part(name: str, separator: str, times: Collection[str]) -> Part:
 
 
 def _split(message: str) -> tuple[list[tuple[str, str]], str]:
-    """Each id with the text before it, and the text behind the last one."""
+    """Return each name with the text before it, and the text after the last one."""
     try:
         pieces = list(string.Formatter().parse(message))
         message.encode()
@@ -112,7 +118,11 @@ def _split(message: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozenset[str]:
-    """`optional`, if only the last of several ids is in it, and nothing but a fixed text follows."""
+    """Return `optional`.
+
+    Raises:
+        ConfigError: It has an id that is not the last of several, or the message goes on after it.
+    """
     names = [part.name for part in parts if isinstance(part, Id)]
     if optional and (len(names) < 2 or optional != {names[-1]}):
         raise ConfigError(
@@ -124,13 +134,18 @@ def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozens
 
 
 def is_unambiguous(part: Id | Time | Method, text: str) -> bool:
-    """Whether a text may be signed before the text that follows it: the latter is first found where the text ends."""
+    """Return whether a text may be signed before its separator: the separator is first found where the text ends."""
     return not part.separator or (text + part.separator).find(part.separator) == len(text)
 
 
 def compose(parts: tuple[Part, ...], named: Mapping[str, str]) -> bytes | None:
-    """The message over these ids, times and method, without the body; or None where it could be read as another one:
-    one of them holds its own separator, or begins one that the separator completes."""
+    """Return the message over these ids, times and method, without the body.
+
+    Returns:
+        The message; None if it could be read as another one. Then a text contains its own separator, or begins one that
+        the
+        separator completes.
+    """
     texts: list[str] = []
     for part in parts:
         if isinstance(part, Literal):

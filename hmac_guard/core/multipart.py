@@ -1,4 +1,4 @@
-"""Strict multipart: the source on which frameworks disagree most (threats T033)."""
+"""Strict multipart: the format on which frameworks disagree most (threats T033)."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from hmac_guard.core.verdict import Reason, Refused
 
 
 class Part(NamedTuple):
-    """One part of a multipart body; `is_text` is false for files and for what is not plain UTF-8 text."""
+    """One part of a multipart body; `is_text` is false for files and for anything but plain UTF-8 text."""
 
     name: str
     is_text: bool
@@ -35,7 +35,7 @@ NOT_A_TEXT = Refused(Reason.MALFORMED, "is a file, or not plain text in UTF-8, i
 
 
 def parse_multipart(boundary: str, body: bytes) -> list[Part] | Refused:
-    """The parts of a multipart body whose delimiter stands only where a part begins or ends."""
+    """Return the parts of a multipart body. Its delimiter must be only where a part begins or ends."""
     pieces = body.split(b"--" + boundary.encode())
     # Test clients write blank lines around the parts, which every framework skips.
     if len(pieces) < 3 or len(pieces) > MAX_FIELDS + 2 or pieces[0] not in _BLANK or pieces[-1] not in _ENDS:
@@ -72,7 +72,7 @@ def _parse_part(piece: bytes) -> Part | None:
 
 
 def multipart_values(name: str, parts: list[Part]) -> list[str] | Refused:
-    """Every value of the field `name`."""
+    """Return all values of the field `name`."""
     values = []
     for part in parts:
         # One framework strips the name; some read a file as a field; one lets a `_charset_` part decode the others.

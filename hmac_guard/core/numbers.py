@@ -6,7 +6,7 @@ from hmac_guard.core.errors import ConfigError
 
 
 def check_seconds(option: str, value: object, *, zero: bool = False) -> None:
-    """Raises `ConfigError` unless it is a finite number above 0, or 0 where that has a meaning."""
+    """Raise `ConfigError` unless the value is a finite number above 0. `zero` also permits 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigError(f"{option} must be a number of seconds")
     if value < 0 or (value == 0 and not zero):
@@ -14,6 +14,6 @@ def check_seconds(option: str, value: object, *, zero: bool = False) -> None:
 
 
 def check_count(option: str, value: object) -> None:
-    """Raises `ConfigError` unless it is a whole number above 0."""
+    """Raise `ConfigError` unless the value is a whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{option} must be a whole number, at least 1")

@@ -1,7 +1,7 @@
-"""Paths: which ones are canonical, which ones a guard leaves alone, and which ones bear an id.
+"""Paths: which are canonical, which ones a guard skips, and which ones contain an id.
 
-A path here is the application's own: decoded once by the server, without the mount point. What is odd about it is never
-resolved, only refused, since no two servers resolve it alike (threats T036, T058 to T062).
+A path here is the application's own: decoded once by the server, without the mount point. An odd path is never
+resolved, only refused, because servers resolve it in different ways (threats T036, T058 to T062).
 """
 
 import re
@@ -18,12 +18,12 @@ _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
 
 
 def is_canonical(path: str) -> bool:
-    """Whether every server and framework takes `path` for the same path."""
+    """Return whether every server and framework reads `path` as the same path."""
     return path.startswith("/") and _ODD.search(path) is None
 
 
 class ExemptPaths:
-    """The paths that `exempt` names: exact ones, and prefixes that end in `/`. They go unguarded."""
+    """The paths in `exempt`: exact ones, and prefixes that end in `/`. The guard does not check them."""
 
     __slots__ = ("_exact", "_prefixes")
 
@@ -42,16 +42,16 @@ class ExemptPaths:
         return iter((*self._exact, *self._prefixes))
 
     def holds(self, path: str) -> bool:
-        """Whether the guard leaves `path` open."""
+        """Return whether `path` is exempt."""
         return path in self._exact or path.startswith(self._prefixes)
 
     def may_hold(self, start: str) -> bool:
-        """Whether the guard leaves some path that begins with `start` open."""
+        """Return whether some path that begins with `start` is exempt."""
         return start.startswith(self._prefixes) or any(entry.startswith(start) for entry in self)
 
 
 class GuardedPaths:
-    """The paths that `only` names. The guard leaves every other one open.
+    """The paths in `only`. The guard checks no other path.
 
     An application may set a mount point itself, which a guard outside of it cannot see. So a path is guarded if an
     entry that ends in `/` is anywhere in it, or if it ends with an entry; a last `/` does not count there.
@@ -71,11 +71,11 @@ class GuardedPaths:
         return iter(dict.fromkeys((*self._prefixes, *self._ends)))
 
     def holds(self, path: str) -> bool:
-        """Whether `path` is guarded."""
+        """Return whether `path` is guarded."""
         return self.holds_all(path) or path.removesuffix("/").endswith(self._ends)
 
     def holds_all(self, start: str) -> bool:
-        """Whether every path that begins with `start` is guarded."""
+        """Return whether every path that begins with `start` is guarded."""
         return any(prefix in start for prefix in self._prefixes)
 
 
@@ -100,7 +100,7 @@ def _checked(argument: str, entries: Iterable[str]) -> list[str]:
 
 
 def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]":
-    """One pattern for the templates of whole paths; its one group that takes part is the placeholder `{name}`."""
+    """Return one pattern for the templates of whole paths. Its group that takes part is the placeholder `{name}`."""
     compiled: list[list[str]] = []
     for template in templates:
         segments = _segment_patterns(template, name)

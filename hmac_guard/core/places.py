@@ -1,7 +1,7 @@
 """The places in which a scheme looks, and what a request has in each of them.
 
-Each single place has a slot. One pass over the request fills the slots (`find`). What is in a query or a header stays
-as it was sent; `decode` makes the text of it, by the strict functions of `text`. The other places hold text, or a
+Each single place has a slot. One pass over the request fills the slots (`find`). Values from a query or a header stay
+as they were sent; `decode` reads their text, by the strict functions of `text`. The other places have text, or a
 `Refused`, by the strict functions of `bodies`, `cookies` and `multipart`.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from hmac_guard.core.bodies import form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.cookies import cookie_values
 from hmac_guard.core.found import Found, Sent, in_header, in_query, only
-from hmac_guard.core.items import item_values
+from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
 from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
@@ -42,13 +42,14 @@ _TWO_PATHS = Refused(Reason.MALFORMED, "is read in two ways by frameworks, under
 class Places:
     """The single places in which the fields of a `layout` are looked for.
 
-    A layout has fields, and texts between them. The slot of a field's first place is where the field is in the layout;
-    further places have the slots behind it. A text stands in its slot in what is found in every request.
+    A layout has fields, and texts between them. The slot of a field's first place is the field's position in the
+    layout; further places have the slots after it. A text is in its own slot in the result of every request.
 
-    sources   the places, by slot
-    slots_of  the slots of each field, in the order of the layout
-    names     the headers in which the places are, in lower case
-    odd       the characters that do not stand for themselves in one of the places
+    Attributes:
+        sources: The places, by slot.
+        slots_of: The slots of each field, in the order of the layout.
+        names: The headers that are looked at, in lower case.
+        odd: The characters that do not stand for themselves in one of the places.
     """
 
     def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
@@ -63,7 +64,7 @@ class Places:
         self.sources: dict[int, Source] = {}
         self.slots_of: list[list[int]] = []
         self._patterns: list[tuple[int, Any]] = []
-        self._several: set[int] = set()
+        self._signatures: set[int] = set()
         for position, field in enumerate(layout):
             if isinstance(field, str):
                 continue
@@ -79,7 +80,7 @@ class Places:
                         self._patterns.append((slots[key], compile_templates(place.templates, field.name)))
                 own.append(slots[key])
             if field is self._signature:
-                self._several.update(own)
+                self._signatures.update(own)
             self.slots_of.append(own)
 
     def _make_tables(self) -> None:
@@ -89,7 +90,11 @@ class Places:
         lines: Sequence[tuple[int, Header | HeaderItem]] = [*headers, *items]
         names = list(dict.fromkeys(place.name.lower() for _, place in lines))
         self._methods = [slot for slot, place in numbered if isinstance(place, MethodOf)]
-        self._items = [(names.index(place.name.lower()), slot, place) for slot, place in items]
+        wanted: dict[tuple[int, str, str], dict[str, int]] = {}
+        for slot, place in items:
+            line = names.index(place.name.lower())
+            wanted.setdefault((line, place.between, place.inner), {})[place.key] = slot
+        self._items = [(*header, slots) for header, slots in wanted.items()]
         self._headers = [(names.index(place.name.lower()), slot) for slot, place in headers if not place.before]
         self._starts = [
             (names.index(place.name.lower()), slot, place.before) for slot, place in headers if place.before
@@ -122,14 +127,14 @@ class Places:
         self.odd = ("%+" if self._queries else "") + ("," if self._headers else "")
 
     def find(self, request: Request) -> list[Sent]:
-        """What is in each place, as it was sent. Raises nothing."""
+        """Return what is in each place, as it was sent. Raise nothing."""
         found = self.blank.copy()
         for find in self.finders:
             find(request, found)
         return found
 
     def decode(self, found: list[Sent]) -> list[Found]:
-        """The texts of what was found. Raises nothing."""
+        """Return the texts of what was found. Raise nothing."""
         texts: list[Any] = found.copy()
         for slot, decode in self._decoders.items():
             if texts[slot] is not None:
@@ -203,11 +208,16 @@ class Places:
             found[slot] = request.method if METHOD_NAME.fullmatch(request.method) else _ODD_METHOD
 
     def _find_in_items(self, request: Request, found: list[Sent]) -> None:
-        for index, slot, place in self._items:
+        for index, between, inner, slots in self._items:
             line = request.lines[index]
-            values = [] if line is None else item_values(line, place)
-            several = slot in self._several and isinstance(values, list) and len(values) > 1
-            found[slot] = (list(filter(None, values)) or "") if several else only(values)
+            items = {} if line is None else item_values(line, between, inner, slots)
+            if isinstance(items, Refused):
+                for slot in slots.values():
+                    found[slot] = items
+                continue
+            for key, values in items.items():
+                slot = slots[key]
+                found[slot] = values[0] if len(values) == 1 else one_of(values, is_signature=slot in self._signatures)
 
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]
@@ -232,7 +242,7 @@ class Places:
 
 
 def _in_path(path: str, pattern: Any) -> Found:
-    """The text of an id in a path; None where no template matches."""
+    """Return the text of an id in a path; None if no template matches."""
     # A mounted application's own root may be "": no template matches it, and it cannot mean anything else.
     if path and not is_canonical(path):
         return _ODD_PATH

@@ -1,6 +1,6 @@
 """The one reader: reads the strings of a scheme, and the bytes that were signed, from a request.
 
-No request makes anything here raise.
+No request makes it raise.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _TWO_PLACES = Refused(Reason.CONFLICT, "; send it in one place")
 
 
 class Reader:
-    """Reads requests for one scheme that signs ids; its tenant only if `with_tenant`."""
+    """Reads requests for one scheme that signs ids. It reads the tenant only if `with_tenant`."""
 
     signs_body = False
 
@@ -43,7 +43,7 @@ class Reader:
         self._make_tables(layout)
 
     def _layout(self) -> list[Field | str]:
-        """The message without the body; behind it the times that stand in the body, the signature and the tenant."""
+        """Return the message without the body, then the times that are in the body, the signature and the tenant."""
         scheme = self._scheme
         times = {time.name: time.field for time in scheme.times}
         named = {**{field.name: field for field in scheme.id_fields}, **times, METHOD: METHOD_FIELD}
@@ -55,7 +55,7 @@ class Reader:
         return [*front, *in_body, *filter(None, behind)]
 
     def _make_tables(self, layout: list[Field | str]) -> None:
-        """Where in the layout is what."""
+        """Note the position of each field in the layout."""
         scheme = self._scheme
         at = [number for number, part in enumerate(layout) if isinstance(part, Field)]
         self._signature_at, self._size = layout.index(scheme.signature_field), len(layout)
@@ -73,7 +73,7 @@ class Reader:
         self._plain = VISIBLE.translate(bytes.maketrans(self._places.odd.encode(), bytes(len(self._places.odd))))
 
     def _rule(self, field: Field) -> tuple[Callable[[str], bool], Callable[[str], str]]:
-        """Whether a text may be in the field, and what is wrong with one that may not."""
+        """Return two functions: whether a text may be in the field, and what is wrong with one that may not."""
         if field is self._scheme.signature_field:
             return _is_signature, lambda text: "is not ASCII"
         if field.name in self._time_names:
@@ -81,7 +81,7 @@ class Reader:
         return is_id, id_problem
 
     def wants_all_of(self, request: Request) -> bool:
-        """Whether the body has to be read to its end, since a source reads bodies of its kind."""
+        """Return whether the whole body must be read, because a source reads bodies of its kind."""
         media = request.media
         coding = request.framing[2]
         # Nothing here decompresses: the application gets the compressed bytes, and a gateway behind it perhaps others.
@@ -89,14 +89,14 @@ class Reader:
         return media.readable and media.kind in self._kinds and plain
 
     def knows_start(self, start: bytes) -> bool:
-        """Whether so many bytes of a body that is not read to its end are enough for `refuse_start`."""
+        """Return whether these first bytes of a body are enough for `refuse_start`."""
         return bool(first_json_byte(start))
 
     def refuse_start(self, request: Request, start: bytes) -> Refused | None:
-        """Whether a body that is not read to its end may count as absent, by its first bytes.
+        """Return a `Refused` if a body that is not read to its end may not count as absent, by its first bytes.
 
-        None where it may, and where that takes more bytes: a body of an `ignored` type counts as absent unless it
-        begins as JSON, which some frameworks read under any Content-Type.
+        None if it may, and if that takes more bytes. A body of an `ignored` type counts as absent unless it begins as
+        JSON, which some frameworks read under any Content-Type.
         """
         is_upload = request.media.kind == "ignored" and not self._needs_every_body
         if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):
@@ -104,7 +104,7 @@ class Reader:
         return Refused(Reason.UNSUPPORTED_BODY, why_not_read(request, self._kinds, is_upload))
 
     def read(self, request: Request) -> Reading:
-        """What the request says. Its body, where one is needed, has been read."""
+        """Return what the request says. If a body is needed, it has been read."""
         found = self._places.blank.copy()
         for find in self._places.finders:  # As `Places.find` does it, without a call.
             find(request, found)
@@ -137,11 +137,11 @@ class Reader:
         return reading
 
     def refuses_ahead(self, request: Request) -> bool:
-        """Whether the guard refuses the request with any body, so that it does not read the body."""
+        """Return whether the guard refuses the request with any body, so that the body is not read."""
         return False
 
     def _merged(self, found: list[Sent]) -> list[Sent]:
-        """What is in the layout, each field's text from the one of its places that has it."""
+        """Return the value of each field in the layout, from the one of its places that has it."""
         values = found[: self._size]
         for position, slot in self._further:
             if found[slot] is not None:
@@ -168,7 +168,7 @@ class Reader:
     def _message_of(
         self, tenant: Found, texts: Sequence[Found], ids: Mapping[str, str], signature: Found
     ) -> bytes | Refused:
-        """The bytes that were signed, or the first reason why the request cannot be judged."""
+        """Return the bytes that were signed, or the first reason why the request cannot be judged."""
         if isinstance(tenant, Refused):
             return _labelled(self.fields[-1], tenant)
         for field, text in zip(self.fields, texts, strict=False):
@@ -187,7 +187,7 @@ class Reader:
         )
 
     def _texts_of(self, found: Sequence[Found]) -> list[Found]:
-        """The one valid text of each field; None where it is absent or blank."""
+        """Return the one valid text of each field; None if it is absent or blank."""
         texts: list[Found] = []
         for slots, is_valid, problem in self._rules:
             value = found[slots[0]] if len(slots) == 1 else _pick(found, slots)
@@ -197,7 +197,7 @@ class Reader:
         return texts
 
     def _with_place(self, refused: Refused, slots: Sequence[int], found: Sequence[Found]) -> Refused:
-        """The refusal of a field's value, with the place in which it was found."""
+        """Return the refusal of a field's value, with the place in which it was found."""
         present = [slot for slot in slots if found[slot] is not None]
         places = [f"the {self._places.sources[slot].describe()}" for slot in present]
         if refused is _TWO_PLACES:
@@ -206,7 +206,7 @@ class Reader:
         return Refused(refused.reason, f"{place} {refused.detail}")
 
     def _saw_tenant(self, request: Request) -> bool:
-        """Whether each place in which the tenant is looked for was read to its end."""
+        """Return whether each place of the tenant was read to its end."""
         if not self._tenant_kinds:
             return True
         if request.body_problem is not None or request.body is None:
@@ -214,7 +214,7 @@ class Reader:
         return not request.body or request.media.kind in self._tenant_kinds
 
     def texts(self, request: Request) -> Iterator[tuple[Field, Found, list[Source]]]:
-        """Each field with its text and the places that hold something: for the explanation of a refusal."""
+        """Yield each field with its text and its non-empty places: for the explanation of a refusal."""
         found = self._places.decode(self._places.find(request))
         for field, slots, text in zip(self.fields, self._places.slots_of, self._texts_of(found), strict=True):
             yield field, text, [self._places.sources[slot] for slot in slots if found[slot] is not None]
@@ -225,7 +225,7 @@ def _is_signature(text: str) -> bool:
 
 
 def _pick(found: Sequence[Found], slots: Sequence[int]) -> Found:
-    """What a field holds, of what is in its places."""
+    """Return what a field holds, from what is in its places."""
     present = [found[slot] for slot in slots if found[slot] is not None]
     if len(present) < 2:
         return present[0] if present else None

@@ -15,8 +15,10 @@ RefusalBody = bytes | tuple[bytes, str]
 
 
 class Refusal(NamedTuple):
-    """One answer, ready to be sent: the status also as a number and as WSGI's line, the headers also as lower-case
-    bytes."""
+    """One answer, ready to be sent.
+
+    The status is there also as a number and as WSGI's line, the headers also as lower-case bytes.
+    """
 
     status: HTTPStatus
     headers: tuple[tuple[str, str], ...]
@@ -76,15 +78,19 @@ _ANSWERS = {
 
 
 def code_of(reason: Reason) -> str:
-    """The code that a refused client gets for a reason."""
+    """Return the code that a refused client gets for a reason."""
     return _ANSWERS[reason].code
 
 
 def make_refusals(
     body_of: Callable[[str, str], RefusalBody] | None, problem_base: str | None = None
 ) -> Mapping[Reason, Refusal]:
-    """The answer for each reason. `body_of(code, message)` is asked once for each code; None gives the default body,
-    whose `type` is `problem_base`, "#" and the code."""
+    """Return the answer for each reason.
+
+    Args:
+        body_of: Called once with each code and message, for the body; None for the default body.
+        problem_base: The `type` of the default body is this, "#" and the code.
+    """
     answers = set(_ANSWERS.values())
     made = {answer: _make(answer, body_of, problem_base) for answer in answers}
     return {reason: made[answer] for reason, answer in _ANSWERS.items()}

@@ -1,6 +1,6 @@
-"""What a guard reads of a request: raw values, each adapter's own request made into one form.
+"""The part of a request that a guard reads: raw values, in the same form for each adapter.
 
-A guard keeps the request beside its verdict, so that a second look at the same request finds that it is the same.
+A guard keeps the request beside its verdict, to recognise the same request later.
 """
 
 from abc import ABC, abstractmethod
@@ -20,21 +20,22 @@ Line = str | list[str] | None
 class Request(ABC):
     """One request.
 
-    method        as sent
-    root          the mount point that the server gives (`SCRIPT_NAME`, `root_path`)
-    path          the application's own path, decoded once; U+FFFD where the bytes were not UTF-8
-    query         as sent, one character for each byte
-    lines         the values of the headers in which the scheme looks (`Reader.names`), in that order
-    framing       the values of BODY_HEADERS, in that order; empty where the guard reads no body
-    media         what the body is by that said to be; only where the guard reads the body
-    body          the bytes, once they have been read to their end; None where they were not
-    body_problem  why the body could not be read, or None
-    form          the fields of a form that a framework has parsed, the value None for a file; None where there is none
-    stream        the object from which the application reads the body: `wsgi.input`, or `receive`
-    is_gone       whether the client has closed the connection before its body was read
-    source        where further headers are: the scope or the environ; None once there is a verdict
-    signature     what is to prove the ids, once the reader has found it; several of which any may
-    ahead         what was read before the body was, for a scheme that signs the body
+    Attributes:
+        method: The method, as sent.
+        root: The mount point that the server gives (`SCRIPT_NAME`, `root_path`).
+        path: The application's own path, decoded once; U+FFFD where the bytes were not UTF-8.
+        query: The query as sent, one character for each byte.
+        lines: The values of the headers in which the scheme looks (`Reader.names`), in that order.
+        framing: The values of BODY_HEADERS, in that order; empty if the guard reads no body.
+        media: The media type by these headers; only if the guard reads the body.
+        body: The bytes, after they were read to their end; otherwise None.
+        body_problem: Why the body could not be read, or None.
+        form: The fields of a form that a framework has parsed, the value None for a file; None if there is none.
+        stream: The object from which the application reads the body: `wsgi.input`, or `receive`.
+        is_gone: Whether the client has closed the connection before its body was read.
+        source: Where further headers are: the scope or the environ; None after the verdict.
+        signature: The signature, after the reader has found it, or several of which any may verify.
+        ahead: What was read before the body, for a scheme that signs the body.
     """
 
     method: str
@@ -55,14 +56,14 @@ class Request(ABC):
 
     @abstractmethod
     def header(self, name: str) -> Line:
-        """The header `name` (lower case, with `-`) under any spelling."""
+        """Return the header `name` (lower case, with `-`) under any spelling."""
 
     def is_spelled(self, name: str) -> bool:
-        """Whether the header `name` has its own spelling, as far as the server lets that be seen."""
+        """Return whether the header `name` has its own spelling, as far as the server shows it."""
         return True
 
     def is_same_as(self, other: "Request") -> bool:
-        """Whether the other request says the same, its body left out.
+        """Return whether the other request says the same, without its body.
 
         An inner layer may have moved a part of the path into the mount point, or have set a mount point by itself.
         """
@@ -73,11 +74,11 @@ class Request(ABC):
         return self.path == other.path or self.root.rstrip("/") + self.path == other.root.rstrip("/") + other.path
 
     def paths(self) -> Sequence[str]:
-        """Every path that a framework may take for this request's; one where all of them agree."""
+        """Return every path that a framework may read from this request; one path if all of them agree."""
         return (self.path,)
 
     def id_paths(self) -> Sequence[str]:
-        """The same, for the ids in a path: a `/` at the end of the mount point does not count."""
+        """Like `paths`, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
 
     def __repr__(self) -> str:
@@ -86,7 +87,7 @@ class Request(ABC):
 
 
 def is_preflight(request: Request) -> bool:
-    """A CORS preflight in exactly the form in which a browser sends it (the Fetch standard, "CORS-preflight fetch")."""
+    """Return whether a request is a CORS preflight exactly as a browser sends it (Fetch, "CORS-preflight fetch")."""
     for name in ("origin", "access-control-request-method"):
         line = request.header(name)
         if not isinstance(line, str) or not line.strip() or "," in line or not request.is_spelled(name):
@@ -97,7 +98,13 @@ def is_preflight(request: Request) -> bool:
 
 
 def why_not_read(request: Request, kinds: frozenset[str], is_upload: bool) -> str:
-    """Why a body is refused that no source reads: the scheme reads `kinds` of bodies, and uploads may pass."""
+    """Return why a body that no source reads is refused.
+
+    Args:
+        request: The request.
+        kinds: The kinds of bodies that the scheme reads.
+        is_upload: Whether the body has the type of an upload, which is refused only if it begins as JSON.
+    """
     line, _, coding, _ = request.framing
     if is_upload:
         return f"the body is sent as {line!a:.80}, but begins as JSON does"

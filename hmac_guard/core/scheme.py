@@ -25,27 +25,29 @@ _PREFIX = re.compile(r"[!-~]{0,64}")
 
 
 class Scheme(Frozen):
-    """What is signed, how, and where it travels.
+    """What is signed, how, and where it is sent.
 
-    `name`       what logs and verdicts call it
-    `ids`        each id's name and its source
-    `message`    a format string over exactly these ids, such as "{tenant_id}:{order_id}", and over parts of the
-                 request: {timestamp} and {expires}, where the scheme has such times, {@method}, and, at its end,
-                 {@body}, the raw body as it was sent
-    `signature`  the source of the signature
-    `encoding`   "hex" (lower case), "base64" (padded) or "base64url" (not padded)
-    `algorithm`  "sha256", "sha384" or "sha512"; nothing in a request chooses it
-    `prefix`     a fixed text before the digest, "sha256=" say
-    `tenant`     the source of the name of whose keys to use; optional
-    `optional`   the last id, where it may be absent; it then drops out of the message with the separator before it
-    `timestamp`  a `Timestamp`: when the request was signed, and for how long that is accepted
-    `expires`    an `Expires`: when the signature ends
+    `ids` may be empty if the message has {@body}: the verdict then says only that the body was signed. A time must be
+    signed: it is in the message, or in a body that is signed. Different ids never have the same message: an id that
+    contains the text between it and the next one is refused, when verifying and when signing.
 
-    `ids` may be empty where the message has {@body}: the verdict then says that the body was signed, and no more. A
-    time has to be signed: it stands in the message, or in a body that does.
+    Args:
+        name: The name, for logs and verdicts.
+        ids: The source of each id by its name.
+        message: A format string over exactly these ids, such as "{tenant_id}:{order_id}", and over parts of the
+            request: {timestamp} and {expires}, if the scheme has them, {@method}, and at its end {@body}, the raw body
+            as sent.
+        signature: The source of the signature.
+        encoding: "hex" (lower case), "base64" (padded) or "base64url" (not padded).
+        algorithm: "sha256", "sha384" or "sha512". Nothing in a request chooses it.
+        prefix: A fixed text before the digest, such as "sha256=".
+        tenant: The source of the name whose keys are used; optional.
+        optional: The last id, if it may be absent. Then it is not in the message, nor the separator before it.
+        timestamp: A `Timestamp`: when the request was signed, and for how long that is accepted.
+        expires: An `Expires`: when the signature ends.
 
-    Different ids never make the same message: an id is refused, when verifying and when signing, if it holds the text
-    that separates it from the next one. Raises `ConfigError`.
+    Raises:
+        ConfigError: An argument is not valid.
     """
 
     name: str
@@ -136,28 +138,32 @@ class Scheme(Frozen):
         check_fields(fields, self.optional)
 
     def places(self) -> list[Source]:
-        """Every single place in which something is looked for."""
+        """Return every single place in which something is looked for."""
         sources = [*self.ids.values(), *(time.source for time in self.times), self.signature]
         return [place for source in (*sources, *filter(None, [self.tenant])) for place in source.places()]
 
     def fault_of_key(self, key: Key) -> str | None:
-        """Why a key cannot be meant for this scheme; None where it may be."""
+        """Return why a key cannot be meant for this scheme; None if it can."""
         return None
 
     def replace(self, **changes: Any) -> "Scheme":
-        """A copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`."""
+        """Return a copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`."""
         return type(self)(
             **{argument: changes.pop(argument, getattr(self, argument)) for argument in _ARGUMENTS}, **changes
         )
 
     def sign(self, key: Key | str | bytes, ids: Mapping[str, str] | None = None, /, **named: Any) -> str:
-        """The signature for these ids, as it travels.
+        """Return the signature for these ids, as it is sent.
 
-        `key` is a `Key`, text (as UTF-8) or bytes; each id is text. Where the message names them, `timestamp` and
-        `expires` are the times as they travel (an int or text, in the time's unit), `body` the raw body (bytes) and
-        `method` the method; an id of such a name is given in the mapping `ids`. Raises `ValueError` for what no request
-        could get verified: an id that is missing or too many, not an id at all, that its source cannot carry, or that
-        holds the separator after it; and a time that is none.
+        Args:
+            key: A `Key`, text (as UTF-8) or bytes.
+            ids: The ids, as text. An id may be in `named` instead, unless it has the name of another argument.
+            named: If the message has them: `timestamp` and `expires` as they are sent (int or text, in the time's
+                unit), `body` (bytes) and `method`.
+
+        Raises:
+            ValueError: No request with these could be verified. An id is missing, unknown, not valid, cannot be sent in
+                its source, or contains the separator after it; or a time is not valid.
         """
         hidden = hide(key)
         del key
@@ -175,19 +181,22 @@ class Scheme(Frozen):
         tenant: str | None = None,
         **named: Any,
     ) -> SignedFields:
-        """Everything that a signed request carries, each string in its place.
+        """Return everything that a signed request contains, each string in its place.
 
-        `now`     the Unix time of signing, which becomes the timestamp; None is the clock's
-        `body`    the raw body. Where the message has {@body}, nothing is placed in it: ids and times that travel
-                  there are read out of it
-        `method`  the request's method
-        `tenant`  the tenant's name, for a scheme that has one
-        `named`   the ids, and `expires`, which is otherwise half of `max_lifetime` from now; an id that is called as
-                  one of the options is given in the mapping `ids`
+        A string is put into the first of its places that can carry it. The caller puts ids into the path.
 
-        A string goes into the first of its places that can carry it; what travels in a path is left to the caller's
-        URL.
-        Raises `ValueError` as `sign` does, and for what cannot be placed in one request.
+        Args:
+            key: As of `sign`.
+            ids: The ids. An id may be in `named` instead, unless it has the name of an option.
+            now: The Unix time of signing in seconds, for the timestamp; None is the present time.
+            body: The raw body. If it is signed, nothing is placed in it: ids and times that are sent in it are read
+                from it.
+            method: The request's method.
+            tenant: The tenant's name, for a scheme that has one.
+            named: Ids, and `expires`, by default half of `max_lifetime` from now.
+
+        Raises:
+            ValueError: As of `sign`, or a string cannot be placed in one request.
         """
         hidden = hide(key)
         del key
@@ -197,9 +206,9 @@ class Scheme(Frozen):
         return self._encode(key.digest(self.algorithm, message))
 
     def verifying_key(self, keys: Iterable[Key], message: bytes, signature: bytes | tuple[bytes, ...]) -> Key | None:
-        """The first of the keys whose signature equals `signature`, or as one of several, in constant time.
+        """Return the first key whose signature is `signature`, or one of several, in constant time.
 
-        Every key is tried, so that the time does not tell which one matched.
+        Every key is tried, so that the time does not show which one matched.
         """
         encode, matches, algorithm = self._encode, self._matches, self.algorithm
         found = None
@@ -225,7 +234,7 @@ def _encoder(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
 
 
 def _is_one_of(made: bytes, signature: bytes | tuple[bytes, ...]) -> bool:
-    """Whether a signature is one of several. Each is compared, in constant time."""
+    """Return whether a signature is one of several. Each is compared, in constant time."""
     if isinstance(signature, bytes):
         return hmac.compare_digest(made, signature)
     return sum([hmac.compare_digest(made, each) for each in signature]) > 0

@@ -1,9 +1,9 @@
-"""What may be a secret, and what is hardly one. Nothing here shows it: not in an error, and not in a local variable.
+"""Checks of secrets. Nothing here shows a secret: not in an error, and not in a local variable.
 
-The rule for text stands here alone. Text is refused where it is empty or blank, has white space or a newline at an end,
-a byte order mark or quotes around the whole, or is a placeholder: `<KEY>`, `${KEY}`, `$(KEY)`, `{{ key }}`, a word such
-as "changeme" in any case of letters, or one character repeated. A word counts only as the whole text. A repeated
-character counts only below 32 characters: a longer one is common in tests.
+This is the rule for text. Text is refused if it is empty or blank, has white space or a newline at an end, a byte order
+mark or quotes around the whole, or is a placeholder: `<KEY>`, `${KEY}`, `$(KEY)`, `{{ key }}`, a word such as
+"changeme" in any case of letters, or one character repeated. A word counts only as the whole text. A repeated character
+counts only below 32 characters: a longer one is common in tests.
 """
 
 import base64
@@ -37,7 +37,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 
 
 def bytes_of(secret: Hidden[Any]) -> Hidden[bytes]:
-    """The secret's bytes. Raises `ConfigError` where they cannot be a secret, and warns where they are few."""
+    """Return the secret's bytes. Warn if there are few. Raise `ConfigError` if they cannot be a secret."""
     if isinstance(secret.get(), str):
         raw = utf8_of(secret)
         fault = fault_of_text(secret)
@@ -56,7 +56,7 @@ def bytes_of(secret: Hidden[Any]) -> Hidden[bytes]:
 
 
 def utf8_of(text: Hidden[str]) -> Hidden[bytes]:
-    """Its UTF-8 form. Raises `ConfigError` where it is blank or has none."""
+    """Return the text as UTF-8. Raise `ConfigError` if it is blank or cannot be encoded."""
     if _is_blank(text):
         raise ConfigError(f"Key: the secret {_IS_BLANK}")
     raw = _encoded(text)
@@ -82,7 +82,7 @@ def _is_blank(text: Hidden[str]) -> bool:
 
 
 def fault_of_text(secret: Hidden[str]) -> str | None:
-    """Why a text is no secret, or hardly one, and what to do about it; None for any other."""
+    """Return why a text is not, or hardly, a secret, and what to do about it; otherwise None."""
     length, ends = len(secret.get()), secret.get()[:1] + secret.get()[-1:]
     faults = (
         (_is_blank(secret), _IS_BLANK),
@@ -102,7 +102,7 @@ def fault_of_text(secret: Hidden[str]) -> str | None:
 
 
 def from_base64(text: Hidden[Any]) -> Hidden[bytes] | None:
-    """What the text decodes to; None where it is not base64, in one of its two alphabets, padded or not."""
+    """Return the decoded bytes; None if the text is not base64, in one of its two alphabets, padded or not."""
     if not isinstance(text.get(), str) or not _BASE64.fullmatch(text.get()):
         return None
     padded = hide(text.get().replace("-", "+").replace("_", "/") + "=" * (-len(text.get()) % 4))
@@ -116,14 +116,14 @@ def from_base64(text: Hidden[Any]) -> Hidden[bytes] | None:
 
 
 def from_whsec(text: Hidden[Any]) -> Hidden[bytes] | None:
-    """What a text of the form `whsec_…` decodes to; None where it is not one."""
+    """Return the decoded bytes of a text of the form `whsec_…`; None for any other text."""
     if not isinstance(text.get(), str) or not _WHSEC.fullmatch(text.get()):
         return None
     return from_base64(hide(text.get().removeprefix("whsec_")))
 
 
 def _warn_caller(message: str) -> None:
-    """Warn at the line that called this package: no line of ours is one that a user can change."""
+    """Warn at the line that called this package: a user cannot change a line of ours."""
     package = __name__.partition(".")[0]
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:

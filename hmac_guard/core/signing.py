@@ -1,4 +1,4 @@
-"""What a signer gives: the message over ids, times, method and body, and everything that a signed request carries."""
+"""Signing: the message over ids, times, method and body, and everything that a signed request contains."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def names_of_parts(scheme: "Scheme") -> list[str]:
-    """The names under which a signer gives what is no id: "timestamp", "expires", "body", "method"."""
+    """Return the names of the parts that are not ids: "timestamp", "expires", "body", "method"."""
     return [part.name.removeprefix("@") for part in scheme.parts if isinstance(part, (Time, Method, Body))]
 
 
 def sign(scheme: "Scheme", key: Hidden[Any], ids: Mapping[str, str], named: Mapping[str, Any]) -> str:
-    """The signature over `ids` and what else is named. Raises `ConfigError`."""
+    """Return the signature over `ids` and what else is named. Raise `ConfigError`."""
     given = dict(named)
     parts = {name: given.pop(name, None) for name in names_of_parts(scheme)}
     for name, value in parts.items():
@@ -45,7 +45,7 @@ def sign_fields(
     method: str,
     tenant: str | None,
 ) -> SignedFields:
-    """Everything that a signed request carries, each string in its place. Raises `ConfigError`."""
+    """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
     given = dict(ids)
     body = _body_of(body)
     if scheme.timestamp is not None and "timestamp" in given:
@@ -129,14 +129,14 @@ def _body_of(value: object) -> bytes:
 
 
 def fields_in_body(scheme: "Scheme") -> Iterator[Field]:
-    """The ids and times that can travel nowhere but in a signed body, beside the path."""
+    """Yield the ids and times that can be sent only in a signed body, or in the path."""
     for field in (*scheme.id_fields, *(each.field for each in scheme.times)):
         if scheme.signs_body and field.kinds and all(place.kinds or is_path(place) for place in field.source.places()):
             yield field
 
 
 def _read_out(field: Field, body: bytes, given: dict[str, Any], optional: bool) -> None:
-    """Take a field out of the body that carries it. Raises `ConfigError` where it is given otherwise."""
+    """Take a field from the body that contains it. Raise `ConfigError` if another value is given."""
     found = next((text for place in field.source.places() for text in _texts_in(body, place)), None)
     if found is None and (optional or any(map(is_path, field.source.places()))):
         return
@@ -147,7 +147,7 @@ def _read_out(field: Field, body: bytes, given: dict[str, Any], optional: bool) 
 
 
 def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, str]:
-    """The times of a request that is signed at `now`; those that are given are taken out of `given`."""
+    """Return the times of a request that is signed at `now`. Given times are taken out of `given`."""
     times = {}
     if scheme.timestamp is not None:
         times["timestamp"] = _time_text("timestamp", given.pop("timestamp", scheme.timestamp.ticks(now)))
@@ -158,7 +158,7 @@ def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, 
 
 
 def _texts_in(body: bytes, place: Source) -> Iterator[str | Refused]:
-    """What a body holds in a place."""
+    """Yield what a body has in a place."""
     if isinstance(place, Json):
         document = parse_json(body)
         node = NOWHERE if isinstance(document, Refused) else step_down(document, place.tokens())

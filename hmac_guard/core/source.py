@@ -1,4 +1,4 @@
-"""What a source is: a place of a request in which one string of a scheme travels.
+"""Sources: the places of a request from which one string of a scheme is read.
 
 Sources are plain data. `hmac_guard.core.reader` reads what is in them.
 """
@@ -16,7 +16,7 @@ Quote = Callable[[str], str]
 
 
 class Source(Frozen, ABC):
-    """Where one string travels. Two sources of one kind with the same arguments are equal."""
+    """Where one string is sent. Two sources of one kind with the same arguments are equal."""
 
     #: The kinds of body in which this source looks; empty where it does not look into the body.
     kinds: tuple[str, ...] = ()
@@ -25,26 +25,26 @@ class Source(Frozen, ABC):
 
     @abstractmethod
     def describe(self, quote: Quote = ascii) -> str:
-        """The source in words, for a log line, an explanation or a document: "query parameter 'hmac'"."""
+        """Return the source in words, such as "query parameter 'hmac'", for logs, explanations and documents."""
 
     @property
     def parameter(self) -> tuple[str, str] | None:
-        """Where OpenAPI says that the source is, `("query", "hmac")`; None for a path or a body."""
+        """Return the source in the terms of OpenAPI, such as `("query", "hmac")`; None for a path or a body."""
         return None
 
     def places(self) -> tuple["Source", ...]:
-        """The single places of this source: itself, or the alternatives of `a | b`."""
+        """Return the single places of this source: itself, or the alternatives of `a | b`."""
         return (self,)
 
     def place(self) -> object:
-        """What this source looks at: two sources with equal places look at the same thing."""
+        """Return what this source looks at. Two sources with equal places look at the same thing."""
         return self
 
     def check(self, name: str) -> None:
-        """Raises `ConfigError` where the source cannot hold the string that a scheme calls `name`."""
+        """Raise `ConfigError` if the source cannot hold the string that a scheme calls `name`."""
 
     def can_carry(self, text: str) -> bool:
-        """Whether a request could bring the id `text` here in a form that is accepted."""
+        """Return whether a request could have the id `text` here in a form that is accepted."""
         return True
 
     def __or__(self, other: "Source") -> "Source":
@@ -92,16 +92,17 @@ class _Either(Source):
 
 
 def whole_of(place: object) -> object:
-    """The place of which this one is a part: the header of an item; None for any other."""
+    """Return the place that contains this one: the header of an item; None for any other place."""
     return place[:2] if isinstance(place, tuple) and len(place) == 3 else None
 
 
 class Field(NamedTuple):
     """One string of a scheme: an id, a time, the signature or the tenant.
 
-    name    the id's name, "timestamp", "expires", "signature" or "tenant"
-    label   the same as the log writes it: "the id 'user_id'"
-    source  where it travels
+    Attributes:
+        name: The id's name, "timestamp", "expires", "signature" or "tenant".
+        label: The name in the log, such as "the id 'user_id'".
+        source: Where it is sent.
     """
 
     name: str
@@ -115,18 +116,18 @@ class Field(NamedTuple):
 
     @property
     def needs_body(self) -> bool:
-        """Whether the string can be nowhere but in a body."""
+        """Whether the string can only be in a body."""
         return all(place.kinds for place in self.source.places())
 
 
 def check_name(source: str, name: object, pattern: re.Pattern[str], rule: str) -> None:
-    """Raises `ConfigError` where a source's name is not a valid name."""
+    """Raise `ConfigError` if the name of a source is not valid."""
     if not isinstance(name, str) or not pattern.fullmatch(name):
         raise ConfigError(f"{source}: {name!r} is not a valid name; give {rule}")
 
 
 def check_sources(ids: object, signature: object, tenant: object, times: Mapping[str, "Source"]) -> None:
-    """Raises `ConfigError` where a scheme's strings have no source, or share one place."""
+    """Raise `ConfigError` if a string of a scheme has no source, or two have the same place."""
     if not isinstance(ids, Mapping):
         raise ConfigError(
             'Scheme: ids must map each id\'s name to its source: ids={"distinct_id": Query("distinct_id")}'

@@ -1,4 +1,4 @@
-"""Sources: the places of a request in which one string may travel (threats T024 to T040)."""
+"""Sources: the places of a request in which one string may be sent (threats T024 to T040)."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
 class Query(Source):
-    """The query parameter `name`. `+` is a space, escapes are UTF-8, and the parameter is there once."""
+    """The query parameter `name`. `+` is a space, escapes are UTF-8, and the parameter occurs once."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Query(Source):
 
 
 class Form(Source):
-    """The field `name` of an urlencoded or multipart body; in multipart a plain text field, never a file."""
+    """The field `name` of an urlencoded or multipart body. In multipart it is a plain text field, never a file."""
 
     name: str
     kinds = ("form", "multipart")
@@ -54,8 +54,10 @@ class Form(Source):
 
 
 class Json(Source):
-    """The string at `pointer` (RFC 6901, `/order/id`) of a JSON body. `allow_int=True` also takes a whole number
-    within ±(2^53-1), as canonical decimal; beyond that JavaScript would round it."""
+    """The string at `pointer` (RFC 6901, `/order/id`) of a JSON body.
+
+    `allow_int=True` also accepts a whole number within ±(2^53-1), as canonical decimal: JavaScript rounds larger ones.
+    """
 
     pointer: str
     allow_int: bool
@@ -69,7 +71,7 @@ class Json(Source):
         return Json, self.pointer
 
     def tokens(self) -> list[str]:
-        """The pointer's reference tokens, unescaped."""
+        """Return the reference tokens of the pointer, unescaped."""
         return [token.replace("~1", "/").replace("~0", "~") for token in self.pointer[1:].split("/")]
 
     def describe(self, quote: Quote = ascii) -> str:
@@ -78,7 +80,9 @@ class Json(Source):
 
 class Header(Source):
     """The header `name`: one line of visible ASCII, single inner spaces, no comma (WSGI joins two lines with one).
-    `before=":"` takes what is before the first `:`; a value without one names nothing."""
+
+    `before=":"` reads what is before the first `:`. A value without one names nothing.
+    """
 
     name: str
     before: str
@@ -101,9 +105,15 @@ class Header(Source):
         return Header, self.name.lower()
 
     def item(self, key: str, *, separators: tuple[str, str]) -> "HeaderItem":
-        """The items of the header that have this key: of `Stripe-Signature: t=…,v1=…,v1=…` those of "v1", with
-        `.item("v1", separators=(",", "="))`. `separators` are the character between two items, and the one between
-        the key and the value of an item."""
+        """Return the items of the header with this key.
+
+        Args:
+            key: The key: "v1" for `Stripe-Signature: t=…,v1=…,v1=…`.
+            separators: The character between two items, and the one between key and value, such as `(",", "=")`.
+
+        Raises:
+            ConfigError: An argument is not valid, or the header has `before`.
+        """
         if self.before:
             raise ConfigError("Header: before= and .item() cannot be combined; the items already have a separator")
         return HeaderItem(self.name, key, separators)
@@ -116,10 +126,10 @@ class Header(Source):
 
 
 class HeaderItem(Source):
-    """The items of the header `name` that have `key`; made by `Header(name).item(key, separators=…)`.
+    """The items of the header `name` that have `key`. Made by `Header(name).item(key, separators=…)`.
 
-    Quotes mean nothing, and nothing is trimmed. The value is all behind the first inner separator. Items with other
-    keys are skipped. Of a signature one to eight items may be there; of an id or a time exactly one is.
+    Quotes mean nothing, and nothing is trimmed. The value is everything after the first inner separator. Items with
+    other keys are skipped. For a signature one to eight items may be there; for an id or a time exactly one.
     """
 
     name: str
@@ -180,9 +190,9 @@ class Cookie(Source):
 class Path(Source):
     """A segment of the application's path: `Path("/oauth/connect/{integration_id}", …)`, templates of the whole path.
 
-    The placeholder with the id's name is the id; another one stands for any segment. A placeholder is a whole segment
-    and never spans `/`. A path that is not canonical is refused, and so is one that frameworks read differently under
-    the mount point (`root_path`) that the server gives.
+    The placeholder with the id's name is the id; any other placeholder matches any segment. A placeholder is a whole
+    segment and never contains `/`. A path that is not canonical is refused, and so is one that frameworks read
+    differently under the mount point (`root_path`) that the server gives.
     """
 
     templates: tuple[str, ...]
@@ -211,7 +221,7 @@ METHOD_NAME = re.compile(TOKEN)
 
 
 class MethodOf(Source):
-    """The method of the request, where the message names it. No user makes one."""
+    """The method of the request, for a message that names it. Users do not make one."""
 
     def __init__(self) -> None:
         self._set()
@@ -226,7 +236,7 @@ SOURCES = (Query, Form, Json, Header, HeaderItem, Cookie, Path)
 
 
 def check_fields(fields: Sequence[Field], optional: Collection[str]) -> None:
-    """Raises `ConfigError` for a source that the reader does not read, or that cannot hold its string."""
+    """Raise `ConfigError` for a source that the reader does not read, or that cannot hold its string."""
     for field in fields:
         field.source.check(field.name)
         for place in field.source.places():

@@ -1,4 +1,4 @@
-"""Arguments that do not exist or are missing are a wrong configuration like any other: `ConfigError`, with the fix."""
+"""Unknown and missing arguments raise `ConfigError`, with the fix."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ _Self = TypeVar("_Self", bound="Strict")
 
 
 class Strict:
-    """Base of a class that is made by engineers. `_missing` says for an argument what to do where it is not given."""
+    """The base class of objects that engineers make. `_missing` says for an argument what to do if it is missing."""
 
     __slots__ = ()
 
@@ -27,7 +27,7 @@ class Strict:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: "did you mean …?", or all known names."""
+    """Return the end of a message about an unknown name: "did you mean …?", or all known names."""
     from difflib import get_close_matches  # slow to import, and needed only here
 
     spelled = {each.lower(): each for each in known}
@@ -38,7 +38,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class _Parameters(NamedTuple):
-    """What `__init__` of a class takes: names in order, how many by position at most, and what has to be given."""
+    """The parameters of `__init__`: names in order, how many by position at most, and the required ones."""
 
     names: tuple[str, ...]
     positional: int
@@ -66,7 +66,7 @@ def _parameters_of(cls: Any) -> _Parameters:
 
 
 def _wrong(cls: type[Strict], count: int, names: Iterable[str]) -> str:
-    """What is wrong with `count` arguments by position and these by name; their values do not matter."""
+    """Return what is wrong with `count` arguments by position and these by name. Their values do not matter."""
     known = _parameters(cls)
     by_position = known.names[:count]
     is_known = all(name in known.names and name not in by_position for name in names)

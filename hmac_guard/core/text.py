@@ -1,7 +1,7 @@
-"""What an id may be, and how one is read out of `name=value&…` text.
+"""The rule for ids, and the decoding of `name=value&…` text.
 
-Fields arrive as text in which each character stands for one byte (latin-1), as WSGI has it. Rules: threats T003 to
-T007, T025, T026, T037.
+Fields arrive as text with one character for each byte (latin-1), as in WSGI. Rules: threats T003 to T007, T025, T026,
+T037.
 """
 
 import re
@@ -20,15 +20,18 @@ _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}")
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` may be an id: 1 to 1,024 bytes of UTF-8, no control character, U+FFFD, U+FEFF or surrogate, no
-    white space at either end."""
+    """Return whether `text` is valid as an id.
+
+    An id has 1 to 1,024 bytes of UTF-8, no control character, U+FFFD, U+FEFF or surrogate, and no white space at either
+    end.
+    """
     if text.isascii():
         return text.isprintable() and 0 < len(text) <= MAX_ID_BYTES and text[0] != " " != text[-1]
     return _NOT_IN_AN_ID.search(text) is None and text == text.strip() and len(text.encode()) <= MAX_ID_BYTES
 
 
 def id_problem(text: str) -> str:
-    """What is wrong with a text that is not empty and may not be an id, in one clause; "" where it may be one."""
+    """Return what is wrong with a text that is not empty and not valid as an id, in one clause; "" if it is valid."""
     if text != text.strip():
         return "has white space at an end; send it without"
     odd = _NOT_IN_AN_ID.search(text)
@@ -39,7 +42,7 @@ def id_problem(text: str) -> str:
 
 
 def is_visible(text: str) -> bool:
-    """Whether `text` is visible ASCII (0x21 to 0x7E) throughout."""
+    """Return whether `text` is only visible ASCII (0x21 to 0x7E)."""
     return text.isascii() and 0 not in text.encode().translate(VISIBLE)
 
 
@@ -49,14 +52,13 @@ _NOT_UTF_8 = Refused(Reason.MALFORMED, "has percent-escapes that are not UTF-8; 
 
 
 def is_named(key: str, name: str) -> bool:
-    """Whether `key`, still encoded, is the field `name`. Names are compared decoded: `%61=1` is `a=1` to every
-    framework."""
+    """Return whether `key`, still encoded, is the field `name`. To every framework `%61=1` is `a=1`."""
     # An escape takes three characters, so a longer key is another name; so is one with `+`, a space.
     return key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode())
 
 
 def field_values(name: str, encoded: str) -> list[str] | Refused:
-    """The values, still encoded, of every field called `name` in a form. What other fields hold is not looked at."""
+    """Return the values, still encoded, of every field `name` in a form. Other values are not looked at."""
     fields = encoded.split("&")
     if len(fields) > MAX_FIELDS:
         return TOO_MANY_FIELDS
@@ -65,7 +67,7 @@ def field_values(name: str, encoded: str) -> list[str] | Refused:
 
 
 def decode_field(value: str) -> str | Refused:
-    """The text of one encoded value: visible ASCII, whole escapes, strict UTF-8, `+` as space, decoded once."""
+    """Return the text of one encoded value: visible ASCII, whole escapes, strict UTF-8, `+` as space, decoded once."""
     if not is_visible(value):
         return _NOT_ENCODED
     if "+" in value:

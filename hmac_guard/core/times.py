@@ -1,12 +1,11 @@
 """Times that are signed: when a signature was made, and when it ends. Pure: the clock is an argument.
 
-On the wire a time is a whole number of seconds or milliseconds since 1970, `[1-9][0-9]{0,15}`. Nothing else is one: no
+A time is sent as a whole number of seconds or milliseconds since 1970, `[1-9][0-9]{0,15}`. Nothing else is one: no
 sign, no leading zero, no fraction, no exponent, no white space, no digit outside ASCII. The text is signed as it was
 received.
 """
 
 import math
-import re
 from collections.abc import Collection, Iterable
 from typing import ClassVar, Literal
 
@@ -18,57 +17,58 @@ from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.verdict import Reason, Refused
 
-_TIME = re.compile(r"[1-9][0-9]{0,15}")
+MAX_DIGITS = 16
 _PER_SECOND = {"s": 1, "ms": 1000}
 
 NOT_A_TIME = "is not a Unix time; send a whole number of at most 16 digits, without sign or leading zero"
 
 
 def is_time(text: str) -> bool:
-    """Whether `text` is a time as it is written on the wire."""
-    return _TIME.fullmatch(text) is not None
+    """Return whether `text` is a time as it is sent."""
+    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= MAX_DIGITS
 
 
 class Time(Frozen):
-    """What `Timestamp` and `Expires` have in common."""
+    """The common base of `Timestamp` and `Expires`."""
 
     name: ClassVar[str]
     label: ClassVar[str]
     source: Source
     leeway: float
     unit: str
+    _scale: int
     _first: float
     _last: float
 
     def _keep(self, source: Source, leeway: float, unit: str, *, before: float, after: float) -> None:
-        """`before` and `after` are how many seconds the window reaches back from now, and on from it."""
+        """Set the attributes. The window reaches `before` seconds back from now, and `after` seconds ahead."""
         kind = type(self).__name__
         if not isinstance(source, Source):
             raise ConfigError(f'{kind}: give a source such as Query("{self.name}"), not {type(source).__name__}')
         if unit not in _PER_SECOND:
             raise ConfigError(f'{kind}: unit must be "s" (seconds) or "ms" (milliseconds)')
         scale = _PER_SECOND[unit]
-        self._set(source=source, leeway=leeway, unit=unit, _first=-before * scale, _last=after * scale)
+        self._set(source=source, leeway=leeway, unit=unit, _scale=scale, _first=-before * scale, _last=after * scale)
 
     @property
     def field(self) -> Field:
         return Field(self.name, self.label, self.source)
 
     def ticks(self, clock: float) -> int:
-        """The Unix time `clock`, rounded down to the unit."""
-        return math.floor(clock * _PER_SECOND[self.unit])
+        """Return the Unix time `clock`, rounded down to the unit."""
+        return math.floor(clock * self._scale)
 
-    def moment(self, text: str) -> float:
-        """The Unix seconds that a time on the wire says: an int where the unit is seconds."""
-        return int(text) if self.unit == "s" else int(text) / 1000
+    def moment(self, sent: int) -> float:
+        """Return the Unix seconds of a time as it is sent: an int if the unit is seconds."""
+        return sent if self.unit == "s" else sent / 1000
 
-    def last(self, text: str) -> float:
-        """The last Unix time at which a time on the wire is accepted."""
-        return self.moment(text) - self._first / _PER_SECOND[self.unit]
+    def last(self, sent: int) -> float:
+        """Return the last Unix time at which a time as it is sent is accepted."""
+        return self.moment(sent) - self._first / self._scale
 
-    def refuse(self, text: str, clock: float) -> Refused | None:
-        """Why a time on the wire is outside of its window at the Unix time `clock`; None within, both ends included."""
-        distance = int(text) - self.ticks(clock)
+    def refuse(self, sent: int, clock: float) -> Refused | None:
+        """Return why a time is outside of its window at the Unix time `clock`; None inside it. Both ends are inside."""
+        distance = sent - self.ticks(clock)
         if distance < self._first:
             return Refused(Reason.EXPIRED, self._says(self._too_early, self._first - distance))
         if distance > self._last:
@@ -79,7 +79,7 @@ class Time(Frozen):
     _too_late: ClassVar[str]
 
     def _says(self, text: str, ticks: float) -> str:
-        return text.format(f"{ticks / _PER_SECOND[self.unit]:.3f}".rstrip("0").rstrip("."))
+        return text.format(f"{ticks / self._scale:.3f}".rstrip("0").rstrip("."))
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -95,12 +95,16 @@ class Time(Frozen):
 class Timestamp(Time):
     """When a request was signed: `Timestamp(Header("X-Timestamp"))`.
 
-    `source`   where it travels
-    `max_age`  seconds for which a signature is accepted
-    `leeway`   seconds by which the signer's clock may be ahead
-    `unit`     "s" or "ms": what the time on the wire counts. `max_age` and `leeway` are seconds in either
+    It is accepted while `now - max_age <= time <= now + leeway`; `now` is rounded down to the unit.
 
-    Accepted while `now - max_age <= time <= now + leeway`; `now` is rounded down to the unit. Raises `ConfigError`.
+    Args:
+        source: Where it is sent.
+        max_age: Seconds for which a signature is accepted.
+        leeway: Seconds by which the signer's clock may be ahead.
+        unit: The unit of the time as it is sent, "s" or "ms". `max_age` and `leeway` are always seconds.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
 
     name = "timestamp"
@@ -121,13 +125,16 @@ class Timestamp(Time):
 class Expires(Time):
     """When a signature ends: `Expires(Query("expires"), max_lifetime=86_400)`.
 
-    `source`        where it travels
-    `max_lifetime`  seconds: a time that is later than that from now is refused
-    `leeway`        seconds for which a signature is accepted beyond its end
-    `unit`          "s" or "ms": what the time on the wire counts. `max_lifetime` and `leeway` are seconds in either
+    It is accepted while `now - leeway <= time <= now + max_lifetime + leeway`; `now` is rounded down to the unit.
 
-    Accepted while `now - leeway <= time <= now + max_lifetime + leeway`; `now` is rounded down to the unit. Raises
-    `ConfigError`.
+    Args:
+        source: Where it is sent.
+        max_lifetime: Seconds. A time further ahead is refused.
+        leeway: Seconds for which a signature is accepted after its end.
+        unit: The unit of the time as it is sent, "s" or "ms". `max_lifetime` and `leeway` are always seconds.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
 
     name = "expires"
@@ -146,7 +153,7 @@ class Expires(Time):
 
 
 def times_of(timestamp: object, expires: object) -> tuple[Timestamp | Expires, ...]:
-    """The times of a scheme. Raises `ConfigError` for what is none."""
+    """Return the times of a scheme. Raise `ConfigError` for anything that is not a time."""
     if timestamp is not None and not isinstance(timestamp, Timestamp):
         raise ConfigError('Scheme: timestamp must be a Timestamp, such as Timestamp(Header("X-Timestamp"))')
     if expires is not None and not isinstance(expires, Expires):
@@ -155,7 +162,7 @@ def times_of(timestamp: object, expires: object) -> tuple[Timestamp | Expires, .
 
 
 def check_signed(times: Iterable[Timestamp | Expires], parts: Collection[Part]) -> None:
-    """Raises `ConfigError` for a time that is not signed, neither by itself nor in a body that is."""
+    """Raise `ConfigError` for a time that is not signed, neither by itself nor in a signed body."""
     names = {part.name for part in parts if not isinstance(part, LiteralText)}
     for time in times:
         if time.name not in names and not (BODY in names and time.field.needs_body):

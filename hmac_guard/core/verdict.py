@@ -1,6 +1,7 @@
 """What a request says (`Claim`), what was decided about it (`Verdict`, `Decision`), and why (`Reason`)."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -12,7 +13,7 @@ NO_CLAIMED: Mapping[str, str] = MappingProxyType({})
 
 
 class NoIds(Mapping[str, str]):
-    """The ids of a verdict that is not verified: there are none, and a look-up says why."""
+    """The ids of a verdict that is not verified: none, and a look-up says why."""
 
     __slots__ = ()
 
@@ -45,7 +46,7 @@ new = object.__new__
 
 
 class Reason(str, Enum):
-    """Why a verdict is what it is. The values are stable: they are what logs and counters go by."""
+    """The reason of a verdict. The values are stable, for logs and counters."""
 
     VERIFIED = "verified"
 
@@ -79,48 +80,38 @@ VERIFIED = Reason.VERIFIED
 
 
 class Refused(NamedTuple):
-    """A part of a request cannot be read in the one way in which every framework reads it.
+    """A part of a request that frameworks could read in different ways.
 
-    `detail` says which part it is and what is wrong with it, in one clause for the log. It never shows a signature.
+    `detail` names the part and what is wrong with it, in one clause for the log. It never shows a signature.
     """
 
     reason: Reason
     detail: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Claim:
     """What a request says about itself. Nothing in it is proven.
 
     A key resolver receives it and may look at `tenant` and `ids`; `on_verdict` and `on_decision` receive it too.
 
-    scheme   the name of the guard's scheme
-    ids      each id that is in the request exactly once and is a valid id, by name
-    tenant   the tenant that the request names, or None
-    problem  the reason why the claim cannot be judged, or None
-    detail   one clause for the log: which id or place `problem` is about
-    method   the request's method
-    path     the request's path, decoded, without the query
+    Attributes:
+        scheme: The name of the guard's scheme.
+        ids: Each id that is in the request exactly once and is valid, by name.
+        tenant: The tenant that the request names, or None.
+        problem: The reason why the claim cannot be judged, or None.
+        detail: The id or place that `problem` is about, in one clause for the log.
+        method: The request's method.
+        path: The request's path, decoded, without the query.
     """
 
-    __slots__ = ("detail", "ids", "method", "path", "problem", "scheme", "tenant")
-
-    def __init__(
-        self,
-        scheme: str,
-        ids: Mapping[str, str],
-        tenant: str | None,
-        problem: Reason | None = None,
-        detail: str = "",
-        method: str = "",
-        path: str = "",
-    ) -> None:
-        self.scheme = scheme
-        self.ids = ids
-        self.tenant = tenant
-        self.problem = problem
-        self.detail = detail
-        self.method = method
-        self.path = path
+    scheme: str
+    ids: Mapping[str, str]
+    tenant: str | None
+    problem: Reason | None = None
+    detail: str = ""
+    method: str = ""
+    path: str = ""
 
     def __repr__(self) -> str:
         return (
@@ -130,19 +121,20 @@ class Claim:
 
 
 class Verdict(NamedTuple):
-    """What was decided about one request.
+    """The decision about one request.
 
-    reason   why; `Reason.VERIFIED` where the ids are proven
-    scheme   the name of the guard's scheme
-    ids      the proven ids, by name, exactly as they were signed. Empty unless `verified`: a look-up then raises a
-             `KeyError` that says why
-    tenant   the tenant whose key proved the ids; None where the keys do not belong to one tenant alone
-    key_id   the id of the key that proved them
-    claimed  in report mode, on a verdict that is not verified: the ids as the request states them, unproven
-    claimed_tenant  in report mode, on a verdict that is not verified: the tenant that the request names, unproven
-    signed_at   the Unix seconds at which it was signed, as the request says it (a float where the scheme counts
-                milliseconds); None unless verified, and where the scheme has no timestamp
-    expires_at  the same for the end of the signature
+    Attributes:
+        reason: Why; `Reason.VERIFIED` if the ids are proven.
+        scheme: The name of the guard's scheme.
+        ids: The proven ids, by name, exactly as they were signed. If not `verified`, it is empty, and a look-up raises
+            a `KeyError` that says why.
+        tenant: The tenant whose key proved the ids; None if the keys do not belong to one tenant alone.
+        key_id: The id of the key that proved them.
+        claimed: In report mode, if not verified: the ids that the request states, unproven.
+        claimed_tenant: In report mode, if not verified: the tenant that the request names, unproven.
+        signed_at: The Unix seconds of signing, as the request says (a float if the scheme counts milliseconds); None
+            unless verified, and for a scheme without a timestamp.
+        expires_at: The same for the end of the signature.
     """
 
     reason: Reason
@@ -164,9 +156,12 @@ class Verdict(NamedTuple):
         return self.reason is VERIFIED
 
     def as_int(self, name: str) -> int:
-        """The verified id `name` as a number; `ValueError` unless it is written as that number is printed.
+        """Return the verified id `name` as a number.
 
         With `int()` alone, a client that may sign `01` or `+1` could act as id 1.
+
+        Raises:
+            ValueError: The id is not written as that number is printed.
         """
         text = self.ids[name]
         if not (text.isascii() and text.removeprefix("-").isdigit() and str(number := int(text)) == text):
@@ -174,9 +169,12 @@ class Verdict(NamedTuple):
         return number
 
     def as_uuid(self, name: str) -> "UUID":
-        """The verified id `name` as a UUID; `ValueError` unless it is in the lower-case form with four hyphens.
+        """Return the verified id `name` as a UUID.
 
         `UUID()` alone also reads upper case, braces and `urn:uuid:`, so that many signed texts become one id.
+
+        Raises:
+            ValueError: The id is not in the lower-case form with four hyphens.
         """
         from uuid import UUID  # a slow import, and few need it
 
@@ -191,18 +189,20 @@ class Verdict(NamedTuple):
 
 
 def unverified(reason: Reason, scheme: str) -> Verdict:
-    """A verdict that proves and claims nothing."""
+    """Return a verdict that proves and claims nothing."""
     return make(Verdict, (reason, scheme, NO_IDS, None, None, NO_CLAIMED, None, None, None))
 
 
 class Decision(NamedTuple):
     """One decision of a guard, as `on_decision` receives it.
 
-    verdict  the verdict
-    claim    what the request says; None for a request that the guard did not look at
-    mode     the mode that applied, "enforce", "report" or "off"; the guard's own for a request that it did not look at
-    refused  whether the request was answered with a refusal
-    seconds  how long the guard took, without the time in which it waited for the body
+    Attributes:
+        verdict: The verdict.
+        claim: What the request says; None for a request that the guard did not look at.
+        mode: The mode that applied, "enforce", "report" or "off"; the guard's own for a request that it did not look
+            at.
+        refused: Whether the request was answered with a refusal.
+        seconds: How long the guard took, without waiting for the body.
     """
 
     verdict: Verdict
@@ -213,14 +213,19 @@ class Decision(NamedTuple):
 
 
 def verdict_from(request: Any, name: str = "hmac_guard") -> Verdict:
-    """The verdict that a guard left on a request.
+    """Return the verdict that a guard left on a request.
 
-    `request` is an ASGI scope, a WSGI environ, or a request or websocket object that has one (Flask, Quart,
-    Starlette, FastAPI, Django, Litestar, Falcon, Bottle). Behind a bridge that keeps the outer scope in
-    `environ["asgi.scope"]` or the outer environ in `scope["wsgi_environ"]` (a2wsgi, python-socketio), the verdict of a
-    guard around the bridge is found too. `name` is the guard's `annotate_as`.
-    Raises `LookupError` where no guard has judged the request: a string, a header or an environment variable that
-    happens to have the name is never taken for a verdict.
+    Behind a bridge that keeps the outer scope in `environ["asgi.scope"]` or the outer environ in
+    `scope["wsgi_environ"]` (a2wsgi, python-socketio), the verdict of a guard around the bridge is found too.
+
+    Args:
+        request: An ASGI scope, a WSGI environ, or a request or websocket object that has one (Flask, Quart, Starlette,
+            FastAPI, Django, Litestar, Falcon, Bottle).
+        name: The guard's `annotate_as`.
+
+    Raises:
+        LookupError: No guard has judged the request. A string, a header or an environment variable that happens to have
+            the name is never taken for a verdict.
     """
     for holder in (request, *(getattr(request, kind, None) for kind in ("scope", "environ", "env"))):
         if not isinstance(holder, Mapping):

@@ -12,7 +12,7 @@ from hmac_guard.guard import Guard
 
 
 def uncovered_routes() -> list[str]:
-    """Return the routes that no guard covers. Use it in a test: `assert uncovered_routes() == ["/health/"]`.
+    """Return the routes that no guard covers.
 
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
     route is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in
@@ -20,6 +20,11 @@ def uncovered_routes() -> list[str]:
 
     The list does not include applications around `get_wsgi_application()` or `get_asgi_application()`, such as
     Socket.IO or a router of Channels. It does not include middleware above the guard, which may also answer requests.
+
+    Example::
+
+        def test_every_route_is_guarded():
+            assert uncovered_routes() == ["/health/"]
     """
     around = [middleware.guard_in_use() for _, middleware in guard_middleware()]
     open_routes = set()

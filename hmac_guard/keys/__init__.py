@@ -1,7 +1,6 @@
-"""Where keys come from. A key resolver is any callable `claim -> keys`; these are ready-made ones.
+"""Sources of keys. A key resolver is any callable `claim -> keys`; these are ready-made ones.
 
-Those that need a library beside hmac_guard are imported when they are first used: you need not install what you do not
-use.
+A resolver that needs another library is imported when it is first used: you need not install what you do not use.
 """
 
 from typing import TYPE_CHECKING, Any

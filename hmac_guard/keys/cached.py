@@ -1,4 +1,4 @@
-"""Keys remembered for a while, so that no request waits for a database that was asked a moment ago."""
+"""A cache of keys by tenant, so that most requests do not wait for a database."""
 
 import asyncio
 import concurrent.futures
@@ -16,6 +16,19 @@ from hmac_guard.core.key import Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.forking import after_fork, check_process
+from hmac_guard.keys.cache_state import (
+    MAX_STUCK,
+    PROBE_TENANT,
+    SLOW_AFTER,
+    Entries,
+    Entry,
+    Kind,
+    Lookup,
+    LookupQueue,
+    LookupResult,
+    SourceState,
+    Tenant,
+)
 from hmac_guard.keys.calling import (
     await_if_needed,
     from_loop,
@@ -27,10 +40,7 @@ from hmac_guard.keys.calling import (
     wait_on_loop,
 )
 from hmac_guard.keys.connections import give_up
-from hmac_guard.keys.entries import Entries, Entry
-from hmac_guard.keys.lookups import MAX_STUCK, Lookup, LookupQueue, LookupResult
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
-from hmac_guard.keys.source_state import PROBE_TENANT, SLOW_AFTER, Kind, SourceState, Tenant
 from hmac_guard.keys.threads import DaemonThreads, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 
@@ -44,12 +54,13 @@ STANDSTILL = 0.5
 
 
 class CacheStats(NamedTuple):
-    """Requests by how a cache served them.
+    """The number of requests by how a cache served them.
 
-    hits    with what it knew, within `ttl` or `negative_ttl`
-    misses  with the answer of a look-up for which they waited
-    stale   with keys whose `ttl` had ended, while the source was slow or failing
-    errors  not at all: they are answered 503
+    Attributes:
+        hits: With known keys, within `ttl` or `negative_ttl`.
+        misses: With the answer of a look-up that they waited for.
+        stale: With keys after their `ttl`, because the source was slow or failing.
+        errors: Not at all; they were answered 503.
     """
 
     hits: int
@@ -62,38 +73,48 @@ _HIT, _MISS, _STALE, _ERROR = range(4)
 
 
 class CachedKeys(Resolver):
-    """Another resolver's keys, remembered by tenant. Needs the extra `cache`.
+    """Remembers the keys of another resolver, by tenant. Needs the extra `cache`.
 
-    `resolver`        any source of keys, sync or async. It is shown the tenant alone, never the ids of a request, since
-                      its answer is used for every request of that tenant
-    `ttl`             seconds for which a tenant's keys are used before they are asked for again: the longest that a
-                      revoked key or an old mode lives, while the resolver works, unless you call `invalidate`.
-                      From half of it on a request renews the keys, and does not wait for that
-    `negative_ttl`    seconds for which a tenant is taken to have no keys: the longest that a new one waits
-    `maxsize`         the most tenants with keys that are remembered; unknown tenants are cached separately
-    `stale_if_error`  seconds after `ttl` for which the last good keys are used while the resolver fails or is slow
-    `timeout`         seconds that a request waits for the resolver, and that a look-up may take
-    `per_tenant`      True declares that the keys which a callable gives for a tenant belong to that tenant alone, as
-                      `hmac_guard.keys.per_tenant` does; False, that they are the same for every tenant. None leaves it
-                      to the resolver
-    `clock`           gives seconds that never jump: `time.monotonic`. The wall clock is not read here; the times of a
-                      key are judged for each request, by the guard's clock
-    `max_lookups`     the most look-ups at a time, in this process. Three quarters of them at most are of names that
-                      this process has not seen with keys yet, and three quarters of the others
-    `max_waiting`     the most look-ups that wait for one of those, of either sort; a request beyond them is 503 at once
+    A resolver that raises, returns something that is not a key, or takes too long has failed. If no good keys are left,
+    the request is answered 503. All requests that miss a tenant at the same time share one look-up. If that look-up was
+    already running when a request came and it fails, the request tries once more.
 
-    A resolver that raises, answers nonsense or takes too long has failed. Where no good keys are left to use, the
-    request is answered 503. All requests that miss a tenant at the same time share one look-up; where one fails that
-    was under way when a request came, that request tries once more.
+    The source is slow if a look-up has no answer after a second. Tenants with keys then get the known ones, and new
+    tenants wait up to `timeout`. Under WSGI each of these requests holds a thread of the server, so at most three
+    quarters of `max_lookups` of them wait, and more are answered 503 at once. The source is failing if look-ups of two
+    tenants with keys, or a probe, have failed. New tenants are then answered 503 at once, and one probe a second finds
+    out when the source works again.
 
-    The source is slow once a look-up has no answer for a second: tenants with keys are then served what is known, and
-    new ones wait up to `timeout`. Under WSGI each of these holds a thread of the server, so at most three quarters of
-    `max_lookups` requests wait then, and more are 503 at once. It is failing once look-ups of two tenants with keys, or
-    a probe, have failed: new tenants are then 503 at once, and one probe a second finds out when it works again.
+    A sync resolver runs on threads of the cache, under ASGI too; an async one runs on the event loop. A look-up that
+    takes longer than `timeout` is given up, and another thread takes its place. The end of the process does not wait
+    for it.
 
-    A sync resolver runs on threads of the cache's own, under ASGI too, and an async one on the event loop. A look-up
-    that takes longer than `timeout` is given up and another thread takes its place; at the end of the process nothing
-    waits for it. Raises `ConfigError`.
+    Args:
+        resolver: Any source of keys, sync or async. It gets the tenant alone, without the ids of the request, because
+            its answer is used for every request of that tenant.
+        ttl: Seconds for which a tenant's keys are used before they are looked up again. This is the longest that a
+            revoked key or an old mode is used while the resolver works, unless you call `invalidate`. From half of it
+            on a request starts a look-up, and does not wait for it.
+        negative_ttl: Seconds for which a tenant without keys is remembered. This is the longest that a new tenant
+            waits.
+        maxsize: The most tenants with keys that are remembered. Unknown tenants are cached separately.
+        stale_if_error: Seconds after `ttl` for which the last good keys are used while the resolver fails or is slow.
+        timeout: Seconds that a request waits for the resolver, and that a look-up may take.
+        per_tenant: True declares that the keys which a callable returns for a tenant belong to that tenant alone, as
+            `hmac_guard.keys.per_tenant` does. False declares that they are the same for every tenant. None leaves it to
+            the resolver.
+        clock: Returns seconds that never jump. The times of a key are judged for each request, by the guard's clock.
+        max_lookups: The most look-ups at a time in this process. At most three quarters of them are of names that this
+            process has not seen with keys, and at most three quarters of the others.
+        max_waiting: The most look-ups of either sort that wait to run. A request beyond them is answered 503 at once.
+
+    Raises:
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        keys = CachedKeys(SqlKeys(engine), ttl=60)
+        guard = Guard(NANGO, keys)
     """
 
     per_tenant: bool | None
@@ -177,7 +198,7 @@ class CachedKeys(Resolver):
         return step
 
     def on_loop(self, claim: Claim) -> Any:
-        """The same for an event loop: the keys where they are known, else an awaitable of them."""
+        """Return the keys if they are known, else an awaitable of them. For an event loop."""
         check_process()
         entry = self._current.get(claim.tenant)
         if entry is not None and self._clock() < entry.refresh_at:
@@ -187,7 +208,13 @@ class CachedKeys(Resolver):
         return self._wait_on_loop(step) if isinstance(step, _Wait) else step
 
     def invalidate(self, tenant: Tenant) -> None:
-        """Forget a tenant. What is known of it now, or is being looked up, is used for no request that comes later."""
+        """Forget the keys of a tenant.
+
+        No later request uses what is known now, or what a running look-up returns.
+
+        Args:
+            tenant: The tenant; None is the entry of keys that are the same for every tenant.
+        """
         check_process()
         with self._lock:
             for lookup in self._queue.running:
@@ -198,8 +225,10 @@ class CachedKeys(Resolver):
             self._entries.drop(tenant)
 
     def expire(self) -> None:
-        """Have every tenant looked up again before it is used again; what is known still serves while the source
-        fails. Takes the same time for any number of tenants."""
+        """Make every tenant's keys too old, so that they are looked up before they are used again.
+
+        The known keys are still used while the source fails. This takes the same time for any number of tenants.
+        """
         check_process()
         with self._lock:
             for lookup in self._queue.running:
@@ -223,7 +252,7 @@ class CachedKeys(Resolver):
         return step
 
     def _ask(self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True) -> "_Wait | Keyring | None":
-        """The keys of a tenant, or what to wait for. Raises `KeysUnavailable`."""
+        """Return the keys of a tenant, or what to wait for. Raise `KeysUnavailable`."""
         with self._locked():
             answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
         if isinstance(answer, Failure):
@@ -264,7 +293,7 @@ class CachedKeys(Resolver):
         return _Wait(lookup, loop, seconds, until, may_retry and not is_new, holds_thread)
 
     def _serves_known(self, entry: Entry, lookup: Lookup | None, now: float) -> bool:
-        """Whether a request is served what is known, and does not wait."""
+        """Return whether a request gets the known keys, and does not wait."""
         if now < entry.fresh_until:
             return True
         # What is begun beside the requests does not end there where the event loop or the process stands still between
@@ -275,7 +304,7 @@ class CachedKeys(Resolver):
         return now < entry.usable_until and (entry.retry_at > 0 or not self._state.is_well)
 
     def _after(self, step: "_Wait") -> "_Wait | Keyring | None":
-        """What follows a wait: the keys, or what to wait for next. Raises `KeysUnavailable`."""
+        """Return what follows a wait: the keys, or the next wait. Raise `KeysUnavailable`."""
         lookup, result = step.lookup, step.lookup.result
         if result is not None and result.failure is None:
             self._counts[_MISS] += 1
@@ -297,7 +326,7 @@ class CachedKeys(Resolver):
         raise _Unavailable
 
     def _leave(self, step: "_Wait") -> None:
-        """A request waits no longer. A look-up that no request waits for is not begun."""
+        """End the wait of a request. A look-up that no request waits for is not begun."""
         lookup = step.lookup
         with self._lock:
             self._set(_held_threads=self._held_threads - step.holds_thread)
@@ -307,8 +336,11 @@ class CachedKeys(Resolver):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock, and begin after it the look-ups that were chosen: with gevent, other greenlets run while a
-        thread starts, and would wait for the lock without an end."""
+        """Hold the lock, then begin the look-ups that were chosen in the block.
+
+        They begin without the lock: with gevent, other greenlets run while a thread starts, and would wait for the lock
+        without an end.
+        """
         with self._lock:
             yield
             lookups = self._to_begin
@@ -321,7 +353,7 @@ class CachedKeys(Resolver):
     # `_look_at_running` are not.
 
     def _running(self, tenant: Tenant, loop: Any, now: float) -> Lookup | None:
-        """The look-up of a tenant that is under way and may still end."""
+        """Return the running look-up of a tenant, if it may still end."""
         lookup = self._lookups.get(tenant)
         if lookup is not None and lookup.is_on_loop:
             if lookup.age(now) >= self._timeout:
@@ -331,7 +363,7 @@ class CachedKeys(Resolver):
         return self._lookups.get(tenant)
 
     def _start(self, tenant: Tenant, loop: Any, now: float, *, is_ahead: bool) -> Lookup | None:
-        """A look-up of a tenant; None where too many wait."""
+        """Return a new look-up of a tenant; None if too many wait."""
         kind = Kind.KNOWN if self._entries.has_had_keys(tenant) else Kind.NEW
         lookup = self._make(tenant, kind, loop, is_ahead=is_ahead)
         if not self._queue.add(lookup):
@@ -345,7 +377,7 @@ class CachedKeys(Resolver):
         return Lookup(tenant, kind, loop, is_on_loop=is_on_loop, is_ahead=is_ahead)
 
     def _runs_ahead(self, loop: Any) -> bool:
-        """Whether a look-up can run beside the requests."""
+        """Return whether a look-up can run beside the requests."""
         return runs_threads() or (loop is not None and self._source.needs_loop)
 
     def _start_probe(self, now: float, loop: Any) -> None:
@@ -436,7 +468,7 @@ class CachedKeys(Resolver):
         return LookupResult(None, self._timed_out)
 
     def _finish(self, lookup: Lookup, result: LookupResult | None) -> None:
-        """A look-up has come to its end, or, where there is no result, its event loop has."""
+        """Finish a look-up. The result is None if its event loop has ended first."""
         if result is not None and not lookup.is_given_up:
             self._tell(result)
         with self._locked():
@@ -460,7 +492,7 @@ class CachedKeys(Resolver):
             self._entries.keep(lookup.tenant, result.ring, lookup.since)
 
     def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:
-        """The source has answered, or has failed to."""
+        """Record the source's answer or failure."""
         self._queue.running.discard(lookup)
         self._forget(lookup)
         if result.failure is None or result.is_answer:
@@ -474,7 +506,7 @@ class CachedKeys(Resolver):
         self._refuse_where_failing()
 
     def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
-        """The event loop of a look-up has stopped, or does not run now: nothing is known about the source."""
+        """Drop a look-up whose event loop has stopped or does not run now. Nothing is known about the source."""
         self._set(_loop_stands_still=self._loop_stands_still or stands_still)
         lookup.is_given_up = True
         self._queue.remove(lookup)
@@ -494,7 +526,7 @@ class CachedKeys(Resolver):
             self._refuse_where_failing()
 
     def _refuse_where_failing(self) -> None:
-        """While the source fails, no request waits and nothing but probes is begun."""
+        """If the source is failing, stop all look-ups but probes, so that no request waits."""
         if self._state.is_failing:
             for lookup in (*self._queue.clear(), *self._queue.running):
                 if lookup.kind is not Kind.PROBE:
@@ -514,7 +546,7 @@ class CachedKeys(Resolver):
             goes_on = self._look_at_running()
 
     def _look_at_running(self) -> bool:
-        """Give up the look-ups that have run out of time; gives whether to look again."""
+        """Give up the look-ups that have run out of time. Return whether to look again."""
         with self._locked():
             now = self._clock()
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
@@ -530,7 +562,7 @@ class CachedKeys(Resolver):
         return goes_on
 
     def _gives_up(self, lookup: Lookup, now: float) -> bool:
-        """Whether a look-up on a thread has run out of time just now."""
+        """Return whether a look-up on a thread has run out of time just now."""
         before = now if self._watched_at is None else self._watched_at
         if now - before > WATCH_EVERY + STANDSTILL and lookup.started <= before:
             lookup.started += now - before - WATCH_EVERY
@@ -575,7 +607,7 @@ class CachedKeys(Resolver):
 
     @property
     def stats(self) -> CacheStats:
-        """How many requests were served how, since this was made or the process was forked."""
+        """The number of requests by how they were served, since this was made or the process was forked."""
         return CacheStats(*self._counts)
 
     @property
@@ -598,8 +630,16 @@ class CachedKeys(Resolver):
 
 
 class _Wait(NamedTuple):
-    """A request waits so many seconds for a look-up, and at most until `until` in all. `may_retry`: it may begin
-    another one if that fails. `holds_thread`: it is under WSGI, and has no keys to fall back on."""
+    """A request that waits for a look-up.
+
+    Attributes:
+        lookup: The look-up.
+        loop: The event loop of the request; None under WSGI.
+        seconds: How long it waits now.
+        until: The time at which it waits no longer, in seconds of the cache's clock.
+        may_retry: It may begin another look-up if this one fails.
+        holds_thread: It is under WSGI, and has no usable keys.
+    """
 
     lookup: Lookup
     loop: Any
@@ -610,7 +650,7 @@ class _Wait(NamedTuple):
 
 
 class _Unavailable(KeysUnavailable):
-    """The cache has logged why."""
+    """No usable keys are left. The cache has already logged why."""
 
     is_logged = True
 

@@ -1,10 +1,15 @@
-"""How a resolver is called: on a thread that may wait for it, or on an event loop that must not."""
+"""Calls of a resolver: on a thread that may wait for it, or on an event loop that must not.
+
+trio is imported only by applications that use it. Its event loop is represented by its token.
+"""
 
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -12,7 +17,6 @@ from asgiref.sync import async_to_sync, sync_to_async
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
-from hmac_guard.keys import on_trio
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, is_async
 
@@ -23,7 +27,7 @@ IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
 
 
 def from_loop(resolver: KeyResolver) -> Any:
-    """The resolver as a callable that holds up no event loop: it gives the answer, or an awaitable of it."""
+    """Return the resolver as a callable for an event loop: it returns the keys, or an awaitable of them."""
     hidden = hide(resolver)
     del resolver
     on_loop = getattr(hidden.get(), "on_loop", None)
@@ -35,7 +39,7 @@ def from_loop(resolver: KeyResolver) -> Any:
 
 
 def _on_a_thread(resolver: KeyResolver) -> Any:
-    """A sync resolver as a coroutine function, which runs it on a worker thread of the running event loop."""
+    """Return a coroutine function that runs a sync resolver on a worker thread of the running event loop."""
     on_asyncio = sync_to_async(resolver, thread_sensitive=False)
 
     async def resolve(claim: Claim) -> Any:
@@ -51,7 +55,7 @@ def _on_a_thread(resolver: KeyResolver) -> Any:
 
 
 async def on_a_thread(function: Callable[[], T]) -> T:
-    """What a sync function gives, run on a worker thread of the running event loop."""
+    """Return the result of a sync function, run on a worker thread of the running event loop."""
     if not runs_on_trio():
         return await sync_to_async(function, thread_sensitive=False)()
     import trio
@@ -60,7 +64,7 @@ async def on_a_thread(function: Callable[[], T]) -> T:
 
 
 def runs_on_trio() -> bool:
-    """Whether this runs in a task of trio. trio is imported only by applications that use it."""
+    """Return whether this runs in a task of trio."""
     trio: Any = sys.modules.get("trio")
     if trio is None:
         return False
@@ -72,7 +76,7 @@ def runs_on_trio() -> bool:
 
 
 def run_to_completion(answer: Any) -> Any:
-    """What a resolver answered, waited for where it is awaitable. For threads without an event loop."""
+    """Return a resolver's answer, and wait for it if it is awaitable. For threads without an event loop."""
     if type(answer) in IMMEDIATE_TYPES:
         return answer
     answer = hide(answer)
@@ -82,7 +86,7 @@ def run_to_completion(answer: Any) -> Any:
 
 
 async def await_if_needed(answer: Any) -> Any:
-    """What a resolver answered, awaited as often as it takes: a sync one on a worker thread may give a coroutine."""
+    """Return a resolver's answer, awaited as often as needed: a sync one on a worker thread may return a coroutine."""
     answer = hide(answer)
     while inspect.isawaitable(answer.get()):
         answer = hide(await answer.get())
@@ -90,8 +94,11 @@ async def await_if_needed(answer: Any) -> Any:
 
 
 def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
-    """A resolver for a worker thread: a StopIteration (of a `next()` that found nothing) cannot leave it, and would
-    keep the request waiting without an end."""
+    """Return a resolver for a worker thread, which raises `RuntimeError` in place of `StopIteration`.
+
+    A StopIteration (of a `next()` that found nothing) cannot leave a worker thread: the request would wait without an
+    end.
+    """
 
     def resolve(claim: Claim) -> Any:
         try:
@@ -103,19 +110,19 @@ def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
 
 
 def run_to_completion_on(loop: Any, answer: Any) -> Any:
-    """The same, for a request on an event loop: what is awaitable may belong to that loop."""
+    """Like `run_to_completion`, for a request on an event loop: an awaitable answer may belong to that loop."""
     if loop is None or type(answer) in IMMEDIATE_TYPES:
         return run_to_completion(answer)
     answer = hide(answer)
     if not inspect.isawaitable(answer.get()):
         return answer.get()
     if is_trio(loop):
-        return on_trio.run_from_thread(loop, await_if_needed, answer)
+        return _run_on_trio(loop, await_if_needed, answer)
     return asyncio.run_coroutine_threadsafe(await_if_needed(answer), loop).result()
 
 
 def running_loop() -> Any:
-    """The event loop that this runs on: asyncio's, or the token of trio's."""
+    """Return the event loop that this runs on: asyncio's, or the token of trio's."""
     return sys.modules["trio"].lowlevel.current_trio_token() if runs_on_trio() else asyncio.get_running_loop()
 
 
@@ -124,14 +131,14 @@ def is_trio(loop: Any) -> bool:
 
 
 def has_stopped(loop: Any) -> bool:
-    """Whether a loop does not run now: it is between two uses, or will never run again."""
+    """Return whether a loop does not run now. It is between two uses, or will never run again."""
     return not is_trio(loop) and not loop.is_running()
 
 
 def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
-    """Run a coroutine function on a loop, from any thread. Raises where the loop is closed."""
+    """Run a coroutine function on a loop, from any thread. Raise what asyncio raises if the loop is closed."""
     if is_trio(loop):
-        on_trio.spawn(loop, function, *arguments)
+        _spawn_on_trio(loop, function, *arguments)
         return
     coroutine = function(*arguments)
     try:
@@ -142,8 +149,37 @@ def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *argume
 
 
 async def wait_on_loop(future: "Future[Any]", seconds: float) -> None:
-    """Wait until the future is done, for so many seconds at most."""
+    """Wait until the future is done, but no longer than so many seconds."""
     if runs_on_trio():
-        await on_trio.wait(future, seconds)
+        await wait_on_trio(future, seconds)
     else:
         await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+
+
+def _spawn_on_trio(token: Any, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run an async function, which raises nothing, in its own task. From any thread."""
+    import trio
+
+    token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, function, *arguments))
+
+
+def _run_on_trio(token: Any, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Return the result of an async function. For a thread, which waits for it."""
+    import trio
+
+    return trio.from_thread.run(function, *arguments, trio_token=token)
+
+
+async def wait_on_trio(future: "Future[Any]", seconds: float) -> None:
+    """Wait until the future is done, but no longer than so many seconds. In a task of trio."""
+    import trio
+
+    done, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+    def tell(_: "Future[Any]") -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(tell)
+    with trio.move_on_after(seconds):
+        await done.wait()

@@ -1,4 +1,4 @@
-"""Several sources of keys, asked one after the other."""
+"""Several sources of keys, one after the other."""
 
 import inspect
 from collections.abc import Mapping
@@ -13,14 +13,23 @@ from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 
 
 class ChainKeys(Resolver):
-    """The keys of the first source that knows the tenant: `ChainKeys({"acme": "s3cret"}, SqlKeys(engine))`.
+    """Uses the keys of the first source that knows the tenant.
 
-    `sources`  each is anything that a guard's `keys` may be, sync or async
+    A source that fails is not skipped: the request is answered 503. Otherwise a client that can make the first source
+    fail could choose the keys of the next one.
 
-    A source that fails is not passed over: the request is answered 503. Who can bring down the first source must not
-    thereby choose the keys of the next. Keys that are the same for every tenant can only stand last; there they are the
-    keys of every tenant that no other source knows. They prove no tenant: `verdict.tenant` is filled only where every
-    source is by tenant. Raises `ConfigError`.
+    Keys that are the same for every tenant must be last. They are the keys of every tenant that no other source knows,
+    and prove no tenant: `verdict.tenant` is set only if every source is by tenant.
+
+    Args:
+        sources: The sources. Each is anything that a guard's `keys` may be, sync or async.
+
+    Raises:
+        ConfigError: There is no source, or keys for every tenant are not last.
+
+    Example::
+
+        keys = ChainKeys({"acme": "s3cret"}, SqlKeys(engine))
     """
 
     __slots__ = ("_asks_on_loop", "_sources", "asgi_only", "per_tenant")
@@ -57,7 +66,7 @@ class ChainKeys(Resolver):
         return None
 
     def on_loop(self, claim: Claim) -> Any:
-        """The same for an event loop: the keys, or from the first source that has to be awaited on, an awaitable."""
+        """Return the keys, or from the first source that is async on, an awaitable of them. For an event loop."""
         for position, ask in enumerate(self._asks_on_loop, 1):
             answer = hide(ask(claim))
             if inspect.isawaitable(answer.get()):

@@ -1,4 +1,4 @@
-"""Connections that look-ups use now, so that another thread can end them.
+"""The connections that look-ups use now, so that another thread can close them.
 
 A driver waits on a dead connection without an end.
 """
@@ -17,7 +17,11 @@ _uses: dict[int, "Use"] = {}
 
 
 class Use:
-    """What the look-up on one thread uses now. `is_given_up`: no request waits for it any more."""
+    """The connection that the look-up on one thread uses now.
+
+    Attributes:
+        is_given_up: No request waits for the look-up any longer.
+    """
 
     __slots__ = ("_close", "is_given_up")
 
@@ -26,7 +30,7 @@ class Use:
         self._close: Callable[[], None] | None = None
 
     def closes_with(self, close: Callable[[], None] | None) -> None:
-        """Have `close` called, on another thread, where the look-up is given up; None: there is nothing to close."""
+        """Set the function that another thread calls if the look-up is given up; None if there is nothing to close."""
         with _lock:
             self._close = close
 
@@ -38,7 +42,7 @@ class Use:
 
 @contextmanager
 def in_use() -> Iterator[Use]:
-    """What this thread uses, until the end of the block."""
+    """Record what this thread uses, until the end of the block."""
     thread, use = threading.get_ident(), Use()
     with _lock:
         _uses[thread] = use
@@ -50,7 +54,7 @@ def in_use() -> Iterator[Use]:
 
 
 def give_up(thread: int) -> None:
-    """Close what the look-up on that thread waits for."""
+    """Close the connection that the look-up on that thread waits for."""
     # The lock is held until the socket is closed: the thread must not give the connection back before, since another
     # thread would get it.
     with _lock, suppress(Exception):
@@ -68,8 +72,11 @@ after_fork(_reset)
 
 
 def shut_down(driver_connection: Any) -> None:
-    """End a connection of a driver, from another thread than the one that waits on it. That one gets the error that it
-    gets where the server closes the connection. psycopg, psycopg2 and PyMySQL show their socket; others are left."""
+    """End a connection of a driver, from another thread than the one that waits on it.
+
+    The waiting thread gets the same error as if the server closes the connection. psycopg, psycopg2 and PyMySQL give
+    access to their socket; connections of other drivers are left open.
+    """
     fileno = getattr(getattr(driver_connection, "_sock", driver_connection), "fileno", None)
     descriptor = fileno() if fileno is not None else None
     if isinstance(descriptor, int):

@@ -15,16 +15,24 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EnvKeys(Resolver):
-    """Keys from environment variables, read once, when this is made.
+    """Reads keys from environment variables, once, when this is made.
 
-    `EnvKeys("NANGO_HMAC_KEY")`                          one key
-    `EnvKeys("NANGO_HMAC_KEY", "NANGO_HMAC_KEY_OLD")`    rotation: the first signs; the others may be unset
-    `EnvKeys("NANGO_HMAC_KEY_{tenant}")`                 one variable for each tenant; `{tenant}` is as in the request
+    Two servers (wsgiref, granian) copy the environment into every WSGI environ: never print an environ there.
 
-    `form` says how the secret is written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
-    Raises `ConfigError` where the variable is unset, where its text is hardly a secret (see `Key`), and where two
-    tenants have one secret. Two servers (wsgiref, granian) copy the environment into every WSGI environ: never print an
-    environ there.
+    Args:
+        names: The names of the variables. With one name, it is the key. With several, the first signs, any verifies,
+            and all but the first may be unset: a rotation. A single name with `{tenant}` in it means one variable for
+            each tenant, with the tenant as in the request.
+        form: How the secrets are written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
+
+    Raises:
+        ConfigError: A variable is unset, its text is hardly a secret (see `Key`), or two tenants have the same secret.
+
+    Example::
+
+        EnvKeys("NANGO_HMAC_KEY")
+        EnvKeys("NANGO_HMAC_KEY", "NANGO_HMAC_KEY_OLD")
+        EnvKeys("NANGO_HMAC_KEY_{tenant}")
     """
 
     __slots__ = ("_names", "_rings", "per_tenant")

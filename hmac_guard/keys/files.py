@@ -1,4 +1,4 @@
-"""Keys from files, as Docker and Kubernetes hand secrets to a container."""
+"""Keys from files, the way Docker and Kubernetes give secrets to a container."""
 
 import os
 import time
@@ -26,20 +26,32 @@ Stamp = tuple[str, int, int, int]
 
 
 class FileKeys(Resolver):
-    """Keys from files, read again within a second of a change.
+    """Reads keys from files, and reads them again within a second of a change.
 
-    `FileKeys("/run/secrets/hmac_key")`                              one key
-    `FileKeys("/run/secrets/hmac_key", "/run/secrets/hmac_key_old")` rotation: the first signs; the others may be absent
-    `FileKeys("/etc/hmac-keys/{tenant}")`                            one file for each tenant, hidden ones passed over
+    A file contains the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). The
+    id of a key is the name of its file. Give each tenant its own secret. This is not checked: two tenants with the same
+    secret can sign for each other.
 
-    `form` says how the secret is written: "text" (UTF-8, used as it stands), "hex", "base64" or "whsec" (used decoded).
-    A file holds the secret alone: white space, a newline, a byte order mark or quotes are refused (see `Key`). Give
-    each tenant a secret of its own, since nothing here checks that: two with one secret can sign for each other.
-    The key's id is the name of its file. A new version that cannot be read, is empty or is no key changes nothing: the
-    last good one stays in use, and the log says so. A tenant whose file is gone is unknown, the last one too; where the
-    whole folder is gone, the last good keys stay in use.
-    Meant for files at hand: they are looked at on the request's own thread, once a second. Raises `ConfigError` where
-    a file is no key when this is made.
+    If a new version cannot be read, is empty or is not a key, the last good one stays in use, and the log says so. A
+    tenant whose file is gone is unknown, even the last tenant. If the whole folder is gone, the last good keys stay in
+    use.
+
+    The files must be local: the thread of a request looks at them, once a second.
+
+    Args:
+        paths: The paths of the files. With one path, it is the key. With several, the first signs, any verifies, and
+            all but the first may be missing: a rotation. A single path with `{tenant}` in the file's name means one
+            file for each tenant; hidden files are skipped.
+        form: How the secrets are written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
+
+    Raises:
+        ConfigError: There is no file, or a file is not a key when this is made.
+
+    Example::
+
+        FileKeys("/run/secrets/hmac_key")
+        FileKeys("/run/secrets/hmac_key", "/run/secrets/hmac_key_old")
+        FileKeys("/etc/hmac-keys/{tenant}")
     """
 
     __slots__ = ("_due", "_faults", "_form", "_paths", "_rings", "_stamps", "per_tenant")
@@ -104,7 +116,7 @@ class FileKeys(Resolver):
         }
 
     def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Tenant, Keyring], list[str]]:
-        """The rings as the files have them, or else as they last were; and what was wrong."""
+        """Return the rings in the files, or the last good ones, and what was wrong."""
         rings: dict[Tenant, Keyring] = {}
         faults = []
         for tenant, paths in files.items():
@@ -131,7 +143,7 @@ class FileKeys(Resolver):
 
 
 def _stamps_of(files: Iterable[Sequence[Path]]) -> list[Stamp]:
-    """What tells one version of the files from the next."""
+    """Return what distinguishes one version of the files from the next."""
     stamps = []
     for path in chain.from_iterable(files):
         with suppress(OSError):

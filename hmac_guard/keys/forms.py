@@ -1,4 +1,4 @@
-"""How a secret is written where it is kept, and under whose name. The form is named, never guessed."""
+"""Stored secrets: how they are written, and the tenant in their name. The form is named, never guessed."""
 
 import re
 from collections.abc import Callable
@@ -23,15 +23,25 @@ _NAME = re.compile(f"_*{_WORD}(?:_+{_WORD})*_*")
 
 
 def shown(name: str) -> str:
-    """The name of a variable, or "..." for what does not look like one: who passes the secret for the name of its
-    variable must not find it in a log."""
+    """Return the name of a variable; "..." if it does not look like one.
+
+    A user may pass the secret itself in place of the variable's name, and must not find it in a log.
+    """
     fixed = name.replace("{tenant}", "")
     in_one_case = fixed in (fixed.upper(), fixed.lower())
     return name if in_one_case and _NAME.fullmatch(fixed.upper()) else "..."
 
 
 def tenant_in(name: str, pattern: str) -> str | None:
-    """The tenant for which `name` stands in `pattern`, `NANGO_KEY_{tenant}` say; None where it does not fit."""
+    """Return the tenant in a name.
+
+    Args:
+        name: A name, such as "NANGO_KEY_acme".
+        pattern: The pattern of such names, such as "NANGO_KEY_{tenant}".
+
+    Returns:
+        The tenant; None if the name does not match.
+    """
     before, _, after = pattern.partition("{tenant}")
     tenant = name[len(before) : len(name) - len(after)]
     return tenant if tenant and name == before + tenant + after else None
@@ -40,7 +50,18 @@ def tenant_in(name: str, pattern: str) -> str | None:
 def key_from_text(
     where: str, text: "str | Hidden[str]", form: str, id: str | None = None, **times: float | None
 ) -> Key:
-    """The key that `text`, found at `where`, stands for. Raises `ConfigError` that says where, and never the text."""
+    """Return the key that is written as `text`.
+
+    Args:
+        where: Where the text is, for messages.
+        text: The text; it may be hidden.
+        form: One of `FORMS`.
+        id: The key's id.
+        times: `not_before` and `not_after` of `Key`.
+
+    Raises:
+        ConfigError: The text is not a key. The message contains `where`, and never the text.
+    """
     hidden: Hidden[Any] = hide(text)
     del text
     if form not in FORMS:

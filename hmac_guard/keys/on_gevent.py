@@ -18,14 +18,16 @@ THREADS = 100
 
 
 def is_patched() -> bool:
-    """Whether gevent has replaced what a loop waits with. It is checked for each look-up, since a program may patch
-    after it has made the middleware."""
+    """Return whether gevent has replaced what a loop waits with.
+
+    This is checked for each look-up: a program may patch after it has made the middleware.
+    """
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and (monkey.is_module_patched("select") or monkey.is_module_patched("threading"))
 
 
 def run_under_gevent(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What the coroutine returns or raises, run on a loop that lives as long as this call. Other greenlets go on."""
+    """Return the result of a coroutine, or raise its exception. It runs on its own loop, and other greenlets go on."""
     # A resolver may read the context variables of the application; nothing here sets one.
     context = contextvars.copy_context()
     result, error = _threads().apply(_run, (context, coroutine))
@@ -43,7 +45,7 @@ def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tup
 
 
 def _threads() -> Any:
-    """The threads of the running hub. Not those that the hub has itself: look-ups of names wait for these."""
+    """Return the threads of the running hub. They are not the hub's own: name resolution waits for those."""
     from gevent import get_hub
     from gevent.threadpool import ThreadPool
 

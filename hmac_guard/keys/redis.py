@@ -1,11 +1,11 @@
-"""Tells every worker, on every host, that a tenant's keys have changed."""
+"""Announces to every worker, on every host, that a tenant's keys have changed."""
 
 import inspect
 import math
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.background import Background
 from hmac_guard.keys.cached import CachedKeys
+from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import logger, where
 
 #: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
@@ -38,23 +38,29 @@ _MOST_MISSED = 2**20
 class RedisInvalidation(Strict):
     """Invalidates caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
 
-        news = RedisInvalidation("redis://localhost:6379/0")
-        keys = CachedKeys(SqlKeys(engine, on_change=news.publish))
-        news.watch(keys)
+    Each worker that watches forgets a tenant within a second of its change, wherever the change was made. While Redis
+    cannot be reached, a change is seen within the cache's `ttl`.
 
-    `redis`    where Redis is, as redis-py takes it ("rediss://" for TLS); or a client of your own, for Sentinel, a
-               cluster or Valkey: any that has `publish`, `pubsub`, `incr`, `get` and `set` as redis-py's has. It needs
-               time-outs of its own (`socket_timeout`), and is not closed
-    `channel`  the channel's name; caches of different tables need different ones
+    Each change also counts in the key `<channel>:changes`. A worker that lost its connection compares the count after
+    it has connected again, and looks up every tenant again only if it missed a change. If the count cannot be read, or
+    does not follow the changes because something else publishes them, the worker does so after each connection, at most
+    once in 5 seconds. A client that can publish on the channel can cause look-ups, and nothing else. Times are measured
+    by `time.monotonic`.
 
-    Each worker that watches forgets a tenant within a second of its change, wherever that was made. While Redis is
-    away, a change is seen within the cache's `ttl`.
+    Args:
+        redis: The URL of Redis, as redis-py takes it ("rediss://" for TLS). Or your own client, for Sentinel, a cluster
+            or Valkey: any client with the `publish`, `pubsub`, `incr`, `get` and `set` of redis-py. It needs its own
+            time-outs (`socket_timeout`), and is not closed.
+        channel: The name of the channel. Caches of different tables need different ones.
 
-    Each change also counts in the key `<channel>:changes`. A worker that was cut off compares the count when it is
-    connected again, and looks up every tenant again only if it missed a change. Where the count cannot be read, or
-    does not follow the changes, since something else publishes them, it does so after each connection, at most once in
-    5 seconds. Who can publish on the channel can cause look-ups, and nothing else. Times are measured by
-    `time.monotonic`. Raises `ConfigError`.
+    Raises:
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        changes = RedisInvalidation("redis://localhost:6379/0")
+        keys = CachedKeys(SqlKeys(engine, on_change=changes.publish))
+        changes.watch(keys)
     """
 
     def __init__(self, redis: Any, channel: str = "hmac_guard:keys") -> None:
@@ -71,15 +77,25 @@ class RedisInvalidation(Strict):
         after_fork(self._renew_client)
 
     def publish(self, tenant: str) -> None:
-        """Tell every worker that watches that a tenant's keys have changed. Raises what the client raises
-        (`redis.RedisError`) where it cannot."""
+        """Announce to every worker that watches that a tenant's keys have changed.
+
+        Raises:
+            redis.RedisError: Redis cannot be reached. Your own client may raise other exceptions.
+        """
         check_process()
         # First the count: a worker that misses the message finds the count changed.
         self._redis.incr(self._counter)
         self._redis.publish(self._channel, tenant)
 
     def watch(self, keys: CachedKeys) -> None:
-        """Have a cache follow the news, on a thread of its own, until `close` is called or the process ends."""
+        """Invalidate a cache on each announced change, on its own thread, until `close` or the end of the process.
+
+        Args:
+            keys: The cache.
+
+        Raises:
+            ConfigError: `keys` is not a `CachedKeys`.
+        """
         hidden = hide(keys)
         del keys
         if not isinstance(hidden.get(), CachedKeys):
@@ -87,7 +103,7 @@ class RedisInvalidation(Strict):
         self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get())))
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         check_process()
         while self._watches:
             self._watches.pop().stop()
@@ -120,7 +136,10 @@ class RedisInvalidation(Strict):
             keys.expire()
 
     def _count(self) -> int | None:
-        """How many changes there were. It begins at random: a Redis that has lost its data must not count the same."""
+        """Return the number of changes so far; None if it cannot be read.
+
+        The count begins at a random number: a Redis that has lost its data must not count the same.
+        """
         try:
             self._redis.set(self._counter, secrets.randbits(48), nx=True)
             return int(self._redis.get(self._counter))
@@ -139,7 +158,7 @@ class RedisInvalidation(Strict):
 
 
 class _Changes:
-    """What one watching worker knows of the changes: whether it has missed one."""
+    """What one watching worker knows about the changes, and whether it has missed one."""
 
     def __init__(self) -> None:
         self._count: int | None = None
@@ -148,7 +167,7 @@ class _Changes:
         self._renewed_at = -math.inf
 
     def connected(self, count: int | None) -> None:
-        """The worker hears of changes from now on; so many there were, or their number is not known."""
+        """Record that the worker is connected. `count` is the number of changes so far; None if it is not known."""
         known, self._count = self._count, count
         if count is None or known is None or not self._is_trusted:
             self._must_renew = True
@@ -159,12 +178,12 @@ class _Changes:
             self._is_trusted = not 0 < known - count < _MOST_MISSED
 
     def heard(self) -> None:
-        """The worker has heard of a change."""
+        """Record that the worker has received a change."""
         if self._count is not None:
             self._count += 1
 
     def must_renew(self, now: float) -> bool:
-        """Whether the cache has to look up everything again now."""
+        """Return whether the cache must look up everything again now."""
         if not self._must_renew or (not self._is_certain and now - self._renewed_at < RENEW_EVERY):
             return False
         self._must_renew, self._is_certain, self._renewed_at = False, False, now
@@ -192,8 +211,12 @@ def _checked(client: Any) -> Any:
 
 
 def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | None]:
-    """The messages on a channel, and None now and then where there are none. Raises `TimeoutError` where the other side
-    has fallen silent: a connection that a firewall dropped would otherwise look like a quiet channel."""
+    """Yield the messages of a channel, and None now and then if there are none.
+
+    Raises:
+        TimeoutError: The other side is silent. A connection that a firewall dropped would otherwise look like a quiet
+            channel.
+    """
     heard = time.monotonic()
     while not stop.is_set():
         message = channel.get_message(timeout=HEARTBEAT)
@@ -204,3 +227,42 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
         else:
             channel.ping()
         yield message
+
+
+Work = Callable[[threading.Event], None]
+
+
+class Background:
+    """A daemon thread that runs `work` until the event in its argument is set. Without threads, it does nothing.
+
+    A forked child has no thread of its parent, so it starts its own, after what was made before this object.
+    """
+
+    def __init__(self, name: str, work: Work) -> None:
+        self._name = name
+        self._work = work
+        self._thread: threading.Thread | None = None
+        self._start()
+        _at_work.add(self)
+        after_fork(self._start_again)
+
+    def stop(self) -> None:
+        """Stop the work, and wait until it has stopped."""
+        _at_work.discard(self)
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+
+    def _start(self) -> None:
+        if runs_threads():
+            self._stop = threading.Event()
+            self._thread = threading.Thread(target=self._work, args=[self._stop], name=self._name, daemon=True)
+            self._thread.start()
+
+    def _start_again(self) -> None:
+        if self in _at_work:
+            self._start()
+
+
+# Python forgets the threads of the parent in a child. This keeps what they did.
+_at_work: set[Background] = set()

@@ -1,18 +1,17 @@
-"""What a key resolver is, and what it may answer.
+"""Key resolvers, and the answers that they may give.
 
-A resolver is any callable, sync or async, that takes a `Claim` and answers with the keys of its tenant. It may have
-these attributes, which are looked at when a guard is made:
+A resolver is any callable, sync or async, that takes a `Claim` and returns the keys of its tenant. It may have these
+attributes, which are read when a guard is made:
 
-`blocking = False`   under ASGI it is called inline; every other sync resolver runs in a worker thread of the event
-                     loop's default executor (`asgiref.sync_to_async(thread_sensitive=False)`), so that one slow look-up
-                     holds up no other request. An async resolver runs on the event loop. Under WSGI a sync resolver
-                     runs on the request's own thread, and an async one by `asgiref.async_to_sync`, on an event loop
-                     that lives as long as that call.
-`on_loop`            its form for ASGI, called inline: a callable that answers at once, or with an awaitable.
-`per_tenant = True`  the keys that it gives for a tenant belong to that tenant alone, so that a signature under them
-                     proves the tenant (`verdict.tenant`). The decorator `per_tenant` sets it.
-`per_tenant = False` its answer is the same for every tenant, so the tenant is not read from the request at all.
-`asgi_only = True`   it is bound to one event loop and cannot serve WSGI; `Guard.wsgi` refuses it.
+- `blocking = False`: under ASGI it is called inline. Every other sync resolver runs in a worker thread of the event
+  loop's default executor (`asgiref.sync_to_async(thread_sensitive=False)`), so that one slow look-up blocks no other
+  request. An async resolver runs on the event loop. Under WSGI a sync resolver runs on the request's own thread, and an
+  async one by `asgiref.async_to_sync`, on an event loop that lives as long as that call.
+- `on_loop`: its form for ASGI, called inline. A callable that returns the keys at once, or an awaitable.
+- `per_tenant = True`: the keys that it returns for a tenant belong to that tenant alone, so that a signature under them
+  proves the tenant (`verdict.tenant`). The decorator `per_tenant` sets it.
+- `per_tenant = False`: its answer is the same for every tenant, so the tenant is not read from the request at all.
+- `asgi_only = True`: it is bound to one event loop and cannot serve WSGI. `Guard.wsgi` refuses it.
 
 Without `per_tenant` the tenant is read, and is not proven.
 """
@@ -36,7 +35,11 @@ KeyResolver = Callable[[Claim], KeyAnswer | Awaitable[KeyAnswer]]
 
 
 def as_keyring(answer: object) -> Keyring | None:
-    """The ring that an answer stands for. Raises `ConfigError` for what is no key, an empty or a blank one."""
+    """Return the ring for a resolver's answer; None for a tenant without keys.
+
+    Raises:
+        ConfigError: The answer is not a key, or a key in it is empty or blank.
+    """
     hidden: Hidden[Any] = hide(answer)
     del answer
     if hidden.get() is None or isinstance(hidden.get(), Keyring):
@@ -53,7 +56,7 @@ def as_keyring(answer: object) -> Keyring | None:
 
 
 class Resolver(Frozen):
-    """What the resolvers of this package have in common."""
+    """The base class of the resolvers of this package. See the module for the attributes."""
 
     __slots__ = ()
 
@@ -63,36 +66,42 @@ class Resolver(Frozen):
     on_loop: Any = None
 
     def __call__(self, claim: Claim) -> Any:
-        """The keys of the claim's tenant, or an awaitable of them."""
+        """Return the keys of the claim's tenant, or an awaitable of them; None if the tenant has no keys."""
         raise NotImplementedError
 
     @property
     def needs_loop(self) -> bool:
-        """Whether, under ASGI, it or a part of it has to run on the event loop."""
+        """Whether, under ASGI, this or a part of it must run on the event loop."""
         return self.asgi_only
 
     @property
     def needs_tenant(self) -> bool:
-        """Whether it, or a part of it, has keys by tenant."""
+        """Whether this or a part of it has keys by tenant."""
         return self.per_tenant is True
 
     @property
     def is_shared(self) -> bool:
-        """Whether it, or a part of it, has keys that are the same for every tenant."""
+        """Whether this or a part of it has keys that are the same for every tenant."""
         return self.per_tenant is False
 
     def modes(self) -> Mapping[str, str | None]:
-        """The tenants whose rings were known when this was made, and the modes of these."""
+        """Return the tenants whose rings were known when this was made, and their modes."""
         return {}
 
     def known_keys(self) -> Iterable[Key]:
-        """The keys that were given when this was made."""
+        """Return the keys that were known when this was made."""
         return ()
 
 
 class StaticKeys(Resolver):
-    """The same keys for every request. Raises `ConfigError`, also for a `Keyring` with a mode: a mode belongs to one
-    tenant, and these keys to none."""
+    """Uses the same keys for every request.
+
+    Args:
+        keys: One key, several keys or a `Keyring`.
+
+    Raises:
+        ConfigError: There is no key, or the `Keyring` has a mode. A mode belongs to one tenant, and these keys to none.
+    """
 
     __slots__ = ("keyring",)
 
@@ -124,9 +133,19 @@ class StaticKeys(Resolver):
 
 
 class MappingKeys(Resolver):
-    """Keys by tenant: `{"pk_live_1": "s3cret", "pk_live_2": ["new", "old"]}`. The mapping is copied, and checked.
+    """Uses the keys of a mapping by tenant. The mapping is copied.
 
-    Raises `ConfigError`, also where two tenants have one secret: a signature of one would prove the other."""
+    Args:
+        keys: The keys by tenant, as the request names it.
+
+    Raises:
+        ConfigError: A tenant is not text or has no key, the mapping is empty, or two tenants have the same secret. A
+            signature of one of them would prove the other.
+
+    Example::
+
+        MappingKeys({"pk_live_1": "s3cret", "pk_live_2": ["new", "old"]})
+    """
 
     __slots__ = ("_rings",)
 
@@ -165,7 +184,15 @@ class MappingKeys(Resolver):
 
 
 class CallableKeys(Resolver):
-    """A callable of the user's as a resolver. It may hold secrets, and its `repr` may show them, so it is hidden."""
+    """A user's callable as a resolver. It may hold secrets, and its `repr` may show them, so it is hidden.
+
+    Args:
+        resolver: The callable.
+        per_tenant: The declaration; None reads the attribute of the callable.
+
+    Raises:
+        ConfigError: The callable cannot be a resolver, or one of its attributes is not valid.
+    """
 
     __slots__ = ("_resolver", "asgi_only", "blocking", "on_loop", "per_tenant")
 
@@ -195,7 +222,7 @@ class CallableKeys(Resolver):
         return self.asgi_only or self.on_loop is not None or is_async(self)
 
     def unwrapped(self) -> Hidden[Any]:
-        """What was given."""
+        """Return the user's callable."""
         return self._resolver
 
     def __repr__(self) -> str:
@@ -204,7 +231,7 @@ class CallableKeys(Resolver):
 
 
 def _hidden_call(function: Hidden[Any]) -> Callable[[Claim], Any]:
-    """A function that calls another one, and shows nothing of it."""
+    """Return a function that calls another one, and shows nothing of it."""
 
     def call(claim: Claim) -> Any:
         return function.get()(claim)
@@ -213,7 +240,11 @@ def _hidden_call(function: Hidden[Any]) -> Callable[[Claim], Any]:
 
 
 def as_resolver(keys: Any) -> Resolver:
-    """The resolver that a guard's `keys` stand for. Raises `ConfigError`."""
+    """Return the resolver for a guard's `keys`.
+
+    Raises:
+        ConfigError: The argument is not a source of keys.
+    """
     keys = hide(keys)
     if isinstance(keys.get(), Resolver):
         resolver: Resolver = keys.get()
@@ -227,16 +258,25 @@ R = TypeVar("R", bound=Callable[..., Any])
 
 
 def per_tenant(resolver: R) -> R:
-    """Declares that the keys which a resolver gives for a tenant belong to that tenant alone, so that a signature under
-    them proves the tenant: `verdict.tenant` is filled only then. A decorator for a function, sync or async, for a class
-    of resolvers, and for any other callable:
+    """Declare that the keys which a resolver returns for a tenant belong to that tenant alone.
+
+    A signature under them then proves the tenant, and only then `verdict.tenant` is set. Never declare it if two
+    tenants can have the same secret.
+
+    Args:
+        resolver: A function, sync or async, a class of resolvers, or any other callable.
+
+    Returns:
+        The same object, marked. Only an object without writable attributes, such as a bound method, is wrapped.
+
+    Raises:
+        ConfigError: The argument is not callable, or it is a resolver of this package.
+
+    Example::
 
         @per_tenant
         def keys(claim):
             return secret_of(claim.tenant)
-
-    Never declare it where two tenants can have the same secret. What is given is marked and given back; only what takes
-    no attributes, such as a bound method, is wrapped. Raises `ConfigError`.
     """
     hidden: Hidden[Any] = hide(resolver)
     del resolver
@@ -257,7 +297,7 @@ def per_tenant(resolver: R) -> R:
 
 
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
-    """Raises `ConfigError` where a tenant is to be enforced by a guard that enforces nothing: the laxer mode holds."""
+    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the laxer mode applies."""
     enforced = sorted(tenant for tenant, mode in resolver.modes().items() if mode == "enforce")
     if enforced and guard_mode != "enforce":
         raise ConfigError(
@@ -268,7 +308,7 @@ def check_modes(resolver: Resolver, guard_mode: str) -> None:
 
 
 def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
-    """Raises `ConfigError` where two tenants have a key in common."""
+    """Raise `ConfigError` if two tenants have a key in common."""
     owners = owners_of_one_key(rings)
     if owners is not None:
         raise ConfigError(
@@ -278,7 +318,7 @@ def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
 
 
 def functions_of(resolver: Any) -> tuple[Any, ...]:
-    """What runs when the resolver is called, as far as that can be seen."""
+    """Return the functions that run when the resolver is called, as far as they can be seen."""
     if isinstance(resolver, CallableKeys):
         return functions_of(resolver.unwrapped().get())
     while isinstance(resolver, partial):
@@ -287,7 +327,7 @@ def functions_of(resolver: Any) -> tuple[Any, ...]:
 
 
 def is_async(resolver: Any) -> bool:
-    """Whether calling the resolver gives an awaitable, as far as that can be seen."""
+    """Return whether the resolver returns an awaitable, as far as that can be seen."""
     return any(map(inspect.iscoroutinefunction, functions_of(resolver)))
 
 
@@ -319,7 +359,7 @@ def _takes_one_argument(keys: Hidden[Any]) -> bool:
 
 
 def _option(resolver: Hidden[Any], name: str) -> bool | None:
-    """An attribute of a resolver that is True, False or not there."""
+    """Return an attribute of a resolver that is True, False or missing."""
     value: bool | None = getattr(resolver.get(), name, None)
     if value is not None and not isinstance(value, bool):
         raise ConfigError(f"keys: the attribute {name} of the resolver must be True or False")

@@ -22,7 +22,7 @@ _has_said: list[bool] = []
 
 
 def runs_threads() -> bool:
-    """Whether threads run in this process. The log says once where they do not."""
+    """Return whether threads run in this process. If not, log it once."""
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is None or _has_threads(uwsgi) or is_patched():
         return True
@@ -37,7 +37,7 @@ def runs_threads() -> bool:
 
 
 def _has_threads(uwsgi: object) -> bool:
-    """Whether uWSGI runs threads. From 2.0.27 on it always does, before that with one of two options."""
+    """Return whether uWSGI runs threads. From 2.0.27 on it always does, before that with one of two options."""
     options = getattr(uwsgi, "opt", {})
     is_enabled = options.get("enable-threads", b"false") not in (b"false", b"off", b"no", b"0")
     return bool(getattr(uwsgi, "has_threads", is_enabled or "threads" in options))
@@ -48,8 +48,15 @@ after_fork(_has_said.clear)
 
 
 class DaemonThreads:
-    """Runs jobs on threads, each at once: as many threads as there are jobs. The caller bounds these. Nothing waits
-    for a thread when the process ends, as `ThreadPoolExecutor` does: one that is stuck would keep the process."""
+    """Runs each job at once on a thread, with as many threads as there are jobs. The caller bounds the jobs.
+
+    The end of the process does not wait for a thread, as it does with `ThreadPoolExecutor`: a stuck thread would keep
+    the process.
+
+    Args:
+        name: The name of the threads.
+        most_idle: The most threads that are kept without a job.
+    """
 
     def __init__(self, name: str, most_idle: int) -> None:
         self._name = name
@@ -58,8 +65,13 @@ class DaemonThreads:
         self._idle: list[queue.SimpleQueue[Job]] = []
 
     def run(self, job: Job) -> None:
-        """Run it here where no threads run. Hold no lock: with gevent, other greenlets run while a thread starts.
-        Raises `RuntimeError` where no thread can be started."""
+        """Run a job. If threads do not run in this process, run it here.
+
+        Hold no lock: with gevent, other greenlets run while a thread starts.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
         if not runs_threads():
             _do(job)
             return
@@ -80,12 +92,17 @@ class DaemonThreads:
 
 
 class TooManyCalls(RuntimeError):
-    """As many calls as may be have a thread or wait for one."""
+    """The most calls have a thread or wait for one."""
 
 
 class BoundedThreads:
-    """Runs calls on at most `threads` threads, and refuses one where `most` have a thread or wait for one. The end of
-    the process does not wait for a stuck call."""
+    """Runs calls on a bounded number of threads. The end of the process does not wait for a stuck call.
+
+    Args:
+        name: The name of the threads.
+        threads: The most threads.
+        most: The most calls that have a thread or wait for one. A further one is refused.
+    """
 
     def __init__(self, name: str, threads: int, most: int) -> None:
         self._threads = DaemonThreads(name, threads)
@@ -97,7 +114,9 @@ class BoundedThreads:
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
         """Return the future of a call. A call that is cancelled before it has a thread is not made.
 
-        Raises `TooManyCalls`, and `RuntimeError` if no thread starts.
+        Raises:
+            TooManyCalls: The most calls have a thread or wait for one.
+            RuntimeError: No thread can be started.
         """
         future: Future[Any] = Future()
         job = (future, call)

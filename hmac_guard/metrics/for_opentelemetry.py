@@ -12,16 +12,17 @@ from hmac_guard.metrics.series import BUCKETS, SKIPPED, VERIFIED, result_of
 class OpenTelemetryMetrics:
     """Counts decisions with OpenTelemetry. Needs the extra `opentelemetry`; your application chooses the SDK.
 
+    The counter is `hmac_guard.requests`, the histogram `hmac_guard.decision.duration` in seconds. Their attributes are
+    `hmac_guard.scheme`, `hmac_guard.mode`, `hmac_guard.result`, `hmac_guard.reason`, and `error.type` for a request
+    that is not verified: the code that a refused client gets.
+
     Args:
         meter_provider: The provider; None is the global one.
         tenants: Add the attribute `hmac_guard.tenant`, the proven tenant of a verified request. Each tenant is a
             series.
 
-    The counter is `hmac_guard.requests`, the histogram `hmac_guard.decision.duration` in seconds. Their attributes are
-    `hmac_guard.scheme`, `hmac_guard.mode`, `hmac_guard.result`, `hmac_guard.reason`, and `error.type` for what is not
-    verified: the code that a refused client gets.
+    Example::
 
-    Example:
         guard = Guard(NANGO, keys="...", on_decision=OpenTelemetryMetrics())
     """
 
@@ -41,7 +42,7 @@ class OpenTelemetryMetrics:
         self.count_decision(decision.verdict, decision.mode, decision.refused, decision.seconds)
 
     def count_decision(self, verdict: Verdict, mode: str, refused: bool, seconds: float) -> None:
-        """Count one decision. A guard calls it in the place of the object itself, and makes no `Decision` then."""
+        """Count one decision. A guard calls this in place of the object, so that no `Decision` is made."""
         key = (verdict.scheme, mode, refused, verdict.reason._value_, verdict.tenant if self._tenants else None)
         attributes = self._attributes.get(key)
         if attributes is None:

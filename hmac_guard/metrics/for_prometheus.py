@@ -3,8 +3,9 @@
 import os
 import sys
 import threading
+import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -14,11 +15,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.hidden import hide
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.forking import after_fork
-from hmac_guard.metrics.ending import EndingKeys
+from hmac_guard.keys.resolver import as_resolver
+from hmac_guard.log import logger, where
 from hmac_guard.metrics.series import BUCKETS, result_of
 
 REQUESTS = ("hmac_guard_requests", "Decisions of a guard.", ("scheme", "mode", "result", "reason"))
@@ -41,24 +43,25 @@ _Cell = tuple[tuple[str, ...], list[float]]
 class PrometheusMetrics(Collector):
     """Counts decisions for Prometheus. Needs the extra `prometheus`.
 
+    The metrics are `hmac_guard_requests_total`, `hmac_guard_decision_seconds`, `hmac_guard_key_cache_total` and
+    `hmac_guard_keys_ending`. If `PROMETHEUS_MULTIPROC_DIR` is set, prometheus_client keeps the numbers, in files that
+    all processes of the server share. A request then takes longer.
+
     Args:
         key_cache: The `CachedKeys` whose hits, misses, stale answers and errors are counted.
-        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them: how many of them end soon. They are read
+        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them, to count those that end soon. They are read
             beside the scrapes, at most once a minute.
         ending_days: How soon, in days.
         tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
             tenant is a series.
         registry: Where the metrics are registered.
 
-    The metrics are `hmac_guard_requests_total`, `hmac_guard_decision_seconds`, `hmac_guard_key_cache_total` and
-    `hmac_guard_keys_ending`. Where `PROMETHEUS_MULTIPROC_DIR` is set, prometheus_client keeps the numbers, in files
-    that all processes of the server share; a request costs more then.
-
-    Example:
-        guard = Guard(NANGO, keys="...", on_decision=PrometheusMetrics())
-
     Raises:
-        ConfigError: An argument cannot be used.
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        guard = Guard(NANGO, keys="...", on_decision=PrometheusMetrics())
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class PrometheusMetrics(Collector):
         self.count_decision(decision.verdict, decision.mode, decision.refused, decision.seconds)
 
     def count_decision(self, verdict: Verdict, mode: str, refused: bool, seconds: float) -> None:
-        """Count one decision. A guard calls it in the place of the object itself, and makes no `Decision` then."""
+        """Count one decision. A guard calls this in place of the object, so that no `Decision` is made."""
         # `_value_`, since to hash a member of an enumeration takes as long as all the rest.
         key: _Key = (verdict.reason._value_, mode, refused, verdict.scheme)
         if self._tenants:
@@ -123,7 +126,7 @@ class PrometheusMetrics(Collector):
         return self._cells.setdefault(key, (labels, [0.0] * (len(BUCKETS) + 2)))
 
     def describe(self) -> Iterator[Any]:
-        """Name the metrics, so that a registry refuses a second set of them."""
+        """Yield the names of the metrics, so that a registry refuses a second set of them."""
         yield CounterMetricFamily(*REQUESTS[:2])
         yield HistogramMetricFamily(*SECONDS[:2])
         if self._cache is not None:
@@ -132,7 +135,7 @@ class PrometheusMetrics(Collector):
             yield GaugeMetricFamily(*ENDING[:2])
 
     def collect(self) -> Iterator[Any]:
-        """Give the numbers to a scrape."""
+        """Yield the numbers, for a scrape."""
         with self._lock:
             cells = [(labels, list(numbers)) for labels, numbers in list(self._cells.values())]
         requests = CounterMetricFamily(*REQUESTS[:2], labels=self._labels)
@@ -166,7 +169,7 @@ class _Shared:
     """prometheus_client's own metrics, whose numbers several processes add up in files."""
 
     def __init__(
-        self, labels: tuple[str, ...], cache: Any, ending: EndingKeys | None, registry: CollectorRegistry
+        self, labels: tuple[str, ...], cache: Any, ending: "EndingKeys | None", registry: CollectorRegistry
     ) -> None:
         self._requests = Counter(REQUESTS[0], REQUESTS[1], labels, registry=registry)
         self._seconds = Histogram(SECONDS[0], SECONDS[1], SECONDS[2], registry=registry, buckets=BUCKETS)
@@ -208,3 +211,81 @@ class _Shared:
         for outcome, now, before in zip(_OUTCOMES, stats, seen, strict=True):
             if now != before:
                 counter.labels(outcome).inc(now - before)
+
+
+DAY = 86_400
+#: Seconds between two readings.
+EVERY = 60.0
+#: Tenants of one page.
+_PAGE = 500
+
+
+class EndingKeys:
+    """The number of keys that end within some days. They are read on their own thread, at most once a minute.
+
+    Args:
+        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them.
+        days: The days.
+        clock: Returns seconds that never jump.
+    """
+
+    def __init__(self, keys: Any, days: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.days = days
+        hidden = hide(keys)
+        del keys
+        self._count = _counter_of(hidden)
+        self._clock = clock
+        self._begin()
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        self._value: int | None = None
+        self._begun: float | None = None
+        self._reading = threading.Lock()
+
+    def value(self) -> int | None:
+        """Return the last reading, and begin a new one if it is a minute old; None before the first reading."""
+        known, now = self._value, self._clock()
+        if (self._begun is None or now - self._begun >= EVERY) and self._reading.acquire(blocking=False):
+            self._begun = now
+            try:
+                threading.Thread(target=self._read, name="hmac_guard-metrics", daemon=True).start()
+            except RuntimeError:  # The system has no thread left, or the process ends.
+                self._value = None
+                self._reading.release()
+        return known
+
+    def _read(self) -> None:
+        try:
+            self._value = self._count(self.days * DAY)
+        except Exception as error:
+            self._value = None  # An old number would hide that nothing is known.
+            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
+        finally:
+            self._reading.release()
+
+
+def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:
+    if hasattr(keys.get(), "tenants"):
+        if keys.get().asgi_only:
+            raise ConfigError("PrometheusMetrics: keys needs a SqlKeys with a sync engine; make a second one for it")
+        return lambda seconds: _in_pages(keys.get(), seconds)
+    known = list(as_resolver(keys).known_keys())
+    kind = type(keys.get()).__name__
+    if not known:
+        raise ConfigError(f"PrometheusMetrics: the keys of {kind} cannot be listed; leave keys= out")
+    return lambda seconds: _ending(known, time.time(), seconds)
+
+
+def _in_pages(keys: Any, seconds: float) -> int:
+    found, after = 0, None
+    while True:
+        page = keys.tenants(after=after, limit=_PAGE, ending=seconds)
+        found += sum(_ending(tenant.keys, keys.clock(), seconds) for tenant in page)
+        if len(page) < _PAGE:
+            return found
+        after = page[-1].name
+
+
+def _ending(keys: Any, now: float, seconds: float) -> int:
+    return sum(key.not_after is not None and now <= key.not_after <= now + seconds for key in keys)

@@ -1,4 +1,4 @@
-"""What of a decision makes a series: closed sets, and never an id."""
+"""The labels of a decision. They have few values, and are never an id."""
 
 #: What became of a request.
 VERIFIED, REFUSED, REPORTED, SKIPPED = "verified", "refused", "reported", "skipped"

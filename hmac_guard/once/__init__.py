@@ -1,13 +1,13 @@
-"""Where a guard remembers the signatures that were used, so that each is used once.
+"""Stores of used signatures, so that a guard accepts each signature once.
 
-A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones.
-Those that need a library beside hmac_guard are imported when they are first used.
+A single-use store is any object with `use(token, until)` (see `hmac_guard.once.store`); these are ready-made ones. A
+store that needs another library is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.later import load
-from hmac_guard.once.memory import MemoryOnce as MemoryOnce
+from hmac_guard.once.store import MemoryOnce as MemoryOnce
 from hmac_guard.once.store import OnceStore as OnceStore
 from hmac_guard.once.store import StoreFull as StoreFull
 

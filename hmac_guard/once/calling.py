@@ -1,8 +1,9 @@
-"""How a single-use store is asked: on threads that may wait for it, or on an event loop that must not."""
+"""Calls of a single-use store: on threads that may wait for it, or on an event loop that must not."""
 
 import asyncio
 import concurrent.futures
 import inspect
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -11,16 +12,23 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys import on_trio
-from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio
+from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio, wait_on_trio
 from hmac_guard.keys.resolver import is_async
+from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 from hmac_guard.log import FailureLog
-from hmac_guard.once.store import TIMEOUT, OnceStore
-from hmac_guard.once.threads import StoreThreads
+from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
 
 class StoreCalls(Frozen):
-    """Asks one store, for the tokens of `scope`. Raises `ConfigError` for what is no store."""
+    """Calls one store.
+
+    Args:
+        store: The store.
+        scope: What its tokens are made for: guards with the same scope share them.
+
+    Raises:
+        ConfigError: The object is not a store.
+    """
 
     store: OnceStore
     scope: str
@@ -29,7 +37,7 @@ class StoreCalls(Frozen):
     asgi_only: bool
     _is_quick: bool
     _is_inline: bool
-    _threads: StoreThreads
+    _threads: "StoreThreads"
 
     def __init__(self, store: OnceStore, scope: str = "") -> None:
         use = getattr(store, "use", None)
@@ -57,8 +65,13 @@ class StoreCalls(Frozen):
         after_fork(self._start_threads)
 
     def wait(self, token: bytes, until: float) -> bool:
-        """Whether this is the first use of the token. Raises where the store does, where it is full, where it answers
-        anything else than True or False, and after `timeout`."""
+        """Return whether this is the first use of the token. Raise also what the store raises.
+
+        Raises:
+            StoreFull: The store is full, or too many calls wait for it.
+            TimeoutError: The store did not answer within `timeout` seconds.
+            TypeError: The answer is not True or False.
+        """
         check_process()
         if self._is_quick:
             return checked(self.store.use(token, until))
@@ -70,7 +83,7 @@ class StoreCalls(Frozen):
             raise TimeoutError from None  # The same class only from Python 3.11 on.
 
     async def on_loop(self, token: bytes, until: float) -> bool:
-        """The same for an event loop; its driver gives up after `timeout`."""
+        """Like `wait`, for an event loop. The caller stops waiting after `timeout`."""
         check_process()
         if self._is_inline:
             return checked(await await_if_needed(self.store.use(token, until)))
@@ -78,7 +91,7 @@ class StoreCalls(Frozen):
         if not runs_on_trio():
             return checked(await asyncio.wrap_future(future))
         try:
-            await on_trio.wait(future, self.timeout)
+            await wait_on_trio(future, self.timeout)
             if not future.done():
                 raise TimeoutError
             return checked(future.result())
@@ -100,7 +113,30 @@ class StoreCalls(Frozen):
 
 
 def checked(answer: object) -> bool:
-    """What a store answered. Raises `TypeError` for what is neither True nor False: it would be a guess."""
+    """Return the answer of a store. Raise `TypeError` if it is not True or False: any other value would be a guess."""
     if answer is True or answer is False:
         return answer
     raise TypeError(f"a single-use store answers True or False, not {type(answer).__name__}")
+
+
+#: The most threads of one guard, and the most requests that have a thread or wait for one.
+THREADS = 32
+MOST = 256
+
+
+class StoreThreads(BoundedThreads):
+    """Runs calls of a store on at most `THREADS` threads. The end of the process does not wait for a stuck call."""
+
+    def __init__(self) -> None:
+        super().__init__("hmac_guard-once", THREADS, MOST)
+
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Return the future of a call.
+
+        Raises:
+            StoreFull: `MOST` requests have a thread or wait for one.
+        """
+        try:
+            return super().submit(call)
+        except TooManyCalls:
+            raise StoreFull(f"{MOST} requests wait for the single-use store already") from None

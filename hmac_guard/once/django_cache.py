@@ -1,4 +1,4 @@
-"""Used tokens in a cache of Django's, on Redis."""
+"""A single-use store in one of Django's caches, on Redis."""
 
 import os
 import sys
@@ -16,14 +16,18 @@ from hmac_guard.once.store import TIMEOUT, seconds_until
 
 
 class DjangoCacheOnce(Strict):
-    """Remembers used tokens in one of Django's `CACHES`, on Django's own Redis back end.
+    """Remembers used tokens in one of Django's `CACHES`, on Django's own Redis backend.
 
-    `alias`    the cache's name in the setting `CACHES`
-    `timeout`  seconds that a request waits for the store; later it is answered 503
+    Each token is one `cache.add`, a `SET NX EX`. As for `RedisOnce`, Redis must not evict keys early. `cache.clear()`
+    forgets every token.
 
-    Each token is one `cache.add`, a `SET NX EX`. Redis must forget nothing early, as for `RedisOnce`, and
-    `cache.clear()` forgets every token. Raises `ConfigError` for any other back end: Memcached evicts, and the file and
-    database caches get a value before they set it.
+    Args:
+        alias: The cache's name in the setting `CACHES`.
+        timeout: Seconds that a request waits for the store. After that it is answered 503.
+
+    Raises:
+        ConfigError: The cache has another backend. Memcached evicts, and the file and database caches get a value
+            before they set it.
     """
 
     def __init__(self, alias: str = "default", *, timeout: float = TIMEOUT) -> None:
@@ -33,7 +37,7 @@ class DjangoCacheOnce(Strict):
         self.timeout = timeout
 
     def use(self, token: bytes, until: float) -> bool:
-        """Whether this is the first use of the token. Raises what redis-py raises."""
+        """Return whether this is the first use of the token. Raise what redis-py raises."""
         is_first: bool = caches[self.alias].add(f"hmac_guard:once:{token.hex()}", 1, timeout=ceil(seconds_until(until)))
         return is_first
 

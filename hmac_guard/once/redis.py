@@ -1,4 +1,4 @@
-"""Used tokens in Redis."""
+"""A single-use store in Redis."""
 
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -22,16 +22,20 @@ _POLICY = "maxmemory-policy"
 
 
 class RedisOnce(Strict):
-    """Remembers used tokens in Redis, for every process that asks the same one. Needs the extra `redis`.
+    """Remembers used tokens in Redis, for all processes that use the same one. Needs the extra `redis`.
 
-    `redis`    a URL as redis-py takes it ("rediss://" for TLS), a client of redis-py, or one of `redis.asyncio`, which
-               is bound to its event loop and serves ASGI alone
-    `prefix`   what the names of the keys begin with
-    `timeout`  seconds that a request waits for the store; later it is answered 503
+    Each token is one `SET NX EX`, by the clock of Redis. Redis must not evict keys early: set `maxmemory-policy
+    noeviction` (the log warns about any other policy), and persistence if it may restart. A replica that takes over may
+    not know the last tokens.
 
-    Each token is one `SET NX EX`; the clock is that of Redis. Redis must forget nothing early: set `maxmemory-policy
-    noeviction` (a line in the log says where it is another one), and persistence where it may restart. A replica that
-    takes over may not know the last tokens. Raises `ConfigError`.
+    Args:
+        redis: A URL as redis-py takes it ("rediss://" for TLS), a client of redis-py, or a client of `redis.asyncio`,
+            which is bound to its event loop and serves ASGI alone.
+        prefix: The beginning of the names of the keys.
+        timeout: Seconds that a request waits for the store. After that it is answered 503.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
 
     def __init__(self, redis: Any, *, prefix: str = "hmac_guard:once:", timeout: float = TIMEOUT) -> None:
@@ -49,7 +53,7 @@ class RedisOnce(Strict):
         after_fork(self._renew_client)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
-        """Whether this is the first use of the token. Raises what redis-py raises."""
+        """Return whether this is the first use of the token. Raise what redis-py raises."""
         check_process()
         name, seconds = self._prefix + token.hex(), ceil(seconds_until(until))
         if self.asgi_only:
@@ -74,7 +78,7 @@ class RedisOnce(Strict):
             self._client = _client_of(self._given, self.timeout)
 
     def _look_at(self, found: dict[Any, Any]) -> None:
-        """Say once where Redis may forget early."""
+        """Log once that Redis may evict keys early."""
         self._knows_policy = True
         policy = next(iter(found.values()), "noeviction")
         policy = policy.decode() if isinstance(policy, bytes) else policy

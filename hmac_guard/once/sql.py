@@ -1,4 +1,4 @@
-"""Used tokens in a database."""
+"""A single-use store in a database."""
 
 from collections.abc import Awaitable
 from itertools import count
@@ -41,15 +41,19 @@ _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.ins
 class SqlOnce(Strict, Generic[AnyEngine]):
     """Remembers used tokens in a table of PostgreSQL or SQLite. Needs the extra `sql`.
 
-    `engine`   a SQLAlchemy engine; `pool_pre_ping=True` lets it outlive a restart of the database unnoticed. An
-               `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited
-    `table`    the name of the table; `create_table` makes it
-    `timeout`  seconds that a request waits for the store; later it is answered 503. What waits in the database goes on:
-               let the engine give up as early (`connect_timeout`, `statement_timeout`)
+    Each use is one transaction that inserts one row; the primary key refuses a second one. Time is measured by the
+    database's clock. Every hundredth use in a process also deletes expired rows, so the role needs INSERT, SELECT and
+    DELETE.
 
-    Each use is one transaction that inserts one row; the primary key refuses a second one. The clock is that of the
-    database. Every hundredth use in a process also deletes rows whose time is over, so the role needs INSERT, SELECT
-    and DELETE. Raises `ConfigError`.
+    Args:
+        engine: A SQLAlchemy engine. `pool_pre_ping=True` replaces a connection that a restart of the database has
+            closed. An `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited.
+        table: The name of the table. `create_table` creates it.
+        timeout: Seconds that a request waits for the store. After that it is answered 503. The statement goes on: set
+            the time-outs of the engine (`connect_timeout`, `statement_timeout`) to the same time.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
 
     def __init__(self, engine: AnyEngine, *, table: str = "hmac_guard_once", timeout: float = TIMEOUT) -> None:
@@ -75,11 +79,11 @@ class SqlOnce(Strict, Generic[AnyEngine]):
 
     @operation
     def create_table(self, connection: Connection) -> None:
-        """Make the table, where it is not there yet."""
+        """Create the table, if it does not exist."""
         self._table.create(connection, checkfirst=True)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
-        """Whether this is the first use of the token. Raises what SQLAlchemy raises."""
+        """Return whether this is the first use of the token. Raise what SQLAlchemy raises."""
         ask: Any = self._insert
         answer: bool | Awaitable[bool] = ask(bytes(token), seconds_until(until))
         return answer
@@ -96,8 +100,10 @@ class SqlOnce(Strict, Generic[AnyEngine]):
 
     @operation
     def purge(self, connection: Connection) -> int:
-        """Delete some rows whose time is over, at most 500, and say how many. Call it until it gives 0, beside the
-        requests or between them."""
+        """Delete some expired rows, at most 500, and return their number. Call it until it returns 0.
+
+        It may run at the same time as requests.
+        """
         return self._delete_some(connection)
 
     def _delete_some(self, connection: Connection) -> int:

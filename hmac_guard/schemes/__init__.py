@@ -1,18 +1,18 @@
 """Presets: the schemes of existing products. Change a preset with `.replace(…)`."""
 
-from hmac_guard.schemes.nango import NANGO as NANGO
-from hmac_guard.schemes.nango import TERAPI as TERAPI
-from hmac_guard.schemes.pusher import PUSHER as PUSHER
-from hmac_guard.schemes.signed_ids import signed_ids as signed_ids
-from hmac_guard.schemes.suprsend import SUPRSEND as SUPRSEND
-from hmac_guard.schemes.user_hash import CHATWOOT as CHATWOOT
-from hmac_guard.schemes.user_hash import COURIER as COURIER
-from hmac_guard.schemes.user_hash import FRONT as FRONT
-from hmac_guard.schemes.user_hash import HELPSCOUT as HELPSCOUT
-from hmac_guard.schemes.user_hash import INTERCOM as INTERCOM
-from hmac_guard.schemes.user_hash import MAGICBELL as MAGICBELL
-from hmac_guard.schemes.user_hash import NOVU as NOVU
-from hmac_guard.schemes.user_hash import user_hash as user_hash
+from hmac_guard.schemes.ids import CHATWOOT as CHATWOOT
+from hmac_guard.schemes.ids import COURIER as COURIER
+from hmac_guard.schemes.ids import FRONT as FRONT
+from hmac_guard.schemes.ids import HELPSCOUT as HELPSCOUT
+from hmac_guard.schemes.ids import INTERCOM as INTERCOM
+from hmac_guard.schemes.ids import MAGICBELL as MAGICBELL
+from hmac_guard.schemes.ids import NANGO as NANGO
+from hmac_guard.schemes.ids import NOVU as NOVU
+from hmac_guard.schemes.ids import PUSHER as PUSHER
+from hmac_guard.schemes.ids import SUPRSEND as SUPRSEND
+from hmac_guard.schemes.ids import TERAPI as TERAPI
+from hmac_guard.schemes.ids import signed_ids as signed_ids
+from hmac_guard.schemes.ids import user_hash as user_hash
 from hmac_guard.schemes.webhooks import GITHUB as GITHUB
 from hmac_guard.schemes.webhooks import PADDLE as PADDLE
 from hmac_guard.schemes.webhooks import SHOPIFY as SHOPIFY

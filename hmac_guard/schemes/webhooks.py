@@ -1,9 +1,9 @@
-"""Webhooks: the vendor signs the raw body, most of them with the time of sending.
+"""Presets for webhooks: the vendor signs the raw body, and usually the time of sending.
 
 Sources: standardwebhooks.com and the libraries of Standard Webhooks 1.1 and Svix 2.9; docs.github.com, "Validating
 webhook deliveries"; docs.stripe.com, "Verify webhook signatures manually", and stripe-python 16; docs.slack.dev,
-"Verifying requests from Slack"; shopify.dev, "Verify webhooks"; developer.paddle.com, "Signature verification". What
-a vendor's own library accepts beyond the rule (a time that is a fraction, `sha1=`, text that is not UTF-8, the first or
+"Verifying requests from Slack"; shopify.dev, "Verify webhooks"; developer.paddle.com, "Signature verification". What a
+vendor's own library accepts beyond the rule (a time that is a fraction, `sha1=`, text that is not UTF-8, the first or
 the last of two times) is refused.
 
 The time of Stripe and Paddle is checked on both sides, though their libraries look only for one that is too old.
@@ -16,7 +16,7 @@ from hmac_guard.core.times import Timestamp
 
 
 class WhsecScheme(Scheme):
-    """A scheme whose keys are written `whsec_…` and used decoded. As text, such a key verifies nothing."""
+    """A scheme whose keys are written `whsec_…` and used decoded. Used as text, such a key verifies nothing."""
 
     def fault_of_key(self, key: Key) -> str | None:
         if key.begins_with(b"whsec_"):
@@ -46,10 +46,18 @@ SVIX = _standard("svix", "svix")
 
 
 def raw_body(*, header: str, encoding: str = "hex", prefix: str = "", name: str = "raw_body") -> Scheme:
-    """A scheme that signs the raw body, alone: for Linear, Lemon Squeezy, Dropbox, Sentry, Meta and many others.
+    """Return a scheme that signs the raw body alone, as Linear, Lemon Squeezy, Dropbox, Sentry and Meta do.
 
-    `header` has the signature; `encoding` and `prefix` are those of `Scheme`. The signature does not expire: a client
-    that has seen such a request can send it again. An empty body is refused. Raises `ConfigError`.
+    The signature does not expire: a client that has seen such a request can send it again. An empty body is refused.
+
+    Args:
+        header: The name of the header with the signature.
+        encoding: The encoding of the signature: "hex", "base64" or "base64url".
+        prefix: The fixed text before the digest.
+        name: The name of the scheme, for logs and verdicts.
+
+    Raises:
+        ConfigError: An argument is not valid.
     """
     return Scheme(name=name, ids={}, message="{@body}", signature=Header(header), encoding=encoding, prefix=prefix)
 

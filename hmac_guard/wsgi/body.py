@@ -1,4 +1,4 @@
-"""Reads the body of a WSGI request, bounded, and gives it to the application byte for byte (threats T042 to T048)."""
+"""Reads the body of a WSGI request, within bounds, and gives the application the same bytes (threats T042 to T048)."""
 
 import io
 from typing import Any
@@ -21,8 +21,10 @@ _CUT_OFF = Refused(Reason.BAD_FRAMING, "the body is shorter than its Content-Len
 class Body:
     """A body as far as it was read.
 
-    `length` is None where the request does not say it; `ends` is whether the stream ends by itself
-    (`wsgi.input_terminated`).
+    Args:
+        stream: The server's stream.
+        length: The length that the request states; None if it states none.
+        ends: Whether the stream ends by itself (`wsgi.input_terminated`).
     """
 
     def __init__(self, stream: Any, length: int | None, ends: bool) -> None:
@@ -33,7 +35,7 @@ class Body:
         self.is_complete = False
 
     def read(self, most: int) -> Refused | None:
-        """Read until there are `most` bytes or the body ends. Says why it could not be read."""
+        """Read until there are `most` bytes or the body ends. Return why it could not be read, or None."""
         # Nothing can be read safely without a length or a promised end; PEP 3333 then means an empty body.
         if self.length is None and not self.ends:
             self.is_complete = True
@@ -58,7 +60,7 @@ class Body:
         return None
 
     def rest(self) -> Any:
-        """A stream of the whole body, for the application."""
+        """Return a stream of the whole body, for the application."""
         if self.is_complete:
             return io.BytesIO(self.content)
         rest = self.stream
@@ -68,7 +70,7 @@ class Body:
 
 
 class _Rest(LimitedStream):
-    """The rest of an announced body, as the application would have met it without a guard."""
+    """The rest of a body with a stated length, as the application would read it without a guard."""
 
     def on_disconnect(self, error: Exception | None = None) -> None:
         if error is not None:
@@ -76,7 +78,7 @@ class _Rest(LimitedStream):
 
 
 class _Joined(io.RawIOBase):
-    """The bytes that were read, and then the rest of the stream."""
+    """The bytes that were read, then the rest of the stream."""
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head = io.BytesIO(head)
@@ -92,10 +94,17 @@ class _Joined(io.RawIOBase):
 
 
 def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: int) -> Body | None:
-    """Read of the body what the reader needs, and put it into `request.body` or `request.body_problem`.
+    """Read as much of the body as the reader needs, into `request.body` or `request.body_problem`.
 
-    Gives the body from which the application is to read, or None where the stream was not touched. `ends` is whether
-    the server promises that the stream ends; `limit` is the most bytes that are read.
+    Args:
+        request: The request.
+        reader: The reader.
+        stream: The server's stream.
+        ends: Whether the server promises that the stream ends.
+        limit: The most bytes that are read.
+
+    Returns:
+        The body from which the application is to read; None if the stream was not touched.
     """
     _, announced, _, transfer_encoding = request.framing
     length = read_length(announced, transfer_encoding)

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Driver:
-    """Drives one decider, on threads that may wait for the keys.
+    """Runs one decider, on threads that may wait for the keys.
 
-    Raises `ConfigError` for a key resolver or a single-use store that works on one event loop alone; `owner` names
-    where the guard was given.
+    Args:
+        owner: Where the guard was given, for messages.
+        decider: The decider.
+
+    Raises:
+        ConfigError: The key resolver or the single-use store works only on one event loop.
     """
 
     def __init__(self, owner: str, decider: Decider) -> None:
@@ -42,11 +46,17 @@ class Driver:
         self._keys = [environ_keys(name)[0] for name in names]
 
     def request(self, environ: "WSGIEnvironment") -> WsgiRequest:
-        """The request as the guard reads it."""
+        """Return the request as the guard reads it."""
         return read_environ(environ, self._keys, self._with_body)
 
     def decide(self, environ: dict[str, Any], request: Request | None = None, started: float = 0.0) -> Refusal | None:
-        """The refusal of a request, or None. A `request` that is given has been read, from when it `started`."""
+        """Return the refusal of a request, or None.
+
+        Args:
+            environ: The environ.
+            request: The request, if it has been read already.
+            started: The `time.perf_counter()` at which that reading started.
+        """
         decider = self.decider
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
@@ -75,7 +85,7 @@ def _look_up(decider: Decider, claim: Claim) -> Keyring | Failure | None:
 
 
 def _use_once(decider: Decider, scope: dict[str, Any], reading: Reading, ring: Keyring | Failure | None) -> None:
-    """Ask the single-use store, where the request is proven."""
+    """Ask the single-use store, if the request is proven."""
     wanted = decider.token(scope, reading, ring)
     if wanted is None:
         return

@@ -19,11 +19,22 @@ if TYPE_CHECKING:
 
 
 class GuardMiddleware(Strict):
-    """A guard around a WSGI application: `app.wsgi_app = GuardMiddleware(app.wsgi_app, guard=guard)`.
+    """A guard around a WSGI application.
 
     The verdict is in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme has a
-    source in it; how long a client may take to send it is the server's setting. Raises `ConfigError` for a guard whose
-    key resolver works on one event loop alone.
+    source in it; how long a client may take to send it is the server's setting.
+
+    Args:
+        app: The application.
+        guard: The guard.
+
+    Raises:
+        ConfigError: `guard` is not a guard, it cannot work around this application, or its key resolver works only on
+            one event loop.
+
+    Example::
+
+        app.wsgi_app = GuardMiddleware(app.wsgi_app, guard=guard)
     """
 
     _missing = MappingProxyType({"guard": MISSING_GUARD})

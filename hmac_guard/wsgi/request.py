@@ -1,4 +1,4 @@
-"""A `Request` of a WSGI environ (PEP 3333)."""
+"""A `Request` from a WSGI environ (PEP 3333)."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,14 +9,14 @@ from hmac_guard.core.request import BODY_HEADERS, Line, Request
 
 
 class WsgiRequest(Request):
-    """Headers come from `HTTP_*`: two lines of one name arrive joined by a comma, and `_` for `-`, as CGI has it."""
+    """A request whose headers come from `HTTP_*`: two lines arrive joined by a comma, and `_` for `-`, as in CGI."""
 
     def header(self, name: str) -> Line:
         return header_in(self.source, name)
 
 
 def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) -> WsgiRequest:
-    """The request of an environ, with the headers under these keys; `with_body`, the last of them are BODY_HEADERS."""
+    """Return the request of an environ, with the headers under these keys; `with_body`, the last are BODY_HEADERS."""
     request = WsgiRequest()
     request.source = environ
     try:
@@ -45,7 +45,7 @@ _EMPTY = {"REQUEST_METHOD": "", "SCRIPT_NAME": "", "PATH_INFO": "", "QUERY_STRIN
 
 
 def header_in(environ: dict[str, Any], name: str) -> Line:
-    """The header `name` (lower case, with `-`) of an environ."""
+    """Return the header `name` (lower case, with `-`) of an environ."""
     key, twin = environ_keys(name)
     value = environ.get(key)
     if twin is None or twin not in environ:
@@ -57,15 +57,19 @@ def header_in(environ: dict[str, Any], name: str) -> Line:
 
 @cache
 def environ_keys(name: str) -> tuple[str, str | None]:
-    """The key of a header, and another one under which some servers put it as well."""
+    """Return the key of a header, and another key under which some servers put it as well."""
     key = name.upper().replace("-", "_")
     # Some servers put `Content_Type:` beside the real one under an HTTP_ key.
     return (key, "HTTP_" + key) if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else ("HTTP_" + key, None)
 
 
 def path_of(latin: str) -> str:
-    """The path that the application routes by, decoded. `latin` is PATH_INFO alone: gunicorn and granian let a client's
-    header or a prefix move bytes into SCRIPT_NAME."""
+    """Return the decoded path by which the application routes.
+
+    Args:
+        latin: PATH_INFO alone. With gunicorn and granian, a client's header or a prefix can move bytes into
+            SCRIPT_NAME.
+    """
     if latin.isascii():
         return latin
     try:

@@ -17,8 +17,8 @@ import venv
 from collections import defaultdict
 from pathlib import Path
 
+from acceptance.extras.__main__ import KEPT
 from documented import RECORD, Block
-from extras.__main__ import KEPT
 
 from documentation.pages import PARTS, TESTS, exports, folders, installs, only_prepares, runnable
 

@@ -11,35 +11,35 @@ PAGES = sorted(
 )
 #: The files of tests that take the code of a page's blocks.
 TESTS = {
-    "README.md": ("test_readme.py",),
-    "docs/console.md": ("frameworks/test_console_mounts.py", "test_console_standalone.py"),
-    "docs/frameworks.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/django.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/fastapi.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/flask.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/litestar.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/quart.md": ("frameworks/test_docs.py",),
-    "docs/frameworks/starlette.md": ("frameworks/test_docs.py",),
-    "docs/guard.md": ("test_docs_guard.py",),
-    "docs/keys.md": ("test_docs_keys.py",),
-    "docs/observing.md": ("test_docs_everyday.py",),
-    "docs/rolling-out.md": ("test_docs_everyday.py",),
-    "docs/signing-clients.md": ("test_docs_everyday.py",),
-    "docs/signing-for-your-page.md": ("test_docs_everyday.py",),
-    "docs/testing.md": ("test_docs_everyday.py",),
-    "docs/troubleshooting.md": ("test_docs_everyday.py",),
-    "docs/webhooks.md": ("test_docs_webhooks.py",),
+    "README.md": ("docs/test_readme.py",),
+    "docs/console.md": ("unit/console/test_mounts.py", "unit/console/test_standalone.py"),
+    "docs/frameworks.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/django.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/fastapi.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/flask.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/litestar.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/quart.md": ("docs/test_frameworks.py",),
+    "docs/frameworks/starlette.md": ("docs/test_frameworks.py",),
+    "docs/guard.md": ("docs/test_guard.py",),
+    "docs/keys.md": ("docs/test_keys.py",),
+    "docs/observing.md": ("docs/test_everyday.py",),
+    "docs/rolling-out.md": ("docs/test_everyday.py",),
+    "docs/signing-clients.md": ("docs/test_everyday.py",),
+    "docs/signing-for-your-page.md": ("docs/test_everyday.py",),
+    "docs/testing.md": ("docs/test_everyday.py",),
+    "docs/troubleshooting.md": ("docs/test_everyday.py",),
+    "docs/webhooks.md": ("docs/test_webhooks.py",),
 }
 #: The blocks that another suite runs: by page, and by language where it is not the whole page.
 ELSEWHERE = {
     (
         "docs/signing/nango.md",
         "",
-    ): "`make test-languages` runs this code; tests/test_snippets.py compares it with the page",
+    ): "`make test-languages` runs this code; tests/unit/snippets/test_snippets.py compares it with the page",
     (
         "docs/signing/suprsend.md",
         "",
-    ): "`make test-languages` runs this code; tests/test_snippets.py compares it with the page",
+    ): "`make test-languages` runs this code; tests/unit/snippets/test_snippets.py compares it with the page",
     ("docs/signing-for-your-page.md", "javascript"): "`make test-browser` runs it in a page",
 }
 #: The blocks that no test can run, by their first line. The page has the same reason above the block.

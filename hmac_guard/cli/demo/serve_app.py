@@ -1,8 +1,7 @@
-"""Serves one example application: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN HOST]`, in the examples
-folder.
+"""Serves one example application: `python -m hmac_guard.cli.demo.serve_app NAME [ORIGIN HOST]`.
 
-It prints its port, then one line for each verdict. It stops when its standard input is closed: that happens when the
-process that started it ends.
+It runs in the folder of the examples. It prints its port, then one line for each verdict. It stops when its standard
+input is closed: that happens when the process that started it ends.
 """
 
 import os

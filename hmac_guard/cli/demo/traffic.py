@@ -24,8 +24,11 @@ PAUSE, EVERY = 0.5, 2.0
 
 @contextmanager
 def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> Iterator[str]:
-    """Serve a console while requests are sent to the Django application, and yield its link; "" where a package is
-    missing."""
+    """Serve a console while requests are sent to the Django application.
+
+    Yields:
+        The console's link; "" if a package is missing.
+    """
     hidden = hide(keys)
     del keys
     if find_spec("sqlalchemy") is None:

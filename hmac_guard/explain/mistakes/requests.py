@@ -159,14 +159,14 @@ def clock_mistakes(scheme: Scheme, texts: dict[str, str], now: float) -> Iterato
     """What is wrong with each time that is outside of its window: name, clause and cure."""
     for time in scheme.times:
         text = texts.get(time.name)
-        if text is not None and is_time(text) and time.refuse(text, now) is not None:
+        if text is not None and is_time(text) and time.refuse(int(text), now) is not None:
             yield from _clock_mistake(time, text, now)
 
 
 def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator[tuple[str, str, str]]:
     used, other = ("seconds", "milliseconds") if time.unit == "s" else ("milliseconds", "seconds")
     in_other_unit = int(text) / 1000 if time.unit == "s" else float(text)
-    off = time.moment(text) - now
+    off = time.moment(int(text)) - now
     if abs(in_other_unit - now) < _YEAR:
         yield "time_unit", f"{time.label} counts {other}, and the scheme {used}", f"send it in {used}"
     elif isinstance(time, Timestamp) and (zone := _zone(off)):

@@ -1,19 +1,21 @@
-"""Counts decisions beside the requests."""
+"""Counts decisions in memory, within bounds, and writes the counts into the database beside the requests."""
 
 import atexit
 import threading
 import time
+from collections import Counter
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.core.verdict import Decision
+from hmac_guard.core.verdict import Claim, Decision, Reason
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.sql.ledger import NOT_REFUSED, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
-from hmac_guard.keys.sql.tally import Tally
+from hmac_guard.keys.sql.tables import MOST_ID, MOST_SCHEME, NO_TENANT, Counted
 from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import logger, where
 
@@ -22,8 +24,27 @@ LAST_WRITE = 2.0
 
 
 class VerdictCounts(VerdictLedger):
-    """Counts requests by tenant and hour, so that an operator sees whose mode may become "enforce". Needs the extra
-    `sql`.
+    """Counts requests by tenant and hour, to show whose mode may become "enforce". Needs the extra `sql`.
+
+    The guard's own mode stays "enforce". The laxer of the guard's mode and the tenant's applies, so a guard in "report"
+    would report for every tenant.
+
+    `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python calls it when the
+    process ends. Call it yourself if neither happens. A refused request does not prove who sent it: every client can
+    name any tenant.
+
+    Args:
+        keys: The `SqlKeys` of a sync engine. Its tenants are counted, in a table beside theirs.
+        every: Seconds between two writes. Requests only count in memory, and go on counting, within bounds, while the
+            database cannot be reached. A process that is killed loses the counts since its last write.
+        refusals: Hours for which the last refused requests of each tenant are kept for the console: time, method, path
+            without the query, reason, and the stated ids, never a signature. None keeps none, because ids may be
+            personal data.
+
+    Raises:
+        ConfigError: An argument is not valid.
+
+    Example::
 
         keys = SqlKeys(engine)
         counts = VerdictCounts(keys)
@@ -31,20 +52,6 @@ class VerdictCounts(VerdictLedger):
 
         keys.add("acme", mode="report")     # each tenant that does not sign yet
         keys.set_mode("acme", "enforce")    # when none of its requests would have been refused
-
-    The guard's own mode stays "enforce": the laxer of the guard's mode and the tenant's applies, so that a guard in
-    "report" would report for every tenant.
-
-    `keys`   the `SqlKeys` of a sync engine, whose tenants are counted, in a table beside theirs
-    `every`  seconds between two writes. Requests only count in memory; while the database is away they go on counting,
-             up to a bound. A process that is killed loses what it counted since its last write
-    `refusals`  hours for which the last refused requests of each tenant are kept, for the console: time, method, path
-             without the query, reason, and the ids as stated, never a signature. None keeps none, since ids may be
-             personal data
-
-    `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python when the process
-    ends; call it yourself where neither happens. A refused request does not prove who sent it: every client can name
-    any tenant. Raises `ConfigError`.
     """
 
     _every: float
@@ -53,7 +60,7 @@ class VerdictCounts(VerdictLedger):
     _lock: threading.Lock
     _starting: threading.Lock
     _writing: threading.Lock
-    _tally: Tally
+    _tally: "Tally"
     _writer: "Writer | None"
     _due: float | None
 
@@ -80,7 +87,7 @@ class VerdictCounts(VerdictLedger):
             writer.wake.set()
 
     def flush(self) -> None:
-        """Write what was counted. Raises what the database raises; what is not written then is kept."""
+        """Write the counts. If the database raises, the exception is passed on, and what is not written yet is kept."""
         with self._writing:
             with self._lock:
                 requests, known = self._tally.take()
@@ -98,8 +105,7 @@ class VerdictCounts(VerdictLedger):
                 self.write_refusals(recent, HOUR * self._refusals)
 
     def close(self) -> None:
-        """Write what was counted, within two seconds, and end the thread that writes. Counting begins again with the
-        next request."""
+        """Write the counts, within two seconds, and end the thread that writes. The next request starts it again."""
         check_process()
         writer = self._writer
         self._set(_writer=None)
@@ -109,7 +115,7 @@ class VerdictCounts(VerdictLedger):
             self.write_some(is_last=True)
 
     def write_some(self, *, is_last: bool) -> None:
-        """Write what was counted, and bring the figures of some tenants up to date. Raises nothing."""
+        """Write the counts, and bring the figures of some tenants up to date. An exception is logged."""
         try:
             self.flush()
             if not is_last:
@@ -118,8 +124,10 @@ class VerdictCounts(VerdictLedger):
             logger.warning("verdicts go on being counted, but cannot be written: %s", where(error))
 
     def _begin(self) -> None:
-        """Start the thread that writes. It is not waited for: with gevent, a thread starts only once this one waits.
-        Where no threads run, write on this one when it is time."""
+        """Start the thread that writes. If threads do not run in this process, write here when it is time.
+
+        The thread is not waited for: with gevent, a thread starts only when this one waits.
+        """
         if not runs_threads():
             self._write_if_due()
             return
@@ -158,7 +166,7 @@ class VerdictCounts(VerdictLedger):
 
 
 class Writer(threading.Thread):
-    """Writes what was counted, until it is stopped. A daemon: a hanging database does not keep the process."""
+    """The thread that writes the counts until it is stopped. A daemon: a hanging database does not keep the process."""
 
     def __init__(self, counts: VerdictCounts, every: float) -> None:
         super().__init__(name="hmac_guard-counts", daemon=True)
@@ -169,7 +177,7 @@ class Writer(threading.Thread):
         self._has_ended = threading.Event()
 
     def stop(self) -> None:
-        """Have it write once more, and wait for that."""
+        """Have it write once more, and wait for that, up to `LAST_WRITE` seconds."""
         self._must_end = True
         self.wake.set()
         # Not `join`, which misses the end of a thread where gevent has patched late.
@@ -184,3 +192,114 @@ class Writer(threading.Thread):
             is_last = self._must_end
             self._counts.write_some(is_last=is_last)
         self._has_ended.set()
+
+
+#: The most rows that are held between two writes: of tenants that are known to have keys, and of all other names. What
+#: is beyond them counts for no tenant.
+MOST_KNOWN, MOST_OTHERS = 50_000, 10_000
+
+#: The most tenants that are remembered to have keys, and the most ids of verified and of refused requests.
+MOST_TENANTS, MOST_VERIFIED, MOST_REFUSED = 50_000, 50_000, 10_000
+
+#: Only a request whose tenant has keys is judged so.
+_JUDGED = frozenset({"verified", "invalid_signature", "expired", "not_yet_valid", "replayed"})
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Tally:
+    """The requests by row, and how many of them state ids that were also verified. The caller holds a lock.
+
+    Only the database knows for certain whether a name is a tenant's. Until it is asked, a name counts as a tenant's if
+    a request for it was judged, or if a tenant's own mode let one through. No client can cause that for a made-up name.
+
+    Attributes:
+        requests: The number of requests by row.
+        known: The number of refused requests whose ids were also verified, by row.
+        is_full: Whether requests have been counted without their tenant, for lack of room.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[Counted] = Counter()
+        self.known: Counter[Counted] = Counter()
+        self.is_full = False
+        self._others = 0
+        self._tenants: dict[str, None] = {}
+        self._verified: dict[int, int] = {}
+        self._refused: dict[int, Counter[Counted]] = {}
+
+    def add(self, decision: Decision, hour: int) -> None:
+        """Count a decision. If the guard did not look at the request, it counts only if the guard is off."""
+        verdict, claim = decision.verdict, decision.claim
+        if claim is None and verdict.reason is not Reason.OFF:
+            return
+        tenant = NO_TENANT if claim is None else claim.tenant or NO_TENANT
+        reason = verdict.reason.value
+        scheme, key_id = _fit(verdict.scheme, MOST_SCHEME), _fit(verdict.key_id or "", MOST_ID)
+        row = Counted(tenant, hour, scheme, decision.mode, reason, key_id)
+        if tenant and (reason in _JUDGED or verdict.reason is Reason.OFF or verdict.claimed_tenant == tenant):
+            self.remember(tenant)
+        row = self._count(row, 1)
+        if claim is not None and claim.ids and row.tenant:
+            self._compare(row, hash((tenant, row.scheme, *sorted(claim.ids.items()))), verdict.verified)
+
+    def remember(self, tenant: str) -> None:
+        """Record that a name is a tenant's."""
+        _keep(self._tenants, tenant, None, MOST_TENANTS)
+
+    def is_known(self, claim: Claim | None) -> bool:
+        """Return whether the name in a claim is known to be a tenant's."""
+        return claim is not None and claim.tenant in self._tenants
+
+    def take(self) -> "tuple[Counter[Counted], Counter[Counted]]":
+        """Remove and return all counts: the requests, and those with known ids."""
+        taken = self.requests, self.known
+        self.requests, self.known, self._others, self.is_full = Counter(), Counter(), 0, False
+        return taken
+
+    def put_back(self, requests: "Counter[Counted]", known: "Counter[Counted]") -> None:
+        """Add the counts that could not be written."""
+        for row, number in requests.items():
+            self.known[self._count(row, number)] += known[row]
+
+    def _count(self, row: Counted, number: int) -> Counted:
+        """Count under a row, or under one without a tenant if there is no room. Return the row."""
+        if row not in self.requests and row.tenant:
+            is_known = row.tenant in self._tenants
+            held = len(self.requests) - self._others if is_known else self._others
+            if held >= (MOST_KNOWN if is_known else MOST_OTHERS):
+                self.is_full = True
+                row = row.without_tenant()
+            elif not is_known:
+                self._others += 1
+        self.requests[row] += number
+        return row
+
+    def _compare(self, row: Counted, ids: int, verified: bool) -> None:
+        """Count the refused requests whose ids are also verified, before or after."""
+        if verified:
+            for refused, number in self._refused.pop(ids, {}).items():
+                self.known[refused] += number
+                self.requests[refused] += 0
+            _keep(self._verified, ids, row.hour, MOST_VERIFIED)
+        elif row.hour - self._verified.get(ids, -24) < 24:
+            self.known[row] += 1
+        else:
+            waiting = self._refused.get(ids, Counter())
+            waiting[row] += 1
+            _keep(self._refused, ids, waiting, MOST_REFUSED)
+
+
+def _fit(text: str, size: int) -> str:
+    """Return the text, cut to so many bytes."""
+    return text if len(text) * 4 <= size else text.encode()[:size].decode(errors="ignore")
+
+
+def _keep(kept: dict[K, V], key: K, value: V, most: int) -> None:
+    """Keep a value, and remove the oldest one if there are too many."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > most:
+        del kept[next(iter(kept))]

@@ -1,4 +1,4 @@
-"""Requests by tenant and hour: how many were verified, and how many were refused, and why."""
+"""The number of requests by tenant and hour: verified, and refused by reason."""
 
 import json
 import time
@@ -35,14 +35,11 @@ from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
-from hmac_guard.keys.sql.pools import use_own_pool
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
-from hmac_guard.keys.sql.tally import NO_TENANT, Counted
-from hmac_guard.keys.sql.transaction import operation
-from hmac_guard.keys.sql.types import database_now
+from hmac_guard.keys.sql.tables import GUARD, NO_TENANT, READY, REFUSED, UNKNOWN, Counted, database_now
+from hmac_guard.keys.sql.transaction import operation, use_own_pool
 
 #: Hours for which a tenant's figures are summed up, and for which requests are kept.
 DAY, KEPT = 24, 31 * 24
@@ -59,12 +56,16 @@ T = TypeVar("T")
 
 
 class Readiness(NamedTuple):
-    """How the requests of the last 24 hours that named a tenant were judged; `tenant` is "" for those that named none
-    or none that has keys.
+    """The verdicts of the last 24 hours on the requests that named a tenant.
 
-    `refused`  by reason; in the mode "report" these requests went through. Anyone can cause a refusal
-    `known`    at least so many of the refused ones state ids that were also verified, as one process has seen it
-    `applied`  the mode that applied lately: where the guard's own is laxer than the tenant's, it is the guard's
+    Attributes:
+        tenant: The tenant; "" for requests that named none, or none with keys.
+        mode: The tenant's own mode; None if the guard's applies.
+        verified: The number of verified requests.
+        refused: The number of refused requests by reason. In the mode "report" they went through. Every client can
+            cause a refusal.
+        known: The least number of refused requests that state ids which were also verified, as one process has seen it.
+        applied: The mode that applied lately. If the guard's own is laxer than the tenant's, it is the guard's.
     """
 
     tenant: str
@@ -76,7 +77,7 @@ class Readiness(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        """Whether "enforce" would have refused none of them, and there were some."""
+        """Whether there were requests, and "enforce" would have refused none of them."""
         return self.verified > 0 and not self.refused
 
     @property
@@ -86,7 +87,14 @@ class Readiness(NamedTuple):
 
 
 class VerdictLedger(Frozen):
-    """What was counted of the tenants in `keys`, a `SqlKeys` of a sync engine."""
+    """The counts of the tenants of a `SqlKeys`.
+
+    Args:
+        keys: The `SqlKeys` of a sync engine.
+
+    Raises:
+        ConfigError: `keys` is something else.
+    """
 
     engine: Engine
     _keys: SqlKeys[Engine]
@@ -109,8 +117,11 @@ class VerdictLedger(Frozen):
         ready: bool | None = None,
         used: bool | None = None,
     ) -> tuple[Readiness, ...]:
-        """Each tenant, in the order of the bytes of their names; first what was counted for none. With `limit` it is
-        one page; the options are those of `SqlKeys.tenants`."""
+        """Return how ready each tenant is for "enforce", in the order of the bytes of their names.
+
+        The options are those of `SqlKeys.tenants`; without a `limit`, all tenants are returned. Without any option, the
+        first item is about the requests that named no tenant with keys, if there were any.
+        """
         listing, found = Listing(self._store), []
         if (after, prefix, mode, ready, used) == (None, "", None, None, None):
             found += [row for row in self._readiness(connection, {NO_TENANT: None}) if row.refused or row.verified]
@@ -125,7 +136,7 @@ class VerdictLedger(Frozen):
             after = list(modes)[-1]
 
     def _readiness(self, connection: Connection, modes: Mapping[str, str | None]) -> Iterable[Readiness]:
-        """The tenants of these modes, in their order."""
+        """Return the tenants of these modes, in their order."""
         column = self._store.hours.c
         group = column.tenant, column.mode, column.reason
         sums = select(*group, func.sum(column.requests), func.sum(column.known), func.max(column.hour))
@@ -139,8 +150,12 @@ class VerdictLedger(Frozen):
     def hours(
         self, connection: Connection, tenants: Collection[str], hours: int = DAY
     ) -> tuple[tuple[Counted, int], ...]:
-        """How many requests of these tenants were counted in each of the last hours, by scheme, mode, reason and key.
-        An hour is its number since 1970."""
+        """Return the number of requests in each of the last hours, by scheme, mode, reason and key.
+
+        Args:
+            tenants: The tenants to count for.
+            hours: The number of hours. In the result an hour is its number since 1970.
+        """
         column = self._store.hours.c
         recent = column.hour > self._hour(connection) - hours
         wanted = select(self._store.hours).where(column.tenant.in_(tenants), recent)
@@ -151,26 +166,44 @@ class VerdictLedger(Frozen):
     def refusals(
         self, connection: Connection, tenant: str, *, before: int | None = None, limit: int = 100
     ) -> tuple[Refusal, ...]:
-        """The last refused requests of a tenant, the newest first, as they stated themselves; "" for those that named
-        none that has keys. `before` is the number of the last row of the page before."""
+        """Return the last refused requests of a tenant, as they stated themselves, the newest first.
+
+        Args:
+            tenant: The tenant; "" for the requests that named none with keys.
+            before: The `id` of the last item of the previous page.
+            limit: The most items, up to 1,000.
+
+        Raises:
+            ConfigError: `limit` is not a whole number above 0.
+        """
         check_count("VerdictLedger: limit", limit)
         return read(connection, self._store, tenant, before, min(limit, MOST))
 
     @operation
     def refusal(self, connection: Connection, number: int) -> Refusal | None:
-        """The refused request of this number."""
+        """Return the refused request with this number, or None."""
         return read_one(connection, self._store, number)
 
     @operation
     def write_refusals(self, connection: Connection, refusals: Sequence[Refusal], kept: float) -> None:
-        """Write refused requests, and delete some of those that are older than `kept` seconds, by this host's clock."""
+        """Write refused requests, and delete some that are older than `kept` seconds by this host's clock."""
         store(connection, self._store, refusals, self._which(connection, {each.tenant for each in refusals}))
         forget(connection, self._store, self._keys.clock() - kept)
 
     def write(self, requests: "Counter[Counted]", known: "Counter[Counted]", hosts_hour: int) -> set[str]:
-        """Add to what was counted, and bring the figures of the tenants up to date. Gives the tenants that have keys.
-        What is written is taken out of `requests` and `known`; the rest was not. `hosts_hour` is the hour that this
-        host has now: the hours of the rows are moved by what the database has instead."""
+        """Add counts, and bring the figures of the tenants up to date.
+
+        What is written is removed from `requests` and `known`; the rest was not written.
+
+        Args:
+            requests: The number of requests by row.
+            known: The number of them with known ids, by row.
+            hosts_hour: The present hour of this host. The hours of the rows are moved by its difference from the
+                database's.
+
+        Returns:
+            The tenants that have keys.
+        """
         use_own_pool(self.engine)
         with self.engine.begin() as connection:
             hour = self._hour(connection)
@@ -202,7 +235,7 @@ class VerdictLedger(Frozen):
         return tenants
 
     def _sum_up(self, rows: Iterable[Counted], hour: int) -> None:
-        """Bring the figures of these rows' tenants and keys up to date."""
+        """Bring the figures of the tenants and keys in these rows up to date."""
         tenants = sorted({row.tenant for row in rows if row.tenant})
         keys: dict[str, set[str]] = defaultdict(set)
         for row in rows:
@@ -227,9 +260,16 @@ class VerdictLedger(Frozen):
         self._in_parts(tenants, refresh)
 
     def sum_up_stale(self, most: float = 1.0) -> int:
-        """Compute again the figures that were computed for an earlier hour, and delete the rows of hours
-        that are over for long; for at most so many seconds. Gives the number of tenants. Two workers never compute
-        those of one tenant at once."""
+        """Compute the figures of earlier hours again, and delete rows that are older than 31 days.
+
+        Two workers never compute the figures of one tenant at the same time.
+
+        Args:
+            most: The most seconds that this takes.
+
+        Returns:
+            The number of tenants.
+        """
         until, count = time.monotonic() + most, 0
         while time.monotonic() < until:
             found, computed, deleted = self._sum_up_some_stale()
@@ -240,7 +280,7 @@ class VerdictLedger(Frozen):
 
     @operation
     def _sum_up_some_stale(self, connection: Connection) -> tuple[int, int, int]:
-        """How many tenants were found, how many of them were computed, and how many rows were deleted."""
+        """Return how many tenants were found, how many of them were computed, and how many rows were deleted."""
         column, hour = self._store.tenants.c, self._hour(connection)
         stale = select(column.name).where(column.counted > 0, column.counted < hour).order_by(column.counted)
         names = connection.scalars(stale.limit(ROWS).with_for_update(skip_locked=True)).all()
@@ -284,8 +324,10 @@ class VerdictLedger(Frozen):
         work: Callable[[Connection, Sequence[T]], None],
         done: Callable[[Sequence[T]], None] = lambda part: None,
     ) -> None:
-        """Do the work for so many at a time, in transactions that end once they have taken long enough; `done` is
-        called with what is committed."""
+        """Do the work for so many items at a time, in transactions that end when they have taken long enough.
+
+        `done` is called with the items that are committed.
+        """
         start = 0
         while start < len(items):
             end = self._do_some(items, start, work)
@@ -296,7 +338,7 @@ class VerdictLedger(Frozen):
     def _do_some(
         self, connection: Connection, items: Sequence[T], start: int, work: Callable[[Connection, Sequence[T]], None]
     ) -> int:
-        """Do the work for some of the items, and return where the next ones begin."""
+        """Do the work for some of the items. Return where the next ones begin."""
         begun, end = time.monotonic(), start
         while end == start or (end < len(items) and time.monotonic() - begun < LONG_ENOUGH):
             work(connection, items[end : end + ROWS])
@@ -304,14 +346,14 @@ class VerdictLedger(Frozen):
         return end
 
     def _which(self, connection: Connection, names: Collection[str]) -> set[str]:
-        """Which of these are tenants."""
+        """Return the names that are tenants'."""
         column, wanted, found = self._store.tenants.c.name, iter(names), set[str]()
         while some := list(islice(wanted, ROWS)):
             found.update(connection.scalars(select(column).where(_among(connection, (column,), some))))
         return found.intersection(names)
 
     def _hour(self, connection: Connection) -> int:
-        """The hour that it is by the database's clock."""
+        """Return the present hour by the database's clock."""
         return int(connection.scalar(select(database_now())) or 0) // HOUR
 
 
@@ -329,8 +371,10 @@ def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
 
 
 def _among(connection: Connection, columns: tuple[Any, ...], values: Sequence[Any]) -> Any:
-    """Whether the columns are among these values. For psycopg an array is one parameter, and each parameter costs it as
-    much as many rows cost PostgreSQL."""
+    """Return the condition that the columns are among these values.
+
+    psycopg gets an array as one parameter: each parameter costs it as much as many rows cost PostgreSQL.
+    """
     if connection.dialect.name != "postgresql":
         return (tuple_(*columns) if len(columns) > 1 else columns[0]).in_(values)
     lists = [list(values)] if len(columns) == 1 else [list(each) for each in zip(*values, strict=True)]
@@ -342,7 +386,7 @@ def _among(connection: Connection, columns: tuple[Any, ...], values: Sequence[An
 
 
 def _upsert(store: Store, dialect: Dialect) -> TextClause:
-    """A statement that adds rows, given as one parameter in JSON, to what is there."""
+    """Return a statement that adds rows to the stored ones. It takes the rows as one parameter in JSON."""
     columns, quote = store.hours.columns, dialect.identifier_preparer.quote
     table, names = quote(store.hours.name), [quote(column.name) for column in columns]
     key = ", ".join(quote(column.name) for column in store.hours.primary_key)

@@ -1,21 +1,123 @@
-"""What an operator looks at, in pages. No secret is read for it."""
+"""What an operator sees of what is stored, in pages. No secret is read for it."""
 
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select, tuple_, union_all
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.text import is_id
-from hmac_guard.keys.sql.records import AuditEntry, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import SEALED
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewKey(Frozen):
+    """A new key. `secret` is shown nowhere else: hand it over, then forget it.
+
+    Attributes:
+        tenant: The tenant.
+        id: The key's id.
+        secret: The secret; None if the caller gave it.
+    """
+
+    tenant: str
+    id: str
+    _secret: Hidden[str] | None = field(repr=False)
+
+    @property
+    def secret(self) -> str | None:
+        return None if self._secret is None else self._secret.get()
+
+
+class StoredKey(NamedTuple):
+    """A key as an operator may see it. Times are Unix seconds.
+
+    Attributes:
+        tenant: The tenant.
+        id: The key's id.
+        mode: The tenant's mode; None if the guard's own applies.
+        made_at: When it was added.
+        not_before: When it begins to be in force; None for no limit.
+        not_after: When it ends; None for no limit.
+        sealed: Whether the secret is stored under a master key.
+        made_by: Who added it.
+        note: The operator's note.
+        last_used: When it last verified a request, as exact as the `every` of `VerdictCounts`.
+    """
+
+    tenant: str
+    id: str
+    mode: str | None
+    made_at: float
+    not_before: float | None
+    not_after: float | None
+    sealed: bool
+    made_by: str = ""
+    note: str = ""
+    last_used: float | None = None
+
+
+class StoredTenant(NamedTuple):
+    """A tenant, its keys, and the number of its requests in 24 hours. Times are Unix seconds.
+
+    Attributes:
+        name: The tenant.
+        mode: Its mode; None if the guard's own applies.
+        made_at: When it was added.
+        verified: The number of verified requests.
+        refused: The number of refused requests.
+        ready: "ready" if some were verified and none was refused, "refused" if some of both, "unknown" if none was
+            verified.
+        last_used: When one of its keys last verified a request.
+        counted: The end of the hour for which the numbers were computed; None if nothing was counted lately.
+        keys: Its keys, the newest first.
+    """
+
+    name: str
+    mode: str | None
+    made_at: float
+    verified: int
+    refused: int
+    ready: str
+    last_used: float | None
+    counted: float | None
+    keys: tuple[StoredKey, ...]
+
+
+class AuditEntry(NamedTuple):
+    """One change in the audit.
+
+    It is as true as the database is: this package only adds entries, and others may write there.
+
+    Attributes:
+        id: The number of the entry.
+        at: When the change was made, in Unix seconds.
+        tenant: The tenant; "" for a change of many.
+        actor: Who made the change.
+        origin: Where it was made: a host or an address.
+        action: What was done.
+        detail: The values of the change.
+    """
+
+    id: int
+    at: float
+    tenant: str
+    actor: str
+    origin: str
+    action: str
+    detail: Mapping[str, Any]
+
 
 HOUR = 3_600
 
@@ -31,7 +133,7 @@ _LAST = "\U0010ffff" * 256
 
 
 class Listing:
-    """The statements of pages, and what is made of their rows."""
+    """The statements for pages, and the objects made from their rows."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -62,8 +164,11 @@ class Listing:
         used: bool | None,
         ends: tuple[float, float] | None,
     ) -> Select[Any]:
-        """The names of a page. Each combination of mode, readiness and use is one range of an index in the order of the
-        names, so that a page costs the same however few match."""
+        """Return the statement for the names of a page.
+
+        Each combination of mode, readiness and use is one range of an index in the order of the names. So a page costs
+        the same even if few tenants match.
+        """
         check_count("SqlKeys: limit", limit)
         for option, text in (("after", after), ("prefix", prefix)):
             if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
@@ -87,7 +192,7 @@ class Listing:
         return select(merged.c.name).order_by(merged.c.name).limit(limit)
 
     def page(self, connection: Connection, names: Select[Any]) -> tuple[StoredTenant, ...]:
-        """The tenants of these names, and their keys."""
+        """Return the tenants with these names, and their keys."""
         found = connection.scalars(names).all()
         tenants, keys = self._store.tenants, defaultdict(list)
         for row in connection.execute(self._keys.where(self._store.keys.c.tenant.in_(found))):
@@ -117,7 +222,7 @@ class Listing:
 
 
 def _values(mode: str | None, ready: bool | None, used: bool | None) -> list[tuple[str, str, int]]:
-    """Every combination of mode, readiness and use that is asked for."""
+    """Return every wanted combination of mode, readiness and use."""
     modes = [*MODES, GUARD] if mode is None else [mode]
     readiness = {None: [READY, REFUSED, UNKNOWN], True: [READY], False: [REFUSED, UNKNOWN]}[ready]
     return list(product(modes, readiness, [0, 1] if used is None else [int(used)]))

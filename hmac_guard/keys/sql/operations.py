@@ -1,4 +1,4 @@
-"""What an operator does with the keys in a database."""
+"""The operations on the keys in a database."""
 
 import hashlib
 import math
@@ -14,8 +14,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.keys.sql.listing import Listing
-from hmac_guard.keys.sql.records import AuditEntry, NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
@@ -28,9 +27,8 @@ from hmac_guard.keys.sql.store import (
     sealed_of,
     secret_of,
 )
-from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE
+from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE, NO_END
 from hmac_guard.keys.sql.transaction import change, creation, in_batches, operation
-from hmac_guard.keys.sql.types import NO_END
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -52,7 +50,7 @@ AnyEngine = TypeVar("AnyEngine", bound="Engine | AsyncEngine")
 
 
 class Draft(NamedTuple):
-    """A key that an operator asks for; what is None is chosen for it."""
+    """A key that an operator asks for. What is None is chosen for it."""
 
     secret: Hidden[str | bytes | None]
     form: str
@@ -63,10 +61,10 @@ class Draft(NamedTuple):
 
 
 class KeyOperations(Frozen, Generic[AnyEngine]):
-    """Each operation is one transaction, and raises `ConfigError` where it is asked for what cannot be.
+    """The operations of `SqlKeys`. Each is one transaction, and raises `ConfigError` for arguments that are not valid.
 
-    Each change is written into the audit, in its own transaction: by whom (`actor`), and from where (`origin`; None is
-    the name of this host).
+    Each change is written into the audit, in its own transaction. `actor` says who made it, and `origin` from where;
+    None is the name of this host.
     """
 
     engine: AnyEngine
@@ -77,13 +75,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @property
     def metadata(self) -> Any:
-        """The tables, as SQLAlchemy and Alembic know them."""
+        """The tables, as SQLAlchemy and Alembic use them."""
         return self.table.metadata
 
     @creation
     def create_table(self, connection: Connection) -> None:
-        """Make the tables and indexes that are not there, and the secret of the console. Several workers may call it at
-        once; what is there is left as it is."""
+        """Create the missing tables and indexes, and the secret of the console.
+
+        Existing ones are left as they are. Several workers may call this at the same time.
+        """
         self.table.create(connection)
         secret = Secret.of(hide(None), "text")
         stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)
@@ -91,7 +91,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @operation
     def console_secret(self, connection: Connection) -> Hidden[str]:
-        """The secret on which the workers of a console agree."""
+        """Return the secret that all workers of a console share."""
         column = self.table.settings.c
         found = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
         if found is None:
@@ -115,11 +115,25 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> NewKey:
-        """Give a tenant a key beside those that it has. The newest one signs.
+        """Add a key to the keys of a tenant. The newest key signs.
 
-        `secret`  text in the named `form` ("text", "hex", "base64", "whsec"), or bytes; None makes 32 random bytes
-        `mode`    the tenant's mode from now on; None leaves it as it is
-        `note`    what an operator wants to remember of the key, at most 1,000 characters
+        Args:
+            tenant: The tenant. Its first key creates it.
+            secret: Text in the `form`, or bytes. None makes 32 random bytes.
+            form: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
+            key_id: The key's id; None makes one.
+            not_before: Unix seconds from which the key is in force; None for no limit.
+            not_after: Unix seconds until which it is in force; None for no limit.
+            mode: The tenant's mode from now on: "enforce", "report" or "off". None does not change it.
+            note: A note for operators, at most 1,000 characters.
+            actor: Who makes the change, for the audit.
+            origin: From where, for the audit; None is the name of this host.
+
+        Returns:
+            The key, with its secret if that was made here.
+
+        Raises:
+            ConfigError: An argument is not valid, or the tenant has 8 keys in force or to come.
         """
         draft = Draft(hide(secret), form, key_id, note, not_before, not_after)
         del secret
@@ -150,9 +164,21 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> NewKey:
-        """Give a tenant a new key to sign with. Those that it has go on verifying for `grace` seconds, which should be
-        more than the `ttl` of any cache. With `while_open=False` it raises `ConfigError` while the old key of an
-        earlier rotation still verifies."""
+        """Add a new key that signs. The others go on verifying for `grace` seconds.
+
+        The arguments that are not listed are those of `add`.
+
+        Args:
+            grace: Seconds until the other keys end. This should be more than the `ttl` of any cache.
+            while_open: False refuses the rotation while the old key of an earlier one still verifies.
+
+        Returns:
+            The key, with its secret if that was made here.
+
+        Raises:
+            ConfigError: As of `add`; also if the tenant is unknown, another key begins only after `grace`, or an
+                earlier rotation is open.
+        """
         draft = Draft(hide(secret), form, key_id, note)
         del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
@@ -181,7 +207,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """End a key now. One that was still to come is deleted."""
+        """End a key now. A key that is not in force yet is deleted.
+
+        Args:
+            tenant: The tenant.
+            key_id: The key's id.
+
+        Raises:
+            ConfigError: The tenant or the key is unknown.
+        """
         by, now = Change.by(actor, origin), self.clock()
         row = self._key(connection, tenant, key_id)
         if row.not_before is not None and row.not_before > now:
@@ -201,7 +235,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Set a tenant's mode: "enforce", "report", "off", or None to leave it to the guard."""
+        """Set a tenant's own mode.
+
+        Args:
+            tenant: The tenant.
+            mode: "enforce", "report", "off", or None to leave it to the guard.
+
+        Raises:
+            ConfigError: The mode is not valid, or the tenant is unknown.
+        """
         by = Change.by(actor, origin)
         _check_mode(mode)
         row = self._known(connection, tenant)
@@ -220,7 +262,16 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Write a note on a key, at most 1,000 characters; "" removes it. No seal covers it."""
+        """Set the note of a key. It is not sealed.
+
+        Args:
+            tenant: The tenant.
+            key_id: The key's id.
+            note: Printable text of at most 1,000 characters; "" removes the note.
+
+        Raises:
+            ConfigError: The note is not valid, or the tenant or the key is unknown.
+        """
         by = Change.by(actor, origin)
         _check_note(note)
         self.table.update_key(connection, self._key(connection, tenant, key_id), note=note)
@@ -239,8 +290,14 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """Write into the audit that the actor is shown the right signature for these ids of a tenant. The message may
-        be more than the ids: its SHA-256 is written as well."""
+        """Write into the audit that the actor is shown the right signature for these ids of a tenant.
+
+        Args:
+            tenant: The tenant.
+            scheme: The name of the scheme.
+            ids: The ids.
+            message: The signed bytes. They may be more than the ids, so their SHA-256 is written too.
+        """
         by = Change.by(actor, origin)
         self._known(connection, tenant)
         of = {"scheme": scheme, "ids": dict(ids), "message_sha256": hashlib.sha256(message).hexdigest()}
@@ -248,7 +305,11 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @operation
     def list(self, connection: Connection, tenant: str | None = None) -> tuple[StoredKey, ...]:
-        """The keys of one tenant, or of all, the newest first; without their secrets. `tenants` gives them in pages."""
+        """Return keys, the newest of a tenant first, without their secrets. For pages, use `tenants`.
+
+        Args:
+            tenant: The tenant; None for all tenants.
+        """
         return Listing(self.table).all_keys(connection, tenant)
 
     @operation
@@ -264,14 +325,16 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         used: bool | None = None,
         ending: float | None = None,
     ) -> tuple[StoredTenant, ...]:
-        """One page of the tenants and their keys, in the order of the bytes of their names.
+        """Return one page of the tenants and their keys, in the order of the bytes of their names.
 
-        `after`   the last tenant of the page before
-        `prefix`  how their names begin
-        `mode`    "enforce", "report", "off", or "guard" for those that have none of their own
-        `ready`   whether some of their requests of 24 hours were verified and none was refused
-        `used`    whether one of their keys has ever verified a request that was counted
-        `ending`  a key of theirs ends within so many seconds
+        Args:
+            after: The last tenant of the previous page.
+            limit: The most tenants of the page, up to 1,000.
+            prefix: How their names begin.
+            mode: Their mode: "enforce", "report", "off", or "guard" for those without their own.
+            ready: Whether some of their requests of 24 hours were verified and none was refused.
+            used: Whether one of their keys has ever verified a counted request.
+            ending: One of their keys ends within so many seconds.
         """
         if mode not in (None, GUARD, *MODES):
             raise ConfigError('SqlKeys: mode must be "enforce", "report", "off", "guard" or None')
@@ -293,18 +356,35 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         before: int | None = None,
         limit: int = 100,
     ) -> tuple[AuditEntry, ...]:
-        """One page of the changes, the newest first. `before` is the id of the last entry of the page before."""
+        """Return one page of the changes, the newest first.
+
+        Args:
+            tenant: Only changes of this tenant.
+            actor: Only changes by this actor.
+            action: Only changes of this kind.
+            before: The `id` of the last entry of the previous page.
+            limit: The most entries of the page, up to 1,000.
+        """
         return Listing(self.table).audit(connection, tenant, actor, action, before, limit)
 
     @in_batches
     def reseal(
         self, connection: Connection, after: str | None, *, actor: str = APPLICATION, origin: str | None = None
     ) -> tuple[int, str | None]:
-        """Seal every secret and mode again under the first master key, also those in the clear where `allow_clear` is
-        given. Gives the number of secrets. Each 40 tenants are a transaction: what is done stays done.
+        """Seal every secret and mode again under the first master key.
 
-        `after`     seal only the tenants that come after this one
-        `progress`  called with the number of secrets and the last tenant after each of them
+        If `allow_clear` is set, this also seals those that are stored in the clear. Each 40 tenants are one
+        transaction: what is done stays done.
+
+        Args:
+            after: Only the tenants after this one.
+            progress: Called after each transaction with the number of secrets so far and the last tenant.
+
+        Returns:
+            The number of secrets.
+
+        Raises:
+            ConfigError: There are no `master_keys`, or none of them opens a secret.
         """
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
@@ -331,8 +411,21 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> tuple[int, str | None]:
-        """Delete the keys that ended more than `older_than` seconds ago, at least a day. Gives their number. What they
-        have verified stays counted, and the audit says which they were."""
+        """Delete the keys that ended long ago.
+
+        The requests that they verified stay counted, and the audit names the keys.
+
+        Args:
+            after: Only the tenants after this one.
+            older_than: Seconds since the end of a key, at least a day.
+            progress: As of `reseal`.
+
+        Returns:
+            The number of deleted keys.
+
+        Raises:
+            ConfigError: `older_than` is less than a day.
+        """
         check_seconds("SqlKeys: older_than", older_than)
         if older_than < DAY:
             raise ConfigError("SqlKeys: older_than must be at least a day: a look-up reads keys that ended lately")
@@ -421,7 +514,7 @@ def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Seq
 
 
 def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
-    """Raises `ConfigError` while an older key ends later and a newer one is in force."""
+    """Raise `ConfigError` if an older key ends later while a newer one is in force."""
     lasting = [row for row in rows if not has_ended(row, now) and (row.not_before is None or row.not_before <= now)]
     open_until = [row.not_after for row in lasting[1:] if row.not_after is not None]
     if open_until:
@@ -443,7 +536,7 @@ def _check_note(note: object) -> None:
 
 
 def _moment(given: float | None) -> float | None:
-    """A time as the database gives it back. What is no time is left to `Key` to refuse."""
+    """Return a time as the database returns it. `Key` refuses what is not a time."""
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return given
     if not math.isfinite(given) or not 0 <= given < NO_END:

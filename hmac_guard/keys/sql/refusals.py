@@ -1,4 +1,4 @@
-"""The last refused requests of each tenant, for an operator to look at. Never a signature."""
+"""The last refused requests of each tenant, for an operator to look at. They never contain a signature."""
 
 import json
 import re
@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from hmac_guard.core.verdict import Decision
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import MOST_SCHEME
-from hmac_guard.keys.sql.tally import NO_TENANT
+from hmac_guard.keys.sql.tables import MOST_SCHEME, NO_TENANT
 
 #: The most rows of a tenant between two writes, and in the table. Requests that name no tenant of the table share one
 #: such share.
@@ -35,17 +34,17 @@ _IN_A_PATH = [
 
 
 class Refusal(NamedTuple):
-    """A refused request, as it stated itself: nothing of it is proven.
+    """A refused request, as it stated itself. Nothing in it is proven.
 
     Attributes:
         id: The number of the row; 0 before it is stored.
         at: Unix seconds.
-        tenant: The tenant that it named; "" if it named none that has keys.
+        tenant: The tenant that it named; "" if it named none with keys.
         scheme: The name of the guard's scheme.
         method: The method.
         path: The path, without the query.
         reason: Why it was refused, or would have been.
-        detail: Which id or place the reason is about.
+        detail: The id or place that the reason is about.
         ids: The ids that were found.
     """
 
@@ -61,14 +60,14 @@ class Refusal(NamedTuple):
 
 
 class RecentRefusals:
-    """What was refused since the last write, in bounded memory. The caller holds a lock."""
+    """The refused requests since the last write, in bounded memory. The caller holds a lock."""
 
     def __init__(self) -> None:
         self._known: dict[str, deque[Refusal]] = {}
         self._others: dict[str, deque[Refusal]] = {}
 
     def add(self, decision: Decision, at: float, *, is_known: bool) -> None:
-        """Keep a refused request. A tenant that refuses many loses its own older ones alone."""
+        """Keep a refused request. If a tenant has too many, only its own older ones are dropped."""
         claim = decision.claim
         if claim is None:
             return
@@ -79,7 +78,7 @@ class RecentRefusals:
         held.setdefault(name, deque(maxlen=MOST_HELD)).append(_refusal(decision, claim, at))
 
     def take(self) -> list[Refusal]:
-        """Return all of them, the oldest first; from now on there is nothing."""
+        """Remove and return all of them, the oldest first."""
         found = [each for held in (self._others, self._known) for some in held.values() for each in some]
         self._known, self._others = {}, {}
         return sorted(found, key=lambda each: each.at)
@@ -169,7 +168,7 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _is_mixed(text: str) -> bool:
-    """Whether a text has capitals, small letters and digits, as a digest in base64 has."""
+    """Return whether a text has capitals, small letters and digits, as a digest in base64 has."""
     return all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
 
 

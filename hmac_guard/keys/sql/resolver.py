@@ -1,45 +1,60 @@
-"""Keys in a database."""
+"""Keys in a database. A look-up is one statement, in one round trip."""
 
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, SingletonThreadPool
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.connections import in_use, shut_down
 from hmac_guard.keys.resolver import Resolver
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
-from hmac_guard.keys.sql.pools import use_own_pool
-from hmac_guard.keys.sql.reading import WrongAnswer, for_reading, read, read_async
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.transaction import is_async
+from hmac_guard.keys.sql.transaction import is_async, use_own_pool
 from hmac_guard.log import logger, where
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
 
 
 class SqlKeys(KeyOperations[AnyEngine], Resolver):
-    """Keys by tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
+    """Keeps the keys of each tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
-    `engine`       a SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event
-                   loop: it serves ASGI alone, and each operation is awaited. Leave `pool_pre_ping` off: a look-up that
-                   meets a dead connection is made once more, and a ping costs each a round trip
-    `master_keys`  one Fernet key, or several: secrets are sealed under the first before they are stored, and opened
-                   with any. To rotate the master key put a new one first, call `reseal`, and drop the old one
-    `allow_clear`  True: with `master_keys`, also use what was stored in the clear, until `reseal` has sealed it. A
-                   writer of the database can put such rows there
-    `table`        the name of the table of keys; `create_table` makes it, and those beside it
-    `on_change`    called with the tenant once a change of it is committed: `RedisInvalidation.publish`, say
-    `clock`        gives Unix seconds (`time.time`), for the times that operations write. Whether a key is in force is
-                   judged for each request, by the guard's clock
+    Each request asks the database: put `CachedKeys` around it. Each operation is one transaction, and raises
+    `ConfigError` for arguments that are not valid.
 
-    Each request asks the database: put `CachedKeys` around it. Every operation is one transaction, and raises
-    `ConfigError` where it is asked for what cannot be.
+    Args:
+        engine: A SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event loop: it
+            serves ASGI alone, and each operation is awaited. Leave `pool_pre_ping` off: a look-up on a dead connection
+            is made once more, and a ping costs each look-up a round trip.
+        master_keys: One Fernet key, or several. Secrets are sealed under the first before they are stored, and opened
+            with any. To rotate the master key, put a new one first, call `reseal`, and drop the old one.
+        allow_clear: With `master_keys`, also use what is stored in the clear, until `reseal` has sealed it. A writer of
+            the database can put such rows there.
+        table: The name of the table of keys. `create_table` creates it, and the tables beside it.
+        on_change: Called with the tenant after a change of it is committed, for example `RedisInvalidation.publish`.
+        clock: Returns Unix seconds, for the times that operations write. Whether a key is in force is judged for each
+            request, by the guard's clock.
+
+    Raises:
+        ConfigError: An argument is not valid.
+
+    Example::
+
+        keys = SqlKeys(create_engine("postgresql+psycopg://localhost/app"))
+        keys.create_table()
+        secret = keys.add("acme").secret
+        guard = Guard(NANGO, CachedKeys(keys))
     """
 
     per_tenant = True
@@ -110,7 +125,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
 
 def _check_database(engine: Any) -> None:
-    """Raises `ConfigError` for a database that cannot hold keys for all threads."""
+    """Raise `ConfigError` for a database that cannot hold keys for all threads."""
     if engine.dialect.name not in ("sqlite", "postgresql", "mysql", "mariadb"):
         raise ConfigError(
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
@@ -124,7 +139,74 @@ def _check_database(engine: Any) -> None:
 
 
 def _with_hidden_parameters(engine: Any) -> Any:
-    """The same engine, on the same pool, which shows no parameters in logs and errors: a secret is one of them."""
+    """Return the same engine, on the same pool, without parameters in logs and errors. A secret is one of them."""
     copy = engine.execution_options()
     getattr(copy, "sync_engine", copy).hide_parameters = True
     return copy
+
+
+# Where a driver begins no transaction, nothing has to be sent but the statement. PyMySQL and mysqlclient would send
+# `SET AUTOCOMMIT` each time; they send a ROLLBACK after the statement.
+_AUTOCOMMIT = frozenset({"postgresql", "sqlite"})
+
+
+class WrongAnswer(Exception):
+    """The database has answered another question: two processes share the connection."""
+
+
+def for_reading(engine: Any) -> Any:
+    """Return the same engine, on the same pool, without transactions if that saves round trips."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name in _AUTOCOMMIT else engine
+
+
+def read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Return what `work` reads. If the look-up is given up while it runs, its connection is closed."""
+    use_own_pool(engine)
+    with in_use() as use:
+        try:
+            return _read_once(engine, work, use)
+        except (DBAPIError, WrongAnswer) as error:
+            # The pool had a connection that is dead or shared, and has dropped it.
+            if use.is_given_up or not _is_dropped(error):
+                raise
+        return _read_once(engine, work, use)
+
+
+def _read_once(engine: Engine, work: Callable[[Connection], T], use: Any) -> T:
+    with engine.connect() as connection:
+        use.closes_with(partial(shut_down, connection.connection.driver_connection))
+        try:
+            return work(connection)
+        except WrongAnswer:
+            connection.invalidate()
+            raise
+        finally:
+            use.closes_with(None)  # The pool may give it to another thread next.
+
+
+async def read_async(engine: "AsyncEngine", work: Callable[[Connection], T]) -> T:
+    """Like `read`, for an event loop."""
+    use_own_pool(engine)
+    try:
+        return await _read_once_async(engine, work)
+    except (DBAPIError, WrongAnswer) as error:
+        if not _is_dropped(error):
+            raise
+    return await _read_once_async(engine, work)
+
+
+async def _read_once_async(engine: "AsyncEngine", work: Callable[[Connection], T]) -> T:
+    async with engine.connect() as connection:
+        try:
+            return await connection.run_sync(work)
+        except ConfigError:
+            raise
+        except Exception:
+            # A connection of an event loop that is closed never works again, and its pool would not notice.
+            await connection.invalidate()
+            raise
+
+
+def _is_dropped(error: DBAPIError | WrongAnswer) -> bool:
+    """Return whether the pool has dropped the connection."""
+    return isinstance(error, WrongAnswer) or error.connection_invalidated

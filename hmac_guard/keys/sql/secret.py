@@ -1,10 +1,10 @@
-"""How a secret is written in the table: its form and its text, in the clear or sealed under a master key.
+"""Secrets as the table holds them: the form and the text, in the clear or sealed under a master key.
 
     text:s3cret      hex:0b0b…      base64:AAEC…      sealed:gAAAA…
 
-A seal covers all that decides what a key does: its tenant, its id and its times. A tenant's mode has a seal of its own.
-So a row that was changed, or copied from another tenant, opens no more. A seal does not stop a writer of the database
-from putting back an older row, which was sealed as well.
+A seal covers everything that decides what a key does: its tenant, its id and its times. A tenant's mode has its own
+seal. So a row that was changed, or copied from another tenant, cannot be opened. A seal does not stop a writer of the
+database from putting back an older row, which was sealed as well.
 """
 
 import base64
@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
@@ -30,7 +31,16 @@ _MAKE_ONE = 'python -c "from cryptography.fernet import Fernet; print(Fernet.gen
 
 
 class Sealed(NamedTuple):
-    """What a seal covers beside what it hides: whose it is, and for a key its id and its times."""
+    """What a seal covers beside the text that it hides.
+
+    Attributes:
+        kind: "key", "mode" or "setting".
+        of: The tenant, or the name of the setting.
+        key_id: The id of a key.
+        made_at: When the key was added, in Unix seconds.
+        not_before: When it begins to be in force.
+        not_after: When it ends.
+    """
 
     kind: str
     of: str
@@ -40,26 +50,22 @@ class Sealed(NamedTuple):
     not_after: float | None = None
 
     def what(self) -> str:
-        """It, for a message."""
+        """Return the sealed thing in words, for a message."""
         if self.kind == "key":
             return f"the key {self.key_id!r} of the tenant {self.of!r}"
         return f"the mode of the tenant {self.of!r}" if self.kind == "mode" else f"the setting {self.of!r}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Secret(Frozen):
-    """A secret as it is written."""
-
-    __slots__ = ("form", "text")
+    """A secret as it is written: its form, and its text."""
 
     form: str
-    text: Hidden[str]
-
-    def __init__(self, form: str, text: Hidden[str]) -> None:
-        self._set(form=form, text=text)
+    text: Hidden[str] = field(repr=False)
 
     @classmethod
     def of(cls, given: Hidden[Any], form: str) -> "Secret":
-        """What an operator gave; None makes 32 random bytes, written so that they can be used as text."""
+        """Return the secret that an operator gave. None makes 32 random bytes, as text in base64url."""
         if given.get() is None:
             return cls("text", hide(secrets.token_urlsafe(32)))
         if isinstance(given.get(), bytes):
@@ -72,15 +78,18 @@ class Secret(Frozen):
         times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
         return key_from_text(sealed.what(), self.text, self.form, sealed.key_id, **times)
 
-    def __repr__(self) -> str:
-        return f"<Secret, {self.form}>"
-
 
 class Sealing(Frozen):
-    """Seals with the first master key and opens with any. Without one, all is written and read in the clear.
+    """Seals with the first master key and opens with any. Without one, everything is read and written in the clear.
 
-    With master keys, what is in the clear is refused unless `allow_clear`: who can write the database could put it
-    there.
+    With master keys, what is stored in the clear is refused, because a writer of the database could put it there.
+
+    Args:
+        master_keys: The Fernet keys.
+        allow_clear: With master keys, also read what is stored in the clear.
+
+    Raises:
+        ConfigError: A master key is not valid, or `allow_clear` is set without one.
     """
 
     __slots__ = ("_allow_clear", "_box")
@@ -100,13 +109,17 @@ class Sealing(Frozen):
         return self._box is not None
 
     def close(self, sealed: Sealed, secret: Secret) -> Hidden[str]:
-        """What the table is to hold for a secret."""
+        """Return the text that the table is to hold for a secret."""
         if self._box is None:
             return hide(f"{secret.form}:{secret.text.get()}")
         return hide(SEALED + self._seal(hide([*sealed, secret.form, secret.text.get()])))
 
     def open(self, sealed: Sealed, stored: Hidden[str]) -> Secret:
-        """What the table holds. Raises `ConfigError`, which names the key and shows nothing of it."""
+        """Return the secret that the table holds.
+
+        Raises:
+            ConfigError: It cannot be opened, or is in the clear. The message names the key and shows nothing of it.
+        """
         what = sealed.what()
         if is_sealed(stored):
             parts = self._opened(what, sealed, hide(stored.get().removeprefix(SEALED)))
@@ -118,11 +131,15 @@ class Sealing(Frozen):
         return Secret(written.get()[0], hide(written.get()[2]))
 
     def close_mode(self, tenant: str, mode: str) -> str | None:
-        """The seal of a tenant's mode; None without a master key."""
+        """Return the seal of a tenant's mode; None without a master key."""
         return None if self._box is None else self._seal(hide([*_mode(tenant), mode]))
 
     def open_mode(self, tenant: str, mode: str, seal: str | None) -> str:
-        """The mode in a tenant's row. Raises `ConfigError` where its seal is of another one."""
+        """Return the mode in a tenant's row.
+
+        Raises:
+            ConfigError: The seal is of another mode, or is missing.
+        """
         sealed = _mode(tenant)
         if seal is None:
             self._check_clear(sealed.what())
@@ -144,7 +161,7 @@ class Sealing(Frozen):
         return self._box.get().encrypt(written.get()).decode()
 
     def _opened(self, what: str, sealed: Sealed, token: Hidden[str]) -> Hidden[list[Any]]:
-        """What was sealed behind the values of `sealed`."""
+        """Return what was sealed after the values of `sealed`."""
         if self._box is None:
             raise ConfigError(f"{what} is sealed; give SqlKeys its master_keys")
         opened, size = _decrypted(self._box, token), len(sealed)
@@ -165,7 +182,7 @@ def is_sealed(stored: Hidden[str]) -> bool:
 
 
 def _decrypted(box: "Hidden[MultiFernet]", token: Hidden[str]) -> Hidden[list[Any]] | None:
-    """What a master key sealed; None where none of them did."""
+    """Return what a master key sealed; None if none of them did."""
     from cryptography.fernet import InvalidToken
 
     with suppress(InvalidToken):

@@ -15,8 +15,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
-from hmac_guard.keys.sql.tables import GUARD, MOST_NAME, Tables
-from hmac_guard.keys.sql.types import database_now
+from hmac_guard.keys.sql.tables import GUARD, MOST_NAME, Tables, database_now
 
 #: Seconds for which a key that has ended is still read, by the database's clock: the clock of a guard may be behind.
 ENDED_LATELY = 86_400.0
@@ -26,14 +25,18 @@ _ENDED = Key(secrets.token_bytes(32), not_after=-math.inf)
 
 
 class Change(NamedTuple):
-    """Who makes a change, and from where."""
+    """The actor of a change, and its origin."""
 
     actor: str
     origin: str
 
     @classmethod
     def by(cls, actor: str, origin: str | None) -> "Change":
-        """Raises `ConfigError` for a name that cannot be written."""
+        """Return a change. The default origin is this host's name.
+
+        Raises:
+            ConfigError: A name cannot be written.
+        """
         for option, name in (("actor", actor), ("origin", origin)):
             given = name is not None or option == "actor"
             if given and not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MOST_NAME):
@@ -42,12 +45,14 @@ class Change(NamedTuple):
 
 
 class Store(Tables):
-    """The tables, and what is done with the rows of one tenant."""
+    """The tables, and the statements on the rows of one tenant."""
 
     @cached_property
     def look_up(self) -> Select[Any]:
-        """One statement for a tenant and its keys that may be in force or to come. Its parameters are `tenant`, and
-        `marker`: each row of the answer has the marker, and there is one row at least."""
+        """One statement for a tenant and its keys that may be in force or to come.
+
+        Its parameters are `tenant` and `marker`. The answer has at least one row, and each row has the marker.
+        """
         name, keys = self.tenants.c.name, self.keys.c
         marker, tenant = bindparam("marker", type_=String), bindparam("tenant", type_=name.type)
         question = select(marker.label("marker"), tenant.label("tenant")).subquery("question")
@@ -64,7 +69,7 @@ class Store(Tables):
         )
 
     def ring(self, tenant: str, found: Iterable[Row[Any]], sealing: Sealing) -> Keyring | None:
-        """The keys in the rows of `look_up`, the newest first; None where there is no such tenant."""
+        """Return the keys in the rows of `look_up`, the newest first; None if there is no such tenant."""
         # A database may take `ACME` for `acme` where it compares.
         rows = [row for row in found if row.name == tenant]
         if not rows:
@@ -74,12 +79,12 @@ class Store(Tables):
         return Keyring(keys or [_ENDED], None if mode == GUARD else mode)
 
     def add_tenant(self, connection: Connection, tenant: str, made_at: float, sealing: Sealing) -> bool:
-        """Whether there was none of that name, and it is made."""
+        """Add a tenant. Return whether there was none with that name."""
         mode_seal = sealing.close_mode(tenant, GUARD)
         return insert_new(connection, self.tenants, name=tenant, mode=GUARD, mode_seal=mode_seal, made_at=made_at)
 
     def locked(self, connection: Connection, tenant: str) -> Row[Any] | None:
-        """The row of exactly this tenant; no other transaction changes the tenant until this one ends."""
+        """Return the row of exactly this tenant. No other transaction changes the tenant until this one ends."""
         # An idle write locks on every database, SQLite too, which knows no SELECT FOR UPDATE.
         here = self.tenants.c.name == tenant
         connection.execute(update(self.tenants).where(here).values(mode=self.tenants.c.mode))
@@ -87,7 +92,7 @@ class Store(Tables):
         return next((row for row in found if row.name == tenant), None)
 
     def some_locked(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
-        """The rows of these tenants, in their order; no other transaction changes them until this one ends."""
+        """Return the rows of these tenants, in their order. No other transaction changes them until this one ends."""
         if names:
             self.locked(connection, names[0])  # for SQLite, whose one lock is on everything
         column = self.tenants.c.name
@@ -112,7 +117,7 @@ class Store(Tables):
             connection.execute(here.values(secret=bindparam("closed")), values)
 
     def keys_of(self, connection: Connection, tenant: str) -> list[Row[Any]]:
-        """All keys of exactly this tenant, the newest first."""
+        """Return all keys of exactly this tenant, the newest first."""
         found = connection.execute(select(self.keys).where(self.keys.c.tenant == tenant))
         return newest_first(row for row in found if row.tenant == tenant)
 
@@ -127,7 +132,7 @@ class Store(Tables):
         connection.execute(delete(self.keys).where(*self._is(row)))
 
     def end_key(self, connection: Connection, row: Row[Any], end: float, sealing: Sealing) -> None:
-        """Give a key another end, and its seal with it."""
+        """Give a key another end, and seal it again."""
         sealed, secret = sealed_of(row), secret_of(row, sealing)
         closed = sealing.close(sealed._replace(not_after=end), secret)
         self.update_key(connection, row, secret=closed, not_after=end)
@@ -150,7 +155,7 @@ class Store(Tables):
 
 
 def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
-    """Whether there was no such row, and it is inserted. Another transaction that does the same is waited for."""
+    """Insert a row. Return whether there was no such row. Wait for another transaction that does the same."""
     kind = connection.dialect.name
     statement: Any
     if kind in ("mysql", "mariadb"):
@@ -161,7 +166,7 @@ def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
 
 
 def sealed_of(row: Row[Any]) -> Sealed:
-    """What the seal of a key's row covers."""
+    """Return what the seal of a key's row covers."""
     return Sealed("key", row.tenant, row.id, row.made_at, row.not_before, row.not_after)
 
 

@@ -1,11 +1,13 @@
-"""The tables, for everything that is stored beside a guard: migrations see them in `metadata`."""
+"""The tables for everything that is stored beside a guard. Migrations read `metadata`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    VARBINARY,
     BigInteger,
     Column,
     Connection,
+    Dialect,
     Double,
     Index,
     Integer,
@@ -15,13 +17,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     inspect,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import TypeEngine
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.text import MAX_ID_BYTES
-from hmac_guard.keys.sql.types import ByteText, End, HiddenText
 
 #: The most bytes of a key's id, and of a scheme's name where requests are counted by it.
 MOST_ID, MOST_SCHEME = 255, 64
@@ -34,6 +41,98 @@ MOST_TABLE_NAME = 40
 GUARD = "guard"
 #: What a tenant's `ready` is: nothing is verified; something is verified and something refused; all is verified.
 UNKNOWN, REFUSED, READY = "unknown", "refused", "ready"
+#: The tenant under which requests are counted that name none, or one that has no keys.
+NO_TENANT = ""
+
+_MARIADB = ("mysql", "mariadb")
+
+#: How the database has "no end": the last second of the year 9999. So one range of an index holds all keys that can be
+#: in force, which `NULL OR later` does not on every database.
+NO_END = 253_402_300_799.0
+
+
+class HiddenText(TypeDecorator[Hidden[str]]):
+    """Text that is hidden in rows and statements, because both show their values."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Hidden[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.get()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Hidden[str] | None:
+        return None if value is None else hide(value)
+
+
+class ByteText(TypeDecorator[str]):
+    """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
+
+    For an index of text, MariaDB counts four bytes for each character, and would have no room for a tenant of 1,024
+    bytes. It also ignores white space at the end in comparisons. So it stores the bytes.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kind: TypeEngine[Any] = String(self.size)
+        if dialect.name in _MARIADB:
+            kind = VARBINARY(self.size)
+        elif dialect.name == "postgresql":
+            kind = String(self.size, collation="C")
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        return value.encode() if value is not None and dialect.name in _MARIADB else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+class End(TypeDecorator[float]):
+    """Unix seconds at which a key ends; None for a key without an end."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float:
+        return NO_END if value is None else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value == NO_END else value
+
+
+class database_now(ColumnElement[float]):  # noqa: N801 - a function of the database
+    """Unix seconds by the database's clock, the same throughout a statement."""
+
+    inherit_cache = True
+    type = Double()
+
+
+@compiles(database_now)
+def _standard(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
+    return "EXTRACT(EPOCH FROM CURRENT_TIMESTAMP)"
+
+
+@compiles(database_now, "postgresql")
+def _postgresql(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) AS double precision)"
+
+
+@compiles(database_now, *_MARIADB)
+def _mariadb(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
+    # In whole seconds: with fractions it takes a date, which is not the same moment in each time zone.
+    return "UNIX_TIMESTAMP()"
+
+
+@compiles(database_now, "sqlite")
+def _sqlite(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
 
 _INNODB: dict[str, Any] = {
     f"{name}_{option}": value
@@ -47,12 +146,12 @@ _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 class Tables:
     """Six tables, named after the table of keys: `hmac_guard_keys`, `hmac_guard_tenants` and so on.
 
-    tenants   each tenant's mode, and the figures of its last 24 hours as they were in the hour `counted`
-    keys      each tenant's keys. A key without an end ends in the year 9999
-    hours     requests by hour (hours since 1970), for 31 days; `known` of them state ids that were also verified
-    refusals  the last refused requests of each tenant, where `VerdictCounts(refusals=...)` writes them
-    audit     who changed what, and when
-    settings  what workers have to agree on
+    - `tenants`: each tenant's mode, and the figures of its last 24 hours as of the hour `counted`.
+    - `keys`: each tenant's keys. A key without an end ends in the year 9999.
+    - `hours`: requests by hour (hours since 1970), for 31 days; `known` of them state ids that were also verified.
+    - `refusals`: the last refused requests of each tenant, if `VerdictCounts(refusals=...)` writes them.
+    - `audit`: who changed what, and when.
+    - `settings`: what all workers must share.
     """
 
     def __init__(self, name: str) -> None:
@@ -139,8 +238,10 @@ class Tables:
         return Table(name, self.metadata, *columns, *named, **_INNODB)
 
     def create(self, connection: Connection) -> None:
-        """Make each table and index that is not there. Raises what the database raises, also where another worker has
-        just made one: it then looks again for what is missing."""
+        """Create the missing tables and indexes.
+
+        The database may raise, also if another worker has just created one. The caller then tries again.
+        """
         for table in self.metadata.sorted_tables:
             if not inspect(connection).has_table(table.name):
                 connection.execute(CreateTable(table))
@@ -148,6 +249,20 @@ class Tables:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 if index.name not in there:
                     connection.execute(CreateIndex(index))
+
+
+class Counted(NamedTuple):
+    """One row of the table `hours`, without its numbers."""
+
+    tenant: str
+    hour: int
+    scheme: str
+    mode: str
+    reason: str
+    key_id: str
+
+    def without_tenant(self) -> "Counted":
+        return self._replace(tenant=NO_TENANT, key_id="")
 
 
 #: The tables under their usual names, for migrations: `target_metadata = [Base.metadata, metadata]` in Alembic.

@@ -1,22 +1,26 @@
 """Methods that are one transaction each, written once for both kinds of engine."""
 
 import asyncio
+import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine, Pool
 from sqlalchemy.exc import DBAPIError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.keys.sql.pools import use_own_pool
+from hmac_guard.forking import after_fork, check_process
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
 
 EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant=True)
 P = ParamSpec("P")
@@ -37,8 +41,10 @@ class HasEngine(Protocol[EngineKind_co]):
 
 
 class operation(Generic[P, T]):  # noqa: N801 - a decorator
-    """Makes a method of a function of a connection: with an `Engine` it gives the result, with an `AsyncEngine` an
-    awaitable of it."""
+    """A decorator that makes a method from a function of a connection.
+
+    With an `Engine` the method returns the result, with an `AsyncEngine` an awaitable of it.
+    """
 
     def __init__(self, work: Callable[Concatenate[Any, Connection, P], T]) -> None:
         self._work = work
@@ -59,17 +65,17 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
         return partial(run, owner.engine, partial(self._work, owner), self._then(owner), self._may_pass)
 
     def _then(self, owner: Any) -> Callable[[Any], None] | None:
-        """What follows once the transaction is committed; it is given the first argument."""
+        """Return what is called with the first argument after the commit."""
         return None
 
     def _may_pass(self, error: DBAPIError) -> bool:
-        """Whether the same transaction may succeed when it is tried again."""
+        """Return whether the same transaction may succeed when it is tried again."""
         codes = (getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1])
         return any(code in _GIVEN_UP for code in codes if isinstance(code, (str, int)))
 
 
 class change(operation[P, T]):  # noqa: N801 - a decorator
-    """An operation on the tenant that is its first argument; `owner.announce` is told of it."""
+    """An operation on the tenant that is its first argument. It calls `owner.announce` with the tenant."""
 
     def _then(self, owner: Any) -> Callable[[Any], None] | None:
         announce: Callable[[Any], None] | None = owner.announce
@@ -77,15 +83,18 @@ class change(operation[P, T]):  # noqa: N801 - a decorator
 
 
 class creation(operation[P, T]):  # noqa: N801 - a decorator
-    """An operation that makes what is not there: it fails where another worker makes the same at the same moment."""
+    """An operation that creates what is missing. It fails if another worker creates the same at the same moment."""
 
     def _may_pass(self, error: DBAPIError) -> bool:
         return True
 
 
 class in_batches(operation[P, T]):  # noqa: N801 - a decorator
-    """A method of a function of a connection and of the tenant after which a batch begins, which gives a number and the
-    last tenant of the batch, None at the end. Each batch is a transaction; the method gives the sum."""
+    """A decorator for a function that does one batch. The method does all batches, each in a transaction.
+
+    The function takes a connection and the tenant after which the batch begins. It returns a number and the last tenant
+    of the batch, None at the end. The method returns the sum of the numbers.
+    """
 
     def __get__(self, owner: Any, kind: Any) -> Any:
         if owner is None:
@@ -95,8 +104,11 @@ class in_batches(operation[P, T]):  # noqa: N801 - a decorator
 
 
 def is_async(engine: object) -> bool:
-    """Whether it is an `AsyncEngine`. There can be one only where its module was imported, and to import it here would
-    take greenlet, which SQLAlchemy does not bring by itself."""
+    """Return whether an engine is an `AsyncEngine`.
+
+    There can be one only if its module was imported. To import it here would need greenlet, which SQLAlchemy does not
+    install by itself.
+    """
     module = sys.modules.get("sqlalchemy.ext.asyncio")
     return module is not None and isinstance(engine, getattr(module, "AsyncEngine", ()))
 
@@ -205,5 +217,44 @@ def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) ->
 
 
 def _pause() -> float:
-    """Seconds until the next attempt; two that met do not meet again."""
+    """Return the seconds until the next attempt. They are random, so that two transactions do not meet again."""
     return PAUSE * random.random()  # noqa: S311 - it spreads load, it hides nothing
+
+
+_lock = threading.Lock()
+_pids: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
+
+# Kept: a driver ends the session of a connection that is collected, and the parent still uses it.
+_of_parents: list[Pool] = []
+
+
+def use_own_pool(engine: Any) -> None:
+    """Give an engine new connections in a process that was forked since its pool was first seen here.
+
+    Two processes that share one connection take each other's answers.
+    """
+    engine = getattr(engine, "sync_engine", engine)
+    pid = os.getpid()
+    if _pids.setdefault(engine.pool, pid) == pid or _is_in_memory(engine.url):
+        return
+    check_process()
+    with _lock:
+        if _pids.get(engine.pool, pid) != pid:
+            _of_parents.append(engine.pool)
+            engine.dispose(close=False)
+            _pids[engine.pool] = pid
+
+
+def _is_in_memory(url: URL) -> bool:
+    """Return whether a new connection would see an empty database."""
+    database = url.database or ""
+    is_in_memory = database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory"
+    return url.get_backend_name() == "sqlite" and is_in_memory
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a forked child must not wait for a thread of its parent
+    _lock = threading.Lock()
+
+
+after_fork(_renew_lock)

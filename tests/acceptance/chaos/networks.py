@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
+#: The part of the rows that this process runs. Each part has a network of its own.
+PART = int(os.environ.get("CHAOS_PART", "0/1").partition("/")[0])
 #: Addresses of TEST-NET-2, which no real network has. The near side has two, so that connections made from the first
 #: one can be lost while new ones work.
-NEAR, OTHER_NEAR, FAR = "198.51.100.1", "198.51.100.3", "198.51.100.2"
+NEAR, FAR, OTHER_NEAR = (f"198.51.100.{8 * PART + number}" for number in (1, 2, 3))
 
 
 def _ip(*words: str) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.chaos.networks import PART
 from acceptance.chaos.rows import HEAD, KNOWN_AFTER, ROWS, Row, World, line_of, run_once
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "3"))
 SEED = int(os.environ.get("CHAOS_SEED", str(int(time.time()))))
+#: "1/3" is the second of three parts of the rows.
+PARTS = int(os.environ.get("CHAOS_PART", "0/1").partition("/")[2])
 
 #: Seconds that the slowest of a hundred requests may take longer than before.
 MARGIN = 0.1
@@ -25,12 +28,12 @@ MOST_MORE_PACKETS = 4.0
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    print(f"\nseed {SEED}, {RUNS} runs\n{HEAD}", flush=True)
+    print(f"\nseed {SEED}, {RUNS} runs, part {PART} of {PARTS}\n{HEAD}", flush=True)
     with ExitStack() as stack:
         yield World(stack)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", ROWS[PART::PARTS], ids=lambda row: row.id)
 def test_a_fault_of_the_source(row: Row, world: World, tmp_path: Path) -> None:
     runs = []
     for number in range(RUNS):

@@ -1,1 +1,0 @@
-"""Coverage-guided fuzzing with atheris: `python -m fuzz TARGET SECONDS`, or `make fuzz-atheris`."""

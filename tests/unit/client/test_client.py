@@ -1,0 +1,301 @@
+"""`hmac_guard.client`: requests that real clients sign for real servers, and what stays behind at a redirect."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from serving import threaded
+
+from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Scheme, verdict_from
+from hmac_guard.once import MemoryOnce
+from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, signed_ids
+
+pytest.importorskip("httpx", reason="not run: httpx is not installed")
+pytest.importorskip("requests", reason="not run: requests is not installed")
+import requests
+
+from hmac_guard.client import HttpxAuth, RequestsAuth
+from hmac_guard.client.signer import json_with
+from hmac_guard.core.hidden import hide
+
+KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+NONCE = signed_ids(
+    ids={"user": Header("X-User")}, expires=Expires(Header("X-Expires"), max_lifetime=60), nonce=Header("X-Nonce")
+)
+IN_COOKIE = Scheme(name="cookie", ids={"user": Cookie("user")}, message="{user}", signature=Cookie("sig"))
+IN_BODY = Scheme(
+    name="body", ids={"user": Json("/user") | Form("user")}, message="{user}", signature=Json("/sig") | Form("sig")
+)
+#: Sends a request with this scheme, these origins and these ids. Returns status, the URL in the end, and the text.
+Send = Callable[..., tuple[int, str, str]]
+
+
+class Site:
+    """A WSGI application that redirects as its query says, and otherwise answers with what it got."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        headers = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        body = environ["wsgi.input"].read(*([] if is_chunked else [int(environ.get("CONTENT_LENGTH") or 0)])).decode()
+        lengths = [name for name in ("HTTP_TRANSFER_ENCODING", "CONTENT_LENGTH") if environ.get(name)]
+        assert len(lengths) < 2, "a body has two lengths"
+        query = dict(parse_qsl(environ["QUERY_STRING"]))
+        self.got.append({"headers": headers, "body": body, "query": query, "method": environ["REQUEST_METHOD"]})
+        if "to" in query:
+            start_response(f"{query['status']} Moved", [("Location", query["to"]), ("Content-Length", "0")])
+            return [b""]
+        ids = dict(verdict_from(environ).ids) if "hmac_guard" in environ else {}
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"ids": ids, "query": query, "body": body}).encode()]
+
+
+def by_httpx(library: str, is_async: bool) -> Send:
+    def send(
+        scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, **options: Any
+    ) -> tuple[int, str, str]:
+        httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+        auth = HttpxAuth(scheme, KEY, origins, ids or {"user": "u1"})
+
+        async def sent() -> Any:
+            async with httpx.AsyncClient(follow_redirects=True) as client:
+                return await client.request(method, url, auth=auth, **options)
+
+        if is_async:
+            answer = asyncio.run(sent())
+        else:
+            with httpx.Client(follow_redirects=True, auth=auth) as client:
+                answer = client.request(method, url, **options)
+        return answer.status_code, str(answer.url), answer.text
+
+    return send
+
+
+def by_requests(
+    scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, **options: Any
+) -> tuple[int, str, str]:
+    if "content" in options:
+        options["data"] = options.pop("content")
+    with requests.Session() as session:
+        auth = RequestsAuth(scheme, KEY, origins, ids or {"user": "u1"})
+        answer = session.request(method, url, auth=auth, **options)
+        return answer.status_code, answer.url, answer.text
+
+
+SENDERS: dict[str, Send] = {
+    "httpx": by_httpx("httpx", False),
+    "httpx, async": by_httpx("httpx", True),
+    "httpx2, async": by_httpx("httpx2", True),
+    "requests": by_requests,
+}
+
+
+@pytest.fixture(params=list(SENDERS))
+def send(request: pytest.FixtureRequest) -> Send:
+    return SENDERS[request.param]
+
+
+class Sites:
+    """Two servers. The first one guards `/inbox`."""
+
+    def __init__(self, scheme: Scheme, stack: ExitStack, **options: Any) -> None:
+        self.ours, self.other = Site(), Site()
+        guard = Guard(scheme, KEY, only=("/inbox",), **options)
+        self.url = f"http://127.0.0.1:{stack.enter_context(threaded(guard.wsgi(self.ours)))}"
+        self.other_url = f"http://127.0.0.1:{stack.enter_context(threaded(self.other))}"
+
+
+@pytest.fixture
+def sites() -> Iterator[Callable[..., Sites]]:
+    with ExitStack() as stack:
+        yield lambda scheme, **options: Sites(scheme, stack, **options)
+
+
+SCHEMES = [NONCE, IN_COOKIE, IN_BODY]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
+def test_requests_are_signed_for_the_origins_alone(send: Send, sites: Any, scheme: Scheme) -> None:
+    made = sites(scheme)
+    body = {"method": "POST", "json": {"a": 1}} if scheme is IN_BODY else {}
+
+    status, _, text = send(scheme, [made.url], f"{made.url}/inbox?page=2", **body)
+    assert status == 200
+    assert json.loads(text)["ids"]["user"] == "u1"
+    assert json.loads(text)["query"] == {"page": "2"}
+    assert send(scheme, [made.other_url], f"{made.url}/inbox", **body)[0] == 401
+    send(scheme, [made.url], f"{made.other_url}/inbox", **body)
+    [got] = made.other.got
+    assert_nothing_of_ours(got)
+
+
+def assert_nothing_of_ours(got: dict[str, Any]) -> None:
+    assert not {name for name in got["headers"] if name.startswith("X_")}
+    assert "sig" not in got["headers"].get("COOKIE", "")
+    assert "sig" not in got["body"]
+    assert "u1" not in str(got)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
+def test_nothing_that_was_placed_is_sent_to_another_origin(send: Send, sites: Any, scheme: Scheme, status: int) -> None:
+    made = sites(scheme)
+    url = f"{made.url}/go?status={status}&to={made.other_url}/inbox"
+    body = {"method": "POST", "json": {"a": 1}} if scheme is IN_BODY else {}
+
+    assert send(scheme, [made.url], url, **body)[0] == 200
+    [signed], [got] = made.ours.got, made.other.got
+    assert "u1" in str(signed)
+    assert_nothing_of_ours(got)
+    if body:
+        assert got["body"].replace(" ", "") == ('{"a":1}' if status == 307 else "")
+
+
+# A 302 makes a GET of a POST, and a GET has no body for the ids.
+@pytest.mark.parametrize(
+    ("scheme", "status"),
+    [(scheme, status) for scheme in SCHEMES for status in (302, 307) if scheme is not IN_BODY or status == 307],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_redirect_inside_of_the_origins_is_signed_again(send: Send, sites: Any, scheme: Scheme, status: int) -> None:
+    made = sites(scheme, **({"single_use": MemoryOnce(100)} if scheme is NONCE else {}))
+    body = {"method": "POST", "json": {"a": 1}} if scheme is IN_BODY else {}
+
+    answer, url, text = send(scheme, [made.url], f"{made.url}/go?status={status}&to=/inbox", **body)
+    assert (answer, urlsplit(url).path) == (200, "/inbox")
+    assert json.loads(text)["ids"]["user"] == "u1"
+    if scheme is NONCE:
+        first, last = (got["headers"]["X_NONCE"] for got in (made.ours.got[0], made.ours.got[-1]))
+        assert first != last
+
+
+def test_another_server_does_not_choose_what_is_signed(send: Send, sites: Any) -> None:
+    made = sites(NONCE)
+    back = f"{made.other_url}/back?status=307%26to={made.url}/inbox"
+
+    answer, url, _ = send(NONCE, [made.url], f"{made.url}/go?status=307&to={back}")
+    assert (answer, url) == (401, f"{made.url}/inbox")
+
+
+def test_each_request_has_a_new_nonce_and_an_id_may_be_a_function(send: Send, sites: Any) -> None:
+    made = sites(NONCE, single_use=MemoryOnce(100))
+    users = iter(["u1", "u2"])
+
+    for user in ("u1", "u2"):
+        ids = {"user": lambda: next(users)}
+        assert json.loads(send(NONCE, [made.url], f"{made.url}/inbox", ids=ids)[2])["ids"]["user"] == user
+    assert len({got["headers"]["X_NONCE"] for got in made.ours.got}) == 2
+
+
+def test_a_signed_body_is_sent_as_it_was_signed(send: Send, sites: Any) -> None:
+    scheme = STANDARD_WEBHOOKS
+    made = sites(scheme)
+
+    answer = send(scheme, made.url, f"{made.url}/inbox", "POST", ids={"message_id": "m"}, content=b'{"a" : "\xc3\xa9"}')
+    assert answer[0] == 200
+    assert json.loads(answer[2]) == {"ids": {"message_id": "m"}, "query": {}, "body": '{"a" : "é"}'}
+
+
+def test_the_query_keeps_what_is_not_ours(send: Send, sites: Any) -> None:
+    made = sites(NANGO)
+    ids = {"integration_id": "g&h", "connection_id": "c+d é"}
+
+    url = f"{made.url}/inbox?a=1&a=%2F&connection_id=old&b"
+    answer = send(NANGO, [made.url], url, ids=ids)
+    found = json.loads(answer[2])
+    assert found["ids"] == ids
+    assert urlsplit(answer[1]).query.startswith("a=1&a=%2F&b&")
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_hook_reads_and_changes_the_headers_of_a_signed_request(library: str, sites: Any) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    made, seen = sites(NONCE), []
+
+    def hook(request: Any) -> None:
+        seen.append(request.headers["X-User"])
+        request.headers["X-Trace"] = "1"
+        request.headers.update({"X-Span": "2"})
+        del request.headers["Accept"]
+        del request.headers["X-Nonce"]
+
+    auth = HttpxAuth(NONCE, KEY, [made.url], user="u1")
+    with httpx.Client(auth=auth, event_hooks={"request": [hook]}) as client:
+        answer = client.get(f"{made.url}/inbox")
+        client.get(f"{made.url}/go", headers={"Accept": "text/plain"})
+    got = made.ours.got[-1]["headers"]
+    assert (answer.status_code, seen) == (401, ["u1", "u1"])
+    assert (got["X_TRACE"], got["X_SPAN"], got["X_USER"]) == ("1", "2", "u1")
+    assert not {"X_NONCE", "ACCEPT"} & got.keys()
+
+
+def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
+    for make in (HttpxAuth, RequestsAuth):
+        name = make.__name__
+        for error, arguments in {
+            f"{name}: 'https://a.example/v1' is not an origin": (NONCE, KEY, ["https://a.example/v1"]),
+            f"{name}: 'a.example' is not an origin": (NONCE, KEY, "a.example"),
+            f"{name}: 'https://u@a.example' is not an origin": (NONCE, KEY, ["https://u@a.example"]),
+            f"{name}: 'ftp://a.example' is not an origin": (NONCE, KEY, ["ftp://a.example"]),
+            f"{name}: 'https://a.example:x' is not an origin": (NONCE, KEY, ["https://a.example:x"]),
+            f"{name}: None is not an origin": (NONCE, KEY, [None]),
+            f"{name}: origins is empty": (NONCE, KEY, []),
+            f"{name}: scheme must be a Scheme": ("nango", KEY, ["https://a.example"]),
+            f"{name}: the scheme 'nango' needs the id 'connection_id'": (NANGO, KEY, ["https://a.example"]),
+            "placeholder": (NONCE, "changeme", ["https://a.example"]),
+        }.items():
+            with pytest.raises(ConfigError, match=error):
+                make(*arguments, **({} if arguments[0] is NANGO else {"user": "u1"}))  # type: ignore[arg-type]
+        assert KEY not in repr(make(NONCE, KEY, ["https://a.example"], user="u1"))
+
+
+def test_a_body_that_cannot_hold_the_fields_is_an_error(send: Send, sites: Any) -> None:
+    made = sites(IN_BODY)
+
+    form = "multipart/form-data; boundary=b"
+    for content, content_type in (
+        *((b"[1]", "application/json"), (b"{", "application/json"), (b"{}", "text/plain"), (b"x", form)),
+    ):
+        headers = {"Content-Type": content_type}
+        with pytest.raises(ValueError, match="the scheme places ids or the signature in the body"):
+            send(IN_BODY, [made.url], f"{made.url}/inbox", "POST", content=content, headers=headers)
+    assert made.ours.got == []
+
+
+@pytest.mark.parametrize("content", [b'{"a":1}', [b'{"a":', b"1}"]], ids=["whole", "in pieces"])
+def test_a_signature_in_the_body_stays_behind_though_a_hook_reads_the_request(content: Any) -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    site, other = Site(), Site()
+    with threaded(site) as port, threaded(other) as other_port:
+        origin = f"http://127.0.0.1:{port}"
+        auth = HttpxAuth(IN_BODY, KEY, [origin], user="u1")
+        hooks = {"request": [lambda request: request.read()]}
+        body = content if isinstance(content, bytes) else iter(content)
+        with httpx.Client(event_hooks=hooks, follow_redirects=True, auth=auth) as client:
+            client.post(
+                f"{origin}/?status=307&to=http://127.0.0.1:{other_port}/got",
+                content=body,
+                headers={"Content-Type": "application/json"},
+            )
+
+    assert "sig" in site.got[0]["body"]
+    assert [each["body"] for each in other.got] == ['{"a":1}']
+
+
+@pytest.mark.parametrize("body", [b'{"price":1e400}', b'{"price":NaN}'])
+def test_a_number_that_json_cannot_say_is_not_signed(body: bytes) -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    auth = HttpxAuth(IN_BODY, KEY, ["http://127.0.0.1:9"], user="u1")
+
+    with pytest.raises(ValueError, match="JSON"):
+        httpx.post("http://127.0.0.1:9/", content=body, headers={"Content-Type": "application/json"}, auth=auth)
+
+
+def test_half_a_character_is_sent_as_it_was() -> None:
+    assert json_with(b'{"t":"\\ud800"}', "json", hide({"sig": "s"})) == b'{"t":"\\ud800","sig":"s"}'

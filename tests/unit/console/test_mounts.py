@@ -1,0 +1,267 @@
+"""The console below `/console/` of each framework, mounted as docs/console.md says, on real servers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+
+from console_apps import APPLICATIONS, BLOCKS, DB, FIRST, make
+from consoles import PREFIX, WHO, forms_of
+from key_sources import KEY
+from servers import SERVERS, Running, Server, serving
+from sqlalchemy import create_engine
+from waiting import becomes_true
+from werkzeug.test import Client
+from werkzeug.wrappers import Request
+
+from hmac_guard import Guard
+from hmac_guard.console import Console, Operator
+from hmac_guard.keys import SqlKeys
+from hmac_guard.schemes import NANGO
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'keys.db'}"
+
+
+@pytest.fixture
+def keys(url: str) -> Iterator[Any]:
+    engine = create_engine(url)
+    keys = SqlKeys(engine)
+    keys.create_table()
+    keys.add("acme", KEY, key_id="k1", mode="enforce")
+    yield keys
+    engine.dispose()
+
+
+@pytest.fixture(params=APPLICATIONS)
+def server(request: pytest.FixtureRequest, url: str, keys: Any, tmp_path: Path) -> Iterator[Running]:
+    framework = request.param.partition("_")[0]
+    pytest.importorskip(framework, reason=f"not run: {framework} is not installed")
+    wanted = APPLICATIONS[request.param][0]
+    [found] = [server for server in SERVERS if server.name == wanted]
+    assert found.version
+    with serving(found, f"console_apps:{request.param}", tmp_path, {DB: url}) as running:
+        yield running
+
+
+def test_each_mount_serves_the_same_flows(server: Running, keys: Any) -> None:
+    origin = f"http://127.0.0.1:{server.port}"
+    with httpx.Client(base_url=origin, headers={WHO: "ada", "Origin": origin}, timeout=60) as client:
+
+        def page(path: str, **query: str) -> httpx.Response:
+            return client.get(f"{PREFIX}{path}", params=query)
+
+        def send(form: Any, **fields: str) -> httpx.Response:
+            return client.post(form.action, data={**form.fields, **fields})
+
+        listing = page("/")
+        assert listing.status_code == 200, listing.text
+        assert 'href="/console/tenant?name=acme"' in listing.text
+        assert "Path=/console/;" in listing.headers["set-cookie"]
+        assert "frame-ancestors 'none'" in listing.headers["content-security-policy"]
+        assert page("/static/console.css").headers["content-type"] == "text/css; charset=utf-8"
+
+        made = send(forms_of(page("/new").text)[-1], name="größe/1")
+        assert made.status_code == 200, made.text
+        assert page("/tenant", name="größe/1").status_code == 200
+        ended = send(forms_of(page("/tenant/end", name="acme", key="k1").text)[-1])
+        assert (ended.status_code, ended.headers["location"]) == (303, "/console/tenant?name=acme&done=ended")
+        form = forms_of(page("/check", scheme="nango", name="größe/1").text)[0]
+        ids = {"id.integration_id": "g", "id.connection_id": "u"}
+        assert "The bytes to sign for größe/1" in send(form, **ids).text
+        exported = page("/audit.jsonl")
+        assert exported.text.count("\n") == 3
+        assert client.post(form.action, data={**form.fields, "request": "x" * 1_200_000}).status_code == 413
+        assert client.post(form.action, data=form.fields, headers={"Origin": "http://evil.example"}).status_code == 403
+        assert page("/").headers["cache-control"] == "no-store"
+    assert httpx.get(f"{origin}{PREFIX}/").status_code == 403
+    assert httpx.get(f"{origin}/orders").status_code == 401  # The guard is around all the rest.
+    assert [entry.actor for entry in keys.audit(action="retire")] == ["ada@example.com"]
+    assert [entry.origin for entry in keys.audit(action="retire")] == ["127.0.0.1"]
+    assert KEY not in server.printed()
+
+
+def test_several_workers_serve_one_session(url: str, keys: Any, tmp_path: Path) -> None:
+    pytest.importorskip("flask", reason="not run: flask is not installed")
+    command = "gunicorn --bind 127.0.0.1:{port} --no-control-socket --workers 2 {app}"
+    two = Server("gunicorn", "wsgi", "gunicorn", command)
+    assert two.version
+    with serving(two, "console_apps:of_a_worker", tmp_path, {DB: url}) as running:
+        origin = f"http://127.0.0.1:{running.port}"
+        with httpx.Client(base_url=origin, headers={WHO: "ada", "Origin": origin, "Connection": "close"}) as client:
+
+            def is_served_by_another_worker() -> bool:
+                shown = client.get(f"{PREFIX}/tenant/note", params={"name": "acme", "key": "k1"})
+                form = forms_of(shown.text)[-1]
+                saved = client.post(form.action, data={**form.fields, "note": "seen"})
+                assert saved.status_code == 303, saved.text
+                return bool(shown.headers["X-Worker"] != saved.headers["X-Worker"])
+
+            assert becomes_true(is_served_by_another_worker)
+    assert [key.note for key in keys.tenants(prefix="acme")[0].keys] == ["seen"]
+
+
+# The blocks of docs/console.md
+
+
+def test_the_first_block_makes_a_console(keys: Any) -> None:
+    names = FIRST.run(keys=keys, NANGO=NANGO)
+    client = Client(names["console"].wsgi)
+
+    assert client.get("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 200
+    assert client.get("/", environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 403
+
+
+def test_uncovered_routes_lists_the_console(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv(DB, url)
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    starlette = pytest.importorskip("starlette.applications", reason="not run: starlette is not installed")
+    import hmac_guard.flask
+    import hmac_guard.starlette
+    from hmac_guard.asgi import GuardMiddleware
+
+    app = make("Flask", app=flask.Flask("console"))["app"]
+    mounted = make("Starlette and FastAPI", app=starlette.Starlette(), GuardMiddleware=GuardMiddleware)["app"]
+
+    assert hmac_guard.flask.uncovered_routes(app) == ["/console/", "/console/<path:path>"]
+    assert hmac_guard.starlette.uncovered_routes(mounted) == ["/console/{path:path}"]
+
+
+def test_uncovered_routes_lists_the_console_in_django(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from console_apps import django_urls
+    from django.test import override_settings
+
+    from hmac_guard.django import uncovered_routes
+
+    monkeypatch.setenv(DB, url)
+    changed = {
+        "MIDDLEWARE": ["hmac_guard.django.GuardMiddleware"],
+        "HMAC_GUARD": Guard(NANGO, keys, exempt=("/console/",)),
+        "ROOT_URLCONF": type("URLs", (), {"urlpatterns": django_urls()["urlpatterns"]}),
+    }
+    with override_settings(**changed):
+        assert uncovered_routes() == ["/console/^(?P<path>.*)$"]
+
+
+def test_django_sends_pages_cookies_and_exports(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """In one process, over WSGI and ASGI."""
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from asgiref.sync import async_to_sync
+    from console_apps import django_urls
+    from django.test import AsyncClient, override_settings
+    from django.test import Client as DjangoClient
+
+    monkeypatch.setenv(DB, url)
+    urls = type("URLs", (), {"urlpatterns": django_urls()["urlpatterns"]})
+    with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=[]):
+        client: Any = DjangoClient()
+        page = client.get("/console/tenant?name=acme", headers={WHO: "ada", "host": "localhost"})
+        export = client.get("/console/audit.jsonl", headers={WHO: "ada", "host": "localhost"})
+        cookie = page.cookies["hmac_guard_console"]
+
+        async def asked() -> list[bytes]:
+            answer: Any = await AsyncClient().get("/console/audit.jsonl", headers={WHO: "ada"})
+            return [part async for part in answer.streaming_content]
+
+        parts = async_to_sync(asked)()
+    assert page.status_code == 200
+    assert b"k1" in page.content
+    assert page["Cache-Control"] == "no-store"
+    assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/console/", "Strict", True)
+    assert b"".join(export.streaming_content).count(b"\n") == b"".join(parts).count(b"\n") == 1
+
+
+def asked(**given: Any) -> Any:
+    """A request of werkzeug with that of a framework, which has these attributes."""
+    request = Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_USER": "ada"})
+    request.environ["hmac_guard.console.request"] = SimpleNamespace(**given)
+    return request
+
+
+def recipe(section: str, **names: Any) -> Any:
+    given = BLOCKS[section].run(Operator=Operator, **names)
+    return next(value for name, value in given.items() if name.startswith("authorize_"))
+
+
+def test_the_recipe_for_djangos_staff(keys: Any) -> None:
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from django.contrib.auth.models import AnonymousUser, User
+
+    authorize = recipe("Django's staff and permissions")
+    staff = User(username="vic", is_staff=True, is_active=True)
+    staff._perm_cache = set()  # type: ignore[attr-defined]
+    staff.has_perm = lambda perm, obj=None: False  # type: ignore[method-assign]
+
+    assert authorize(asked(user=AnonymousUser())) is None
+    assert authorize(asked(user=User(username="eve", is_active=True))) is None
+    assert authorize(asked(user=User(username="old", is_active=False, is_staff=True, is_superuser=True))) is None
+    assert authorize(asked(user=staff)) == Operator("vic", "viewer")
+    root = User(username="ada", is_staff=True, is_active=True, is_superuser=True)
+    assert authorize(asked(user=root)) == Operator("ada", "operator")
+
+
+def test_the_recipe_for_flask_login(keys: Any) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    login = pytest.importorskip("flask_login", reason="not run: flask-login is not installed")
+    app = flask.Flask("console")
+    app.secret_key = KEY
+    manager = login.LoginManager(app)
+    manager.user_loader(lambda name: user_of(name))
+
+    def user_of(name: str) -> Any:
+        user = login.UserMixin()
+        user.id = name
+        return user
+
+    app.add_url_rule("/login", view_func=lambda: str(login.login_user(user_of("ada"))))
+    authorize = recipe("Flask-Login", current_user=login.current_user)
+    console = Console(keys, schemes=[NANGO], authorize=authorize)
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+    client = app.test_client()
+
+    assert client.get("/console/").status_code == 403
+    client.get("/login")
+    assert "ada" in client.get("/console/").text
+
+
+def test_the_recipe_for_a_session_of_starlette(keys: Any) -> None:
+    pytest.importorskip("starlette", reason="not run: starlette is not installed")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.sessions import SessionMiddleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Mount, Route
+    from starlette.testclient import TestClient
+
+    def login(request: Any) -> PlainTextResponse:
+        request.session["operator"] = "ada"
+        return PlainTextResponse("")
+
+    console = Console(keys, schemes=[NANGO], authorize=recipe("A session of Starlette"))
+    routes = [Route("/login", login), Mount("/console", app=console.asgi)]
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, secret_key=KEY)]))
+
+    assert client.get("/console/").status_code == 403
+    client.get("/login")
+    assert "ada" in client.get("/console/").text
+
+
+def test_the_recipe_for_a_reverse_proxy() -> None:
+    authorize = recipe("A header that a reverse proxy sets")
+    direct = asked()
+    direct.environ["REMOTE_ADDR"] = "10.0.0.8"
+
+    assert authorize(asked()) == Operator("ada", "operator")
+    assert authorize(Request(direct.environ)) is None
+    assert authorize(Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7"})) is None

@@ -1,0 +1,709 @@
+"""The Django handles answer like the middleware, in sync and async code, over WSGI and ASGI."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import pytest
+
+pytest.importorskip("django", reason="not run: Django is not installed")
+
+# First, because it configures Django.
+from django_project import ASYNC_ONLY, GUARDED, SYNC_ONLY, Guarded, project, send  # isort: skip
+
+from django import VERSION
+from django.core.checks import run_checks
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+from handles import check_case, check_generated
+from orders import (
+    CASES,
+    GOOD,
+    GOOD_FORM,
+    GOOD_JSON,
+    GOOD_MULTIPART,
+    JSON,
+    KEY,
+    MULTIPART,
+    ORDERS,
+    UNSIGNED,
+    hex_of,
+    query_of,
+)
+from support import Call, Reply, Sent, environ_for, run_asgi, scope_for
+from werkzeug.test import run_wsgi_app
+
+from hmac_guard import ConfigError, Form, Guard, Header, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
+from hmac_guard.django.conf import guard_from_settings
+from hmac_guard.schemes import GITHUB
+
+
+class Seen:
+    """Views that record their requests."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Verdict, bytes]] = []
+        self.threads: list[threading.Thread] = []
+
+    def sync(self, request: HttpRequest) -> HttpResponse:
+        self.seen.append((verdict_from(request), request.body))
+        self.threads.append(threading.current_thread())
+        return HttpResponse("reached")
+
+    async def later(self, request: HttpRequest) -> HttpResponse:
+        return self.sync(request)
+
+    def as_class(self, *, later: bool) -> Any:
+        if later:
+
+            class Later(View):
+                async def get(view, request: HttpRequest) -> HttpResponse:  # noqa: N805
+                    return self.sync(request)
+
+                post = put = get
+
+            return Later
+
+        class Sync(View):
+            def get(view, request: HttpRequest) -> HttpResponse:  # noqa: N805
+                return self.sync(request)
+
+            post = put = get
+
+        return Sync
+
+
+def in_middleware(server: str, *others: str, later: bool = False) -> Call:
+    def call(guard: Guard, sent: Sent) -> Reply:
+        here = Seen()
+        Guarded.guard = guard
+        with project(here.later if later else here.sync, MIDDLEWARE=[GUARDED, *others]):
+            reply = send(server, sent)
+        reply.seen = here.seen
+        return reply
+
+    return call
+
+
+def on_function(server: str, *, later: bool) -> Call:
+    def call(guard: Guard, sent: Sent) -> Reply:
+        here = Seen()
+        with project(hmac_guarded(guard)(here.later if later else here.sync)):
+            reply = send(server, sent)
+        reply.seen = here.seen
+        return reply
+
+    return call
+
+
+def on_class(server: str, *, later: bool) -> Call:
+    def call(guard: Guard, sent: Sent) -> Reply:
+        here = Seen()
+        with project(hmac_guarded(guard)(here.as_class(later=later)).as_view()):
+            reply = send(server, sent)
+        reply.seen = here.seen
+        return reply
+
+    return call
+
+
+MAKERS: dict[str, Callable[[str], Call]] = {
+    "middleware": in_middleware,
+    "middleware, async view": lambda server: in_middleware(server, later=True),
+    "middleware before a sync one": lambda server: in_middleware(server, SYNC_ONLY),
+    "middleware before an async one": lambda server: in_middleware(server, ASYNC_ONLY),
+    "function": lambda server: on_function(server, later=False),
+    "async function": lambda server: on_function(server, later=True),
+    "class": lambda server: on_class(server, later=False),
+    "async class": lambda server: on_class(server, later=True),
+}
+HANDLES = {f"{name}, {server}": make(server) for server in ("wsgi", "asgi") for name, make in MAKERS.items()}
+
+
+@pytest.fixture(params=list(HANDLES))
+def handle(request: pytest.FixtureRequest) -> Call:
+    return HANDLES[request.param]
+
+
+def path_is_mended(sent: Sent) -> bool:
+    """Over WSGI, Django reads an empty path as `/`, and a byte that is not UTF-8 as the text `%FF`."""
+    return sent.path == "" or "\xff" in sent.path
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
+    check_case(handle, *CASES[case])
+
+
+@pytest.mark.without_coverage
+def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
+    check_generated(handle, path_is_mended)
+
+
+GUARD = Guard(ORDERS, KEY)
+SERVERS = pytest.mark.parametrize("server", ["wsgi", "asgi"])
+
+
+def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard | None = None, **changes: Any) -> Reply:
+    Guarded.guard = guard
+    with project(view, MIDDLEWARE=[GUARDED] if guard else [], **changes):
+        return send(server, sent)
+
+
+@pytest.mark.parametrize(("server", "later"), [("wsgi", False), ("asgi", True)])
+def test_sync_or_async_code_stays_on_one_thread(server: str, later: bool) -> None:
+    asked: list[threading.Thread] = []
+
+    def keys(_: object) -> str:
+        asked.append(threading.current_thread())
+        return KEY
+
+    keys.blocking = False  # type: ignore[attr-defined]
+    here = Seen()
+    reply_of(here.later if later else here.sync, GOOD, server, Guard(ORDERS, keys))
+    assert here.threads == asked == [threading.main_thread()]
+
+
+@SERVERS
+def test_an_async_and_a_blocking_resolver_are_called(server: str) -> None:
+    async def later(_: object) -> str:
+        return KEY
+
+    for view in (Seen().sync, Seen().later):
+        for keys in (later, lambda _: KEY):
+            assert reply_of(view, GOOD, server, Guard(ORDERS, keys)).status == 200
+
+
+@SERVERS
+def test_unavailable_keys_are_503(server: str) -> None:
+    async def broken(_: object) -> str:
+        raise OSError
+
+    reply = reply_of(Seen().sync, GOOD, server, Guard(ORDERS, broken))
+    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+
+
+@SERVERS
+def test_the_verdict_is_a_request_attribute_named_annotate_as(server: str) -> None:
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(f"{request.partner.ids['order_id']} {verdict_from(request, 'partner') is request.partner}")
+
+    assert reply_of(view, GOOD, server, Guard(ORDERS, KEY, annotate_as="partner")).body == b"42 True"
+
+
+@SERVERS
+def test_a_view_reads_form_and_file_after_the_guard_has_read_them(server: str) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        files: Any = request.FILES.items()
+        contents = {name: file.read().decode() for name, file in files}
+        return HttpResponse(json.dumps({"order": request.POST["order_id"], **contents}))
+
+    form, multipart = (reply_of(view, sent, server, GUARD).body for sent in (GOOD_FORM, GOOD_MULTIPART))
+    assert json.loads(form) == {"order": "42"}
+    assert json.loads(multipart) == {"order": "42", "file": "content"}
+
+
+@SERVERS
+def test_a_view_streams_the_body_after_the_guard_has_read_it(server: str) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.read(3) + b"|" + request.readline() + b"|" + request.read())
+
+    assert reply_of(view, GOOD_JSON, server, GUARD).body == GOOD_JSON.body[:3] + b"|" + GOOD_JSON.body[3:] + b"|"
+
+
+@SERVERS
+def test_a_scheme_without_body_sources_does_not_read_the_body(server: str) -> None:
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(str(request._read_started) + request.read(4).decode())
+
+    scheme = ORDERS.replace(
+        ids={"tenant_id": Query("tenant_id"), "order_id": Query("order_id")}, signature=Query("sig")
+    )
+    sent = Sent("POST", "/orders", query_of(), [JSON], b"null")
+    assert reply_of(view, sent, server, Guard(scheme, KEY)).body == b"Falsenull"
+
+
+def test_a_chunked_body_is_verified_and_read_by_the_view() -> None:
+    here = Seen()
+    environ = {**environ_for(GOOD_JSON), "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+    Guarded.guard = GUARD
+    with project(here.sync, MIDDLEWARE=[GUARDED]):
+        assert run_wsgi_app(WSGIHandler(), environ)[1] == "200 OK"
+
+    assert here.seen[0][1] == GOOD_JSON.body
+
+
+def test_a_body_without_a_length_is_verified_and_read_by_the_view_under_asgi() -> None:
+    sent = Sent("POST", "/orders", headers=[MULTIPART, ("Transfer-Encoding", "chunked")], body=GOOD_MULTIPART.body)
+    sent.all_headers = lambda: list(sent.headers)  # type: ignore[method-assign]
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.POST["order_id"] + str(len(request.FILES)))
+
+    assert reply_of(view, sent, "asgi", GUARD).body == b"421"
+
+
+@SERVERS
+def test_report_mode_replays_a_body_that_is_too_large(server: str) -> None:
+    here = Seen()
+    sent = Sent("POST", "/orders", headers=[JSON], body=b" " * 70_000 + b"{}")
+    environ = {**environ_for(sent), "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+    Guarded.guard = Guard(ORDERS, KEY, mode="report", max_body=66_000)
+    with project(here.sync, MIDDLEWARE=[GUARDED]):
+        run_wsgi_app(WSGIHandler(), environ) if server == "wsgi" else send(server, sent)
+
+    assert [(verdict.reason, body) for verdict, body in here.seen] == [(Reason.BODY_TOO_LARGE, sent.body)]
+
+
+@SERVERS
+def test_a_body_that_django_has_cached_is_verified(server: str) -> None:
+    here = Seen()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        assert request.body == GOOD_JSON.body
+        return hmac_guarded(GUARD)(here.sync)(request)
+
+    assert reply_of(view, GOOD_JSON, server).status == 200
+    assert here.seen[0][1] == GOOD_JSON.body
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (GOOD_MULTIPART, 200),
+        (replace(GOOD_MULTIPART, body=GOOD_MULTIPART.body.replace(b"acme", b"evil")), 401),
+        (replace(GOOD_MULTIPART, body=GOOD_MULTIPART.body.replace(b'"file"', b'"tenant"')), 401),
+    ],
+    ids=["good", "a tampered id", "an id that is there twice, once as a file"],
+)
+def test_a_form_that_django_has_parsed_is_judged_from_its_fields(server: str, sent: Sent, status: int) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        assert request.POST["order_id"] == "42"
+        return hmac_guarded(GUARD)(lambda request: HttpResponse(request.POST["order_id"]))(request)
+
+    assert reply_of(view, sent, server).status == status
+
+
+@SERVERS
+def test_consumed_json_is_refused_and_logged(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    here = Seen()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        request.read()
+        return hmac_guarded(GUARD)(here.sync)(request)
+
+    assert reply_of(view, GOOD_JSON, server).status == 503
+    assert "BodyAlreadyRead" in caplog.text
+    assert here.seen == []
+
+
+@SERVERS
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
+def test_a_consumed_form_does_not_count_as_empty(server: str, sent: Sent) -> None:
+    here = Seen()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        request.read()
+        return hmac_guarded(GUARD)(here.sync)(request)
+
+    assert reply_of(view, replace(sent, query=query_of("evil")), server).status == 400
+    assert here.seen == []
+
+
+@SERVERS
+def test_a_consumed_body_is_ignored_if_the_guard_is_off(server: str) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        assert request.POST["order_id"] == "42"
+        return hmac_guarded(Guard(ORDERS, KEY, mode="off"))(lambda _: HttpResponse("reached"))(request)
+
+    assert reply_of(view, GOOD_MULTIPART, server).body == b"reached"
+
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+CSRF_TOKEN = "t" * 32
+
+
+def with_csrf_token(sent: Sent) -> Sent:
+    token = [("Cookie", f"csrftoken={CSRF_TOKEN}"), ("X-CSRFToken", CSRF_TOKEN)]
+    return replace(sent, headers=[*sent.headers, *token])
+
+
+@SERVERS
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
+@pytest.mark.parametrize("middleware", [[GUARDED, CSRF], [CSRF, GUARDED]], ids=["guard first", "guard last"])
+def test_the_middleware_reads_a_form_before_the_csrf_check_does(server: str, sent: Sent, middleware: list[str]) -> None:
+    """Django checks CSRF after all middleware, just before the view."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"{verdict_from(request).ids['order_id']} {request.POST['order_id']}")
+
+    Guarded.guard = GUARD
+    with project(hmac_guarded(GUARD)(view), MIDDLEWARE=middleware):
+        assert send(server, with_csrf_token(sent)).body == b"42 42"
+        assert send(server, sent).status == 403
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("sent", "exempt", "status"),
+    [
+        pytest.param(GOOD_FORM, False, 200, id="urlencoded, which Django keeps"),
+        pytest.param(GOOD_MULTIPART, False, 200, id="multipart, which Django has parsed"),
+        pytest.param(GOOD_MULTIPART, True, 200, id="multipart, exempt"),
+    ],
+)
+def test_a_guarded_view_reads_a_form_after_the_csrf_check_unless_it_is_exempt(
+    server: str, sent: Sent, exempt: bool, status: int
+) -> None:
+    view = hmac_guarded(GUARD)(lambda request: HttpResponse(request.POST["order_id"]))
+    with project(csrf_exempt(view) if exempt else view, MIDDLEWARE=[CSRF]):
+        assert send(server, with_csrf_token(sent)).status == status
+
+
+@SERVERS
+def test_a_consumed_body_of_an_unread_type_is_refused_for_its_type(server: str) -> None:
+    here = Seen()
+    in_json = ORDERS.replace(ids={"tenant_id": Query("tenant_id"), "order_id": Query("order_id") | Json("/id")})
+
+    def view(request: HttpRequest) -> HttpResponse:
+        assert request.POST["order_id"] == "42"
+        return hmac_guarded(Guard(in_json.replace(signature=Query("sig")), KEY))(lambda _: HttpResponse("reached"))(
+            request
+        )
+
+    sent = Sent("POST", "/orders", query_of(), [MULTIPART], GOOD_MULTIPART.body)
+    assert reply_of(view, sent, server).status == 415
+    assert here.seen == []
+
+
+@SERVERS
+@pytest.mark.parametrize("later", [True, False])
+def test_a_verdict_of_the_same_guard_is_used(server: str, later: bool) -> None:
+    judged: list[Verdict] = []
+    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    here = Seen()
+
+    assert reply_of(hmac_guarded(guard)(here.later if later else here.sync), GOOD_JSON, server, guard).status == 200
+    assert [verdict for verdict, _ in here.seen] == judged
+    assert len(judged) == 1
+
+
+@SERVERS
+def test_a_verdict_of_another_guard_is_not_used(server: str) -> None:
+    other = "another key of sixteen bytes or more"
+    sent = Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=other)))
+
+    assert reply_of(hmac_guarded(GUARD)(Seen().sync), sent, server, Guard(ORDERS, other)).status == 401
+
+
+@SERVERS
+def test_an_exemption_by_path_does_not_open_a_guarded_view(server: str) -> None:
+    guard = Guard(ORDERS, KEY, exempt=("/orders",))
+
+    assert reply_of(hmac_guarded(guard)(Seen().sync), UNSIGNED, server, guard).status == 401
+    assert reply_of(Seen().sync, UNSIGNED, server, guard).status == 200
+
+
+@SERVERS
+def test_a_head_request_is_refused_without_a_body(server: str) -> None:
+    reply = reply_of(Seen().sync, Sent("HEAD", "/orders"), server, GUARD)
+
+    assert (reply.status, reply.body, reply.headers["cache-control"]) == (401, b"", "no-store")
+
+
+@SERVERS
+def test_a_fault_of_the_guard_is_refused_in_report_mode_too(server: str, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Scheme):
+        def verifying_key(self, *given: Any) -> NoReturn:
+            raise ZeroDivisionError
+
+    scheme = Broken(**{name: getattr(ORDERS, name) for name in ("name", "ids", "message", "signature")})
+    for here in (Seen().sync, Seen().later):
+        assert reply_of(here, GOOD, server, Guard(scheme, KEY, mode="report")).status == 503
+    assert "ZeroDivisionError" in caplog.text
+
+
+IN_PATH = ORDERS.replace(ids={"tenant_id": Path("/tenants/{tenant_id}"), "order_id": Query("order_id")})
+
+
+@pytest.mark.parametrize(
+    ("mounted", "script"),
+    [
+        ({"path": "/api/tenants/gr\xc3\xb6\xc3\x9fe", "root_path": "/api"}, None),
+        ({"path": "/tenants/gr\xc3\xb6\xc3\x9fe", "root_path": "/api"}, None),
+        pytest.param(
+            {"path": "/api/tenants/gr\xc3\xb6\xc3\x9fe"},
+            "/api",
+            marks=pytest.mark.skipif(VERSION < (5,), reason="not run: this Django ignores it over ASGI"),
+        ),
+    ],
+    ids=["root_path within the path", "root_path not in the path", "FORCE_SCRIPT_NAME"],
+)
+def test_a_mounted_project_reads_its_own_path_under_asgi(mounted: dict[str, str], script: str | None) -> None:
+    sent = Sent("GET", mounted["path"], f"order_id=42&sig={hex_of('größe', '42')}")
+    scope = {**scope_for(sent), "root_path": mounted.get("root_path", "")}
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        await ASGIHandler()(scope, receive, send)
+
+    Guarded.guard = Guard(IN_PATH, KEY)
+    with project(Seen().later, MIDDLEWARE=[GUARDED], FORCE_SCRIPT_NAME=script):
+        assert run_asgi(app, sent).status == 200
+
+
+def test_a_mounted_project_reads_its_own_path_under_wsgi() -> None:
+    sent = Sent("GET", "/tenants/gr\xc3\xb6\xc3\x9fe", f"order_id=42&sig={hex_of('größe', '42')}")
+    Guarded.guard = Guard(IN_PATH, KEY)
+    with project(Seen().sync, MIDDLEWARE=[GUARDED]):
+        assert run_wsgi_app(WSGIHandler(), {**environ_for(sent), "SCRIPT_NAME": "/api"})[1] == "200 OK"
+
+
+def test_an_id_in_a_second_cookie_line_is_the_one_that_the_view_reads() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.COOKIES["tenant"])
+
+    cookies = [("Cookie", "tenant=acme"), ("Cookie", "theme=dark")]
+    sent = Sent("GET", "/orders", f"order_id=42&sig={hex_of('acme', '42')}", cookies)
+    assert reply_of(view, sent, "asgi", GUARD).body == b"acme"
+
+
+def test_a_class_is_guarded_by_its_dispatch_too() -> None:
+    decorated = method_decorator(hmac_guarded(GUARD), name="dispatch")(Seen().as_class(later=False))
+
+    assert [reply_of(decorated.as_view(), sent).status for sent in (UNSIGNED, GOOD)] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (lambda: hmac_guarded(ORDERS), "hmac_guarded: guard must be a Guard, not Scheme"),  # type: ignore[arg-type]
+        (lambda: hmac_guarded(GUARD)(Seen), "Seen has no dispatch"),
+        (
+            lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="resolver_match")),
+            "'resolver_match' is already an attribute",
+        ),
+        (lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="environ")), "'environ' is already an attribute"),
+        (
+            lambda: hmac_guarded(Guard(ORDERS, KEY, annotate_as="partner.verdict")),
+            "'partner.verdict' is already an attribute",
+        ),
+    ],
+)
+def test_an_impossible_configuration_is_a_config_error(make: Any, cure: str) -> None:
+    with pytest.raises(ConfigError, match=cure):
+        make()
+
+
+def test_settings_may_import_the_package() -> None:
+    code = "import hmac_guard.django; from django.conf import settings; assert not settings.configured"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NOT_A_GUARD = object()
+TENANT_ORDERS = ORDERS.replace(tenant=Query("tenant_id"))
+DOTTED_KEY = "a_key.that_looks.like_a_path"
+
+
+def a_resolver(claim: object) -> str:
+    return KEY
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        GUARD,
+        f"{__name__}.GUARD",
+        {"scheme": ORDERS, "keys": KEY, "mode": "enforce"},
+        {"scheme": f"{__name__}.ORDERS", "keys": KEY},
+        {"SCHEME": ORDERS, "KEYS": KEY, "MAX_BODY": 1000},
+        {"scheme": ORDERS, "KEYS": f"{__name__}.KEY"},
+        {"scheme": ORDERS, "keys": f"{__name__}.a_resolver"},
+        {"scheme": ORDERS, "keys": ["another key of sixteen bytes or more", f"{__name__}.KEY"]},
+        {"scheme": TENANT_ORDERS, "keys": {"acme": f"{__name__}.KEY"}},
+        {"scheme": TENANT_ORDERS, "keys": {"acme": (f"{__name__}.KEY", "another key of sixteen bytes or more")}},
+    ],
+    ids=[
+        "a guard",
+        "a dotted path",
+        "a dict",
+        "a dict with a dotted path",
+        "capitals",
+        "a dotted path of the key",
+        "a dotted path of a resolver",
+        "a dotted path in a list of keys",
+        "a dotted path in a mapping of keys",
+        "a dotted path in a list in a mapping of keys",
+    ],
+)
+def test_the_setting_makes_the_guard(setting: Any) -> None:
+    assert [reply_of_setting(setting, sent) for sent in (GOOD, UNSIGNED)] == [200, 401]
+
+
+def reply_of_setting(setting: Any, sent: Sent) -> int:
+    with project(Seen().sync, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=setting):
+        assert run_checks(tags=["security"]) == []
+        return send("wsgi", sent).status
+
+
+@pytest.mark.parametrize(
+    ("setting", "id", "cure"),
+    [
+        (None, "hmac_guard.E001", "HMAC_GUARD is missing"),
+        ("mysite.guards.GUARD", "hmac_guard.E002", "'mysite.guards.GUARD' cannot be imported"),
+        (f"{__name__}.NO_SUCH_NAME", "hmac_guard.E002", "cannot be imported"),
+        ({"scheme": "mysite.SCHEME", "keys": KEY}, "hmac_guard.E002", "'mysite.SCHEME' cannot be imported"),
+        (f"{__name__}.NOT_A_GUARD", "hmac_guard.E003", "must be a Guard, its dotted path or a dict, not object"),
+        (["hmac_guard.schemes.NANGO"], "hmac_guard.E003", "not list"),
+        ({"scheme": ORDERS, "keys": ""}, "hmac_guard.E004", "the secret is empty or blank"),
+        ({"scheme": ORDERS}, "hmac_guard.E004", "keys"),
+        ({"keys": KEY}, "hmac_guard.E004", "scheme must be a Scheme"),
+        ({"scheme": ORDERS, "keys": KEY, "exmpt": ()}, "hmac_guard.E004", "'exmpt'; did you mean 'exempt'?"),
+        ({"SCHEME": ORDERS, "KEYS": KEY, "EXMPT": ()}, "hmac_guard.E004", "'EXMPT'; did you mean 'EXEMPT'?"),
+        ({"Scheme": ORDERS, "keys": KEY}, "hmac_guard.E004", "'Scheme'; did you mean 'scheme'?"),
+        ({"scheme": ORDERS, "keys": KEY, "zzz": 1}, "hmac_guard.E004", "'zzz'; take one of 'scheme', 'keys', 'mode',"),
+        ({"scheme": ORDERS, "keys": KEY, 1: 2}, "hmac_guard.E004", "HMAC_GUARD has no option '1'"),
+        ({"scheme": ORDERS, "SCHEME": ORDERS, "keys": KEY}, "hmac_guard.E004", "the option 'scheme' twice"),
+        ({"scheme": ORDERS, "keys": DOTTED_KEY}, "hmac_guard.E002", "HMAC_GUARD['keys']: looks like a dotted path"),
+        ({"scheme": ORDERS, "KEYS": [KEY, DOTTED_KEY]}, "hmac_guard.E002", "HMAC_GUARD['keys'][1]: looks like a"),
+        ({"scheme": TENANT_ORDERS, "keys": {"acme": DOTTED_KEY}}, "hmac_guard.E002", "['acme']: looks like a dotted"),
+        ({"scheme": ORDERS, "keys": f"{__name__}.Seen"}, "hmac_guard.E004", "keys: type is no source of keys"),
+    ],
+)
+def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded(
+    setting: Any, id: str, cure: str
+) -> None:
+    with project(Seen().sync, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=setting):
+        [error] = run_checks(tags=["security"])
+        with pytest.raises(ConfigError, match=re.escape(cure)):
+            WSGIHandler()
+
+    assert (error.id, error.is_serious()) == (id, True)
+    assert cure in error.msg
+    assert KEY not in error.msg
+    assert DOTTED_KEY not in error.msg
+
+
+@pytest.mark.parametrize("keys", [Key(DOTTED_KEY), DOTTED_KEY.encode(), [Key(DOTTED_KEY)], DOTTED_KEY + "."], ids=type)
+def test_a_key_object_is_not_taken_for_a_dotted_path(keys: Any) -> None:
+    key = DOTTED_KEY + "." if isinstance(keys, str) else DOTTED_KEY
+    sent = Sent("GET", "/orders", query_of(signature=hex_of("acme", "42", key=key)))
+
+    assert reply_of_setting({"scheme": ORDERS, "keys": keys}, sent) == 200
+
+
+def test_no_frame_of_a_wrong_setting_contains_a_key() -> None:
+    """Error trackers copy the local variables of every frame."""
+    for wrong in ({"exmpt": ()}, {"mode": "none"}, {"keys": [DOTTED_KEY, KEY]}):
+        with project(Seen().sync, HMAC_GUARD={"scheme": ORDERS, "keys": KEY, **wrong}):
+            with pytest.raises(ConfigError) as caught:
+                guard_from_settings()
+            assert caught.value.__context__ is None
+            for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+                if frame.f_globals["__name__"].startswith("hmac_guard"):
+                    assert KEY not in repr(frame.f_locals)
+                    assert DOTTED_KEY not in repr(frame.f_locals)
+
+
+def test_the_check_reports_nothing_without_a_guard() -> None:
+    with project(Seen().sync):
+        assert run_checks(tags=["security"]) == []
+
+
+class Partner(GuardMiddleware):
+    guard = Guard(ORDERS, KEY, annotate_as="partner")
+
+
+class Clashing(GuardMiddleware):
+    guard = Guard(ORDERS, KEY, annotate_as="body")
+
+
+PARTNER, CLASHING, USUAL = f"{__name__}.Partner", f"{__name__}.Clashing", "hmac_guard.django.GuardMiddleware"
+CORS = "django_project.CorsMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "ids"),
+    [
+        ([USUAL, PARTNER], []),
+        ([CORS, USUAL], []),
+        ([USUAL, CORS], ["hmac_guard.W001"]),
+        ([PARTNER, SYNC_ONLY, CORS, USUAL], ["hmac_guard.W001"]),
+        ([USUAL, USUAL], ["hmac_guard.E005"]),
+        ([CLASHING], ["hmac_guard.E005"]),
+    ],
+)
+def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
+    with project(Seen().sync, MIDDLEWARE=middleware, HMAC_GUARD=GUARD):
+        assert [message.id for message in run_checks(tags=["security"])] == ids
+
+
+BY_JSON = Scheme(name="json", ids={"a": Json("/a")}, message="{a}", signature=Header("X-Sig"))
+BY_FORM = BY_JSON.replace(name="form", ids={"a": Form("a")})
+LARGE = Sent("POST", headers=[("X-Hub-Signature-256", GITHUB.sign(KEY, body=b"x" * 3_000_000))], body=b"x" * 3_000_000)
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("guard", "limit", "ids", "statuses"),
+    [
+        (Guard(GITHUB, KEY, max_body=26_214_400), 2_621_440, ["hmac_guard.W002"], (400, 413)),
+        (Guard(GITHUB, KEY, max_body=26_214_400), 26_214_400, [], (200,)),
+        (Guard(GITHUB, KEY, max_body=26_214_400), None, [], (200,)),
+        (Guard(BY_JSON, KEY, max_body=26_214_400), 2_621_440, ["hmac_guard.W002"], (415,)),
+        (Guard(BY_FORM, KEY, max_body=26_214_400), 2_621_440, [], (415,)),
+    ],
+)
+def test_the_check_finds_a_guard_that_verifies_larger_bodies_than_a_view_can_read(
+    guard: Guard, limit: int | None, ids: list[str], statuses: tuple[int, ...], server: str
+) -> None:
+    with project(Seen().sync, MIDDLEWARE=[USUAL], HMAC_GUARD=guard, DATA_UPLOAD_MAX_MEMORY_SIZE=limit):
+        assert [message.id for message in run_checks(tags=["security"])] == ids
+        assert send(server, LARGE).status in statuses
+
+
+def test_routes_that_no_guard_covers_are_listed() -> None:
+    seen = Seen()
+    inner = [path("open/<int:id>/", seen.sync), path("shut/", hmac_guarded(GUARD)(seen.sync))]
+    urls = [
+        path("", seen.sync),
+        path("class/", hmac_guarded(GUARD)(seen.as_class(later=True)).as_view()),
+        path("open-class/", seen.as_class(later=False).as_view()),
+        path("inner/", include(inner)),
+        re_path(r"^files/(?P<name>.*)$", seen.later),
+        re_path(r"^shut-files/(?P<name>.*)$", hmac_guarded(GUARD)(seen.later)),
+    ]
+    with project(urls=urls):
+        assert uncovered_routes() == ["/", "/^files/(?P<name>.*)$", "/inner/open/<int:id>/", "/open-class/"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "uncovered"),
+    [
+        ({}, []),
+        ({"exempt": ("/health/",)}, ["/^files/", "/health/"]),
+        ({"exempt": ("/orders/7/",)}, ["/^files/", "/orders/<int:id>/"]),
+        ({"only": ("/orders/",)}, ["/^files/", "/health/"]),
+        ({"mode": "off"}, ["/^files/", "/health/", "/orders/<int:id>/"]),
+    ],
+)
+def test_a_route_that_the_policy_may_skip_is_listed(policy: Any, uncovered: list[str]) -> None:
+    view = Seen().sync
+    urls = [path("health/", view), path("orders/<int:id>/", view), re_path("^files/", view)]
+    with project(urls=urls, MIDDLEWARE=[SYNC_ONLY, USUAL], HMAC_GUARD=Guard(ORDERS, KEY, **policy)):
+        assert uncovered_routes() == uncovered

@@ -1,0 +1,331 @@
+"""The authentication class for Django REST framework."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
+
+# First, because it configures Django.
+from django_project import GUARDED, Guarded, project, send  # isort: skip
+
+from django.contrib.auth.models import AnonymousUser
+from django.urls import path
+from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView
+from support import Reply, Sent
+
+from hmac_guard import ConfigError, Cookie, Guard, Header, Keyring, Query, Reason, Verdict, verdict_from
+from hmac_guard.decider import decider_of
+from hmac_guard.django import hmac_guarded, uncovered_routes
+from hmac_guard.django.rest import GuardAuthentication, SignedCaller
+
+GUARD = Guard(ORDERS, KEY)
+SERVERS = pytest.mark.parametrize("server", ["wsgi", "asgi"])
+
+
+class Orders(APIView):
+    authentication_classes: Any = (GuardAuthentication,)
+    permission_classes: Any = (IsAuthenticated,)
+    renderer_classes = (JSONRenderer,)
+
+    def get(self, request: Any) -> Response:
+        return Response({"ids": request.auth.ids, "user": str(request.user), "data": request.data})
+
+    post = put = get
+
+
+class Open(Orders):
+    permission_classes = ()
+
+
+class Form(Orders):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def post(self, request: Any) -> Response:
+        return Response(verdict_from(request).ids)
+
+
+def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard = GUARD, **changes: Any) -> Reply:
+    with project(view.as_view(), HMAC_GUARD=guard, **changes):
+        return send(server, sent)
+
+
+@SERVERS
+def test_a_signed_request_is_authenticated_and_its_data_can_be_read(server: str) -> None:
+    reply = reply_of(Orders, GOOD_JSON, server)
+
+    assert reply.status == 200
+    assert json.loads(reply.body)["ids"] == {"tenant_id": "acme", "order_id": "42"}
+    assert json.loads(reply.body)["data"] == json.loads(GOOD_JSON.body)
+
+
+@SERVERS
+@pytest.mark.parametrize("case", [name for name, (_, reason) in CASES.items() if reason is not Reason.VERIFIED])
+def test_a_refused_request_is_refused_with_any_permissions(case: str, server: str) -> None:
+    sent, reason = CASES[case]
+    refusal = decider_of("test", GUARD).refusals[reason]
+    reply = reply_of(Open, sent, server)
+
+    assert (reply.status, json.loads(reply.body)) == (refusal.status.value, json.loads(refusal.body))
+    assert reply.headers.get("www-authenticate") == dict(refusal.headers).get("WWW-Authenticate")
+
+
+@SERVERS
+def test_the_csrf_check_leaves_a_multipart_body_to_the_guard(server: str) -> None:
+    csrf = ["django.middleware.csrf.CsrfViewMiddleware"]
+
+    assert reply_of(Orders, GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
+    assert reply_of(hmac_guarded(GUARD)(Form), GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
+
+
+def test_unavailable_keys_are_503() -> None:
+    def broken(_: object) -> str:
+        raise OSError
+
+    reply = reply_of(Orders, GOOD, guard=Guard(ORDERS, broken))
+    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+
+
+def test_a_refusal_that_is_not_json_is_shown_as_text() -> None:
+    reply = reply_of(Orders, UNSIGNED, guard=Guard(ORDERS, KEY, refusal=lambda code, _: (code.encode(), "text/plain")))
+
+    assert (reply.status, json.loads(reply.body)) == (401, {"detail": "missing_signature"})
+
+
+def test_a_verdict_of_the_same_guard_is_used() -> None:
+    judged: list[Verdict] = []
+    Guarded.guard = guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+
+    assert reply_of(Orders, GOOD, guard=guard, MIDDLEWARE=[GUARDED]).status == 200
+    assert len(judged) == 1
+
+
+def test_report_mode_does_not_authenticate() -> None:
+    class Reported(Open):
+        def get(self, request: Any) -> Response:
+            return Response([str(request.user), request.auth.reason, request.successful_authenticator])
+
+    guard = Guard(ORDERS, KEY, mode="report")
+    refused = reply_of(Orders, UNSIGNED, guard=guard)
+    assert json.loads(reply_of(Reported, UNSIGNED, guard=guard).body) == ["AnonymousUser", "missing_id", None]
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, 'HMAC realm="hmac_guard"')
+
+
+class ByHeader(BaseAuthentication):
+    """Replaces the existing authentication of a project. It counts its calls."""
+
+    asked = 0
+
+    def authenticate(self, request: Request) -> Any:
+        ByHeader.asked += 1
+        name = request.META.get("HTTP_X_USER")
+        if name == "wrong":
+            raise AuthenticationFailed
+        return (Known(name), None) if name else None
+
+
+class Known(AnonymousUser):
+    is_authenticated = True  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Both(Orders):
+    authentication_classes: Any = (GuardAuthentication, ByHeader)
+
+    def get(self, request: Any) -> Response:
+        found = type(request.successful_authenticator).__name__
+        return Response([str(request.user), getattr(request.auth, "reason", None), found, str(request._request.user)])
+
+
+class BothOpen(Both):
+    permission_classes = ()
+
+
+def with_user(name: str, sent: Sent = UNSIGNED) -> Sent:
+    return replace(sent, headers=[*sent.headers, ("X-User", name)])
+
+
+TENANT = ORDERS.replace(tenant=Header("X-Tenant"))
+UNVERIFIED_GOES_ON = {
+    "report": Guard(ORDERS, KEY, mode="report"),
+    "off": Guard(ORDERS, KEY, mode="off"),
+    "a tenant in report": Guard(TENANT, {"acme": Keyring(KEY, mode="report")}),
+    "a tenant in off": Guard(TENANT, {"acme": Keyring(KEY, mode="off")}),
+}
+
+
+@SERVERS
+@pytest.mark.parametrize("how", list(UNVERIFIED_GOES_ON))
+def test_later_classes_are_called_for_unverified_requests_that_pass(how: str, server: str) -> None:
+    guard = UNVERIFIED_GOES_ON[how]
+    unsigned = replace(UNSIGNED, headers=[*UNSIGNED.headers, ("X-Tenant", "acme")])
+    ByHeader.asked = 0
+    found = reply_of(Both, with_user("ada", unsigned), server, guard)
+    asked = ByHeader.asked
+    reason = "off" if "off" in how else "missing_id"
+
+    assert (json.loads(found.body), asked) == (["ada", None, "ByHeader", "ada"], 1)
+    assert json.loads(reply_of(BothOpen, unsigned, server, guard).body) == [
+        "AnonymousUser",
+        reason,
+        "NoneType",
+        "AnonymousUser",
+    ]
+    assert reply_of(Both, unsigned, server, guard).status == 401
+    assert reply_of(BothOpen, with_user("wrong", unsigned), server, guard).status == 401
+
+
+def test_later_classes_are_not_called_for_verified_or_refused_requests() -> None:
+    ByHeader.asked = 0
+    verified = reply_of(Both, with_user("ada", GOOD), guard=Guard(ORDERS, KEY, mode="report"))
+
+    assert json.loads(verified.body)[1:3] == ["verified", "GuardAuthentication"]
+    assert reply_of(Both, with_user("ada")).status == 401
+    assert ByHeader.asked == 0
+
+
+def test_a_second_guard_inside_a_guard_in_report_mode_may_verify() -> None:
+    class Second(GuardAuthentication):
+        guard = Guard(ORDERS, KEY, annotate_as="second")
+
+    class Two(Both):
+        authentication_classes = (GuardAuthentication, Second)
+
+    other = Guard(ORDERS, "another key of sixteen bytes or more", mode="report")
+    assert json.loads(reply_of(Two, GOOD, guard=other).body)[1:3] == ["verified", "Second"]
+
+
+def by_cookie(**places: Any) -> Guard:
+    ids = {"tenant_id": Query("tenant_id"), "order_id": Query("order_id")}
+    return Guard(ORDERS.replace(**{"ids": ids, "signature": Cookie("sig"), **places}), KEY)
+
+
+SIGNATURE = hex_of("acme", "42")
+IN_COOKIE = ("Cookie", f"theme=dark; sig={SIGNATURE}")
+IN_HEADER = ("X-Signature", SIGNATURE)
+EVIL = ("Origin", "https://evil.example")
+TOKEN = "t" * 32
+
+
+def post(*headers: tuple[str, str], method: str = "POST") -> Sent:
+    return Sent(method, "/orders", "tenant_id=acme&order_id=42", list(headers))
+
+
+@SERVERS
+@pytest.mark.parametrize("in_middleware", [False, True])
+def test_a_signature_in_a_cookie_needs_the_csrf_token_too(server: str, in_middleware: bool) -> None:
+    guard = Guarded.guard = by_cookie()
+    token = (("Cookie", f"{IN_COOKIE[1]}; csrftoken={TOKEN}"), ("X-CSRFToken", TOKEN))
+
+    def answer(sent: Sent) -> Reply:
+        return reply_of(Orders, sent, server, guard, MIDDLEWARE=[GUARDED] if in_middleware else [])
+
+    for forged in (post(IN_COOKIE), post(IN_COOKIE, EVIL), post(*token, EVIL), post(IN_COOKIE, method="PUT")):
+        reply = answer(forged)
+        assert (reply.status, b"CSRF Failed" in reply.body) == (403, True)
+    assert answer(post(*token)).status == 200
+    assert answer(post(IN_COOKIE, method="GET")).status == 200
+    assert answer(post()).status == 401
+
+
+@SERVERS
+def test_only_a_request_that_may_be_signed_by_a_cookie_needs_the_csrf_token(server: str) -> None:
+    either = by_cookie(signature=Cookie("sig") | Header("X-Signature"))
+    cookie_of_the_id = by_cookie(
+        ids={"tenant_id": Cookie("tenant"), "order_id": Query("order_id")}, signature=Query("sig")
+    )
+    in_query = Sent("POST", "/orders", f"order_id=42&sig={SIGNATURE}", [("Cookie", "tenant=acme")])
+
+    assert reply_of(Orders, post(IN_COOKIE), server, either).status == 403
+    assert reply_of(Orders, post(IN_HEADER), server, either).status == 200
+    assert reply_of(Orders, post(IN_HEADER, ("Cookie", "theme=dark")), server, either).status == 200
+    assert reply_of(Orders, in_query, server, cookie_of_the_id).status == 200
+
+
+def test_a_cookie_in_a_second_line_needs_the_csrf_token_too() -> None:
+    sent = post(("Cookie", "theme=dark"), ("Cookie", f"sig={SIGNATURE}"))
+
+    assert [reply_of(Orders, sent, server, by_cookie()).status for server in ("wsgi", "asgi")] == [403, 403]
+
+
+def test_a_subclass_has_its_own_guard_and_users() -> None:
+    class Own(GuardAuthentication):
+        guard = Guard(ORDERS, KEY, annotate_as="own")
+
+        def user_of(self, verdict: Verdict) -> Any:
+            return verdict.ids["tenant_id"]
+
+    class Owned(Open):
+        authentication_classes = (Own,)
+
+    assert json.loads(reply_of(Owned, GOOD, guard=GUARD).body)["user"] == "acme"
+
+
+def test_callers_are_distinguished_by_their_verified_ids() -> None:
+    one, same, other = (
+        SignedCaller(Verdict(Reason.VERIFIED, "orders", {"a": a, "b": b})) for a, b in ("xy", "xy", ("x", "z"))
+    )
+
+    assert one.pk == same.pk != other.pk
+    assert (one.is_authenticated, one.is_anonymous, str(one)) == (True, False, f"signed:{one.pk[:12]}")
+
+
+def test_a_throttle_counts_callers_separately() -> None:
+    class Once(UserRateThrottle):
+        rate = "1/day"
+
+    class Throttled(Orders):
+        throttle_classes = (Once,)
+
+    sent = [GOOD, GOOD, Sent("GET", "/orders", query_of("umbrella", "42"))]
+    assert [reply_of(Throttled, each).status for each in sent] == [200, 429, 200]
+
+
+def test_a_missing_setting_is_a_config_error() -> None:
+    with project(Orders.as_view()), pytest.raises(ConfigError, match="HMAC_GUARD is missing"):
+        GuardAuthentication.guard_in_use()
+
+
+def test_a_view_with_the_class_is_covered() -> None:
+    class Bare(Orders):
+        authentication_classes = ()
+
+    class Decorated(Bare):
+        pass
+
+    urls = [
+        path("auth/", Orders.as_view()),
+        path("decorated/", hmac_guarded(GUARD)(Decorated).as_view()),
+        path("bare/", Bare.as_view()),
+    ]
+    with project(urls=urls, HMAC_GUARD=GUARD):
+        assert uncovered_routes() == ["/bare/"]
+
+
+def test_a_view_with_the_class_after_another_class_is_uncovered() -> None:
+    """Django REST framework stops at the first class that finds a user: a session would pass without a signature."""
+
+    class Behind(Orders):
+        authentication_classes = (SessionAuthentication, GuardAuthentication)
+
+    class First(Orders):
+        authentication_classes = (GuardAuthentication, SessionAuthentication)
+
+    with project(urls=[path("behind/", Behind.as_view()), path("first/", First.as_view())], HMAC_GUARD=GUARD):
+        assert uncovered_routes() == ["/behind/"]

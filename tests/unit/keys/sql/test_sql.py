@@ -1,0 +1,595 @@
+"""Keys in a database: what an operator does, what a request gets, and what the table holds."""
+
+import asyncio
+import logging
+import pickle
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from databases import Database
+from key_sources import KEY, OTHER_KEY, Clock, claim_of
+from sqlalchemy import create_engine
+from support import Call, Sent, ask_asgi, call_asgi
+
+from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
+from hmac_guard.core.errors import WeakKeyWarning
+from hmac_guard.keys import SqlKeys
+from hmac_guard.keys.sql import NewKey, StoredKey
+from hmac_guard.keys.sql.tables import NO_END
+
+SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
+
+
+NOW = float(int(time.time()))
+
+
+def signed(key: str, tenant: str = "acme") -> Sent:
+    return Sent(query=f"a=x&sig={SCHEME.sign(key, a='x')}&t={tenant}")
+
+
+def ids(ring: Keyring | None, now: float = 0) -> list[str | None]:
+    return [key.id for key in ring.active(now)] if ring else []
+
+
+def test_a_key_that_was_made_verifies(sync_database: Database, call: Call) -> None:
+    keys = sync_database.keys()
+    new = keys.add("acme")
+
+    reply = call(Guard(SCHEME, keys), signed(new.secret))
+
+    assert reply.status == 200
+    assert (reply.verdict.tenant, reply.verdict.key_id) == ("acme", new.id)
+
+
+def test_a_key_behind_an_async_engine_verifies(database: Database) -> None:
+    keys = database.keys()
+    new = database.do(keys.add("acme"))
+    if not keys.asgi_only:
+        assert call_asgi(Guard(SCHEME, keys), signed(new.secret)).status == 200
+        return
+
+    guard = Guard(SCHEME, keys)
+    assert database.do(ask_asgi(guard, signed(new.secret))).status == 200
+    assert database.do(ask_asgi(guard, signed(new.secret, "other"))).status == 401
+
+
+def test_an_async_engine_is_refused_under_wsgi(database: Database) -> None:
+    keys = database.keys()
+    guard = Guard(SCHEME, keys)
+    if not keys.asgi_only:
+        guard.wsgi(lambda environ, start_response: [])
+        return
+
+    with pytest.raises(ConfigError, match="event loop"):
+        guard.wsgi(lambda environ, start_response: [])
+
+
+def test_a_secret_is_shown_once(database: Database) -> None:
+    keys = database.keys()
+    new = database.do(keys.add("acme"))
+
+    assert len(new.secret) == 43
+    assert new.secret not in f"{new!r} {new} {keys!r} {database.do(keys.list())!r} {database.ring(keys, 'acme')!r}"
+    assert database.do(keys.add("acme", KEY)).secret is None
+
+
+def test_a_given_secret_is_used_in_its_form(database: Database) -> None:
+    keys = database.keys()
+    given: list[tuple[str | bytes, str, bytes]] = [
+        (KEY, "text", KEY.encode()),
+        (OTHER_KEY, "hex", bytes.fromhex(OTHER_KEY)),
+        ("AAECAwQFBgcICQoLDA0ODw==", "base64", bytes(range(16))),
+        (bytes(range(16, 48)), "text", bytes(range(16, 48))),
+    ]
+    for secret, form, _ in given:
+        database.do(keys.add("acme", secret, form=form))
+
+    ring = database.ring(keys, "acme")
+
+    assert ring is not None
+    found = {SCHEME.sign(key, a="x") for key in ring.keys}
+    assert found == {SCHEME.sign(raw, a="x") for *_, raw in given}
+
+
+def test_an_unknown_tenant_has_no_keys(database: Database) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme"))
+
+    assert [database.ring(keys, tenant) for tenant in ("other", "ACME", "acme ", "", None)] == [None] * 5
+
+
+def test_rotation_lets_the_old_key_verify_for_its_grace(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", key_id="old"))
+
+    database.do(keys.rotate("acme", grace=60, key_id="new"))
+    ring = database.ring(keys, "acme")
+
+    assert ids(ring, clock.now) == ["new", "old"]
+    assert ids(ring, clock.now + 60) == ["new", "old"]
+    assert ids(ring, clock.now + 60.1) == ["new"]
+    clock.pass_by(61)
+    ring = database.ring(keys, "acme")
+    assert ring is not None
+    assert ids(ring, clock.now) == ["new"]
+
+
+def test_rotation_never_lengthens_the_life_of_a_key(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", key_id="first"))
+    database.do(keys.rotate("acme", grace=10, key_id="second"))
+    database.do(keys.rotate("acme", grace=60, key_id="third"))
+
+    ends = {key.id: key.not_after for key in database.do(keys.list("acme"))}
+
+    assert ends == {"third": None, "second": clock.now + 60, "first": clock.now + 10}
+
+
+def test_the_key_added_last_signs_whatever_the_clock_says(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    for key_id in ("b", "c", "a"):
+        database.do(keys.add("acme", key_id=key_id))
+        clock.pass_by(-100)
+
+    assert ids(database.ring(keys, "acme")) == ["a", "c", "b"]
+
+
+def test_a_retired_key_ends_now(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    for key_id in ("stolen", "good"):
+        database.do(keys.add("acme", key_id=key_id))
+
+    database.do(keys.retire("acme", "stolen"))
+    clock.pass_by(0.001)
+
+    assert ids(database.ring(keys, "acme"), clock.now) == ["good"]
+    database.do(keys.retire("acme", "stolen"))
+    assert [key.not_after for key in database.do(keys.list())] == [None, NOW]
+
+
+def test_a_retired_key_that_was_still_to_come_is_deleted(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", key_id="later", not_before=clock.now + 60))
+
+    database.do(keys.retire("acme", "later"))
+
+    assert database.do(keys.list()) == ()
+
+
+def test_a_tenant_whose_keys_have_all_ended_keeps_its_mode(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", key_id="only", mode="report"))
+    database.do(keys.retire("acme", "only"))
+    clock.pass_by(1)
+
+    ring = database.ring(keys, "acme")
+
+    assert ring is not None
+    assert (ring.mode, ring.active(clock.now)) == ("report", ())
+
+
+def test_a_mode_is_the_tenants_and_outlives_its_keys(database: Database) -> None:
+    keys = database.keys()
+    modes = []
+    first = database.do(keys.add("acme", mode="report"))
+    changes: list[tuple[Any, ...]] = [
+        (keys.add,),
+        (keys.rotate,),
+        (keys.set_mode, "enforce"),
+        (keys.rotate,),
+        (keys.set_mode, None),
+        (keys.retire, first.id),
+    ]
+    for change, *arguments in changes:
+        database.do(change("acme", *arguments))
+        ring = database.ring(keys, "acme")
+        modes.append(ring and ring.mode)
+
+    assert modes == ["report", "report", "enforce", "enforce", None, None]
+
+
+def test_a_tenants_mode_decides_its_requests(sync_database: Database, call: Call) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", mode="report")
+    keys.add("other")
+    guard = Guard(SCHEME, keys)
+
+    assert [call(guard, signed(OTHER_KEY, tenant)).status for tenant in ("acme", "other")] == [200, 401]
+
+
+def test_the_list_shows_each_key_without_its_secret(database: Database) -> None:
+    clock = Clock(NOW)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("b", KEY, key_id="1", mode="report", not_before=5, not_after=NOW + 9, actor="ann", note="n"))
+    database.do(keys.add("a", KEY, key_id="2"))
+
+    listed = database.do(keys.list())
+
+    assert listed == (
+        StoredKey("a", "2", None, NOW, None, None, sealed=False, made_by="application"),
+        StoredKey("b", "1", "report", NOW, 5.0, NOW + 9, sealed=False, made_by="ann", note="n"),
+    )
+    assert database.do(keys.list("a")) == listed[:1]
+
+
+def test_a_sealed_table_does_not_hold_the_secret(database: Database) -> None:
+    keys = database.keys(master_keys=Fernet.generate_key())
+    database.do(keys.add("acme", KEY, key_id="k"))
+
+    [[stored]] = database.sql("SELECT secret FROM {keys}")
+
+    assert KEY not in stored
+    assert database.do(keys.list())[0].sealed
+    assert ids(database.ring(keys, "acme")) == ["k"]
+
+
+def test_a_master_key_rotates(database: Database) -> None:
+    old, new = Fernet.generate_key(), Fernet.generate_key().decode()
+    database.do(database.keys(master_keys=old).add("acme", KEY, key_id="k", mode="report"))
+    database.do(database.keys().add("plain", OTHER_KEY, key_id="p", mode="off"))
+
+    both = database.keys(master_keys=[new, old], allow_clear=True)
+    assert (ids(database.ring(both, "acme")), ids(database.ring(both, "plain"))) == (["k"], ["p"])
+    assert database.do(both.reseal()) == 2
+
+    only_new = database.keys(master_keys=new)
+    rings = [database.ring(only_new, tenant) for tenant in ("acme", "plain")]
+    assert [(ids(ring), ring and ring.mode) for ring in rings] == [(["k"], "report"), (["p"], "off")]
+    assert OTHER_KEY not in str(database.sql("SELECT secret FROM {keys}"))
+    assert len(database.do(only_new.console_secret()).get()) == 43
+
+
+@pytest.mark.parametrize("master_keys", [(), Fernet.generate_key()], ids=["no master key", "another master key"])
+def test_a_sealed_key_opens_with_its_master_key_alone(database: Database, master_keys: Any) -> None:
+    database.do(database.keys(master_keys=Fernet.generate_key()).add("acme"))
+
+    with pytest.raises(ConfigError, match="sealed"):
+        database.ring(database.keys(master_keys=master_keys), "acme")
+
+
+OTHERS = "(SELECT secret FROM (SELECT secret FROM {keys} WHERE tenant = 'evil') AS others)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(f"UPDATE {{keys}} SET secret = {OTHERS} WHERE tenant = 'acme'", id="another tenant's secret"),
+        pytest.param("UPDATE {keys} SET tenant = 'gone' WHERE tenant = 'acme'", id="no key is left"),
+        pytest.param("UPDATE {keys} SET id = 'other' WHERE tenant = 'acme'", id="another id"),
+        pytest.param("UPDATE {keys} SET made_at = made_at - 1", id="an older key"),
+        pytest.param("UPDATE {keys} SET not_before = 5", id="another beginning"),
+        pytest.param("UPDATE {keys} SET not_before = NULL", id="no beginning"),
+        pytest.param("UPDATE {keys} SET not_after = not_after + 1", id="a later end"),
+        pytest.param(f"UPDATE {{keys}} SET secret = 'text:{OTHER_KEY}'", id="a secret in the clear"),
+        pytest.param("UPDATE {tenants} SET mode = 'report'", id="another mode"),
+        pytest.param("UPDATE {tenants} SET mode = 'guard', mode_seal = NULL", id="a mode in the clear"),
+        pytest.param(
+            "UPDATE {tenants} SET mode_seal = (SELECT mode_seal FROM (SELECT mode_seal FROM {tenants} WHERE name ="
+            " 'evil') AS others) WHERE name = 'acme'",
+            id="another tenant's mode",
+        ),
+    ],
+)
+def test_a_row_that_was_changed_verifies_nothing_under_a_master_key(sync_database: Database, change: str) -> None:
+    """Not stopped, and said so in the docs: an older row put back whole."""
+    keys = sync_database.keys(master_keys=Fernet.generate_key())
+    for tenant in ("acme", "evil"):
+        keys.add(tenant, KEY if tenant == "acme" else OTHER_KEY, key_id="k", not_before=4, not_after=NOW + 86_400)
+    guard = Guard(SCHEME, keys)
+    assert call_asgi(guard, signed(KEY)).status == 200
+
+    sync_database.sql(change)
+
+    assert {call_asgi(guard, signed(secret)).status for secret in (KEY, OTHER_KEY)} <= {401, 503}
+    if "gone" not in change:
+        with pytest.raises(ConfigError, match=r"sealed|in the clear|changed"):
+            sync_database.ring(keys, "acme")
+
+
+def test_a_row_in_the_clear_is_used_where_that_is_asked_for_by_name(database: Database) -> None:
+    database.do(database.keys().add("acme", KEY, key_id="k", mode="report"))
+    master = Fernet.generate_key()
+
+    with pytest.raises(ConfigError, match="allow_clear"):
+        database.ring(database.keys(master_keys=master), "acme")
+    with pytest.raises(ConfigError, match="allow_clear"):
+        database.do(database.keys(master_keys=master).reseal())
+    assert ids(database.ring(database.keys(master_keys=master, allow_clear=True), "acme")) == ["k"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda keys: keys.set_mode("acme", "off"), id="its mode"),
+        pytest.param(lambda keys: keys.retire("acme", "k"), id="an end"),
+        pytest.param(lambda keys: keys.rotate("acme"), id="a rotation"),
+        pytest.param(lambda keys: keys.add("acme"), id="a key in the clear"),
+    ],
+)
+def test_a_mode_or_a_time_that_is_sealed_needs_the_master_key_to_be_changed(database: Database, change: Any) -> None:
+    sealed = database.keys(master_keys=Fernet.generate_key())
+    database.do(sealed.add("acme", KEY, key_id="k", mode="report"))
+    before = database.sql("SELECT * FROM {keys}") + database.sql("SELECT * FROM {tenants}")
+
+    with pytest.raises(ConfigError, match="sealed; give SqlKeys its master_keys"):
+        database.do(change(database.keys()))
+
+    assert database.sql("SELECT * FROM {keys}") + database.sql("SELECT * FROM {tenants}") == before
+    database.do(database.keys().note("acme", "k", "a note is not sealed"))
+    assert database.do(sealed.list())[0].note == "a note is not sealed"
+
+
+def test_a_row_of_another_tenant_is_not_taken(database: Database) -> None:
+    """T081: the database compares without regard to case, as many are set up to."""
+    kind, columns = "TEXT COLLATE NOCASE", "mode TEXT, mode_seal TEXT, made_at REAL"
+    if "postgresql" in database.url.drivername:
+        database.sql(
+            "CREATE COLLATION IF NOT EXISTS regardless"
+            " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        )
+        kind, columns = "TEXT COLLATE regardless", columns.replace("REAL", "double precision")
+    elif "mariadb" in database.url.drivername:
+        kind, columns = "VARCHAR(255) COLLATE utf8mb4_general_ci", columns.replace("REAL", "DOUBLE")
+    figures = "verified INT, refused INT, ready VARCHAR(8), used INT, last_used REAL, counted INT"
+    database.sql("DROP TABLE {tenants}")
+    database.sql(f"CREATE TABLE {{tenants}} (name {kind} PRIMARY KEY, {columns}, {figures})")
+    keys = database.keys()
+    database.do(keys.add("ACME", key_id="theirs"))
+    assert len(database.sql("SELECT name FROM {tenants} WHERE name = 'acme'")) == 1
+
+    assert database.ring(keys, "acme") is None
+    assert ids(database.ring(keys, "ACME")) == ["theirs"]
+    for change in (keys.rotate, keys.add):
+        with pytest.raises(ConfigError, match="no tenant 'acme'"):
+            database.do(change("acme"))
+    assert database.sql("SELECT not_after FROM {keys}") == [(NO_END,)]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql+asyncpg"], indirect=True)
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        pytest.param("secret", "''", id="an empty secret"),
+        pytest.param("secret", "'text:'", id="an empty key"),
+        pytest.param("secret", "'text:  '", id="a blank key"),
+        pytest.param("secret", "'text:<KEY>'", id="a placeholder"),
+        pytest.param("secret", f"'{KEY}'", id="no form"),
+        pytest.param("secret", f"'rot13:{KEY}'", id="an unknown form"),
+        pytest.param("secret", "'hex:xyz'", id="a form that does not fit"),
+        pytest.param("secret", "'sealed:xyz'", id="garbage under the seal"),
+        pytest.param("not_after", f"{NOW}, not_before = {NOW + 5}", id="an end before the beginning"),
+    ],
+)
+def test_garbage_in_a_row_is_a_failure_and_shows_no_secret(database: Database, column: str, value: str) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme", KEY))
+    database.sql(f"UPDATE {{keys}} SET {column} = {value}")
+
+    with pytest.raises(ConfigError) as failure:
+        database.ring(keys, "acme")
+
+    assert KEY not in "".join(traceback.format_exception(failure.value))
+
+
+# PostgreSQL keeps such values out of its columns.
+@pytest.mark.parametrize("database", ["sqlite", "sqlite+aiosqlite"], indirect=True)
+@pytest.mark.parametrize("value", ["'soon'", "x'00'"], ids=["text", "bytes"])
+@pytest.mark.parametrize("column", ["not_after", "not_before", "made_at", "secret"])
+def test_a_value_of_another_type_is_a_failure(database: Database, column: str, value: str) -> None:
+    keys = database.keys()
+    for _ in range(2):
+        database.do(keys.add("acme"))
+    database.sql(f"UPDATE {{keys}} SET {column} = {value} WHERE rowid = 1")
+
+    with pytest.raises((ConfigError, TypeError)):
+        database.ring(keys, "acme")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql+asyncpg"], indirect=True)
+@pytest.mark.parametrize(
+    ("ask", "why"),
+    [
+        pytest.param(lambda keys: keys.add(""), "the tenant ''", id="add: no tenant"),
+        pytest.param(lambda keys: keys.add(" acme"), "the tenant ' acme'", id="add: white space"),
+        pytest.param(lambda keys: keys.add("a\nb"), "none that a request could name", id="add: a newline"),
+        pytest.param(lambda keys: keys.add("a" * 1_025), "1 to 1,024 bytes", id="add: too long a tenant"),
+        pytest.param(lambda keys: keys.add(7), "the tenant 7", id="add: a number"),
+        pytest.param(lambda keys: keys.add("acme", ""), "empty or blank", id="add: an empty secret"),
+        pytest.param(lambda keys: keys.add("acme", b" "), "empty or blank", id="add: a blank secret"),
+        pytest.param(lambda keys: keys.add("acme", "<KEY>"), "placeholder", id="add: a placeholder"),
+        pytest.param(lambda keys: keys.add("acme", f"{KEY}\n"), "newline", id="add: a newline in the secret"),
+        pytest.param(lambda keys: keys.add("acme", 7), "not int", id="add: a number for a secret"),
+        pytest.param(lambda keys: keys.add("acme", KEY, form="rot13"), "rot13", id="add: an unknown form"),
+        pytest.param(lambda keys: keys.add("acme", OTHER_KEY), "same key", id="add: the key that it has"),
+        pytest.param(lambda keys: keys.add("acme", key_id="k"), "'k' already", id="add: a key id that it has"),
+        pytest.param(lambda keys: keys.add("acme", key_id="x" * 256), "too long", id="add: too long a key id"),
+        pytest.param(lambda keys: keys.add("acme", key_id=" "), "id must be", id="add: a blank key id"),
+        pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
+        pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
+        pytest.param(lambda keys: keys.add("acme", not_before=2, not_after=1), "never be in", id="add: never in force"),
+        pytest.param(lambda keys: keys.rotate("other"), "no tenant 'other'", id="rotate: no such tenant"),
+        pytest.param(lambda keys: keys.rotate("acme", OTHER_KEY), "same key", id="rotate: to the key that it has"),
+        pytest.param(lambda keys: keys.rotate("acme", grace=-1), "grace", id="rotate: a negative grace"),
+        pytest.param(lambda keys: keys.rotate("acme", grace=float("nan")), "grace", id="rotate: no number"),
+        pytest.param(lambda keys: keys.rotate("acme", grace="1h"), "grace", id="rotate: a grace in words"),
+        pytest.param(lambda keys: keys.rotate("late"), "before it begins", id="rotate: away a key still to come"),
+        pytest.param(lambda keys: keys.retire("acme", "other"), "no key 'other'", id="retire: no such key"),
+        pytest.param(lambda keys: keys.retire("other", "k"), "no tenant 'other'", id="retire: no such tenant"),
+        pytest.param(lambda keys: keys.set_mode("other", "report"), "no tenant", id="set_mode: no such tenant"),
+        pytest.param(lambda keys: keys.set_mode("acme", "on"), "mode must be", id="set_mode: an unknown mode"),
+        pytest.param(lambda keys: keys.reseal(), "nothing to seal with", id="reseal: no master key"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(database: Database, ask: Any, why: str) -> None:
+    keys = database.keys(clock=Clock(NOW))
+    database.do(keys.add("acme", OTHER_KEY, key_id="k"))
+    database.do(keys.add("late", key_id="late", not_before=NOW + 1_000_000))
+    before = database.do(keys.list())
+
+    with pytest.raises(ConfigError, match=why) as refusal:
+        database.do(ask(keys))
+
+    assert not {KEY, OTHER_KEY} & set(str(refusal.value).split())
+    assert database.do(keys.list()) == before
+
+
+def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
+    keys = database.keys()
+    for _ in range(8):
+        database.do(keys.add("acme"))
+
+    with pytest.raises(ConfigError, match="retire one"):
+        database.do(keys.add("acme"))
+
+
+def test_the_secret_of_a_key_that_ended_can_be_added_again_after_two_days(database: Database) -> None:
+    """A look-up may still read it, where the clock of the database is a day behind that of the host."""
+    clock = Clock(NOW - 2 * 86_400)
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", KEY, key_id="old", not_after=clock.now + 1))
+    clock.pass_by(2 * 86_400)
+    with pytest.raises(ConfigError, match="the same key"):
+        database.do(keys.add("acme", KEY, key_id="new"))
+
+    clock.pass_by(2)
+    database.do(keys.add("acme", KEY, key_id="new"))
+    assert ids(database.ring(keys, "acme"), NOW) == ["new"]
+
+
+def test_a_failing_statement_shows_no_secret(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    keys = database.keys()
+    database.sql("DROP TABLE {keys}")
+    database.sql(
+        "CREATE TABLE {keys} (tenant VARCHAR(99), id TEXT, secret TEXT, made_at REAL, not_before REAL, made_by TEXT)"
+    )
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(Exception) as failure:  # noqa: PT011 - each driver has its own
+        database.do(keys.add("acme", KEY))
+
+    assert KEY not in caplog.text + "".join(traceback.format_exception(failure.value))
+
+
+def test_statements_are_logged_without_their_parameters(
+    sync_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = create_engine(sync_database.url, echo=True)
+    with caplog.at_level(logging.DEBUG, "sqlalchemy"):
+        SqlKeys(engine, table=sync_database.table).add("acme", KEY)
+    engine.dispose()
+
+    assert "INSERT INTO" in caplog.text
+    assert KEY not in caplog.text
+    assert not engine.hide_parameters
+
+
+def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
+    told: list[tuple[str, int]] = []
+    keys = database.keys(
+        on_change=lambda tenant: told.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
+    )
+    new = database.do(keys.add("acme"))
+    database.do(keys.rotate("acme"))
+    database.do(keys.set_mode("acme", "report"))
+    database.do(keys.retire("acme", new.id))
+    database.do(keys.list())
+    database.ring(keys, "acme")
+    with pytest.raises(ConfigError):
+        database.do(keys.rotate("other"))
+
+    assert told == [("acme", 1), ("acme", 2), ("acme", 2), ("acme", 2)]
+
+
+def test_a_change_that_cannot_be_announced_is_made_all_the_same(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    password = "hunter2"
+
+    def unreachable(tenant: str) -> None:
+        raise OSError(f"redis://user:{password}@cache")
+
+    keys = database.keys(on_change=unreachable)
+
+    assert isinstance(database.do(keys.add("acme")), NewKey)
+    assert "on_change failed" in caplog.text
+    assert "OSError" in caplog.text
+    assert password not in caplog.text
+
+
+def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", mode="report")
+
+    def work(number: int) -> None:
+        try:
+            keys.rotate("acme", grace=0)
+        except ConfigError:
+            keys.set_mode("acme", "enforce" if number % 2 else "report")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+
+    ring = sync_database.ring(keys, "acme")
+    assert ring is not None
+    assert 1 <= len([key for key in keys.list("acme") if key.not_after is None]) <= 8
+    assert {key.mode for key in keys.list("acme")} <= {"enforce", "report"}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param({"engine": "sqlite://"}, "create_engine", id="a URL for an engine"),
+        pytest.param({"table": "keys; DROP TABLE x"}, "name of a table", id="no name of a table"),
+        pytest.param({"table": None}, "name of a table", id="no table"),
+        pytest.param({"master_keys": "s3cret"}, "32 bytes", id="a master key in words"),
+        pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
+        pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
+        pytest.param({"on_change": "redis"}, "on_change", id="a change told to nobody"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as refusal:
+        SqlKeys(**{"engine": create_engine("sqlite:///keys.db"), **options})
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_a_store_shows_neither_password_nor_master_key_and_stays_in_its_process() -> None:
+    master = Fernet.generate_key().decode()
+    keys = SqlKeys(create_engine("postgresql+psycopg://me:hunter2@db/keys"), master_keys=master)
+
+    assert repr(keys) == "SqlKeys('postgresql+psycopg://me:***@db/keys')"
+    assert master not in str(vars(keys))
+    assert "hunter2" not in str(vars(keys))
+    with pytest.raises(TypeError, match="stays in its process"):
+        pickle.dumps(keys)
+
+
+def test_each_engine_gives_operations_of_its_own_colour(database: Database) -> None:
+    keys = database.keys()
+    result = keys.list()
+
+    assert asyncio.iscoroutine(result) is keys.asgi_only
+    assert database.do(result) == ()
+    assert SqlKeys.rotate.__doc__ is not None
+
+
+def test_a_weak_secret_warns(database: Database) -> None:
+    keys = database.keys()
+    with pytest.warns(WeakKeyWarning):
+        database.do(keys.add("acme", "short"))
+
+
+def test_a_claim_without_a_tenant_asks_nothing(database: Database) -> None:
+    keys = database.keys()
+    database.sql("DROP TABLE {keys}")
+
+    assert keys(claim_of(None)) is None

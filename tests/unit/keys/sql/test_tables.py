@@ -1,0 +1,355 @@
+"""The tables on SQLite, PostgreSQL and MariaDB: made once by several workers, and changed whole or not at all."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from databases import TABLES, Database
+from key_sources import KEY, OTHER_KEY, Clock
+from sqlalchemy import QueuePool, create_engine, event, inspect, select, update
+from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import TIMEOUT
+
+from hmac_guard import ConfigError, Keyring
+from hmac_guard.keys import SqlKeys
+from hmac_guard.keys.sql import metadata, operations
+
+DAY = 86_400
+
+
+def drop_all(database: Database) -> None:
+    for name in TABLES:
+        database.sql(f"DROP TABLE IF EXISTS {{{name}}}")
+
+
+def indexes(keys: Any) -> dict[str, set[str | None]]:
+    found = inspect(keys.engine)
+    return {name: {index["name"] for index in found.get_indexes(name)} for name in keys.metadata.tables}
+
+
+def test_eight_workers_make_the_tables_at_once(sync_database: Database) -> None:
+    drop_all(sync_database)
+    workers = [sync_database.keys() for _ in range(8)]
+    together = threading.Barrier(8)
+
+    def make(keys: Any) -> None:
+        together.wait()
+        keys.create_table()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, workers))
+
+    keys = workers[0]
+    assert indexes(keys) == {
+        name: {index.name for index in table.indexes} for name, table in keys.metadata.tables.items()
+    }
+    assert len(sync_database.sql("SELECT name FROM {settings}")) == 1
+    assert len({worker.console_secret().get() for worker in workers}) == 1
+
+
+def test_tables_that_were_half_made_are_completed_and_what_is_there_is_kept(database: Database) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme"))
+    on_table = "" if database.server in ("sqlite", "postgr") else " ON {keys}"
+    database.sql(f"DROP INDEX {database.table}_tenant_not_after{on_table}")
+    database.sql("DROP TABLE {audit}")
+
+    database.do(keys.create_table())
+
+    assert len(database.do(keys.list())) == 1
+    assert database.do(keys.audit()) == ()
+    if not keys.asgi_only:
+        assert f"{database.table}_tenant_not_after" in indexes(keys)[database.table]
+
+
+def test_a_new_worker_does_not_wait_for_the_transactions_of_older_ones(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", KEY)
+    listed = keys.list()
+    older = sync_database.engine.connect()
+    tenants, stored = keys.metadata.tables[sync_database.table[:-5] + "_tenants"], keys.metadata.tables[keys.table.name]
+    older.execute(select(tenants)).all()
+    if sync_database.server != "sqlite":  # A transaction that writes to SQLite locks out every other one.
+        older.execute(update(stored).values(note="by an older worker"))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sync_database.keys().create_table).result(TIMEOUT)
+
+    older.commit()
+    older.close()
+    assert [key.id for key in keys.list()] == [key.id for key in listed]
+
+
+def test_a_database_that_takes_no_table_is_an_error(tmp_path: Path) -> None:
+    keys = SqlKeys(create_engine(f"sqlite:///{tmp_path / 'none' / 'keys.db'}"))
+    with pytest.raises(Exception, match="unable to open"):
+        keys.create_table()
+
+
+def test_alembic_sees_no_difference(sync_database: Database) -> None:
+    pytest.importorskip("alembic", reason="not run: Alembic is not installed")
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    keys = sync_database.keys()
+    options = {"include_name": lambda name, kind, _: kind != "table" or name in keys.metadata.tables}
+
+    def differences() -> Any:
+        with sync_database.engine.connect() as connection:
+            return compare_metadata(MigrationContext.configure(connection, opts=options), keys.metadata)
+
+    assert differences() == []
+    sync_database.sql("ALTER TABLE {keys} ADD COLUMN more INTEGER")
+    assert len(differences()) == 1
+
+
+def test_the_usual_tables_are_public() -> None:
+    assert set(metadata.tables) == {f"hmac_guard_{name}" for name in TABLES}
+
+
+def test_operators_who_rotate_at_once_lose_no_key(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    first = keys.add("acme")
+
+    def rotate(number: int) -> str:
+        return str(sync_database.keys().rotate("acme", grace=0, actor=f"operator {number % 4}").id)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(rotate, range(24)))
+
+    listed = keys.list("acme")
+    assert {key.id for key in listed} == {first.id, *made}
+    assert [key.not_after for key in listed].count(None) == 1
+    assert listed[0].not_after is None
+    assert len(keys.audit(tenant="acme")) == 25
+
+
+def test_operators_who_make_one_tenant_at_once_make_one(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: keys.add("acme"), range(8)))
+
+    assert {key.id for key in keys.list("acme")} == {key.id for key in made}
+    assert [tenant.name for tenant in keys.tenants()] == ["acme"]
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "add": lambda keys: keys.add("acme", mode="off"),
+    "add a tenant": lambda keys: keys.add("globex"),
+    "rotate": lambda keys: keys.rotate("acme"),
+    "retire": lambda keys: keys.retire("acme", "b"),
+    "set_mode": lambda keys: keys.set_mode("acme", "enforce"),
+    "note": lambda keys: keys.note("acme", "a", "noted"),
+    "reseal": lambda keys: keys.reseal(),
+    "purge": lambda keys: keys.purge(older_than=2 * DAY),
+}
+MASTER = Fernet.generate_key()
+
+
+def do_until(database: Database, change: Callable[[Any], Any], statement: int) -> bool:
+    """Whether a process that makes the change came to its end: it kills itself at that statement."""
+    child = os.fork()
+    if child == 0:
+        engine = create_engine(database.url)
+        count = iter(range(1_000))
+
+        def at(*_: Any) -> None:
+            if next(count) == statement:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        event.listen(engine, "before_cursor_execute", at)
+        event.listen(engine, "commit", at)
+        try:
+            change(SqlKeys(engine, table=database.table, master_keys=MASTER))
+        finally:
+            os._exit(0)
+    return os.WIFEXITED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_process_that_is_killed_at_any_statement_leaves_nothing_half_done(
+    sync_database: Database, change: str
+) -> None:
+    clock = Clock(time.time() - 10 * DAY)
+    sync_database.sql("DELETE FROM {settings}")
+    past = sync_database.keys(master_keys=MASTER, clock=clock)
+    past.create_table()
+    past.add("acme", KEY, key_id="old", mode="report", not_after=clock.now + 1)
+    for key_id in ("a", "b"):
+        past.add("acme", key_id=key_id)
+    sync_database.engine.dispose()
+
+    def rows() -> list[Any]:
+        return [sync_database.sql(f"SELECT * FROM {{{name}}} ORDER BY 1, 2") for name in TABLES]
+
+    before, statement = rows(), 0
+    while not do_until(sync_database, CHANGES[change], statement):
+        # The last transaction of `reseal` and `purge` comes after what they did.
+        if change not in ("reseal", "purge"):
+            assert rows() == before
+        ring = sync_database.ring(sync_database.keys(master_keys=MASTER), "acme")
+        assert isinstance(ring, Keyring)
+        statement += 1
+
+    assert statement >= 4
+    assert rows() != before
+    assert [len(table) for table in rows()][TABLES.index("audit")] > len(before[TABLES.index("audit")])
+
+
+def test_what_was_resealed_stays_so_when_it_is_stopped(
+    sync_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "BATCH", 2)
+    for tenant in ("a", "b", "c", "d", "e"):
+        sync_database.keys().add(tenant)
+    keys = sync_database.keys(master_keys=MASTER, allow_clear=True)
+
+    def stop(count: int, tenant: str) -> None:
+        if tenant == "d":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keys.reseal(progress=stop)
+    assert [key.sealed for key in keys.list()] == [True] * 4 + [False]
+
+    assert keys.reseal("d") == 1
+    assert all(key.sealed for key in keys.list())
+
+
+def test_batches_run_behind_an_async_engine(database: Database) -> None:
+    database.do(database.keys().add("acme"))
+    told: list[tuple[int, str]] = []
+    keys = database.keys(master_keys=MASTER, allow_clear=True)
+
+    assert database.do(keys.reseal(progress=lambda *seen: told.append(seen))) == 1
+    assert told == [(1, "acme")]
+    assert database.do(keys.purge(older_than=DAY)) == 0
+
+
+def test_a_look_up_is_one_statement_that_leaves_out_keys_that_ended_long_ago(sync_database: Database) -> None:
+    clock = Clock(time.time() - 30 * DAY)
+    past = sync_database.keys(clock=clock)
+    past.add("acme", KEY, key_id="old", mode="report")
+    past.rotate("acme", grace=0)
+    clock.now = time.time() - DAY + 600
+    past.rotate("acme", grace=0, key_id="yesterday")
+    clock.now += 60
+    past.retire("acme", "yesterday")
+    statements: list[str] = []
+    keys = sync_database.keys()
+    event.listen(keys.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+
+    ring = sync_database.ring(keys, "acme")
+
+    assert len(statements) == 1
+    assert ring is not None
+    assert {key.id for key in ring.keys} >= {"yesterday"}
+    assert "old" not in {key.id for key in ring.keys}
+    assert (ring.mode, ring.active(time.time())) == ("report", ())
+
+
+def test_a_tenant_whose_keys_ended_long_ago_keeps_its_mode(database: Database) -> None:
+    clock = Clock(time.time() - 30 * DAY)
+    past = database.keys(clock=clock)
+    database.do(past.add("acme", key_id="k", mode="report"))
+    database.do(past.retire("acme", "k"))
+
+    ring = database.ring(database.keys(), "acme")
+
+    assert ring is not None
+    assert ring.mode == "report"
+    assert all(ring.active(moment) == () for moment in (-1e18, 0.0, time.time(), 1e18))
+
+
+def test_a_secret_that_ended_lately_is_refused_since_look_ups_still_read_it(database: Database) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme", KEY, key_id="k"))
+    database.do(keys.add("acme", OTHER_KEY))
+    database.do(keys.retire("acme", "k"))
+
+    with pytest.raises(ConfigError, match="same key"):
+        database.do(keys.add("acme", KEY))
+    assert database.ring(keys, "acme") is not None
+
+
+@pytest.mark.parametrize(
+    "tenant", ["é" * 512, "a" * 1_024, "ACME", "acme", "Acme", "\N{OHM SIGN}", "\N{GREEK CAPITAL LETTER OMEGA}"]
+)
+def test_a_tenant_is_its_bytes(sync_database: Database, tenant: str) -> None:
+    keys = sync_database.keys()
+    others = {"ACME", "acme", "Acme", "\N{OHM SIGN}", "\N{GREEK CAPITAL LETTER OMEGA}"} - {tenant}
+    for name in others:
+        keys.add(name)
+    keys.add(tenant, key_id="x" * 255)
+
+    assert [key.id for key in keys.list(tenant)] == ["x" * 255]
+    assert [found.name for found in keys.tenants()] == sorted({*others, tenant}, key=str.encode)
+    ring = sync_database.ring(keys, tenant)
+    assert ring is not None
+    assert [key.id for key in ring.keys] == ["x" * 255]
+
+
+def test_the_audit_says_who_changed_what_from_where(database: Database) -> None:
+    clock = Clock(time.time())
+    keys = database.keys(clock=clock)
+    database.do(keys.add("acme", key_id="k", mode="report", actor="ann", origin="203.0.113.7"))
+    database.do(keys.set_mode("acme", "enforce"))
+
+    newest, oldest = database.do(keys.audit())
+
+    assert (oldest.at, oldest.tenant, oldest.actor, oldest.origin, oldest.action) == (
+        clock.now,
+        *("acme", "ann", "203.0.113.7", "add"),
+    )
+    assert oldest.detail == {"key": "k", "mode": "report"}
+    assert (newest.actor, newest.origin, newest.action) == ("application", os.uname().nodename, "mode")
+    assert newest.detail == {"mode": "enforce", "before": "report"}
+
+
+@pytest.mark.parametrize("actor", ["", " ", "a\nb", "x" * 256, 7, None])
+def test_an_actor_that_cannot_be_written_is_refused_and_changes_nothing(sync_database: Database, actor: Any) -> None:
+    keys = sync_database.keys()
+    keys.add("acme")
+    for change in (keys.add, keys.rotate):
+        with pytest.raises(ConfigError, match="actor must be"):
+            change("acme", actor=actor)
+    assert len(keys.list()) == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_the_memory_of_each_thread_is_refused_with_the_fix(url: str) -> None:
+    with pytest.raises(ConfigError, match="pool_size=1"):
+        SqlKeys(create_engine(url))
+
+
+def test_a_database_in_memory_works_on_several_threads_with_the_fix() -> None:
+    engine = create_engine(
+        "sqlite://",
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )
+    keys = SqlKeys(engine)
+    keys.create_table()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: keys.add(f"tenant {number}"), range(32)))
+
+    assert len(keys.list()) == 32
+    engine.dispose()
+
+
+def test_another_database_is_refused() -> None:
+    engine = create_engine("sqlite:///keys.db")
+    engine.dialect.name = "oracle"
+    with pytest.raises(ConfigError, match="oracle"):
+        SqlKeys(engine)
+    assert SqlKeys(create_async_engine("sqlite+aiosqlite:///keys.db")).asgi_only

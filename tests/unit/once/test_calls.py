@@ -1,0 +1,288 @@
+"""How a guard calls its single-use store: the call has a time limit, and an unclear answer refuses the request."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import trio
+from waiting import TIMEOUT, becomes_true
+
+from hmac_guard import ConfigError
+from hmac_guard.once import MemoryOnce, StoreFull
+from hmac_guard.once.calling import MOST, THREADS, StoreCalls
+
+TOKEN = bytes(32)
+UNTIL = 4_000_000_000.0
+
+
+class Sync:
+    """A sync store. `answer` is what it gives, or a function of its own."""
+
+    timeout = TIMEOUT
+
+    def __init__(self, answer: Any = True) -> None:
+        self.answer = answer
+        self.threads: list[threading.Thread] = []
+
+    def use(self, token: bytes, until: float) -> Any:
+        self.threads.append(threading.current_thread())
+        return self.answer() if callable(self.answer) else self.answer
+
+
+class Async(Sync):
+    async def use(self, token: bytes, until: float) -> Any:
+        await asyncio.sleep(0)
+        return super().use(token, until)
+
+
+class Given(Sync):
+    """A sync function that gives an awaitable."""
+
+    asgi_only = True
+
+    def use(self, token: bytes, until: float) -> Any:
+        async def use() -> Any:
+            return self.answer
+
+        return use()
+
+
+class Quick(Sync):
+    blocking = False
+
+
+def on_asyncio(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def run() -> Any:
+        # As the driver does, it goes on from here.
+        return await asyncio.wait_for(work(), TIMEOUT)
+
+    return asyncio.run(run())
+
+
+def waited(store: Any) -> Any:
+    return StoreCalls(store).wait(TOKEN, UNTIL)
+
+
+def awaited_on_asyncio(store: Any) -> Any:
+    calls = StoreCalls(store)
+    return on_asyncio(lambda: calls.on_loop(TOKEN, UNTIL))
+
+
+def awaited_on_trio(store: Any) -> Any:
+    calls = StoreCalls(store)
+    return trio.run(calls.on_loop, TOKEN, UNTIL)
+
+
+WAYS = {"thread": waited, "asyncio": awaited_on_asyncio, "trio": awaited_on_trio}
+
+
+@pytest.fixture(params=list(WAYS))
+def ask(request: pytest.FixtureRequest) -> Any:
+    return WAYS[request.param]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("kind", [Sync, Quick])
+def test_what_a_store_answers_is_what_is_given(ask: Any, kind: Any, answer: bool) -> None:
+    assert ask(kind(answer)) is answer
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("kind", [Async, Given])
+@pytest.mark.parametrize("way", ["thread", "asyncio"])
+def test_what_an_async_store_answers_is_what_is_given(way: str, kind: Any, answer: bool) -> None:
+    assert WAYS[way](kind(answer)) is answer
+
+
+@pytest.mark.parametrize("answer", [None, 1, 0, "True", b"1"])
+@pytest.mark.parametrize("kind", [Sync, Quick])
+def test_an_answer_that_is_neither_true_nor_false_is_none(ask: Any, kind: Any, answer: object) -> None:
+    with pytest.raises(TypeError, match="True or False"):
+        ask(kind(answer))
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, StopIteration, StopAsyncIteration, SystemExit, TimeoutError, RuntimeError]
+)
+def test_what_a_store_raises_is_raised(ask: Any, error: type[BaseException]) -> None:
+    def fail() -> Any:
+        raise error("from the store")
+
+    expected = RuntimeError if error in (StopIteration, SystemExit) else error
+    with pytest.raises(expected):
+        ask(Sync(fail))
+
+
+def test_a_sync_store_runs_on_threads_of_its_own(ask: Any) -> None:
+    store = Sync()
+    ask(store)
+
+    assert [thread.name.startswith("hmac_guard-once") for thread in store.threads] == [True]
+
+
+def test_a_store_without_io_runs_where_the_request_is(ask: Any) -> None:
+    store = Quick()
+    ask(store)
+
+    assert store.threads == [threading.current_thread()]
+
+
+def test_a_request_waits_no_longer_than_the_timeout() -> None:
+    free = threading.Event()
+    store = Sync(lambda: free.wait(TIMEOUT))
+    store.timeout = 0.05
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        waited(store)
+    free.set()
+
+    assert time.monotonic() - began < TIMEOUT / 2
+
+
+def test_where_too_many_wait_the_next_is_refused_at_once_and_the_store_heals_by_itself() -> None:
+    free = threading.Event()
+    store = Sync(lambda: free.wait(TIMEOUT))
+    store.timeout = 0.05
+    calls = StoreCalls(store)
+
+    def ask() -> None:
+        with pytest.raises(TimeoutError):
+            calls.wait(TOKEN, UNTIL)
+
+    # Those that were given up still hold their threads; those that had none leave the queue.
+    for _ in range(THREADS + 3):
+        ask()
+    assert len(store.threads) == THREADS
+    held = [calls._begin(TOKEN, UNTIL) for _ in range(MOST - THREADS)]
+
+    with pytest.raises(StoreFull):
+        calls.wait(TOKEN, UNTIL)
+    with pytest.raises(StoreFull):
+        on_asyncio(lambda: calls.on_loop(TOKEN, UNTIL))
+    free.set()
+    assert all(future.result(TIMEOUT) for future in held)
+    assert becomes_true(lambda: _answers(calls))
+
+
+def _answers(calls: StoreCalls) -> bool:
+    try:
+        return calls.wait(TOKEN, UNTIL)
+    except StoreFull:
+        return False
+
+
+@pytest.mark.parametrize("way", ["asyncio", "trio"])
+def test_a_use_that_waits_for_a_thread_is_not_made_once_its_request_has_given_up(way: str) -> None:
+    free = threading.Event()
+    store = Sync(lambda: free.wait(TIMEOUT))
+    calls = StoreCalls(store)
+    held = [calls._begin(TOKEN, UNTIL) for _ in range(THREADS)]
+
+    async def on_asyncio_loop() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(calls.on_loop(TOKEN, UNTIL), 0.05)
+
+    async def on_trio_loop() -> None:
+        with trio.move_on_after(0.05):
+            await calls.on_loop(TOKEN, UNTIL)
+
+    asyncio.run(on_asyncio_loop()) if way == "asyncio" else trio.run(on_trio_loop)
+    free.set()
+    assert all(future.result(TIMEOUT) for future in held)
+    assert calls.wait(TOKEN, UNTIL)
+
+    assert len(store.threads) == THREADS + 1
+
+
+def test_an_answer_that_comes_after_the_loop_has_ended_troubles_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    free = threading.Event()
+    store = Sync(lambda: free.wait(TIMEOUT))
+    calls = StoreCalls(store)
+
+    async def give_up() -> None:
+        with trio.move_on_after(0.05):
+            await calls.on_loop(TOKEN, UNTIL)
+
+    trio.run(give_up)
+    free.set()
+    assert becomes_true(lambda: not calls._threads.waiting and calls.wait(TOKEN, UNTIL))
+    assert not caplog.records
+
+
+STUCK = """
+import time
+from hmac_guard.once.calling import StoreCalls
+
+class Stuck:
+    timeout = 0.1
+    def use(self, token, until):
+        time.sleep(600)
+
+try:
+    StoreCalls(Stuck()).wait(bytes(32), 4e9)
+except TimeoutError:
+    print("given up", flush=True)
+"""
+
+
+def test_the_end_of_the_process_does_not_wait_for_a_stuck_store() -> None:
+    run = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    assert (run.stdout, run.returncode) == ("given up\n", 0)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="not run: this system has no fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    calls = StoreCalls(Sync())
+    assert calls.wait(TOKEN, UNTIL)
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if calls.wait(TOKEN, UNTIL) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class _NoUse:
+    timeout = 2.0
+
+
+class _NoArguments:
+    def use(self) -> bool:
+        return True
+
+
+class _Forever(Sync):
+    timeout = float("inf")
+
+
+CASES: dict[str, tuple[Any, str]] = {
+    "None": (None, "use\\(token, until\\)"),
+    "a URL": ("redis://localhost", "use\\(token, until\\)"),
+    "a class": (MemoryOnce, "use\\(token, until\\)"),
+    "without use": (_NoUse(), "use\\(token, until\\)"),
+    "a use without a token": (_NoArguments(), "takes a token"),
+    "a wait without an end": (_Forever(), "number of seconds"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_no_store_is_refused(case: str) -> None:
+    store, says = CASES[case]
+    with pytest.raises(ConfigError, match=says):
+        StoreCalls(store)
+
+
+def test_the_import_of_the_stores_pulls_in_no_library() -> None:
+    code = "import hmac_guard.once, sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"redis", "sqlalchemy", "django", "asyncio", "asgiref"} & set(run.stdout.split())

@@ -1,0 +1,236 @@
+"""The code for customers, the page that contains it, and the request that a browser sends."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("jinja2", reason="not run: jinja2 is not installed")
+
+from click.testing import CliRunner
+from serving import proven, serving
+from vendor_rule import VENDOR_NANGO
+
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Query, Scheme, schemes
+from hmac_guard import Path as PathSource
+from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.core.signing import names_of_parts
+from hmac_guard.schemes import NANGO, SUPRSEND
+from hmac_guard.snippets import LANGUAGES, page, snippet
+from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
+from hmac_guard.snippets.languages import camel, go_camel, local_names, signed_names, snake
+from hmac_guard.snippets.page import EXAMPLE_KEY, EXAMPLE_TIME
+
+PRESETS = {scheme.name: scheme for scheme in vars(schemes).values() if isinstance(scheme, Scheme)}
+SIGNING = Path(__file__).parents[3] / "docs" / "signing"
+
+ODD = Scheme(
+    name="odd | name `x`",
+    ids={"größe": Query("a"), "class": Header("X-Class"), "tenant": Json('/we"ird/${x}')},
+    message="`{größe}\n\t${{x}}{class}--{tenant}",
+    signature=Json("/sig"),
+    tenant=Header("X-Tenant", before="`"),
+    optional={"tenant"},
+    prefix="`'\"$",
+)
+
+
+def run(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(hmac_guard, words)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_code_of_a_preset_is_ascii_and_fits_80_columns(preset: str, language: str) -> None:
+    for scheme in (PRESETS[preset], PRESETS[preset].replace(encoding="base64url", algorithm="sha512", prefix="v1=")):
+        code = snippet(scheme, language)
+
+        assert code.isascii()
+        assert max(map(len, code.splitlines())) <= 80
+        assert code.endswith("\n")
+        assert not re.search(r"[ \t]+\n|\n\n\n\n|\n\n\Z", code)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_a_scheme_is_escaped_in_the_code(language: str) -> None:
+    code = snippet(ODD, language)
+
+    assert code.isascii()
+    for text in ("größe", "`'", "'\"$", "odd | name", "\t$"):
+        assert text not in code
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'cobol' is unknown; use one of python, "):
+        snippet(NANGO, "cobol")
+
+
+@pytest.mark.parametrize(
+    ("ids", "style", "names"),
+    [
+        (["integration_id", "connectionId"], snake, ["integration_id", "connection_id"]),
+        (["integration_id", "userName"], camel, ["integrationId", "userName"]),
+        (["integration_id", "id"], go_camel, ["integrationID", "id"]),
+        (["class", "key"], camel, ["classId", "keyId"]),
+        (["größe", "名", "_"], snake, ["groe", "id", "id_n2"]),
+        (["a_b", "aB", "a__b"], camel, ["aB", "aBN2", "aBN3"]),
+        (["x" * 60, "x" * 61], snake, ["x" * 40, "x" * 40 + "_n2"]),
+        (["_1st"], snake, ["id_1st"]),
+    ],
+)
+def test_an_id_gets_a_valid_name_in_the_language(ids: list[str], style: Any, names: list[str]) -> None:
+    assert list(local_names(ids, style).values()) == names
+
+
+@pytest.mark.parametrize("name", ["nango", "suprsend"])
+def test_the_page_in_the_docs_is_the_output_of_the_command(name: str) -> None:
+    code, written = run("snippet", name, "--format", "markdown")
+
+    assert code == 0
+    assert (SIGNING / f"{name}.md").read_text() == written, (
+        f"write it again: hmac-guard snippet {name} --format markdown"
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_example_of_a_page_is_verified_by_explain(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE", EXAMPLE_KEY)
+    monkeypatch.setattr("hmac_guard.explain.explanation.time", lambda: EXAMPLE_TIME)
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", page(PRESETS[preset]), re.DOTALL)
+
+    result = CliRunner().invoke(hmac_guard, ["explain", preset, "--key-env", "EXAMPLE"], input=command)
+
+    assert (result.exit_code, "Verified" in result.output) == (0, True), result.output
+
+
+def test_the_code_reproduces_the_published_example_of_suprsend(tmp_path: Path) -> None:
+    (tmp_path / "signer.py").write_text(snippet(SUPRSEND, "python"))
+    call = "import signer; print(signer.sign('IG-J8Wvf7M-w4ll13h53NJAMQQNHdUqFTSJ2JVAZl0s', '{}'))"
+
+    done = subprocess.run(
+        ["python3", "-c", call.format("b8278572-2929-4af6-be2b-cdc2bc1f6256")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "dHBWYF4oV190o4j-e3eYxB-SCkeHnoaiofe8EmGk9JQ\n"
+
+
+def test_a_page_says_which_ids_are_required() -> None:
+    required = "- All ids are required: a signature over some of them is refused.\n"
+
+    assert required in page(NANGO, ["python"])
+    assert required not in page(VENDOR_NANGO, ["python"])
+    assert "- If `connection_id` is absent, the message is `{integration_id}`.\n" in page(VENDOR_NANGO, ["python"])
+    assert required not in page(SUPRSEND, ["python"])
+
+
+def test_unusual_texts_are_code_and_keep_the_page_valid() -> None:
+    text = page(ODD, ["python"])
+
+    assert text.startswith("# How to sign for `` odd | name `x` ``\n")
+    assert "- The message is `` `{größe}\\n\\t${{x}}{class}--{tenant} ``, in UTF-8.\n" in text
+    assert "- If `tenant` is absent, the message is" in text
+    assert text.count("#### ") == 1
+    assert re.findall("^```", text, re.MULTILINE).count("```") % 2 == 0
+
+
+FORMS = Scheme(
+    name="forms",
+    ids={"a": Form("a"), "b": PathSource("/x/{b}/{c}", "/y/{b}"), "c": Header("X-C", before="~")},
+    message="{a}|{b}|{c}",
+    signature=Query("sig"),
+    encoding="base64",
+)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="not run: node is not installed")
+@pytest.mark.parametrize("scheme", [*PRESETS.values(), ODD, FORMS], ids=lambda scheme: scheme.name)
+def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
+    names = [field.name for field in scheme.id_fields]
+    ids = {name: f"user {number}+&" for number, name in enumerate(names)}
+    expected = {name: text for name, text in ids.items() if scheme.ids[name].can_carry(text)}
+    parts = {"timestamp": str(EXAMPLE_TIME), "method": "POST", "body": '{"caf\u00e9": 1}'}
+    given: dict[str, Any] = {name: parts[name] for name in names_of_parts(scheme)}
+    signature = scheme.sign(EXAMPLE_KEY, ids, **given | ({"body": given["body"].encode()} if "body" in given else {}))
+
+    with serving(Guard(scheme, EXAMPLE_KEY, clock=lambda: EXAMPLE_TIME).wsgi(proven)) as port:
+        named = {**ids, **given, **{f"@{name}": text for name, text in given.items()}}
+        spoken = signed_names(scheme, camel)
+        variables = [*spoken.values(), *[*local_names([*names, "tenant?"], camel).values()][-1:], "signature"]
+        values = [*(named[name] for name in spoken), "acme", signature]
+        lines = [f"const {name} = {json.dumps(value)};" for name, value in zip(variables, values, strict=True)]
+        code = fetch_code(scheme).replace(HOST, f"http://127.0.0.1:{port}")
+        script = "\n".join([*lines, code, "console.log(response.status, await response.text());"])
+        done = subprocess.run(
+            ["node", "--input-type=module"], input=script, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    assert done.stdout.startswith("200 "), done.stdout + done.stderr + script
+    assert json.loads(done.stdout[4:]) == expected
+
+
+def test_a_cookie_is_set_before_the_request() -> None:
+    scheme = Scheme(name="cookies", ids={"user": Cookie("uid")}, message="{user}", signature=Cookie("sig"))
+
+    assert fetch_code(scheme).splitlines()[:3] == [
+        'document.cookie = "uid=" + userId;',
+        'document.cookie = "sig=" + signature;',
+        f"const response = await fetch(`{HOST}/`, {{",
+    ]
+    assert '  credentials: "include",' in fetch_code(scheme)
+    assert curl_command(scheme, ["u", "s"]) == f"curl {HOST}/ \\\n  -b 'uid=u; sig=s'"
+
+
+def test_a_scheme_that_fits_no_request_has_no_page() -> None:
+    ids = {"a": PathSource("/x/{a}"), "b": PathSource("/y/{b}")}
+    apart = Scheme(name="apart", ids=ids, message="{a}:{b}", signature=Query("sig"))
+
+    with pytest.raises(ConfigError, match="no request can carry all strings of the scheme 'apart'"):
+        page(apart)
+
+
+def test_a_scheme_without_a_possible_example_has_no_page() -> None:
+    scheme = Scheme(name="x", ids={"a1": Json("/a"), "b": Json("/b")}, message="{a1}1{b}", signature=Json("/sig"))
+
+    with pytest.raises(ConfigError, match="no example can be made"):
+        page(scheme)
+
+
+def test_the_command_prints_one_language_or_all_as_text_or_json() -> None:
+    assert run("snippet", "nango", "--lang", "go") == (0, snippet(NANGO, "go"))
+    code, listing = run("snippet", "nango", "--all")
+    assert code == 0
+    assert all(f"===== {language.title} =====\n" in listing for language in LANGUAGES.values())
+    code, document = run("snippet", "nango", "--lang", "go", "--lang", "php", "--json")
+    assert json.loads(document) == {"go": snippet(NANGO, "go"), "php": snippet(NANGO, "php")}
+
+
+def test_the_help_names_every_language() -> None:
+    _, text = run("snippet", "--help")
+
+    assert all(language in text for language in LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["snippet", "nango"], "the language is missing; add --lang LANGUAGE, or --all"),
+        (["snippet", "nango", "go", "--all"], "unexpected argument 'go'"),
+        (["snippet", "--all"], "the scheme is missing"),
+        (["snippet", "nango", "--lang", "cobol"], "'cobol' is not one of"),
+        (["snippet", "nango", "--format", "markdown", "--json"], "--json prints code, not a page"),
+    ],
+)
+def test_wrong_use_is_reported_with_what_to_do(words: list[str], sentence: str) -> None:
+    code, output = run(*words)
+
+    assert code == 2
+    assert sentence in output

@@ -1,0 +1,184 @@
+"""Applications that set their own mount point: `only` and `exempt` name paths without it."""
+
+import warnings
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+pytest.importorskip("django", reason="not run: Django is not installed")
+
+# First, because it configures Django.
+from django_project import GUARDED, Guarded, project, send  # isort: skip
+
+from asgiref.wsgi import WsgiToAsgi
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+from django.core.checks import run_checks
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from fastapi import FastAPI
+from orders import KEY, hex_of
+from starlette.middleware.cors import CORSMiddleware
+from support import Reply, Sent, environ_for, run_asgi
+from werkzeug.test import run_wsgi_app
+
+from hmac_guard import ConfigError, Guard
+from hmac_guard.asgi import GuardMiddleware
+from hmac_guard.django import uncovered_routes as uncovered_routes_of_django
+from hmac_guard.fastapi import uncovered_routes
+from hmac_guard.schemes import NANGO
+
+QUERY = f"integration_id=github&connection_id=user-42&hmac={hex_of('github', 'user-42')}"
+
+#: Entries that cannot work under the mount point /api, and those that can.
+WRONG = [
+    pytest.param({"only": ("/api/inbox/",)}, "begins with the mount point '/api'.*'/inbox/'", id="only, a prefix"),
+    pytest.param({"only": ("/open", "/api/inbox")}, "begins with the mount point '/api'.*'/inbox'", id="only, exact"),
+    pytest.param({"only": ("/api",)}, "begins with the mount point '/api'.*'/'", id="only, the mount point"),
+    pytest.param({"exempt": ("/api/health",)}, "begins with the mount point '/api'.*'/health'", id="exempt"),
+]
+RIGHT: list[dict[str, Any]] = [{}, {"only": ("/inbox/",)}, {"only": ("/",)}, {"exempt": ("/", "/health", "/apis/")}]
+
+
+def make_fastapi(root: str = "/api") -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The `root_path` parameter is deprecated")
+        app = FastAPI(root_path=root)
+    app.add_api_route("/inbox/{name}", lambda name: f"inbox of {name}")
+    app.add_api_route("/open", lambda: "open")
+    return app
+
+
+def inbox(request: HttpRequest, name: str) -> HttpResponse:
+    return HttpResponse(f"inbox of {name}")
+
+
+def front(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("open")
+
+
+#: Over WSGI, Django does not remove its mount point, so both forms have a route.
+URLS = [path(start + "inbox/<name>", inbox) for start in ("", "api/")] + [path("open", front)]
+
+
+def by_wsgi(app: Any, sent: Sent) -> Reply:
+    body, status, headers = run_wsgi_app(app, environ_for(sent))
+    return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, b"".join(body))
+
+
+@pytest.mark.parametrize(("policy", "message"), WRONG)
+@pytest.mark.parametrize("around", ["itself", "CORS", "another guard", "Channels"])
+def test_an_entry_with_the_root_path_of_fastapi_is_refused(policy: Any, message: str, around: str) -> None:
+    app = make_fastapi()
+    layers: dict[str, Any] = {
+        "itself": app,
+        "CORS": CORSMiddleware(app),
+        "another guard": Guard(NANGO, KEY, annotate_as="other").asgi(app),
+        "Channels": ProtocolTypeRouter({"http": app}),
+    }
+
+    with pytest.raises(ConfigError, match=message):
+        Guard(NANGO, KEY, **policy).asgi(layers[around])
+
+
+@pytest.mark.parametrize("argument", ["only", "exempt"])
+def test_an_entry_that_contains_the_root_path_is_refused(argument: str) -> None:
+    policy: dict[str, Any] = {argument: ("/a/",)}
+    guard = Guard(NANGO, KEY, **policy)
+
+    with pytest.raises(ConfigError, match=f"{argument}: '/a/' contains the mount point '/a/b'"):
+        guard.asgi(make_fastapi("/a/b"))
+
+
+@pytest.mark.parametrize("policy", RIGHT)
+@pytest.mark.parametrize("root", ["/api", "/api/"])
+def test_entries_without_the_mount_point_are_accepted(policy: Any, root: str) -> None:
+    Guard(NANGO, KEY, **policy).asgi(make_fastapi(root))
+
+
+@pytest.mark.parametrize("root", ["", "/"])
+def test_without_a_mount_point_every_entry_is_accepted(root: str) -> None:
+    Guard(NANGO, KEY, only=("/api/",), exempt=("/api/health",)).asgi(make_fastapi(root))
+
+
+def test_the_folder_of_a_flask_or_quart_application_is_not_a_mount_point() -> None:
+    quart = pytest.importorskip("quart", reason="not run: Quart is not installed")
+
+    Guard(NANGO, KEY, only=("/srv/inbox/",)).asgi(quart.Quart("shop", root_path="/srv"))
+
+
+@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server removes it", "it stays in the path"])
+@pytest.mark.parametrize("place", ["around", "inside"])
+def test_fastapi_is_guarded_with_and_without_its_root_path(full: str, place: str) -> None:
+    guard, app = Guard(NANGO, KEY, only=("/inbox/",)), make_fastapi()
+    if place == "inside":
+        app.add_middleware(GuardMiddleware, guard=guard)
+    else:
+        app = guard.asgi(app)
+
+    assert run_asgi(app, Sent(path=full, query=QUERY)).body == b'"inbox of x"'
+    assert run_asgi(app, Sent(path=full)).status == 401
+    assert run_asgi(app, Sent(path="/open")).status == 200
+
+
+def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
+    pages = {"/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
+    wrong, right = make_fastapi(), make_fastapi()
+    wrong.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/api/inbox/",)))
+    right.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/inbox/",)))
+
+    assert set(uncovered_routes(wrong)) - pages == {"/inbox/{name}", "/open"}
+    assert run_asgi(wrong, Sent(path="/api/inbox/x")).status == 200, "the helper says so"
+    assert set(uncovered_routes(right)) - pages == {"/open"}
+    assert set(uncovered_routes(Guard(NANGO, KEY, only=("/inbox/",)).asgi(make_fastapi()))) - pages == {"/open"}
+
+
+@pytest.mark.parametrize(("policy", "message"), WRONG)
+@pytest.mark.parametrize("place", ["wsgi", "asgi", "WsgiToAsgi", "middleware", "check"])
+def test_an_entry_with_the_script_name_of_django_is_refused(
+    monkeypatch: pytest.MonkeyPatch, policy: Any, message: str, place: str
+) -> None:
+    guard = Guard(NANGO, KEY, **policy)
+    monkeypatch.setattr(Guarded, "guard", guard)
+    with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED] if place == "check" else []):
+        if place == "check":
+            assert [found.id for found in run_checks()] == ["hmac_guard.E005"]
+            return
+        make: dict[str, Any] = {
+            "wsgi": lambda: guard.wsgi(get_wsgi_application()),
+            "asgi": lambda: guard.asgi(get_asgi_application()),
+            "WsgiToAsgi": lambda: guard.asgi(WsgiToAsgi(get_wsgi_application())),  # type: ignore[no-untyped-call]
+            "middleware": lambda: Guarded(lambda request: None),
+        }
+        with pytest.raises(ConfigError, match=message):
+            make[place]()
+
+
+@pytest.mark.parametrize("full", ["/inbox/x", "/api/inbox/x"], ids=["the server removes it", "it stays in the path"])
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_django_is_guarded_with_and_without_its_script_name(
+    monkeypatch: pytest.MonkeyPatch, full: str, server: str, place: str
+) -> None:
+    guard = Guard(NANGO, KEY, only=("/inbox/",))
+    monkeypatch.setattr(Guarded, "guard", guard)
+
+    def ask(sent: Sent) -> Reply:
+        if place == "middleware":
+            return send(server, sent)
+        if server == "wsgi":
+            return by_wsgi(guard.wsgi(get_wsgi_application()), sent)
+        return run_asgi(guard.asgi(get_asgi_application()), sent)
+
+    with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED] if place == "middleware" else []):
+        assert ask(Sent(path=full, query=QUERY)).body == b"inbox of x"
+        assert ask(Sent(path=full)).status == 401
+        assert ask(Sent(path="/open")).status == 200
+
+
+def test_routes_of_django_under_a_script_name_are_listed_correctly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guarded, "guard", Guard(NANGO, KEY, only=("/inbox/",)))
+    with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED]):
+        assert uncovered_routes_of_django() == ["/open"]
