@@ -35,7 +35,7 @@ help:
 	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
 	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
 	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
-	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"doors growth\" for some of it)"
+	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"interfaces growth\" for some of it)"
 	@echo "make bench-check  compare the instructions of one request with the recorded ones; needs valgrind"
 	@echo "make bench-timing  test whether the time of a refusal reveals a tenant: 200,000 samples for each kind of keys"
 	@echo "make fuzz-differential   compare the guard with ten frameworks: half a million requests for each source"

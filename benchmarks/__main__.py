@@ -4,14 +4,13 @@ import argparse
 from collections.abc import Callable, Iterable
 
 from benchmarks import (
-    allocations,
-    doors,
     frameworks,
     function,
     goals,
     growth,
     hostile,
     imports,
+    interfaces,
     memory,
     middleware,
     served,
@@ -28,14 +27,13 @@ def _timed(groups: Callable[[], Iterable[list[Row]]]) -> Callable[[int], Result]
 
 SUITES: dict[str, Callable[[int], Result]] = {
     "function": _timed(function.groups),
-    "doors": _timed(doors.groups),
+    "interfaces": _timed(interfaces.groups),
     "middleware": _timed(middleware.groups),
     "frameworks": _timed(frameworks.groups),
     "growth": _timed(growth.groups),
     "hostile": lambda rounds: measure(hostile.groups(), min(rounds, 20)),
     "imports": imports.run,
     "memory": memory.run,
-    "allocations": allocations.run,
     "served": served.run,
     "webhooks": webhooks.run,
 }

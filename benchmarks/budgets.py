@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from benchmarks.drivers import IN_LOOP, WSGI, AsgiInLoop
-from benchmarks.logs import only
+from benchmarks.harness import only
 from benchmarks.samples import BROWSER, SECRET, Sample
 from hmac_guard import Cookie, Form, Guard, Header, Json, Path, Query, Scheme
 
@@ -48,7 +48,7 @@ LARGE, SMALL, PIECES = Budget(10), Budget(1), Budget(20)
 
 
 def bodies() -> Iterator[tuple[str, str, bytes]]:
-    """The requests by name. All that can be parsed have the field `id`."""
+    """Yield a name, a media type and a body. All bodies that can be parsed have the field `id`."""
     lists = b",".join([b"[" * 60 + b"]" * 60] * (BODY // 121))
     objects = b",".join([b'{"":' * 60 + b"1" + b"}" * 60] * (BODY // 302))
     yield "JSON: lists, 62 deep", "application/json", b'{"id":"x","a":[%s]}' % lists
@@ -87,7 +87,7 @@ def requests(signature: str) -> Iterator[tuple[str, Budget, Sample]]:
 
 
 class InPieces(AsgiInLoop):
-    """The body byte for byte."""
+    """Sends the body in messages of one byte."""
 
     def receive(self) -> Any:
         pieces = iter(self.body)
@@ -120,11 +120,11 @@ def cost_of(driver: Any) -> Cost:
 
 def measured() -> Iterator[tuple[str, Budget, Cost, Cost]]:
     guard = Guard(SCHEME, SECRET)
-    for door in (IN_LOOP, WSGI):
-        guarded = door.guarded(guard, door.app)
+    for interface in (IN_LOOP, WSGI):
+        guarded = interface.guarded(guard, interface.app)
         for (name, budget, good), (_, _, bad) in zip(requests(RIGHT), requests(WRONG), strict=True):
-            accepted, refused = (cost_of(door.driver(guarded, sample)) for sample in (good, bad))
-            yield f"{door.name}: {name}", budget, accepted, refused
+            accepted, refused = (cost_of(interface.driver(guarded, sample)) for sample in (good, bad))
+            yield f"{interface.name}: {name}", budget, accepted, refused
     body = b'{"id":"x"}'.ljust(10_000)
     guarded = IN_LOOP.guarded(guard, IN_LOOP.app)
     accepted, refused = (

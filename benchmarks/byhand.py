@@ -1,4 +1,4 @@
-"""The same check, written by hand: no rules about malformed input, no rotation, no log, no policy."""
+"""The same check, written by hand, without rules for malformed input, rotation, log lines or policies."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ def proven(fields: Mapping[str, str]) -> bool:
 
 
 def asgi_closure(app: Any) -> Any:
-    """The smallest form: a function around a function."""
+    """Return the smallest middleware: a function around a function."""
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if proven(dict(parse_qsl(scope["query_string"].decode()))):

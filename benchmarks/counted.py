@@ -11,23 +11,22 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import webhooks
-from benchmarks.drivers import IN_LOOP, WSGI, Door
-from benchmarks.harness import floor
-from benchmarks.logs import only
+from benchmarks.drivers import IN_LOOP, WSGI, Interface
+from benchmarks.harness import floor, only
 from benchmarks.samples import FORGED, SECRET, SHAPES, Shape
+from benchmarks.valgrind import REQUESTS
 from hmac_guard import Guard, Keyring
 
 WARM = 50
-REQUESTS = 1000
 QUERY, HEADER, JSON, ONE_JSON, NANGO_QUERY, NANGO_JSON, SUPRSEND_QUERY, ESCAPED = SHAPES
 RING = Keyring(SECRET)
 
 
-def _told(verdict: object, claim: object) -> None:
+def _ignore_verdict(verdict: object, claim: object) -> None:
     """A callback that does nothing."""
 
 
-def _decided(decision: object) -> None:
+def _ignore_decision(decision: object) -> None:
     """A callback that does nothing."""
 
 
@@ -49,12 +48,16 @@ def _floor(times: int) -> None:
         floor()
 
 
-def _bare(door: Door, shape: Shape) -> Callable[[int], object]:
-    return door.driver(door.app, shape.sample()).timed
+def _bare(interface: Interface, shape: Shape) -> Callable[[int], object]:
+    return interface.driver(interface.app, shape.sample()).timed
 
 
-def _guarded(door: Door, shape: Shape, *signature: str, keys: Any = SECRET, **options: Any) -> Callable[[int], object]:
-    driver = door.driver(door.guarded(Guard(shape.scheme, keys, **options), door.app), shape.sample(*signature))
+def _guarded(
+    interface: Interface, shape: Shape, *signature: str, keys: Any = SECRET, **options: Any
+) -> Callable[[int], object]:
+    driver = interface.driver(
+        interface.guarded(Guard(shape.scheme, keys, **options), interface.app), shape.sample(*signature)
+    )
     with only(None):
         assert driver.status() == (401 if signature else 200)
     return driver.timed
@@ -79,10 +82,10 @@ def shapes() -> dict[str, Callable[[int], object]]:
         "ASGI escaped query": _guarded(IN_LOOP, ESCAPED),
         "ASGI query, refused": _guarded(IN_LOOP, QUERY, FORGED),
         "WSGI query, refused": _guarded(WSGI, QUERY, FORGED),
-        "ASGI query, on_verdict": _guarded(IN_LOOP, QUERY, on_verdict=_told),
-        "WSGI query, on_verdict": _guarded(WSGI, QUERY, on_verdict=_told),
-        "ASGI query, on_decision": _guarded(IN_LOOP, QUERY, on_decision=_decided),
-        "WSGI query, on_decision": _guarded(WSGI, QUERY, on_decision=_decided),
+        "ASGI query, on_verdict": _guarded(IN_LOOP, QUERY, on_verdict=_ignore_verdict),
+        "WSGI query, on_verdict": _guarded(WSGI, QUERY, on_verdict=_ignore_verdict),
+        "ASGI query, on_decision": _guarded(IN_LOOP, QUERY, on_decision=_ignore_decision),
+        "WSGI query, on_decision": _guarded(WSGI, QUERY, on_decision=_ignore_decision),
         "ASGI query, resolver": _guarded(IN_LOOP, QUERY, keys=_keys),
         "WSGI query, resolver": _guarded(WSGI, QUERY, keys=_keys),
         "ASGI one id by JSON": _guarded(IN_LOOP, ONE_JSON),

@@ -23,7 +23,7 @@ class Driver(Protocol):
 
 
 class AsgiInLoop:
-    """In a running asyncio loop, all requests in one task."""
+    """Sends all requests in one task of a running asyncio loop."""
 
     def __init__(self, app: Any, *samples: Sample) -> None:
         self.app = app
@@ -32,7 +32,7 @@ class AsgiInLoop:
         self.statuses: list[int] = []
 
     def receive(self) -> Any:
-        """The `receive` of a server for one request: the body once, and then it waits for a disconnect."""
+        """Return the `receive` of a server for one request: first the body, then it waits for a disconnect."""
         return partial(_receive, [{"type": "http.request", "body": self.body, "more_body": False}])
 
     async def send(self, message: Any) -> None:
@@ -60,11 +60,11 @@ async def _receive(pending: list[Any]) -> Any:
     return pending.pop() if pending else await asyncio.get_running_loop().create_future()
 
 
-class AsgiByHand(AsgiInLoop):
-    """Without an event loop: the coroutine is run by hand, so that nothing but the application is measured."""
+class AsgiWithoutLoop(AsgiInLoop):
+    """Runs the coroutine without an event loop, so that only the application is measured."""
 
     def status(self) -> int:
-        # Where the application needs a loop, it fails here or sends nothing.
+        # An application that needs a loop fails here or sends nothing.
         with warnings.catch_warnings(), suppress(StopIteration, RuntimeError):
             warnings.simplefilter("ignore", RuntimeWarning)
             self.app(next(self.scopes).copy(), self.receive(), self.send_and_note).send(None)
@@ -83,7 +83,7 @@ class AsgiByHand(AsgiInLoop):
 
 
 class Wsgi:
-    """A call for each request, and its answer read to the end and closed."""
+    """Calls the application for each request, and reads its answer to the end and closes it."""
 
     def __init__(self, app: Any, *samples: Sample) -> None:
         self.app = app
@@ -134,7 +134,7 @@ def wsgi_app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"reached"]
 
 
-class Door(NamedTuple):
+class Interface(NamedTuple):
     """One interface: the bare application, the guard around it, and the sender of requests."""
 
     name: str
@@ -143,7 +143,7 @@ class Door(NamedTuple):
     driver: Callable[..., Driver]
 
 
-BY_HAND = Door("ASGI without a loop", asgi_app, Guard.asgi, AsgiByHand)
-IN_LOOP = Door("ASGI in a loop", asgi_app, Guard.asgi, AsgiInLoop)
-WSGI = Door("WSGI", wsgi_app, Guard.wsgi, Wsgi)
-DOORS = (BY_HAND, IN_LOOP, WSGI)
+WITHOUT_LOOP = Interface("ASGI without a loop", asgi_app, Guard.asgi, AsgiWithoutLoop)
+IN_LOOP = Interface("ASGI in a loop", asgi_app, Guard.asgi, AsgiInLoop)
+WSGI = Interface("WSGI", wsgi_app, Guard.wsgi, Wsgi)
+INTERFACES = (WITHOUT_LOOP, IN_LOOP, WSGI)

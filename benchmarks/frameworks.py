@@ -20,9 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from benchmarks import byhand
-from benchmarks.drivers import IN_LOOP, WSGI, Door
-from benchmarks.harness import Row, Timed
-from benchmarks.logs import only
+from benchmarks.drivers import IN_LOOP, WSGI, Interface
+from benchmarks.harness import Row, Timed, only
 from benchmarks.samples import BY_QUERY, FORGED, SECRET, by_query
 from hmac_guard import Guard
 from hmac_guard.fastapi import GuardSecurity
@@ -35,7 +34,7 @@ class Stack(NamedTuple):
     """An application of one framework: bare, and with the check in other ways than the middleware."""
 
     framework: str
-    door: Door
+    interface: Interface
     bare: Any
     checked: dict[str, Any]
     path: str = "/connect"
@@ -43,7 +42,7 @@ class Stack(NamedTuple):
 
 def groups() -> Iterator[list[Row]]:
     for stack in stacks():
-        bare, guarded = f"{stack.framework}, bare", stack.door.guarded(GUARD, stack.bare)
+        bare, guarded = f"{stack.framework}, bare", stack.interface.guarded(GUARD, stack.bare)
         yield [
             Row(bare, _clock(stack, stack.bare, forged_gets=200)),
             Row(f"{stack.framework}, guard", _clock(stack, guarded), above=bare),
@@ -58,8 +57,8 @@ def stacks() -> Iterator[Stack]:
 
 def _clock(stack: Stack, app: Any, forged_gets: int = 401) -> Timed:
     """Return the timer of the driver, after a check of the answers to a signed and a forged request."""
-    driver = stack.door.driver(app, replace(by_query(), path=stack.path))
-    forged = stack.door.driver(app, replace(by_query(FORGED), path=stack.path))
+    driver = stack.interface.driver(app, replace(by_query(), path=stack.path))
+    forged = stack.interface.driver(app, replace(by_query(FORGED), path=stack.path))
     with only(None):
         assert (driver.status(), forged.status()) == (200, forged_gets), stack.framework
     return driver.timed

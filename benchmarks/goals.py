@@ -6,29 +6,29 @@ Ratios are medians over the rounds, each round's cost against the same round's f
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.drivers import DOORS, IN_LOOP, WSGI
+from benchmarks.drivers import IN_LOOP, INTERFACES, WSGI
+from benchmarks.function import PARSES
 from benchmarks.growth import BOTH, FIELDS, HEADERS, KEYS, TENANTS
 from benchmarks.harness import Result
-from benchmarks.peers import PARSES
 
 RATIO = "median / floor"
 Results = dict[str, Result]
-#: What each row gives that a goal speaks of.
+#: The value of each row that belongs to a goal, with the name of the row.
 Seen = Iterator[tuple[str, float]]
 
 
 class Goal(NamedTuple):
-    """One line of the table. `limit` is a maximum if `most` is true, else a minimum."""
+    """One line of the table. `limit` is a maximum if `is_maximum` is true, else a minimum."""
 
     measure: str
     limit: float
     seen: Callable[[Results], Seen]
-    most: bool = True
+    is_maximum: bool = True
     aim: str = ""
 
 
 class Reached(NamedTuple):
-    """The best and the worst of the rows that a goal speaks of, and which row is the worst."""
+    """The best and the worst value of the rows of a goal, and the name of the worst row."""
 
     best: float
     worst: float
@@ -43,7 +43,7 @@ def reached(goal: Goal, results: Results) -> Reached | None:
         return None
     if not seen:
         return None
-    (best, _), (worst, row) = (seen[0], seen[-1]) if goal.most else (seen[-1], seen[0])
+    (best, _), (worst, row) = (seen[0], seen[-1]) if goal.is_maximum else (seen[-1], seen[0])
     return Reached(best, worst, row)
 
 
@@ -53,60 +53,60 @@ def table(results: Results) -> str:
 
 
 def _line(goal: Goal, seen: Reached | None) -> str:
-    start = f"| {goal.measure} | {'≤' if goal.most else '≥'} {goal.limit} | {goal.aim} |"
+    start = f"| {goal.measure} | {'≤' if goal.is_maximum else '≥'} {goal.limit} | {goal.aim} |"
     if seen is None:
         return f"{start} | | | not run |"
-    holds = seen.worst <= goal.limit if goal.most else seen.worst >= goal.limit
+    holds = seen.worst <= goal.limit if goal.is_maximum else seen.worst >= goal.limit
     return f"{start} {seen.best:.2f} | {seen.worst:.2f} | {seen.row} | {'yes' if holds else 'NO'} |"
 
 
 def _pairs(results: Results) -> Seen:
-    for door in DOORS:
+    for interface in INTERFACES:
         for shape in ("pair by query", "pair by header"):
-            yield _ratio(results, "doors", f"{door.name}: {shape}")
+            yield _ratio(results, "interfaces", f"{interface.name}: {shape}")
 
 
 def _presets(results: Results) -> Seen:
-    for door in DOORS[1:]:
+    for interface in INTERFACES[1:]:
         for shape in ("NANGO by query", "SUPRSEND by query", "escaped pair by query"):
-            yield _ratio(results, "doors", f"{door.name}: {shape}")
+            yield _ratio(results, "interfaces", f"{interface.name}: {shape}")
 
 
 def _json(results: Results) -> Seen:
-    row, ratio = _ratio(results, "doors", f"{IN_LOOP.name}: one id by JSON")
-    yield row, ratio - 2 * results["doors"][f"{row}, json.loads"][RATIO]
+    row, ratio = _ratio(results, "interfaces", f"{IN_LOOP.name}: one id by JSON")
+    yield row, ratio - 2 * results["interfaces"][f"{row}, json.loads"][RATIO]
 
 
 def _tenants(results: Results) -> Seen:
-    for door in BOTH:
+    for interface in BOTH:
         for what in ("", ", another each time"):
-            row, ratio = _ratio(results, "growth", f"{door.name}: {TENANTS[-1]} tenants{what}")
-            yield row, ratio - results["growth"][f"{door.name}: a static key"][RATIO]
+            row, ratio = _ratio(results, "growth", f"{interface.name}: {TENANTS[-1]} tenants{what}")
+            yield row, ratio - results["growth"][f"{interface.name}: a static key"][RATIO]
 
 
 def _cached(results: Results) -> Seen:
-    for door in BOTH:
-        row, ratio = _ratio(results, "growth", f"{door.name}: a cached tenant")
-        yield row, ratio - results["growth"][f"{door.name}: a static key, no cache"][RATIO]
+    for interface in BOTH:
+        row, ratio = _ratio(results, "growth", f"{interface.name}: a cached tenant")
+        yield row, ratio - results["growth"][f"{interface.name}: a static key, no cache"][RATIO]
 
 
 def _ring(results: Results) -> Seen:
-    for door in BOTH:
-        yield _slope(results, [f"{door.name}: {count} keys" for count in KEYS], KEYS)
+    for interface in BOTH:
+        yield _slope(results, [f"{interface.name}: {count} keys" for count in KEYS], KEYS)
 
 
 def _unnamed(results: Results) -> Seen:
-    for door in BOTH:
+    for interface in BOTH:
         for shape in ("pair by query", "pair by header"):
             for what, counts in (("query parameters", FIELDS), ("headers", HEADERS)):
-                yield _slope(results, [f"{door.name}: {count} {what}, {shape}" for count in counts], counts)
+                yield _slope(results, [f"{interface.name}: {count} {what}, {shape}" for count in counts], counts)
 
 
 def _refused(log: str) -> Callable[[Results], Seen]:
-    """Whole requests: the refused one without, the accepted one with the bare application behind the guard."""
+    """Return a function that compares a refused request with an accepted one, which also runs the bare application."""
 
     def seen(results: Results) -> Seen:
-        rows = results["doors"]
+        rows = results["interfaces"]
         for row in [row for row in rows if row.endswith(f", refused, {log}")]:
             name = row.removesuffix(f", refused, {log}")
             yield row, rows[row][RATIO] / (rows[name][RATIO] + rows[f"{name}, bare"][RATIO])
@@ -115,7 +115,7 @@ def _refused(log: str) -> Callable[[Results], Seen]:
 
 
 def _by_hand(results: Results) -> Seen:
-    """What FastAPI runs in a worker thread, and Starlette in a task of its own."""
+    """Yield the checks that FastAPI runs in a worker thread, and Starlette in its own task."""
     middleware, frameworks = results["middleware"], results["frameworks"]
     guard = middleware[f"{IN_LOOP.name}: guard, pair by query"][RATIO]
     yield "BaseHTTPMiddleware", middleware[f"{IN_LOOP.name}: by hand: BaseHTTPMiddleware"][RATIO] / guard
@@ -132,13 +132,13 @@ def _by_hand_on_the_loop(results: Results) -> Seen:
 
 def _middleware(results: Results) -> Seen:
     rows = results["middleware"]
-    for row, door in (("asgi-csrf", IN_LOOP), ("18F hmac_authentication", WSGI)):
-        yield row, rows[f"{door.name}: {row}"][RATIO] / rows[f"{door.name}: guard, pair by header"][RATIO]
+    for row, interface in (("asgi-csrf", IN_LOOP), ("18F hmac_authentication", WSGI)):
+        yield row, rows[f"{interface.name}: {row}"][RATIO] / rows[f"{interface.name}: guard, pair by header"][RATIO]
 
 
 def _peers(results: Results) -> Seen:
     rows = results["function"]
-    ours = max(rows[f"guard, {door}: pair by header"][RATIO] for door in ("ASGI", "WSGI"))
+    ours = max(rows[f"guard, {interface}: pair by header"][RATIO] for interface in ("ASGI", "WSGI"))
     for row in PARSES:
         yield row, rows[row][RATIO] / ours
 
@@ -166,7 +166,7 @@ def _ratio(results: Results, suite: str, row: str) -> tuple[str, float]:
 
 
 def _slope(results: Results, rows: list[str], counts: tuple[int, ...]) -> tuple[str, float]:
-    """The growth for each further one, from the first row to the last."""
+    """Return the growth for each further item, from the first row to the last."""
     first, last = (results["growth"][row][RATIO] for row in (rows[0], rows[-1]))
     return rows[-1], (last - first) / (counts[-1] - counts[0])
 
@@ -186,10 +186,10 @@ GOALS = (
     Goal("a refused request against an accepted one, log off", 1.5, _refused("log off")),
     Goal("a refused request against an accepted one, null handler", 1.5, _refused("null handler")),
     Goal("each header or query parameter that the scheme does not name, in floors", 0.05, _unnamed),
-    Goal("BaseHTTPMiddleware and FastAPI `def` dependency by hand, against the guard", 20, _by_hand, most=False),
-    Goal("FastAPI `async def` dependency by hand, against the guard", 20, _by_hand_on_the_loop, most=False),
-    Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, most=False),
-    Goal("peers that take their header apart, against the guard's read + judge", 1, _peers, most=False),
+    Goal("BaseHTTPMiddleware and FastAPI `def` dependency by hand, against the guard", 20, _by_hand, is_maximum=False),
+    Goal("FastAPI `async def` dependency by hand, against the guard", 20, _by_hand_on_the_loop, is_maximum=False),
+    Goal("asgi-csrf and 18F hmac_authentication, against the guard", 2, _middleware, is_maximum=False),
+    Goal("peers that parse their header, against the guard's read + judge", 1, _peers, is_maximum=False),
     Goal("the guard's share of the instructions of one served request, in percent", 5, _served),
     Goal("a webhook of Stripe, against its library, in instructions", 1.5, _webhooks("Stripe")),
     Goal("a webhook of Standard Webhooks, against its library", 1.0, _webhooks("Standard Webhooks")),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from benchmarks.drivers import IN_LOOP, WSGI, AsgiInLoop, Door, Wsgi, asgi_app
+from benchmarks.drivers import IN_LOOP, WSGI, AsgiInLoop, Interface, Wsgi, asgi_app
 from benchmarks.harness import LOOP, Row, called, clock
 from benchmarks.samples import BY_HEADER, BY_JSON, IDS, SECRET, SHAPES, SIGNATURE, Sample, Shape, by_header, padded
 from hmac_guard import Guard, Header
@@ -27,68 +27,68 @@ THREADS = (1, 4, 16)
 
 
 def groups() -> Iterator[list[Row]]:
-    for door in BOTH:
-        yield list(_keys(door))
-        yield list(_hits(door))
+    for interface in BOTH:
+        yield list(_keys(interface))
+        yield list(_hits(interface))
         for shape in (QUERY, HEADER):
-            yield list(_fields(door, shape))
-            yield list(_headers(door, shape))
-        yield from _bodies(door)
+            yield list(_fields(interface, shape))
+            yield list(_headers(interface, shape))
+        yield from _bodies(interface)
     yield from _at_once()
-    tenants = dict.fromkeys(map(_tenant, range(max(TENANTS))), SECRET)
-    for door in BOTH:
-        yield list(_tenants(door, tenants))
+    tenants = {_tenant(number): _secret_of(number) for number in range(max(TENANTS))}
+    for interface in BOTH:
+        yield list(_tenants(interface, tenants))
 
 
-def _rows(door: Door, name: str, guard: Guard, *samples: Sample) -> list[Row]:
-    """The bare application, and above it the guarded one."""
-    name = f"{door.name}: {name}"
-    driver = door.driver(door.guarded(guard, door.app), *samples)
+def _rows(interface: Interface, name: str, guard: Guard, *samples: Sample) -> list[Row]:
+    """Return rows of the bare application and of the guarded one."""
+    name = f"{interface.name}: {name}"
+    driver = interface.driver(interface.guarded(guard, interface.app), *samples)
     assert driver.status() == 200, name
     # A key is prepared once, when it is first used.
     driver.timed(len(samples))
     return [
-        Row(f"{name}, bare", door.driver(door.app, *samples).timed),
+        Row(f"{name}, bare", interface.driver(interface.app, *samples).timed),
         Row(name, driver.timed, above=f"{name}, bare"),
     ]
 
 
-def _keys(door: Door) -> Iterator[Row]:
+def _keys(interface: Interface) -> Iterator[Row]:
     for count in KEYS:
         ring = [*(f"{number:02} {SECRET}" for number in range(count - 1)), SECRET]
-        yield from _rows(door, f"{count} keys", Guard(BY_HEADER, ring), by_header())
+        yield from _rows(interface, f"{count} keys", Guard(BY_HEADER, ring), by_header())
 
 
-def _hits(door: Door) -> Iterator[Row]:
+def _hits(interface: Interface) -> Iterator[Row]:
     """The cost of the cache: a cached tenant, compared with one static key."""
     scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
     several: dict[str, Keys] = {"a static key, no cache": SECRET, "a cached tenant": CachedKeys({_tenant(0): SECRET})}
     for name, keys in several.items():
-        yield from _rows(door, name, Guard(scheme, keys), _of_tenant(0))
+        yield from _rows(interface, name, Guard(scheme, keys), _of_tenant(0))
 
 
-def _fields(door: Door, shape: Shape) -> Iterator[Row]:
+def _fields(interface: Interface, shape: Shape) -> Iterator[Row]:
     for count in FIELDS:
         others = "".join(f"utm_field_{number}=newsletter-{number}&" for number in range(count - 3))
         crowded = replace(shape.sample(), query=others + shape.sample().query)
-        yield from _rows(door, f"{count} query parameters, {shape.name}", Guard(shape.scheme, SECRET), crowded)
+        yield from _rows(interface, f"{count} query parameters, {shape.name}", Guard(shape.scheme, SECRET), crowded)
 
 
-def _headers(door: Door, shape: Shape) -> Iterator[Row]:
+def _headers(interface: Interface, shape: Shape) -> Iterator[Row]:
     for count in HEADERS:
         own = shape.sample().headers
         others = ((f"x-other-header-{number}", f"value {number}") for number in range(count - len(own)))
         crowded = replace(shape.sample(), headers=(*others, *own))
-        yield from _rows(door, f"{count} headers, {shape.name}", Guard(shape.scheme, SECRET), crowded)
+        yield from _rows(interface, f"{count} headers, {shape.name}", Guard(shape.scheme, SECRET), crowded)
 
 
-def _bodies(door: Door) -> Iterator[list[Row]]:
-    """A document of many small records, compared with the parser alone."""
+def _bodies(interface: Interface) -> Iterator[list[Row]]:
+    """Yield rows for a document of many small records, and for the JSON parser alone."""
     for kilobytes in KILOBYTES:
         body = _document(kilobytes * 1024)
         name = f"{kilobytes} KB of JSON"
-        rows = _rows(door, name, Guard(BY_JSON, SECRET), Sample(method="POST", body=body))
-        yield [*rows, Row(f"{door.name}: {name}, json.loads", called(partial(json.loads, body)))]
+        rows = _rows(interface, name, Guard(BY_JSON, SECRET), Sample(method="POST", body=body))
+        yield [*rows, Row(f"{interface.name}: {name}, json.loads", called(partial(json.loads, body)))]
 
 
 def _document(size: int) -> bytes:
@@ -110,13 +110,13 @@ def _at_once() -> Iterator[list[Row]]:
 
 
 async def _waiting_app(scope: Any, receive: Any, send: Any) -> None:
-    """Waits once, as an application does that asks a database, so that all requests are under way together."""
+    """Wait once, like an application that queries a database, so that all requests run at the same time."""
     await asyncio.sleep(0)
     await asgi_app(scope, receive, send)
 
 
 class AtOnce(AsgiInLoop):
-    """So many tasks at once; the time of one request is the share of each."""
+    """Runs several tasks at the same time. The time of one request is the time of all divided by their number."""
 
     def __init__(self, app: Any, count: int) -> None:
         super().__init__(app, by_header())
@@ -136,7 +136,7 @@ class AtOnce(AsgiInLoop):
 
 
 class InThreads:
-    """So many threads at once; the time of one request is the share of each."""
+    """Runs several threads at the same time. The time of one request is the time of all divided by their number."""
 
     def __init__(self, app: Any, count: int) -> None:
         self.drivers = [Wsgi(app, by_header()) for _ in range(count)]
@@ -152,21 +152,25 @@ def _tenant(number: int) -> str:
     return f"pk_live_{number:07}"
 
 
-def _tenants(door: Door, keys: dict[str, str]) -> Iterator[Row]:
-    """One static key, which asks for no tenant; then mappings, of which one tenant asks all the time, or a thousand."""
+def _secret_of(number: int) -> str:
+    return f"{SECRET}-{number}"
+
+
+def _tenants(interface: Interface, keys: dict[str, str]) -> Iterator[Row]:
+    """Yield a static key, then mappings with requests of one tenant, or of a thousand tenants in turn."""
     scheme = BY_HEADER.replace(tenant=Header("X-Tenant"))
-    yield from _rows(door, "a static key", Guard(scheme, SECRET), _of_tenant(0))
+    yield from _rows(interface, "a static key", Guard(scheme, SECRET), _of_tenant(0))
     for count in TENANTS:
         guard = Guard(scheme, _first(keys, count))
-        yield from _rows(door, f"{count} tenants", guard, _of_tenant(count // 2))
-    many = [_of_tenant(number) for number in range(0, max(TENANTS), max(TENANTS) // 1000)]
-    yield from _rows(door, f"{max(TENANTS)} tenants, another each time", guard, *many)
+        yield from _rows(interface, f"{count} tenants", guard, _of_tenant(count // 2, _secret_of(count // 2)))
+    many = [_of_tenant(number, _secret_of(number)) for number in range(0, max(TENANTS), max(TENANTS) // 1000)]
+    yield from _rows(interface, f"{max(TENANTS)} tenants, another each time", guard, *many)
 
 
 def _first(keys: dict[str, str], count: int) -> dict[str, str]:
     return {tenant: keys[tenant] for tenant in map(_tenant, range(count))}
 
 
-def _of_tenant(number: int) -> Sample:
-    signed = by_header()
+def _of_tenant(number: int, secret: str = SECRET) -> Sample:
+    signed = by_header(BY_HEADER.sign(secret, **IDS))
     return replace(signed, headers=(*signed.headers, ("x-tenant", _tenant(number))))

@@ -9,11 +9,13 @@ import asyncio
 import gc
 import hashlib
 import hmac
+import logging
 import math
 import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -22,23 +24,23 @@ from benchmarks.samples import KEY, MESSAGE, SIGNATURE
 
 FLOOR = "floor: stdlib hmac"
 EMPTY = "an empty call"
-#: One row's share of a round, in seconds: short beside a time slice, so that the best round had none taken away.
+#: One row's share of a round, in seconds: less than a time slice, so that nothing interrupts the best round.
 SHARE = 0.001
-FEWEST = 5
+MIN_CALLS = 5
 LOOP = asyncio.new_event_loop()
-#: CPU time, of all threads: what other processes on the machine do meanwhile is not counted.
+#: CPU time, of all threads: the work of other processes is not counted.
 clock = time.process_time
 
-#: Seconds for so many calls.
+#: Returns the seconds for a number of calls.
 Timed = Callable[[int], float]
-#: One row of a result: what its columns hold.
+#: One row of a result: its values by column.
 Cells = dict[str, float]
 Result = dict[str, Cells]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to measure. The row called `above` is subtracted from it: the bare application, say."""
+    """One thing to measure. The row called `above`, for example the bare application, is subtracted from it."""
 
     name: str
     timed: Timed
@@ -46,7 +48,7 @@ class Row:
 
 
 def called(call: Callable[[], Any]) -> Timed:
-    """Times a plain call."""
+    """Return a timer of a plain call."""
 
     def timed(times: int) -> float:
         started = clock()
@@ -58,7 +60,7 @@ def called(call: Callable[[], Any]) -> Timed:
 
 
 def await_if_needed(call: Callable[[], Awaitable[Any]]) -> Timed:
-    """Times a call that is awaited in a running event loop, all in one task."""
+    """Return a timer of a call that is awaited in a running event loop. All calls run in one task."""
 
     async def batch(times: int) -> float:
         started = clock()
@@ -74,13 +76,19 @@ def floor() -> bool:
 
 
 def measure(groups: Iterable[list[Row]], rounds: int) -> Result:
-    """Measure all rows, in another order each round; the rows of one group side by side, with the floor among them.
+    """Measure all rows, in a different order in each round. The cost of an empty call is subtracted from all.
 
-    What a call itself costs is subtracted from all.
+    Args:
+        groups: Rows that are measured one after the other, together with the floor.
+        rounds: The number of rounds.
+
+    Returns:
+        For each row the whole cost and the cost above its base, in microseconds of CPU time; the ratio to the floor;
+        and the standard error of that ratio.
     """
     measured = [_Group(rows) for rows in groups]
     shuffled = random.Random(0)
-    # Collections go on as they do in a server, but need not walk through every module that a peer has imported.
+    # The garbage collector stays on, as in a server, but it does not scan the modules that the peers have imported.
     gc.collect()
     gc.freeze()
     for _ in range(rounds):
@@ -126,10 +134,41 @@ class _Group:
 def _count(timed: Timed) -> int:
     timed(3)
     once = min(timed(3) for _ in range(5)) / 3
-    return max(FEWEST, round(SHARE / once))
+    return max(MIN_CALLS, round(SHARE / once))
 
 
 def _error_of_median(values: list[float]) -> float:
-    """The standard error of the median, by the quartiles, which a few disturbed rounds do not move."""
+    """Return the standard error of the median, from the quartiles, which a few disturbed rounds do not change."""
     low, _, high = statistics.quantiles(values, n=4)
     return 1.25 * (high - low) / 1.35 / math.sqrt(len(values))
+
+
+#: A refused request writes a log line, which costs more than the refusal.
+_logger = logging.getLogger("hmac_guard")
+
+
+class Formatting(logging.Handler):
+    """Formats the line, like a handler that writes it, and drops it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.format(record)
+
+
+@contextmanager
+def only(handler: logging.Handler | None) -> Iterator[None]:
+    """Give the logger of the package only this handler. None turns the logger off."""
+    _logger.disabled, _logger.propagate, _logger.handlers = handler is None, False, [handler] if handler else []
+    try:
+        yield
+    finally:
+        _logger.disabled, _logger.propagate, _logger.handlers = False, True, []
+
+
+def logged(timed: Timed, handler: logging.Handler | None) -> Timed:
+    """Return the same timer, with only this handler at the logger."""
+
+    def wrapped(times: int) -> float:
+        with only(handler):
+            return timed(times)
+
+    return wrapped

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.drivers import IN_LOOP, WSGI
-from benchmarks.harness import Row
-from benchmarks.logs import logged, only
+from benchmarks.harness import Row, logged, only
 from benchmarks.samples import BROWSER, BY_HEADER, BY_JSON, BY_QUERY, SECRET, Sample
 from hmac_guard import Cookie, Guard, Scheme
 
@@ -21,10 +20,10 @@ class Hostile(NamedTuple):
 
 
 def groups() -> Iterator[list[Row]]:
-    for door in (IN_LOOP, WSGI):
+    for interface in (IN_LOOP, WSGI):
         for hostile in _requests():
-            name = f"{door.name}: {hostile.name}"
-            driver = door.driver(door.guarded(Guard(hostile.scheme, SECRET), door.app), hostile.sample)
+            name = f"{interface.name}: {hostile.name}"
+            driver = interface.driver(interface.guarded(Guard(hostile.scheme, SECRET), interface.app), hostile.sample)
             with only(None):
                 assert driver.status() in (400, 401), name
             yield [Row(name, logged(driver.timed, None))]

@@ -1,4 +1,4 @@
-"""What `import hmac_guard` costs above `import asyncio, hmac, urllib.parse`, in fresh processes, in turn."""
+"""Measures `import hmac_guard` above `import asyncio, hmac, urllib.parse`, each time in a new process."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def run(rounds: int) -> Result:
 
 def _import(more: str) -> list[float]:
     script = _SCRIPT.format(base=BASE, more=more)
-    # Compiled modules are kept, as they are where a package is installed.
+    # Compiled modules are cached, as in an installed package.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)

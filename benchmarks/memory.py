@@ -5,9 +5,8 @@ import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.drivers import IN_LOOP, WSGI, Door, Driver
-from benchmarks.harness import Cells, Result
-from benchmarks.logs import only
+from benchmarks.drivers import IN_LOOP, WSGI, Driver, Interface
+from benchmarks.harness import Cells, Result, only
 from benchmarks.samples import FORGED, SECRET, SHAPES, Shape, by_json
 from hmac_guard import Guard
 
@@ -18,17 +17,17 @@ REQUESTS = 1000
 def run(rounds: int) -> Result:
     """Measure, by tracemalloc; how often does not matter, since memory does not vary."""
     with only(None):
-        return {name: cells for door in (IN_LOOP, WSGI) for name, cells in _peaks(door)}
+        return {name: cells for interface in (IN_LOOP, WSGI) for name, cells in _peaks(interface)}
 
 
-def _peaks(door: Door) -> Iterator[tuple[str, Cells]]:
+def _peaks(interface: Interface) -> Iterator[tuple[str, Cells]]:
     for shape in (*SHAPES[:3], BIG):
-        guarded = door.guarded(Guard(shape.scheme, SECRET), door.app)
-        bare = _peak(door.driver(door.app, shape.sample()))
+        guarded = interface.guarded(Guard(shape.scheme, SECRET), interface.app)
+        bare = _peak(interface.driver(interface.app, shape.sample()))
         for what, sample in (("", shape.sample()), (", refused", shape.sample(FORGED))):
-            driver = door.driver(guarded, sample)
+            driver = interface.driver(guarded, sample)
             above = (_peak(driver) - bare) / 1024
-            yield f"{door.name}: {shape.name}{what}", {"peak KiB": above, "left bytes": _left(driver)}
+            yield f"{interface.name}: {shape.name}{what}", {"peak KiB": above, "left bytes": _left(driver)}
 
 
 def _peak(driver: Driver) -> int:

@@ -9,34 +9,34 @@ from hmac_authentication.hmacauth import HmacAuth, HmacMiddleware
 from itsdangerous.url_safe import URLSafeSerializer
 
 from benchmarks import byhand
-from benchmarks.drivers import BY_HAND, DOORS, IN_LOOP, WSGI, Door
+from benchmarks.drivers import IN_LOOP, INTERFACES, WITHOUT_LOOP, WSGI, Interface
 from benchmarks.harness import Row
 from benchmarks.samples import BROWSER, SECRET, SHAPES, Sample, by_query
 from hmac_guard import Guard
 
 
 def groups() -> Iterator[list[Row]]:
-    for door in DOORS:
+    for interface in INTERFACES:
         for shape in SHAPES[:2]:
             guard = Guard(shape.scheme, SECRET)
-            yield around(f"guard, {shape.name}", door, door.guarded(guard, door.app), shape.sample())
-    yield around("by hand: closure", BY_HAND, byhand.asgi_closure(BY_HAND.app), by_query())
+            yield around(f"guard, {shape.name}", interface, interface.guarded(guard, interface.app), shape.sample())
+    yield around("by hand: closure", WITHOUT_LOOP, byhand.asgi_closure(WITHOUT_LOOP.app), by_query())
     yield around("by hand: closure", WSGI, byhand.wsgi_closure(WSGI.app), by_query())
     yield around("by hand: BaseHTTPMiddleware", IN_LOOP, byhand.StarletteMiddleware(IN_LOOP.app), by_query())
-    for door in (BY_HAND, IN_LOOP):
-        yield around("asgi-csrf", door, *_asgi_csrf(door.app))
+    for interface in (WITHOUT_LOOP, IN_LOOP):
+        yield around("asgi-csrf", interface, *_asgi_csrf(interface.app))
     yield around("18F hmac_authentication", WSGI, *_hmac_authentication(WSGI.app))
 
 
-def around(name: str, door: Door, app: Any, sample: Sample) -> list[Row]:
-    """The bare application, and above it the same behind a middleware, which must let the request through."""
-    name = f"{door.name}: {name}"
-    driver = door.driver(app, sample)
+def around(name: str, interface: Interface, app: Any, sample: Sample) -> list[Row]:
+    """Return rows of the bare application, and of the same application inside a middleware."""
+    name = f"{interface.name}: {name}"
+    driver = interface.driver(app, sample)
     if driver.status() != 200:
         print(f"not run: {name} (the request did not get through)")
         return []
     return [
-        Row(f"{name}, bare", door.driver(door.app, sample).timed),
+        Row(f"{name}, bare", interface.driver(interface.app, sample).timed),
         Row(name, driver.timed, above=f"{name}, bare"),
     ]
 

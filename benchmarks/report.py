@@ -16,7 +16,7 @@ def python_minor() -> str:
 
 
 def table(result: Result, first: str = "row") -> str:
-    """One line for each row, one column for each cell; what a row does not have stays blank."""
+    """Return a Markdown table with a line for each row. A cell that a row does not have is empty."""
     columns = list(dict.fromkeys(column for cells in result.values() for column in cells))
     lines = [[first, *columns], ["---", *("--:" for _ in columns)]]
     lines += [[name, *(shown(cells.get(column)) for column in columns)] for name, cells in result.items()]
@@ -24,14 +24,14 @@ def table(result: Result, first: str = "row") -> str:
 
 
 def shown(cell: float | None) -> str:
-    """A number with three digits that count."""
+    """Return a number with three significant digits, or "" for None."""
     if cell is None:
         return ""
     return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}" if abs(cell) < 1 else f"{cell:.2f}"
 
 
 def keep(suite: str, result: Result) -> None:
-    """Keep a suite's result for this minor version of Python."""
+    """Save the result of a suite for this minor version of Python."""
     rounded = {name: {column: round(cell, 3) for column, cell in cells.items()} for name, cells in result.items()}
     path = RESULTS / python_minor() / f"{suite}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def kept(version: str, suite: str) -> Any:
 
 
 def about() -> dict[str, str]:
-    """What the numbers were measured on."""
+    """Return the versions and the machine of a measurement."""
     return {"python": platform.python_version(), "machine": f"{_processor()}, {platform.system()}"}
 
 

@@ -33,7 +33,7 @@ BY_HEADER = BY_QUERY.replace(
 BY_JSON = BY_QUERY.replace(name="by_json", ids={name: Json(f"/{name}") for name in IDS}, signature=Json("/hmac"))
 ONE_BY_JSON = Scheme(name="one_by_json", ids={"id": Json("/id")}, message="{id}", signature=Json("/hmac"))
 
-# What a browser sends of its own.
+# The headers that a browser adds.
 BROWSER = (
     ("host", "app.example.com"),
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
@@ -111,7 +111,7 @@ def by_query(signature: str = SIGNATURE) -> Sample:
 
 
 def by_escaped_query(signature: str = BY_QUERY.sign(SECRET, **ESCAPED)) -> Sample:
-    """As real clients send what is not ASCII; no short cut serves such a request."""
+    """Return a request with escapes, as real clients send what is not ASCII. The guard has no fast path for it."""
     return Sample(query=urlencode({**ESCAPED, "hmac": signature}))
 
 
@@ -133,13 +133,13 @@ def by_suprsend(signature: str = SUPRSEND.sign(SECRET, distinct_id=SUPRSEND_ID))
 
 
 def padded(document: dict[str, Any], size: int = 200) -> bytes:
-    """The document as JSON of exactly `size` bytes."""
+    """Return the document as JSON of exactly `size` bytes."""
     bare = len(json.dumps({**document, "note": ""}))
     return json.dumps({**document, "note": "x" * (size - bare)}).encode()
 
 
 class Shape(NamedTuple):
-    """A scheme, and a request for it that bears a given signature, or the right one."""
+    """A scheme, and a function that returns a request for it, with a given signature or the right one."""
 
     name: str
     scheme: Scheme

@@ -1,13 +1,14 @@
 """Writes the saved results to `docs/speed.md`, a summary and tables, each between markers, and draws the plots."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from textwrap import fill
 from typing import NamedTuple
 
-from benchmarks import goals, plot
-from benchmarks.drivers import DOORS, IN_LOOP, WSGI
+from benchmarks import goals
+from benchmarks.drivers import IN_LOOP, INTERFACES, WSGI
 from benchmarks.goals import RATIO, Results
 from benchmarks.growth import FIELDS, HEADERS, KEYS, KILOBYTES
 from benchmarks.harness import FLOOR
@@ -19,7 +20,7 @@ BEGIN, END = "<!-- measured: `make bench` writes what follows -->", "<!-- end of
 
 
 class Run(NamedTuple):
-    """All suites that were kept for one minor version of Python."""
+    """The saved results of all suites for one minor version of Python."""
 
     version: str
     about: dict[str, str]
@@ -42,7 +43,7 @@ def _run(folder: Path) -> Run:
 
 
 def _summary(run: Run) -> str:
-    whole, middleware = run.results["doors"], run.results["middleware"]
+    whole, middleware = run.results["interfaces"], run.results["middleware"]
     accepted = {row: cells for row, cells in whole.items() if _accepted(row)}
     pairs = [cells for row, cells in accepted.items() if row.endswith((": pair by query", ": pair by header"))]
     others = [cells for cells in accepted.values() if cells not in pairs]
@@ -73,8 +74,8 @@ def _measured(runs: list[Run]) -> str:
     sections = [f"Measured on {runs[0].about['machine']}, CPython {versions}."]
     for title, note, table in (
         ("At a glance", "Of all rows of a kind, the best and the worst.", _glance(runs)),
-        ("Whole requests", "Above the bare application.", _rows(runs, "doors", _accepted)),
-        ("Refused requests", "The whole request; the application is not called.", _rows(runs, "doors", _refused)),
+        ("Whole requests", "Above the bare application.", _rows(runs, "interfaces", _accepted)),
+        ("Refused requests", "The whole request; the application is not called.", _rows(runs, "interfaces", _refused)),
         ("The check alone, beside its peers", "Each verifies the same 22 bytes.", _rows(runs, "function", _every)),
         ("Middleware, over a bare application", "Above it.", _rows(runs, "middleware", _not_bare)),
         ("In frameworks", "The bare one whole, the others above it.", _rows(runs, "frameworks", _every)),
@@ -95,7 +96,6 @@ def _measured(runs: list[Run]) -> str:
             _rows(runs, "webhooks", _every, ("the guard", "the library", "guard / library")),
         ),
         ("Memory", "", _rows(runs, "memory", _every, ("peak KiB", "left bytes"))),
-        ("Allocations", "", _rows(runs, "allocations", _every, ("allocations",))),
         ("Import", "Above the first row.", _rows(runs, "imports", _every, ("median ms", "/ base", "modules"))),
     ):
         sections.append("\n\n".join(part for part in (f"### {title}", note, table) if part))
@@ -142,7 +142,7 @@ def _not_bare(row: str) -> bool:
 
 
 def _accepted(row: str) -> bool:
-    return any(row == f"{door.name}: {shape.name}" for door in DOORS for shape in SHAPES)
+    return any(row == f"{interface.name}: {shape.name}" for interface in INTERFACES for shape in SHAPES)
 
 
 def _refused(row: str) -> bool:
@@ -150,14 +150,14 @@ def _refused(row: str) -> bool:
 
 
 def _bars(run: Run) -> str:
-    """What a check adds, in stdlib HMACs, by this guard, by hand and by a peer; but no row that is mostly noise."""
+    """Draw what a check adds, in HMACs of the standard library. Rows that are mostly noise are left out."""
     rows = {row: run.results["middleware"][row] for row in _MIDDLEWARE} | run.results["frameworks"]
     values = [
         (row, cells[RATIO], "guard" in row)
         for row, cells in rows.items()
         if _not_bare(row) and row != FLOOR and cells[RATIO] > 3 * cells["±"]
     ]
-    return plot.bars(f"What a check adds to a request, in HMACs of the standard library, CPython {run.version}", values)
+    return bars(f"What a check adds to a request, in HMACs of the standard library, CPython {run.version}", values)
 
 
 _MIDDLEWARE = (
@@ -183,4 +183,64 @@ def _lines(run: Run) -> str:
             ("KB of JSON", "{} KB of JSON", KILOBYTES),
         )
     ]
-    return plot.lines(f"How it grows, in HMACs of the standard library, ASGI, CPython {run.version}", panels)
+    return lines(f"How it grows, in HMACs of the standard library, ASGI, CPython {run.version}", panels)
+
+
+#: The width of a plot, in pixels.
+WIDTH = 760
+#: Plots follow the light or dark colours of the reader's browser.
+_STYLE = """<style>
+text { font: 13px system-ui, sans-serif; fill: #333 } .ours { fill: #2a7de1 } .other { fill: #9aa4b1 }
+line { stroke: #9aa4b1; stroke-width: 1 } polyline { fill: none; stroke: #2a7de1; stroke-width: 2 }
+.h { font-weight: 600 }
+@media (prefers-color-scheme: dark) { text { fill: #ddd } .other { fill: #6b7683 } }
+</style>"""
+
+
+def bars(title: str, values: Sequence[tuple[str, float, bool]]) -> str:
+    """Return an SVG with a bar for each `(label, value, is_ours)`, on a scale from 0, and the value next to it."""
+    left, step = 330, 24
+    scale = (WIDTH - left - 90) / max(value for _, value, _ in values)
+    parts = [_text(0, 16, title, "h")]
+    for number, (label, value, ours) in enumerate(values):
+        top = 30 + number * step
+        long = max(1.0, value * scale)
+        parts.append(_text(left - 8, top + 14, label, "", "end"))
+        parts.append(
+            f'<rect x="{left}" y="{top}" width="{long:.1f}" height="{step - 6}" class="{"ours" if ours else "other"}"/>'
+        )
+        parts.append(_text(left + long + 6, top + 14, f"{value:.1f}"))
+    return _svg(title, 40 + step * len(values), parts)
+
+
+def lines(title: str, panels: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
+    """Return an SVG with a panel for each `(label, points)`, each on its own scale from 0."""
+    columns, wide, high = 2, WIDTH // 2 + 20, 160
+    parts = [_text(0, 16, title, "h")]
+    for number, (label, points) in enumerate(panels):
+        x, y = number % columns * wide, 30 + number // columns * high
+        parts += _panel(label, points, x, y, wide - 60, high - 60)
+    return _svg(title, 30 + high * -(-len(panels) // columns), parts)
+
+
+def _panel(label: str, points: Sequence[tuple[float, float]], x: int, y: int, wide: int, high: int) -> list[str]:
+    most_x, most_y = (max(point[axis] for point in points) for axis in (0, 1))
+    bottom = y + 20 + high
+    drawn = [(x + wide * across / most_x, bottom - high * max(up, 0) / most_y) for across, up in points]
+    return [
+        _text(x, y + 12, label),
+        f'<line x1="{x}" y1="{bottom}" x2="{x + wide}" y2="{bottom}"/>',
+        f'<polyline points="{" ".join(f"{across:.1f},{up:.1f}" for across, up in drawn)}"/>',
+        *(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" class="ours"/>' for across, up in drawn),
+        _text(x, bottom + 15, f"{points[0][0]:g}: {points[0][1]:,.1f}"),
+        _text(x + wide, bottom + 15, f"{points[-1][0]:g}: {points[-1][1]:,.1f}", "", "end"),
+    ]
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(title: str, height: int, parts: list[str]) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">'
+    return "\n".join([head, f"<title>{escape(title)}</title>", _STYLE, *parts, "</svg>"]) + "\n"

@@ -1,8 +1,8 @@
-"""`make bench-timing`: does the time of a refusal reveal which tenants have keys?
+"""`make bench-timing`: measures whether the time of a refusal reveals which tenants have keys.
 
 Two requests differ in one point: one has a wrong signature for a tenant with keys, the other names a tenant without
-keys. They are sent in random order over WSGI or ASGI, and each is timed. Welch's t measures how surely the two
-kinds of times differ: below 4.5 (the bound of dudect, arXiv 1607.03494) so many samples show no difference.
+keys. They are sent in random order over WSGI or ASGI, and each is timed. Welch's t measures how certain the
+difference between the two kinds is: below 4.5 (the bound of dudect, arXiv 1607.03494) these samples show none.
 The slowest samples are left out, with the same bound for both kinds, because other processes caused them.
 
 A look-up in a database always has a different time for an existing and a missing row. So it is measured with a cache
@@ -24,6 +24,7 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
+from benchmarks.harness import Formatting
 from hmac_guard import Guard, Query, Scheme
 from hmac_guard.keys import CachedKeys, MappingKeys, SqlKeys
 
@@ -39,13 +40,6 @@ WRONG = "0" * 64
 Send = Callable[[str], None]
 
 
-class Formatting(logging.Handler):
-    """Formats the log line, like a handler that writes it, and drops it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.format(record)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.timing", description=__doc__)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="for each row (default: 200,000)")
@@ -53,19 +47,19 @@ def main() -> None:
     logger = logging.getLogger("hmac_guard")
     logger.addHandler(Formatting())
     logger.propagate = False
-    print(f"{samples:,} samples a row; |t| < {BOUND}: the two cannot be told apart\n")
-    print(f"{'keys':28}{'door':6}{'known µs':>10}{'unknown µs':>12}{'median Δ ns':>13}{'Welch t':>9}")
+    print(f"{samples:,} samples a row; |t| < {BOUND}: no difference is visible\n")
+    print(f"{'keys':28}{'interface':10}{'known µs':>10}{'unknown µs':>12}{'median Δ ns':>13}{'Welch t':>9}")
     with TemporaryDirectory() as folder:
         for name, keys in sources(Path(folder)).items():
-            for door, sender in {"WSGI": wsgi, "ASGI": asgi}.items():
-                report(name, door, *measure(sender(Guard(SCHEME, keys)), samples))
+            for interface, sender in {"WSGI": wsgi, "ASGI": asgi}.items():
+                report(name, interface, *measure(sender(Guard(SCHEME, keys)), samples))
 
 
 def sources(folder: Path) -> dict[str, Any]:
     stored = SqlKeys(create_engine(f"sqlite:///{folder / 'keys.db'}"))
     stored.create_table()
     stored.add(KNOWN, KEY)
-    mapping = {KNOWN: KEY, **{f"other-{number}": KEY for number in range(1_000)}}
+    mapping = {KNOWN: KEY, **{f"other-{number}": f"{KEY}-{number}" for number in range(1_000)}}
     return {
         "a mapping": MappingKeys(mapping),
         "a cache of a mapping": CachedKeys(MappingKeys(mapping), ttl=3_600, negative_ttl=3_600),
@@ -74,7 +68,7 @@ def sources(folder: Path) -> dict[str, Any]:
 
 
 def measure(send: Send, samples: int) -> tuple[list[int], list[int]]:
-    """Nanoseconds of the refusals of each kind, in random turn."""
+    """Return the nanoseconds of the refusals of each kind. Both kinds are sent in random order."""
     times: dict[str, list[int]] = {KNOWN: [], UNKNOWN: []}
     turns = [KNOWN, UNKNOWN] * (samples // 2)
     random.shuffle(turns)
@@ -93,7 +87,7 @@ def measure(send: Send, samples: int) -> tuple[list[int], list[int]]:
 
 
 def welch(one: list[int], other: list[int]) -> float:
-    """Welch's t of the samples below one common bound."""
+    """Return Welch's t of the samples below one common bound."""
     bound = sorted(one + other)[int(KEPT * (len(one) + len(other)))]
     cropped = [[sample for sample in samples if sample <= bound] for samples in (one, other)]
     means = [statistics.fmean(samples) for samples in cropped]
@@ -101,13 +95,13 @@ def welch(one: list[int], other: list[int]) -> float:
     return float((means[0] - means[1]) / sum(errors) ** 0.5)
 
 
-def report(name: str, door: str, known: list[int], unknown: list[int]) -> None:
+def report(name: str, interface: str, known: list[int], unknown: list[int]) -> None:
     medians = statistics.median(known), statistics.median(unknown)
     t = welch(known, unknown)
-    verdict = "" if abs(t) < BOUND else "  told apart"
+    verdict = "" if abs(t) < BOUND else "  a difference"
     print(
-        f"{name:28}{door:6}{medians[0] / 1_000:10.2f}{medians[1] / 1_000:12.2f}{medians[0] - medians[1]:13.0f}{t:9.2f}"
-        f"{verdict}"
+        f"{name:28}{interface:10}{medians[0] / 1_000:10.2f}{medians[1] / 1_000:12.2f}"
+        f"{medians[0] - medians[1]:13.0f}{t:9.2f}{verdict}"
     )
 
 

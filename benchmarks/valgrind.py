@@ -1,4 +1,4 @@
-"""Counts what `benchmarks.counted` costs under valgrind, where nothing else on the machine matters."""
+"""Counts the instructions of a request under valgrind. Other work on the machine does not change them."""
 
 import re
 import shutil
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.counted import REQUESTS
-
+#: Requests of each shape.
+REQUESTS = 1000
 _ROOT = Path(__file__).parent.parent
-_INSTRUCTIONS = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
-_ALLOCATIONS = ("--tool=memcheck", "--leak-check=no", "--undef-value-errors=no")
+_CALLGRIND = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
+# A fixed environment: its size moves addresses, and the cost of a hash table depends on addresses.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0"}
 
 
 def is_there() -> bool:
@@ -22,24 +23,14 @@ def is_there() -> bool:
 
 
 def instructions(*shapes: str) -> dict[str, int]:
-    """Instructions for one request of each shape; `shapes` is the argument of `benchmarks.counted`."""
-    return _each(_INSTRUCTIONS, "Collected : ", *shapes)
-
-
-def allocations() -> dict[str, int]:
-    """Calls to the allocator for one request of each shape; what CPython takes from its free lists is none."""
-    return _each(_ALLOCATIONS, "total heap usage: ", PYTHONMALLOC="malloc")
-
-
-def _each(tool: tuple[str, ...], label: str, *shapes: str, **environment: str) -> dict[str, int]:
-    # A fixed environment: its size alone moves addresses, and with them what a hash table costs.
-    fixed = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0", **environment}
+    """Return the instructions of one request of each shape. `shapes` is the argument of `benchmarks.counted`."""
     command = [sys.executable, "-m", "benchmarks.counted", *shapes]
-    subprocess.run(command, env=fixed, check=True, capture_output=True)  # So that no module is left to compile.
-    done = subprocess.run(["valgrind", *tool, *command], env=fixed, capture_output=True, text=True)
+    # Once before, so that every module is compiled.
+    subprocess.run(command, env=_ENVIRONMENT, check=True, capture_output=True)
+    done = subprocess.run(["valgrind", *_CALLGRIND, *command], env=_ENVIRONMENT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"valgrind failed: {done.stderr[-2000:]}")
-    totals = _totals(done.stderr, label)
+    totals = _totals(done.stderr)
     counted = {
         shape: totals[process] for process, _, shape in (line.partition(" ") for line in done.stdout.splitlines())
     }
@@ -47,9 +38,9 @@ def _each(tool: tuple[str, ...], label: str, *shapes: str, **environment: str) -
     return {shape: round((total - nothing) / REQUESTS) for shape, total in counted.items()}
 
 
-def _totals(printed: str, label: str) -> dict[str, int]:
-    """What valgrind counted, for each process."""
-    found = re.findall(rf"==(\d+)== +{label}([\d,]+)", printed)
+def _totals(printed: str) -> dict[str, int]:
+    """Return the instructions that callgrind counted, for each process."""
+    found = re.findall(r"==(\d+)== +Collected : ([\d,]+)", printed)
     return {process: int(total.replace(",", "")) for process, total in found}
 
 
@@ -59,15 +50,14 @@ def counted_server(*words: str, **options: Any) -> Iterator[list[int]]:
 
     The list that this yields gets the instructions of the server and its workers when the server has ended.
     """
-    command = ["valgrind", *_INSTRUCTIONS, sys.executable, "-m", *words]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0"}
+    command = ["valgrind", *_CALLGRIND, sys.executable, "-m", *words]
     counted: list[int] = []
     with tempfile.TemporaryFile("w+") as printed:
-        server = subprocess.Popen(command, env=environment, stderr=printed, stdout=subprocess.DEVNULL, **options)
+        server = subprocess.Popen(command, env=_ENVIRONMENT, stderr=printed, stdout=subprocess.DEVNULL, **options)
         try:
             yield counted
         finally:
             server.terminate()
             server.wait(60)
         printed.seek(0)
-        counted.append(sum(_totals(printed.read(), "Collected : ").values()))
+        counted.append(sum(_totals(printed.read()).values()))

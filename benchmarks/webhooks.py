@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from benchmarks import valgrind
-from benchmarks.drivers import IN_LOOP, WSGI, Door
+from benchmarks.drivers import IN_LOOP, WSGI, Interface
 from benchmarks.harness import Result
 from benchmarks.samples import BROWSER, SECRET, Sample
 from hmac_guard import Guard, Key
@@ -72,7 +72,7 @@ def shapes() -> dict[str, Callable[[int], object]]:
     return made
 
 
-def _through(interface: Door, name: str, guard: Guard, sample: Sample) -> dict[str, Callable[[int], object]]:
+def _through(interface: Interface, name: str, guard: Guard, sample: Sample) -> dict[str, Callable[[int], object]]:
     driver = interface.driver(interface.guarded(guard, interface.app), sample)
     assert driver.status() == 200
     return {name: driver.timed, f"{name}, bare": interface.driver(interface.app, sample).timed}

@@ -25,7 +25,7 @@ PREFIX = "/console"
 
 @cache
 def _template() -> bytes:
-    """An empty database. To make its tables takes longer than most tests."""
+    """Create a database with empty tables once, because this takes longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         SqlKeys(sqlite_in(Path(folder))).create_table()
         return (Path(folder) / "keys.db").read_bytes()
@@ -38,7 +38,7 @@ def empty_keys(folder: Path, **options: Any) -> Any:
 
 
 def by_header(request: Any) -> Operator | None:
-    """A stranger sends no header."""
+    """Return the operator that a header names, or None without the header."""
     return OPERATORS.get(request.headers.get(WHO, ""))
 
 

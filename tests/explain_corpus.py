@@ -94,8 +94,8 @@ class Signer:
             text = self.one_of("space around key", [" " + text, text + " ", text + "\t"])
         if self.has("byte order mark before key"):
             text = "\ufeff" + text
-        if self.has("written-out newline behind key"):
-            text += self.one_of("written-out newline behind key", [r"\n", r"\r\n"])
+        if self.has("literal newline after key"):
+            text += self.one_of("literal newline after key", [r"\n", r"\r\n"])
         decodes = (self.form != "text") != (self.has("key decoded") or self.has("key not decoded"))
         return self.decoded(text) if decodes else text.encode()
 
@@ -280,7 +280,7 @@ class Signer:
 GROUPS: tuple[tuple[str, ...], ...] = (
     ("previous key", "another tenant's key", "no key"),
     ("quoted key", "newline behind key", "space around key"),
-    ("byte order mark before key", "written-out newline behind key"),
+    ("byte order mark before key", "literal newline after key"),
     ("key decoded", "key not decoded"),
     ("ids swapped", "id missing"),
     ("other separator",),
@@ -327,7 +327,7 @@ def _sample(source: random.Random, mistakes: int) -> Sample:
 
 
 #: A decoder skips the rest, or stops at it.
-_OF_TEXT_KEYS = {"key decoded", "quoted key", "byte order mark before key", "written-out newline behind key"}
+_OF_TEXT_KEYS = {"key decoded", "quoted key", "byte order mark before key", "literal newline after key"}
 
 
 def _matters(signer: Signer, planted: frozenset[str]) -> bool:

@@ -30,7 +30,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 import hmac_guard.core.key
 from hmac_guard import Claim, Scheme
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError, KeysUnavailable, WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
@@ -48,7 +48,7 @@ CHECKED = re.compile(r"hmac_guard\b(?!\.snippets)")
 #: The request as the caller passed it to a middleware or a command. The caller has these variables too; `django` is
 #: Django's request.
 REQUEST = frozenset({"scope", "environ", "receive", "request", "django", "body"})
-GIVEN = frozenset({"words", "rest", "captured", "every", "signature", "options", "others", "ctx"})
+GIVEN = frozenset({"words", "rest", "captured", "request_texts", "signature", "options", "others", "ctx"})
 
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
 #: characters, in all and for one variable.

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from hmac_guard import schemes
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
@@ -60,7 +60,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments `SCHEME ID=VALUE...` to a command.
 
-    The function gets them as `scheme`, `ids` and `others`: the times, the method and the body that the scheme signs.
+    The command gets them as `scheme`, `ids` and `others`: the times, the method and the body that the scheme signs.
     """
 
     @takes_scheme("ID=VALUE...")

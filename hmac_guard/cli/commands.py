@@ -1,29 +1,26 @@
-"""The commands of `hmac-guard`.
-
-Each command is the object `command` in the module of its name in this folder. It is imported only when it is used.
-"""
+"""The commands of `hmac-guard`."""
 
 from importlib import import_module
 from typing import Any
 
 import click
 
-from hmac_guard.cli.colour import follow_environment
-from hmac_guard.cli.errors import CliError, Suggesting
+from hmac_guard.cli.output import CliError, Suggesting, follow_environment
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
-COMMANDS = (
-    "keygen",
-    "sign",
-    "verify",
-    "explain",
-    "snippet",
-    "schemes",
-    "keys",
-    "console",
-    "demo",
-    "completion",
-)
+#: Where each command is: its module in this folder, and its name in it. A module is imported when its command is used.
+COMMANDS = {
+    "keygen": "keygen:command",
+    "sign": "signatures:sign",
+    "verify": "signatures:verify",
+    "explain": "explain:command",
+    "snippet": "snippet:command",
+    "schemes": "schemes:command",
+    "keys": "keys:command",
+    "console": "console:command",
+    "demo": "demo:command",
+    "completion": "completion:command",
+}
 
 
 class Commands(Suggesting):
@@ -35,7 +32,8 @@ class Commands(Suggesting):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"hmac_guard.cli.{cmd_name}").command
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"hmac_guard.cli.{module}"), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

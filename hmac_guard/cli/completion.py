@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -21,5 +21,5 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     found = get_completion_class(shell)
     if found is None:
-        raise CliError(f"click knows no completion for {shell}; give one of {', '.join(SHELLS)}")
+        raise CliError(f"click has no completion for {shell}; give one of {', '.join(SHELLS)}")
     click.echo(found(ctx.find_root().command, {}, "hmac-guard", "_HMAC_GUARD_COMPLETE").source())

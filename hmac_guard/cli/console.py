@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import find_scheme
-from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_store import takes_store
+from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
+from hmac_guard.cli.output import CliError
 
 DEFAULT_DB = "sqlite:///keys.db"
 
@@ -28,11 +28,11 @@ DEFAULT_DB = "sqlite:///keys.db"
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port; default: a free one.")
 @partial(takes_store, default=DEFAULT_DB)
 def command(keys: Any, names: tuple[str, ...], port: int) -> None:
-    """Serve the console on 127.0.0.1: tenants, keys, modes, and the check of a signature.
+    """Serve the console on 127.0.0.1, with pages for tenants, keys and modes.
 
-    The database is the SQLite file keys.db if none is given; its tables are
-    made if they are not there. The command prints a link that works once, for 15 minutes. Press
-    Enter for another link, and Ctrl-C to stop.
+    The default database is the SQLite file keys.db. The command creates its
+    tables if they do not exist, and prints a link that works once, for 15
+    minutes. Press Enter for another link, and Ctrl-C to stop.
 
     \b
       hmac-guard console --scheme nango

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
-from hmac_guard.cli.errors import CliError
-from hmac_guard.cli.key_options import key_options, read_key, ring_of
-from hmac_guard.cli.key_store import takes_tenant
+from hmac_guard.cli.key_options import key_options, read_key, ring_of, takes_tenant
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain import CaptureError, KnownKeys, capture, explain_captured
@@ -93,7 +92,7 @@ def command(
     input is a URL, a curl command line, a raw HTTP request, or an entry of a
     browser's HAR file. The key comes from --key-env, --key-file, a hidden prompt,
     or with --tenant from the database. The exit code is 0 if the request is verified, 1 if it is not
-    verified, and 2 if the command was used wrongly.
+    verified, and 2 if the command was used incorrectly.
 
     \b
       pbpaste | hmac-guard explain nango --key-env NANGO_HMAC_KEY

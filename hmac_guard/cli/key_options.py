@@ -1,30 +1,29 @@
-"""The options of a command that name its keys.
-
-A key comes from the environment, a file or a hidden prompt. It cannot be an argument of the command: arguments are
-kept in the shell's history and are visible in the list of processes.
-"""
+"""The options of a command that name its keys: an environment variable, a file, a prompt, or a database."""
 
 import functools
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.forms import FORMS, key_from_text, shown
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `key_env`, `key_file` and `key_form` to a command. `read_key` takes their values."""
+    """Add the options of a key to a command. It gets them as `key_env`, `key_file` and `key_form`, for `read_key`."""
     for option in (
         click.option(
             "--key-form",
@@ -41,7 +40,7 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a key to a command. The function gets the `Key` as its argument `key`."""
+    """Add the options of a key to a command. The command gets the `Key` as its argument `key`."""
 
     @key_options
     @functools.wraps(function)
@@ -52,7 +51,13 @@ def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) -> list[Key]:
-    """Return the keys of a tenant, those in force first; without a tenant the key that `read_key` returns.
+    """Return the keys of a tenant, the active ones first; without a tenant, the key that `read_key` returns.
+
+    Args:
+        ring: The keys of a tenant, or None.
+        env: The name of an environment variable, or None.
+        file: The path of a file, or None.
+        form: How the key is written: "text", "hex", "base64" or "whsec".
 
     Raises:
         CliError: A tenant and a place of a key are given, or the key cannot be read.
@@ -61,25 +66,25 @@ def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) 
     if ring is None:
         return [read_key(env, file, form)]
     if env or file:
-        raise CliError("the key is named twice; give --tenant, --key-env or --key-file, not several")
-    in_force = ring.active(time.time())
-    return [*in_force, *(key for key in ring.keys if key not in in_force)]
+        raise CliError("the key is given twice; use --tenant, --key-env or --key-file, not several")
+    active = ring.active(time.time())
+    return [*active, *(key for key in ring.keys if key not in active)]
 
 
 def read_key(env: str | None, file: str | None, form: str) -> Key:
     """Return the key from an environment variable, a file or a hidden prompt.
 
     Args:
-        env: The name of an environment variable.
-        file: The path of a file.
-        form: How the key is written: "text", "hex" or "base64".
+        env: The name of an environment variable, or None.
+        file: The path of a file, or None.
+        form: How the key is written: "text" is used unchanged; "hex", "base64" and "whsec" are decoded.
 
     Raises:
         CliError: Both places are given, or the key cannot be read.
         ConfigError: The text cannot be used as a key.
     """
     if env and file:
-        raise CliError("the key is named twice; give --key-env or --key-file, not both")
+        raise CliError("the key is given twice; use --key-env or --key-file, not both")
     with warnings.catch_warnings(record=True) as weak:
         warnings.simplefilter("always", WeakKeyWarning)
         key = key_from_text(*written(env, file), form)
@@ -89,7 +94,11 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
 
 
 def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
-    """Return the place of the key, for messages, and the text in it."""
+    """Return the place of the key, for error messages, and the text in it.
+
+    Raises:
+        CliError: The variable is not set, the file cannot be read, or there is no terminal for a prompt.
+    """
     if env:
         if env not in os.environ:
             raise CliError(f"the variable {shown(env)} is not set; export it with the key")
@@ -110,3 +119,147 @@ def _text_of(path: Path) -> Hidden[str]:
         return hide(secret.get().decode())
     # Raised outside of the `with` block, because the decoder's error contains the secret.
     raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex")
+
+
+MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"
+
+
+def takes_store(function: Callable[..., Any], default: str | None = None) -> Callable[..., Any]:
+    """Add the options of a database to a command. The command gets the `SqlKeys` as its argument `keys`.
+
+    Args:
+        function: The command.
+        default: The URL of the database if none is given.
+    """
+
+    @_database_options
+    @click.option(
+        "--redis",
+        metavar="URL",
+        envvar="HMAC_GUARD_REDIS",
+        show_envvar=True,
+        help="The Redis server that announces changes to caches.",
+    )
+    @functools.wraps(function)
+    def with_store(*, db: str | None, table: str, redis: str | None, allow_clear: bool = False, **others: Any) -> Any:
+        database, redis_url = hide(db or default), hide(redis)
+        del db, redis
+        _warn_of_passwords(db=database, redis=redis_url)
+        with _store(database, table, redis_url, allow_clear) as keys:
+            return function(keys=keys, **others)
+
+    return with_store
+
+
+def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    table = click.option("--table", default="hmac_guard_keys", show_default=True, help="The name of the table of keys.")
+    db = click.option(
+        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The SQLAlchemy URL of the database."
+    )
+    return db(table(function))
+
+
+def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a tenant in a database to a command.
+
+    The command gets the keys of the tenant as its argument `ring`, a `Keyring`, or None without --tenant.
+    """
+
+    @_database_options
+    @click.option("--tenant", metavar="NAME", help="Use the keys of this tenant in the database.")
+    @functools.wraps(function)
+    def with_tenant(*, db: str | None, table: str, tenant: str | None, **others: Any) -> Any:
+        database = hide(db)
+        del db
+        if tenant is None:
+            return function(ring=None, **others)
+        _warn_of_passwords(db=database)
+        with _store(database, table, hide(None)) as keys:
+            ring = keys(Claim("", NO_IDS, tenant))
+        if ring is None:
+            raise CliError(f"there is no tenant {tenant!r}; `hmac-guard keys list` shows the tenants")
+        if not ring.active(time.time()):
+            raise CliError(f"the tenant {tenant!r} has no active key; add one with `hmac-guard keys add`")
+        return function(ring=ring, **others)
+
+    return with_tenant
+
+
+@contextmanager
+def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_clear: bool = False) -> Iterator[Any]:
+    if not db.get():
+        raise CliError("there is no database; give its URL in the variable HMAC_GUARD_DB, or with --db")
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from hmac_guard.keys.sql import SqlKeys
+    except ModuleNotFoundError:
+        raise CliError("keys in a database need SQLAlchemy: pip install 'hmac-guard[sql]'") from None
+    master_keys = hide(os.environ.get(MASTER_KEYS, "").replace(",", " ").split())
+    engine, failure = _engine(db), ""
+    try:
+        options: Any = {"table": table, "allow_clear": allow_clear and bool(master_keys.get())}
+        yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
+    except SQLAlchemyError as error:
+        failure = _first_line(error)
+    finally:
+        engine.dispose()
+    # Raised outside of the `try` block, because the driver's error contains the parameters, and so the secret.
+    if failure:
+        raise CliError(f"the database reports an error: {failure}")
+
+
+def _engine(db: Hidden[str | None]) -> Any:
+    from sqlalchemy import create_engine, make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        url = hide(make_url(str(db.get())))  # a tuple that contains the password
+        if url.get().get_dialect().is_async:
+            raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
+        return create_engine(url.get())
+    except (ArgumentError, NoSuchModuleError):
+        raise CliError(
+            "the URL of the database is not valid; write it like postgresql+psycopg://user@host/name"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"the database's driver, {error.name}, is not installed; install it, or use another driver"
+        ) from None
+
+
+def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:
+    if not redis.get():
+        return None
+    try:
+        from hmac_guard.keys import RedisInvalidation
+    except ImportError as error:
+        raise CliError(str(error)) from None
+    publish = RedisInvalidation(str(redis.get())).publish
+
+    def publish_or_warn(tenant: str) -> None:
+        try:
+            publish(tenant)
+        except Exception:
+            click.echo("Warning: Redis cannot be reached; caches see the change after their ttl", err=True)
+
+    return publish_or_warn
+
+
+def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
+    given = click.get_current_context().get_parameter_source
+    for option, url in urls.items():
+        if given(option) is ParameterSource.COMMANDLINE and _has_password(url):
+            click.echo(
+                f"Warning: the password in --{option} stays in the shell history and shows in the process list; "
+                f"put the URL into the variable HMAC_GUARD_{option.upper()}",
+                err=True,
+            )
+
+
+def _has_password(url: Hidden[str | None]) -> bool:
+    return "@" in (url.get() or "") and bool(urlsplit(url.get()).password)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

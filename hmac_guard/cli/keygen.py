@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
-SIZE = 32
+KEY_BYTES = 32
 
 _WRITTEN: Mapping[str, Callable[[bytes], str]] = {
     "text": lambda secret: base64.urlsafe_b64encode(secret).rstrip(b"=").decode(),
@@ -35,4 +35,4 @@ def command(form: str) -> None:
       hmac-guard keygen > inbox.key
       hmac-guard keygen --form whsec
     """
-    click.echo(_WRITTEN[form](secrets.token_bytes(SIZE)), nl=sys.stdout.isatty())
+    click.echo(_WRITTEN[form](secrets.token_bytes(KEY_BYTES)), nl=sys.stdout.isatty())

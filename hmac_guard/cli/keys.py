@@ -13,17 +13,14 @@ from typing import Any, TypeVar
 
 import click
 
-from hmac_guard.cli.errors import CliError, Suggesting
-from hmac_guard.cli.key_options import written
-from hmac_guard.cli.key_store import takes_store
-from hmac_guard.cli.printing import print_json, print_table
+from hmac_guard.cli.key_options import takes_store, written
+from hmac_guard.cli.output import CliError, Suggesting, print_json, print_table
 from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-
-#: The tenants of one question to the database.
+#: The tenants of one query.
 PAGE = 500
 
 T = TypeVar("T")
@@ -45,7 +42,7 @@ def command() -> None:
     Give the SQLAlchemy URL of the database in the variable HMAC_GUARD_DB.
     Master keys encrypt the secrets: give them in HMAC_GUARD_MASTER_KEYS,
     the newest first, separated by commas. With a URL in HMAC_GUARD_REDIS,
-    every cache learns of a change at once.
+    every cache sees a change at once.
 
     \b
       hmac-guard keys add acme --mode report
@@ -56,8 +53,14 @@ def command() -> None:
 
 def _takes_secret(function: Any) -> Any:
     for option in (
-        click.option("--secret-form", type=click.Choice(list(FORMS)), default="text", show_default=True),
-        click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: make one."),
+        click.option(
+            "--secret-form",
+            type=click.Choice(list(FORMS)),
+            default="text",
+            show_default=True,
+            help="How the secret is written: text is used unchanged, the other forms are decoded.",
+        ),
+        click.option("--secret-file", metavar="PATH", help="Read the secret from this file; default: generate one."),
         click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
         click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),
     ):
@@ -74,14 +77,14 @@ def _takes_filters(function: Any) -> Any:
         ),
         click.option("--prefix", default="", help="Only tenants whose name starts with this text."),
         click.option("--limit", type=click.IntRange(1), help="Show at most this many tenants."),
-        click.option("--after", help="Start behind this tenant, in the order of the bytes of the names."),
+        click.option("--after", help="Start after this tenant, in the byte order of the names."),
     ):
         function = option(function)
     return function
 
 
 def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: Any, limit: int | None) -> Iterator[T]:
-    """All rows, one page after another. Each page is printed before the next one is read."""
+    """Yield all rows, page by page. Each page is printed before the next one is read."""
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(PAGE, limit)
         page = read(after=after, limit=size)
@@ -93,7 +96,7 @@ def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: An
 
 
 def who() -> dict[str, str]:
-    """Who runs the command, for the audit: the user of the process, not the one in the environment."""
+    """Return the user of the process, for the audit. The environment is not used, because anyone can change it."""
     with suppress(ImportError, KeyError):  # On Windows, and for a user without a name.
         from pwd import getpwuid
 
@@ -102,7 +105,7 @@ def who() -> dict[str, str]:
 
 
 def _progress(what: str) -> Callable[[int, str], None]:
-    """Print the progress to stderr, at most once a second."""
+    """Return a function that prints the progress to stderr, at most once a second."""
     last = time.monotonic()
 
     def show(count: int, tenant: str) -> None:
@@ -143,7 +146,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     """Add a new key to TENANT, and let the old keys expire.
 
     The old keys stay valid for the time of --grace. Give the new secret to the
-    signer when every cache knows it: at once with --redis, otherwise after the
+    signer when every cache has it: at once with --redis, otherwise after the
     ttl of the caches.
 
     \b
@@ -170,7 +173,7 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
 @click.argument("mode", type=click.Choice(["enforce", "report", "off", "guard"]))
 @takes_store
 def mode(keys: Any, tenant: str, mode: str) -> None:
-    """Set the mode of TENANT; "guard" stands for the mode of the guard.
+    """Set the mode of TENANT. "guard" means that the mode of the guard applies.
 
     \b
       hmac-guard keys mode acme enforce
@@ -193,8 +196,8 @@ def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
 
 
 @command.command("reseal")
-@click.option("--after", help="Start behind this tenant.")
-@click.option("--allow-clear", is_flag=True, help="Also encrypt secrets and modes that are in the clear.")
+@click.option("--after", help="Start after this tenant.")
+@click.option("--allow-clear", is_flag=True, help="Also encrypt secrets and modes that are stored unencrypted.")
 @_as_json
 @takes_store
 def reseal(keys: Any, after: str | None, as_json: bool) -> None:
@@ -215,12 +218,15 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
 
 @command.command("purge")
 @click.option(
-    "--older-than", required=True, callback=_seconds, help="Delete keys that ended before that, 30d for example."
+    "--older-than",
+    required=True,
+    callback=_seconds,
+    help="Delete keys that ended longer ago than this, for example 30d.",
 )
 @_as_json
 @takes_store
 def purge(keys: Any, older_than: float, as_json: bool) -> None:
-    """Delete the keys that ended long ago, of all tenants.
+    """Delete old keys of all tenants: those that ended before a given time.
 
     \b
       hmac-guard keys purge --older-than 90d
@@ -235,7 +241,7 @@ def purge(keys: Any, older_than: float, as_json: bool) -> None:
 @command.command("list")
 @click.argument("tenant", required=False)
 @_takes_filters
-@click.option("--ending", callback=_seconds, help="Only tenants with a key that ends within this time, 7d for example.")
+@click.option("--ending", callback=_seconds, help="Only tenants with a key that ends within this time, for example 7d.")
 @_as_json
 @takes_store
 def list_(
@@ -248,8 +254,8 @@ def list_(
 ) -> None:
     """List the keys of TENANT, or of all tenants, without their secrets.
 
-    The order is that of the bytes of the names. The exit code is 1 if there is
-    no such tenant.
+    Tenants are in the byte order of their names. The exit code is 1 if there
+    is no such tenant.
 
     \b
       hmac-guard keys list acme
@@ -282,8 +288,8 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
     For each tenant: how many requests of the last 24 hours were verified, and
     how many were refused, or would have been in the mode "report", and why.
     READY is "yes" if there were verified requests and no refused ones. Anyone
-    can send a request that is refused, so a "no" is a reason to look, and
-    nothing more. The guard must have a VerdictCounts as on_decision.
+    can send a request that is refused, so after a "no" look at the requests.
+    The guard must have a VerdictCounts as on_decision.
 
     \b
       hmac-guard keys readiness --ready --mode report
@@ -295,7 +301,7 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
         print_json({**row._asdict(), "ready": row.ready} for row in found)
         return
     rows = (
-        (row.tenant or "(none known)", row.mode or "guard", row.verified, sum(row.refused.values()), *_verdict(row))
+        (row.tenant or "(no tenant)", row.mode or "guard", row.verified, sum(row.refused.values()), *_verdict(row))
         for row in found
     )
     print_table(("TENANT", "MODE", "VERIFIED", "REFUSED", "READY", ""), (16, 7, 8, 7, 7), rows)
@@ -304,7 +310,7 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 @command.command("audit")
 @click.option("--tenant", help="Only changes of this tenant.")
 @click.option("--actor", help="Only changes by this person or program.")
-@click.option("--action", help='Only changes of this kind, "rotate" for example.')
+@click.option("--action", help='Only changes of this kind, for example "rotate".')
 @click.option("--before", type=int, help="Start before the entry with this number.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
 @_as_json
@@ -332,7 +338,7 @@ def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: A
 
 def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, key_id: str | None) -> dict[str, Any]:
     if secret_env and secret_file:
-        raise CliError("the secret is named twice; give --secret-env or --secret-file, not both")
+        raise CliError("the secret is given twice; use --secret-env or --secret-file, not both")
     given = written(secret_env, secret_file)[1] if secret_env or secret_file else None
     return {"secret": given, "form": secret_form, "key_id": key_id}
 
@@ -353,7 +359,7 @@ def _state(key: Any) -> str:
         return f"ended {_when(key.not_after)}"
     if key.not_before is not None and key.not_before > now:
         return f"from {_when(key.not_before)}"
-    return "in force" if key.not_after is None else f"until {_when(key.not_after)}"
+    return "active" if key.not_after is None else f"until {_when(key.not_after)}"
 
 
 def _when(moment: float) -> str:
@@ -361,7 +367,7 @@ def _when(moment: float) -> str:
 
 
 def _verdict(row: Any) -> tuple[str, str]:
-    """Whether a tenant is ready, and why."""
+    """Return whether a tenant is ready, and why."""
     reasons = [f"{reason} {count}" for reason, count in row.refused.items()]
     if row.known:
         reasons.append(f"(at least {row.known} of them with ids that were also verified)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.output import CliError
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.snippets import LANGUAGES, page, snippet
 

@@ -1,4 +1,4 @@
-"""The operator's console: pages for keys, modes and signatures. Needs the extra `console`."""
+"""The console for operators: pages for keys, modes and signatures. Needs the extra `console`."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,13 +1,17 @@
-"""Who may use the console, and what a form has to prove."""
+"""Who may use the console, and what a form must prove."""
 
+import hmac
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.keys.sql.tables import MOST_NAME
 from hmac_guard.log import logger, where
 
@@ -16,7 +20,7 @@ ROLES = ("viewer", "operator")
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who uses the console.
+    """A person who uses the console.
 
     Args:
         name: The name for the audit, at most 255 printable characters.
@@ -42,12 +46,21 @@ class Operator:
         return self.role == "operator"
 
 
-#: It is user code: what it returns is looked at.
+#: User code that returns the operator of a request. The console checks what it returns.
 Authorize = Callable[[Request], Any]
 
 
 def operator_of(authorize: Authorize, request: Request) -> Operator | None:
-    """Return who sent a request: None if `authorize` raises, or returns anything but an `Operator`."""
+    """Return the operator who sent a request.
+
+    Args:
+        authorize: The function of the user.
+        request: The request.
+
+    Returns:
+        The operator. None if `authorize` raises an exception, or returns something that is not an `Operator`; both are
+        logged as a warning.
+    """
     try:
         found, failure = authorize(request), ""
     except Exception as error:
@@ -56,16 +69,16 @@ def operator_of(authorize: Authorize, request: Request) -> Operator | None:
         return found
     if failure or found is not None:
         logger.warning(
-            "console: authorize %s", failure or f"returned a {type(found).__name__}, no Operator and not None"
+            "console: authorize %s", failure or f"returned a {type(found).__name__}; it must return an Operator or None"
         )
     return None
 
 
 def check_origins(origins: object) -> frozenset[str]:
-    """Return the origins.
+    """Return the argument `origins` of a `Console` as a set.
 
     Raises:
-        ConfigError: One of them is not an origin.
+        ConfigError: It is not a list, or one of its items is not an origin such as "https://admin.example.com".
     """
     if isinstance(origins, str) or not hasattr(origins, "__iter__"):
         raise ConfigError('Console: give origins as a list: origins=["https://admin.example.com"]')
@@ -78,6 +91,91 @@ def check_origins(origins: object) -> frozenset[str]:
 
 
 def is_own_origin(request: Request, origins: frozenset[str]) -> bool:
-    """Whether a form was sent by a page of this console. A browser sends `Origin` with every POST."""
+    """Return whether a page of this console sent a form. A browser sends `Origin` with every POST."""
     origin = request.headers.get("Origin", "")
     return origin in origins or origin == f"{request.scheme}://{request.headers.get('Host', '')}"
+
+
+#: Seconds for which a form may be sent.
+FORM_LIFETIME = 12 * 3_600
+
+#: Seconds by which the clock of another worker may differ.
+CLOCK_SKEW = 300
+
+#: The random bytes of a session name.
+_BYTES = 32
+
+
+class TokenProblem(Enum):
+    """Why the console refuses the token of a form. The value is shown on the page."""
+
+    MISSING = "the form has no token, or the browser sent no cookie of this page"
+    OTHER_SESSION = "the token of the form belongs to another session or to another operator"
+    EXPIRED = "the form is older than 12 hours"
+
+
+def new_session() -> str:
+    """Return a random name for the session of a browser: 43 characters of URL-safe base64."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def is_session(text: str) -> bool:
+    """Return whether a text has the form of a session name."""
+    return len(text) == 43 and text.isascii()
+
+
+def make_token(secret: Hidden[str], session: str, operator: str, now: float) -> str:
+    """Return a token for the forms of one operator in one session.
+
+    Args:
+        secret: The secret that all workers share.
+        session: The name of the session.
+        operator: The name of the operator.
+        now: The Unix time in seconds. The token is valid for `FORM_LIFETIME` seconds from then on.
+    """
+    at = str(int(now))
+    return f"{at}.{_mac(secret, session, operator, at).get()}"
+
+
+def check_token(secret: Hidden[str], token: str, session: str, operator: str, now: float) -> TokenProblem | None:
+    """Check the token of a form.
+
+    Args:
+        secret: The secret that all workers share.
+        token: The token of the form.
+        session: The name of the session, from the cookie, or "".
+        operator: The name of the operator.
+        now: The Unix time in seconds.
+
+    Returns:
+        What is wrong, or None.
+    """
+    at, _, mac = token.partition(".")
+    if not session or not (at.isascii() and at.isdigit() and len(at) < 20):
+        return TokenProblem.MISSING
+    if not is_same_token(mac, _mac(secret, session, operator, at)):
+        return TokenProblem.OTHER_SESSION
+    return None if -CLOCK_SKEW <= now - int(at) <= FORM_LIFETIME else TokenProblem.EXPIRED
+
+
+def is_same_token(given: str, right: Hidden[str]) -> bool:
+    """Compare a token with the right one, in constant time."""
+    return hmac.compare_digest(given.encode(errors="replace"), right.get().encode())
+
+
+def _mac(secret: Hidden[str], *parts: str) -> Hidden[str]:
+    # Each part is after its length, so that two lists of parts never give the same text.
+    text = "".join(f"{len(part)}:{part}" for part in ("form", *parts))
+    return hide(hmac.digest(secret.get().encode(), text.encode(), "sha256").hex())
+
+
+def made_once(make: Callable[[], Hidden[str]]) -> Callable[[], Hidden[str]]:
+    """Return a function that makes a secret at its first call, and returns the same secret at later calls."""
+    kept: list[Hidden[str]] = []
+
+    def get() -> Hidden[str]:
+        if not kept:
+            kept.append(make())
+        return kept[0]
+
+    return get

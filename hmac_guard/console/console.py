@@ -5,41 +5,42 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from hmac_guard.console.access import Authorize, check_origins
-from hmac_guard.console.asgi import AsgiSite
+from hmac_guard.console.access import Authorize, check_origins, made_once
+from hmac_guard.console.mounts import AsgiSite
 from hmac_guard.console.site import Site
-from hmac_guard.console.tokens import once
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql import SqlKeys, VerdictLedger
 
-_SHORTEST_SECRET = 32
+_MIN_SECRET_LENGTH = 32
 
 
 class Console(Strict):
-    """The operator's pages: tenants and their keys, the mode of each, and whether a signature is right.
+    """The pages for operators: tenants, their keys and modes, and the check of a signature.
+
+    `console.wsgi` and `console.asgi` are the applications. An operator sees all tenants.
+
+    Example::
 
         console = Console(keys, schemes=[NANGO], authorize=authorize)
         app.register_blueprint(console.blueprint(), url_prefix="/console")   # Flask
         path("console/", include(console.urls))                              # Django
         Mount("/console", app=console.asgi)                                  # Starlette, FastAPI
 
-    `console.wsgi` and `console.asgi` are the applications. An operator sees the tenants of everybody.
-
     Args:
         keys: A `SqlKeys` of a sync engine, or a `CachedKeys` around one.
-        schemes: The schemes of the guards, each with a name of its own.
+        schemes: The schemes of the guards, each with its own name.
         authorize: Returns the `Operator` who sent a request, or None for a 403. It is called for every page, on a
             worker thread, with werkzeug's request; `request.environ["hmac_guard.console.request"]` is the request of
-            the framework. What it raises is a 403.
-        counts: The `VerdictCounts` of the guard, or a `VerdictLedger`. None reads what is in the tables of `keys`.
+            the framework. An exception in it is a 403.
+        counts: The `VerdictCounts` of the guard, or a `VerdictLedger`. None reads the counts in the tables of `keys`.
         title: The name of the console on every page.
-        secret: At least 32 characters, the same for all workers. None takes the one that `create_table` has made.
+        secret: At least 32 characters, the same for all workers. None uses the one that `create_table` has stored.
         origins: The origins of the console's pages where the application cannot know them, behind TLS termination:
             `["https://admin.example.com"]`.
-        clock: Returns Unix seconds.
+        clock: A function that returns the Unix time in seconds.
 
     Raises:
         ConfigError: An argument cannot be used.
@@ -77,7 +78,7 @@ class Console(Strict):
         self.title = title
         self.origins = check_origins(origins)
         self.clock = clock
-        self.secret = once(stored.console_secret if hidden.get() is None else _given(hidden))
+        self.secret = made_once(stored.console_secret if hidden.get() is None else _given(hidden))
         self.wsgi = Site(self)
         self.asgi = AsgiSite(self.wsgi)
 
@@ -96,11 +97,11 @@ class Console(Strict):
 
     @property
     def is_clear(self) -> bool:
-        """Whether keys are stored in the clear."""
+        """Whether keys are stored unencrypted."""
         return not self.keys._sealing
 
     def changed(self, tenant: str) -> None:
-        """Have the cache of this process read a tenant again."""
+        """Remove a tenant from the cache of this process, so that the next request reads it again."""
         if self.cache is not None:
             self.cache.invalidate(tenant)
 
@@ -110,7 +111,7 @@ class Console(Strict):
 
 def _unwrapped(given: Hidden[Any]) -> tuple[Any, Any]:
     """Return the `SqlKeys`, and the `CachedKeys` around it or None."""
-    # `CachedKeys` needs an extra of its own: without it there is none.
+    # `CachedKeys` needs another extra, so its class may not be importable.
     is_cached = type(given.get()).__module__ == "hmac_guard.keys.cached"
     stored: Hidden[Any] = hide(given.get()._source if is_cached else given.get())
     kind = type(stored.get()).__name__
@@ -137,6 +138,6 @@ def _by_name(schemes: Iterable[Scheme]) -> Mapping[str, Scheme]:
 
 
 def _given(secret: Hidden[str | None]) -> Callable[[], Hidden[str]]:
-    if not isinstance(secret.get(), str) or len(str(secret.get())) < _SHORTEST_SECRET:
-        raise ConfigError(f"Console: secret must be text of at least {_SHORTEST_SECRET} characters, or None")
+    if not isinstance(secret.get(), str) or len(str(secret.get())) < _MIN_SECRET_LENGTH:
+        raise ConfigError(f"Console: secret must be text of at least {_MIN_SECRET_LENGTH} characters, or None")
     return lambda: hide(str(secret.get()))

@@ -1,4 +1,4 @@
-"""The application of the console: which page answers a request, who may see it, and what every answer carries."""
+"""The WSGI application of the console: the page for each path, who may see it, and the headers of every response."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.access import is_own_origin, operator_of
-from hmac_guard.console.context import Context, asset_url, html, url_below
-from hmac_guard.console.pages import audit, check, keys, refusals, signing, switch, tenant, tenants
-from hmac_guard.console.rendering import ASSETS
-from hmac_guard.console.tokens import check_token, is_session, new_session
+from hmac_guard.console.access import check_token, is_own_origin, is_session, new_session, operator_of
+from hmac_guard.console.context import ASSETS, Context, asset_url, html, url_below
+from hmac_guard.console.pages import audit, keys, signatures, tenants
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.log import failure_of, logger
 
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
     from hmac_guard.console.console import Console
 
-#: The most bytes of a form.
-MOST_BYTES = 1_048_576
+#: The maximum size of a form, in bytes.
+MAX_BYTES = 1_048_576
 
 COOKIE = "hmac_guard_console"
 
@@ -32,40 +30,47 @@ Page = Callable[[Context], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The pages at one path. A form is an operator's, unless `viewers` says that it changes nothing."""
+    """The pages at one path.
+
+    Attributes:
+        get: The page for GET.
+        post: The page for a form.
+        viewers: Whether viewers may use them. It is False for what changes something.
+    """
 
     get: Page | None = None
     post: Page | None = None
     viewers: bool = True
 
     def methods(self) -> list[str]:
+        """Return the methods that the path supports."""
         return [*(["GET", "HEAD"] if self.get else []), *(["POST"] if self.post else [])]
 
 
 ROUTES: Mapping[str, Route] = {
-    "/": Route(tenants.listing),
-    "/new": Route(keys.new_tenant, keys.make_tenant, viewers=False),
-    "/tenant": Route(tenant.show),
-    "/tenant/key": Route(keys.new_key, keys.make_key, viewers=False),
-    "/tenant/env": Route(post=keys.as_env, viewers=False),
-    "/tenant/rotate": Route(keys.rotation, keys.rotate, viewers=False),
-    "/tenant/end": Route(keys.ending, keys.end, viewers=False),
+    "/": Route(tenants.show_tenants),
+    "/new": Route(keys.tenant_form, keys.add_tenant, viewers=False),
+    "/tenant": Route(tenants.show_tenant),
+    "/tenant/key": Route(keys.key_form, keys.add_key, viewers=False),
+    "/tenant/env": Route(post=keys.download_env, viewers=False),
+    "/tenant/rotate": Route(keys.rotation_form, keys.rotate, viewers=False),
+    "/tenant/end": Route(keys.end_form, keys.end_key, viewers=False),
     "/tenant/note": Route(keys.note_form, keys.save_note, viewers=False),
-    "/tenant/switch": Route(switch.show),
-    "/tenant/switch/confirm": Route(switch.confirm, switch.change, viewers=False),
-    "/check": Route(check.form, check.answer),
-    "/check/signature": Route(post=check.right_signature, viewers=False),
-    "/refusals": Route(refusals.show),
-    "/signing": Route(signing.show),
-    "/signing.md": Route(signing.download),
-    "/audit": Route(audit.show),
-    "/audit.csv": Route(audit.as_csv),
-    "/audit.jsonl": Route(audit.as_json_lines),
+    "/tenant/switch": Route(tenants.show_modes),
+    "/tenant/switch/confirm": Route(tenants.confirm_mode, tenants.change_mode, viewers=False),
+    "/check": Route(signatures.check_form, signatures.check),
+    "/check/signature": Route(post=signatures.show_right_signature, viewers=False),
+    "/refusals": Route(tenants.show_refusals),
+    "/signing": Route(signatures.show_how_to_sign),
+    "/signing.md": Route(signatures.download_how_to_sign),
+    "/audit": Route(audit.show_audit),
+    "/audit.csv": Route(audit.download_csv),
+    "/audit.jsonl": Route(audit.download_json_lines),
 }
 
 _FAILED = {
-    500: "The page failed. The log says where. Nothing is left half done.",
-    503: "The database cannot be reached, or fails. What you sent was not done; try again.",
+    500: "The page failed. The log says where. A change is made completely, or not at all.",
+    503: "The database cannot be reached, or reports an error. Your change was not made. Try again.",
 }
 
 _HEADERS = {
@@ -75,7 +80,7 @@ _HEADERS = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # "no-referrer" would have browsers send `Origin: null` with every form.
+    # With "no-referrer", browsers send `Origin: null` with every form.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -92,13 +97,13 @@ class Site:
         return self.respond(environ)(environ, start_response)
 
     def respond(self, environ: "WSGIEnvironment") -> Response:
-        """Answer a request. Nothing is raised: what fails is a page that says so."""
-        request = bounded(environ)
+        """Return the response to a request. An error becomes a page with its status, so nothing is raised."""
+        request = limited_request(environ)
         try:
             response = self._answer(request)
         except HTTPException as error:
             response = problem(request, self._console.title, error.code or 400, error.description or "")
-        return secured(response)
+        return with_security_headers(response)
 
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/static/"):
@@ -123,7 +128,7 @@ class Site:
         """
         request, title = context.request, self._console.title
         try:
-            # Before a page has read anything: no statement runs while a secret is about to be shown.
+            # First, so that no statement runs after a page has made a secret.
             self._console.secret()
             return self._routed(context)
         except ConfigError as error:
@@ -142,22 +147,24 @@ class Site:
         if route is None:
             return self._problem(request, 404, "There is no such page.")
         if request.method not in route.methods():
-            response = self._problem(request, 405, "This page does not take this method.")
+            response = self._problem(request, 405, "This page does not support this method.")
             response.headers["Allow"] = ", ".join(route.methods())
             return response
         if not route.viewers and not context.operator.may_change:
-            return self._problem(request, 403, "You may look and check, and change nothing: your role is viewer.")
+            return self._problem(
+                request, 403, "Your role is viewer: you can see pages and check signatures, but change nothing."
+            )
         if request.method == "POST":
             refused = self._refused(context)
             if refused:
                 return self._problem(
-                    request, 403, f"Nothing was changed: {refused}. Go back, reload the page, try again."
+                    request, 403, f"Nothing was changed: {refused}. Go back, reload the page, and try again."
                 )
             return route.post(context) if route.post else self._problem(request, 405, "")
         return route.get(context) if route.get else self._problem(request, 405, "")
 
     def _refused(self, context: Context) -> str:
-        """Return why a form is refused, or ""."""
+        """Return why the form is refused, or ""."""
         console, request = self._console, context.request
         if not is_own_origin(request, console.origins):
             return (
@@ -180,7 +187,7 @@ class Site:
 
 
 def problem(request: Request, title: str, status: int, text: str) -> Response:
-    """Return a page that says why there is no other one."""
+    """Return a page with an error."""
     return html(
         "problem.html",
         status,
@@ -193,8 +200,8 @@ def problem(request: Request, title: str, status: int, text: str) -> Response:
     )
 
 
-def secured(response: Response) -> Response:
-    """Add the headers of every answer."""
+def with_security_headers(response: Response) -> Response:
+    """Add the headers that every response has."""
     for name, value in _HEADERS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
@@ -202,7 +209,7 @@ def secured(response: Response) -> Response:
 
 
 def static_file(name: str) -> Response:
-    """Return the script or the stylesheet. They are the same for everybody.
+    """Return the script, the stylesheet or the icon. They are the same for all users.
 
     Raises:
         NotFound: There is no such file.
@@ -214,13 +221,13 @@ def static_file(name: str) -> Response:
     return Response(asset.content, content_type=asset.content_type, headers=headers)
 
 
-def bounded(environ: "WSGIEnvironment") -> Request:
-    """Return the request; a form that is larger than `MOST_BYTES` is refused when it is read."""
-    # werkzeug decodes it strictly.
+def limited_request(environ: "WSGIEnvironment") -> Request:
+    """Return the request; a form that is larger than `MAX_BYTES` is refused when it is read."""
+    # werkzeug raises an error for a query that is not UTF-8.
     query = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
     environ["QUERY_STRING"] = query.encode().decode("latin-1")
     request = Request(environ)
-    request.max_content_length = MOST_BYTES
-    request.max_form_memory_size = MOST_BYTES
+    request.max_content_length = MAX_BYTES
+    request.max_form_memory_size = MAX_BYTES
     request.max_form_parts = 200
     return request

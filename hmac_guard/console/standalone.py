@@ -1,4 +1,4 @@
-"""The console on the loopback interface of one's own machine, behind a link that works once."""
+"""The console on the loopback interface of this machine, with a login link that works once."""
 
 import hashlib
 import secrets
@@ -15,11 +15,10 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.access import Operator, is_own_origin
+from hmac_guard.console.access import Operator, check_token, is_own_origin, is_same_token
 from hmac_guard.console.console import Console
 from hmac_guard.console.context import asset_url, html
-from hmac_guard.console.site import COOKIE, bounded, problem, secured, static_file
-from hmac_guard.console.tokens import check_token, same
+from hmac_guard.console.site import COOKIE, limited_request, problem, static_file, with_security_headers
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.sql import VerdictLedger
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
-#: Seconds for which a link works, and the wrong tries that end it.
+#: Seconds for which a link works, and the number of wrong tokens that end it.
 LINK_LIFETIME, TRIES = 15 * 60, 10
-#: Seconds after which a session ends, and those without a request.
+#: Seconds after which a session ends: in all, and without a request.
 SESSION, IDLE = 12 * 3_600, 3_600
-#: The most sessions.
-MOST_SESSIONS = 100
+#: The maximum number of sessions. The oldest one ends if there are more.
+MAX_SESSIONS = 100
 
 SESSION_COOKIE = "hmac_guard_login"
 
 
 class Link:
-    """The token of a link: it works once, for a quarter of an hour, and not after ten wrong tries."""
+    """The token of a login link. It works once, for 15 minutes, and not after ten wrong tokens."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -49,18 +48,18 @@ class Link:
         self._until, self._tries = 0.0, 0
 
     def make(self) -> Hidden[str]:
-        """Return a new token. The one before it ends."""
+        """Return a new token. The previous one becomes invalid."""
         with self._lock:
             self._token, self._until, self._tries = hide(secrets.token_urlsafe(32)), self._clock() + LINK_LIFETIME, 0
             return self._token
 
-    def spend(self, given: Hidden[str]) -> bool:
-        """Whether it is the token; then it ends."""
+    def use(self, given: Hidden[str]) -> bool:
+        """Return whether this is the token. The right token, or the tenth wrong one, ends the link."""
         with self._lock:
             token = self._token
             if token is None or self._clock() > self._until:
                 return False
-            is_right = same(given.get(), token)
+            is_right = is_same_token(given.get(), token)
             self._tries += not is_right
             if is_right or self._tries >= TRIES:
                 self._token = None
@@ -68,7 +67,7 @@ class Link:
 
 
 class Sessions:
-    """The browsers that are logged in. They end with the process."""
+    """The sessions of the browsers that are logged in. They end with the process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -80,21 +79,22 @@ class Sessions:
         name, now = hide(secrets.token_urlsafe(32)), self._clock()
         with self._lock:
             self._times[_digest(name)] = (now, now)
-            while len(self._times) > MOST_SESSIONS:
+            while len(self._times) > MAX_SESSIONS:
                 del self._times[next(iter(self._times))]
         return name
 
     def use(self, name: Hidden[str]) -> bool:
-        """Whether a session is there; it then lives on for an hour, and for twelve hours in all."""
+        """Return whether a session is valid. A use extends it to one hour from now, and to twelve hours in all."""
         digest, now = _digest(name), self._clock()
         with self._lock:
-            begun, used = self._times.pop(digest, (-inf, -inf))
-            if now - begun > SESSION or now - used > IDLE:
+            started, used = self._times.pop(digest, (-inf, -inf))
+            if now - started > SESSION or now - used > IDLE:
                 return False
-            self._times[digest] = (begun, now)
+            self._times[digest] = (started, now)
             return True
 
     def end(self, name: Hidden[str]) -> None:
+        """End a session."""
         with self._lock:
             self._times.pop(_digest(name), None)
 
@@ -107,7 +107,7 @@ class Standalone:
         schemes: The schemes.
         operator: The name of the operator, for the audit.
         counts: As `Console` takes it.
-        clock: Returns Unix seconds.
+        clock: A function that returns the Unix time in seconds.
     """
 
     def __init__(
@@ -128,18 +128,20 @@ class Standalone:
         self._clock = clock
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        request = bounded(environ)
+        request = limited_request(environ)
         try:
             response = self._answer(request)
         except HTTPException as error:
             response = problem(request, self.console.title, error.code or 400, error.description or "")
         except SQLAlchemyError:
-            response = problem(request, self.console.title, 503, "The database cannot be reached, or fails. Try again.")
-        return secured(response)(environ, start_response)
+            response = problem(
+                request, self.console.title, 503, "The database cannot be reached, or reports an error. Try again."
+            )
+        return with_security_headers(response)(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
         if not _is_own_host(request):
-            return problem(request, self.console.title, 421, "The console answers to 127.0.0.1 and localhost alone.")
+            return problem(request, self.console.title, 421, "The console answers only at 127.0.0.1 and localhost.")
         if request.path.startswith(f"{self.prefix}/"):
             return self._log_out(request) if request.path == f"{self.prefix}/logout" else self._page(request)
         if request.path in ("/", "/login"):
@@ -147,7 +149,7 @@ class Standalone:
         return static_file(request.path.removeprefix("/static/"))
 
     def _page(self, request: Request) -> Response:
-        """Return a page of the console; without a session, the way to the login."""
+        """Return a page of the console, or without a session a redirect to the login."""
         if request.method == "GET" and not self.sessions.use(_session_of(request)):
             return redirect("/login", 303)
         environ = request.environ
@@ -168,14 +170,14 @@ class Standalone:
         )
 
     def _log_in(self, request: Request) -> Response:
-        # Before a try is counted: another site must not use the tries up.
+        # Before a wrong token is counted, so that another site cannot end the link.
         if not is_own_origin(request, frozenset()):
             return self._form(request, 403, "The form was sent from another origin.")
-        if not self.link.spend(hide(request.form.get("token", "").strip())):
+        if not self.link.use(hide(request.form.get("token", "").strip())):
             return self._form(
                 request,
                 403,
-                "This link has been used, is over, or is wrong. Press Enter in the terminal for another one.",
+                "This link was used, has expired, or is wrong. Press Enter in the terminal for a new link.",
             )
         response = redirect(f"{self.prefix}/", 303)
         _set_cookie(response, self.sessions.begin(), f"{self.prefix}/")
@@ -186,7 +188,9 @@ class Standalone:
         token = request.form.get("token", "") if request.method == "POST" else ""
         secret, name = self.console.secret(), self._operator.name
         if not is_own_origin(request, frozenset()) or check_token(secret, token, session, name, self._clock()):
-            return problem(request, self.console.title, 403, "You are still logged in: the form was not the console's.")
+            return problem(
+                request, self.console.title, 403, "You are still logged in: the form did not come from the console."
+            )
         self.sessions.end(_session_of(request))
         response = redirect("/login", 303)
         response.delete_cookie(SESSION_COOKIE, path=f"{self.prefix}/", httponly=True, samesite="Strict")
@@ -196,21 +200,25 @@ class Standalone:
 def serve(app: Standalone, port: int = 0) -> BaseWSGIServer:
     """Return a server for the console on the loopback interface. It logs no request.
 
+    Args:
+        app: The console.
+        port: The port. 0 chooses a free one.
+
     Raises:
         OSError: The port is in use.
     """
     with socket.create_server((HOST, port)) as listener:
-        return make_server(HOST, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+        return make_server(HOST, port, app, threaded=True, request_handler=_SilentHandler, fd=listener.fileno())
 
 
-class _Quiet(WSGIRequestHandler):
-    """Logs nothing: an address names tenants."""
+class _SilentHandler(WSGIRequestHandler):
+    """Logs no request, because a URL contains names of tenants."""
 
     def log(self, type: str, message: str, *args: Any) -> None: ...
 
 
 def _is_own_host(request: Request) -> bool:
-    """Whether the request names this machine. A page of another site may have its own name point here."""
+    """Return whether the Host names this machine. Another site can let its own name resolve to 127.0.0.1."""
     port = request.environ.get("SERVER_PORT", "")
     hosts = [f"{HOST}:{port}", f"localhost:{port}", *([HOST, "localhost"] if port == "80" else [])]
     return request.headers.get("Host", "") in hosts

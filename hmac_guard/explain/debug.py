@@ -9,18 +9,18 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
 from hmac_guard.decider import Outcome
-from hmac_guard.explain.context import KnownKeys
 from hmac_guard.explain.explanation import explain
-from hmac_guard.explain.near import leaves
+from hmac_guard.explain.reading import leaves
 from hmac_guard.explain.report import sentences
+from hmac_guard.explain.search import KnownKeys
 from hmac_guard.log import failure_of, logger
 
 _SECONDS = 0.5
-_LONGEST = 2000
+_MAX_LENGTH = 2000
 
 
 class DebugWarning(UserWarning):
-    """A guard explains its refusals in the log. This is slow, and it shows readers of the log how to sign."""
+    """A guard explains its refusals in the log. This is slow, and anyone who reads the log learns how to sign."""
 
 
 class Explainer:
@@ -36,7 +36,7 @@ class Explainer:
         """Write the explanation of a request that was not verified to the log."""
         failure = None
         try:
-            finding = self._finding(request, reading, outcome)[:_LONGEST]
+            finding = self._finding(request, reading, outcome)[:_MAX_LENGTH]
         except Exception as error:  # The verdict is final. A failing explanation does not change it.
             failure = failure_of(error)
         if failure is None:
@@ -47,11 +47,11 @@ class Explainer:
     def _finding(self, request: Request, reading: Reading, outcome: Outcome) -> str:
         reason = outcome.verdict.reason
         if reason is Reason.UNKNOWN_KEY:
-            return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no key in force."
-        every = tuple(leaves(request.query, (), request.body or b""))
+            return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no active key."
+        request_texts = tuple(leaves(request.query, (), request.body or b""))
         keys = _known_keys(outcome.ring)
         late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
-        return " ".join(sentences(explain(self._scheme, request, reason, keys, every, _SECONDS, late)))
+        return " ".join(sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late)))
 
 
 def _known_keys(keyring: Keyring | None) -> KnownKeys | None:

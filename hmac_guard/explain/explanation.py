@@ -17,16 +17,14 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
-from hmac_guard.explain.context import KnownKeys, mistakes_for, secret_of
 from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
-from hmac_guard.explain.near import Leaf, leaves, near
-from hmac_guard.explain.reading import Reading, message_fields, read_all
-from hmac_guard.explain.search import SECONDS, Found, Search, search
+from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
+from hmac_guard.explain.search import SECONDS, Found, KnownKeys, Search, mistakes_for, search, secret_of
 from hmac_guard.explain.sending import path_leaf, sending_mistakes
 
-_MOST_MEANINGS = 4
-_LONGEST_MESSAGE = 16_384
+_MAX_MEANINGS = 4
+_MAX_MESSAGE_LENGTH = 16_384
 _SIZES = {16: "md5", 20: "sha1", 28: "sha224", 32: "sha256", 48: "sha384", 64: "sha512"}
 _SHOWN = 4
 
@@ -60,7 +58,12 @@ class Decoded(NamedTuple):
 
 
 def decode(signature: str, scheme: Scheme) -> Decoded:
-    """Decode a signature. The encoding of the scheme is preferred if the text fits several encodings."""
+    """Decode a signature.
+
+    Args:
+        signature: The signature, as it was sent. White space, quotes and a prefix are removed.
+        scheme: The scheme. If the text fits several encodings, its encoding is preferred.
+    """
     text = signature.strip(" \t\r\n\"'")
     text = (
         text.removeprefix(scheme.prefix) if scheme.prefix else re.sub(r"^[A-Za-z0-9-]{1,12}[=,: ](?=.{16})", "", text)
@@ -120,7 +123,7 @@ class Explanation(NamedTuple):
 
 
 class _Meaning(NamedTuple):
-    """What the sender probably meant: ids by name, and the signature."""
+    """The values that the sender probably meant: ids by name, and the signature."""
 
     ids: dict[str, str]
     signature: str | None
@@ -137,6 +140,9 @@ def explain_captured(
         keys: The keys to try.
         mount: The path at which the application is mounted.
         seconds: The approximate limit of the search, in seconds.
+
+    Returns:
+        The explanation. Its `right` is a credential.
     """
     reader = reader_of(scheme, with_tenant=False)
     request = as_request(captured, reader, mount)
@@ -147,8 +153,8 @@ def explain_captured(
         decide = judge_dated if scheme.times else judge
         reason = decide(scheme, reader.read(request), Keyring(keys.current), now, by_tenant=False).reason
     late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
-    every = tuple(leaves(request.query, captured.headers, captured.body))
-    return explain(scheme, request, reason, keys, every, seconds, late)
+    request_texts = tuple(leaves(request.query, captured.headers, captured.body))
+    return explain(scheme, request, reason, keys, request_texts, seconds, late)
 
 
 def explain(
@@ -156,7 +162,7 @@ def explain(
     request: Request,
     reason: Reason,
     keys: KnownKeys | None,
-    every: Sequence[Leaf],
+    request_texts: Sequence[Leaf],
     seconds: float = SECONDS,
     late: float | None = None,
 ) -> Explanation:
@@ -164,20 +170,23 @@ def explain(
 
     Args:
         scheme: The scheme of the guard.
-        request: The request that the guard has judged.
+        request: The request that the guard has checked.
         reason: The reason of its verdict.
         keys: The keys to try. Without keys the signature cannot be explained.
-        every: All texts of the request. An id may be in the wrong place.
+        request_texts: All texts of the request. An id may be in the wrong place.
         seconds: The approximate limit of the search, in seconds.
-        late: The Unix time at which a time was outside of its window, if that is the reason.
+        late: The Unix time in seconds at which a time of the request was too early or too late, if that is the reason.
+
+    Returns:
+        The explanation. Its `right` is a credential.
     """
-    every = [*_path_leaves(scheme, request), *every]
-    ids, signature, tenant = read_all(scheme, request, every)
-    sending = () if reason is Reason.VERIFIED else _sending(scheme, request, every, (*ids, signature, tenant))
+    request_texts = [*_path_leaves(scheme, request), *request_texts]
+    ids, signature, tenant = read_all(scheme, request, request_texts)
+    sending = () if reason is Reason.VERIFIED else _sending(scheme, request, request_texts, (*ids, signature, tenant))
     if late is not None:
         texts = {reading.name: reading.value for reading in ids if reading.value is not None}
         sending += tuple(Found(*found) for found in clock_mistakes(scheme, texts, late))
-    meanings = list(islice(_meanings(scheme, (*ids, signature), every), _MOST_MEANINGS))
+    meanings = list(islice(_meanings(scheme, (*ids, signature), request_texts), _MAX_MEANINGS))
     found: list[Search | None] = [None]
     if keys is not None:
         whose = tenant.value if tenant else None
@@ -203,7 +212,7 @@ def explain(
 
 
 def _named(scheme: Scheme, request: Request, texts: dict[str, str]) -> dict[str, str]:
-    """The texts of the message: ids, times, and the request's own parts that are signed."""
+    """Return the texts of the message: ids, times, and the signed method and body."""
     named = dict(texts)
     if scheme.signs_method:
         named[METHOD] = request.method.encode("utf-8", "replace").decode()
@@ -222,23 +231,23 @@ def _fields(scheme: Scheme) -> tuple[Field | None, ...]:
 
 
 def _sending(
-    scheme: Scheme, request: Request, every: Sequence[Leaf], readings: Sequence[Reading | None]
+    scheme: Scheme, request: Request, request_texts: Sequence[Leaf], readings: Sequence[Reading | None]
 ) -> tuple[Found, ...]:
     pairs = zip(_fields(scheme), readings, strict=True)
     unread = [field for field, reading in pairs if field and reading and reading.value is None]
-    return tuple(sending_mistakes(scheme, request, every, unread))
+    return tuple(sending_mistakes(scheme, request, request_texts, unread))
 
 
-def _meanings(scheme: Scheme, readings: Sequence[Reading], every: Sequence[Leaf]) -> Iterator[_Meaning]:
+def _meanings(scheme: Scheme, readings: Sequence[Reading], request_texts: Sequence[Leaf]) -> Iterator[_Meaning]:
     fields = (*message_fields(scheme), scheme.signature_field)
-    meant = (_meant(field, reading, every) for field, reading in zip(fields, readings, strict=True))
+    meant = (_meant(field, reading, request_texts) for field, reading in zip(fields, readings, strict=True))
     for *texts, signed in product(*meant):
         named = {field.name: text for field, text in zip(fields, texts, strict=False) if text is not None}
         yield _Meaning(named, signed)
 
 
-def _meant(field: Field, reading: Reading, every: Sequence[Leaf]) -> tuple[str | None, ...]:
-    leaf = near(field, every) if reading.problem and reading.value is None and not reading.guesses else None
+def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tuple[str | None, ...]:
+    leaf = near(field, request_texts) if reading.problem and reading.value is None and not reading.guesses else None
     return reading._replace(guesses=(leaf.value,)).meanings() if leaf else reading.meanings()
 
 
@@ -248,7 +257,7 @@ def _search(
     """Search what explains the signature. Return None if there is no signature, or if the message is too long."""
     ids, signature = meaning
     attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, ids))
-    if signature is None or len(attempt.message()) > _LONGEST_MESSAGE:
+    if signature is None or len(attempt.message()) > _MAX_MESSAGE_LENGTH:
         return None
     mistakes = mistakes_for(scheme, request, keys, ids, tenant, signature)
     return search(attempt, signature, decode(signature, scheme).digest, mistakes, seconds)

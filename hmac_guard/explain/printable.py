@@ -10,9 +10,9 @@ def printable(text: str) -> str:
     return _NOT_SHOWN.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
-def excerpt(text: str, most: int = 60) -> str:
-    """Return the text escaped and in quotes. If it has more than `most` characters, the middle is left out."""
-    if len(text) <= most:
+def excerpt(text: str, max_length: int = 60) -> str:
+    """Return the text escaped and in quotes. If it has more than `max_length` characters, the middle is left out."""
+    if len(text) <= max_length:
         return ascii(text)
-    half = most // 2
+    half = max_length // 2
     return f"{text[:half]!a}...{text[-half:]!a}"

@@ -1,9 +1,12 @@
-"""What the guard reads in a request for each string of a scheme, where it finds it, and why it rejects it."""
+"""What the guard reads in a request for each string of a scheme, why it rejects it, and where else it may be."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.bodies import NOWHERE, step_down
@@ -16,7 +19,122 @@ from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_FIELD, Cookie, Form, Header, Json, Path, Query
 from hmac_guard.core.text import field_values
 from hmac_guard.core.verdict import Refused
-from hmac_guard.explain.near import Leaf, near
+from hmac_guard.explain.printable import excerpt
+
+#: The limit of frameworks for the fields of a query. Later fields are ignored.
+MAX_LEAVES = 1000
+# No scheme has longer names. A name in a request may have 262,144 characters.
+_MAX_NAME_LENGTH = 256
+# A guard refuses a body with deeper nesting.
+_MAX_DEPTH = 64
+_HTML_AMPERSANDS = re.compile("(?:amp;)+")
+
+
+class Leaf(NamedTuple):
+    """A text in a request. `pointer` is its RFC 6901 pointer in a JSON body, "" in other places."""
+
+    where: str
+    name: str
+    value: str
+    pointer: str = ""
+
+
+def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
+    """Yield the named texts of a request with any Content-Type: at most `MAX_LEAVES` of each part.
+
+    Args:
+        query: The query, without "?", still percent-encoded.
+        headers: The names and values of the headers.
+        body: The raw body. It is read as JSON, or if it is not JSON, as a form.
+    """
+    document = _document(body)
+    of_body = _fields("form field", body.decode("latin-1")) if document is None else _json_leaves(document)
+    of_headers = chain.from_iterable(_header_leaves(name, value) for name, value in headers)
+    for part in (_fields("query parameter", query), of_body, of_headers):
+        yield from islice(part, MAX_LEAVES)
+
+
+def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
+    """Return the text of a request that is probably meant as `field`, or None: the place or the name is similar."""
+    places = field.source.places()
+    pointers = {place.pointer for place in places if isinstance(place, Json)}
+    wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
+    sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
+    at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
+    return next(chain(at_its_place, (leaf for leaf in sent if _bare(leaf.name) in wanted)), None)
+
+
+def _bare(name: str) -> str:
+    name = without_html_ampersand(name).lower()
+    return re.sub("[^a-z0-9]", "", name.removeprefix("x-"))
+
+
+def without_html_ampersand(name: str) -> str:
+    """Return the name of a field without the `amp;` that remains if fields are separated by HTML's `&amp;`."""
+    left = _HTML_AMPERSANDS.match(name)
+    return name[left.end() :] if left else name
+
+
+def _name(place: Source) -> str:
+    if isinstance(place, Path):
+        return ""
+    return place.tokens()[-1] if isinstance(place, Json) else str(getattr(place, "name", ""))
+
+
+def _fields(kind: str, encoded: str) -> Iterator[Leaf]:
+    for field in encoded.split("&"):
+        if field:
+            name, _, value = field.partition("=")
+            name = unquote_plus(name)
+            yield Leaf(f"the {kind} {excerpt(name, _MAX_NAME_LENGTH)}", name, unquote_plus(value))
+
+
+def _header_leaves(name: str, value: str) -> Iterator[Leaf]:
+    yield Leaf(f"the header {excerpt(name, _MAX_NAME_LENGTH)}", name, value)
+    if name.lower() == "cookie":
+        for cookie in value.split(";"):
+            key, _, text = cookie.partition("=")
+            yield Leaf(f"the cookie {excerpt(key.strip(), _MAX_NAME_LENGTH)}", key.strip(), text.strip(' "'))
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Node(NamedTuple):
+    """A value in a JSON document, and its name in the parent."""
+
+    parent: Any
+    name: str
+    value: Any
+    depth: int = 0
+
+    def pointer(self) -> str:
+        """The RFC 6901 pointer. It is built on demand, because many nodes may share one long name."""
+        names: list[str] = []
+        node = self
+        while node.parent is not None:
+            names.append(node.name if len(node.name) <= _MAX_NAME_LENGTH else "...")
+            node = node.parent
+        return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in reversed(names))
+
+
+def _json_leaves(document: Any) -> Iterator[Leaf]:
+    """Yield the texts and numbers of a document, the top level first."""
+    nodes = deque([_Node(None, "", document)])
+    while nodes:
+        node = nodes.popleft()
+        if isinstance(node.value, (dict, list)):
+            named = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
+            if node.depth < _MAX_DEPTH:
+                nodes.extend(_Node(node, str(name), value, node.depth + 1) for name, value in named)
+        elif node.value is not None:
+            text = node.value if isinstance(node.value, str) else json.dumps(node.value)
+            pointer = node.pointer()
+            yield Leaf(f"the JSON body at {excerpt(pointer, _MAX_NAME_LENGTH)}", node.name, text, pointer)
 
 
 class Reading(NamedTuple):
@@ -53,14 +171,23 @@ class Readings(NamedTuple):
     tenant: Reading | None
 
 
-def read_all(scheme: Scheme, request: Request, every: Sequence[Leaf]) -> Readings:
-    """Read all strings of a scheme, ids and times in the order of the message. `every` are all texts of the request."""
+def read_all(scheme: Scheme, request: Request, request_texts: Sequence[Leaf]) -> Readings:
+    """Read all strings of a scheme in a request.
+
+    Args:
+        scheme: The scheme.
+        request: The request.
+        request_texts: All texts of the request. A string that is missing may be under another name among them.
+
+    Returns:
+        The readings. Ids and times are in the order of the message.
+    """
     reader = reader_of(scheme, with_tenant=True)
     # A guard without keys by tenant does not read the tenant's header, so it is read here.
     request = copy(request)
     request.lines = [request.header(name) for name in reader.names]
     readings = [
-        _reading(scheme, field, text, used, request, every)
+        _reading(scheme, field, text, used, request, request_texts)
         for field, text, used in reader.texts(request)
         if field != METHOD_FIELD
     ]
@@ -81,7 +208,10 @@ def _checked(part: Id | Time | None, reading: Reading) -> Reading:
     if part is None or reading.value is None or is_unambiguous(part, reading.value):
         return reading
     separator = f"{part.separator!a}"
-    problem = f"it contains {separator}, the separator before the next id, so two sets of ids would have one signature"
+    problem = (
+        f"it contains {separator}, the separator before the next id, so two different sets of ids would have the same "
+        "signature"
+    )
     return reading._replace(problem=problem)
 
 
@@ -91,10 +221,10 @@ def _reading(
     text: str | Refused | list[str] | None,
     used: Sequence[Source],
     request: Request,
-    every: Sequence[Leaf],
+    request_texts: Sequence[Leaf],
 ) -> Reading:
     if isinstance(text, list):
-        text = text[0]  # Of several signatures the first is looked at.
+        text = text[0]  # Of several signatures only the first is explained.
     places = tuple(f"the {_used(place, field.name, request).describe()}" for place in used)
     if isinstance(text, str):
         return Reading(field.name, text, places)
@@ -104,7 +234,7 @@ def _reading(
         found = [value for place in field.source.places() for value in _lenient(place, field.name, request)]
         guesses = tuple(dict.fromkeys(value for value in found if value.strip()))
         return Reading(field.name, None, places, text.detail, guesses)
-    leaf = near(field, every)
+    leaf = near(field, request_texts)
     if leaf is None and (field is scheme.tenant_field or field.name in scheme.optional):
         return Reading(field.name, None, places)
     return Reading(field.name, None, places, _why_missing(field, places, leaf), (leaf.value,) if leaf else ())

@@ -11,16 +11,20 @@ from hmac_guard.explain.reading import Reading
 from hmac_guard.explain.search import Found
 
 _WIDTH = 78
-_MOST_BYTES = 512
-_LONGEST_VALUE = 2048
+_MAX_BYTES = 512
+_MAX_VALUE_LENGTH = 2048
 #: The names of the encodings in texts.
 ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """Return whether the request is verified, and if not, the cause and the fix, as sentences.
+    """Return whether the request is verified, and if not, the cause and the fix.
 
-    They contain no signature and no control characters.
+    Args:
+        explanation: What `explain` or `explain_captured` returns.
+
+    Returns:
+        Sentences in printable ASCII. They contain no signature.
     """
     return list(map(printable, _sentences(explanation)))
 
@@ -30,7 +34,8 @@ def _sentences(explanation: Explanation) -> list[str]:
         return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
         return [
-            "Not judged: a browser cannot sign a CORS preflight, so the guard lets it pass. Explain the next request."
+            "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "
+            "after it."
         ]
     problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
     if explanation.reason is Reason.BODY_TOO_LARGE:
@@ -65,12 +70,21 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
 
 
 def _cause(lead: str, mistakes: Sequence[Found]) -> str:
-    says = ", and ".join(mistake.says for mistake in mistakes)
-    return f"{lead}: {says}. Fix: {'; '.join(mistake.cure for mistake in mistakes)}."
+    says = ", and ".join(mistake.description for mistake in mistakes)
+    return f"{lead}: {says}. Fix: {'; '.join(mistake.fix for mistake in mistakes)}."
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:
-    """Return the report as text, at most 78 columns wide. It has full signatures only if `show_signature` is true."""
+    """Return the report as text.
+
+    Args:
+        explanation: The explanation.
+        notes: Remarks about the copy of the request, as clauses.
+        show_signature: Whether the report has the full signatures. The right signature is a credential.
+
+    Returns:
+        Lines of printable ASCII, at most 78 columns wide.
+    """
     return "\n".join(_lines(explanation, notes, show_signature))
 
 
@@ -90,7 +104,7 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     yield from _byte_lines(explanation.message)
     yield from ("", "3. The decoded signature")
     decoded = explanation.decoded
-    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is none", "   ")
+    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is no signature", "   ")
     if show_signature:
         yield from _wrapped(f"the right signature is {explanation.right}", "   ")
     yield from ("", "4. The result")
@@ -104,14 +118,14 @@ def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
     elif hidden:
         value = f"{len(reading.value)} characters"
     else:
-        value = excerpt(reading.value, _LONGEST_VALUE)
+        value = excerpt(reading.value, _MAX_VALUE_LENGTH)
     yield from _wrapped(f"{reading.name}: {value}", "   ")
     for place in reading.places:
         yield from _wrapped(f"in {place}", "      ")
 
 
 def _byte_lines(message: bytes) -> Iterator[str]:
-    shown = message[:_MOST_BYTES]
+    shown = message[:_MAX_BYTES]
     # Not wrapped at spaces, because every space is part of the message.
     escaped = ascii(shown.decode("utf-8", "backslashreplace"))
     yield from ("   " + escaped[at : at + 72] for at in range(0, len(escaped), 72))
@@ -127,7 +141,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> dict[str, Any]:
-    """Return the report for `json.dumps`. Signatures are in it only if `show_signature` is true."""
+    """Return the report as a dict for `json.dumps`.
+
+    Args:
+        explanation: The explanation.
+        notes: Remarks about the copy of the request, as clauses.
+        show_signature: Whether the report has the signatures. The right signature is a credential.
+
+    Returns:
+        The report. Each mistake has a stable "name", a "description" and a "fix".
+    """
     found, decoded = explanation.found, explanation.decoded
     signature = _reading_document(explanation.signature, with_value=show_signature)
     if decoded is not None:

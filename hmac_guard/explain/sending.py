@@ -15,27 +15,26 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Form, Json, Path, Query
-from hmac_guard.explain.near import MAX_LEAVES, Leaf, without_html_ampersand
 from hmac_guard.explain.printable import excerpt
-from hmac_guard.explain.reading import lines_of
+from hmac_guard.explain.reading import MAX_LEAVES, Leaf, lines_of, without_html_ampersand
 from hmac_guard.explain.search import Found
 
-_JSON_CURE = "send it with Content-Type: application/json"
+_JSON_FIX = "send it with Content-Type: application/json"
 
 
 def sending_mistakes(
-    scheme: Scheme, request: Request, every: Sequence[Leaf], unread: Sequence[Field]
+    scheme: Scheme, request: Request, request_texts: Sequence[Leaf], unread: Sequence[Field]
 ) -> Iterator[Found]:
     """Yield the mistakes because of which a guard does not find some strings.
 
     Args:
         scheme: The scheme of the guard.
         request: The request.
-        every: All texts in the request.
+        request_texts: All texts in the request.
         unread: The strings that the guard does not find.
     """
     yield from _of_fields(request, unread)
-    yield from _of_body(request, every, unread)
+    yield from _of_body(request, request_texts, unread)
     yield from _of_path(scheme, request.path, unread)
 
 
@@ -51,7 +50,7 @@ def _of_fields(request: Request, unread: Sequence[Field]) -> Iterator[Found]:
             yield Found(
                 "html_ampersand",
                 f"the {what} has '&amp;' between its fields, as HTML writes an '&'",
-                "send a plain '&'; unescape text that is copied from HTML",
+                "send a plain '&'; unescape text that you copy from HTML",
             )
 
 
@@ -63,13 +62,13 @@ def has_html_ampersands(encoded: str, names: Collection[str]) -> bool:
     return any(key.startswith("amp;") and without_html_ampersand(key) in names for key in keys)
 
 
-def _of_body(request: Request, every: Sequence[Leaf], unread: Sequence[Field]) -> Iterator[Found]:
+def _of_body(request: Request, request_texts: Sequence[Leaf], unread: Sequence[Field]) -> Iterator[Found]:
     pointers = {place.pointer for field in unread for place in field.source.places() if isinstance(place, Json)}
     types = lines_of(request, "content-type")
     if not pointers or len(types) > 1 or request.media.kind == "json":
         return
-    if any(leaf.pointer in pointers for leaf in every):
-        yield Found("body_type", f"the body is JSON, but {_said_type(types)}", _JSON_CURE)
+    if any(leaf.pointer in pointers for leaf in request_texts):
+        yield Found("body_type", f"the body is JSON, but {_said_type(types)}", _JSON_FIX)
 
 
 def _said_type(types: Sequence[str]) -> str:
@@ -158,7 +157,7 @@ def _of_path(scheme: Scheme, path: str, unread: Sequence[Field]) -> Iterator[Fou
                 f"{excerpt(match.prefix)} is before the scheme's path {match.template!a}: a stage, or the prefix "
                 "of a route",
                 f"write {change}; or mount the application there, so that the guard gets the path without it (then "
-                "give explain --mount)",
+                "use --mount with explain)",
             )
 
 

@@ -13,9 +13,7 @@ from hmac_guard.core.message import BODY
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
-from hmac_guard.snippets import literals
-from hmac_guard.snippets.languages import camel, local_names, signed_names
-from hmac_guard.snippets.render import templates
+from hmac_guard.snippets.languages import braced_literal, camel, local_names, signed_names, templates
 
 HOST = "https://api.example.com"
 _SLOT = re.compile(r"\{(.+?)\}")
@@ -29,7 +27,7 @@ class Call(NamedTuple):
         path: The values of its placeholders.
         query: The query parameters.
         headers: The value of each header, and the text that the scheme needs after it, such as ":".
-        items: The headers of several items: what separates them, and each value with the text before it.
+        items: The headers with several items: the separator, and each value with the text before it.
         cookies: The cookies.
         document: The JSON body.
         form: The form fields.
@@ -101,7 +99,7 @@ def _fitting_places(scheme: Scheme) -> tuple[Source | None, ...]:
         paths = [set(place.templates) for place in places if isinstance(place, Path)]
         if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
             return places
-    raise ConfigError(f"snippet: no request can carry all strings of the scheme {scheme.name!r} at once")
+    raise ConfigError(f"snippet: no single request can contain all values of the scheme {scheme.name!r} at once")
 
 
 def _template(places: tuple[Source | None, ...], names: list[str]) -> str:
@@ -112,17 +110,18 @@ def _template(places: tuple[Source | None, ...], names: list[str]) -> str:
 
 
 def put(document: dict[str, Any], tokens: list[str], value: str) -> None:
+    """Set a value of a JSON document at the tokens of a JSON pointer."""
     for token in tokens[:-1]:
         document = document.setdefault(token, {})
     document[tokens[-1]] = value
 
 
 def fetch_code(scheme: Scheme) -> str:
-    """Return JavaScript that sends the request with `fetch`. The signature comes from the backend."""
+    """Return JavaScript that sends the request with `fetch`. The backend makes the signature."""
     signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
     *_, tenant = local_names([*ids, "tenant?"], camel).values()
-    # A time that stands in the signed body is placed nowhere else.
+    # A time in the signed body has no other place.
     others = {**dict.fromkeys((time.name for time in scheme.times), ""), "signature": "signature", "tenant": tenant}
     call = make_call(scheme, [signed.get(field.name) or others[field.name] for field in call_fields(scheme)])
     return templates.get_template("fetch.j2").render(
@@ -132,7 +131,7 @@ def fetch_code(scheme: Scheme) -> str:
         document=_object(call.document),
         headers=_object(_headers(call)),
         raw=signed[BODY] if scheme.signs_body else "",
-        cookies=[(literals.braced(f"{name}="), value) for name, value in call.cookies.items()],
+        cookies=[(braced_literal(f"{name}="), value) for name, value in call.cookies.items()],
     )
 
 
@@ -151,12 +150,12 @@ def _headers(call: Call) -> dict[str, str]:
     return (
         media_type
         | {
-            name: f"{value} + {literals.braced(behind)}" if behind else value
-            for name, (value, behind) in call.headers.items()
+            name: f"{value} + {braced_literal(after)}" if after else value
+            for name, (value, after) in call.headers.items()
         }
         | {
-            name: f" + {literals.braced(between)} + ".join(
-                f"{literals.braced(before)} + {value}" for before, value in items
+            name: f" + {braced_literal(between)} + ".join(
+                f"{braced_literal(before)} + {value}" for before, value in items
             )
             for name, (between, items) in call.items.items()
         }
@@ -172,18 +171,27 @@ def _object(fields: dict[str, Any]) -> str:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else literals.braced(name)
+    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else braced_literal(name)
 
 
 def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
-    """Return a curl command that sends the request. `values` are those of `make_call`; `body` is a signed raw body."""
+    """Return a curl command that sends the request.
+
+    Args:
+        scheme: The scheme.
+        values: The values, as `make_call` takes them.
+        body: The signed raw body, if the scheme signs it.
+
+    Raises:
+        ConfigError: One request cannot carry all the values.
+    """
     call = make_call(scheme, values)
     url = HOST + _path(call, lambda text: quote(text, safe=""))
     if call.query:
         url += "?" + urlencode(call.query, quote_via=quote)
     words = ["curl", url]
-    for name, (value, behind) in call.headers.items():
-        words += ["-H", f"{name}: {value}{behind}"]
+    for name, (value, after) in call.headers.items():
+        words += ["-H", f"{name}: {value}{after}"]
     for name, (between, items) in call.items.items():
         words += ["-H", f"{name}: {between.join(before + value for before, value in items)}"]
     if call.cookies:

@@ -1,14 +1,81 @@
-"""The languages: their literals, string concatenation and names. The code is in `templates/`."""
+"""The languages: their literals, their names, and the code that signs in each, out of `templates/`.
+
+The texts of a scheme may contain any character, also quotes and characters that a language interpolates. So only
+characters without a special meaning in all languages are written directly. All others are numeric escapes, and the code
+is ASCII. A template gets the texts of a scheme only as literals or names.
+"""
 
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from hmac_guard.core.message import BODY, METHOD, Id, Literal
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.message import BODY, METHOD, Id, Literal, Part
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.snippets import literals
+
+#: The characters without a special meaning in all languages.
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,:;=+|/@~^()-]")
+
+#: Returns the literal of a text in one language.
+ToLiteral = Callable[[str], str]
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    return "".join(character if _PLAIN.fullmatch(character) else escape(character) for character in text)
+
+
+def _quoted(escape: Callable[[str], str]) -> ToLiteral:
+    return lambda text: f'"{_escaped(text, escape)}"'
+
+
+def _by_width(character: str) -> str:
+    number = ord(character)
+    if number < 0x80:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _utf16(character: str) -> str:
+    return re.sub("....", r"\\u\g<0>", character.encode("utf-16-be").hex())
+
+
+def _java(character: str) -> str:
+    # Java reads \u0022 as a quote before it looks for literals, an octal escape after that.
+    return f"\\{ord(character):03o}" if character.isascii() else _utf16(character)
+
+
+def _octal(character: str, backslash: str = "\\") -> str:
+    return "".join(f"{backslash}{byte:03o}" for byte in character.encode())
+
+
+python_literal = go_literal = _quoted(_by_width)
+braced_literal = _quoted(lambda character: f"\\u{{{ord(character):x}}}")
+utf16_literal = _quoted(_utf16)
+java_literal = _quoted(_java)
+
+
+def sql_text_literal(text: str) -> str:
+    """Return a PostgreSQL text literal. The server refuses a NUL in it."""
+    return _sql(_escaped(text, lambda character: f"\\u{ord(character):04x}"))
+
+
+def sql_bytes_literal(text: str) -> str:
+    """Return the UTF-8 of the text as a PostgreSQL bytea literal in escape format. It may contain NULs."""
+    return _sql(_escaped(text, lambda character: _octal(character, "\\\\"))) + "::bytea"
+
+
+def _sql(body: str) -> str:
+    return f"E'{body}'" if "\\" in body else f"'{body}'"
+
+
+def shell_format(text: str) -> str:
+    """Return a part of a single-quoted printf format. Hyphens are escaped: printf reads a first one as an option."""
+    return _escaped(text, _octal).replace("-", "\\055")
+
 
 # Reserved words of all languages, and the names that the templates use. There is one list for all languages, so that
 # an id has the same name in all of them.
@@ -43,31 +110,34 @@ _TAKEN = frozenset(
     """.split()  # noqa: SIM905 four hundred words read better without quotes
 )
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_LONGEST = 40
+_MAX_LENGTH = 40
 
 
 def snake(words: list[str]) -> str:
+    """Return a name like `order_id`."""
     return "_".join(words)
 
 
 def camel(words: list[str]) -> str:
+    """Return a name like `orderId`."""
     return words[0] + "".join(word.capitalize() for word in words[1:])
 
 
 def go_camel(words: list[str]) -> str:
+    """Return a name like `orderID`."""
     return words[0] + "".join("ID" if word == "id" else word.capitalize() for word in words[1:])
 
 
-# The names of the parts of a message that are no ids.
+# The names of the parts of a message that are not ids.
 _PARTS = {"timestamp": "signed_at", "expires": "expires_at", METHOD: "http_method", BODY: "raw_body"}
 
 
 def signed_names(scheme: Scheme, style: Callable[[list[str]], str]) -> dict[str, str]:
     """Return a name for each id, time, method and body of a message, in its order, by the name of the part."""
     parts = [part for part in scheme.parts if not isinstance(part, Literal)]
-    spoken = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
-    names = local_names(spoken.values(), style)
-    return {name: names[own] for name, own in spoken.items()}
+    own_names = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
+    names = local_names(own_names.values(), style)
+    return {name: names[own] for name, own in own_names.items()}
 
 
 def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[str, str]:
@@ -81,13 +151,14 @@ def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[s
 
 
 def local_name(name: str, style: Callable[[list[str]], str]) -> str:
+    """Return a name of a scheme as a name in a language."""
     return style(_words(name))
 
 
 def _words(name: str) -> list[str]:
     """Split a name into ASCII words. "id" is added if the name is reserved in a language."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    words = [word.lower() for word in _WORD.findall(ascii_name[:_LONGEST])]
+    words = [word.lower() for word in _WORD.findall(ascii_name[:_MAX_LENGTH])]
     if not words or not words[0][0].isalpha():
         words = ["id", *words]
     return [*words, "id"] if snake(words) in _TAKEN else words
@@ -111,31 +182,100 @@ class Language(NamedTuple):
     title: str
     fence: str
     style: Callable[[list[str]], str]
-    literal: literals.Literal
+    literal: ToLiteral
     joiner: str = " + "
     piece: str = "{}"
-    text: literals.Literal | None = None
+    text: ToLiteral | None = None
 
 
 _ALL = (
-    Language("python", "Python", "python", snake, literals.python),
-    Language("javascript", "JavaScript (Node)", "js", camel, literals.braced),
-    Language("typescript", "TypeScript", "ts", camel, literals.braced),
-    Language("webcrypto", "Web Crypto", "js", camel, literals.braced),
-    Language("java", "Java", "java", camel, literals.java),
-    Language("kotlin", "Kotlin", "kotlin", camel, literals.utf16),
-    Language("ruby", "Ruby", "ruby", snake, literals.braced),
-    Language("go", "Go", "go", go_camel, literals.go),
-    Language("rust", "Rust", "rust", snake, literals.braced, joiner=", "),
-    Language("php", "PHP", "php", camel, literals.braced, joiner=" . ", piece="${}"),
-    Language("csharp", "C#", "csharp", camel, literals.utf16),
-    Language("elixir", "Elixir", "elixir", snake, literals.braced, joiner=" <> "),
+    Language("python", "Python", "python", snake, python_literal),
+    Language("javascript", "JavaScript (Node)", "js", camel, braced_literal),
+    Language("typescript", "TypeScript", "ts", camel, braced_literal),
+    Language("webcrypto", "Web Crypto", "js", camel, braced_literal),
+    Language("java", "Java", "java", camel, java_literal),
+    Language("kotlin", "Kotlin", "kotlin", camel, utf16_literal),
+    Language("ruby", "Ruby", "ruby", snake, braced_literal),
+    Language("go", "Go", "go", go_camel, go_literal),
+    Language("rust", "Rust", "rust", snake, braced_literal, joiner=", "),
+    Language("php", "PHP", "php", camel, braced_literal, joiner=" . ", piece="${}"),
+    Language("csharp", "C#", "csharp", camel, utf16_literal),
+    Language("elixir", "Elixir", "elixir", snake, braced_literal, joiner=" <> "),
     Language(
-        *("plpgsql", "PL/pgSQL (pgcrypto)", "sql", snake, literals.sql_bytes),
+        *("plpgsql", "PL/pgSQL (pgcrypto)", "sql", snake, sql_bytes_literal),
         joiner="\n      || ",
         piece="convert_to({}, 'UTF8')",
-        text=literals.sql_text,
+        text=sql_text_literal,
     ),
-    Language("shell", "Shell (openssl)", "sh", snake, literals.shell_format, joiner="", piece="%s"),
+    Language("shell", "Shell (openssl)", "sh", snake, shell_format, joiner="", piece="%s"),
 )
 LANGUAGES: Mapping[str, Language] = {language.key: language for language in _ALL}
+
+
+# The output is not HTML. Each text is escaped for its language before a template gets it.
+templates = Environment(
+    loader=PackageLoader("hmac_guard.snippets"),
+    autoescape=False,  # noqa: S701
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def snippet(scheme: Scheme, language: str) -> str:
+    """Return the code of a function that makes the signature from the key, the ids and the other signed values.
+
+    Args:
+        scheme: The scheme.
+        language: A key of `LANGUAGES`.
+
+    Returns:
+        ASCII text, at most 80 columns wide for the presets.
+
+    Raises:
+        ConfigError: The language is unknown.
+    """
+    if language not in LANGUAGES:
+        raise ConfigError(f"snippet: language {language!r} is unknown; use one of {', '.join(LANGUAGES)}")
+    return templates.get_template(f"languages/{language}.j2").render(_context(scheme, LANGUAGES[language]))
+
+
+def _context(scheme: Scheme, language: Language) -> dict[str, Any]:
+    """Return the variables of a template.
+
+    Returns:
+        scheme: The name of the scheme as a name in the language.
+        ids: The names of the ids and of the other signed values, in the order of the message.
+        optional: The name of the optional id, or "".
+        head: The message, or its part before the optional id.
+        middle: The part that is omitted together with the optional id.
+        tail: The part after it.
+    """
+    names = signed_names(scheme, language.style)
+
+    def message(parts: Sequence[Part]) -> str:
+        return language.joiner.join(
+            language.literal(part.text) if isinstance(part, Literal) else language.piece.format(names[part.name])
+            for part in parts
+        )
+
+    head, middle, tail = _around_the_optional(scheme)
+    return {
+        "scheme": local_name(scheme.name, language.style),
+        "ids": list(names.values()),
+        "optional": names[next(iter(scheme.optional))] if middle else "",
+        "head": message(head),
+        "middle": message(middle),
+        "tail": message(tail),
+        "prefix": (language.text or language.literal)(scheme.prefix) if scheme.prefix else "",
+        "algorithm": scheme.algorithm,
+        "encoding": scheme.encoding,
+    }
+
+
+def _around_the_optional(scheme: Scheme) -> tuple[Sequence[Part], Sequence[Part], Sequence[Part]]:
+    for index, part in enumerate(scheme.parts):
+        if isinstance(part, Id) and part.name in scheme.optional:
+            return scheme.parts[: index - 1], scheme.parts[index - 1 : index + 1], scheme.parts[index + 1 :]
+    return scheme.parts, (), ()

@@ -14,8 +14,7 @@ from hmac_guard.core.sources import Form, Json
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
-from hmac_guard.snippets.languages import LANGUAGES
-from hmac_guard.snippets.render import snippet, templates
+from hmac_guard.snippets.languages import LANGUAGES, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
 _EXAMPLE_IDS = ("{stem}-42", "{number}42", "id{number}", "x{number}", "{number}")
@@ -28,7 +27,14 @@ EXAMPLE_TIME = 1_800_000_000
 
 
 class Example(NamedTuple):
-    """`texts` has each id and time, "@method" and "@body", by the name of the part."""
+    """An example with its signature.
+
+    Attributes:
+        key: The key of the documentation.
+        texts: The signed values by the name of their part: ids, times, "@method" and "@body".
+        message: The signed text.
+        signature: The signature.
+    """
 
     key: str
     texts: dict[str, str]
@@ -37,6 +43,7 @@ class Example(NamedTuple):
 
     @property
     def shown(self) -> list[tuple[str, str]]:
+        """The signed values by their names on a page."""
         return [(name.removeprefix("@"), text) for name, text in self.texts.items()]
 
 
@@ -58,7 +65,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         message=scheme.message,
         optional=next(iter(scheme.optional), ""),
         shorter=_shorter(scheme),
-        spelled=ENCODING_NAMES[scheme.encoding],
+        encoding_name=ENCODING_NAMES[scheme.encoding],
         separated=[(part.name, part.separator) for part in parts if part.separator],
         times=[(time, {"s": "seconds", "ms": "milliseconds"}[time.unit]) for time in scheme.times],
         snippets=[(LANGUAGES[one].title, LANGUAGES[one].fence, snippet(scheme, one)) for one in languages],
@@ -83,7 +90,7 @@ def _shorter(scheme: Scheme) -> str:
 
 
 def curl_of_example(scheme: Scheme, example: Example, tenant: str) -> str:
-    """Return a curl command that sends an example."""
+    """Return a curl command that sends an example of a tenant."""
     own = {"the signature": example.signature, "the tenant": tenant}
     values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
     return curl_command(scheme, values, example.texts.get(BODY, ""))

@@ -31,8 +31,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "never used": ("/", {"show": "unused"}),
     "a tenant": ("/tenant", {"name": NAME}),
     "a week of a tenant": ("/tenant", {"name": NAME, "hours": "168"}),
-    "the switch": ("/tenant/switch", {"name": NAME}),
-    "its confirmation": ("/tenant/switch/confirm", {"name": NAME, "mode": "enforce"}),
+    "mode": ("/tenant/switch", {"name": NAME}),
+    "confirmation of a mode": ("/tenant/switch/confirm", {"name": NAME, "mode": "enforce"}),
     "rotate": ("/tenant/rotate", {"name": NAME}),
     "end": ("/tenant/end", {"name": NAME, "key": KEY}),
     "check": ("/check", {"name": NAME}),
@@ -75,9 +75,9 @@ def test_an_export_of_a_million_entries_holds_none_in_memory(million: Database) 
 
 
 def _timed(ada: Browser, path: str, query: dict[str, str]) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     ada.get(path, **query)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def _memory() -> int:

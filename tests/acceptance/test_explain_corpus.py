@@ -21,7 +21,7 @@ NAMES = {
     "newline behind key": {"key_newline"},
     "space around key": {"key_spaces"},
     "byte order mark before key": {"key_bom"},
-    "written-out newline behind key": {"key_newline_written"},
+    "literal newline after key": {"key_newline_written"},
     "key decoded": {"key_hex_decoded", "key_base64_decoded"},
     "key not decoded": {"key_hex_encoded", "key_base64_encoded"},
     "ids swapped": {"ids_swapped"},

@@ -61,7 +61,7 @@ def test_there_is_one_comparison_of_signatures() -> None:
     found = [path for path in PACKAGE.rglob("*.py") if "compare_digest(" in path.read_text()]
 
     # The console compares the tokens of its forms, which are no signatures of requests.
-    assert sorted(found) == [PACKAGE / "console" / "tokens.py", CORE / "scheme.py"]
+    assert sorted(found) == [PACKAGE / "console" / "access.py", CORE / "scheme.py"]
 
 
 def test_nothing_rests_on_a_context_variable_or_a_thread() -> None:

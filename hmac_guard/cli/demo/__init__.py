@@ -8,12 +8,9 @@ from importlib.util import find_spec
 
 import click
 
-from hmac_guard.cli.colour import bad, good, head
-from hmac_guard.cli.demo.cases import Case, all_cases
 from hmac_guard.cli.demo.processes import App, running
-from hmac_guard.cli.demo.samples import SAMPLES, new_keys
-from hmac_guard.cli.demo.sending import HOST, Answer, send
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import HOST, SAMPLES, Answer, Case, all_cases, new_keys, send
+from hmac_guard.cli.output import CliError, bad, good, header
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
 _ROW = "{:8} {:37} {:>8} {:>5}  {}"
@@ -60,8 +57,7 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
         raise CliError("--host must be the one address or name that you open in the browser, such as 127.0.0.1")
     import waitress
 
-    from hmac_guard.cli.demo.page import make_page
-    from hmac_guard.cli.demo.traffic import console_with_traffic
+    from hmac_guard.cli.demo.serving import console_with_traffic, make_page
 
     with suppress(KeyboardInterrupt), _listener(host, port) as listener:
         keys = new_keys()
@@ -70,7 +66,7 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
             print_samples(origin, apps, keys, host)
             if link and host in (HOST, "localhost"):  # The console listens on loopback alone.
                 click.echo(f"The console, with requests to the Django application: {link}")
-                click.echo("It has copies of the keys: what you change there changes no application.\n")
+                click.echo("It uses copies of the keys: a change there does not change the applications.\n")
             waitress.serve(make_page(apps, keys, host), sockets=[listener], _quiet=True)
     return 0
 
@@ -86,14 +82,14 @@ def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str],
     """Print the address of the page, and a signed request for each sample."""
     click.echo(f"Open {origin}/ in a browser, or send the requests below. Press Ctrl-C to stop.")
     for sample in SAMPLES:
-        click.echo(head(f"\n# {sample.app}: {sample.name}, signed"))
+        click.echo(header(f"\n# {sample.app}: {sample.name}, signed"))
         click.echo(sample.signed(keys).curl(apps[sample.app].port, host))
     click.echo("\nChange an id or the signature: the guard refuses the request. The log of the guards:\n")
 
 
 def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
     """Send each request and print one table row for it. Return the number of unexpected answers."""
-    click.echo(head(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON")))
+    click.echo(header(_ROW.format("APP", "REQUEST", "EXPECTED", "GOT", "REASON")))
     wrong = sum(not _row(case, apps[case.app]) for case in cases)
     click.echo()
     summary = f"{len(cases)} requests, {len(cases) - wrong} as expected"
@@ -102,7 +98,7 @@ def run(cases: Sequence[Case], apps: Mapping[str, App]) -> int:
 
 
 def _row(case: Case, app: App) -> bool:
-    number = app.judged
+    number = app.verdict_count
     answer = send(case.request, app.port)
     reason = app.reason(number)
     right = (answer.status, reason) == (case.status, case.reason) and answer.document().get("ids") == case.ids

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from hmac_guard.cli.demo.sending import HOST
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import HOST
+from hmac_guard.cli.output import CliError
 
 APPS = ("flask", "fastapi", "django")
 _START, _STOP = 30.0, 5.0
@@ -60,7 +60,11 @@ class App:
         self._listener.start()
 
     def await_port(self) -> None:
-        """Wait until the application listens. Raise `CliError` if it does not start within 30 seconds."""
+        """Wait until the application listens.
+
+        Raises:
+            CliError: It does not start within 30 seconds.
+        """
         with self._more:
             self._more.wait_for(lambda: self._lines or self._ended, _START)
         if not self._lines:
@@ -70,15 +74,23 @@ class App:
         self.port = int(self._lines[0])
 
     @property
-    def judged(self) -> int:
+    def verdict_count(self) -> int:
         """The number of verdicts that the application has printed."""
         return len(self._lines) - 1
 
     def reason(self, number: int, timeout: float = 2.0) -> str:
-        """Return the reason of one verdict, counted from 0. Return "" if there is none after `timeout` seconds."""
+        """Return the reason of one verdict.
+
+        Args:
+            number: The number of the verdict, from 0.
+            timeout: Seconds to wait for it.
+
+        Returns:
+            The reason, or "" if there is no such verdict in time.
+        """
         with self._more:
-            self._more.wait_for(lambda: self.judged > number or self._ended, timeout)
-            return self._lines[number + 1].rpartition(": ")[2] if self.judged > number else ""
+            self._more.wait_for(lambda: self.verdict_count > number or self._ended, timeout)
+            return self._lines[number + 1].rpartition(": ")[2] if self.verdict_count > number else ""
 
     def _listen(self, output: IO[str]) -> None:
         with output:

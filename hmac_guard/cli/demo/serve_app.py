@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.cli.demo.sending import HOST
+from hmac_guard.cli.demo.requests import HOST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -39,12 +39,14 @@ class Cors:
 
 
 def serve_wsgi(app: Any, listener: socket.socket, origin: str) -> None:
+    """Serve a WSGI application with waitress. If `origin` is not empty, pages of it may read the answers."""
     import waitress
 
     waitress.serve(Cors(app, origin) if origin else app, sockets=[listener], _quiet=True)
 
 
 def serve_asgi(app: Any, listener: socket.socket, origin: str) -> None:
+    """Serve an ASGI application with uvicorn. If `origin` is not empty, pages of it may read the answers."""
     import uvicorn
     from starlette.middleware.cors import CORSMiddleware
 
@@ -61,6 +63,13 @@ SERVED = {
 
 
 def main(name: str, origin: str = "", host: str = HOST) -> None:
+    """Serve an application on a free port, and print the port.
+
+    Args:
+        name: A key of `SERVED`.
+        origin: The origin of the page that may call it, or "".
+        host: The address at which it listens.
+    """
     # Ctrl-C in a terminal reaches all processes of the group. The parent process decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     module, attribute, serve = SERVED[name]
@@ -76,7 +85,7 @@ def main(name: str, origin: str = "", host: str = HOST) -> None:
 
 
 def _exit_when_input_closes() -> None:
-    # Not `sys.stdin`: a thread that holds its lock is a fatal error where the interpreter ends first.
+    # Not `sys.stdin`: if a thread has its lock when the interpreter ends, that is a fatal error.
     while os.read(0, 1_024):
         pass
     os._exit(0)

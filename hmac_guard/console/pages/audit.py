@@ -10,20 +10,20 @@ from itertools import chain, islice
 
 from werkzeug.wrappers import Response
 
-from hmac_guard.console.context import Context
-from hmac_guard.console.rendering import in_utc
+from hmac_guard.console.context import Context, in_utc
 from hmac_guard.keys.sql import AuditEntry
 
-#: The entries of a page, and of one question to the database in an export.
+#: The entries of a page, and of one query of an export.
 PAGE, EXPORT_PAGE = 100, 500
 
 ACTIONS = ("add", "rotate", "retire", "mode", "note", "signature", "reseal", "purge")
 
-#: What a spreadsheet takes for a formula.
+#: The beginning of a text that a spreadsheet runs as a formula.
 _FORMULA = re.compile(r"(^|;)(?=[=+\-@\t\r])")
 
 
-def show(context: Context) -> Response:
+def show_audit(context: Context) -> Response:
+    """Return the changes that a filter chooses, the newest first."""
     before = context.arg("before")
     found = _read(context)(before=int(before) if _is_number(before) else None, limit=PAGE + 1)
     page = found[:PAGE]
@@ -37,7 +37,9 @@ def show(context: Context) -> Response:
     )
 
 
-def as_csv(context: Context) -> Response:
+def download_csv(context: Context) -> Response:
+    """Return the chosen changes as CSV. Cells that a spreadsheet would run as formulas are escaped."""
+
     def lines() -> Iterator[str]:
         yield _csv(["number", "time", "tenant", "actor", "origin", "action", "detail"])
         for entry in _entries(context):
@@ -47,7 +49,9 @@ def as_csv(context: Context) -> Response:
     return _file(lines, "audit.csv", "text/csv; charset=utf-8")
 
 
-def as_json_lines(context: Context) -> Response:
+def download_json_lines(context: Context) -> Response:
+    """Return the chosen changes as JSON, one object per line."""
+
     def lines() -> Iterator[str]:
         for entry in _entries(context):
             row = {**entry._asdict(), "at": _iso(entry.at), "detail": dict(entry.detail)}
@@ -57,7 +61,7 @@ def as_json_lines(context: Context) -> Response:
 
 
 def _file(lines: Callable[[], Iterator[str]], name: str, content_type: str) -> Response:
-    """Return a file that is read and sent in pages. What the first page raises, it raises now."""
+    """Return a file that is read and sent in parts. If the first query fails, it fails before the response starts."""
     rest = lines()
     first = list(islice(rest, 2))  # The head of a CSV file, and the first entry.
 
@@ -86,7 +90,7 @@ def _entries(context: Context) -> Iterator[AuditEntry]:
 
 
 def _detail(entry: AuditEntry) -> list[tuple[str, object]]:
-    """Return the details; those that are times as floats."""
+    """Return the details of a change. Times are floats, other values are text."""
     found: list[tuple[str, object]] = []
     for name, value in entry.detail.items():
         is_time = name in ("not_before", "not_after", "others_end")
@@ -108,7 +112,7 @@ def _iso(at: float) -> str:
 def _csv(values: list[object]) -> str:
     out = io.StringIO()
     texts = [str(value) for value in values]
-    # Some spreadsheets take ";" for the end of a cell.
+    # Some spreadsheets read ";" as the end of a cell.
     csv.writer(out).writerow([_FORMULA.sub(r"\1'", text) for text in texts])
     return out.getvalue()
 

@@ -1,4 +1,4 @@
-"""The forms that make, rotate and end keys."""
+"""The forms that add, rotate and end keys, and write notes on them."""
 
 import re
 import secrets
@@ -6,58 +6,61 @@ from datetime import datetime, timezone
 
 from werkzeug.wrappers import Response
 
-from hmac_guard.console.context import Context
-from hmac_guard.console.plot import by_key
-from hmac_guard.console.rendering import in_utc
-from hmac_guard.console.state import cache_note, key_of, open_windows, state_of, tenant_of
+from hmac_guard.console.context import Context, in_utc
+from hmac_guard.console.state import by_key, cache_note, key_of, open_windows, state_of, tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.keys.forms import FORMS
 from hmac_guard.keys.sql import NewKey
 
-#: How long the old keys of a rotation go on verifying, in seconds.
+#: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
 DEFAULT_WINDOW = "86400"
 
 _FORM_NAMES = {"text": "Text, used as it is", "hex": "Hex", "base64": "Base64", "whsec": "whsec_…"}
 
 
-def new_tenant(context: Context, problem: str = "") -> Response:
-    return _key_form(context, "new_tenant.html", "", problem)
+def tenant_form(context: Context, problem: str = "") -> Response:
+    """Return the form for a new tenant and its first key."""
+    return _form_page(context, "new_tenant.html", "", problem)
 
 
-def make_tenant(context: Context) -> Response:
+def add_tenant(context: Context) -> Response:
+    """Add a tenant with its first key, and show the secret once."""
     console, name = context.console, context.field("name")
     mode = context.field("mode")
     try:
         if console.keys.list(name):
-            raise ConfigError(f"SqlKeys: there is a tenant {name!r} already; open it, and give it a key there")
+            raise ConfigError(f"SqlKeys: the tenant {name!r} exists already; open its page and add a key there")
         options = {"mode": mode if mode in ("enforce", "report", "off") else None}
-        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.by())
+        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.audit_fields())
     except ConfigError as error:
-        return new_tenant(context, _text_of(error))
+        return tenant_form(context, _text_of(error))
     console.changed(name)
     return _shown(context, new)
 
 
-def new_key(context: Context, problem: str = "") -> Response:
+def key_form(context: Context, problem: str = "") -> Response:
+    """Return the form for a further key of a tenant."""
     tenant = tenant_of(context, context.request.values.get("name", ""))
-    return _key_form(context, "new_key.html", tenant.name, problem)
+    return _form_page(context, "new_key.html", tenant.name, problem)
 
 
-def make_key(context: Context) -> Response:
+def add_key(context: Context) -> Response:
+    """Add a key to a tenant, and show the secret once."""
     tenant = tenant_of(context, context.field("name"))
     try:
-        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.by())
+        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.audit_fields())
     except ConfigError as error:
-        return new_key(context, _text_of(error))
+        return key_form(context, _text_of(error))
     context.console.changed(tenant.name)
     return _shown(context, new)
 
 
-def rotation(context: Context, problem: str = "") -> Response:
+def rotation_form(context: Context, problem: str = "") -> Response:
+    """Return the form for a rotation: the new key, and when the old keys end."""
     tenant, now = tenant_of(context, context.request.values.get("name", "")), context.now()
-    return _key_form(
+    return _form_page(
         context,
         "rotate.html",
         tenant.name,
@@ -72,6 +75,7 @@ def rotation(context: Context, problem: str = "") -> Response:
 
 
 def rotate(context: Context) -> Response:
+    """Add a new key, let the old keys end, and show the secret once."""
     tenant = tenant_of(context, context.field("name"))
     try:
         new = context.console.keys.rotate(
@@ -80,15 +84,16 @@ def rotate(context: Context) -> Response:
             **_draft(context),
             grace=_grace(context),
             while_open=context.field("while_open") == "yes",
-            **context.by(),
+            **context.audit_fields(),
         )
     except ConfigError as error:
-        return rotation(context, _text_of(error))
+        return rotation_form(context, _text_of(error))
     context.console.changed(tenant.name)
     return _shown(context, new)
 
 
-def ending(context: Context) -> Response:
+def end_form(context: Context) -> Response:
+    """Return the page that asks before a key is ended."""
     tenant, now = tenant_of(context, context.arg("name")), context.now()
     key = key_of(tenant, context.arg("key"))
     rows = context.console.ledger.hours([tenant.name])
@@ -104,14 +109,16 @@ def ending(context: Context) -> Response:
     )
 
 
-def end(context: Context) -> Response:
+def end_key(context: Context) -> Response:
+    """End a key now."""
     tenant = tenant_of(context, context.field("name"))
-    context.console.keys.retire(tenant.name, context.field("key"), **context.by())
+    context.console.keys.retire(tenant.name, context.field("key"), **context.audit_fields())
     context.console.changed(tenant.name)
-    return context.moved("/tenant", name=tenant.name, done="ended")
+    return context.redirect("/tenant", name=tenant.name, done="ended")
 
 
 def note_form(context: Context, problem: str = "") -> Response:
+    """Return the form for the note on a key."""
     tenant = tenant_of(context, context.request.values.get("name", ""))
     key = key_of(tenant, context.request.values.get("key", ""))
     text = context.request.form.get("note", key.note)
@@ -119,16 +126,17 @@ def note_form(context: Context, problem: str = "") -> Response:
 
 
 def save_note(context: Context) -> Response:
+    """Write the note on a key."""
     name = context.field("name")
     try:
-        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.by())
+        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.audit_fields())
     except ConfigError as error:
         return note_form(context, _text_of(error))
-    return context.moved("/tenant", name=name, done="note")
+    return context.redirect("/tenant", name=name, done="note")
 
 
-def as_env(context: Context) -> Response:
-    """Hand a secret back as a file, where the browser has no script for it."""
+def download_env(context: Context) -> Response:
+    """Return a secret as a .env file. A browser without scripts sends it here."""
     name = re.sub("[^A-Za-z0-9._-]", "_", context.field("name"))[:60] or "key"
     content = _env(context.hidden_field("secret"))
     headers = {"Content-Disposition": f'attachment; filename="{name}.env"'}
@@ -136,13 +144,13 @@ def as_env(context: Context) -> Response:
 
 
 def _env(secret: Hidden[str]) -> Hidden[str]:
-    """Return the line of a .env file; a shell reads it as well."""
+    """Return the line of a .env file; a shell can read it too."""
     if re.search(r"['\r\n]", secret.get()):
-        raise ConfigError("the secret has a quote or a line end, which no .env file has")
+        raise ConfigError("the secret has a quote or a line end, which a .env file cannot contain")
     return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")
 
 
-def _key_form(context: Context, template: str, tenant: str, problem: str, **more: object) -> Response:
+def _form_page(context: Context, template: str, tenant: str, problem: str, **more: object) -> Response:
     form = context.request.form
     return context.page(
         template,
@@ -166,7 +174,7 @@ def _new_id(now: float) -> str:
 
 
 def _given(context: Context) -> Hidden[str | None]:
-    """Return the customer's own secret; None has one made."""
+    """Return the customer's own secret, or None if one is to be generated."""
     if context.field("source") != "own":
         return hide(None)
     secret: Hidden[str | None] = hide(context.request.form.get("secret", ""))
@@ -176,14 +184,14 @@ def _given(context: Context) -> Hidden[str | None]:
 def _draft(context: Context) -> dict[str, str]:
     form = context.field("form")
     if form not in FORMS:
-        raise ConfigError("SqlKeys: choose how the secret is written")
+        raise ConfigError("SqlKeys: choose the form of the secret")
     own = context.field("source") == "own"
     note = context.field("note").strip()
     return {"form": form if own else "text", "key_id": context.field("id") or _new_id(context.now()), "note": note}
 
 
 def _grace(context: Context) -> float:
-    """Return how many seconds the old keys go on verifying."""
+    """Return how many seconds the old keys stay valid."""
     chosen = context.field("end")
     if chosen in WINDOWS:
         return float(chosen)
@@ -195,7 +203,7 @@ def _grace(context: Context) -> float:
         raise ConfigError("SqlKeys: write the time like 2027-01-31T08:00, in UTC") from None
     grace = at.timestamp() - context.now()
     if grace < 0 or in_utc(at.timestamp()) is None:
-        raise ConfigError("SqlKeys: that time is over; choose a later one, or Now")
+        raise ConfigError("SqlKeys: that time is in the past; choose a later one, or Now")
     return grace
 
 
@@ -204,5 +212,5 @@ def _text_of(error: ConfigError) -> str:
 
 
 def _shown(context: Context, new: NewKey) -> Response:
-    """The one page that shows a secret. Nothing runs after it is made."""
+    """Return the only page that shows a secret. The page is built last, so nothing can fail after it."""
     return context.page("new_secret.html", tenant=new.tenant, key_id=new.id, new=new)

@@ -1,4 +1,4 @@
-"""The page of all tenants."""
+"""The pages of tenants: all of them, one of them, its mode, and its refused requests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,27 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from hmac_guard.console.context import Context
-from hmac_guard.console.plot import by_tenant
-from hmac_guard.console.state import in_force
+from hmac_guard.console.state import (
+    MODES,
+    by_key,
+    by_tenant,
+    cache_note,
+    evidence_of,
+    is_active,
+    open_windows,
+    plot_of,
+    state_of,
+    tenant_of,
+)
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.keys.sql import StoredKey
 
-#: The tenants of a page, and the seconds within which a key is about to end.
+#: The tenants, or the refused requests, of one page.
 PAGE = 50
+#: A key that ends within so many seconds is about to end.
 SOON = 7 * 86_400.0
+#: The hours that the plot of a tenant shows, by their name in the address.
+SPANS = {"24": 24, "168": 168}
 
 #: Each filter: its name in the address, its label, and the options of `SqlKeys.tenants`.
 FILTERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -25,13 +38,14 @@ FILTERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-def listing(context: Context) -> Response:
+def show_tenants(context: Context) -> Response:
+    """Return the page of all tenants, or of those that a filter and a prefix choose."""
     console, prefix, chosen = context.console, context.arg("prefix").strip(), context.arg("show")
     label, options = FILTERS.get(chosen, FILTERS[""])
     after, problem = context.arg("after") or None, ""
     try:
         found = console.keys.tenants(after=after, limit=PAGE + 1, prefix=prefix, **options)
-    except ConfigError as error:  # Half a character, say.
+    except ConfigError as error:  # The prefix may end with half a character.
         found, problem = (), str(error).removeprefix("SqlKeys: ")
     page, now = found[:PAGE], context.now()
     names = [tenant.name for tenant in page]
@@ -40,7 +54,7 @@ def listing(context: Context) -> Response:
         "tenants.html",
         tenants=page,
         plots=by_tenant(rows, names, now, 24),
-        in_force={tenant.name: sum(in_force(key, now) for key in tenant.keys) for tenant in page},
+        active_keys={tenant.name: sum(is_active(key, now) for key in tenant.keys) for tenant in page},
         ends={tenant.name: _first_end(tenant.keys, now) for tenant in page},
         filters=FILTERS,
         chosen=chosen if chosen in FILTERS else "",
@@ -55,3 +69,84 @@ def listing(context: Context) -> Response:
 def _first_end(keys: tuple[StoredKey, ...], now: float) -> float | None:
     ends = [key.not_after for key in keys if key.not_after is not None and now <= key.not_after <= now + SOON]
     return min(ends, default=None)
+
+
+def show_tenant(context: Context) -> Response:
+    """Return the page of one tenant: its mode, its requests and its keys."""
+    console, now = context.console, context.now()
+    tenant = tenant_of(context, context.arg("name"))
+    span = SPANS.get(context.arg("hours"), 24)
+    rows = console.ledger.hours([tenant.name], max(span, 24))
+    day = plot_of(rows, now, 24)
+    return context.page(
+        "tenant.html",
+        tenant=tenant,
+        mode=MODES[tenant.mode or "guard"],
+        keys=[(key, state_of(key, now)) for key in tenant.keys],
+        open=open_windows(tenant.keys, now),
+        verified_by=by_key([(row, number) for row, number in rows if row.hour * 3_600 >= day.bars[0].at]),
+        plot=plot_of(rows, now, span),
+        span=span,
+        evidence=evidence_of(context, tenant.name),
+        cache_note=cache_note(context),
+    )
+
+
+def show_modes(context: Context) -> Response:
+    """Return the page where the mode of a tenant is chosen, with what is known of its requests."""
+    tenant = tenant_of(context, context.arg("name"))
+    return context.page(
+        "switch.html",
+        tenant=tenant,
+        modes=MODES,
+        current=tenant.mode or "guard",
+        evidence=evidence_of(context, tenant.name),
+        cache_note=cache_note(context),
+    )
+
+
+def confirm_mode(context: Context) -> Response:
+    """Return the page that asks before the mode is changed."""
+    tenant = tenant_of(context, context.arg("name"))
+    return context.page(
+        "confirm.html",
+        tenant=tenant,
+        to=_mode(context.arg("mode")),
+        modes=MODES,
+        current=tenant.mode or "guard",
+        evidence=evidence_of(context, tenant.name),
+        has_key=any(is_active(key, context.now()) for key in tenant.keys),
+        cache_note=cache_note(context),
+    )
+
+
+def change_mode(context: Context) -> Response:
+    """Set the mode of a tenant, and send the browser to the page of the tenant."""
+    tenant = tenant_of(context, context.field("name"))
+    mode = _mode(context.field("mode"))
+    context.console.keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.audit_fields())
+    context.console.changed(tenant.name)
+    return context.redirect("/tenant", name=tenant.name, done="mode")
+
+
+def _mode(text: str) -> str:
+    if text not in MODES:
+        raise ConfigError("the mode is missing; choose off, report, enforce or the guard's own")
+    return text
+
+
+def show_refusals(context: Context) -> Response:
+    """Return the last refused requests of a tenant. Without a name: those that name no tenant."""
+    name, before = context.arg("name"), context.arg("before")
+    tenant = tenant_of(context, name).name if name else ""
+    number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    found = context.console.ledger.refusals(tenant, before=number, limit=PAGE + 1)
+    page = found[:PAGE]
+    return context.page(
+        "refusals.html",
+        tenant=tenant,
+        refusals=page,
+        hours=getattr(context.console.ledger, "_refusals", None),
+        before=before,
+        next_before=page[-1].id if len(found) > PAGE else None,
+    )

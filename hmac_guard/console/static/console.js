@@ -1,4 +1,4 @@
-// The console works without this file. It copies, checks while one types, and wipes secrets from a page that is left.
+// The console works without this file. It copies, checks while the user types, and removes secrets from a page that is left.
 "use strict";
 for (const button of document.querySelectorAll("[data-copy]")) {
   const source = document.querySelector(button.dataset.copy);
@@ -26,7 +26,7 @@ function wipe() {
 }
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", (event) => { if (event.persisted) { wipe(); location.reload(); } });
-// Check while one types: the same form, sent the same way, half a second after the last key.
+// Check while the user types: the same form, sent the same way, half a second after the last key.
 const live = document.querySelector("form[data-live]");
 if (live) {
   let timer = 0, asked = 0;
@@ -44,7 +44,7 @@ if (live) {
     }, 500);
   });
 }
-// A login link carries its token behind the "#", which browsers do not send.
+// A login link has its token after the "#", which browsers do not send.
 const login = document.querySelector("form[data-login]");
 if (login && location.hash.length > 1) {
   login.elements.token.value = decodeURIComponent(location.hash.slice(1));

@@ -3,11 +3,10 @@
 import codecs
 
 from hmac_guard.explain.capture.curl import from_curl, is_curl
-from hmac_guard.explain.capture.har import from_har
-from hmac_guard.explain.capture.raw import from_raw, from_url, is_raw
 from hmac_guard.explain.capture.request import Captured as Captured
 from hmac_guard.explain.capture.request import CaptureError as CaptureError
 from hmac_guard.explain.capture.request import as_request as as_request
+from hmac_guard.explain.capture.request import from_har, from_raw, from_url, is_raw
 
 
 def capture(given: bytes, entry: int | None = None) -> Captured:

@@ -6,10 +6,94 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
-from hmac_guard.explain.capture.raw import from_sent_url
-from hmac_guard.explain.capture.request import Captured, CaptureError
-from hmac_guard.explain.capture.shell import first_command
+from hmac_guard.explain.capture.request import Captured, CaptureError, from_sent_url
 from hmac_guard.explain.printable import excerpt
+
+# The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
+_PIECE = re.compile(
+    r"""
+      (?P<blank>[ \t\r\n]+)
+    | (?P<operator>[;|&<>()]+)
+    | \\(?P<continued>\r?\n|\Z)
+    | \\(?P<escaped>.)
+    | '(?P<single>[^']*)'
+    | \$?"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)"
+    | \$'(?P<ansi>[^'\\]*(?:\\.[^'\\]*)*)'
+    | (?P<plain>[^ \t\r\n;|&<>()\\'"$]+|\$(?!['"]))
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_DOUBLE_ESCAPE = re.compile(r'\\(?:([$`"\\])|\r?\n)')
+_ANSI_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
+_NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
+
+
+def first_command(text: str) -> tuple[list[str], str]:
+    """Return the words of the first command, and the operator after it ("" at the end of the text).
+
+    Variables are not expanded. A byte from an escape that is not UTF-8 is decoded with `surrogateescape`.
+
+    Raises:
+        CaptureError: A quote is not closed, or an escape names no character.
+    """
+    words: list[str] = []
+    word: list[str] = []
+    started = False
+    position = 0
+    while position < len(text):
+        piece = _PIECE.match(text, position)
+        if piece is None:
+            raise CaptureError("a quote in the command is not closed; copy the whole command")
+        position = piece.end()
+        kind = piece.lastgroup or ""
+        if kind in _MEANINGS:
+            word.append(_MEANINGS[kind](piece[kind]))
+            started = True
+        elif kind != "continued" and started:
+            words.append("".join(word))
+            word, started = [], False
+        if kind == "operator":
+            return words, piece[0]
+    return ([*words, "".join(word)] if started else words), ""
+
+
+def _in_double_quotes(text: str) -> str:
+    return _DOUBLE_ESCAPE.sub(lambda escape: escape[1] or "", text)
+
+
+def _in_ansi_quotes(text: str) -> str:
+    return _ANSI_ESCAPE.sub(_unescaped, text)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1]
+    if code[0] in "uU" and len(code) > 1:
+        return _character(int(code[1:], 16))
+    if code[0] == "x" and len(code) > 1:
+        return _byte(int(code[1:], 16))
+    if code[0] in "01234567":
+        return _byte(int(code, 8) % 256)
+    return _NAMED.get(code, escape[0])
+
+
+def _character(number: int) -> str:
+    if number > 0x10FFFF:
+        raise CaptureError(f"the command has an escape for {number:X}, which is not a character; correct it")
+    return chr(number).encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+
+
+def _byte(number: int) -> str:
+    return bytes([number]).decode("utf-8", "surrogateescape")
+
+
+_MEANINGS: Mapping[str, Callable[[str], str]] = {
+    "escaped": str,
+    "single": str,
+    "double": _in_double_quotes,
+    "ansi": _in_ansi_quotes,
+    "plain": str,
+}
+
 
 # The options that take a value and do not change the request. All other options take no value.
 _OTHER_VALUES = frozenset(
@@ -48,7 +132,11 @@ class Command:
 
 
 def read_options(words: list[str]) -> Command:
-    """Parse the words after `curl`. Raise `CaptureError` if an option cannot be read."""
+    """Return the options in the words after `curl`.
+
+    Raises:
+        CaptureError: The value of an option comes from a file.
+    """
     command = Command()
     for option, value in _options(words):
         if option in _VALUED:
@@ -110,7 +198,7 @@ def _form_string(value: str) -> tuple[str, str, str]:
 
 
 def _encoded(value: str) -> str:
-    """An argument of --data-urlencode: `text`, `=text` or `name=text`."""
+    """Return the encoded argument of --data-urlencode: `text`, `=text` or `name=text`."""
     name, equals, text = value.partition("=")
     if not equals and "@" in name:
         _no_file("the data", name[name.index("@") :])
@@ -183,15 +271,19 @@ def is_curl(text: str) -> bool:
 
 
 def from_curl(text: str) -> Captured:
-    """Return the request of a curl command line in a POSIX shell. Raise `CaptureError` if it is incomplete."""
+    """Return the request of a curl command line in a POSIX shell.
+
+    Raises:
+        CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
+    """
     if re.search(r'\^"|\^[ \t\r]*\n', text):
-        raise CaptureError("this is curl for Windows' cmd; choose 'Copy as cURL (bash)' in the browser")
+        raise CaptureError("this is curl for cmd of Windows; choose 'Copy as cURL (bash)' in the browser")
     words, end = first_command(re.sub(r"^\s*\$ +", "", text))
     command = read_options(words[1:])
     if not command.urls:
         raise CaptureError("the curl command has no URL; copy the whole command")
     captured = _sent(command)
-    cut = "the URL is not quoted: the shell ends the command at '&', and what follows is not sent"
+    cut = "the URL is not quoted: the shell ends the command at '&', and the text after it is not sent"
     return captured._replace(notes=(*captured.notes, cut)) if end == "&" else captured
 
 

@@ -1,9 +1,13 @@
-"""A copied request, and its form for the guard."""
+"""A copied request: out of a URL, a raw HTTP request or an entry of a HAR file, and as a guard reads it."""
 
-from collections.abc import Iterable
+import base64
+import http.client
+import json
+import re
+from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, read_scope
 from hmac_guard.core.reader import Reader
@@ -49,7 +53,13 @@ class Captured(NamedTuple):
 
 
 def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiRequest:
-    """Return the request as a guard reads it. `mount` is the path at which the application is mounted."""
+    """Return a copied request as a guard reads it.
+
+    Args:
+        captured: The copied request.
+        reader: The reader of a scheme.
+        mount: The path at which the application is mounted, or "".
+    """
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,
@@ -75,3 +85,197 @@ def _header_bytes(value: str) -> bytes:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return value.encode("utf-8", "replace")
+
+
+_METHOD = re.compile(rb"[A-Z]+")
+_VERSION = re.compile(rb"HTTP/[0-9.]+")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_MAX_CHUNK_LINE = 4096
+_MAX_DIGITS = 15
+
+
+def is_raw(text: bytes) -> bool:
+    """Return whether the text begins with a method and a target."""
+    return re.match(rb"\s*[A-Z]{3,10} +(?:/|https?://)", text) is not None
+
+
+def from_raw(text: bytes) -> Captured:
+    """Return the request in a raw HTTP request. Its lines may end with CRLF or LF.
+
+    Raises:
+        CaptureError: The request cannot be read.
+    """
+    stream = BytesIO(text.lstrip())
+    method, target = _request_line(stream.readline())
+    try:
+        headers = tuple(http.client.parse_headers(stream).items())
+    except http.client.HTTPException as error:
+        raise CaptureError(
+            f"the headers cannot be read ({error}); give one header per line, and an empty line after them"
+        ) from None
+    captured = from_sent_target(target, method)
+    body, notes = _body(stream.read(), {name.lower(): value for name, value in headers})
+    return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
+
+
+def _request_line(line: bytes) -> tuple[str, str]:
+    """Return the method and the target. The target may contain spaces if a tool has decoded it."""
+    method, _, rest = line.strip().partition(b" ")
+    target, _, version = rest.rpartition(b" ")
+    target = target.strip() if _VERSION.fullmatch(version) else rest.strip()
+    if not target or not _METHOD.fullmatch(method):
+        raise CaptureError("the first line is not a request line; begin with a line such as 'GET /path?query HTTP/1.1'")
+    return method.decode(), target.decode("latin-1")
+
+
+def _body(rest: bytes, headers: dict[str, str]) -> tuple[bytes, tuple[str, ...]]:
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return _dechunked(rest)
+    length = headers.get("content-length", "").strip()
+    if not length.isdecimal():
+        return rest.rstrip(b"\r\n"), ()
+    if len(length) > _MAX_DIGITS:
+        return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
+    if len(rest) < int(length):
+        return rest, (f"Content-Length says {length} bytes, but the body has {len(rest)}; a server waits for the rest",)
+    return rest[: int(length)], ()
+
+
+def _dechunked(rest: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return the decoded chunks (RFC 9112 section 7.1), or the body unchanged with a note if they are not valid."""
+    chunks: list[bytes] = []
+    stream = BytesIO(rest)
+    while True:
+        line = stream.readline(_MAX_CHUNK_LINE).partition(b";")[0].strip()
+        size = int(line, 16) if _CHUNK_SIZE.fullmatch(line) else -1
+        chunk = stream.read(max(size, 0))
+        if size < 0 or len(chunk) < size or (size and stream.readline(2) not in (b"\r\n", b"\n")):
+            return rest, ("the chunks of the body are not valid; the body is used without decoding",)
+        if size == 0:
+            return b"".join(chunks), ()
+        chunks.append(chunk)
+
+
+# Browsers percent-encode other characters: white space, quotes and non-ASCII.
+_LEFT_ALONE = "%/?:@!$&'()*+,;=~[]{}|^`\\#"
+
+
+def from_url(text: str) -> Captured:
+    """Return the request of a browser for a URL or a path.
+
+    Raises:
+        CaptureError: The URL is not valid.
+    """
+    return from_sent_url(quote(re.sub(r"[\t\r\n]", "", text.strip()), safe=_LEFT_ALONE))
+
+
+def from_sent_url(url: str, method: str = "GET") -> Captured:
+    """Return the request for a URL that is sent unchanged.
+
+    Args:
+        url: The URL, with one character per byte.
+        method: The HTTP method.
+
+    Raises:
+        CaptureError: The URL is not valid.
+    """
+    try:
+        parts = urlsplit(url if "://" in url or url.startswith("/") else "//" + url)
+    except ValueError as error:
+        raise CaptureError(f"the URL cannot be read ({error}); copy it again") from None
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    headers = (("Host", parts.netloc),) if parts.netloc else ()
+    return Captured(method, target, headers, notes=_notes(parts.fragment))
+
+
+def from_sent_target(target: str, method: str) -> Captured:
+    """Return the request with this target.
+
+    Args:
+        target: Path and query, or a URL, with one character per byte.
+        method: The HTTP method.
+
+    Raises:
+        CaptureError: The target is not valid.
+    """
+    if not target.startswith("/"):
+        return from_sent_url(target, method)
+    # Not parsed as a URL: in a request target, two slashes at the start do not name a host.
+    sent, _, fragment = target.partition("#")
+    return Captured(method, sent, notes=_notes(fragment))
+
+
+def _notes(fragment: str) -> tuple[str, ...]:
+    return ("the URL has a '#': the text after it is not sent to the server; write it as %23",) if fragment else ()
+
+
+_MAX_CHOICES = 50
+
+
+def from_har(text: str, entry: int | None = None) -> Captured:
+    """Return the request of an entry of a HAR 1.2 file. Browsers save such files in the network panel.
+
+    Args:
+        text: The JSON of an entry, or of a HAR file.
+        entry: The number of the entry in a HAR file, from 0.
+
+    Raises:
+        CaptureError: The text is not JSON, is not HAR, or has several entries and `entry` is None.
+    """
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise CaptureError("this JSON is nested too deeply for a HAR entry; copy only the HAR entry") from None
+    except json.JSONDecodeError as error:
+        raise CaptureError(f"this is not valid JSON ({error}); copy the whole HAR entry") from None
+    except ValueError:
+        raise CaptureError("this JSON has a number that is too long; copy only the HAR entry") from None
+    try:
+        request = _request(document, entry)
+        url = _text(request["url"]).encode("utf-8", "surrogatepass").decode("latin-1")
+        captured = from_sent_url(url, _text(request.get("method", "GET")))
+        headers = tuple((_text(header["name"]), _text(header["value"])) for header in request.get("headers", ()))
+        body = _post_data(request.get("postData") or {})
+    except CaptureError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CaptureError("this JSON is not a HAR entry; an entry has a request with a url and headers") from None
+    return captured._replace(headers=tuple(pair for pair in headers if not pair[0].startswith(":")), body=body)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _request(document: Any, entry: int | None) -> Any:
+    if "log" in document:
+        document = _chosen(document["log"]["entries"], entry)
+    return document.get("request", document)
+
+
+def _chosen(entries: Any, entry: int | None) -> Any:
+    if entry is not None and 0 <= entry < len(entries):
+        return entries[entry]
+    refused = [found for found in entries if found.get("response", {}).get("status") == 401]
+    for several in (entries, refused):
+        if entry is None and len(several) == 1:
+            return several[0]
+    choices = [f"{number}: {_described(found)}" for number, found in enumerate(entries[:_MAX_CHOICES])]
+    further = [f"and {len(entries) - _MAX_CHOICES} more"] if len(entries) > _MAX_CHOICES else []
+    raise CaptureError(f"there are {len(entries)} entries; choose one with --entry NUMBER:", [*choices, *further])
+
+
+def _described(entry: Any) -> str:
+    return printable(f"{_text(entry['request']['method'])} {_text(entry['request']['url']).partition('?')[0]}")[:60]
+
+
+def _post_data(data: Mapping[str, Any]) -> bytes:
+    text = _text(data.get("text") or "")
+    if data.get("encoding") == "base64":
+        return base64.b64decode(text)
+    if not text and "params" in data:
+        fields = [(_text(param["name"]), _text(param.get("value", ""))) for param in data["params"]]
+        text = urlencode(fields, errors="surrogatepass")
+    return text.encode("utf-8", "surrogatepass")

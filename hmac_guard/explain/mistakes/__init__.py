@@ -1,7 +1,6 @@
 """Tables of the mistakes that signers make, the most likely ones first. Each mistake changes an attempt to sign."""
 
-from hmac_guard.explain.mistakes.arrangements import ARRANGEMENT_MISTAKES
-from hmac_guard.explain.mistakes.ids import ID_MISTAKES
+from hmac_guard.explain.mistakes.ids import ARRANGEMENT_MISTAKES, ID_MISTAKES
 from hmac_guard.explain.mistakes.keys import KEY_MISTAKES
 from hmac_guard.explain.mistakes.messages import DIGEST_MISTAKES, MESSAGE_MISTAKES
 from hmac_guard.explain.mistakes.shape import Mistake

@@ -39,13 +39,13 @@ def _lenient_base64(text: str) -> bytes:
     return base64.b64decode(digits + "=" * (-len(digits) % 4))
 
 
-def _behind_its_prefix(text: str) -> str | None:
+def _without_prefix(text: str) -> str | None:
     match = re.match(r"[A-Za-z0-9]{1,12}(?:_(?:live|test))?[_.:-]", text)
     return text[match.end() :] if match else None
 
 
-def _decoded_behind_its_prefix(text: str) -> bytes | None:
-    bare = _behind_its_prefix(text)
+def _decoded_without_prefix(text: str) -> bytes | None:
+    bare = _without_prefix(text)
     return None if bare is None else _lenient_base64(bare)
 
 
@@ -71,7 +71,7 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_spaces",
-        "the key was used with white space at an end",
+        "the key was used with white space at its start or end",
         "strip the key where the signer reads it",
         lambda key: key + b" ",
         lambda key: b" " + key,
@@ -81,7 +81,7 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_unstripped_here",
-        "the guard's own key has white space at an end, the signer's has none",
+        "the guard's own key has white space at its start or end, the signer's key does not",
         "strip the key before the guard gets it",
         bytes.strip,
     ),
@@ -94,20 +94,20 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_bom_here",
-        "the guard's own key has a byte order mark (BOM) before it, the signer's has none",
+        "the guard's own key has a byte order mark (BOM) before it, the signer's key does not",
         "save the guard's file or setting as UTF-8 without a BOM",
         lambda key: key.removeprefix(codecs.BOM_UTF8),
     ),
     of_key(
         "key_newline_written",
-        "the key was used with a written-out \\n at its end, a backslash and a letter",
-        "remove the \\n from the signer's configuration, which does not turn it into a newline",
+        "the key was used with a literal \\n at its end: a backslash and a letter",
+        "remove the \\n from the signer's configuration, which does not change it to a newline",
         lambda key: key + rb"\n",
         lambda key: key + rb"\r\n",
     ),
     of_key(
         "key_newline_written_here",
-        "the guard's own key has a written-out \\n at its end, a backslash and a letter; the signer's has none",
+        "the guard's own key has a literal \\n at its end: a backslash and a letter; the signer's key does not",
         "remove the \\n from the key of the guard",
         lambda key: key.removesuffix(rb"\n").removesuffix(rb"\r"),
     ),
@@ -123,24 +123,24 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_unquoted",
-        "the guard's own key has quotes around it, the signer's has none",
+        "the guard's own key has quotes around it, the signer's key does not",
         "remove the quotes from the key of the guard",
         lambda key: key[1:-1] if len(key) > 2 and key[:1] == key[-1:] and key[:1] in b"\"'`" else None,
     ),
     of_key(
         "key_hex_decoded",
         "the key was hex-decoded before use",
-        "use the text of the key unchanged, or give the guard Key.from_hex(...) if it is meant to be decoded",
+        "use the text of the key unchanged, or give the guard Key.from_hex(...) if the key has to be decoded",
         _textual(binascii.unhexlify),
         lambda key: bytes.fromhex(match[0].decode()) if (match := re.match(rb"(?:[0-9A-Fa-f]{2})+", key)) else None,
     ),
     of_key(
         "key_base64_decoded",
         "the key was base64-decoded before use",
-        "use the text of the key unchanged, or give the guard Key.from_base64(...) if it is meant to be decoded",
+        "use the text of the key unchanged, or give the guard Key.from_base64(...) if the key has to be decoded",
         _textual(_lenient_base64),
         _textual(lambda text: base64.b64decode(text + "===")),
-        _textual(_decoded_behind_its_prefix),
+        _textual(_decoded_without_prefix),
     ),
     of_key(
         "key_hex_encoded",
@@ -163,7 +163,7 @@ KEY_MISTAKES = (
     of_key(
         "key_case",
         "the key was used in another case",
-        "keep the key's letters as they are; it is case-sensitive",
+        "do not change the case of the key; it is case-sensitive",
         bytes.lower,
         bytes.upper,
     ),
@@ -171,7 +171,7 @@ KEY_MISTAKES = (
         "key_without_prefix",
         "the key was used without its prefix",
         "use the whole key, with the text before the '_'",
-        _textual(_behind_its_prefix),
+        _textual(_without_prefix),
     ),
     of_key(
         "key_cut",
@@ -211,7 +211,7 @@ KEY_MISTAKES = (
     ),
     of_key(
         "key_charset",
-        "the key became bytes in another charset than UTF-8",
+        "the key was encoded in another charset than UTF-8",
         "encode the key as UTF-8",
         _textual(lambda text: text.encode("latin-1")),
         _textual(lambda text: text.encode("utf-16-le")),
@@ -240,14 +240,14 @@ def of_known_texts(texts: Iterable[str], variables: Iterable[str]) -> Iterator[M
     yield _of_keys(*_UNSET_MISTAKE, unset + named)
     yield _of_keys(
         "key_public",
-        "{what} was used instead of the key, but it is not a secret",
+        "{what} was used instead of the key, but it is not secret",
         "give the signer the secret key that belongs to it",
         [(repr(text), text.encode()) for text in texts],
     )
 
 
-def _of_keys(name: str, says: str, cure: str, keys: list[tuple[str, bytes]]) -> Mistake:
+def _of_keys(name: str, description: str, fix: str, keys: list[tuple[str, bytes]]) -> Mistake:
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         return ((what, attempt._replace(key=key)) for what, key in keys)
 
-    return Mistake(name, Part.KEY, says, cure, vary)
+    return Mistake(name, Part.KEY, description, fix, vary)

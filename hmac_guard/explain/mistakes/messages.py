@@ -41,8 +41,8 @@ MESSAGE_MISTAKES = (
     ),
     of_message(
         "message_spaces",
-        "the message was signed with white space at an end",
-        "sign the message alone",
+        "the message was signed with white space at its start or end",
+        "sign only the message",
         lambda text: text + " ",
         lambda text: " " + text,
         lambda text: f" {text} ",
@@ -75,7 +75,7 @@ MESSAGE_MISTAKES = (
     of_message(
         "message_case",
         "the message was signed in another case",
-        "sign the message as it is",
+        "sign the message unchanged",
         str.lower,
         str.upper,
     ),
@@ -93,8 +93,8 @@ MESSAGE_MISTAKES = (
     ),
     of_charset(
         "message_charset",
-        "the message became bytes in another charset than UTF-8",
-        "encode it as UTF-8; in Java say getBytes(StandardCharsets.UTF_8)",
+        "the message was encoded in another charset than UTF-8",
+        "encode it as UTF-8; in Java use getBytes(StandardCharsets.UTF_8)",
         _charset("latin-1"),
         _charset("cp1252"),
         _charset("ascii", "replace"),
@@ -142,7 +142,7 @@ DIGEST_MISTAKES = (
         "algorithm",
         Part.DIGEST,
         "{what} was used",
-        "use the scheme's algorithm",
+        "use the algorithm of the scheme",
         _other_algorithm,
     ),
     of_hashing(
@@ -187,7 +187,7 @@ DIGEST_MISTAKES = (
     ),
     of_hashing(
         "derived_key",
-        "a key was derived from the key first",
+        "a derived key was used",
         "use the key itself",
         lambda key, message, algorithm: hmac_of(hmac.digest(message, key, algorithm), message, algorithm),
     ),

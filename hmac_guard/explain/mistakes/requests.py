@@ -1,4 +1,4 @@
-"""Mistakes with a time and with the raw body that are signed, and with the clock that the time was taken from."""
+"""Mistakes in a signed time, a signed method or a signed body, and in the clock of the signer."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from hmac_guard.core.times import Expires, Timestamp, is_time
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part
 
 TIMES = ("timestamp", "expires")
-_HALF_HOUR, _LONGEST_ZONE = 1_800, 14 * 3_600
-#: Seconds by which a time may differ from one in another zone and still be taken for it.
+_HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
+#: Seconds by which a time may differ from the time in another zone and still count as this time.
 _NEAR = 120
 _YEAR = 366 * 86_400
 _JSON_FORMS: tuple[dict[str, Any], ...] = (
@@ -27,9 +27,9 @@ _JSON_FORMS: tuple[dict[str, Any], ...] = (
 
 
 def _of_named(
-    names: tuple[str, ...], name: str, says: str, cure: str, change: Callable[[str], Iterator[str]]
+    names: tuple[str, ...], name: str, description: str, fix: str, change: Callable[[str], Iterator[str]]
 ) -> Mistake:
-    """A mistake in one of the named texts of the message."""
+    """Return a mistake in one of these texts of the message."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for number, named in enumerate(attempt.names):
@@ -37,7 +37,7 @@ def _of_named(
                 for text in change(attempt.ids[number]):
                     yield named, attempt._replace(ids=(*attempt.ids[:number], text, *attempt.ids[number + 1 :]))
 
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
 def _dumped(body: str, **form: int | str) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _other_times(text: str) -> Iterator[str]:
     if not is_time(text):
         return
     scale = 1000 if len(text) > 11 else 1
-    for seconds in (*range(1, 31), *range(_HALF_HOUR, _LONGEST_ZONE + 1, _HALF_HOUR)):
+    for seconds in (*range(1, 31), *range(_HALF_HOUR, _MAX_ZONE + 1, _HALF_HOUR)):
         yield from (str(int(text) + seconds * scale), str(int(text) - seconds * scale))
 
 
@@ -92,22 +92,22 @@ REQUEST_MISTAKES = (
     _of_named(
         (BODY,),
         "body_ends",
-        "the body was signed with other line ends, or with or without one at its end",
+        "the body was signed with different line ends, or with a different line end at its end",
         "sign the bytes that are sent, and change nothing after that",
         _with_other_ends,
     ),
     _of_named(
         (BODY,),
         "body_pretty",
-        "the body was signed as JSON that is printed over several lines",
-        "make the JSON once, sign these bytes, and send these bytes",
+        "the body was signed as JSON with line breaks and indentation",
+        "create the JSON once, sign these bytes, and send these bytes",
         _pretty,
     ),
     _of_named(
         (BODY,),
         "body_dumped",
         "the body was parsed as JSON and written again before it was signed, or before it was sent",
-        "make the JSON once, sign these bytes, and send these bytes",
+        "create the JSON once, sign these bytes, and send these bytes",
         _dumped,
     ),
     _of_named(
@@ -121,14 +121,14 @@ REQUEST_MISTAKES = (
         (BODY,),
         "body_absent",
         "an empty body was signed",
-        "sign the body that is sent; something may have read it before",
+        "sign the body that is sent; other code may have read it before",
         lambda body: iter(("", "{}", "null")),
     ),
     _of_named(
         TIMES,
         "time_signed_in_other_unit",
-        "{what} was signed in another unit than it was sent in: seconds and milliseconds",
-        "take the time once, write it once, and sign and send that text",
+        "{what} was signed in seconds and sent in milliseconds, or the reverse",
+        "read the clock once, format the time once, and sign and send that text",
         _other_units,
     ),
     _of_named(
@@ -142,13 +142,13 @@ REQUEST_MISTAKES = (
         TIMES,
         "time_signed_not_sent",
         "{what} was signed with another time than the one that was sent",
-        "take the time once, and sign and send that text",
+        "read the clock once, and sign and send the same text",
         _other_times,
     ),
     _of_named(
         (METHOD,),
         "method_other",
-        "another method was signed than the one that was sent",
+        "the method that was signed is not the one that was sent",
         "sign the method in capitals, as it is sent",
         lambda method: iter((method.lower(), "GET", "POST", "PUT", "PATCH", "DELETE", "")),
     ),
@@ -156,7 +156,7 @@ REQUEST_MISTAKES = (
 
 
 def clock_mistakes(scheme: Scheme, texts: dict[str, str], now: float) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with each time that is outside of its window: name, clause and cure."""
+    """Yield the name, the description and the fix of each mistake in a time that the guard does not accept."""
     for time in scheme.times:
         text = texts.get(time.name)
         if text is not None and is_time(text) and time.refuse(int(text), now) is not None:
@@ -172,8 +172,8 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
     elif isinstance(time, Timestamp) and (zone := _zone(off)):
         yield (
             "time_local",
-            f"{time.label} is off by {zone:+g} hours, as if a local time had been taken for UTC",
-            "take Unix time from the system, which knows no zones",
+            f"{time.label} is off by {zone:+g} hours, as if a local time was used as UTC",
+            "use Unix time, which does not depend on a time zone",
         )
     elif isinstance(time, Timestamp):
         yield (
@@ -182,17 +182,17 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
             "set the signer's clock by NTP" + ("" if off > 0 else ", or sign each request when you send it"),
         )
     elif off < 0:
-        yield "ended", f"the signature ended {-off:.0f} seconds ago", "have a new one made"
+        yield "ended", f"the signature ended {-off:.0f} seconds ago", "create a new signature"
     else:
         yield (
             "too_long",
             f"the signature lasts {off:.0f} seconds, and the scheme allows {time.max_lifetime:g}",
-            "let it end sooner",
+            "choose an earlier end",
         )
 
 
 def _zone(seconds: float) -> float | None:
-    """The hours of a time zone by which a time is off; None where no zone is near."""
+    """Return the hours of the time zone that explains a difference in seconds, or None."""
     halves = round(seconds / _HALF_HOUR)
     near = abs(seconds - halves * _HALF_HOUR) <= _NEAR
-    return halves / 2 if halves and near and abs(halves * _HALF_HOUR) <= _LONGEST_ZONE else None
+    return halves / 2 if halves and near and abs(halves * _HALF_HOUR) <= _MAX_ZONE else None

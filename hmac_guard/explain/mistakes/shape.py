@@ -17,24 +17,25 @@ from hmac_guard.core.message import Literal
 from hmac_guard.core.scheme import Scheme
 
 Texts = tuple[str, ...]
-_MOST_TEXTS = 16
+_MAX_CACHED_TEXTS = 16
 
 
 def utf8(text: str) -> bytes:
-    # A raw body may have bytes that are not UTF-8; they stand in the text as surrogates.
+    """Return the text as UTF-8. Bytes of a body that are not UTF-8 are surrogates in the text."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def hmac_of(key: bytes, message: bytes, algorithm: str) -> bytes:
+    """Return the HMAC of a message."""
     return hmac.digest(key, message, algorithm)
 
 
 def hmac_with(key: bytes, algorithm: str) -> Callable[[bytes], bytes]:
     """Return an HMAC function for many messages. Copying a started HMAC takes half the time of a new one."""
-    begun = hmac.new(key, digestmod=algorithm)
+    started = hmac.new(key, digestmod=algorithm)
 
     def sign(message: bytes) -> bytes:
-        made = begun.copy()
+        made = started.copy()
         made.update(message)
         return made.digest()
 
@@ -74,13 +75,15 @@ class Attempt(NamedTuple):
         return f"<Attempt over {', '.join(self.names)}>"
 
     def message(self) -> bytes:
-        before, *behind = self.texts
-        text = before + "".join(map(add, self.ids, behind))
+        """Return the signed bytes."""
+        before, *after = self.texts
+        text = before + "".join(map(add, self.ids, after))
         for change in self.changes:
             text = change(text)
         return self.charset(text)
 
     def digest(self) -> bytes:
+        """Return the bytes of the signature."""
         return self.hashing(self.key, self.message(), self.algorithm)
 
     def write(self, digest: bytes) -> str:
@@ -127,7 +130,7 @@ class Part(Enum):
     SIGNATURE = "signature"
 
 
-#: The changed attempts, each with a word that describes the variant, which may be "".
+#: The changed attempts, each with a description of the variant, which may be "".
 Variants = Iterable[tuple[str, Attempt]]
 
 
@@ -137,41 +140,41 @@ class Mistake(NamedTuple):
     Attributes:
         name: A stable name, for programs.
         part: The part of the attempt that it changes.
-        says: A clause that describes the mistake. `{what}` is replaced by the word for the variant.
-        cure: A clause that says how to fix it.
+        description: A clause that describes the mistake. `{what}` is replaced by the description of the variant.
+        fix: A clause that says how to fix it.
         vary: Returns the changed attempts.
     """
 
     name: str
     part: Part
-    says: str
-    cure: str
+    description: str
+    fix: str
     vary: Callable[[Attempt], Variants]
 
 
 #: A shorter piece of a key could be guessed, and the explanation would say that the guess is right.
-_SHORTEST_KEY = 16
+_MIN_KEY_LENGTH = 16
 
 
-def of_key(name: str, says: str, cure: str, *functions: Callable[[bytes], bytes | None]) -> Mistake:
+def of_key(name: str, description: str, fix: str, *functions: Callable[[bytes], bytes | None]) -> Mistake:
     """Return a mistake in the bytes of the key. A function returns None if it does not apply."""
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for function in functions:
             key = function(attempt.key)
-            if key is not None and len(key) >= min(len(attempt.key), _SHORTEST_KEY):
+            if key is not None and len(key) >= min(len(attempt.key), _MIN_KEY_LENGTH):
                 yield "", attempt._replace(key=key)
 
-    return Mistake(name, Part.KEY, says, cure, vary)
+    return Mistake(name, Part.KEY, description, fix, vary)
 
 
-def of_ids(name: str, says: str, cure: str, *functions: Callable[[str], str | None]) -> Mistake:
+def of_ids(name: str, description: str, fix: str, *functions: Callable[[str], str | None]) -> Mistake:
     """Return a mistake in the text of one id, or of all ids.
 
     A function returns None or raises `ValueError` if it does not apply.
     """
     # Most ids are the same in consecutive attempts.
-    remembered = [lru_cache(_MOST_TEXTS)(_or_none(function)) for function in functions]
+    remembered = [lru_cache(_MAX_CACHED_TEXTS)(_or_none(function)) for function in functions]
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         made = {attempt.ids}  # several functions return the same text
@@ -185,7 +188,7 @@ def of_ids(name: str, says: str, cure: str, *functions: Callable[[str], str | No
                     made.add(ids)
                     yield what, attempt._replace(ids=ids)
 
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
 def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -199,7 +202,7 @@ def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | Non
 
 
 def _tolerant(function: Callable[[str], str]) -> Callable[[str], str]:
-    """The function, which changes nothing where it cannot: a body may have bytes that are not UTF-8."""
+    """Return a function that returns the text unchanged if it cannot be changed: a body may not be UTF-8."""
 
     def change(text: str) -> str:
         try:
@@ -210,44 +213,44 @@ def _tolerant(function: Callable[[str], str]) -> Callable[[str], str]:
     return change
 
 
-def of_message(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:
+def of_message(name: str, description: str, fix: str, *functions: Callable[[str], str]) -> Mistake:
     """Return a mistake in the message as a whole."""
     changes = [_tolerant(function) for function in functions]
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(changes=(*attempt.changes, change))) for change in changes]
 
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
-def of_charset(name: str, says: str, cure: str, *charsets: Callable[[str], bytes]) -> Mistake:
+def of_charset(name: str, description: str, fix: str, *charsets: Callable[[str], bytes]) -> Mistake:
     """Return a mistake in the charset of the message."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(charset=charset)) for charset in charsets]
 
-    return Mistake(name, Part.MESSAGE, says, cure, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
-def of_hashing(name: str, says: str, cure: str, *functions: Callable[[bytes, bytes, str], bytes]) -> Mistake:
+def of_hashing(name: str, description: str, fix: str, *functions: Callable[[bytes, bytes, str], bytes]) -> Mistake:
     """Return a mistake in the use of the hash."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(hashing=function)) for function in functions]
 
-    return Mistake(name, Part.DIGEST, says, cure, vary)
+    return Mistake(name, Part.DIGEST, description, fix, vary)
 
 
-def of_encoding(name: str, says: str, cure: str, *functions: Callable[[bytes], str]) -> Mistake:
+def of_encoding(name: str, description: str, fix: str, *functions: Callable[[bytes], str]) -> Mistake:
     """Return a mistake in the encoding of the digest."""
 
     def vary(attempt: Attempt) -> Variants:
         return [("", attempt._replace(encode=function)) for function in functions]
 
-    return Mistake(name, Part.SIGNATURE, says, cure, vary)
+    return Mistake(name, Part.SIGNATURE, description, fix, vary)
 
 
-def of_signature(name: str, says: str, cure: str, *functions: Callable[[str], str]) -> Mistake:
+def of_signature(name: str, description: str, fix: str, *functions: Callable[[str], str]) -> Mistake:
     """Return a mistake in the signature as a whole."""
 
     def vary(attempt: Attempt) -> Variants:
@@ -256,8 +259,9 @@ def of_signature(name: str, says: str, cure: str, *functions: Callable[[str], st
             for function in functions
         ]
 
-    return Mistake(name, Part.SIGNATURE, says, cure, vary)
+    return Mistake(name, Part.SIGNATURE, description, fix, vary)
 
 
 def plain_hash(algorithm: str, data: bytes) -> bytes:
+    """Return a hash without a key."""
     return hashlib.new(algorithm, data).digest()

@@ -52,8 +52,8 @@ def _other_case(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
 
 
 def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-    spelled = {attempt.prefix.upper(), attempt.prefix.lower(), attempt.prefix + " ", f"{attempt.algorithm}="}
-    for prefix in (*_PREFIXES, *_SCHEMES, *sorted(spelled)):
+    variants = {attempt.prefix.upper(), attempt.prefix.lower(), attempt.prefix + " ", f"{attempt.algorithm}="}
+    for prefix in (*_PREFIXES, *_SCHEMES, *sorted(variants)):
         if prefix != attempt.prefix:
             yield f"the prefix {prefix!r}" if prefix else "no prefix", attempt._replace(prefix=prefix)
 
@@ -69,7 +69,7 @@ SIGNATURE_MISTAKES = (
         "hex_case",
         Part.SIGNATURE,
         "the signature was written in {what} case",
-        "write hex in lower case, and leave base64 as it is",
+        "write hex in lower case, and do not change the case of base64",
         _other_case,
     ),
     of_signature(
@@ -88,7 +88,7 @@ SIGNATURE_MISTAKES = (
         "encoding",
         Part.SIGNATURE,
         "the digest was written as {what}",
-        "write it in the scheme's encoding",
+        "write it in the encoding of the scheme",
         _other_encoding,
     ),
     of_encoding(
@@ -125,7 +125,7 @@ SIGNATURE_MISTAKES = (
         "prefix",
         Part.SIGNATURE,
         "the signature was sent with {what}",
-        "send it with the scheme's prefix, or with none where it has none",
+        "send it with the prefix of the scheme, or without a prefix if the scheme has none",
         _other_prefix,
     ),
     of_signature(
@@ -139,8 +139,8 @@ SIGNATURE_MISTAKES = (
     ),
     of_signature(
         "signature_spaces",
-        "the signature was sent with white space in it or at an end",
-        "send the signature alone, in one piece",
+        "the signature was sent with white space in it, or at its start or end",
+        "send only the signature, without white space",
         lambda text: text + "\n",
         lambda text: text + "\r\n",
         lambda text: text + " ",
@@ -157,7 +157,7 @@ SIGNATURE_MISTAKES = (
     ),
     of_signature(
         "signature_url_encoded",
-        "the signature was percent-encoded twice, or in a place where it is not decoded",
+        "the signature was percent-encoded twice, or in a place where the guard does not decode it",
         "percent-encode it once, and only in a URL or a form",
         lambda text: quote(text, safe=""),
         lambda text: re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe="")),
@@ -173,7 +173,7 @@ def of_cut_signature(length: int) -> Mistake:
     return of_signature(
         CUT,
         "only a part of the signature was sent",
-        "send it whole; look for a column or a field that is too short",
+        "send the whole signature; check for a column or a field that is too short",
         lambda text: text[:length],
         lambda text: text[-length:],
     )

@@ -120,7 +120,7 @@ def _sent(path: str, button: str, **fields: str) -> Callable[[Any, Local], None]
 def _new_secret(page: Any, local: Local) -> None:
     """Make a tenant for it: a tenant has at most eight keys."""
     name = f"pk_test_{len(local.keys.tenants()):03}"
-    _sent("/new", "Make the tenant and its key", name=name)(page, local)
+    _sent("/new", "Create the tenant and its key", name=name)(page, local)
 
 
 def _at(path: str) -> Callable[[Any, Local], None]:

@@ -41,7 +41,7 @@ def empty(tmp_path: Path) -> Iterator[Local]:
 
 
 class Seen:
-    """A page, and what the browser has complained of on it."""
+    """A page, and the errors that the browser reported on it."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -66,7 +66,7 @@ def log_in(page: Any, local: Local) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_every_page_is_sound(browser: Any, filled: Local, size: Any, theme: str) -> None:
+def test_every_page_is_correct_and_accessible(browser: Any, filled: Local, size: Any, theme: str) -> None:
     """Nothing is cut off, the policy forbids nothing that the page needs, and axe finds nothing serious."""
     script = axe()
     with opened(browser, viewport=size, color_scheme=theme) as seen:
@@ -81,8 +81,8 @@ def test_every_page_is_sound(browser: Any, filled: Local, size: Any, theme: str)
             seen.page.evaluate(script)
             found = seen.page.evaluate("axe.run().then(result => result.violations)")
             serious = [each for each in found if each["impact"] in ("serious", "critical")]
-            told = [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious]
-            assert not told, (name, told)
+            details = [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious]
+            assert not details, (name, details)
         seen.page.goto(f"{filled.origin}/login")
         seen.page.evaluate(script)
         found = seen.page.evaluate("axe.run().then(result => result.violations)")
@@ -138,7 +138,7 @@ def choose(page: Any, radio: Any, press: Press) -> None:
 
 
 def flow(page: Any, keys: Any, home: str, press: Press) -> None:
-    """From the empty list to a tenant in enforce, its key rotated and the old one ended, and a signature checked."""
+    """Add a tenant, set it to enforce, rotate its key, end the old key, and check a signature."""
 
     def go(label: str) -> None:
         main = page.locator("main")
@@ -149,12 +149,12 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
         expect(page.locator("main")).to_contain_text(text, timeout=TIMEOUT * 1_000)
 
     page.goto(home)
-    go("Make the first tenant")
-    says("A tenant is whose keys are used")
+    go("Create the first tenant")
+    says("A tenant has its own keys and its own mode.")
     if press is by_keyboard:
         page.evaluate("document.activeElement.blur()")  # It has the focus already.
     type_into(page, "name", "acme", press)
-    go("Make the tenant and its key")
+    go("Create the tenant and its key")
     says("The secret is shown once.")
     secret = page.locator("#new-secret").input_value()
     assert len(secret) == 43
@@ -162,13 +162,13 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
     says("The secret is shown once.")  # It stays until "I have stored it".
     press(page, page.get_by_role("checkbox", name="I have stored it"))
     go("Continue")
-    says("The key is in force.")
+    says("The key is active.")
 
     go("Change the mode")
-    says("The switch of acme")
+    says("Mode of acme")
     choose(page, page.get_by_role("radio", name=re.compile("^Enforce")), press)
     go("Continue")
-    says("Nothing is known.")
+    says("No requests yet.")
     go("Enforce for acme")
     says("The mode is set.")
     assert keys.list("acme")[0].mode == "enforce"
@@ -182,7 +182,7 @@ def flow(page: Any, keys: Any, home: str, press: Press) -> None:
     says("A rotation is open")
     old = keys.list("acme")[1].id
     press(page, page.get_by_role("link", name=f"End {old}"))
-    says("What is signed with it is refused from now on.")
+    says("Requests that are signed with it are refused from now on.")
     go("End this key now")
     says("The key has ended.")
 
@@ -241,7 +241,7 @@ def test_the_flow_below_a_prefix_of_another_application(
     engine.dispose()
 
 
-def test_the_token_of_the_link_is_left_nowhere(browser: Any, filled: Local) -> None:
+def test_the_token_of_the_link_stays_in_no_address_or_history(browser: Any, filled: Local) -> None:
     link = filled.link()
     token = link.partition("#")[2]
     asked = []
@@ -256,7 +256,7 @@ def test_the_token_of_the_link_is_left_nowhere(browser: Any, filled: Local) -> N
     assert not [url for url in asked if token in url.partition("#")[0]]
 
 
-def test_a_secret_is_gone_once_its_page_is_left(browser: Any, filled: Local) -> None:
+def test_a_secret_is_removed_when_its_page_is_left(browser: Any, filled: Local) -> None:
     with opened(browser, viewport=WIDE) as seen:
         page = seen.page
         log_in(page, filled)
@@ -267,7 +267,7 @@ def test_a_secret_is_gone_once_its_page_is_left(browser: Any, filled: Local) -> 
         page.get_by_role("button", name="Continue").click()
         assert secret not in page.content() + page.url
         left = page.url
-        # Chromium asks before it sends the form once more, and shows a page of its own until then.
+        # Chromium asks before it sends the form once more, and shows its own page until then.
         with suppress(Error):
             page.go_back(wait_until="commit")
         page.wait_for_timeout(300)
@@ -302,7 +302,7 @@ def test_copy(browser: Any, filled: Local) -> None:
         assert seen.page.evaluate("navigator.clipboard.readText()") == seen.page.locator("#new-secret").input_value()
 
 
-def test_another_site_can_neither_frame_it_nor_send_its_forms(browser: Any, filled: Local, origin: str) -> None:
+def test_another_site_cannot_frame_it_or_send_its_forms(browser: Any, filled: Local, origin: str) -> None:
     """The page of the other site is on another port of this host, where `SameSite` alone does not help."""
     before = filled.keys.list(), len(filled.keys.audit())
     with opened(browser, viewport=WIDE) as seen:
@@ -334,7 +334,7 @@ def test_log_out_ends_the_session(browser: Any, filled: Local) -> None:
         assert ACME not in seen.page.content()
 
 
-def test_what_is_typed_runs_nowhere(browser: Any, filled: Local) -> None:
+def test_typed_text_is_never_run_as_a_script(browser: Any, filled: Local) -> None:
     hostile = "<img src=x onerror=\"document.title='taken'\">"
     filled.keys.add(hostile, KEY, key_id=hostile, note=hostile)
     with opened(browser, viewport=WIDE) as seen:
@@ -347,7 +347,7 @@ def test_what_is_typed_runs_nowhere(browser: Any, filled: Local) -> None:
         assert not seen.page.locator("img").count()
 
 
-def test_a_signature_is_checked_while_one_types(browser: Any, filled: Local) -> None:
+def test_a_signature_is_checked_while_the_user_types(browser: Any, filled: Local) -> None:
     filled.keys.add("typed", KEY, key_id="k1")
     right = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
     with opened(browser, viewport=WIDE) as seen:

@@ -219,7 +219,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             [*SIGN, "--key-env", "KEY", "--key-form", "hex"], "not an even number of hex digits", id="not hex"
         ),
         pytest.param([*SIGN, "--key-env", "KEY", "--key-form", "base64"], "the text is not base64", id="not base64"),
-        pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is named twice", id="two keys"),
+        pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is given twice", id="two keys"),
         pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
         pytest.param(
             [*SIGN, "--key-file", "."],
@@ -375,7 +375,7 @@ def test_without_click_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
-    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: 1_710_000_000.0)
+    monkeypatch.setattr("hmac_guard.cli.signatures.clock", lambda: 1_710_000_000.0)
     body = tmp_path / "event.json"
     body.write_bytes(b'{"id": "evt_test_webhook"}')
     signature = "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"
@@ -391,9 +391,9 @@ def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("now", "reason"), [(1_710_000_301, "expired"), (1_709_999_939, "not_yet_valid"), (1_710_000_300, "verified")]
 )
-def test_a_time_is_held_against_the_clock(now: int, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_is_compared_with_the_clock(now: int, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
-    monkeypatch.setattr("hmac_guard.cli.verify.clock", lambda: now)
+    monkeypatch.setattr("hmac_guard.cli.signatures.clock", lambda: now)
     words = ["stripe", "timestamp=1710000000", 'body={"id": "evt_test_webhook"}', "--key-env", "STRIPE_KEY", "--json"]
     code, output = run(
         "verify", *words, "--signature", "1017e8ecff6f6a6d54ccbd9150a150be60d9a7048db12a0cc2aa4059874d68db"
@@ -412,16 +412,14 @@ def test_a_time_is_held_against_the_clock(now: int, reason: str, monkeypatch: py
         (["sign", "stripe", "timestamp=1", "body=@/nowhere"], "cannot be read"),
     ],
 )
-def test_what_is_wrong_with_a_time_or_a_body_is_said(
-    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_time_or_body_is_reported(words: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
     signature = ["--signature", "0" * 64] if words[0] == "verify" else []
 
     assert says in run(*words, "--key-env", "STRIPE_KEY", *signature)[1]
 
 
-def test_rows_have_times_and_bodies_and_name_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_contain_times_and_bodies_but_cannot_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "whsec_test_secret")
     rows = [{"timestamp": 1710000000, "body": '{"id": "evt_test_webhook"}'}, {"timestamp": "5", "body": "@/etc/passwd"}]
     given = "\n".join(map(json.dumps, rows))
@@ -436,7 +434,7 @@ def test_rows_have_times_and_bodies_and_name_no_file(tmp_path: Path, monkeypatch
     ]
 
 
-def test_the_list_of_presets_has_items_and_times() -> None:
+def test_the_list_of_presets_contains_items_and_times() -> None:
     stripe = next(preset for preset in json.loads(run("schemes", "--json")[1]) if preset["name"] == "stripe")
 
     assert stripe["times"] == {"timestamp": [{"in": "header", "name": "Stripe-Signature", "item": "t"}]}

@@ -30,13 +30,21 @@ from hmac_guard import Form, Header, Json, Key, Scheme
 from hmac_guard.cli import demo
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.cli.demo import processes, run
-from hmac_guard.cli.demo.cases import all_cases
-from hmac_guard.cli.demo.page import make_page
 from hmac_guard.cli.demo.processes import App, running
-from hmac_guard.cli.demo.samples import NANGO_QUERY, ORDERS, SAMPLES, Sample, new_keys
-from hmac_guard.cli.demo.sending import HOST, Answer, Request, send
-from hmac_guard.cli.demo.traffic import console_with_traffic
-from hmac_guard.cli.errors import CliError
+from hmac_guard.cli.demo.requests import (
+    HOST,
+    NANGO_QUERY,
+    ORDERS,
+    SAMPLES,
+    Answer,
+    Request,
+    Sample,
+    all_cases,
+    new_keys,
+    send,
+)
+from hmac_guard.cli.demo.serving import console_with_traffic, make_page
+from hmac_guard.cli.output import CliError
 
 MISSING = [package for package in demo.NEEDED if find_spec(package) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not run: {', '.join(MISSING)} not installed")
@@ -126,7 +134,7 @@ def test_a_wrong_expectation_is_counted(
     assert capsys.readouterr().out.splitlines()[-1] == "2 requests, 1 as expected, 1 NOT"
 
 
-def test_the_servers_are_gone_when_the_demo_ends_in_an_error() -> None:
+def test_the_servers_end_when_the_demo_ends_with_an_error() -> None:
     ports: list[int] = []
 
     def interrupted() -> None:
@@ -172,7 +180,7 @@ def test_an_answer_without_a_json_object_has_no_members(body: bytes) -> None:
     assert Answer(200, body).document() == {}
 
 
-def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_STOP", 0.1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], text=True) as process:
         processes._stop(process)
@@ -180,7 +188,7 @@ def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.Mon
     assert process.returncode == -signal.SIGKILL
 
 
-def test_the_page_holds_signed_requests_and_no_key(apps: dict[str, App]) -> None:
+def test_the_page_contains_signed_requests_and_no_key(apps: dict[str, App]) -> None:
     text = make_page(apps, KEYS).test_client().get("/").get_data(as_text=True)
     [data] = re.findall(r'type="application/json">(.*?)</script>', text)
 
@@ -192,16 +200,16 @@ def test_the_page_holds_signed_requests_and_no_key(apps: dict[str, App]) -> None
     assert "https://" not in text
 
 
-def test_the_page_signs_ids_and_tells_the_reason_of_a_verdict(apps: dict[str, App]) -> None:
+def test_the_page_signs_ids_and_shows_the_reason_of_a_verdict(apps: dict[str, App]) -> None:
     page = make_page(apps, KEYS).test_client()
     ids = {"integration_id": "github", "connection_id": "user-7"}
-    judged = page.get("/judged/flask").get_data(as_text=True)
+    number = page.get("/verdicts/flask").get_data(as_text=True)
 
     signature = page.post("/sign/0", data=ids).get_data(as_text=True)
     answer = send(NANGO_QUERY.request({**ids, "signature": signature}), apps["flask"].port)
 
     assert answer.document() == {"ids": ids}
-    assert page.get(f"/reason/flask/{judged}").get_data(as_text=True) == "verified"
+    assert page.get(f"/reason/flask/{number}").get_data(as_text=True) == "verified"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.app}, {sample.name}")
@@ -248,7 +256,7 @@ def test_every_command_that_the_demo_prints_is_verified(
 @pytest.mark.parametrize(
     ("host", "status"), {"127.0.0.1:9": 200, "localhost": 200, "demo.test": 421, "localhost.evil.test": 421}.items()
 )
-def test_the_page_is_there_for_the_names_of_this_machine_alone(apps: dict[str, App], host: str, status: int) -> None:
+def test_only_the_names_of_this_machine_open_the_page(apps: dict[str, App], host: str, status: int) -> None:
     page = make_page(apps, KEYS).test_client()
 
     assert page.get("/", headers={"Host": host}).status_code == status
@@ -279,13 +287,13 @@ def test_the_page_explains_a_refusal(apps: dict[str, App], sample: Sample) -> No
     assert signature not in text
 
 
-@pytest.mark.parametrize("path", ["/sign/99", "/judged/none", "/reason/none/1", "/explain/99", "/explain/0"])
+@pytest.mark.parametrize("path", ["/sign/99", "/verdicts/none", "/reason/none/1", "/explain/99", "/explain/0"])
 @pytest.mark.parametrize(
     "sent", [{}, [], {"headers": 1}, {"headers": {}, "method": 1, "target": "/", "body": "\ud800"}]
 )
-def test_a_request_that_no_page_sends_is_400(path: str, sent: Any) -> None:
+def test_an_unexpected_request_is_400(path: str, sent: Any) -> None:
     page = make_page({}, KEYS).test_client()
-    answer = page.get(path) if path.startswith(("/judged", "/reason")) else page.post(path, json=sent)
+    answer = page.get(path) if path.startswith(("/verdicts", "/reason")) else page.post(path, json=sent)
 
     assert answer.status_code == 400
 
@@ -313,7 +321,7 @@ def restore_interrupts() -> None:
 
 @contextmanager
 def serving(*options: str) -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
-    """`hmac-guard demo --serve` in a session of its own, with the address of its page and all ports that it prints."""
+    """`hmac-guard demo --serve` in its own session, with the address of its page and all ports that it prints."""
     command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve", *options]
     pipe = subprocess.PIPE
     # A background process of a shell ignores Ctrl-C, and so do its child processes.

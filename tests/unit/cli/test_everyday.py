@@ -28,7 +28,7 @@ Key(KEY)  # `secrecy.py` then checks that no command prints it.
 
 
 def on_terminal(*words: str, given: str = "", out: bool = True, **environ: str) -> str:
-    """What a command writes to a terminal: stdout and stderr, or, without `out`, stderr alone."""
+    """Return what a command writes to a terminal: stdout and stderr, or without `out` only stderr."""
     master, slave = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with tempfile.TemporaryFile("w+") as rows:
@@ -47,7 +47,7 @@ def on_terminal(*words: str, given: str = "", out: bool = True, **environ: str) 
         try:
             while piece := os.read(master, 65_536):
                 read.append(piece)
-        except OSError:  # Linux says so that the other end is closed.
+        except OSError:  # On Linux this means that the other end is closed.
             pass
     os.close(master)
     return b"".join(read).decode()
@@ -56,7 +56,7 @@ def on_terminal(*words: str, given: str = "", out: bool = True, **environ: str) 
 VERIFY = ("verify", "suprsend", "distinct_id=u1", "--key-env", "KEY", "--signature")
 
 
-def test_a_terminal_gets_colour_and_no_color_is_heeded() -> None:
+def test_a_terminal_gets_colour_unless_no_color_is_set() -> None:
     assert on_terminal(*VERIFY, "x").startswith("\x1b[31mnot verified\x1b[0m: invalid_signature")
     assert on_terminal(*VERIFY, "x", NO_COLOR="1").startswith("not verified: invalid_signature")
     assert "\x1b[31mError\x1b[0m: the signature is missing" in on_terminal(*VERIFY[:-1])
@@ -74,8 +74,8 @@ def test_a_pipe_gets_no_colour() -> None:
     assert "\x1b" not in result.stdout + result.stderr
 
 
-def test_the_progress_of_many_rows_is_drawn_a_few_times() -> None:
-    """It wrote 1.4 MB for 20,000 rows."""
+def test_the_progress_bar_is_updated_a_few_times_per_second() -> None:
+    """An update for each row would write 1.4 MB for 20,000 rows."""
     rows = "".join(f'{{"distinct_id": "user-{number}"}}\n' for number in range(5_000))
     written = on_terminal("sign", "suprsend", "--rows", "jsonl", "--key-env", "KEY", given=rows, out=False)
 
@@ -117,7 +117,7 @@ def test_each_help_shows_examples_that_are_accepted(names: tuple[str, ...]) -> N
 EXAMPLE = re.compile(r"^  (  )?(\w+ \| )?hmac-guard ").match
 
 
-def test_each_command_has_its_place_in_the_help() -> None:
+def test_each_command_is_in_the_help() -> None:
     result = CliRunner().invoke(hmac_guard, ["--help"])
 
     assert [name for name in COMMANDS if f"  {name} " not in result.output] == []
@@ -155,7 +155,7 @@ def test_bash_completes(words: list[str], expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_a_shell_is_accepted_by_it(shell: str, tmp_path: Path) -> None:
+def test_each_shell_accepts_its_completion_script(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"not run: {shell} is not installed")
     script = tmp_path / "script"

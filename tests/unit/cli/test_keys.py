@@ -58,13 +58,13 @@ def test_a_key_is_made_rotated_and_retired(run: Run, sync_database: Database) ->
     assert run("mode", "acme", "enforce").exit_code == 0
     states = [line.split() for line in run("list", "acme").stdout.splitlines()]
     assert states[0] == ["TENANT", "KEY", "MODE", "STATE", "STORED"]
-    assert states[1] == ["acme", "second", "enforce", "in", "force", "clear"]
+    assert states[1] == ["acme", "second", "enforce", "active", "clear"]
     assert states[2][:4] == ["acme", first["id"], "enforce", "ended"]
     assert run("mode", "acme", "guard").exit_code == 0
     assert {key["mode"] for key in shown(run("list", "--json"))} == {None}
 
 
-def test_a_secret_is_shown_once_and_and_the_notice_goes_to_stderr(run: Run) -> None:
+def test_a_secret_is_shown_once_and_the_notice_goes_to_stderr(run: Run) -> None:
     result = run("add", "acme")
     [*_, line] = result.stdout.splitlines()
     word, secret = line.split()
@@ -75,7 +75,7 @@ def test_a_secret_is_shown_once_and_and_the_notice_goes_to_stderr(run: Run) -> N
 
 
 @pytest.mark.parametrize("form", ["text", "hex"])
-def test_a_secret_that_exists_comes_from_a_file_or_the_environment(
+def test_an_existing_secret_comes_from_a_file_or_the_environment(
     run: Run, sync_database: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     path = tmp_path / "secret"
@@ -128,9 +128,9 @@ def test_tables_stay_within_80_columns_with_long_tenant_names(run: Run, sync_dat
         )
     listed = [line.split() for line in run("list").stdout.splitlines()]
     assert listed[0] == ["TENANT", "KEY", "MODE", "STATE", "STORED"]
-    assert ["a", "of-a", "report", "in", "force", "clear"] in listed
-    told = " ".join(run("readiness").stdout.split())
-    assert all(f"{reason} 1" in told for reason in (Reason.MISSING_ID, Reason.DUPLICATE, Reason.INVALID_SIGNATURE))
+    assert ["a", "of-a", "report", "active", "clear"] in listed
+    output = " ".join(run("readiness").stdout.split())
+    assert all(f"{reason} 1" in output for reason in (Reason.MISSING_ID, Reason.DUPLICATE, Reason.INVALID_SIGNATURE))
 
 
 def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: Database) -> None:
@@ -150,7 +150,7 @@ def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: 
 
     assert [line.split() for line in run("readiness").stdout.splitlines()] == [
         ["TENANT", "MODE", "VERIFIED", "REFUSED", "READY"],
-        ["(none", "known)", "guard", "0", "4", "no", "unknown_key", "4"],
+        ["(no", "tenant)", "guard", "0", "4", "no", "unknown_key", "4"],
         ["failing", "report", "1", "2", "no", "malformed", "2"],
         ["idle", "report", "0", "0", "unknown", "no", "requests"],
         ["ready", "report", "3", "0", "yes"],
@@ -187,8 +187,8 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
     ("tenant", "arguments", "said"),
     [
         pytest.param("nobody", [], "there is no tenant 'nobody'", id="an unknown tenant"),
-        pytest.param("acme", [], "no key in force", id="no key in force"),
-        pytest.param("globex", ["--key-env", "KEY"], "named twice", id="two keys"),
+        pytest.param("acme", [], "no active key", id="no active key"),
+        pytest.param("globex", ["--key-env", "KEY"], "given twice", id="two keys"),
         pytest.param("globex", ["--db", ""], "HMAC_GUARD_DB", id="no database"),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_tenant_without_a_key_is_an_error(
     assert said in result.stderr
 
 
-def test_lists_are_filtered_and_go_on_behind_a_tenant(
+def test_lists_are_filtered_and_continue_after_a_tenant(
     run: Run, sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hmac_guard.cli.keys.PAGE", 2)
@@ -230,7 +230,7 @@ def test_lists_are_filtered_and_go_on_behind_a_tenant(
     assert [row["tenant"] for row in shown(run("readiness", "--json"))] == ["Z", "a", "b", "b2", "c", "\u00e9"]
 
 
-def test_an_unknown_tenant_is_said_and_the_exit_code_is_1(run: Run) -> None:
+def test_an_unknown_tenant_is_reported_and_the_exit_code_is_1(run: Run) -> None:
     for arguments in (["nobody"], ["nobody", "--json"], ["\udcff"]):
         result = run("list", *arguments)
         assert (result.exit_code, result.stdout) == (1, "")
@@ -261,7 +261,7 @@ def test_each_change_is_in_the_audit_with_the_user_of_the_process(run: Run, sync
     assert "note by hand" in run("audit").stdout
 
 
-def test_keys_that_ended_long_ago_are_deleted(run: Run, sync_database: Database) -> None:
+def test_old_keys_are_deleted(run: Run, sync_database: Database) -> None:
     clock = Clock(time.time() - 40 * 86_400)
     past = sync_database.keys(clock=clock)
     for tenant in ("acme", "globex"):
@@ -277,7 +277,7 @@ def test_keys_that_ended_long_ago_are_deleted(run: Run, sync_database: Database)
     assert [entry.detail for entry in sync_database.keys().audit(action="purge")] == [{"keys": ["old"]}] * 2
 
 
-def test_every_cache_learns_of_a_change(run: Run, sync_database: Database) -> None:
+def test_every_cache_sees_a_change(run: Run, sync_database: Database) -> None:
     run("add", "other")
     with own_redis() as server:
         cached = CachedKeys(sync_database.keys(), ttl=3_600, negative_ttl=3_600, timeout=TIMEOUT)

@@ -145,8 +145,8 @@ def test_one_signature_is_verified_as_json() -> None:
         (["sign", "nango", "--rows", "csv"], "integration_id\na,b\n", "line 2 has a different number of cells"),
         (["sign", "nango", "--rows", "csv"], "integration_id,x\na\n", "line 2 has a different number of cells"),
         (["sign", "nango", "--rows", "csv"], 'integration_id\n"a', "is not CSV"),
-        (["sign", "nango", "integration_id=a", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
-        (["verify", "nango", "--signature", "x", "--rows", "csv"], "", "--rows takes ids and signatures from stdin"),
+        (["sign", "nango", "integration_id=a", "--rows", "csv"], "", "--rows reads ids and signatures from stdin"),
+        (["verify", "nango", "--signature", "x", "--rows", "csv"], "", "--rows reads ids and signatures from stdin"),
         (
             ["verify", "nango", "integration_id=a", "connection_id=b"],
             "",

@@ -14,8 +14,8 @@ from consoles import ADA, ORIGIN, empty_keys
 from key_sources import KEY
 from waiting import TIMEOUT
 
-from hmac_guard.console import Console, asgi
-from hmac_guard.console.asgi import environ_of
+from hmac_guard.console import Console, mounts
+from hmac_guard.console.mounts import environ_of_scope
 from hmac_guard.schemes import NANGO
 
 HEADERS = [(b"host", b"localhost")]
@@ -53,7 +53,7 @@ def body_of(sent: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("path", ["/console/tenant", "/tenant"])
-def test_a_root_path_is_taken_off_in_both_styles_of_servers(console: Console, path: str) -> None:
+def test_a_root_path_is_removed_for_both_kinds_of_servers(console: Console, path: str) -> None:
     sent = call(console, scope(path, query_string="name=acmé".encode()))
 
     assert sent[0]["status"] == 200
@@ -72,7 +72,7 @@ def test_a_root_path_is_taken_off_in_both_styles_of_servers(console: Console, pa
     ],
 )
 def test_the_mount_point_and_the_path(path: str, root: str, script_name: str, path_info: str) -> None:
-    environ = environ_of(scope(path, root), b"")
+    environ = environ_of_scope(scope(path, root), b"")
 
     assert environ["SCRIPT_NAME"].encode("latin-1").decode() == script_name
     assert environ["PATH_INFO"].encode("latin-1").decode() == path_info
@@ -85,7 +85,7 @@ def test_the_mount_point_alone_leads_to_the_list(console: Console) -> None:
     assert (b"location", b"/console/") in sent[0]["headers"]
 
 
-def test_headers_cannot_pose_as_others() -> None:
+def test_a_header_cannot_replace_another_one() -> None:
     headers = [
         (b"x_forwarded_user", b"eve"),
         (b"content-length", b"99"),
@@ -96,7 +96,7 @@ def test_headers_cannot_pose_as_others() -> None:
         (b"origin", b"http://b"),
         (b"content-type", b"text/plain"),
     ]
-    environ = environ_of(scope(headers=headers), b"12")
+    environ = environ_of_scope(scope(headers=headers), b"12")
 
     assert "HTTP_X_FORWARDED_USER" not in environ
     assert "HTTP_TRANSFER_ENCODING" not in environ
@@ -105,10 +105,10 @@ def test_headers_cannot_pose_as_others() -> None:
     assert environ["HTTP_ORIGIN"] == "http://a,http://b"
     assert environ["CONTENT_TYPE"] == "text/plain"
     assert environ["REMOTE_ADDR"] == "192.0.2.7"
-    assert "REMOTE_ADDR" not in environ_of(scope(client=None), b"")
+    assert "REMOTE_ADDR" not in environ_of_scope(scope(client=None), b"")
 
 
-def test_a_form_is_read_no_further_than_a_mebibyte(console: Console) -> None:
+def test_reading_of_a_form_stops_after_a_mebibyte(console: Console) -> None:
     chunk = {"type": "http.request", "body": b"x" * 600_000, "more_body": True}
     left = [chunk, chunk, chunk]
     sent = call(console, scope("/console/check", method="POST"), *left)
@@ -130,8 +130,8 @@ def test_a_websocket_is_closed_and_a_lifespan_is_answered(console: Console) -> N
     assert [message["type"] for message in lived] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) -> None:
-    """A slow `authorize` holds up neither the event loop nor another request."""
+def test_requests_are_answered_concurrently_on_threads(console: Console) -> None:
+    """A slow `authorize` delays neither the event loop nor another request."""
     import threading
 
     together, threads = threading.Barrier(3, timeout=20), set()
@@ -164,7 +164,7 @@ def test_requests_are_answered_at_once_and_off_the_event_loop(console: Console) 
 
 
 def test_one_request_too_many_is_503(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "MOST", 0)
+    monkeypatch.setattr(mounts, "MAX_REQUESTS", 0)
     console.asgi._start()
 
     sent = call(console, scope("/console/"))
@@ -219,7 +219,7 @@ def test_an_export_is_sent_in_parts(console: Console) -> None:
 @pytest.mark.parametrize(
     "path", ["/console/", "/console/tenant", "/console/audit", "/console/check", "/console/signing"]
 )
-def test_a_query_that_is_not_utf_8_is_no_error(console: Console, path: str) -> None:
+def test_a_query_that_is_not_utf_8_causes_no_error(console: Console, path: str) -> None:
     sent = call(console, scope(path, query_string=b"name=\xff&prefix=\xff&tenant=%ff"))
 
     assert sent[0]["status"] in (200, 404)

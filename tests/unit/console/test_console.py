@@ -39,8 +39,8 @@ from werkzeug.test import Client
 
 from hmac_guard import Cookie, Decision, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
 from hmac_guard.console import Console, Operator
+from hmac_guard.console.access import TokenProblem, check_token, make_token
 from hmac_guard.console.site import COOKIE, ROUTES
-from hmac_guard.console.tokens import TokenProblem, check_token, make_token
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
@@ -69,9 +69,9 @@ def vic(console: Console) -> Browser:
     return Browser(console, "vic")
 
 
-def test_from_nothing_to_a_verified_request(keys: Any, ada: Browser) -> None:
+def test_the_first_tenant_gets_to_a_verified_request(keys: Any, ada: Browser) -> None:
     """The first tenant, its key, its code, and a request that the guard verifies."""
-    assert "From nothing to the first verified request" in ada.get("/").text
+    assert "How to get the first verified request" in ada.get("/").text
 
     form = forms_of(ada.get("/new").text)[-1]
     made = ada.fill(form, name="acme", source="generated")
@@ -110,7 +110,7 @@ def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Brow
 
     assert made.status_code == 200
     assert KEY not in made.text
-    assert "It is shown nowhere" in words_of(made)
+    assert "No page shows it" in words_of(made)
     ids = {"integration_id": "g", "connection_id": "u"}
     assert NANGO.sign(keys(claim_of("acme")).keys[0], ids) == NANGO.sign(Key.from_hex(KEY), ids)
     refused = ada.fill(form, name="globex", source="own", secret="changeme", id="k")
@@ -119,7 +119,7 @@ def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Brow
 
 
 @pytest.mark.parametrize(("end", "seconds"), [("0", 0), ("3600", 3_600), ("86400", 86_400), ("604800", 604_800)])
-def test_a_rotation_ends_the_old_key_when_it_is_told_to(tmp_path: Path, end: str, seconds: float) -> None:
+def test_a_rotation_ends_the_old_key_at_the_chosen_time(tmp_path: Path, end: str, seconds: float) -> None:
     clock = Clock(1_800_000_000.0)
     keys = empty_keys(tmp_path, clock=clock)
     keys.add("acme", KEY, key_id="old")
@@ -138,14 +138,14 @@ def test_a_rotation_ends_the_old_key_at_a_time_in_utc(tmp_path: Path) -> None:
     ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
     form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
 
-    assert "is over" in words_of(ada.fill(form, end="at", at="2027-01-15T07:59"))
+    assert "is in the past" in words_of(ada.fill(form, end="at", at="2027-01-15T07:59"))
     assert "in UTC" in words_of(ada.fill(form, end="at", at="tomorrow"))
     assert ada.fill(form, end="at", at="2027-01-16T08:00").status_code == 200
     assert {key.id: key.not_after for key in keys.list("acme")}["old"] == clock.now + 86_400
     assert '<time datetime="2027-01-16T08:00:00Z">16 Jan 2027, 08:00 UTC</time>' in ada.get("/tenant", name="acme").text
 
 
-def test_a_rotation_is_refused_while_one_is_open_unless_one_says_so(keys: Any, ada: Browser) -> None:
+def test_a_rotation_is_refused_while_one_is_open_unless_the_form_allows_it(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, key_id="first")
     ada.fill(forms_of(ada.get("/tenant/rotate", name="acme").text)[-1], end="86400")
     page = ada.get("/tenant/rotate", name="acme")
@@ -195,10 +195,10 @@ def test_the_env_file_has_the_secret_and_nothing_else(ada: Browser) -> None:
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a_c_me.env"'
 
 
-# The switch
+# Modes
 
 
-def test_the_switch_has_the_evidence_and_is_confirmed_by_name(keys: Any, ada: Browser) -> None:
+def test_the_page_of_a_mode_shows_counts_and_asks_for_a_confirmation(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, mode="report")
     count(keys, "acme", verified=1_204, missing_signature=2, invalid_signature=1)
     evidence = (
@@ -214,10 +214,10 @@ def test_the_switch_has_the_evidence_and_is_confirmed_by_name(keys: Any, ada: Br
     assert "The mode is set." in ada.get("/tenant", name="acme", done="mode").text
 
 
-def test_where_nothing_was_counted_nothing_is_known(keys: Any, ada: Browser) -> None:
+def test_a_tenant_without_counted_requests_is_not_ready(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, mode="report")
 
-    assert "Nothing is known." in words_of(ada.get("/tenant/switch/confirm", name="acme", mode="enforce"))
+    assert "No requests yet." in words_of(ada.get("/tenant/switch/confirm", name="acme", mode="enforce"))
 
 
 def test_a_tenant_whose_requests_are_all_verified_is_ready(keys: Any, ada: Browser) -> None:
@@ -229,7 +229,7 @@ def test_a_tenant_whose_requests_are_all_verified_is_ready(keys: Any, ada: Brows
     assert "Ready. All 2 requests" in words_of(ada.get("/tenant/switch", name="acme"))
 
 
-def test_where_the_guard_is_laxer_nothing_is_enforced(keys: Any, ada: Browser) -> None:
+def test_a_less_strict_mode_of_the_guard_is_reported(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, mode="enforce")
     count(keys, "acme", verified=2)
 
@@ -277,7 +277,7 @@ def test_ids_give_the_bytes_that_are_signed(keys: Any, vic: Browser) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
-def test_a_right_signature_is_right_whichever_key_in_force_made_it(keys: Any, vic: Browser, key: str) -> None:
+def test_a_signature_of_each_active_key_is_right(keys: Any, vic: Browser, key: str) -> None:
     keys.add("acme", KEY, key_id="first")
     keys.rotate("acme", OTHER_KEY, key_id="second")
     signature = NANGO.sign(key, integration_id="github", connection_id="u-1")
@@ -307,7 +307,7 @@ def test_a_whole_request_is_explained_with_the_places_marked(keys: Any, vic: Bro
     assert "Not right This request of acme is refused" in words_of(answer)
 
 
-def test_the_right_signature_is_an_operators_and_audited(keys: Any, ada: Browser, vic: Browser) -> None:
+def test_only_an_operator_sees_the_right_signature_and_it_is_audited(keys: Any, ada: Browser, vic: Browser) -> None:
     keys.add("acme", KEY)
 
     refused = vic.post("/check/signature", **fields())
@@ -335,11 +335,11 @@ def test_no_signature_is_shown_for_ids_that_the_audit_would_not_name(keys: Any, 
     assert keys.audit(action="signature") == ()
 
 
-def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> None:
+def test_a_part_of_a_right_signature_reveals_nothing(keys: Any, vic: Browser) -> None:
     """Nothing that a viewer sees depends on fewer than 64 bits of a right signature: 16 characters of hex."""
     keys.add("acme", KEY)
     right = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
-    told = {}
+    pages_by_length = {}
     for length in (1, 8, 15):
         cut, other = right[:length], "".join("0" if one != "0" else "1" for one in right[:length])
         # On a busy machine the search ends before every pair of mistakes is tried, and says so.
@@ -347,7 +347,7 @@ def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> N
         answers = [words_of(vic.post("/check", **fields(signature=text))) for text in (cut, other)]
         pages = [text.replace(busy, "alone or with another one") for text in answers]
         assert pages[0] == pages[1]
-        told[length] = pages[0]
+        pages_by_length[length] = pages[0]
 
 
 @pytest.mark.parametrize(
@@ -359,11 +359,13 @@ def test_a_part_of_a_right_signature_tells_nothing(keys: Any, vic: Browser) -> N
         ({"id.integration_id": "a:b"}, "it contains ':'"),
         ({"kind": "request", "request": "nothing of the sort"}, "not a URL"),
         ({"kind": "request", "request": "https://x/", "entry": "-1"}, "whole number"),
-        ({"kind": "request", "request": "https://x/", "tenant": ""}, "name the tenant"),
+        ({"kind": "request", "request": "https://x/", "tenant": ""}, "does not name a tenant"),
         ({"kind": "request", "request": "\x00\xff{", "tenant": "acme"}, ""),
     ],
 )
-def test_what_cannot_be_checked_is_said(keys: Any, vic: Browser, changed: dict[str, str], says: str) -> None:
+def test_an_input_that_cannot_be_checked_is_reported(
+    keys: Any, vic: Browser, changed: dict[str, str], says: str
+) -> None:
     keys.add("acme", KEY)
     answer = vic.post("/check", **fields(**changed))
 
@@ -414,18 +416,18 @@ def test_an_export_and_the_pages_have_every_entry(keys: Any, ada: Browser, monke
     assert 'rel="next"' in ada.get("/audit").text
 
 
-# Who may
+# Permissions
 
 FORMS = [path for path, route in ROUTES.items() if route.post]
 
 
-def rest(keys: Any) -> Any:
-    """All that a form may change."""
+def stored_state(keys: Any) -> Any:
+    """Return everything that a form may change."""
     return keys.list(), len(keys.audit(limit=1_000))
 
 
-def walk(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
-    """Each form of the console, filled in so that it changes something."""
+def changing_forms(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
+    """Return each form of the console, with values that change something."""
     keys.add("acme", KEY, key_id="k1")
     secret = {"source": "generated", "form": "text", "note": "", "id": "new"}
     return [
@@ -441,8 +443,8 @@ def walk(keys: Any, console: Console) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def test_the_walk_has_every_form_and_each_one_works(keys: Any, console: Console, ada: Browser) -> None:
-    forms = walk(keys, console)
+def test_the_list_of_forms_is_complete_and_each_form_works(keys: Any, console: Console, ada: Browser) -> None:
+    forms = changing_forms(keys, console)
 
     assert [path for path, _ in forms] == FORMS
     for path, given in forms:
@@ -451,24 +453,24 @@ def test_the_walk_has_every_form_and_each_one_works(keys: Any, console: Console,
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_no_form_works_for_who_may_not_send_it(keys: Any, console: Console, path: str) -> None:
-    """As a stranger, as a viewer, with a missing, foreign, stale or forged token, from another origin or none."""
+def test_a_form_without_the_right_to_send_it_is_refused(keys: Any, console: Console, path: str) -> None:
+    """Without login, as a viewer, with a missing, other, expired or forged token, and from another origin or none."""
     clock = Clock(1_800_000_000.0)
     console.clock = clock
-    given = dict(walk(keys, console))[path]
-    before = rest(keys)
-    ada, other, vic, stranger = (Browser(console, who) for who in ("ada", "ada", "vic", ""))
+    given = dict(changing_forms(keys, console))[path]
+    before = stored_state(keys)
+    ada, other, vic, anonymous = (Browser(console, who) for who in ("ada", "ada", "vic", ""))
     tokens = {browser: browser.token() for browser in (ada, other, vic)}
 
     def refused(answer: Any, says: str) -> None:
         assert answer.status_code == 403
         assert says in words_of(answer)
         assert "acme" not in answer.text
-        assert rest(keys) == before
+        assert stored_state(keys) == before
 
-    refused(stranger.post(path, token=tokens[ada], **given), "You are not signed in as an operator")
+    refused(anonymous.post(path, token=tokens[ada], **given), "You are not signed in as an operator")
     if not ROUTES[path].viewers:
-        refused(vic.post(path, **given), "your role is viewer")
+        refused(vic.post(path, **given), "Your role is viewer")
     refused(ada.post(path, token="", **given), "Nothing was changed: the form has no token")
     refused(ada.post(path, token=tokens[other], **given), "belongs to another session")
     refused(ada.post(path, token=tokens[vic], **given), "belongs to another session")
@@ -488,24 +490,24 @@ def test_no_form_works_for_who_may_not_send_it(keys: Any, console: Console, path
 
 @pytest.mark.parametrize(
     ("seconds", "problem"),
-    [(0, None), (-299, None), (-301, TokenProblem.STALE), (43_200, None), (43_201, TokenProblem.STALE)],
+    [(0, None), (-299, None), (-301, TokenProblem.EXPIRED), (43_200, None), (43_201, TokenProblem.EXPIRED)],
 )
-def test_a_token_lives_for_twelve_hours_on_every_worker(seconds: float, problem: TokenProblem | None) -> None:
+def test_a_token_is_valid_for_twelve_hours_on_every_worker(seconds: float, problem: TokenProblem | None) -> None:
     secret, now = hide("s" * 32), 1_800_000_000.0
     token = make_token(secret, "session", "ada", now)
 
     assert check_token(secret, token, "session", "ada", now + seconds) is problem
-    assert check_token(hide("t" * 32), token, "session", "ada", now) is TokenProblem.FOREIGN
-    assert check_token(secret, token, "sessiona", "da", now) is TokenProblem.FOREIGN
+    assert check_token(hide("t" * 32), token, "session", "ada", now) is TokenProblem.OTHER_SESSION
+    assert check_token(secret, token, "sessiona", "da", now) is TokenProblem.OTHER_SESSION
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_no_page_is_a_strangers_and_none_is_kept_or_framed(console: Console, keys: Any, path: str) -> None:
+def test_no_page_is_public_cached_or_framed(console: Console, keys: Any, path: str) -> None:
     keys.add("acme", KEY, key_id="k1")
-    stranger, vic = Browser(console, ""), Browser(console, "vic")
+    anonymous, vic = Browser(console, ""), Browser(console, "vic")
     query = {"name": "acme", "key": "k1", "mode": "enforce"}
 
-    refused = stranger.get(path, **query)
+    refused = anonymous.get(path, **query)
     assert refused.status_code == 403
     assert "acme" not in refused.text
     for answer in (refused, vic.get(path, **query), Browser(console).get(path, **query)):
@@ -529,7 +531,7 @@ def test_a_viewer_sees_no_button_that_changes_anything(keys: Any, vic: Browser) 
             assert f'href="/console{link}' not in vic.get(path, name="acme").text
 
 
-def test_what_authorize_raises_or_returns_else_is_a_403(keys: Any, caplog: Any) -> None:
+def test_an_error_or_another_value_of_authorize_is_a_403(keys: Any, caplog: Any) -> None:
     def fails(request: Any) -> Any:
         raise RuntimeError(KEY)
 
@@ -541,7 +543,7 @@ def test_what_authorize_raises_or_returns_else_is_a_403(keys: Any, caplog: Any) 
     assert KEY not in caplog.text
 
 
-def test_authorize_is_asked_for_every_request(keys: Any) -> None:
+def test_authorize_is_called_for_every_request(keys: Any) -> None:
     asked = []
 
     def authorize(request: Any) -> Operator:
@@ -570,7 +572,7 @@ def test_an_origin_behind_a_proxy_has_to_be_named(keys: Any) -> None:
     assert answer.status_code == 303
 
 
-def test_the_cookie_is_out_of_reach(ada: Browser) -> None:
+def test_the_cookie_is_http_only_and_strict(ada: Browser) -> None:
     cookie = ada.get("/").headers["Set-Cookie"]
 
     assert re.fullmatch(r"hmac_guard_console=[\w-]{43}; HttpOnly; Path=/console/; SameSite=Strict", cookie)
@@ -632,7 +634,7 @@ def test_a_tenant_of_any_name_has_its_pages(keys: Any, ada: Browser, name: str) 
         ("/signing", {"language": "../../x", "scheme": "nope", "name": "\x00"}),
     ],
 )
-def test_an_odd_query_is_no_failure(keys: Any, ada: Browser, path: str, query: dict[str, str]) -> None:
+def test_an_unusual_query_causes_no_error(keys: Any, ada: Browser, path: str, query: dict[str, str]) -> None:
     keys.add("acme", KEY)
 
     assert ada.get(path, **query).status_code == 200
@@ -645,7 +647,7 @@ def test_a_form_larger_than_a_mebibyte_is_refused(ada: Browser) -> None:
 # The database, several workers
 
 
-def test_a_database_that_is_away_is_said_and_nothing_is_half_done(keys: Any, console: Console, caplog: Any) -> None:
+def test_a_database_error_is_reported_and_nothing_is_changed_in_part(keys: Any, console: Console, caplog: Any) -> None:
     keys.add("acme", KEY, key_id="k1")
     ada = Browser(console)
     form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
@@ -654,13 +656,13 @@ def test_a_database_that_is_away_is_said_and_nothing_is_half_done(keys: Any, con
     answer = ada.fill(form)
 
     assert answer.status_code == 503
-    assert "What you sent was not done" in words_of(answer)
+    assert "Your change was not made" in words_of(answer)
     assert [key.id for key in keys.list("acme")] == ["k1"]
     assert keys.list("acme")[0].not_after is None
     assert "console: POST '/tenant/rotate' failed" in caplog.text
 
 
-def test_a_database_that_cannot_be_reached_is_said(caplog: Any) -> None:
+def test_a_database_that_cannot_be_reached_is_reported(caplog: Any) -> None:
     with own_port() as port:  # Nothing listens there.
         engine = create_engine(f"postgresql+psycopg://console:{KEY}@127.0.0.1:{port}/keys")
         ada = Browser(Console(SqlKeys(engine), schemes=[NANGO], authorize=by_header, secret="s" * 32))
@@ -681,7 +683,7 @@ def test_several_workers_serve_one_session(keys: Any) -> None:
     assert second.fill(form, note="x").status_code == 303
 
 
-def test_a_secret_of_ones_own_needs_no_table(tmp_path: Path) -> None:
+def test_a_given_secret_needs_no_table(tmp_path: Path) -> None:
     keys = SqlKeys(sqlite_in(tmp_path))
     console = Console(keys, schemes=[NANGO], authorize=by_header, secret="s" * 32)
 
@@ -690,7 +692,7 @@ def test_a_secret_of_ones_own_needs_no_table(tmp_path: Path) -> None:
     assert missing.status_code == 503
 
 
-def test_keys_in_the_clear_are_said_on_every_page(keys: Any, ada: Browser, tmp_path: Path) -> None:
+def test_every_page_warns_of_unencrypted_keys(keys: Any, ada: Browser, tmp_path: Path) -> None:
     keys.add("acme", KEY, key_id="k1")
     query = {"name": "acme", "key": "k1", "mode": "enforce"}
     pages = [path for path, route in ROUTES.items() if route.get and "." not in path]
@@ -701,13 +703,13 @@ def test_keys_in_the_clear_are_said_on_every_page(keys: Any, ada: Browser, tmp_p
     other = Browser(Console(sealed, schemes=[NANGO], authorize=by_header))
 
     for path in pages:
-        assert "Keys are stored in the clear" in words_of(ada.get(path, **query)), path
-        assert "stored in the clear" not in other.get(path, **query).text
+        assert "Keys are stored unencrypted" in words_of(ada.get(path, **query)), path
+        assert "stored unencrypted" not in other.get(path, **query).text
 
 
 def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
-    told: list[str] = []
-    keys = empty_keys(tmp_path, on_change=told.append)
+    announced: list[str] = []
+    keys = empty_keys(tmp_path, on_change=announced.append)
     ada = Browser(Console(CachedKeys(keys), schemes=[NANGO], authorize=by_header))
     made = {"form": "text", "source": "generated"}
 
@@ -716,7 +718,7 @@ def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
     ada.post("/tenant/rotate", name="acme", id="k3", end="0", **made)
     ada.post("/tenant/switch/confirm", name="acme", mode="enforce")
     ada.post("/tenant/end", name="acme", key="k3")
-    assert told == ["acme"] * 5
+    assert announced == ["acme"] * 5
 
 
 def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
@@ -755,7 +757,7 @@ def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_wrong_argument_is_said_when_the_console_is_made(keys: Any, changed: dict[str, Any], says: str) -> None:
+def test_a_wrong_argument_is_reported_by_the_constructor(keys: Any, changed: dict[str, Any], says: str) -> None:
     given: dict[str, Any] = {"keys": keys, "schemes": [NANGO], "authorize": by_header, **changed}
     with pytest.raises(ConfigError, match=says):
         Console(given.pop("keys"), **given)
@@ -778,7 +780,7 @@ def test_an_operator_has_a_name_that_can_be_written(name: Any) -> None:
 
 
 def count(keys: Any, tenant: str, **reasons: int) -> None:
-    """Have a guard in report count so many requests, by reason."""
+    """Count requests of a guard in the mode report, by reason."""
     counts = VerdictCounts(keys)
     stored = keys.list(tenant)
     for name, number in reasons.items():
@@ -821,27 +823,27 @@ def test_the_console_runs_on_each_database(sync_database: Database) -> None:
     [
         ("/tenant/env", {"name": "acme", "secret": "two\nlines"}, 400, "a quote or a line end"),
         ("/tenant/rotate", {"name": "acme", "end": "never", "form": "text"}, 400, "Choose when the old key ends"),
-        ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose how the secret is written"),
+        ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose the form of the secret"),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
         ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key"),
         ("/tenant/note", {"name": "unknown", "key": "k1"}, 404, "There is no tenant"),
-        ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "There is a tenant 'acme' already"),
+        ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "The tenant 'acme' exists already"),
         ("/new", {"name": " x ", "form": "text", "mode": "report"}, 400, "is none that a request could name"),
     ],
 )
-def test_a_form_that_asks_for_what_cannot_be_says_why(
+def test_a_form_with_an_impossible_value_names_the_problem(
     keys: Any, ada: Browser, path: str, given: dict[str, str], status: int, says: str
 ) -> None:
     keys.add("acme", KEY, key_id="k1")
-    before = rest(keys)
+    before = stored_state(keys)
     answer = ada.post(path, **given)
 
     assert answer.status_code == status
     assert says in words_of(answer)
-    assert rest(keys) == before
+    assert stored_state(keys) == before
 
 
-def test_a_page_that_is_not_there_says_so(keys: Any, ada: Browser) -> None:
+def test_an_unknown_page_is_404(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, key_id="k1")
 
     assert ada.get("/nothing").status_code == 404
@@ -851,7 +853,7 @@ def test_a_page_that_is_not_there_says_so(keys: Any, ada: Browser) -> None:
     assert ada.get("/tenant", name="unknown").status_code == 404
 
 
-def test_a_page_that_fails_shows_nothing_of_the_failure(
+def test_a_page_that_fails_does_not_show_the_error(
     keys: Any, ada: Browser, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     def fails(*_: Any) -> None:
@@ -867,21 +869,19 @@ def test_a_page_that_fails_shows_nothing_of_the_failure(
     assert OTHER_KEY not in caplog.text + answer.text
 
 
-def test_keys_of_the_past_and_the_future_are_told_apart(tmp_path: Path) -> None:
+def test_ended_and_scheduled_keys_are_shown(tmp_path: Path) -> None:
     now = time.time()
     keys = empty_keys(tmp_path)
     keys.add("acme", KEY, key_id="over", not_after=now + 1, not_before=now - 5)
-    keys.add("acme", OTHER_KEY, key_id="to-come", not_before=now + 86_400 * 40)
+    keys.add("acme", OTHER_KEY, key_id="scheduled", not_before=now + 86_400 * 40)
     clock = Clock(now + 10)
     ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
     page = words_of(ada.get("/tenant", name="acme"))
 
     assert "over Ended" in page
-    assert "to-come To come from" in page
-    assert "No key of the tenant 'acme' is in force" in words_of(ada.post("/check", **fields()))
-    assert "No key of this tenant is in force" in words_of(
-        ada.get("/tenant/switch/confirm", name="acme", mode="enforce")
-    )
+    assert "scheduled Scheduled from" in page
+    assert "No key of the tenant 'acme' is active" in words_of(ada.post("/check", **fields()))
+    assert "No key of this tenant is active" in words_of(ada.get("/tenant/switch/confirm", name="acme", mode="enforce"))
 
 
 def test_places_in_headers_cookies_and_bodies_are_marked(keys: Any) -> None:

@@ -82,7 +82,7 @@ def test_each_mount_serves_the_same_flows(server: Running, keys: Any) -> None:
         assert client.post(form.action, data=form.fields, headers={"Origin": "http://evil.example"}).status_code == 403
         assert page("/").headers["cache-control"] == "no-store"
     assert httpx.get(f"{origin}{PREFIX}/").status_code == 403
-    assert httpx.get(f"{origin}/orders").status_code == 401  # The guard is around all the rest.
+    assert httpx.get(f"{origin}/orders").status_code == 401  # The guard is around all other paths.
     assert [entry.actor for entry in keys.audit(action="retire")] == ["ada@example.com"]
     assert [entry.origin for entry in keys.audit(action="retire")] == ["127.0.0.1"]
     assert KEY not in server.printed()

@@ -77,7 +77,7 @@ def test_the_link_logs_in_once(local: Local) -> None:
     assert len(token) == 43
 
 
-def test_a_get_does_not_spend_the_link(local: Local) -> None:
+def test_a_get_does_not_use_the_link(local: Local) -> None:
     token = local.app.link.make().get()
     with local.client() as client:
         client.get("/login", params={"token": token})
@@ -85,7 +85,7 @@ def test_a_get_does_not_spend_the_link(local: Local) -> None:
         assert local.log_in(client, token).status_code == 303
 
 
-def test_ten_wrong_tries_end_the_link_and_another_one_is_made(local: Local) -> None:
+def test_ten_wrong_tokens_end_the_link_and_a_new_one_is_made(local: Local) -> None:
     token = local.app.link.make().get()
     with local.client() as client:
         for _ in range(10):
@@ -94,8 +94,8 @@ def test_ten_wrong_tries_end_the_link_and_another_one_is_made(local: Local) -> N
         assert local.log_in(client, local.app.link.make().get()).status_code == 303
 
 
-def test_another_site_uses_no_try_up(local: Local) -> None:
-    """Origin and Host are checked before a try is counted."""
+def test_a_token_from_another_site_is_not_counted(local: Local) -> None:
+    """Origin and Host are checked before a wrong token is counted."""
     token = local.app.link.make().get()
     with local.client() as client:
         for _ in range(12):
@@ -109,10 +109,10 @@ def test_the_link_ends_after_a_quarter_of_an_hour() -> None:
     link = Link(clock)
     token = link.make()
     clock.pass_by(15 * 60 + 1)
-    assert not link.spend(token)
+    assert not link.use(token)
     first, second = link.make(), link.make()
-    assert [link.spend(first), link.spend(second), link.spend(second)] == [False, True, False]
-    assert not Link(clock).spend(hide(""))
+    assert [link.use(first), link.use(second), link.use(second)] == [False, True, False]
+    assert not Link(clock).use(hide(""))
 
 
 @pytest.mark.parametrize(("waits", "lives"), [([3_500] * 12, True), ([3_500] * 13, False), ([3_601], False)])
@@ -128,7 +128,7 @@ def test_a_session_ends_after_an_idle_hour_and_after_twelve(waits: list[float], 
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example", ""])
-def test_a_name_that_another_site_points_here_is_refused(local: Local, host: str) -> None:
+def test_another_name_that_resolves_to_this_machine_is_refused(local: Local, host: str) -> None:
     with local.client() as client:
         local.log_in(client, local.app.link.make().get())
         for path in ("/login", f"{local.app.prefix}/", "/static/console.css"):
@@ -152,7 +152,7 @@ def test_log_out(local: Local) -> None:
         assert client.get(home).headers["location"] == "/login"
 
 
-def test_a_form_is_sent_and_the_audit_says_who(local: Local) -> None:
+def test_a_form_is_sent_and_the_audit_names_the_operator(local: Local) -> None:
     with local.client() as client:
         home = local.log_in(client, local.app.link.make().get()).headers["location"]
         form = forms_of(client.get(f"{home}tenant/end", params={"name": "acme", "key": "k1"}).text)[-1]
@@ -177,7 +177,7 @@ def test_the_command_serves_and_prints_a_link(line: str, tmp_path: Path) -> None
             [(origin, token)] = re.findall(r"Open (http://127\.0\.0\.1:\d+)/login#([\w-]{43})\n", printed.readline())
             with httpx.Client(base_url=origin, timeout=TIMEOUT) as client:
                 home = client.post("/login", data={"token": token}, headers={"Origin": origin}).headers["location"]
-                assert "From nothing to the first verified request" in client.get(home).text
+                assert "How to get the first verified request" in client.get(home).text
             port = origin.rpartition(":")[2]
             taken = subprocess.run([*words, "--port", port], cwd=tmp_path, env=environ, capture_output=True, text=True)
             assert taken.returncode == 2
@@ -187,5 +187,5 @@ def test_the_command_serves_and_prints_a_link(line: str, tmp_path: Path) -> None
     assert (tmp_path / "keys.db").exists()
 
 
-def test_no_request_is_logged_in_where_the_clock_begins_at_zero() -> None:
+def test_no_session_is_valid_at_a_clock_that_starts_at_zero() -> None:
     assert not Sessions(lambda: 1_000.0).use(hide(""))

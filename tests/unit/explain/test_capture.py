@@ -14,7 +14,7 @@ import pytest
 from waiting import TIMEOUT
 
 from hmac_guard.explain import Captured, CaptureError, capture
-from hmac_guard.explain.capture.raw import from_raw
+from hmac_guard.explain.capture.request import from_raw
 
 
 def target(text: str) -> str:

@@ -89,7 +89,7 @@ def test_a_tenant_without_keys_and_a_keyring_of_several_keys_are_explained(
     guard = debugged({"acme": [KEY, "another-key-of-the-same-keyring"]})
     caplog.clear()
     call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}&public_key=unknown-tenant"))
-    assert "The tenant 'unknown-tenant' has no key" in finding(caplog)
+    assert "The tenant 'unknown-tenant' has no active key" in finding(caplog)
 
     caplog.clear()
     second = signed("a:b", "another-key-of-the-same-keyring\n")

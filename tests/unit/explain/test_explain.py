@@ -25,7 +25,7 @@ from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.shape import right_attempt
-from hmac_guard.explain.near import MAX_LEAVES, leaves, near
+from hmac_guard.explain.reading import MAX_LEAVES, leaves, near
 from hmac_guard.explain.report import as_json, as_text, sentences
 from hmac_guard.explain.search import search
 from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND, user_hash
@@ -180,14 +180,14 @@ def test_each_refusal_is_explained_in_one_sentence(scheme: Scheme, request_text:
         (EVERYWHERE, f"POST /y/2/z?sig={SIG} HTTP/1.1\nContent-Type: application/x-www-form-urlencoded\n\na=1&a=1"),
     ],
 )
-def test_a_signature_over_the_intended_ids_is_called_right(scheme: Scheme, request_text: str) -> None:
+def test_a_signature_over_the_intended_ids_is_reported_as_right(scheme: Scheme, request_text: str) -> None:
     said = sentences(explained(scheme, request_text))
 
     assert said[0].startswith("Not verified")
     assert said[-1] == "Except for that, the signature is right."
 
 
-def test_a_signature_without_an_id_that_the_scheme_needs_is_not_called_right() -> None:
+def test_a_signature_without_a_required_id_is_not_reported_as_right() -> None:
     request = f"/oauth/connect/github?hmac={signed('github')}"
 
     said = sentences(explained(NANGO, request))
@@ -349,9 +349,7 @@ BOM = b"\xef\xbb\xbf"
         (KEY.encode() + rb"\n", KEY.encode() + b"\n", "key_escaped"),
     ],
 )
-def test_a_byte_order_mark_and_a_written_out_newline_in_a_key_are_named(
-    guards: bytes, signers: bytes, name: str
-) -> None:
+def test_a_byte_order_mark_and_a_literal_newline_in_a_key_are_named(guards: bytes, signers: bytes, name: str) -> None:
     signature = hmac.new(signers, b"github", hashlib.sha256).hexdigest()
     captured = capture(f"/oauth/connect/github?hmac={signature}".encode())
 
@@ -359,7 +357,7 @@ def test_a_byte_order_mark_and_a_written_out_newline_in_a_key_are_named(
 
     assert explanation.found is not None
     assert [found.name for found in explanation.found.mistakes] == [name]
-    assert "written-out \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
+    assert "literal \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
 
 
 def test_a_problem_and_a_mistake_are_both_named() -> None:
@@ -369,10 +367,10 @@ def test_a_problem_and_a_mistake_are_both_named() -> None:
     assert said[2].startswith("Another cause, two mistakes together: ")
 
 
-def test_a_preflight_is_not_judged() -> None:
+def test_a_preflight_is_not_checked() -> None:
     request = "OPTIONS /?integration_id=a HTTP/1.1\nOrigin: http://h\nAccess-Control-Request-Method: GET\n\n"
 
-    assert sentences(explained(NANGO, request))[0].startswith("Not judged: a browser cannot sign a CORS preflight")
+    assert sentences(explained(NANGO, request))[0].startswith("Not checked: a browser cannot sign a CORS preflight")
 
 
 def test_an_id_cut_by_an_ampersand_is_found() -> None:
@@ -455,7 +453,7 @@ def test_every_mistake_of_the_tables_is_found(ids: dict[str, str], secret: bytes
             if signature != right:
                 result = search(attempt, signature, b"", [mistake], seconds=60)
                 assert [found.name for found in result.mistakes] == [mistake.name]
-                assert "{" not in result.mistakes[0].says
+                assert "{" not in result.mistakes[0].description
 
 
 @pytest.mark.without_coverage

@@ -27,7 +27,7 @@ def many(text: str, least: int = 1000, most: int = 100_000) -> Texts:
     return lambda source: text * (source.randint(least, most) // len(text))
 
 
-#: What a request may hold anywhere.
+#: Texts that may be anywhere in a request.
 TEXTS: tuple[Texts, ...] = (
     *map(many, (" ", "a ", "\t", "a", "%", "%41", "%zz", "&", "&amp;", "=", "a=b&", "&a", "+", "/", "/../", "?", "#")),
     *map(many, ("ä", "\u0301\u0316", "\ufdfa", "\x00", "\ufeff", "\U0001f511", "<", "\\", "\\n", "'\\''", "a=b; ")),
@@ -43,7 +43,7 @@ TEXTS: tuple[Texts, ...] = (
 )
 
 
-def trouble(source: random.Random) -> str:
+def hostile_text(source: random.Random) -> str:
     return source.choice(TEXTS)(source)
 
 
@@ -52,7 +52,7 @@ def somewhere(source: random.Random, *plain: str) -> list[str]:
     texts = list(plain)
     for _ in range(source.randint(1, 2)):
         spot = source.randrange(len(texts))
-        hostile = trouble(source)
+        hostile = hostile_text(source)
         texts[spot] = source.choice((hostile, texts[spot] + hostile, hostile + texts[spot]))
     return texts
 
@@ -72,12 +72,12 @@ def a_document(source: random.Random) -> str:
         "[" + "[]," * size + "[]]",
         f'{{"{"k" * size}":[{"1," * size}1]}}',
         "{" + ",".join(f'"{number}":{number}' for number in range(size // 8)) + "}",
-        json.dumps({"identifier": trouble(source), "identifier_hash": trouble(source)}),
-        json.dumps({"integration_id": trouble(source), "hmac": "0" * 64, "public_key": trouble(source)}),
+        json.dumps({"identifier": hostile_text(source), "identifier_hash": hostile_text(source)}),
+        json.dumps({"integration_id": hostile_text(source), "hmac": "0" * 64, "public_key": hostile_text(source)}),
         r'{"integration_id":"\ud800","identifier":"\udfff","hmac":"a\ud800","public_key":"\ud83d","identifier_hash":"0"}',
         f'{{"integration_id":{"9" * 5000},"identifier":1e400,"hmac":-0,"identifier_hash":NaN}}',
         f'{{"identifier":"{"a" * 300_000}","identifier_hash":"0"}}',
-        trouble(source),
+        hostile_text(source),
     )
     return source.choice(shapes)
 
@@ -95,12 +95,12 @@ def a_raw_request(source: random.Random) -> bytes:
             f"Transfer-Encoding: chunked\r\n\r\n{source.choice(('f', '9')) * source.randint(1, 20)}",
             "Transfer-Encoding: chunked\r\n\r\n" + "1\r\na\r\n" * 20_000 + "0",
             f"Transfer-Encoding: chunked\r\n\r\n{'0' * 5000}1",
-            f"Cookie: a={trouble(source)}",
+            f"Cookie: a={hostile_text(source)}",
             "X-Many: 1\r\n" * 20_000 + "X: 1",
             " folded\r\n" * 90 + "X: 1",
         )
     )
-    kind = source.choice(("application/json", "text/plain", "application/x-www-form-urlencoded", trouble(source)))
+    kind = source.choice(("application/json", "text/plain", "application/x-www-form-urlencoded", hostile_text(source)))
     head = f"{method} {target} {version}\r\n{name}: {value}\r\nContent-Type: {kind}\r\n{framing}\r\n\r\n"
     plain = f"POST /?hmac={'0' * 64} HTTP/1.1\r\nContent-Type: {kind}\r\n{framing}\r\n\r\n"
     made = (source.choice((head, plain)) + body).encode(source.choice(("utf-8",) * 9 + ("utf-16-le",)), "replace")
@@ -124,7 +124,7 @@ def a_curl_command(source: random.Random) -> bytes:
     )
     words = [f"https://h/oauth/connect/a?hmac={'0' * 64}"]
     for _ in range(source.randint(1, 4)):
-        words += [source.choice(options), source.choice((trouble, a_document, lambda _: "a: b"))(source)]
+        words += [source.choice(options), source.choice((hostile_text, a_document, lambda _: "a: b"))(source)]
     if source.random() < 0.2:
         words += ["-H", "a: b"] * 20_000
     quoted = (
@@ -151,8 +151,8 @@ def a_har_entry(source: random.Random) -> bytes:
         "postData": source.choice(
             (
                 {"text": a_document(source)},
-                {"text": trouble(source), "encoding": "base64"},
-                {"params": [{"name": trouble(source), "value": trouble(source)}]},
+                {"text": hostile_text(source), "encoding": "base64"},
+                {"params": [{"name": hostile_text(source), "value": hostile_text(source)}]},
                 None,
             )
         ),

@@ -1,4 +1,4 @@
-"""`explain` names mistakes with times and with the raw body: two hundred made-up requests, each with one mistake."""
+"""`explain` names mistakes with times and with the raw body: two hundred generated requests, each with one mistake."""
 
 import base64
 import hashlib
@@ -169,7 +169,7 @@ PLANTS: dict[str, Plant] = {
 }
 
 
-def test_the_mistake_that_was_made_is_named_in_two_hundred_requests() -> None:
+def test_the_mistake_is_named_in_two_hundred_requests() -> None:
     source = random.Random(18)
     writers = (as_slack, as_stripe, as_mine)
     wrong: list[tuple[str, list[str]]] = []
@@ -185,12 +185,12 @@ def test_the_mistake_that_was_made_is_named_in_two_hundred_requests() -> None:
     assert not [found for _, found in wrong if found], "another mistake was named"
 
 
-def test_a_method_that_was_signed_otherwise_is_named() -> None:
+def test_another_signed_method_is_named() -> None:
     assert named(Made(signed_method="GET", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
     assert named(Made(signed_method="post", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
 
 
-def test_a_right_request_is_verified() -> None:
+def test_a_correct_request_is_verified() -> None:
     for write in (as_slack, as_stripe, as_mine):
         scheme, headers = write(Made(signed_body=b"\xff\0", sent_body=b"\xff\0"))
         explanation = explain_captured(scheme, capture(raw(headers, b"\xff\0")), KEYS)
@@ -206,14 +206,14 @@ def test_a_right_request_is_verified() -> None:
         ("2027-01-15T08:00:00Z", "is not a Unix time"),
     ],
 )
-def test_a_time_that_is_none_is_said(text: str, says: str) -> None:
+def test_an_invalid_time_is_reported(text: str, says: str) -> None:
     scheme, headers = as_slack(_sent_at(text, random.Random(1)))
     answer = " ".join(sentences(explain_captured(scheme, capture(raw(headers, b"x")), KEYS)))
 
     assert says in answer
 
 
-def test_an_end_that_is_over_or_too_late_is_said() -> None:
+def test_an_end_in_the_past_or_too_far_in_the_future_is_reported() -> None:
     for end, name in ((NOW - 50, "ended"), (NOW + 9_999, "too_long"), (NOW * 1000, "time_unit")):
         fields = ENDS.sign_fields(KEY, user_id="u1", expires=end).query
         url = "https://x/?" + "&".join(f"{key}={value}" for key, value in fields.items())
@@ -222,7 +222,7 @@ def test_an_end_that_is_over_or_too_late_is_said() -> None:
         assert report["signature_is_right"]
 
 
-def test_a_whsec_key_that_was_used_in_the_other_form_is_named() -> None:
+def test_a_whsec_key_in_the_other_form_is_named() -> None:
     """Stripe's is text and often decodes as base64; that of Standard Webhooks is decoded."""
     text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     decoded, as_it_stands = Key.from_whsec(text), Key.from_text(text)

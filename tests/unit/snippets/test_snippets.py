@@ -191,10 +191,10 @@ def test_a_cookie_is_set_before_the_request() -> None:
 
 def test_a_scheme_that_fits_no_request_has_no_page() -> None:
     ids = {"a": PathSource("/x/{a}"), "b": PathSource("/y/{b}")}
-    apart = Scheme(name="apart", ids=ids, message="{a}:{b}", signature=Query("sig"))
+    scheme = Scheme(name="split", ids=ids, message="{a}:{b}", signature=Query("sig"))
 
-    with pytest.raises(ConfigError, match="no request can carry all strings of the scheme 'apart'"):
-        page(apart)
+    with pytest.raises(ConfigError, match="no single request can contain all values of the scheme 'split'"):
+        page(scheme)
 
 
 def test_a_scheme_without_a_possible_example_has_no_page() -> None:

@@ -1,37 +1,41 @@
-"""The page that tells whether a signature is right, and which mistake explains it if it is not."""
+"""The pages about signatures: whether one is right, and how to make one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.context import Context
-from hmac_guard.console.marking import Line, marked
-from hmac_guard.console.rendering import in_bytes
+from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
-from hmac_guard.core.text import is_id
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Cookie, Header, HeaderItem, Path, Query
+from hmac_guard.core.text import is_id, is_named
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
-from hmac_guard.explain.near import leaves
-from hmac_guard.explain.reading import read_all
+from hmac_guard.explain.reading import leaves, read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
-from hmac_guard.snippets.frontend import call_fields, curl_command
+from hmac_guard.snippets import LANGUAGES, page, snippet
+from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code
+from hmac_guard.snippets.page import curl_of_example, worked_example
 
-#: The most bytes of a message that are shown.
-MOST_SHOWN = 512
+#: The maximum number of shown bytes of a message.
+MAX_SHOWN_BYTES = 512
+#: The maximum number of characters of a shown line, and of lines.
+_MAX_LINE_LENGTH, _MAX_LINES = 2_000, 200
 
 
 class CheckError(ValueError):
-    """What was given cannot be checked. The text is for the page."""
+    """The input cannot be checked. The page shows the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,23 @@ class Input:
     hint: str = ""
 
 
+class Line(NamedTuple):
+    """One line.
+
+    Attributes:
+        text: What is sent.
+        names: The strings of the scheme that the guard reads here.
+        is_wrong: Whether the guard rejects one of them.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    is_wrong: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is shown of an explanation. It holds no right signature."""
+    """The shown part of an explanation. It does not contain the right signature."""
 
     verified: bool
     is_partial: bool
@@ -62,23 +80,24 @@ class Result:
     notes: Sequence[str]
 
 
-def form(context: Context) -> Response:
-    """Return the empty form, or with `refusal` the one of a refused request. The address names its row alone."""
+def check_form(context: Context) -> Response:
+    """Return the form. With the row of a refused request in the address, it has the ids of that request."""
     number = context.arg("refusal")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         return _page(context)
     refusal = context.console.ledger.refusal(int(number))
     if refusal is None or refusal.scheme not in context.console.schemes:
-        raise NotFound("This refused request is kept no more, or its scheme is none of this console.")
+        raise NotFound("This refused request is no longer stored, or this console does not have its scheme.")
     return _page(context, refusal=refusal)
 
 
-def answer(context: Context) -> Response:
+def check(context: Context) -> Response:
+    """Return whether a signature is right, and the mistake that explains a wrong one."""
     return _answered(context, with_signature=False)
 
 
-def right_signature(context: Context) -> Response:
-    """Show the right signature. The audit says so before anything is shown."""
+def show_right_signature(context: Context) -> Response:
+    """Return the right signature too. This is written into the audit before the page is made."""
     return _answered(context, with_signature=True)
 
 
@@ -94,12 +113,12 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
         explanation = _explained(context, scheme, captured, ring, key)
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
-            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.by())
+            context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
     except CheckError as error:
         return _page(context, problem=str(error))
     result = _result(scheme, captured, explanation, key, is_partial=partial, is_pasted=is_pasted)
     shown = explanation if with_signature else None
-    return _page(context, result=result, whose=tenant, shown=shown)
+    return _page(context, result=result, shown_tenant=tenant, shown=shown)
 
 
 def _page(
@@ -107,7 +126,7 @@ def _page(
     *,
     problem: str = "",
     result: Result | None = None,
-    whose: str = "",
+    shown_tenant: str = "",
     shown: Hidden[Any] | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
@@ -117,21 +136,21 @@ def _page(
         "check.html",
         400 if problem else 200,
         scheme=scheme,
-        spelled=ENCODING_NAMES[scheme.encoding],
+        encoding_name=ENCODING_NAMES[scheme.encoding],
         inputs=list(_inputs(scheme, request, refusal, context.now())),
         refusal=refusal,
         tenant=refusal.tenant if refusal else request.values.get("tenant", "") or context.arg("name"),
         problem=problem,
         result=result,
-        whose=whose,
+        shown_tenant=shown_tenant,
         shown=shown,
     )
 
 
 def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: float) -> Iterator[Input]:
-    """Return the fields of the form, with what was typed or what a refused request stated."""
+    """Return the fields of the form, with the typed values or those of a refused request."""
     for field in scheme.id_fields:
-        hint = "may be left out" if field.name in scheme.optional else ""
+        hint = "optional" if field.name in scheme.optional else ""
         stated = refusal.ids.get(field.name, "") if refusal else ""
         yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
     for time in scheme.times:
@@ -145,7 +164,7 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
 
 
 def _typed(context: Context, scheme: Scheme) -> Captured:
-    """Return the request that carries what was typed."""
+    """Return a request with the typed values."""
     values = []
     for field in call_fields(scheme):
         if field is scheme.signature_field:
@@ -168,7 +187,7 @@ def _id(context: Context, scheme: Scheme, name: str) -> str:
         raise CheckError(f"{name} is missing")
     if text and not is_id(text):
         raise CheckError(
-            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, no space at an end"
+            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, and no space at either end"
         )
     return text
 
@@ -186,10 +205,10 @@ def _pasted(context: Context) -> Captured:
 
 def _tenant_in(scheme: Scheme, captured: Hidden[Captured]) -> str:
     request = as_request(captured.get(), reader_of(scheme, with_tenant=False))
-    every = tuple(leaves(request.query, captured.get().headers, captured.get().body))
-    reading = read_all(scheme, request, every).tenant
+    request_texts = tuple(leaves(request.query, captured.get().headers, captured.get().body))
+    reading = read_all(scheme, request, request_texts).tenant
     if reading is None or reading.value is None:
-        raise CheckError("name the tenant: the request does not")
+        raise CheckError("the request does not name a tenant; enter its name")
     return reading.value
 
 
@@ -198,12 +217,12 @@ def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
     if not isinstance(ring, Keyring):
         raise CheckError(f"there is no tenant {tenant!r}")
     if not ring.active(context.now()):
-        raise CheckError(f"no key of the tenant {tenant!r} is in force, so every request is refused as unknown_key")
+        raise CheckError(f"no key of the tenant {tenant!r} is active, so every request is refused as unknown_key")
     return ring
 
 
 def _proving(context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring) -> Key | None:
-    """Return the key in force that made the signature of a request."""
+    """Return the active key that made the signature of a request, or None."""
     reader = reader_of(scheme, with_tenant=False)
     request = as_request(captured.get(), reader, context.field("mount"))
     verdict = judge(scheme, reader.read(request), ring, context.now(), by_tenant=False)
@@ -218,7 +237,7 @@ def _explained(
 
 
 def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
-    """Return what the guard reads. Where it reads nothing the explanation guesses, and a guess is not signed.
+    """Return the ids and times that the guard reads. The explanation guesses others, but a guess is not signed.
 
     Raises:
         CheckError: An id or a time is not read, or is refused.
@@ -238,7 +257,7 @@ def _result(
     is_partial: bool,
     is_pasted: bool,
 ) -> Result:
-    """Return what is shown. `key` is the one that made the signature, or the one that signs now."""
+    """Return the shown part. `key` is the key that made the signature, or else the one that signs now."""
     found = explanation.get()
     readings = [(each.name, _shown(each.value), each.places, each.problem) for each in found.ids]
     if found.tenant is not None and is_pasted:
@@ -247,21 +266,95 @@ def _result(
         size = "-" if found.signature.value is None else f"{len(found.signature.value)} characters"
         readings.append(("signature", size, found.signature.places, found.signature.problem))
     problems = [f"{each.name}: {each.problem}." for each in found.ids if each.problem]
-    shown = found.message[:MOST_SHOWN]
+    shown = found.message[:MAX_SHOWN_BYTES]
     return Result(
         verified=found.verified,
         is_partial=is_partial,
         key_id=key.id if found.verified else None,
         sentences=problems if is_partial else sentences(found),
         message=shown.decode("utf-8", "backslashreplace"),
-        rows=in_bytes(shown),
+        rows=hex_dump(shown),
         more=len(found.message) - len(shown),
         size=len(found.message),
         readings=readings,
-        lines=marked(scheme, captured.get(), found) if is_pasted else [],
+        lines=_marked_lines(scheme, captured.get(), found) if is_pasted else [],
         notes=captured.get().notes,
     )
 
 
 def _shown(value: str | None) -> str:
     return "-" if value is None else value
+
+
+def _marked_lines(scheme: Scheme, captured: Captured, explanation: Explanation) -> list[Line]:
+    """Return the lines of a request: its path, each field of its query, each header, and its body."""
+    wrong = {reading.name for reading in explanation.problems}
+    times = [time.field for time in scheme.times]
+    fields = [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+
+    def line(text: str, kind: str, name: str = "") -> Line:
+        names = tuple(field.name for field in fields if any(_is_at(place, kind, name) for place in _places(field)))
+        cut = text if len(text) <= _MAX_LINE_LENGTH else f"{text[:_MAX_LINE_LENGTH]}…"
+        return Line(cut, names, any(each in wrong for each in names))
+
+    path, mark, query = captured.target.partition("?")
+    lines = [line(f"{captured.method} {path}", "path")]
+    for number, pair in enumerate(query.split("&") if mark else []):
+        lines.append(line(f"  {'&' if number else '?'}{pair}", "query", pair.partition("=")[0]))
+    lines += [line(f"{name}: {value}", "header", name) for name, value in captured.headers]
+    if captured.body:
+        lines += [Line(""), line(captured.body.decode("utf-8", "replace"), "body")]
+    return lines[:_MAX_LINES]
+
+
+def _places(field: Field) -> list[Source]:
+    return list(field.source.places())
+
+
+def _is_at(place: Source, kind: str, name: str) -> bool:
+    match place:
+        case Path():
+            return kind == "path"
+        case Query():
+            return kind == "query" and is_named(name, place.name)
+        case Header() | HeaderItem():
+            return kind == "header" and name.lower() == place.name.lower()
+        case Cookie():
+            return kind == "header" and name.lower() == "cookie"
+        case _:
+            return kind == "body"
+
+
+def show_how_to_sign(context: Context) -> Response:
+    """Return the page for the customer's engineer: the code that signs, an example, and the request."""
+    scheme, tenant = context.scheme(), context.arg("name")
+    language = context.arg("language") if context.arg("language") in LANGUAGES else "python"
+    try:
+        example = worked_example(scheme)
+        curl = curl_of_example(scheme, example, tenant or "acme")
+        fetch = fetch_code(scheme)
+        code, problem = snippet(scheme, language), ""
+    except ConfigError as error:
+        example, curl, fetch, code, problem = None, "", "", "", str(error)
+    return context.page(
+        "signing.html",
+        scheme=scheme,
+        encoding_name=ENCODING_NAMES[scheme.encoding],
+        tenant=tenant,
+        languages=LANGUAGES,
+        language=language,
+        code=code,
+        example=example,
+        curl=curl,
+        fetch=fetch,
+        problem=problem,
+    )
+
+
+def download_how_to_sign(context: Context) -> Response:
+    """Return the same as Markdown, in every language."""
+    scheme, tenant = context.scheme(), context.arg("name")
+    text = page(scheme, tenant=tenant or "acme")
+    name = re.sub("[^A-Za-z0-9._-]", "_", f"{scheme.name}-{tenant}" if tenant else scheme.name)[:80]
+    headers = {"Content-Disposition": f'attachment; filename="how-to-sign-{name}.md"'}
+    return Response(text, content_type="text/markdown; charset=utf-8", headers=headers)

@@ -1,0 +1,296 @@
+"""`hmac-guard sign` and `hmac-guard verify`: make signatures of ids, and check them with the code of a guard."""
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from time import time as clock
+from typing import Any
+
+import click
+
+from hmac_guard.cli.arguments import others_in, takes_ids
+from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
+from hmac_guard.cli.output import CliError, bad, good
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.message import METHOD, compose
+from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signing import names_of_parts
+from hmac_guard.core.text import is_id
+from hmac_guard.core.times import is_time
+from hmac_guard.core.verdict import Reason
+
+Row = dict[str, Any]
+#: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
+_REDRAW = 0.1
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+takes_rows = click.option(
+    "--rows",
+    type=click.Choice(["jsonl", "csv"]),
+    help="Read rows from stdin: one JSON object per line, or CSV with the names in the first line.",
+)
+
+_MEANING = {
+    Reason.INVALID_SIGNATURE: "the signer used another key, another id, or signed differently",
+    Reason.MALFORMED: "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it",
+    Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
+    Reason.EXPIRED: "the signature is correct, but it has expired",
+    Reason.NOT_YET_VALID: "the signature is correct, but its time is in the future, or its lifetime is too long",
+}
+
+
+@click.command("sign")
+@takes_ids
+@takes_key
+@takes_rows
+def sign(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], key: Key, rows: str | None) -> None:
+    """Print the signature for some ids.
+
+    SCHEME is the name of a preset (see `hmac-guard schemes`), or MODULE:OBJECT
+    for your own scheme. The key comes from --key-env, --key-file or a hidden
+    prompt.
+
+    \b
+      hmac-guard sign suprsend distinct_id=user-42 --key-env INBOX_SECRET
+      hmac-guard sign shop.guards:ORDERS tenant_id=acme order_id=42
+
+    Give other parts of the message like an id: timestamp=, expires=, method=,
+    and body=TEXT or body=@FILE.
+
+    \b
+      hmac-guard sign stripe timestamp=$(date +%s) body=@event.json --key-env KEY
+
+    With --rows the ids come from stdin, and each row is printed with its
+    signature. SCHEME is then the only argument.
+
+    \b
+      hmac-guard sign nango --rows csv --key-file nango.key < ids.csv > signed.csv
+    """
+    if rows is None:
+        click.echo(scheme.sign(key, ids, **others))
+        return
+    check_no_arguments(ids or others)
+    process_rows(rows, lambda row: {"signature": scheme.sign(key, ids_of(row, scheme.ids), **others_in(scheme, row))})
+
+
+@click.command("verify")
+@takes_ids
+@takes_tenant
+@key_options
+@click.option("--signature", help="The signature, as it is sent.")
+@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+@takes_rows
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    scheme: Scheme,
+    ids: dict[str, str],
+    others: dict[str, Any],
+    ring: Keyring | None,
+    key_env: str | None,
+    key_file: str | None,
+    key_form: str,
+    signature: str | None,
+    in_json: bool,
+    rows: str | None,
+) -> None:
+    """Check the signature of some ids, and say why it is not valid.
+
+    SCHEME, the key and what is signed are as in `hmac-guard sign`; with --tenant
+    the keys of a tenant in the database are used. The exit code is 0 if the ids
+    are verified, 1 if they are not, and 2 if the command was used incorrectly.
+
+    \b
+      hmac-guard verify suprsend distinct_id=user-42 --signature 6mbM... \\
+        --key-file inbox.key
+
+    With --rows the ids and `signature` come from stdin, and each row is printed
+    with `verified` and `reason`. The exit code is 0 if all rows are verified.
+
+    \b
+      hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
+    """
+    keys = Keyring(ring_of(ring, key_env, key_file, key_form))
+    if rows is not None:
+        check_no_arguments(ids or others or signature)
+        ctx.exit(0 if _verify_rows(scheme, keys, rows) else 1)
+    if signature is None:
+        raise CliError("the signature is missing; add --signature SIGNATURE")
+    reason = _reason(scheme, ids, others, keys, signature)
+    verified = reason is Reason.VERIFIED
+    if in_json:
+        click.echo(json.dumps(_answer(reason)))
+    else:
+        click.echo(good("verified") if verified else f"{bad('not verified')}: {reason} ({_MEANING[reason]})")
+    ctx.exit(0 if verified else 1)
+
+
+def _answer(reason: Reason) -> dict[str, str | bool]:
+    return {"verified": reason is Reason.VERIFIED, "reason": reason.value}
+
+
+def _verify_rows(scheme: Scheme, keys: Keyring, form: str) -> bool:
+    """Verify the rows of stdin. Return whether all of them are verified."""
+    reasons: set[Reason] = set()
+
+    def answer(row: Row) -> Row:
+        reason = _row_reason(scheme, keys, row)
+        reasons.add(reason)
+        return _answer(reason)
+
+    process_rows(form, answer)
+    return reasons <= {Reason.VERIFIED}
+
+
+def _row_reason(scheme: Scheme, keys: Keyring, row: Row) -> Reason:
+    ids, signature = ids_of(row, scheme.ids), row.get("signature")
+    if any(name not in ids for name in scheme.ids if name not in scheme.optional):
+        return Reason.MISSING_ID
+    if signature in (None, ""):
+        return Reason.MISSING_SIGNATURE
+    if not all(isinstance(text, str) for text in (*ids.values(), signature)):
+        return Reason.MALFORMED
+    others = others_in(scheme, row)
+    if any(name not in others for name in names_of_parts(scheme)):
+        return Reason.MISSING_SIGNATURE
+    return _reason(scheme, ids, others, keys, signature)
+
+
+def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: Keyring, signature: str) -> Reason:
+    missing = [name for name in scheme.ids if name not in ids and name not in scheme.optional]
+    if missing:
+        raise CliError(f"the id {missing[0]!r} is missing; add {missing[0]}=VALUE")
+    absent = [name for name in names_of_parts(scheme) if name not in others]
+    if absent:
+        raise CliError(f"the scheme signs {absent[0]}; add {absent[0]}=VALUE")
+    if not all(is_id(text) and scheme.ids[name].can_carry(text) for name, text in ids.items()):
+        return Reason.MALFORMED
+    times = [time for time in scheme.times if time.name in others]
+    if not all(is_time(str(others[time.name])) for time in times):
+        return Reason.MALFORMED
+    named = {name: str(others[name]) for name in others if name != "body"}
+    message = compose(scheme.parts, {**ids, **named, METHOD: named.get("method", "")})
+    if message is None:
+        return Reason.AMBIGUOUS
+    message += others.get("body", b"") if scheme.signs_body else b""
+    active = keys.active(clock())
+    if not active:
+        return Reason.UNKNOWN_KEY
+    if scheme.verifying_key(active, message, signature.encode(errors="replace")) is None:
+        return Reason.INVALID_SIGNATURE
+    outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
+    return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
+
+
+def process_rows(form: str, work: Callable[[Row], Row]) -> None:
+    """Write each row of stdin to stdout in the same form, with the fields that `work` returns added.
+
+    Args:
+        form: "jsonl" or "csv".
+        work: Returns the fields to add to a row.
+
+    Raises:
+        CliError: A row cannot be read, or `work` raises a `ConfigError`. The message names the line.
+    """
+    with _progress() as count:
+        rows = _json_rows(_lines(count)) if form == "jsonl" else _csv_rows(_lines(count))
+        write = _write_json if form == "jsonl" else _csv_writer()
+        for number, row in rows:
+            try:
+                write(row | work(row))
+            except ConfigError as error:
+                raise CliError(f"line {number}: {error}") from None
+
+
+def check_no_arguments(given: object) -> None:
+    """Raise `CliError` if ids or a signature are given on the command line together with --rows."""
+    if given:
+        raise CliError("--rows reads ids and signatures from stdin; remove them from the command")
+
+
+def ids_of(row: Row, names: Any) -> dict[str, Any]:
+    """Return the ids in a row. An empty cell counts as a missing id."""
+    return {name: row[name] for name in names if row.get(name) not in (None, "")}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Yield a function that takes the number of bytes read. The bar is shown if only stderr is a terminal."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda size: None
+        return
+    length = os.fstat(sys.stdin.fileno()).st_size or None
+    with click.progressbar(iter(()), length=length, label="bytes", show_pos=True, file=sys.stderr) as bar:
+        waiting, shown_at = 0, monotonic()
+
+        def count(size: int) -> None:
+            nonlocal waiting, shown_at
+            waiting += size
+            if monotonic() - shown_at >= _REDRAW:
+                bar.update(waiting)
+                waiting, shown_at = 0, monotonic()
+
+        yield count
+        bar.update(waiting)
+
+
+def _lines(count: Callable[[int], None]) -> Iterator[str]:
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        count(len(line))
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise CliError(f"line {number} is not UTF-8; convert the input first") from None
+
+
+def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise CliError(f"line {number} is not a JSON object; give one object per line")
+        yield number, row
+
+
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise CliError(f"line {reader.line_num} has a different number of cells than the first line")
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise CliError(f"line {reader.line_num} is not CSV: {error}") from None
+
+
+def _write_json(row: Row) -> None:
+    text = json.dumps(row, ensure_ascii=False)
+    # JSON can contain a lone surrogate as an escape. UTF-8 cannot, so it is written as an escape again.
+    click.echo(text if _LONE_SURROGATE.search(text) is None else json.dumps(row))
+
+
+def _csv_writer() -> Callable[[Row], None]:
+    names: list[str] = []
+
+    def write(row: Row) -> None:
+        text = io.StringIO()
+        first = not names
+        names.extend(row if first else ())
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        if first:
+            writer.writeheader()
+        writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in row.items()})
+        click.echo(text.getvalue(), nl=False)
+
+    return write
