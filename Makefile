@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/docs
-SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE
+SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml hatch_build.py README.md LICENSE
 
-.PHONY: help demo serve test slow test-versions test-pythons test-extras test-conformance test-browser test-languages test-explain \
+.PHONY: help demo serve test slow test-versions test-pythons test-extras test-docs test-conformance test-browser test-languages test-explain \
 	screenshots check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \
 	mutants bench bench-check bench-timing clean
 
@@ -17,6 +17,7 @@ help:
 	@echo "make test-versions  run the tests with the oldest supported frameworks, and without frameworks"
 	@echo "make test-pythons   run the tests with each CPython from 3.10 to 3.13 (ARGS=tests/unit/core for some of them)"
 	@echo "make test-extras    test each extra alone, in a new environment (ARGS=\"sql redis\" for some of them)"
+	@echo "make test-docs  run every code block of README and docs, with the packages that its page names (ARGS=README.md for one page)"
 	@echo "make test-conformance  test every framework on every server, over sockets"
 	@echo "make test-wire  send malformed requests to every server, and compare the answers with the recorded ones"
 	@echo "make test-chaos  send requests while databases and networks fail (ARGS=\"-k frozen\" for some of the rows)"
@@ -143,6 +144,10 @@ test-pythons: $(VENV)/wheel
 # The wheel with each extra in a new environment. So a package that an extra lacks is missing there.
 test-extras: $(VENV)/wheel
 	cd tests && ../$(BIN)/python -m acceptance.extras ../dist/*.whl $(ARGS)
+
+# Every code block runs in a test, and then those of each page in a new environment with what the page installs.
+test-docs: $(VENV)/test $(VENV)/wheel
+	cd tests && ../$(BIN)/python -m documentation ../dist/*.whl $(ARGS)
 
 # Tests every application on every server; writes the tables of docs/frameworks.md.
 test-conformance: $(VENV)/conformance $(VENV)/wheel

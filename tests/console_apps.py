@@ -1,12 +1,11 @@
 """The applications of docs/console.md, each with the console below `/console/`: `console_apps:NAME`."""
 
 import os
-import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from consoles import by_header
+from documented import blocks
 from key_sources import KEY
 from sqlalchemy import create_engine
 
@@ -16,10 +15,8 @@ from hmac_guard.keys import SqlKeys
 from hmac_guard.schemes import NANGO
 
 DB = "HMAC_GUARD_TEST_CONSOLE"
-PAGE = (Path(__file__).parents[1] / "docs" / "console.md").read_text()
-_SECTIONS = dict(re.findall(r"^### (.*?)\n\n?(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
-BLOCKS = {name: "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)) for name, text in _SECTIONS.items()}
-FIRST = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+FIRST, *_REST = blocks("docs/console.md")
+BLOCKS = {block.heading: block for block in _REST}
 
 
 def make(name: str, **more: Any) -> dict[str, Any]:
@@ -27,8 +24,7 @@ def make(name: str, **more: Any) -> dict[str, Any]:
     keys = SqlKeys(create_engine(os.environ[DB]))
     names = {"keys": keys, "Guard": Guard, "NANGO": NANGO, "Operator": Operator, "Console": Console, **more}
     names.setdefault("console", Console(keys, schemes=[NANGO], authorize=by_header))
-    exec(compile(BLOCKS[name], name, "exec"), names)
-    return names
+    return BLOCKS[name].run(**names)
 
 
 def flask_app() -> Any:

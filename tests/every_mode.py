@@ -5,6 +5,8 @@ from typing import Any
 
 from support import Reply, Sent
 
+from hmac_guard import Guard
+
 #: The arguments of the guard in each mode. `exempt` covers the paths of the tests.
 MODES: dict[str, dict[str, Any]] = {
     "enforce": {"mode": "enforce"},
@@ -13,6 +15,16 @@ MODES: dict[str, dict[str, Any]] = {
     "exempt": {"only": (), "exempt": ("/inbox", "/inbox/", "/oauth/", "/partners/", "/notifications/", "/orders")},
 }
 ORIGIN = "https://app.example"
+
+
+class MadeOtherwise:
+    """Replace `Guard` in a sample: the same guard with other options."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+
+    def __call__(self, *arguments: Any, **options: Any) -> Guard:
+        return Guard(*arguments, **{**options, **self.changes})
 
 
 def preflight_for(sent: Sent) -> Sent:

@@ -57,6 +57,20 @@ def test_the_wheel_says_what_it_brings(wheel: Path) -> None:
     assert required == ["Requires-Dist: asgiref>=3.8", "Requires-Dist: werkzeug>=3.0.6"]
 
 
+def test_the_readme_of_the_package_has_absolute_links(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        metadata = opened.read(f"{NAME}.dist-info/METADATA").decode()
+    [address] = re.findall(r'^Homepage = "(.+)"$', PROJECT, re.MULTILINE)
+    readme = metadata.partition("\n\n")[2]
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+
+    assert "Description-Content-Type: text/markdown" in metadata
+    assert {image for image, _ in links} == {"", "!"}
+    for image, target in links:
+        assert f"]({address}/{'raw' if image else 'blob'}/HEAD/{target})" in readme
+        assert f"]({target})" not in readme
+
+
 def test_the_sdist_holds_what_builds_and_tests_the_package(tmp_path: Path) -> None:
     [built] = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with tarfile.open(built) as opened:
@@ -65,7 +79,7 @@ def test_the_sdist_holds_what_builds_and_tests_the_package(tmp_path: Path) -> No
     top = {name for name in held if "/" not in name}
     assert top == {
         *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "PKG-INFO", "README.md", "SECURITY.md"),
-        *(".gitignore", "pyproject.toml"),
+        *(".gitignore", "hatch_build.py", "pyproject.toml"),
     }
     folders = {name.split("/")[0] for name in held - top}
     assert folders == {"docs", "examples", "hmac_guard", "tests"}

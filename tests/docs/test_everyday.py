@@ -4,17 +4,27 @@ import asyncio
 import contextlib
 import importlib
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
+import sysconfig
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from documentation.pages import exports
+from documented import Block, under
+from documented import blocks as blocks_of
 from installed import install, run_pytest
+from ports import accepts, own_port
 from serving import threaded
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Guard, Key, Reason
 from hmac_guard.once import MemoryOnce
@@ -36,20 +46,13 @@ KEY = "8f4f6a52-5d0b-4a5e-9e0f-3d9b1c7a2e11"
 Key(KEY)  # `secrecy.py` then checks that no block prints it.
 
 
-def blocks(page: str, language: str = "python") -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+def blocks(page: str, language: str = "python") -> list[Block]:
+    return blocks_of(f"docs/{page}", language)
 
 
-def files(page: str) -> dict[str, str]:
+def files(page: str) -> dict[str, Block]:
     """The blocks that begin with the name of a file."""
-    named = [code for code in blocks(page) if code.startswith("# ")]
-    return {code.split("\n")[0].removeprefix("# "): code for code in named}
-
-
-def run(code: str) -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "code_of_the_docs"}
-    exec(compile(code, "docs", "exec"), names)
-    return names
+    return {block.name: block for block in blocks(page) if block.name}
 
 
 def empty(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -81,9 +84,9 @@ def test_the_tests_of_the_page_pass_with_the_plugin(tmp_path: Path) -> None:
     for package in ("django", "fastapi", "httpx"):
         pytest.importorskip(package, reason=f"not run: {package} is not installed")
     found = files("testing.md")
-    for name, code in found.items():
-        (tmp_path / name).write_text(code)
-    number = sum(code.count("\ndef test_") for code in found.values())
+    for name, block in found.items():
+        (tmp_path / name).write_text(block.code)
+    number = sum(block.text.count("\ndef test_") for block in found.values())
 
     printed = run_pytest(tmp_path, install(tmp_path / "installed"), *(name for name in found if name != "app.py"))
     assert len(found) == len(blocks("testing.md")) == 7
@@ -91,7 +94,7 @@ def test_the_tests_of_the_page_pass_with_the_plugin(tmp_path: Path) -> None:
 
 
 def test_the_application_of_the_page_on_observing_shows_its_numbers() -> None:
-    client = Client(run(files("observing.md")["app.py"])["app"].wsgi_app)
+    client = Client(files("observing.md")["app.py"].run()["app"].wsgi_app)
     client.get("/inbox?distinct_id=u1")
     text = client.get("/metrics").text
 
@@ -106,20 +109,38 @@ def test_the_application_of_the_page_on_observing_shows_its_numbers() -> None:
 def test_each_block_of_the_page_on_observing_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "metrics.py":
         monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    with closing(run(files("observing.md")[name])) as names:
+    with closing(files("observing.md")[name].run()) as names:
         if name == "both.py":
             Client(names["guard"].wsgi(empty)).get("/?distinct_id=u")
             assert REGISTRY.get_sample_value("hmac_guard_decision_seconds_count", {"scheme": "suprsend"}) == 1
         assert callable(names["application"]) if name == "metrics.py" else isinstance(names["guard"], Guard)
 
 
+def test_the_workers_of_the_page_on_observing_share_their_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn", reason="not run: gunicorn is not installed")
+    (tmp_path / "app.py").write_text(files("observing.md")["app.py"].code)
+    block = under("docs/observing.md", "Several processes", "console")
+    lines = [line for line, _ in block.commands() if not line.startswith("pip install")]
+    with own_port() as port:
+        script = "\n".join([*lines[:-1], f"exec {lines[-1].replace('8000', str(port))}"])
+        environ = {**os.environ, "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])}
+        with subprocess.Popen(["sh", "-e", "-c", script], cwd=tmp_path, env=environ) as server:
+            try:
+                assert becomes_true(lambda: server.poll() is not None or accepts(port))
+                with pytest.raises(urllib.error.HTTPError, match="401"):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/inbox?distinct_id=u1", timeout=TIMEOUT)
+            finally:
+                server.terminate()
+    assert list((tmp_path / "metrics").glob("counter_*.db"))
+
+
 def test_the_formatter_of_the_page_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
     import logging
 
     handlers = logging.getLogger("hmac_guard").handlers
-    with closing(run(files("observing.md")["logs.py"])) as names:
+    with closing(files("observing.md")["logs.py"].run()) as names:
         names["handler"].setStream(sys.stdout)
-        app = run(files("rolling-out.md")["enforced.py"])["guard"].wsgi(empty)
+        app = files("rolling-out.md")["enforced.py"].run()["guard"].wsgi(empty)
         Client(app).get("/inbox?distinct_id=u1")
         handlers.remove(names["handler"])
     [line] = capsys.readouterr().out.splitlines()
@@ -132,8 +153,8 @@ def test_the_formatter_of_the_page_writes_json(capsys: pytest.CaptureFixture[str
 @pytest.fixture
 def signers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The modules of the page on signing."""
-    for name, code in files("signing-for-your-page.md").items():
-        (tmp_path / name).write_text(code)
+    for name, block in files("signing-for-your-page.md").items():
+        (tmp_path / name).write_text(block.code)
     monkeypatch.syspath_prepend(tmp_path)
     names = ("inbox", "flask_app", "fastapi_app", "views")
     for name in names:
@@ -219,8 +240,8 @@ def test_the_endpoint_in_django_signs_for_the_user_of_the_session_alone() -> Non
 def test_the_clients_of_the_page_read_an_inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("httpx", "requests"):
         pytest.importorskip(package, reason=f"not run: {package} is not installed")
-    for name, code in files("signing-clients.md").items():
-        (tmp_path / name).write_text(code)
+    for name, block in files("signing-clients.md").items():
+        (tmp_path / name).write_text(block.code)
     monkeypatch.syspath_prepend(tmp_path)
     by_httpx, by_requests = importlib.import_module("by_httpx"), importlib.import_module("by_requests")
 
@@ -239,20 +260,20 @@ def test_the_clients_of_the_page_read_an_inbox(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_application_that_reports_answers_every_request() -> None:
-    client = Client(run(files("rolling-out.md")["app.py"])["app"].wsgi_app)
+    client = Client(files("rolling-out.md")["app.py"].run()["app"].wsgi_app)
 
     assert client.get("/inbox?distinct_id=u1").text == "messages of u1"
 
 
 def test_the_evidence_is_counted() -> None:
-    names = run(files("rolling-out.md")["evidence.py"])
+    names = files("rolling-out.md")["evidence.py"].run()
     Client(names["guard"].wsgi(empty)).get("/inbox?distinct_id=u1")
 
     assert names["seen"] == {"missing_signature": 1}
 
 
 def test_each_tenant_has_its_mode() -> None:
-    with closing(run(files("rolling-out.md")["tenants.py"])) as names:
+    with closing(files("rolling-out.md")["tenants.py"].run()) as names:
         [tenant] = names["keys"].tenants()
         names["guard"]._decider.closing()
     assert (tenant.name, tenant.mode) == ("acme", "enforce")
@@ -268,25 +289,26 @@ def test_the_reasons_of_the_table_are_reasons() -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks("troubleshooting.md"))))
 def test_each_block_of_the_page_on_troubleshooting_runs(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INBOX_KEY_acme", KEY)
+    for name, value in exports("docs/troubleshooting.md").items():
+        monkeypatch.setenv(name, value)
     pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
-    assert isinstance(run(blocks("troubleshooting.md")[number])["guard"], Guard)
+    assert isinstance(blocks("troubleshooting.md")[number].run()["guard"], Guard)
 
 
 def test_explain_names_the_mistake_of_the_page() -> None:
-    [line] = [line for block in blocks("troubleshooting.md", "console") for line in block.splitlines()]
-    _, *words = shlex.split(line.removeprefix("$ "))
-    result = CliRunner().invoke(hmac_guard, words, env={"INBOX_SECRET": KEY})
+    [_, (line, _)] = under("docs/troubleshooting.md", "Every request gets 401", "console").commands()
+    _, *words = shlex.split(line)
+    result = CliRunner().invoke(hmac_guard, words, env=exports("docs/troubleshooting.md"))
 
     assert result.exit_code == 1
     assert "Cause: the signature was written with another padding" in result.output
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+@pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")))
 def test_each_link_leads_to_a_file(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)", (DOCS / page).read_text()):
-        assert (DOCS / target).exists(), target
+        assert ((DOCS / page).parent / target).exists(), target
 
 
 def test_the_reference_has_each_public_name() -> None:

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from databases import REDIS, needs
+from documented import blocks, text_of
 from key_sources import KEY, OTHER_KEY, claim_of
 from remote import FORGED, SCHEME, Interface, signed
 from sqlalchemy import create_engine, text
@@ -28,10 +29,11 @@ from hmac_guard.cli.commands import hmac_guard as command
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
 from hmac_guard.schemes import NANGO
 
-PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
+PAGE = text_of("docs/keys.md")
 ROWS: dict[str, str] = dict(re.findall(r"^\| ((?:in|written|the same|behind).+?) \| `(.+)` \|$", PAGE, re.MULTILINE))
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-CONSOLE = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+PYTHON = blocks("docs/keys.md")
+#: Without the one that installs the package.
+CONSOLE = [block for block in blocks("docs/keys.md", "console") if "pip install" not in block.text]
 BY_HEX = "written as hex, and decoded before use"
 
 
@@ -170,7 +172,7 @@ def stored(names: dict[str, Any], code: str) -> None:
 
 
 def test_the_rotation_sample_matches_the_docs(names: dict[str, Any]) -> None:
-    exec(PYTHON[1], names)
+    names |= PYTHON[1].run(**names)
     keys, second = names["keys"], names["second"]
     ring = keys(claim_of("acme"))
 
@@ -181,8 +183,8 @@ def test_the_rotation_sample_matches_the_docs(names: dict[str, Any]) -> None:
 def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> None:
     needs(REDIS, "Redis")
     stored(names, "")
-    exec(PYTHON[2], names)
-    exec(PYTHON[3], names)
+    names |= PYTHON[2].run(**names)
+    names |= PYTHON[3].run(**names)
     names["stored"].rotate("acme")
     names["counts"].close()
     names["news"].close()
@@ -193,7 +195,7 @@ def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> No
 
 def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    for line in (CONSOLE[0] + CONSOLE[1]).splitlines():
+    for line in (CONSOLE[0].code + CONSOLE[1].code).splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
 
@@ -206,7 +208,7 @@ def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch:
     guard = Guard(SCHEME, keys)
 
     assert call_wsgi(guard, signed(FORGED)).status == 200
-    for line in CONSOLE[2].splitlines():
+    for line in CONSOLE[2].code.splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
     assert {key.tenant: key.mode for key in keys.list()} == {"acme": "enforce", "globex": "report"}
@@ -214,7 +216,7 @@ def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch:
 
 
 def test_the_declared_function_matches_the_docs(names: dict[str, Any]) -> None:
-    exec(PYTHON[0], names)
+    names |= PYTHON[0].run(**names)
 
     assert names["keys"].per_tenant is True
     assert call_wsgi(Guard(SCHEME, names["keys"]), signed(KEY)).status == 200
@@ -232,7 +234,7 @@ def test_each_text_in_the_table_is_refused() -> None:
 
 def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    printed = CONSOLE[3].partition("\n")
+    printed = CONSOLE[3].code.partition("\n")
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
     counts = VerdictCounts(keys)

@@ -1,10 +1,11 @@
 """docs/webhooks.md is true: its code runs as printed, and its table says what the presets do."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from documentation.pages import exports
+from documented import blocks, text_of
 from support import Call, Sent
 
 from hmac_guard import Expires, Guard, Header, Query, Scheme, schemes
@@ -13,8 +14,8 @@ from hmac_guard.schemes import signed_ids
 
 pytest.importorskip("sqlalchemy", reason="not run: SQLAlchemy is not installed")
 
-PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = text_of("docs/webhooks.md")
+BLOCKS = blocks("docs/webhooks.md")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
 NOW = 1_800_000_000
 
@@ -22,9 +23,9 @@ NOW = 1_800_000_000
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_each_block_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    names: dict[str, Any] = {}
-    exec(compile(BLOCKS[number], "docs/webhooks.md", "exec"), names)
+    for name, value in exports("docs/webhooks.md").items():
+        monkeypatch.setenv(name, value)
+    names = BLOCKS[number].run()
 
     store = names.get("store")
     if store is not None:

@@ -1,18 +1,16 @@
 """docs/signing-for-your-page.md in a real browser: the page gets its signature from each endpoint, and renews it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from documented import blocks
 from servers import SERVERS, serving
 
 pytestmark = pytest.mark.browser
 
-PAGE = (Path(__file__).parents[3] / "docs" / "signing-for-your-page.md").read_text()
-FILES: dict[str, str] = dict(
-    re.findall(r"```(?:python|javascript)\n(?:#|//) (\S+)\n(.*?)```", PAGE, re.DOTALL)  # by the name in the first line
-)
+PAGE = "docs/signing-for-your-page.md"
+FILES = {block.name: block for language in ("python", "javascript") for block in blocks(PAGE, language)}
 #: What a site has beside the endpoints: the page, its script and a login.
 SITES = {
     "flask": """
@@ -96,9 +94,9 @@ async () => {
 @pytest.mark.parametrize("framework", list(SITES))
 def test_the_page_signs_for_the_user_who_is_logged_in_and_renews(framework: str, browser: Any, tmp_path: Path) -> None:
     pytest.importorskip(framework, reason=f"not run: {framework} is not installed")
-    for name, code in FILES.items():
+    for name, block in FILES.items():
         # The signature ends after two seconds instead of ten minutes.
-        (tmp_path / name).write_text(code.replace("max_lifetime=1_200", "max_lifetime=4"))
+        (tmp_path / name).write_text(block.code.replace("max_lifetime=1_200", "max_lifetime=4"))
     (tmp_path / "site_app.py").write_text(SITES[framework].replace("{folder}", str(tmp_path)))
     wanted = "uvicorn-h11" if framework == "fastapi" else "waitress"
     [server] = [server for server in SERVERS if server.name == wanted]

@@ -32,7 +32,7 @@ ENVIRONMENTS = {
 }
 
 #: The environment variables that are passed on. None of them adds packages from other environments.
-_KEPT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+KEPT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def try_environment(wheel: Path, extras: str) -> bool:
@@ -43,11 +43,11 @@ def try_environment(wheel: Path, extras: str) -> bool:
         venv.create(folder, with_pip=True, symlinks=True)
         python = str(Path(folder, "bin", "python"))
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, f"{wheel}[{extras}]" if extras else str(wheel)], env=_KEPT, check=True)
+        subprocess.run([*install, f"{wheel}[{extras}]" if extras else str(wheel)], env=KEPT, check=True)
         # Run in the folder of the tests, so that the installed wheel is imported and not the source folder.
         done = [
             subprocess.run(
-                [python, "-s", "-m", f"acceptance.extras.{program}"], env=_KEPT, cwd=HERE.parents[1], check=False
+                [python, "-s", "-m", f"acceptance.extras.{program}"], env=KEPT, cwd=HERE.parents[1], check=False
             )
             for program in ENVIRONMENTS[extras]
         ]

@@ -112,8 +112,7 @@ def test_several_workers_serve_one_session(url: str, keys: Any, tmp_path: Path) 
 
 
 def test_the_first_block_makes_a_console(keys: Any) -> None:
-    names: dict[str, Any] = {"keys": keys, "NANGO": NANGO}
-    exec(FIRST, names)
+    names = FIRST.run(keys=keys, NANGO=NANGO)
     client = Client(names["console"].wsgi)
 
     assert client.get("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 200
@@ -190,7 +189,7 @@ def asked(**given: Any) -> Any:
 
 
 def recipe(section: str, **names: Any) -> Any:
-    exec(BLOCKS[section], given := {"Operator": Operator, **names})
+    given = BLOCKS[section].run(Operator=Operator, **names)
     return next(value for name, value in given.items() if name.startswith("authorize_"))
 
 

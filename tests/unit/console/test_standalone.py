@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
 from consoles import empty_keys, forms_of
+from documented import under
 from key_sources import KEY, Clock
 from waiting import TIMEOUT
 
@@ -160,8 +162,12 @@ def test_a_form_is_sent_and_the_audit_names_the_operator(local: Local) -> None:
     assert (entry.actor, entry.origin) == ("ada", "127.0.0.1")
 
 
-def test_the_command_serves_and_prints_a_link(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "hmac_guard.cli", "console", "--scheme", "nango"]
+@pytest.mark.parametrize(
+    "line", ["hmac-guard console --scheme nango", ""], ids=["by default", "as docs/console.md says"]
+)
+def test_the_command_serves_and_prints_a_link(line: str, tmp_path: Path) -> None:
+    _, (documented, _) = under("docs/console.md", "The console", "console").commands()
+    words = [sys.executable, "-m", "hmac_guard.cli", *shlex.split(line or documented)[1:]]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
     environ.pop("HMAC_GUARD_DB", None)
     with subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as process:

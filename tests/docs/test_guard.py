@@ -1,0 +1,60 @@
+"""Checks docs/guard.md: its code runs, and its tables are complete."""
+
+import inspect
+import re
+from functools import partial
+
+from documented import ROOT, text_of, under
+from orders import hex_of
+from support import Call, Sent
+
+import hmac_guard.schemes
+from hmac_guard import Guard, Scheme
+
+PAGE = text_of("docs/guard.md")
+
+
+def test_the_sample_of_a_scheme_signs_what_its_guard_verifies(call: Call) -> None:
+    names = under("docs/guard.md", "Your own scheme").run()
+    sign = partial(hex_of, "acme", "42")
+    new, old, other = (f"{word} secret, 32 bytes or more ..." for word in ("new", "old", "any"))
+
+    def status(signature: str) -> int:
+        headers = [("X-Tenant", "acme"), ("X-Signature", signature), ("Content-Type", "application/json")]
+        return call(names["guard"], Sent("POST", headers=headers, body=b'{"order": {"id": "42"}}')).status
+
+    assert names["signature"] == sign(key=new)
+    assert [status(sign(key=key)) for key in (new, old, other)] == [200, 200, 401]
+
+
+def test_the_table_names_every_extra() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    [section] = re.findall(r"^\[project\.optional-dependencies\]\n(.*?)\n\n", pyproject, re.MULTILINE | re.DOTALL)
+    [table] = re.findall(r"^\| extra \|.*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    extras = re.findall(r"^([\w-]+) = \[", section, re.MULTILINE)
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == extras
+    installs = re.findall(r"pip install '?([\w-]+)(?:\[([\w,]+)\])?", PAGE)
+    assert len(installs) == 2
+    for name, brought in installs:
+        assert f'name = "{name}"' in pyproject
+        assert set(filter(None, brought.split(","))) <= set(extras)
+
+
+def test_the_tables_name_every_source_and_option() -> None:
+    sources = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE))
+    rows = re.search(r"\| option of `Guard`.*?\n\n", PAGE, re.DOTALL)
+    options = set(
+        re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in str(rows and rows[0]).split("\n")[2:-2]))
+    )
+    parameters = inspect.signature(Guard.__init__).parameters.values()
+
+    assert sources == {"Query", "Header", "Cookie", "Path", "Json", "Form"}
+    assert options == {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def test_all_presets_are_named() -> None:
+    [named] = re.findall(r"Presets: `([A-Z_ ]+)`", PAGE)
+
+    assert set(named.split()) == {name for name in hmac_guard.schemes.__all__ if name.isupper()}
+    assert all(isinstance(getattr(hmac_guard.schemes, name), Scheme) for name in named.split())

@@ -1,0 +1,1 @@
+"""Runs every code block of the documentation: `make test-docs`."""
