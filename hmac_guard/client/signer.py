@@ -117,6 +117,11 @@ class Signer(Frozen):
         in_body = {field.name for field in fields_in_body(scheme)}
         in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
         missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *in_body, *in_path}]
+        unknown = [name for name in ids if name not in scheme.ids]
+        if unknown:
+            raise ConfigError(
+                f"{owner}: the scheme {scheme.name!r} has no id {unknown[0]!r}; it has {', '.join(scheme.ids)}"
+            )
         if missing:
             raise ConfigError(f"{owner}: the scheme {scheme.name!r} needs the id {missing[0]!r}; give {missing[0]}=")
         fields = [*scheme.id_fields, scheme.signature_field, *(each.field for each in scheme.times)]

@@ -91,13 +91,14 @@ def _message(scheme: "Scheme", ids: Mapping[str, str], parts: Mapping[str, Any])
 
 
 def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
+    unknown = next((name for name in ids if name not in scheme.ids), None)
+    if unknown is not None:
+        known = ", ".join((*scheme.ids, *names_of_parts(scheme)))
+        raise ConfigError(f"sign: the scheme {scheme.name!r} has no id {unknown!r}; it has {known}")
     for name in scheme.ids:
         if name not in ids and name not in scheme.optional:
             raise ConfigError(f"sign: the id {name!r} is missing")
     for name, text in ids.items():
-        if name not in scheme.ids:
-            known = ", ".join((*scheme.ids, *names_of_parts(scheme)))
-            raise ConfigError(f"sign: the scheme {scheme.name!r} has no id {name!r}; it has {known}")
         if not isinstance(text, str) or not is_id(text):
             raise ConfigError(
                 f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "

@@ -86,10 +86,16 @@ class PrometheusMetrics(Collector):
         after_fork(self._make_lock)
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            self._shared = _Shared(self._labels, key_cache, self._ending, registry)
-        else:
-            registry.register(self)
+        try:
+            if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+                self._shared = _Shared(self._labels, key_cache, self._ending, registry)
+            else:
+                registry.register(self)
+        except ValueError:
+            raise ConfigError(
+                "PrometheusMetrics: the registry has these metrics already; make one for each process, and give it to "
+                "every guard"
+            ) from None
 
     def _make_lock(self) -> None:
         self._lock = threading.Lock()

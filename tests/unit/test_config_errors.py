@@ -270,6 +270,7 @@ def test_bad_configuration_is_refused_with_the_fix(case: str) -> None:
 SIGNING = {
     "an id missing": ({"a": "x"}, "is missing"),
     "an id too many": ({"a": "x", "b": "y", "c": "z"}, "has no id 'c'"),
+    "an id that is misspelt": ({"a": "x", "bb": "y"}, "has no id 'bb'; it has a, b"),
     "an empty id": ({"a": "", "b": "y"}, "1 to 1,024 bytes"),
     "a number": ({"a": 3, "b": "y"}, "must be text"),
     "an id that is too long": ({"a": "x" * 1025, "b": "y"}, "1 to 1,024 bytes"),

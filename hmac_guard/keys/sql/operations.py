@@ -15,7 +15,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
-from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
+from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret, is_sealed
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
     Change,
@@ -484,6 +484,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         draft: Draft,
         **detail: Any,
     ) -> NewKey:
+        self._check_sealing(connection)
         now = self.clock()
         key_id = _new_id(now) if draft.id is None else draft.id
         secret = Secret.of(draft.secret, draft.form)
@@ -500,6 +501,13 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
         self.table.note_change(connection, by, now, tenant, action, key=key_id, **times, **detail)
         return NewKey(tenant, key_id, secret.text if draft.secret.get() is None else None)
+
+    def _check_sealing(self, connection: Connection) -> None:
+        """Raise `ConfigError` without a master key if the tables were made with one: no guard would read the key."""
+        column = self.table.settings.c
+        value: Any = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
+        if not self._sealing and is_sealed(hide(value)):
+            raise ConfigError("SqlKeys: the secrets in these tables are sealed; give SqlKeys its master_keys")
 
 
 def _new_id(now: float) -> str:

@@ -252,6 +252,10 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
         }.items():
             with pytest.raises(ConfigError, match=error):
                 make(*arguments, **({} if arguments[0] is NANGO else {"user": "u1"}))  # type: ignore[arg-type]
+        with pytest.raises(
+            ConfigError, match=f"{name}: the scheme 'nango' has no id 'integration'; it has integration_id"
+        ):
+            make(NANGO, KEY, ["https://a.example"], integration="github", connection_id="c")
         assert KEY not in repr(make(NONCE, KEY, ["https://a.example"], user="u1"))
 
 

@@ -257,6 +257,15 @@ def test_a_sealed_key_opens_with_its_master_key_alone(database: Database, master
         database.ring(database.keys(master_keys=master_keys), "acme")
 
 
+def test_a_key_is_not_stored_in_the_clear_in_tables_that_were_made_with_a_master_key(database: Database) -> None:
+    database.sql("DELETE FROM {settings}")
+    database.do(database.keys(master_keys=Fernet.generate_key()).create_table())
+
+    with pytest.raises(ConfigError, match="the secrets in these tables are sealed; give SqlKeys its master_keys"):
+        database.do(database.keys().add("acme", KEY))
+    assert database.sql("SELECT tenant FROM {keys}") == []
+
+
 OTHERS = "(SELECT secret FROM (SELECT secret FROM {keys} WHERE tenant = 'evil') AS others)"
 
 
