@@ -430,7 +430,7 @@ def test_django_around_the_application(load_django: DjangoLoader, server: str, m
     if server == "asgi":
         from django.core.asgi import get_asgi_application
 
-        [expected] = re.findall(r"In\n`asgi.py`, use `(.*?)`", text_of(DJANGO))
+        [expected] = re.findall(r"In\s`asgi.py`, use `(.*?)`", text_of(DJANGO))
         application = eval(expected, {**vars(names), "get_asgi_application": get_asgi_application})
     ask = by_wsgi(application) if server == "wsgi" else by_asgi(application)
     path = "/oauth/connect/github"

@@ -125,7 +125,7 @@ DOES: dict[str, Callable[[], object]] = {
     "`hmac-guard keys ad`": partial(command, "keys", "ad"),
     "`hmac-guard sign nagno`": partial(command, "sign", "nagno", "a=b"),
 }
-CORS = "CORS added before the guard in FastAPI or Starlette, so inside"
+CORS = "CORS middleware added before the guard in FastAPI or Starlette, so that it is inside the guard"
 
 
 def test_each_row_of_the_table_has_a_test() -> None:

@@ -48,8 +48,8 @@ def test_the_table_says_what_the_presets_do() -> None:
         assert ("items" in place) == hasattr(source, "key")
         assert (time == "none") == (scheme.timestamp is None)
         if scheme.timestamp is not None:
-            both_ways = scheme.timestamp.leeway == scheme.timestamp.max_age == 300
-            assert time == ("300 s both ways" if both_ways else "300 s, 60 s ahead")
+            is_symmetric = scheme.timestamp.leeway == scheme.timestamp.max_age == 300
+            assert time == ("300 s in the past or future" if is_symmetric else "300 s in the past, 60 s in the future")
 
 
 INBOX = signed_ids(

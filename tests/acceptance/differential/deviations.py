@@ -77,7 +77,7 @@ DEVIATIONS = (
             "body-or-query": _form("POST", "a=%C3%A9"),
         },
         what='`request.query.get("a")` and `request.forms.get("a")` show an id like `é`, which is not ASCII, as `Ã©`.',
-        why="Item access gives the bytes as WSGI has them, by design; attribute access decodes them.",
+        why="By design, item access returns the bytes as WSGI has them, and attribute access decodes them.",
         instead='Read `request.query.a`, or `.getunicode("a")`.',
         known="https://github.com/bottlepy/bottle/issues/774",
         applies=_is_latin_1,
@@ -87,38 +87,40 @@ DEVIATIONS = (
         examples={
             "body-or-query": Sent("POST", "/form", "a=1", [("Content-Type", "image/png")], b"a=2"),
         },
-        what="`request.forms` reads a body of any type but multipart as a form. Where an id may be in the query or in "
-        "the body, the guard verifies the one in the query and leaves an image alone; `request.forms` may find another "
-        "id in that image.",
-        why="Bottle takes every type that is not multipart for a form, by design.",
-        instead="Look at `request.content_type` before you read `request.forms`.",
+        what="`request.forms` reads a body of any type except multipart as a form. If an id may be in the query or in "
+        "the body, and the body is an image, the guard verifies the id in the query and does not read the image. "
+        "`request.forms` may find another id in the image.",
+        why="By design, Bottle treats every type except multipart as a form.",
+        instead="Check `request.content_type` before you read `request.forms`.",
         known="https://github.com/bottlepy/bottle/blob/0.13.4/bottle.py",
         applies=_is_no_form,
     ),
     Deviation(
         frameworks=("Bottle",),
         examples={"cookie": Sent("GET", "/cookie", headers=[("Cookie", 'b={"x": 1}; a=1')])},
-        what="A cookie of others that the standard library cannot parse hides the cookie of the id: Bottle finds none.",
-        why="Bottle uses `http.cookies.SimpleCookie`, which gives up at the first such cookie.",
-        instead="Have the id travel in a header, or in the query.",
+        what="If the request has another cookie that the standard library cannot parse, Bottle does not find the "
+        "cookie with the id.",
+        why="Bottle uses `http.cookies.SimpleCookie`, which stops at the first such cookie.",
+        instead="Send the id in a header or in the query.",
         known="https://github.com/python/cpython/issues/127195",
         applies=_is_lost_to_the_standard_library,
     ),
     Deviation(
         frameworks=("Django", "Django (ASGI)"),
         examples={"form": _form("PUT", "a=1"), "multipart": _multipart("PUT", "1")},
-        what="`request.POST` is empty for every method but POST, so there is no id in the form of a PUT or PATCH.",
-        why="Django parses forms for POST alone, by design.",
-        instead="Send the form by POST. Django REST framework's `request.data` reads it for every method.",
+        what="`request.POST` is empty for every method except POST, so a PUT or PATCH has no id in its form.",
+        why="By design, Django parses forms only for POST.",
+        instead="Send the form by POST. Django REST framework's `request.data` reads the form for every method.",
         known="https://docs.djangoproject.com/en/stable/ref/request-response/#django.http.HttpRequest.POST",
         applies=_is_no_post,
     ),
     Deviation(
         frameworks=ASGI_FRAMEWORKS,
         examples={"header": Sent("GET", "/header", headers=[("X_Sig", "1")])},
-        what="A header sent as `X_Sig` is not `X-Sig` to them. The guard takes it for that one: WSGI cannot tell the "
-        "two apart, and both interfaces give one verdict. Beside a real `X-Sig` it is a duplicate, and refused.",
-        why="ASGI hands on a header's name as it was sent, and most proxies and some servers drop a name with `_`.",
+        what="For these frameworks, a header that is sent as `X_Sig` is not `X-Sig`. The guard reads it as `X-Sig`, "
+        "because WSGI cannot distinguish the two names, and both interfaces must give the same verdict. If the request "
+        "also has a header `X-Sig`, the guard refuses it as a duplicate.",
+        why="ASGI passes the name of a header as it was sent. Most proxies and some servers drop a name with `_`.",
         instead="Send the header with `-`.",
         known="https://nginx.org/en/docs/http/ngx_http_core_module.html#underscores_in_headers",
         applies=_is_spelled_with_an_underscore,
@@ -137,17 +139,18 @@ def explained(finding: Finding) -> Deviation | None:
 INTRODUCTION = """\
 # Where frameworks differ
 
-The guard refuses what frameworks read differently: a second value, an odd encoding, a part that only some of them see.
-So what it verified is what your framework reads. `make test` checks that with fixed and generated requests, and
-`make fuzz-differential` with as many more as you like, for Flask, Quart, Django over WSGI and ASGI, Django REST
-framework, Starlette, FastAPI, Litestar, Falcon and Bottle. A framework may still refuse a request by itself.
+The guard refuses a request that frameworks read differently: one with a second value of an id, an unusual encoding, or
+a part that only some frameworks read. So your framework reads the same ids that the guard verified. `make test` checks
+this with fixed and generated requests. `make fuzz-differential` checks it with more generated requests, as many as you
+want. The frameworks are Flask, Quart, Django over WSGI and ASGI, Django REST framework, Starlette, FastAPI, Litestar,
+Falcon and Bottle. A framework may still refuse a request itself.
 
-Two rules follow from that. A body of a type that no source of the scheme reads is refused, unless it is an upload:
-Starlette's `request.json()`, for one, parses a body of any type. And an id in a path is refused where frameworks
-cut the mount point off in different places.
+This has two consequences. The guard refuses a body of a type that no source of the scheme reads, because a framework
+may read it: for example, Starlette's `request.json()` parses a body of any type. This does not apply to uploads. The
+guard also refuses an id in a path if frameworks remove the mount point from the path in different ways.
 
-These are the exceptions, each of them the framework's own. In all of them `verdict_from(request).ids` is right, and
-that is where an application should read its ids.
+The exceptions are listed below. Each has its cause in the framework. In each case `verdict_from(request).ids` is right,
+and an application should read its ids there.
 """
 
 
