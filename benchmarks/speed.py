@@ -73,30 +73,54 @@ def _measured(runs: list[Run]) -> str:
     versions = ", ".join(run.about["python"] for run in runs)
     sections = [f"Measured on {runs[0].about['machine']}, CPython {versions}."]
     for title, note, table in (
-        ("At a glance", "Of all rows of a kind, the best and the worst.", _glance(runs)),
-        ("Whole requests", "Above the bare application.", _rows(runs, "interfaces", _accepted)),
-        ("Refused requests", "The whole request; the application is not called.", _rows(runs, "interfaces", _refused)),
-        ("The check alone, beside its peers", "Each verifies the same 22 bytes.", _rows(runs, "function", _every)),
-        ("Middleware, over a bare application", "Above it.", _rows(runs, "middleware", _not_bare)),
-        ("In frameworks", "The bare one whole, the others above it.", _rows(runs, "frameworks", _every)),
+        ("At a glance", "The best and the worst row of each kind.", _glance(runs)),
+        (
+            "Whole requests",
+            "The additional cost of a guard compared with the bare application.",
+            _rows(runs, "interfaces", _accepted),
+        ),
+        (
+            "Refused requests",
+            "The cost of the whole request. The application is not called.",
+            _rows(runs, "interfaces", _refused),
+        ),
+        (
+            "The check alone, compared with other packages",
+            "Each row verifies the same 22 bytes.",
+            _rows(runs, "function", _every),
+        ),
+        (
+            "Middleware around a bare application",
+            "The additional cost compared with the bare application.",
+            _rows(runs, "middleware", _not_bare),
+        ),
+        (
+            "In frameworks",
+            "The rows with `bare` have the whole cost. The other rows have the additional cost.",
+            _rows(runs, "frameworks", _every),
+        ),
         ("Growth", "", _rows(runs, "growth", _not_bare)),
         (
             "Deliberately expensive requests",
-            "Whole, refused, without the log line.",
+            "The cost of the whole request, which is refused, without the log line.",
             _rows(runs, "hostile", _every, ("median µs",)),
         ),
         (
             "The guard's share of a served request",
-            "Instructions of the server for one whole request, a pair by query.",
+            "The instructions of the server for one whole request, with a pair by query.",
             _rows(runs, "served", _every, ("bare", "guarded", "the guard", "share")),
         ),
         (
-            "Webhooks, beside the vendors' libraries",
-            "Instructions: the middleware above the bare application, and the library's check alone.",
+            "Webhooks, compared with the vendors' libraries",
+            "The additional instructions of the middleware, and the instructions of the library's check alone.",
             _rows(runs, "webhooks", _every, ("the guard", "the library", "guard / library")),
         ),
         ("Memory", "", _rows(runs, "memory", _every, ("peak KiB", "left bytes"))),
-        ("Import", "Above the first row.", _rows(runs, "imports", _every, ("median ms", "/ base", "modules"))),
+        (
+            "Import",
+            "The additional time compared with the first row.",
+            _rows(runs, "imports", _every, ("median ms", "/ base", "modules")),
+        ),
     ):
         sections.append("\n\n".join(part for part in (f"### {title}", note, table) if part))
     return "\n\n".join(sections)
