@@ -52,11 +52,11 @@ GIVEN = frozenset({"words", "rest", "captured", "request_texts", "signature", "o
 
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
 #: characters, in all and for one variable.
-MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT, MOST_OF_ONE = 40, 100, 64, 100, 2_000_000, 20_000
+MAX_LOOKS, MAX_ERRORS, MAX_DIGESTS, MAX_ITEMS, MAX_TEXT, MAX_REPR_LENGTH = 40, 100, 64, 100, 2_000_000, 20_000
 
 #: What a table of SQLAlchemy is defined by.
 DEFINITIONS = (SchemaItem, MetaData, ReadOnlyColumnCollection)
-MOST_DEFINITIONS = 10_000
+MAX_DEFINITIONS = 10_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
@@ -66,7 +66,7 @@ class Secrecy(logging.Handler):
         super().__init__()
         self.made: set[bytes] = set()
         self.signatures: set[str] = set()
-        self.digests: deque[bytes] = deque(maxlen=MOST_DIGESTS)
+        self.digests: deque[bytes] = deque(maxlen=MAX_DIGESTS)
         self.told: list[str] = []
         self.shown: dict[str, str] = {}
         self.size = 0
@@ -88,7 +88,7 @@ class Secrecy(logging.Handler):
         """Note what the variables of the package's functions show that are running now, and of those through which the
         error went that is being handled."""
         self.looks[occasion] += 1
-        if self.looks[occasion] > MOST_LOOKS:
+        if self.looks[occasion] > MAX_LOOKS:
             return
         self.looking = True
         frame: FrameType | None = sys._getframe(1)
@@ -115,7 +115,7 @@ class Secrecy(logging.Handler):
                     if text not in self.shown:
                         self.shown[text] = f"{name} of {place}"
                         self.size += len(text)
-        if self.size > MOST_TEXT:
+        if self.size > MAX_TEXT:
             self._search()
 
     def _search(self) -> None:
@@ -146,7 +146,7 @@ def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MOST_OF_ONE]
+            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MAX_REPR_LENGTH]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
 
@@ -154,9 +154,9 @@ def texts_of(value: object) -> Iterator[str]:
 def _text_of_definition(thing: Any) -> str:
     """Return the repr of a part of a table's definition. It takes milliseconds, and the definition does not change."""
     if id(thing) not in _definitions:
-        if len(_definitions) > MOST_DEFINITIONS:
+        if len(_definitions) > MAX_DEFINITIONS:
             _definitions.clear()
-        _definitions[id(thing)] = (thing, repr(thing)[:MOST_OF_ONE])
+        _definitions[id(thing)] = (thing, repr(thing)[:MAX_REPR_LENGTH])
     return _definitions[id(thing)][1]
 
 
@@ -166,10 +166,10 @@ _definitions: dict[int, tuple[object, str]] = {}
 
 def _some(thing: Any) -> Any:
     """Return the object, or the first items of a large container."""
-    if isinstance(thing, dict) and len(thing) > MOST_ITEMS:
-        return dict(islice(thing.items(), MOST_ITEMS))
-    if isinstance(thing, (list, tuple, set)) and len(thing) > MOST_ITEMS:
-        return list(islice(thing, MOST_ITEMS))
+    if isinstance(thing, dict) and len(thing) > MAX_ITEMS:
+        return dict(islice(thing.items(), MAX_ITEMS))
+    if isinstance(thing, (list, tuple, set)) and len(thing) > MAX_ITEMS:
+        return list(islice(thing, MAX_ITEMS))
     return thing
 
 
@@ -193,8 +193,8 @@ def _names(slots: Any) -> Any:
 
 def _items(value: object) -> list[Any]:
     if isinstance(value, dict):
-        return [part for pair in islice(value.items(), MOST_ITEMS) for part in pair]
-    return [*islice(value, MOST_ITEMS)] if isinstance(value, (tuple, list)) else []
+        return [part for pair in islice(value.items(), MAX_ITEMS) for part in pair]
+    return [*islice(value, MAX_ITEMS)] if isinstance(value, (tuple, list)) else []
 
 
 def _forms_of(secret: bytes) -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def _note_errors() -> None:
         next(make[kind] for kind in type(self).__mro__ if kind in make)(self, *args)
         SECRECY.tell(*args)
         SECRECY.look(type(self).__name__)
-        if len(SECRECY.raised) < MOST_ERRORS:
+        if len(SECRECY.raised) < MAX_ERRORS:
             SECRECY.raised.append(self)
 
     make: dict[type, Any] = {}

@@ -46,7 +46,7 @@ from hmac_guard.log import Failure, FailureLog, failure_of
 
 #: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
 WATCH_EVERY = 0.25
-MOST_IDLE_LOOKS = 20
+MAX_IDLE_LOOKS = 20
 
 #: Seconds. What comes later than planned by more than this was not held up by the source: the process or its event loop
 #: stood still.
@@ -550,7 +550,7 @@ class CachedKeys(Resolver):
         with self._locked():
             now = self._clock()
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
-            may_probe = not self._source.needs_loop and self._idle_looks < MOST_IDLE_LOOKS
+            may_probe = not self._source.needs_loop and self._idle_looks < MAX_IDLE_LOOKS
             if may_probe:
                 self._start_probe(now, None)
             self._begin_next(now)

@@ -32,7 +32,7 @@ SILENCE = 3.0
 RENEW_EVERY = 5.0
 
 # Counts that are further apart are not of one Redis: each begins at random.
-_MOST_MISSED = 2**20
+_MAX_MISSED = 2**20
 
 
 class RedisInvalidation(Strict):
@@ -173,9 +173,9 @@ class _Changes:
             self._must_renew = True
         elif count != known:
             self._must_renew = True
-            self._is_certain |= 0 < count - known < _MOST_MISSED
+            self._is_certain |= 0 < count - known < _MAX_MISSED
             # More changes were heard of than counted: something publishes without counting, also what is missed.
-            self._is_trusted = not 0 < known - count < _MOST_MISSED
+            self._is_trusted = not 0 < known - count < _MAX_MISSED
 
     def heard(self) -> None:
         """Record that the worker has received a change."""

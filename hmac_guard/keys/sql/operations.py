@@ -27,14 +27,14 @@ from hmac_guard.keys.sql.store import (
     sealed_of,
     secret_of,
 )
-from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE, NO_END
+from hmac_guard.keys.sql.tables import GUARD, MAX_ID, MAX_NOTE, NO_END
 from hmac_guard.keys.sql.transaction import change, creation, in_batches, operation
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 #: The most keys that a tenant may have in force or to come: each costs an HMAC for every request.
-MOST_KEYS = 8
+MAX_KEYS = 8
 
 DAY = 86_400.0
 
@@ -507,10 +507,10 @@ def _new_id(now: float) -> str:
 
 
 def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Sequence[Row[Any]]) -> None:
-    if len(key_id.encode(errors="replace")) > MOST_ID or any(row.id == key_id for row in rows):
+    if len(key_id.encode(errors="replace")) > MAX_ID or any(row.id == key_id for row in rows):
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already, or the id is too long")
-    if len(lasting) >= MOST_KEYS:
-        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MOST_KEYS} keys, which is the most; retire one first")
+    if len(lasting) >= MAX_KEYS:
+        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MAX_KEYS} keys, which is the most; retire one first")
 
 
 def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
@@ -531,8 +531,8 @@ def _check_mode(mode: object) -> None:
 
 
 def _check_note(note: object) -> None:
-    if not isinstance(note, str) or len(note) > MOST_NOTE or (not note.replace("\n", "").isprintable() and note):
-        raise ConfigError(f"SqlKeys: note must be printable text of at most {MOST_NOTE:,} characters")
+    if not isinstance(note, str) or len(note) > MAX_NOTE or (not note.replace("\n", "").isprintable() and note):
+        raise ConfigError(f"SqlKeys: note must be printable text of at most {MAX_NOTE:,} characters")
 
 
 def _moment(given: float | None) -> float | None:

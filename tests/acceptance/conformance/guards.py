@@ -35,8 +35,8 @@ UPLOAD_GUARD = Guard(
 )
 HOOK = Scheme(name="hook", ids={"hook": Query("hook")}, message="{hook}.{@body}", signature=Query("sig"))
 #: As much as GitHub sends.
-MOST_OF_HOOK = 26_214_400
-HOOK_GUARD = Guard(HOOK, KEY, only=("/hook",), annotate_as="hook", max_body=MOST_OF_HOOK)
+MAX_HOOK_BYTES = 26_214_400
+HOOK_GUARD = Guard(HOOK, KEY, only=("/hook",), annotate_as="hook", max_body=MAX_HOOK_BYTES)
 GUARDS = {"/orders": ORDERS_GUARD, "/upload": UPLOAD_GUARD, "/hook": HOOK_GUARD}
 
 

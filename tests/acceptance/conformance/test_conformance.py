@@ -16,7 +16,7 @@ from support import Sent
 
 from acceptance.conformance.client import Answer, chunked, head
 from acceptance.conformance.conftest import WITH_WEBSOCKETS, Site
-from acceptance.conformance.guards import HOOK, LIMIT, MOST_OF_HOOK, ORDERS_GUARD
+from acceptance.conformance.guards import HOOK, LIMIT, MAX_HOOK_BYTES, ORDERS_GUARD
 from hmac_guard.decider import decider_of
 
 pytestmark = pytest.mark.conformance
@@ -246,7 +246,7 @@ def test_the_application_reads_the_bytes_of_a_raw_body_that_were_verified(
 
 
 def test_a_raw_body_of_25_mb(site: Site) -> None:
-    body = PIECE * (MOST_OF_HOOK // len(PIECE))
+    body = PIECE * (MAX_HOOK_BYTES // len(PIECE))
     query = f"hook=7&sig={HOOK.sign(KEY, hook='7', body=body)}"
 
     assert_read(site.ask(Sent("POST", "/hook", query, body=body)), body, hook="7")

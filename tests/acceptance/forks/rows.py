@@ -25,9 +25,9 @@ from hmac_guard.keys import RedisInvalidation
 
 WORKERS, CLIENTS, REQUESTS = 2, 8, 600
 #: Requests after which a worker ends, with `--max-requests`.
-MOST_OF_WORKER = 100
+MAX_REQUESTS_OF_A_WORKER = 100
 #: Seconds for which requests are sent after a change, and within which each worker has to use it.
-LISTEN, MOST_SECONDS = 2.0, 1.0
+LISTEN, MAX_DELAY = 2.0, 1.0
 #: Seconds until the test gives up. A worker that is replaced takes a while to start on a busy machine.
 LONGEST = 10.0
 #: How the names of tenants begin that have no keys, and what the log says where no thread of the package runs.
@@ -89,7 +89,7 @@ class Row:
         kind = self.kind
         command = kind.command
         if "max-requests" in self.option:
-            command += f"{kind.max_requests} {MOST_OF_WORKER}"
+            command += f"{kind.max_requests} {MAX_REQUESTS_OF_A_WORKER}"
         command += kind.before if self.option.startswith("before") else kind.after
         return Server(kind.name, "wsgi", kind.distribution, command)
 
@@ -169,7 +169,7 @@ class Outcome:
     def faults(self) -> list[Answer | str]:
         """The answers that are not as they have to be; and whether a worker did not hear in time."""
         wrong = [answer for answer in self.answers if answer.status != _expected(answer.tenant)]
-        is_deaf = self.heard > MOST_SECONDS and not self.reason
+        is_deaf = self.heard > MAX_DELAY and not self.reason
         return [*wrong, *([f"heard after {self.heard} s"] if is_deaf else [])]
 
     @property
@@ -256,7 +256,7 @@ def run_once(row: Row, folder: Path, requests: int = REQUESTS) -> Outcome:
 
         def all_use_it(found: list[Answer]) -> bool:
             is_over = time.monotonic() > changed + LISTEN
-            return is_over and _from_all([answer for answer in found if answer.sent > changed + MOST_SECONDS])
+            return is_over and _from_all([answer for answer in found if answer.sent > changed + MAX_DELAY])
 
         after = client.until(all_use_it, LONGEST)
         used = {answer.pid for answer in after if answer.status == 200}

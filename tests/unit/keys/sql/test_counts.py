@@ -205,7 +205,7 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant that verifies, or whose own mode let a request through, is known before the database is asked."""
-    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 100)
     keys, counted = counting(sync_database)
     monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     keys.add("acme", mode="report")
@@ -226,7 +226,7 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
 def test_a_name_that_the_database_knows_keeps_its_room(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 2)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 2)
     keys, counted = counting(sync_database)
     keys.add("acme")
     count(counted, "acme", malformed=1)
@@ -241,8 +241,8 @@ def test_a_name_that_the_database_knows_keeps_its_room(
 def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
-    monkeypatch.setattr(counts, "MOST_KNOWN", 50)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 100)
+    monkeypatch.setattr(counts, "MAX_KNOWN", 50)
     _, counted = counting(sync_database)
     monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     sync_database.sql("ALTER TABLE {hours} RENAME TO {hours}_away")
@@ -260,7 +260,7 @@ def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
 
 
 def test_a_full_memory_is_written_at_once(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 10)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 10)
     _, counted = counting(sync_database)
     for number in range(12):
         count(counted, f"made up {number}", malformed=1)

@@ -117,7 +117,7 @@ def test_an_id_is_kept_as_it_is(keys: Any, text: str) -> None:
 
 
 def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_STORED", 30)
+    monkeypatch.setattr(refusals, "MAX_STORED", 30)
     keys.add("globex", mode="report")
     counts = VerdictCounts(keys, refusals=24)
     refuse(counts, "globex", connection_id="globex")
@@ -141,7 +141,7 @@ def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch:
 
 
 def test_the_table_is_bounded_in_all(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_IN_ALL", 5)
+    monkeypatch.setattr(refusals, "MAX_IN_TOTAL", 5)
     counts = VerdictCounts(keys, refusals=24)
     for tenant in ("acme", "a", "b"):
         if tenant != "acme":
