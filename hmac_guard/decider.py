@@ -92,7 +92,7 @@ class Decider(Frozen):
     #: Whether the scheme has times, for which the clock is read.
     _is_dated: bool
     _count: Callable[[Verdict, str, bool, float], object] | None
-    _laxer: Mapping[str | None, str]
+    _applied_mode: Mapping[str | None, str]
     _judge: Callable[[Scheme, Reading, Keyring, float, bool], Verdict]
     _failures: FailureLog
     _faults: FailureLog
@@ -109,7 +109,7 @@ class Decider(Frozen):
             _is_dated=bool(self.scheme.times),
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             sees_all=self.mode != "off" and not self.only and not self.exempt,
-            _laxer=_laxer_than(self.mode),
+            _applied_mode=_applied_modes(self.mode),
             is_timed=self.on_decision is not None,
             _count=getattr(self.on_decision, "count_decision", None),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
@@ -227,24 +227,24 @@ class Decider(Frozen):
         Returns:
             The refusal, or None if the application is called.
         """
-        in_force = self.static_ring
-        if in_force is None:
+        keyring = self.static_ring
+        if keyring is None:
             if type(ring) is Failure:
                 return self._conclude_without_keys(scope, reading, ring, started)
             if self._failures.is_failing and ring is not None:
                 self._failures.succeeded()
             # A tenant that has no keys goes the same way as any other: no branch takes it aside.
-            in_force = (ring, DUMMY_KEYRING)[ring is None]
-        own_mode, by_tenant = in_force.mode, self.by_tenant
-        mode = self._mode_of(reading, in_force) if by_tenant else self.mode
+            keyring = (ring, DUMMY_KEYRING)[ring is None]
+        own_mode, by_tenant = keyring.mode, self.by_tenant
+        mode = self._mode_of(reading, keyring) if by_tenant else self.mode
         if own_mode is not None and (own_mode != mode or not by_tenant):
             self._warn_of_mode(reading, own_mode)
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
-        now = self.clock() if in_force.timed or self._is_dated else 0.0
+        now = self.clock() if keyring.timed or self._is_dated else 0.0
         judge_with = self._judge
-        verdict = judge_with(self.scheme, reading, in_force, now, by_tenant)
+        verdict = judge_with(self.scheme, reading, keyring, now, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -329,7 +329,7 @@ class Decider(Frozen):
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
         """Return the mode, with keys by tenant. The tenant's own mode counts only if the request was read fully."""
-        return self._laxer[ring.mode] if reading.tenant_is_certain else self.mode
+        return self._applied_mode[ring.mode] if reading.tenant_is_certain else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Log once why a tenant's own mode does not apply."""
@@ -340,7 +340,7 @@ class Decider(Frozen):
             )
         elif reading.tenant_is_certain:
             self._warn_once(
-                f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the laxer of the "
+                f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the less strict of the "
                 f"two applies; make the guard with mode={mode!r}"
             )
 
@@ -487,8 +487,11 @@ class Decider(Frozen):
         return self.refusals[Reason.KEYS_UNAVAILABLE]
 
 
-def _laxer_than(guard_mode: str) -> dict[str | None, str]:
-    """Return the mode that applies for each mode of a tenant: the laxer of the two. MODES begins with the strictest."""
+def _applied_modes(guard_mode: str) -> dict[str | None, str]:
+    """Return the mode that applies for each mode of a tenant.
+
+    It is the less strict one of the two modes. `MODES` begins with the strictest.
+    """
     modes: dict[str | None, str] = {mode: max(mode, guard_mode, key=MODES.index) for mode in MODES}
     return {None: guard_mode, **modes}
 
@@ -504,8 +507,8 @@ _NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
 _NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
 _OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})
 _DETAILS = {
-    Reason.INVALID_SIGNATURE: "no key in force made the signature",
-    Reason.UNKNOWN_KEY: "the tenant has no key in force",
+    Reason.INVALID_SIGNATURE: "no active key made the signature",
+    Reason.UNKNOWN_KEY: "the tenant has no active key",
     Reason.KEYS_UNAVAILABLE: "no keys could be had",
     Reason.REPLAYED: "the signature was used before",
 }

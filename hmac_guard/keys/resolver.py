@@ -297,13 +297,13 @@ def per_tenant(resolver: R) -> R:
 
 
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
-    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the laxer mode applies."""
+    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the less strict mode applies."""
     enforced = sorted(tenant for tenant, mode in resolver.modes().items() if mode == "enforce")
     if enforced and guard_mode != "enforce":
         raise ConfigError(
             f"Guard: the tenant {enforced[0]!r} has a Keyring with mode='enforce', but the guard's mode is "
-            f"{guard_mode!r}, and the laxer of the two holds; make the guard 'enforce' and give mode='report' to the "
-            "tenants that are not ready"
+            f"{guard_mode!r}, and the less strict of the two applies; make the guard 'enforce' and give mode='report' "
+            "to the tenants that are not ready"
         )
 
 

@@ -25,7 +25,7 @@ CLIENTS = 8
 #: Seconds: a grace that lasts until a later rotation shortens it, and one that ends by itself.
 LONG, SHORT = 3_600.0, 0.3
 #: What each kind of request has to be answered, and how many of it are waited for.
-ANSWERS = {"in force": 200, "in its grace": 200, "past": 401}
+ANSWERS = {"active": 200, "in its grace": 200, "past": 401}
 ENOUGH = 25
 
 
@@ -81,14 +81,14 @@ class Operator:
         return status == 200
 
     def judged(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
-        """How often each answer was given to a key that was in force, in its grace or past for the whole of the
+        """How often each answer was given to a key that was active, in its grace or past for the whole of the
         request. What a worker answered that need not have known yet is not counted."""
         final = {key.id: key for key in self.issued}
         counted: Counter[tuple[str, int]] = Counter()
         for each in tuple(sent):
             key = final[each.id]
             if each.ended <= key.until:
-                counted["in force" if each.started < key.followed else "in its grace", each.status] += 1
+                counted["active" if each.started < key.followed else "in its grace", each.status] += 1
             elif each.started > max(key.until, key.known):
                 counted["past", each.status] += 1
         return counted
@@ -168,7 +168,7 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
             assert becomes_true(lambda: count() >= goal), operator.judged(sent)
 
         with clients(ports, operator) as sent:
-            go_on_until_enough_are("in force")
+            go_on_until_enough_are("active")
             for _ in range(2):
                 operator.rotate(LONG)
                 go_on_until_enough_are("in its grace")

@@ -26,8 +26,8 @@ LAST_WRITE = 2.0
 class VerdictCounts(VerdictLedger):
     """Counts requests by tenant and hour, to show whose mode may become "enforce". Needs the extra `sql`.
 
-    The guard's own mode stays "enforce". The laxer of the guard's mode and the tenant's applies, so a guard in "report"
-    would report for every tenant.
+    The guard's own mode stays "enforce". The less strict of the guard's mode and the tenant's mode applies, so a guard
+    in "report" reports for every tenant.
 
     `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python calls it when the
     process ends. Call it yourself if neither happens. A refused request does not prove who sent it: every client can

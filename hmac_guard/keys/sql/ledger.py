@@ -65,7 +65,7 @@ class Readiness(NamedTuple):
         refused: The number of refused requests by reason. In the mode "report" they went through. Every client can
             cause a refusal.
         known: The least number of refused requests that state ids which were also verified, as one process has seen it.
-        applied: The mode that applied lately. If the guard's own is laxer than the tenant's, it is the guard's.
+        applied: The mode that applied lately. If the guard's own is less strict than the tenant's, it is the guard's.
     """
 
     tenant: str
@@ -81,8 +81,8 @@ class Readiness(NamedTuple):
         return self.verified > 0 and not self.refused
 
     @property
-    def is_laxer(self) -> bool:
-        """Whether the guard's own mode is laxer than the tenant's, so that the tenant's does not apply."""
+    def guard_is_less_strict(self) -> bool:
+        """Whether the guard's own mode is less strict than the tenant's, so that the tenant's does not apply."""
         return None not in (self.mode, self.applied) and MODES.index(str(self.applied)) > MODES.index(str(self.mode))
 
 

@@ -48,7 +48,7 @@ class StoredKey(NamedTuple):
         id: The key's id.
         mode: The tenant's mode; None if the guard's own applies.
         made_at: When it was added.
-        not_before: When it begins to be in force; None for no limit.
+        not_before: When it begins to be active; None for no limit.
         not_after: When it ends; None for no limit.
         sealed: Whether the secret is stored under a master key.
         made_by: Who added it.

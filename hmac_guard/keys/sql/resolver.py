@@ -43,7 +43,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             the database can put such rows there.
         table: The name of the table of keys. `create_table` creates it, and the tables beside it.
         on_change: Called with the tenant after a change of it is committed, for example `RedisInvalidation.publish`.
-        clock: Returns Unix seconds, for the times that operations write. Whether a key is in force is judged for each
+        clock: Returns Unix seconds, for the times that operations write. Whether a key is active is judged for each
             request, by the guard's clock.
 
     Raises:

@@ -49,7 +49,7 @@ class Store(Tables):
 
     @cached_property
     def look_up(self) -> Select[Any]:
-        """One statement for a tenant and its keys that may be in force or to come.
+        """One statement for a tenant and its keys that may be active or future.
 
         Its parameters are `tenant` and `marker`. The answer has at least one row, and each row has the marker.
         """

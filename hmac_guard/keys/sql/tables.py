@@ -46,8 +46,8 @@ NO_TENANT = ""
 
 _MARIADB = ("mysql", "mariadb")
 
-#: How the database has "no end": the last second of the year 9999. So one range of an index holds all keys that can be
-#: in force, which `NULL OR later` does not on every database.
+#: "No end" in the database: the last second of the year 9999. With it, one range of an index has all keys that can be
+#: active. A query for `NULL OR later` does not use such a range on every database.
 NO_END = 253_402_300_799.0
 
 

@@ -247,7 +247,7 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert caplog.messages == [
         "refused: malformed: the tenant: the query parameter 't' has white space at an end; send it without; GET / "
         "(scheme orders)",
-        "refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant \\xe9vil)",
+        "refused: unknown_key: the tenant has no active key; GET / (scheme orders, tenant \\xe9vil)",
     ]
     assert GOOD[-60:-1] not in caplog.text
     assert KEY not in caplog.text
@@ -257,7 +257,7 @@ def test_the_log_names_would_be_refusals_and_truncates_the_tenant(call: Call, ca
     call(Guard(ORDERS, {"acme": KEY}, mode="report"), Sent(query=f"{GOOD}&t={'x' * 100}"))
 
     assert caplog.messages == [
-        f"would be refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant {'x' * 80})"
+        f"would be refused: unknown_key: the tenant has no active key; GET / (scheme orders, tenant {'x' * 80})"
     ]
 
 

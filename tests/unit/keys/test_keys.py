@@ -263,7 +263,7 @@ def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
     assert asked == ["acme"]
 
 
-def test_a_key_may_be_in_force_for_one_moment() -> None:
+def test_a_key_may_be_active_for_one_moment() -> None:
     ring = Keyring(Key(KEY, not_before=10, not_after=10))
 
     assert [bool(ring.active(now)) for now in (9.9, 10, 10.1)] == [False, True, False]
@@ -285,7 +285,7 @@ def test_base64_that_is_padded_halfway_is_refused() -> None:
         Key.from_base64("AA" * 15 + "AA=")
 
 
-def test_a_key_is_in_force_at_its_first_and_at_its_last_second() -> None:
+def test_a_key_is_active_at_its_first_and_at_its_last_second() -> None:
     ring = Keyring([Key(KEY, not_before=10, not_after=20), OLD])
 
     assert [len(ring.active(now)) for now in (9.9, 10, 20, 20.1)] == [1, 2, 2, 1]

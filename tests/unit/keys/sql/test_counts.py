@@ -82,7 +82,7 @@ def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
     counted.flush()
 
     [found] = counted.readiness()
-    assert (found.mode, found.applied, found.is_laxer) == ("enforce", "report", True)
+    assert (found.mode, found.applied, found.guard_is_less_strict) == ("enforce", "report", True)
     call(Guard(SCHEME, keys, on_decision=counted, mode="off"), Sent(query="a=x&t=acme"))
     counted.flush()
     assert sync_database.sql("SELECT mode, reason FROM {hours} WHERE tenant = ''") == [("off", "off")]

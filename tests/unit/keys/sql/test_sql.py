@@ -416,7 +416,7 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
         pytest.param(lambda keys: keys.add("acme", key_id=" "), "id must be", id="add: a blank key id"),
         pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
         pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
-        pytest.param(lambda keys: keys.add("acme", not_before=2, not_after=1), "never be in", id="add: never in force"),
+        pytest.param(lambda keys: keys.add("acme", not_before=2, not_after=1), "never be in", id="add: never active"),
         pytest.param(lambda keys: keys.rotate("other"), "no tenant 'other'", id="rotate: no such tenant"),
         pytest.param(lambda keys: keys.rotate("acme", OTHER_KEY), "same key", id="rotate: to the key that it has"),
         pytest.param(lambda keys: keys.rotate("acme", grace=-1), "grace", id="rotate: a negative grace"),
@@ -525,7 +525,7 @@ def test_a_change_that_cannot_be_announced_is_made_all_the_same(
     assert password not in caplog.text
 
 
-def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_database: Database) -> None:
+def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_database: Database) -> None:
     keys = sync_database.keys()
     keys.add("acme", mode="report")
 
