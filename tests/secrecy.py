@@ -67,7 +67,7 @@ class Secrecy(logging.Handler):
         self.made: set[bytes] = set()
         self.signatures: set[str] = set()
         self.digests: deque[bytes] = deque(maxlen=MAX_DIGESTS)
-        self.told: list[str] = []
+        self.recorded: list[str] = []
         self.shown: dict[str, str] = {}
         self.size = 0
         self.places: set[str] = set()
@@ -77,12 +77,12 @@ class Secrecy(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # A formatter may print every attribute of a record, also extras and arguments.
-        self.told.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
+        self.recorded.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
         if record.name == "hmac_guard":
             self.look("log")
 
-    def tell(self, *things: object) -> None:
-        self.told += [thing.decode("latin-1") if isinstance(thing, bytes) else str(thing) for thing in things]
+    def record(self, *things: object) -> None:
+        self.recorded += [thing.decode("latin-1") if isinstance(thing, bytes) else str(thing) for thing in things]
 
     def look(self, occasion: str) -> None:
         """Note what the variables of the package's functions show that are running now, and of those through which the
@@ -128,7 +128,7 @@ class Secrecy(logging.Handler):
 
     def clear(self) -> None:
         """Reset the findings."""
-        self.told, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
+        self.recorded, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
         self.looks.clear()
 
     def found(self) -> list[str]:
@@ -136,8 +136,8 @@ class Secrecy(logging.Handler):
         for error in self.raised:
             self._look_back(error)
         self._search()
-        told = "\n".join(self.told)
-        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in told} | self.places
+        recorded = "\n".join(self.recorded)
+        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in recorded} | self.places
         self.clear()
         return sorted(found)
 
@@ -222,12 +222,12 @@ def watch() -> None:
     show, communicate = warnings.showwarning, subprocess.Popen.communicate
 
     def noted_warning(message: Any, *args: Any, **more: Any) -> None:
-        SECRECY.tell(message)
+        SECRECY.record(message)
         show(message, *args, **more)
 
     def noted_output(self: Any, *args: Any, **more: Any) -> Any:
         output = communicate(self, *args, **more)
-        SECRECY.tell(*output)
+        SECRECY.record(*output)
         return output
 
     subprocess.Popen.communicate = noted_output  # type: ignore[method-assign]
@@ -266,7 +266,7 @@ def _note_secrets() -> None:
 def _note_errors() -> None:
     def noted_error(self: Exception, *args: Any) -> None:
         next(make[kind] for kind in type(self).__mro__ if kind in make)(self, *args)
-        SECRECY.tell(*args)
+        SECRECY.record(*args)
         SECRECY.look(type(self).__name__)
         if len(SECRECY.raised) < MAX_ERRORS:
             SECRECY.raised.append(self)

@@ -55,9 +55,9 @@ def calls_of(work: Callable[[], object]) -> int:
 
 
 def judged(call: Call, scheme: Scheme, sent: Sent) -> Reason:
-    told: list[tuple[Verdict, Claim]] = []
-    call(Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim))), sent)
-    [(verdict, _)] = told
+    recorded: list[tuple[Verdict, Claim]] = []
+    call(Guard(scheme, KEY, on_verdict=lambda verdict, claim: recorded.append((verdict, claim))), sent)
+    [(verdict, _)] = recorded
     return verdict.reason
 
 

@@ -75,7 +75,7 @@ PAGES: dict[str, Any] = {
 
 def plans(database: Database, ask: Any) -> tuple[list[str], float]:
     """How PostgreSQL does each statement that is asked, and the milliseconds that all take it."""
-    engine, told, seen = database.engine, [], []
+    engine, plans, seen = database.engine, [], []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith("SELECT"):
@@ -89,9 +89,9 @@ def plans(database: Database, ask: Any) -> tuple[list[str], float]:
         for statement, parameters in seen:
             rows = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY ON) {statement}", parameters)
             plan = "\n".join(row[0] for row in rows)
-            told.append(plan)
+            plans.append(plan)
             took += float(re.findall(r"Execution Time: ([\d.]+) ms", plan)[0])
-    return told, took
+    return plans, took
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -56,10 +56,10 @@ def calls_of(work: Callable[[], object]) -> list[str]:
 def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call, make: Callable[[], Any]) -> None:
     reasons = []
 
-    def told(verdict: Verdict, claim: Claim) -> None:
+    def on_verdict(verdict: Verdict, claim: Claim) -> None:
         reasons.append(verdict.reason)
 
-    guard = Guard(SCHEME, make(), on_verdict=told)
+    guard = Guard(SCHEME, make(), on_verdict=on_verdict)
     sent = {tenant: Sent(query=f"a=x&sig={'0' * 64}&t={tenant}") for tenant in ("acme", "ecma")}
     for each in sent.values():
         call(guard, each)  # Everything is at hand after that.
@@ -110,4 +110,4 @@ def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
 
 def inside(calls: list[str]) -> list[str]:
     """From where the guard is asked to where it has answered: what an event loop does before and after may differ."""
-    return calls[calls.index("decide") : len(calls) - calls[::-1].index("told")]
+    return calls[calls.index("decide") : len(calls) - calls[::-1].index("on_verdict")]

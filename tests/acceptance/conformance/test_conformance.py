@@ -30,14 +30,14 @@ LYING = {"a body shorter than it says", "a length that is no number"}
 DONE_BY_SERVERS = {("cheroot", "a header twice"): "invalid_signature"}  # It keeps the last of two lines.
 
 
-def told(answer: Answer) -> Any:
+def document_of(answer: Answer) -> Any:
     assert answer.status == 200, answer
     return json.loads(answer.body)
 
 
 def assert_read(answer: Answer, body: bytes, **ids: str) -> None:
     """The application got these bytes and these ids."""
-    assert told(answer) == {"ids": ids, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    assert document_of(answer) == {"ids": ids, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def assert_refused(answer: Answer, reason: str, method: str = "GET") -> None:
@@ -55,7 +55,7 @@ def test_a_request_gets_its_verdict(site: Site, case: str) -> None:
 
     assert site.reasons() == [reason]
     if reason == "verified":
-        ids = told(answer)["ids"]
+        ids = document_of(answer)["ids"]
         assert_read(answer, sent.body, **ids)
         assert ids["order_id"] == "42"
     else:
@@ -112,7 +112,7 @@ def test_a_preflight_is_not_refused_and_reaches_no_endpoint(site: Site) -> None:
     # Without a CORS middleware the framework answers for itself: it lists the methods, or knows no OPTIONS.
     # A Django view is run for any method; it has no ids then.
     assert answer.status in (200, 204, 405)
-    assert b"sha256" not in answer.body or (site.application.startswith("Django") and told(answer)["ids"] == {})
+    assert b"sha256" not in answer.body or (site.application.startswith("Django") and document_of(answer)["ids"] == {})
     assert site.reasons() == []
 
 
@@ -133,7 +133,7 @@ def test_a_client_that_hangs_up_in_mid_body_reaches_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["signed", "tampered"])
-def test_a_client_that_waits_to_be_told_to_go_on(site: Site, good: bool) -> None:
+def test_a_client_that_waits_for_100_continue(site: Site, good: bool) -> None:
     sent = GOOD_JSON if good else Sent("POST", "/orders", headers=[JSON], body=json_of(signature="0" * 64))
     with site.connect() as connection:
         connection.send(head(sent, ("Expect", "100-continue")))
@@ -182,7 +182,7 @@ def test_two_hundred_clients_at_once_each_get_their_own_ids(site: Site) -> None:
         if number % 4 == 3:
             assert_refused(answer, "invalid_signature")
         else:
-            assert told(answer)["ids"]["tenant_id"] == f"tenant-{number}"
+            assert document_of(answer)["ids"]["tenant_id"] == f"tenant-{number}"
     assert sorted(set(site.reasons())) == ["invalid_signature", "verified"]
 
 
@@ -205,8 +205,8 @@ def test_an_upload_of_50_mb_is_the_same_with_and_without_a_guard_and_takes_no_mo
     bare, bare_peak = measured(site, "/bare")
     guarded, guarded_peak = measured(site, "/upload", signed)
 
-    assert (told(bare)["size"], told(bare)["ids"]) == (UPLOAD, None)
-    assert told(guarded) == {**told(bare), "ids": {"upload": "7"}}
+    assert (document_of(bare)["size"], document_of(bare)["ids"]) == (UPLOAD, None)
+    assert document_of(guarded) == {**document_of(bare), "ids": {"upload": "7"}}
     assert guarded_peak < bare_peak + 8 * 2**20
 
 

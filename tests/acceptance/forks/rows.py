@@ -34,7 +34,7 @@ LONGEST = 10.0
 MADE_UP = "made-up"
 SAID = "uWSGI runs no threads"
 
-#: A uWSGI before 2.0.27, which runs no thread of Python's unless it is told to.
+#: A uWSGI before 2.0.27, which runs no thread of Python's unless `enable-threads` is set.
 OLD_UWSGI = os.environ.get("HMAC_GUARD_OLD_UWSGI", "")
 
 _GUNICORN = f"gunicorn --bind 127.0.0.1:{{port}} --no-control-socket --workers {WORKERS} --worker-class "

@@ -14,5 +14,5 @@ framings, and the walks B1 to B10 of the threat model, each with and without a v
 These are asserted whatever the golden files say. `golden/` holds one table for each server: what it answered, whether
 the application was reached, and what became of the connection. A run compares; `ARGS=--write-golden` writes them anew.
 
-Two hundred clients at once, each with ids of its own, are never told another's.
+Two hundred clients at once, each with their own ids, never get the ids of another client.
 """

@@ -64,7 +64,7 @@ class Site:
         after = f"{_AFTER}{next(_TAGS)}"
         outcome = self._exchange(ask, after)
         if outcome.status is None or (ask.guard == BARE and outcome.status >= 400):
-            sleep(0.05)  # Nothing has told when the application was done with it.
+            sleep(0.05)  # Nothing shows when the application has finished.
         lines = self.record.read_text().splitlines()
         self.record.write_text("")
         reached = map(Reach.of, lines)
@@ -94,7 +94,7 @@ class Site:
             return Outcome(status, "closed" if connection.is_closed() else "hangs", waited)
 
     def signed_get(self, id: str) -> bytes:
-        """A good request that is told from all others."""
+        """A valid request with an id that no other request has."""
         prefix = "/api" if self.mounted else ""
         return f"GET {prefix}/after?a={id}&sig={hex_of(id)} HTTP/1.1\r\nHost: h\r\nX-Guard: all\r\n\r\n".encode()
 
@@ -135,7 +135,7 @@ def _never(connection: Connection, request: bytes) -> bool:
     return False
 
 
-def told(port: int, asks: Sequence[Ask]) -> list[tuple[Ask, Answer]]:
+def answers_to(port: int, asks: Sequence[Ask]) -> list[tuple[Ask, Answer]]:
     """The answer to each, one after the other on one connection, or on a new one where the server has closed it."""
     found: list[tuple[Ask, Answer]] = []
     while len(found) < len(asks):

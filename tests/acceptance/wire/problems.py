@@ -26,5 +26,5 @@ def _reach_problems(ask: Ask, reach: Reach) -> list[str]:
     if ask.document is not None and reach.body.encode("latin-1") != ask.document:
         problems.append(f"the application reads {reach.body!r}")
     if ask.document is not None and reach.length != str(len(ask.document)):
-        problems.append(f"the application is told of {reach.length} bytes")
+        problems.append(f"the application reads a length of {reach.length} bytes")
     return problems

@@ -274,12 +274,12 @@ def test_a_broken_on_verdict_changes_nothing(call: Call, caplog: pytest.LogCaptu
 
 
 def test_on_verdict_is_given_the_claim(call: Call) -> None:
-    told: list[tuple[str | None, dict[str, str]]] = []
-    guard = Guard(ORDERS, {"acme": KEY}, on_verdict=lambda verdict, claim: told.append((claim.tenant, dict(claim.ids))))
+    seen: list[tuple[str | None, dict[str, str]]] = []
+    guard = Guard(ORDERS, {"acme": KEY}, on_verdict=lambda verdict, claim: seen.append((claim.tenant, dict(claim.ids))))
     call(guard, Sent(query=f"{GOOD}&t=acme"))
     call(guard, Sent(query="t=acme"))
 
-    assert told == [("acme", {"a": "x", "b": "y"}), ("acme", {})]
+    assert seen == [("acme", {"a": "x", "b": "y"}), ("acme", {})]
 
 
 def test_no_byte_of_the_request_is_in_an_answer(call: Call) -> None:

@@ -517,7 +517,7 @@ def test_in_report_mode_the_ids_of_an_expired_request_are_claimed(call: Call) ->
 
 
 @pytest.mark.parametrize(("offset", "code"), [(-100, "expired"), (90_000, "not_yet_valid")])
-def test_the_client_is_told_that_it_is_the_time_and_no_more(offset: int, code: str) -> None:
+def test_the_answer_names_only_the_time_as_the_reason(offset: int, code: str) -> None:
     query = query_of(INBOX.sign_fields(KEY, user_id="u1", expires=NOW + offset))
     replies = [call(Asked(INBOX).guard, Sent(query=query)) for call in (call_wsgi, call_asgi)]
 

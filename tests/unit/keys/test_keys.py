@@ -108,11 +108,11 @@ def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture,
         raise error
 
     caplog.set_level(logging.DEBUG, "hmac_guard")
-    told: list[Verdict] = []
-    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: told.append(verdict))
+    recorded: list[Verdict] = []
+    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: recorded.append(verdict))
 
     assert [call(guard, signed()).status for _ in range(3)] == [503, 503, 503]
-    assert told == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
+    assert recorded == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
     lines = [(record.levelname, record.getMessage().splitlines()[0]) for record in caplog.records]
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     assert lines[0][1].startswith("the key resolver failed: ")
@@ -344,15 +344,15 @@ def test_the_name_of_a_variable_that_is_not_set_is_shown(name: str) -> None:
 )
 def test_a_secret_in_the_place_of_its_variable_is_shown_nowhere(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
-    told = [repr(EnvKeys("TEST_KEY", secret))]
+    recorded = [repr(EnvKeys("TEST_KEY", secret))]
     for name in (secret, f"{secret}{{tenant}}"):
         with pytest.raises(
             ConfigError, match=r"the variable \.\.\. is not set|no variable like \.\.\. is set"
         ) as error:
             EnvKeys(name)
-        told.append(str(error.value))
+        recorded.append(str(error.value))
 
-    assert secret not in " ".join(told)
+    assert secret not in " ".join(recorded)
 
 
 def test_env_keys_rotate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

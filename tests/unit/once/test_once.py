@@ -110,7 +110,7 @@ def test_a_host_whose_clock_is_behind_has_its_tokens_remembered(used: Used, monk
 
 
 def at_once(used: Used, token: bytes, clients: int) -> int:
-    """How many of so many clients that come at the same moment are told that they are the first."""
+    """How many of the clients that arrive at the same moment get the answer "first"."""
     if used.kind.endswith("-async"):
         import asyncio
 

@@ -89,7 +89,7 @@ def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
     counted.close()
 
 
-def test_a_refusal_of_ids_that_were_verified_too_is_told_apart(sync_database: Database) -> None:
+def test_refusals_of_ids_that_were_also_verified_are_counted_separately(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", mode="report")
     for ids in ("theirs", "theirs", "strangers"):
@@ -275,7 +275,7 @@ def test_a_write_is_few_statements_in_short_transactions(
     keys, counted = counting(sync_database)
     keys.add("acme")
     statements: list[str] = []
-    event.listen(keys.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(keys.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     for number in range(1_000):
         counted._tally.remember(f"key {number}")
         verdict = Verdict(Reason.VERIFIED, "one", key_id=f"key {number}")

@@ -493,9 +493,9 @@ def test_statements_are_logged_without_their_parameters(
 
 
 def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
-    told: list[tuple[str, int]] = []
+    recorded: list[tuple[str, int]] = []
     keys = database.keys(
-        on_change=lambda tenant: told.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
+        on_change=lambda tenant: recorded.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
     )
     new = database.do(keys.add("acme"))
     database.do(keys.rotate("acme"))
@@ -506,7 +506,7 @@ def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
     with pytest.raises(ConfigError):
         database.do(keys.rotate("other"))
 
-    assert told == [("acme", 1), ("acme", 2), ("acme", 2), ("acme", 2)]
+    assert recorded == [("acme", 1), ("acme", 2), ("acme", 2), ("acme", 2)]
 
 
 def test_a_change_that_cannot_be_announced_is_made_all_the_same(
@@ -553,7 +553,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_databa
         pytest.param({"master_keys": "s3cret"}, "32 bytes", id="a master key in words"),
         pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
         pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
-        pytest.param({"on_change": "redis"}, "on_change", id="a change told to nobody"),
+        pytest.param({"on_change": "redis"}, "on_change", id="a change recorded to nobody"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
