@@ -1,10 +1,10 @@
 """Searches every key of a test in all output of the package: the log, at any level, printed text, warnings, its own
 exceptions, and the answers to refused requests (T090 to T092). What a process
-prints that a test starts counts as printed where the test reads all of it, or none.
+prints that a test starts counts as printed if the test reads all of it, or none.
 
-It also looks at what an error tracker would copy: the local variables of the package's functions, whenever the package
-logs, warns, raises or calls user code, and in the traceback of an error of its own. There digests and signatures count
-as well.
+It also looks at what an error tracker would copy: the local variables of the package's functions, each time the package
+logs, warns, raises or calls user code, and in the traceback of its own errors. There digests and signatures count as
+well.
 
 Not seen: what the tests of the commands read off a command, and a key that a process makes for itself. User code that
 is seen being called: key resolvers, `on_verdict`, `on_change`, clocks, and a database's driver.

@@ -103,7 +103,7 @@ def ask(connection: http.client.HTTPConnection, signature: str) -> int:
 
 @contextmanager
 def workers(database: Database, channel: str) -> Iterator[list[int]]:
-    """The ports of a WSGI and an ASGI server, each a process with a cache of its own."""
+    """The ports of a WSGI and an ASGI server, each a process with its own cache."""
     program = str(Path(__file__).parents[1] / "rotating_server.py")
     where = [database.url.render_as_string(hide_password=False), database.table]
     news = [REDIS.render_as_string(hide_password=False), channel]
@@ -121,7 +121,7 @@ def workers(database: Database, channel: str) -> Iterator[list[int]]:
 
 @contextmanager
 def clients(ports: list[int], operator: Operator) -> Iterator[list[Sent]]:
-    """Eight, each of which sends with every key in turn, whatever became of it; and what they have sent so far."""
+    """Start eight clients. Each sends with every key in turn, also with ended ones. Yield what they send."""
     sent: list[Sent] = []
     stop = threading.Event()
 

@@ -24,12 +24,12 @@ SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
     "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
     "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
-    "a mode of its own": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
+    "its own mode": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
 }
 
 
 def calls_of(work: Callable[[], object]) -> list[str]:
-    """What is called meanwhile, Python and C, in order."""
+    """The functions that `work` calls, Python and C, in order."""
     seen: list[str] = []
     watching: list[Any] = []  # the frames of the tests' own look at local variables
 
@@ -88,7 +88,7 @@ def test_they_are_concluded_by_the_same_instructions(code: CodeType) -> None:
 
 
 def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
-    """Where the interpreter is in `code` meanwhile, instruction for instruction."""
+    """The offset in `code` of each instruction that runs during `work`."""
     seen: list[int] = []
 
     def note(frame: Any, event: str, _: Any) -> Any:

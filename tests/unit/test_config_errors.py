@@ -259,12 +259,12 @@ def test_an_error_names_the_argument_the_problem_and_the_fix(message: str) -> No
 
 @pytest.mark.parametrize("case", list(CASES))
 def test_bad_configuration_is_refused_with_the_fix(case: str) -> None:
-    make, cure = CASES[case]
+    make, fix = CASES[case]
 
     with pytest.raises(ConfigError) as caught:
         make()
 
-    assert cure in str(caught.value)
+    assert fix in str(caught.value)
 
 
 SIGNING = {

@@ -342,15 +342,15 @@ def test_one_view_of_a_class_is_guarded_by_decorators() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "cure"),
+    ("given", "fix"),
     [
         (None, "must be a Guard, not NoneType"),
         (ORDERS, "must be a Guard, not Scheme"),
         (lambda _: None, "must be a Guard, not NoneType"),
     ],
 )
-def test_another_object_than_a_guard_is_a_config_error(given: Any, cure: str) -> None:
-    with pytest.raises(ConfigError, match=cure):
+def test_another_object_than_a_guard_is_a_config_error(given: Any, fix: str) -> None:
+    with pytest.raises(ConfigError, match=fix):
         GuardExtension(given, Flask("guarded"))
 
 

@@ -253,7 +253,7 @@ def test_a_raw_body_of_25_mb(site: Site) -> None:
 
 
 def measured(site: Site, path: str, query: str = "") -> tuple[Answer, int]:
-    """The answer, and the most memory that the server's processes have held meanwhile, in bytes."""
+    """The answer, and the peak memory of the server's processes during the request, in bytes."""
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit() and group_of(path) == site.running.pid]
     for process in processes:
         (process / "clear_refs").write_text("5")

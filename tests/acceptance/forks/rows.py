@@ -31,7 +31,7 @@ LISTEN, MAX_DELAY = 2.0, 1.0
 #: Seconds until the test gives up. A worker that is replaced takes a while to start on a busy machine.
 LONGEST = 10.0
 #: How the names of tenants begin that have no keys, and what the log says where no thread of the package runs.
-MADE_UP = "made-up"
+UNKNOWN = "unknown"
 SAID = "uWSGI runs no threads"
 
 #: A uWSGI before 2.0.27, which runs no thread of Python's unless `enable-threads` is set.
@@ -163,7 +163,7 @@ class Outcome:
     @property
     def refused(self) -> int:
         """How many requests of tenants with keys were refused."""
-        return sum(answer.status == 401 and not answer.tenant.startswith(MADE_UP) for answer in self.answers)
+        return sum(answer.status == 401 and not answer.tenant.startswith(UNKNOWN) for answer in self.answers)
 
     @property
     def faults(self) -> list[Answer | str]:
@@ -179,17 +179,17 @@ class Outcome:
 
 
 def _expected(name: str) -> int:
-    return 401 if name.startswith(MADE_UP) else 200
+    return 401 if name.startswith(UNKNOWN) else 200
 
 
 class Client:
     def __init__(self, running: Running, store: Store) -> None:
         self._running = running
         self._store = store
-        self._made_up = count()
+        self._unknown = count()
 
     def ask(self, name: str) -> Answer:
-        secret = self._store.secrets.get(name, "made-up-secret-of-no-tenant")
+        secret = self._store.secrets.get(name, "secret-of-no-tenant")
         sent = time.monotonic()
         url = f"http://127.0.0.1:{self._running.port}/?a=x&t={name}&sig={SCHEME.sign(secret, a='x')}"
         try:
@@ -204,7 +204,7 @@ class Client:
     def load(self, requests: int) -> list[Answer]:
         """Requests of all tenants, and of some that are made up, from several clients at once."""
         names = [
-            tenant(number % TENANTS) if number % 10 else f"{MADE_UP}-{next(self._made_up)}"
+            tenant(number % TENANTS) if number % 10 else f"{UNKNOWN}-{next(self._unknown)}"
             for number in range(1, requests + 1)
         ]
         with ThreadPoolExecutor(CLIENTS) as pool:

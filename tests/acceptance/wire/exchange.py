@@ -1,4 +1,4 @@
-"""One request over a socket of its own, and what became of it and of the connection."""
+"""One request over its own socket, its outcome, and the outcome of the connection."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -57,7 +57,7 @@ def query_of(fields: Any, **changes: str | None) -> str:
         (86_406, Reason.NOT_YET_VALID),
     ],
 )
-def test_an_expiry_is_held_against_the_clock_of_the_guard(call: Call, offset: int, reason: Reason) -> None:
+def test_an_expiry_is_compared_with_the_clock_of_the_guard(call: Call, offset: int, reason: Reason) -> None:
     asked = Asked(INBOX, now=NOW + 0.99)
     fields = INBOX.sign_fields(KEY, user_id="u1", expires=NOW + offset)
 
@@ -81,7 +81,7 @@ def test_an_expiry_is_held_against_the_clock_of_the_guard(call: Call, offset: in
         (-100_001, 51, Reason.EXPIRED),
     ],
 )
-def test_two_times_are_both_held_against_the_clock(call: Call, signed: int, ends: int, reason: Reason) -> None:
+def test_two_times_are_both_compared_with_the_clock(call: Call, signed: int, ends: int, reason: Reason) -> None:
     ends = ends if abs(ends) < 100 else 5
     time, end = NOW * 1000 + signed, NOW + ends
     signature = BOTH.sign(KEY, a="x", timestamp=time, expires=end, method="GET")
@@ -300,7 +300,7 @@ def test_25_megabytes_are_verified_where_max_body_is_raised(call: Call) -> None:
     assert reply.app_body == body
 
 
-def test_one_signature_over_nothing_is_not_good_for_ever(call: Call) -> None:
+def test_a_signature_over_an_empty_body_is_refused(call: Call) -> None:
     signature = GITHUB.signature_of(Key(KEY), b"").decode()
     asked = Asked(GITHUB)
 

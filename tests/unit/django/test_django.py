@@ -489,7 +489,7 @@ def test_a_class_is_guarded_by_its_dispatch_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "cure"),
+    ("make", "fix"),
     [
         (lambda: hmac_guarded(ORDERS), "hmac_guarded: guard must be a Guard, not Scheme"),  # type: ignore[arg-type]
         (lambda: hmac_guarded(GUARD)(Seen), "Seen has no dispatch"),
@@ -504,8 +504,8 @@ def test_a_class_is_guarded_by_its_dispatch_too() -> None:
         ),
     ],
 )
-def test_an_impossible_configuration_is_a_config_error(make: Any, cure: str) -> None:
-    with pytest.raises(ConfigError, match=cure):
+def test_an_impossible_configuration_is_a_config_error(make: Any, fix: str) -> None:
+    with pytest.raises(ConfigError, match=fix):
         make()
 
 
@@ -562,7 +562,7 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
 
 
 @pytest.mark.parametrize(
-    ("setting", "id", "cure"),
+    ("setting", "id", "fix"),
     [
         (None, "hmac_guard.E001", "HMAC_GUARD is missing"),
         ("mysite.guards.GUARD", "hmac_guard.E002", "'mysite.guards.GUARD' cannot be imported"),
@@ -586,15 +586,15 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
     ],
 )
 def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded(
-    setting: Any, id: str, cure: str
+    setting: Any, id: str, fix: str
 ) -> None:
     with project(Seen().sync, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=setting):
         [error] = run_checks(tags=["security"])
-        with pytest.raises(ConfigError, match=re.escape(cure)):
+        with pytest.raises(ConfigError, match=re.escape(fix)):
             WSGIHandler()
 
     assert (error.id, error.is_serious()) == (id, True)
-    assert cure in error.msg
+    assert fix in error.msg
     assert KEY not in error.msg
     assert DOTTED_KEY not in error.msg
 

@@ -251,7 +251,7 @@ def test_a_ring_has_the_mode_that_it_was_given() -> None:
     ]
 
 
-def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
+def test_no_keys_are_looked_up_without_a_tenant(call: Call) -> None:
     def keys(claim: Claim) -> Any:
         asked.append(claim.tenant)
 
@@ -415,17 +415,17 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
     assert counted == [1, 1]
 
 
-def test_a_source_is_not_asked_for_a_request_that_nobody_signed(call: Call) -> None:
+def test_no_keys_are_looked_up_for_an_unsigned_request(call: Call) -> None:
     asked: list[Claim] = []
 
     def keys(claim: Claim) -> str:
         asked.append(claim)
         return KEY
 
-    untold = SCHEME.replace(tenant=None)
-    assert call(Guard(untold, keys), Sent(query="a=x")).status == 401
+    without_tenant = SCHEME.replace(tenant=None)
+    assert call(Guard(without_tenant, keys), Sent(query="a=x")).status == 401
     assert asked == []
-    assert call(Guard(untold, keys), signed()).status == 200
+    assert call(Guard(without_tenant, keys), signed()).status == 200
     assert len(asked) == 1
 
 

@@ -1,4 +1,4 @@
-"""`hmac_guard.metrics`: the numbers are those that a client counts, and no request makes a series of its own."""
+"""`hmac_guard.metrics`: the numbers are those that a client counts, and a request cannot add a series."""
 
 import hashlib
 import hmac

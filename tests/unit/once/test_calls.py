@@ -22,7 +22,7 @@ UNTIL = 4_000_000_000.0
 
 
 class Sync:
-    """A sync store. `answer` is what it gives, or a function of its own."""
+    """A sync store. `answer` is its answer, or a function that returns it."""
 
     timeout = TIMEOUT
 

@@ -42,7 +42,7 @@ def request(scheme: Scheme = SCHEME, key: str = KEY, now: int = NOW, tenant: str
 
 
 class Store:
-    """A store that notes what it is asked. `answer` is what it gives, or raises, or a function of its own."""
+    """A store that notes what it is asked. `answer` is its answer, the exception that it raises, or a function."""
 
     def __init__(self, answer: Any = True, timeout: float = TIMEOUT) -> None:
         self.answer = answer
@@ -333,7 +333,7 @@ def _passes(asked: Asked, interface: Any, name: str) -> bool:
     return asked.ask(interface, request(nonce=f"{name}-{len(asked.seen)}"))[0] == 200
 
 
-def test_a_redis_that_is_started_anew_is_503_meanwhile(interface: Any) -> None:
+def test_requests_are_503_while_redis_restarts(interface: Any) -> None:
     with own_redis() as server:
         asked = Asked(RedisOnce(server.url))
         assert asked.ask(interface, request())[0] == 200

@@ -78,7 +78,7 @@ REST_URLS = Urls(lambda read: RestView.as_view(read=staticmethod(read)), REST_RE
 
 
 class PlainWsgi(WSGIHandler):
-    """The handler of every Django project, with no middleware and with URLs of its own."""
+    """The handler of every Django project, with no middleware and with its own URLs."""
 
     def __init__(self, urls: Any) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ def test_it_says_who_would_be_refused_and_why(sync_database: Database, call: Cal
 
     for tenant in ("ready", "ready", "failing", "done"):
         request(tenant, KEY)
-    for tenant in ("failing", "failing", "done", "made-up", "made-up-too"):
+    for tenant in ("failing", "failing", "done", "unknown", "unknown-too"):
         request(tenant, OTHER_KEY)
     call(guard, Sent(query="a=y&t=failing"))
     call(guard, Sent(query="a=x"))
@@ -201,7 +201,7 @@ def test_what_the_database_does_not_take_is_written_later(sync_database: Databas
 NEVER_FULL = property(lambda held: False, lambda held, value: None)
 
 
-def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_tenant(
+def test_unknown_tenants_grow_neither_memory_nor_table_and_evict_no_tenant(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant that verifies, or whose own mode let a request through, is known before the database is asked."""
@@ -425,7 +425,7 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
 
 
 @pytest.mark.parametrize("work", ["flush", "sum_up_stale"])
-def test_what_a_made_up_deadlock_ends_is_done_again(sync_database: Database, work: str) -> None:
+def test_an_operation_that_a_deadlock_ends_is_repeated(sync_database: Database, work: str) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", KEY)
     count(counted, "acme", verified=1)
@@ -440,7 +440,7 @@ def test_what_a_made_up_deadlock_ends_is_done_again(sync_database: Database, wor
     def end_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if not ended and statement.startswith("UPDATE"):
             ended.append(statement)
-            error = connection.dialect.dbapi.OperationalError("a made-up deadlock")
+            error = connection.dialect.dbapi.OperationalError("a simulated deadlock")
             error.sqlstate = "40P01"
             raise error
 

@@ -47,7 +47,7 @@ def refuse(
     counts(Decision(Verdict(reason, "nango"), claim, "report", False, 0.0))
 
 
-def test_nothing_is_kept_unless_one_says_so(keys: Any) -> None:
+def test_no_refused_request_is_kept_by_default(keys: Any) -> None:
     counts = VerdictCounts(keys)
     refuse(counts)
     counts.close()
@@ -125,7 +125,7 @@ def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch:
     for _ in range(3):
         for number in range(500):
             refuse(counts, "acme", connection_id=f"u-{number}")
-            refuse(counts, f"made-up-{number}")
+            refuse(counts, f"unknown-{number}")
             refuse(counts, None)
         refuse(counts, "globex", Reason.INVALID_SIGNATURE)
         counts.flush()
@@ -137,7 +137,7 @@ def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch:
     assert len(counts.refusals("acme", limit=1_000)) == 30
     assert len(counts.refusals("", limit=1_000)) == 30
     assert len(counts.refusals("globex")) == 4
-    assert not counts.refusals("made-up-1")
+    assert not counts.refusals("unknown-1")
 
 
 def test_the_table_is_bounded_in_all(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

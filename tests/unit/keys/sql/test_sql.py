@@ -131,7 +131,7 @@ def test_rotation_never_lengthens_the_life_of_a_key(database: Database) -> None:
     assert ends == {"third": None, "second": clock.now + 60, "first": clock.now + 10}
 
 
-def test_the_key_added_last_signs_whatever_the_clock_says(database: Database) -> None:
+def test_the_key_added_last_signs_even_if_the_clock_went_back(database: Database) -> None:
     clock = Clock(NOW)
     keys = database.keys(clock=clock)
     for key_id in ("b", "c", "a"):
@@ -553,7 +553,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_databa
         pytest.param({"master_keys": "s3cret"}, "32 bytes", id="a master key in words"),
         pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
         pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
-        pytest.param({"on_change": "redis"}, "on_change", id="a change recorded to nobody"),
+        pytest.param({"on_change": "redis"}, "on_change", id="nothing listens for a change"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
