@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 
-#: What a guard does with what is not verified.
+#: The modes: what a guard does with a request that is not verified.
 Mode = Literal["enforce", "report", "off"]
 
 
@@ -81,8 +81,8 @@ class Guard(Frozen):
             code.
         problem_base: The address of a page about refusals. The `type` of each problem document is this, "#" and the
             code.
-        on_verdict: Called as `(verdict, claim)` once for each judged request. It must be sync and quick: it is not
-            awaited.
+        on_verdict: Called as `(verdict, claim)` once for each request that is not skipped. It must be sync and quick:
+            it is not awaited.
         on_decision: Called with a `Decision` once for each request, skipped ones too. It must be sync and quick as
             well.
         single_use: A store of `hmac_guard.once`: each signature is accepted once. The scheme must have a time.

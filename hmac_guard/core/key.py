@@ -37,7 +37,7 @@ class Key(Frozen):
 
     Raises:
         ConfigError: The secret is empty, blank, or text that is hardly a secret (the rule is in `core/secret.py`): with
-            white space or a newline at an end, a byte order mark, quotes around the whole, or a placeholder.
+            white space or a newline at its start or end, a byte order mark, quotes around the whole, or a placeholder.
             `Key.from_text` accepts such text.
     """
 
@@ -177,7 +177,7 @@ class Keyring(Frozen):
         if not ring:
             raise ConfigError("Keyring: give at least one key")
         if len(ring) > 1:
-            _refuse_twins(ring)
+            _reject_duplicate_keys(ring)
         timed = any(key.not_before is not None or key.not_after is not None for key in ring)
         self._set(keys=ring, mode=mode, timed=timed)
 
@@ -214,7 +214,7 @@ def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
     return None
 
 
-def _refuse_twins(keys: tuple[Key, ...]) -> None:
+def _reject_duplicate_keys(keys: tuple[Key, ...]) -> None:
     for algorithm in ALGORITHMS:
         if len({key.padded(algorithm) for key in keys}) < len(keys):
             raise ConfigError(

@@ -245,7 +245,7 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert [record.reason for record in caplog.records] == ["malformed", "unknown_key"]  # type: ignore[attr-defined]
     assert caplog.messages == [
-        "refused: malformed: the tenant: the query parameter 't' has white space at an end; send it without; GET / "
+        "refused: malformed: the tenant: the query parameter 't' starts or ends with white space; remove it; GET / "
         "(scheme orders)",
         "refused: unknown_key: the tenant has no active key; GET / (scheme orders, tenant \\xe9vil)",
     ]

@@ -97,7 +97,7 @@ def test_the_log_says_by_how_many_seconds(call: Call) -> None:
     asked = Asked(INBOX)
     asked.reason(call, Sent(query=query_of(INBOX.sign_fields(KEY, user_id="u1", expires=NOW - 65))))
 
-    assert asked.details == ["the signature ended 60 seconds ago; have a new one made"]
+    assert asked.details == ["the signature ended 60 seconds ago; create a new one"]
 
 
 def test_only_who_holds_a_valid_signature_learns_that_it_is_too_old(call: Call) -> None:

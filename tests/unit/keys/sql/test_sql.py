@@ -416,7 +416,9 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
         pytest.param(lambda keys: keys.add("acme", key_id=" "), "id must be", id="add: a blank key id"),
         pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
         pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
-        pytest.param(lambda keys: keys.add("acme", not_before=2, not_after=1), "never be in", id="add: never active"),
+        pytest.param(
+            lambda keys: keys.add("acme", not_before=2, not_after=1), "never be active", id="add: unusable times"
+        ),
         pytest.param(lambda keys: keys.rotate("other"), "no tenant 'other'", id="rotate: no such tenant"),
         pytest.param(lambda keys: keys.rotate("acme", OTHER_KEY), "same key", id="rotate: to the key that it has"),
         pytest.param(lambda keys: keys.rotate("acme", grace=-1), "grace", id="rotate: a negative grace"),
