@@ -201,7 +201,7 @@ MAX_KNOWN, MAX_OTHERS = 50_000, 10_000
 #: The most tenants that are remembered to have keys, and the most ids of verified and of refused requests.
 MAX_TENANTS, MAX_VERIFIED, MAX_REFUSED = 50_000, 50_000, 10_000
 
-#: Only a request whose tenant has keys is judged so.
+#: Only a request whose tenant has keys gets one of these reasons.
 _JUDGED = frozenset({"verified", "invalid_signature", "expired", "not_yet_valid", "replayed"})
 
 
@@ -213,12 +213,13 @@ class Tally:
     """The requests by row, and how many of them state ids that were also verified. The caller holds a lock.
 
     Only the database knows for certain whether a name is a tenant's. Until it is asked, a name counts as a tenant's if
-    a request for it was judged, or if a tenant's own mode let one through. No client can cause that for a made-up name.
+    a signature of it was checked, or if a tenant's own mode let a request through. No client can cause that for an
+    unknown name.
 
     Attributes:
         requests: The number of requests by row.
         known: The number of refused requests whose ids were also verified, by row.
-        is_full: Whether requests have been counted without their tenant, for lack of room.
+        is_full: Whether requests have been counted without their tenant, because the table of counts is full.
     """
 
     def __init__(self) -> None:
@@ -265,7 +266,7 @@ class Tally:
             self.known[self._count(row, number)] += known[row]
 
     def _count(self, row: Counted, number: int) -> Counted:
-        """Count under a row, or under one without a tenant if there is no room. Return the row."""
+        """Count under a row; if the counts are full, under a row without a tenant. Return the row."""
         if row not in self.requests and row.tenant:
             is_known = row.tenant in self._tenants
             held = len(self.requests) - self._others if is_known else self._others

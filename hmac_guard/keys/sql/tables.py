@@ -67,7 +67,7 @@ class HiddenText(TypeDecorator[Hidden[str]]):
 class ByteText(TypeDecorator[str]):
     """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
 
-    For an index of text, MariaDB counts four bytes for each character, and would have no room for a tenant of 1,024
+    For an index of text, MariaDB counts four bytes for each character, and would have no space for a tenant of 1,024
     bytes. It also ignores white space at the end in comparisons. So it stores the bytes.
     """
 
