@@ -80,7 +80,7 @@ class Operator:
         connection.close()
         return status == 200
 
-    def judged(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
+    def counted_answers(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
         """How often each answer was given to a key that was active, in its grace or past for the whole of the
         request. What a worker answered that need not have known yet is not counted."""
         final = {key.id: key for key in self.issued}
@@ -161,11 +161,11 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
 
         def go_on_until_enough_are(kind: str) -> None:
             def count() -> int:
-                return operator.judged(sent)[kind, ANSWERS[kind]]
+                return operator.counted_answers(sent)[kind, ANSWERS[kind]]
 
             goal = count() + ENOUGH
             time.sleep(seconds)
-            assert becomes_true(lambda: count() >= goal), operator.judged(sent)
+            assert becomes_true(lambda: count() >= goal), operator.counted_answers(sent)
 
         with clients(ports, operator) as sent:
             go_on_until_enough_are("active")
@@ -176,7 +176,7 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
                 go_on_until_enough_are("past")
         news.close()
 
-    counted = operator.judged(sent)
+    counted = operator.counted_answers(sent)
     print(f"4 rotations, heard of within {operator.slowest:.2f} s, {len(sent)} requests: {dict(counted)}")
     assert set(counted) == set(ANSWERS.items())
     assert operator.slowest < soon

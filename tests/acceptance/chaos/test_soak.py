@@ -104,7 +104,7 @@ class Rotating(Load):
         return count
 
     def signed(self, tenant: int) -> tuple[str, int | None]:
-        """A path, and the status that it has to get; None where either of two is right."""
+        """A path, and the status that it has to get; None if either of two is right."""
         now, (*_, last) = time.monotonic(), self.rotated[tenant]
         old = self.rotated[tenant][-2] if len(self.rotated[tenant]) > 1 else None
         since = now - last[0]

@@ -98,7 +98,7 @@ def test_a_tampered_body_in_chunks(site: Site) -> None:
     assert_refused(answer, "invalid_signature")
 
 
-def test_a_head_request_is_judged_as_a_get_is(site: Site) -> None:
+def test_a_head_request_is_verified_like_a_get(site: Site) -> None:
     good, bad = site.ask(Sent("HEAD", "/orders", query_of())), site.ask(Sent("HEAD", "/orders"))
 
     assert (good.status, good.body) == (200, b"")
@@ -116,7 +116,7 @@ def test_a_preflight_is_not_refused_and_reaches_no_endpoint(site: Site) -> None:
     assert site.reasons() == []
 
 
-def test_options_that_is_no_preflight_is_judged(site: Site) -> None:
+def test_options_requests_that_are_no_preflight_are_verified(site: Site) -> None:
     answer = site.ask(Sent("OPTIONS", "/orders"))
 
     # A dependency belongs to a route, and FastAPI finds none for OPTIONS.

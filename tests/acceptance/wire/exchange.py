@@ -37,8 +37,13 @@ class Ask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is None where the server closed without an answer; `waited` where it answered no sooner than the client
-    had closed its side; `connection` is "kept", "closed", "open" (a websocket) or "hangs"."""
+    """The outcome of one request.
+
+    Attributes:
+        status: The status; None if the server closed without an answer.
+        connection: "kept", "closed", "open" (a websocket) or "hangs".
+        waited: Whether the server answered only after the client had closed its side.
+    """
 
     status: int | None
     connection: str
@@ -103,7 +108,7 @@ _WAITS = object()
 
 
 def _answer(connection: Connection, method: str) -> object:
-    """The answer, `_WAITS`, or None where the connection ended without one."""
+    """The answer, `_WAITS`, or None if the connection ended without an answer."""
     try:
         return connection.answer(method)
     except TimeoutError:

@@ -470,7 +470,7 @@ def test_the_rules_for_types_hold_where_the_body_is_read_for_ids(
     assert Asked(ORDER).reason(call, order(body, kind, **headers)) is reason
 
 
-def test_a_body_that_has_a_signature_of_its_own_time_alone_is_judged_by_it(call: Call) -> None:
+def test_the_time_inside_a_signed_body_limits_its_age(call: Call) -> None:
     linear = Scheme(
         name="linear",
         ids={},

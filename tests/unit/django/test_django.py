@@ -394,13 +394,13 @@ def test_a_consumed_body_of_an_unread_type_is_refused_for_its_type(server: str) 
 @SERVERS
 @pytest.mark.parametrize("later", [True, False])
 def test_a_verdict_of_the_same_guard_is_used(server: str, later: bool) -> None:
-    judged: list[Verdict] = []
-    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    verdicts: list[Verdict] = []
+    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict))
     here = Seen()
 
     assert reply_of(hmac_guarded(guard)(here.later if later else here.sync), GOOD_JSON, server, guard).status == 200
-    assert [verdict for verdict, _ in here.seen] == judged
-    assert len(judged) == 1
+    assert [verdict for verdict, _ in here.seen] == verdicts
+    assert len(verdicts) == 1
 
 
 @SERVERS

@@ -527,7 +527,7 @@ import asyncio, pathlib, sys
 from types import SimpleNamespace
 from hmac_guard.keys import CachedKeys
 
-async def nobody(claim):
+async def no_keys(claim):
     return None
 
 async def flood(keys, first, last):
@@ -539,7 +539,7 @@ def resident():
     return int(line.split()[1])
 
 count, padding = int(sys.argv[1]), sys.argv[2]
-keys = CachedKeys(nobody)
+keys = CachedKeys(no_keys)
 asyncio.run(flood(keys, 0, 50))
 before = resident()
 asyncio.run(flood(keys, 50, count))

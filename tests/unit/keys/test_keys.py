@@ -406,7 +406,7 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
 
     monkeypatch.setattr(Key, "digest", counting)
     counted = []
-    for tenant in ("acme", "nobody"):
+    for tenant in ("acme", "unknown"):
         sent = Sent(query=f"a=x&sig={'0' * 64}&t={tenant}")
         digests.clear()
         call(Guard(SCHEME, {"acme": KEY}), sent)
@@ -429,17 +429,17 @@ def test_no_keys_are_looked_up_for_an_unsigned_request(call: Call) -> None:
     assert len(asked) == 1
 
 
-def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
+def test_judge_gives_the_reason_for_each_kind_of_keys() -> None:
     reader = Reader(SCHEME, with_tenant=True)
     reading = reader.read(request_of(environ_for(signed()), reader))
     refused = reader.read(request_of(environ_for(Sent(query="a=%00")), reader))
 
-    def judged(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
+    def verdict_on(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
         return judge(SCHEME, reading, ring, now, by_tenant=True)
 
-    assert judged(reading, DUMMY_KEYRING) == Verdict(Reason.UNKNOWN_KEY, "one")
-    assert judged(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
-    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
-    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
-    assert judged(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
+    assert verdict_on(reading, DUMMY_KEYRING) == Verdict(Reason.UNKNOWN_KEY, "one")
+    assert verdict_on(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
+    assert verdict_on(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
+    assert verdict_on(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
+    assert verdict_on(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
     assert refused.message is None

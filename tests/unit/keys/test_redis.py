@@ -375,7 +375,7 @@ def test_what_is_no_tenant_on_the_channel_does_no_harm(channel: str, server: Red
     source = Source(Key(KEY, "good"))
     worker = Worker(server.url, channel, source)
     client = Redis.from_url(server.url)
-    for junk in (b"", b"\xff\xfe", b"\0" * 10_000, b"nobody"):
+    for junk in (b"", b"\xff\xfe", b"\0" * 10_000, b"unknown"):
         client.publish(channel, junk)
     client.close()
     source.answer = Key(OTHER_KEY, "new")
