@@ -53,7 +53,7 @@ def test_no_refused_request_is_kept_by_default(keys: Any) -> None:
     counts.close()
 
     assert counts.refusals("acme") == ()
-    assert "Ids may be personal data, so nothing is kept" in page_of(keys, counts)
+    assert "Ids may be personal data, so nothing is stored by default" in page_of(keys, counts)
 
 
 def test_a_guard_keeps_what_a_request_states_and_never_its_signature(sync_database: Database) -> None:
