@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a guard has judged before: what it read, and the verdict."""
+    """An earlier decision of a guard: the request that it read, and the verdict."""
 
     request: Request
     verdict: Verdict
@@ -84,7 +84,7 @@ class Decider(Frozen):
     clock: Callable[[], float]
     watch: Any
     once: Any
-    #: Whether `skip` has an outcome for an OPTIONS request alone.
+    #: Whether `skip` has an outcome only for an OPTIONS request.
     sees_all: bool
     #: Whether `Decision.seconds` is wanted.
     is_timed: bool
@@ -92,7 +92,7 @@ class Decider(Frozen):
     #: Whether the scheme has times, for which the clock is read.
     _is_dated: bool
     _count: Callable[[Verdict, str, bool, float], object] | None
-    _laxer: Mapping[str | None, str]
+    _applied_mode: Mapping[str | None, str]
     _judge: Callable[[Scheme, Reading, Keyring, float, bool], Verdict]
     _failures: FailureLog
     _faults: FailureLog
@@ -109,7 +109,7 @@ class Decider(Frozen):
             _is_dated=bool(self.scheme.times),
             issued_as=self.annotate_as + ":issuer",  # annotate_as cannot contain a ':'
             sees_all=self.mode != "off" and not self.only and not self.exempt,
-            _laxer=_laxer_than(self.mode),
+            _applied_mode=_applied_modes(self.mode),
             is_timed=self.on_decision is not None,
             _count=getattr(self.on_decision, "count_decision", None),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
@@ -198,7 +198,7 @@ class Decider(Frozen):
     def wants_keys(self, reading: Reading) -> bool:
         """Return whether the resolver is asked.
 
-        It is asked for a request that can be judged, and for a refused one whose tenant may have its own mode.
+        It is asked for a request that can be verified, and for a refused one if the mode of its tenant may apply.
         """
         return reading.refused is None or reading.tenant_is_certain
 
@@ -227,24 +227,24 @@ class Decider(Frozen):
         Returns:
             The refusal, or None if the application is called.
         """
-        in_force = self.static_ring
-        if in_force is None:
+        keyring = self.static_ring
+        if keyring is None:
             if type(ring) is Failure:
                 return self._conclude_without_keys(scope, reading, ring, started)
             if self._failures.is_failing and ring is not None:
                 self._failures.succeeded()
-            # A tenant that has no keys goes the same way as any other: no branch takes it aside.
-            in_force = (ring, DUMMY_KEYRING)[ring is None]
-        own_mode, by_tenant = in_force.mode, self.by_tenant
-        mode = self._mode_of(reading, in_force) if by_tenant else self.mode
+            # No branch here: a tenant without keys takes the same instructions as any other.
+            keyring = (ring, DUMMY_KEYRING)[ring is None]
+        own_mode, by_tenant = keyring.mode, self.by_tenant
+        mode = self._mode_of(reading, keyring) if by_tenant else self.mode
         if own_mode is not None and (own_mode != mode or not by_tenant):
             self._warn_of_mode(reading, own_mode)
         if mode == "off":
             outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
             return self.finish(scope, reading.request, reading, outcome, started)
-        now = self.clock() if in_force.timed or self._is_dated else 0.0
+        now = self.clock() if keyring.timed or self._is_dated else 0.0
         judge_with = self._judge
-        verdict = judge_with(self.scheme, reading, in_force, now, by_tenant)
+        verdict = judge_with(self.scheme, reading, keyring, now, by_tenant)
         if verdict.reason is not VERIFIED:
             outcome = self._unverified(reading, verdict, mode, ring)
             return self.finish(scope, reading.request, reading, outcome, started)
@@ -252,7 +252,7 @@ class Decider(Frozen):
             self._warn_once(_TENANT_NOT_PROVEN)
         request = reading.request
         scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
-        # What is in the scope must not hold the scope: only the garbage collector would free the two.
+        # An object in the scope must not refer to the scope: only the garbage collector would free the two.
         request.source = None
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, False, "", started)
@@ -271,12 +271,11 @@ class Decider(Frozen):
     def token(
         self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
     ) -> tuple[bytes, float] | None:
-        """Return what the single-use store is asked for.
+        """Return the question for the single-use store.
 
         Returns:
-            The token of a proven request, and the Unix time until which the store must remember it. None if the store
-            is not
-            asked, because nothing is proven, or because this very request has spent the token.
+            The token of a verified request, and the Unix time until which the store must remember it. None if the store
+            is not asked: the request is not verified, or has already spent this token.
         """
         reading.verdict = reading.used = None
         if reading.message is None or type(ring) is not Keyring:
@@ -296,7 +295,7 @@ class Decider(Frozen):
     def note_use(
         self, scope: MutableMapping[str, Any], reading: Reading, token: bytes, answer: "bool | Failure"
     ) -> None:
-        """Keep the store's answer, or why it gave none, for `conclude`."""
+        """Keep the answer of the store, or its failure, for `conclude`."""
         reading.used = answer
         if isinstance(answer, Failure):
             self.once.failures.failed(answer)
@@ -311,7 +310,7 @@ class Decider(Frozen):
         return self._prove(reading, ring)
 
     def _judge_once(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
-        """Judge for a guard with a single-use store, by the store's answer."""
+        """Judge for a guard with a single-use store, by the answer of the store."""
         verdict = self._prove(reading, ring) if reading.verdict is None else reading.verdict
         if verdict.reason is not VERIFIED or reading.used is True:
             return verdict
@@ -328,8 +327,8 @@ class Decider(Frozen):
         return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
-        """Return the mode, with keys by tenant. The tenant's own mode counts only if the request was read fully."""
-        return self._laxer[ring.mode] if reading.tenant_is_certain else self.mode
+        """Return the mode, if the keys are by tenant. The tenant's mode counts only if the request was read fully."""
+        return self._applied_mode[ring.mode] if reading.tenant_is_certain else self.mode
 
     def _warn_of_mode(self, reading: Reading, mode: str) -> None:
         """Log once why a tenant's own mode does not apply."""
@@ -340,7 +339,7 @@ class Decider(Frozen):
             )
         elif reading.tenant_is_certain:
             self._warn_once(
-                f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the laxer of the "
+                f"a tenant's mode is {mode!r}, but the guard's mode is {self.mode!r}, and the less strict of the "
                 f"two applies; make the guard with mode={mode!r}"
             )
 
@@ -381,7 +380,7 @@ class Decider(Frozen):
             request: The request.
             reading: What the request says; None for a request that was skipped.
             outcome: The verdict and the refusal.
-            started: As of `conclude`.
+            started: See `conclude`.
 
         Returns:
             The refusal, or None if the application is called.
@@ -402,7 +401,7 @@ class Decider(Frozen):
     def _call_back(
         self, reading: Reading | None, verdict: Verdict, mode: str, refused: bool, detail: str, started: float
     ) -> None:
-        # What only counts needs no claim and no `Decision`, which take half of the time.
+        # A callback that only counts needs no claim and no `Decision`. Making them takes half of the time.
         count = self._count
         if count is not None:
             _call("on_decision", count, verdict, mode, refused, time.perf_counter() - started)
@@ -416,10 +415,10 @@ class Decider(Frozen):
             _call("on_decision", self.on_decision, decision)
 
     def judged(self, scope: Mapping[str, Any], request: Request) -> Judged | None:
-        """Return what this guard has already judged of the same request, apart from its body; or None.
+        """Return the earlier decision of this guard about the same request, without a look at its body; or None.
 
-        A verdict of another guard does not count, even on the same scheme: it may have other keys. Nor does a verdict
-        on a request that the guard skipped: a handle on a route is there to guard the route.
+        A verdict of another guard with the same scheme does not count: it may have other keys. A verdict on a skipped
+        request does not count either: a handle on a route must guard the route.
         """
         issued = scope.get(self.issued_as)
         if type(issued) is not tuple or not issued or issued[0] is not self.issuer:
@@ -430,7 +429,7 @@ class Decider(Frozen):
         return found if found.request.is_same_as(request) else None
 
     def forget(self, scope: MutableMapping[str, Any]) -> None:
-        """Remove what is under the guard's names on a request that gets no verdict.
+        """Remove the values under the guard's names from a request that gets no verdict.
 
         A server or an outer layer may have put it there. Two servers put the environment variables there.
         """
@@ -439,7 +438,7 @@ class Decider(Frozen):
 
     def _log(self, reading: Reading, outcome: Outcome) -> None:
         reason = outcome.verdict.reason
-        # The log of the source's failures counts keys that could not be had.
+        # The log of the key resolver's failures counts the requests without keys.
         if reason in _NOT_LOGGED:
             return
         if logger.isEnabledFor(logging.WARNING):
@@ -470,7 +469,7 @@ class Decider(Frozen):
         )
 
     def closing(self) -> Callable[[], None] | None:
-        """Return the `close` of `on_decision`, which may have something left to write; None if it has none."""
+        """Return the `close` of `on_decision`, which may still write something; None if it has no `close`."""
         close = getattr(self.on_decision, "close", None)
         return partial(_call, "on_decision.close", close) if callable(close) else None
 
@@ -487,26 +486,29 @@ class Decider(Frozen):
         return self.refusals[Reason.KEYS_UNAVAILABLE]
 
 
-def _laxer_than(guard_mode: str) -> dict[str | None, str]:
-    """Return the mode that applies for each mode of a tenant: the laxer of the two. MODES begins with the strictest."""
+def _applied_modes(guard_mode: str) -> dict[str | None, str]:
+    """Return the mode that applies for each mode of a tenant.
+
+    It is the less strict one of the two modes. `MODES` begins with the strictest.
+    """
     modes: dict[str | None, str] = {mode: max(mode, guard_mode, key=MODES.index) for mode in MODES}
     return {None: guard_mode, **modes}
 
 
 _TENANT_NOT_PROVEN = (
     "verdict.tenant stays None, since the key resolver does not say whether its keys are by tenant; mark it with "
-    "hmac_guard.keys.per_tenant if each tenant has keys of its own"
+    "hmac_guard.keys.per_tenant if each tenant has its own keys"
 )
-#: Seconds that a store remembers a token beyond its end: so far may the clocks of hosts differ.
+#: Seconds for which a store remembers a token after its end: the clocks of hosts may differ by as much.
 _LONGER = 60.0
-# To look a member of an enumeration up takes longer than all else that is done with it.
+# Constants: the look-up of a member of an enumeration takes longer than its use.
 _NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
 _NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
 _OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})
 _DETAILS = {
-    Reason.INVALID_SIGNATURE: "no key in force made the signature",
-    Reason.UNKNOWN_KEY: "the tenant has no key in force",
-    Reason.KEYS_UNAVAILABLE: "no keys could be had",
+    Reason.INVALID_SIGNATURE: "no active key made the signature",
+    Reason.UNKNOWN_KEY: "the tenant has no active key",
+    Reason.KEYS_UNAVAILABLE: "the keys are unavailable",
     Reason.REPLAYED: "the signature was used before",
 }
 

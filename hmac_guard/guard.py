@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 
-#: What a guard does with what is not verified.
+#: The modes: what a guard does with a request that is not verified.
 Mode = Literal["enforce", "report", "off"]
 
 
@@ -68,8 +68,8 @@ class Guard(Frozen):
         keys: A key (`Key`, text, bytes), a list of keys (any verifies, the first signs), a `Keyring`, a mapping by
             tenant, or a key resolver: a callable `claim -> keys`, sync or async (see `hmac_guard.keys`).
         mode: "enforce" answers 401. "report" lets every request through, annotated and logged with the verdict that it
-            would have got. "off" does not look. A tenant may have its own mode (`Keyring.mode`). The laxer of the two
-            applies, so make the guard with "enforce" and begin with the tenants in "report".
+            would have got. "off" does not look. A tenant may have its own mode (`Keyring.mode`). The less strict of the
+            two applies, so make the guard with "enforce" and begin with the tenants in "report".
         only: Guard only these paths: exact ones, or prefixes that end in "/". By default all. Write them as the
             application routes them, without a mount point that it sets itself: a path is guarded if such a prefix is
             anywhere in it, or if it ends with an entry.
@@ -81,8 +81,8 @@ class Guard(Frozen):
             code.
         problem_base: The address of a page about refusals. The `type` of each problem document is this, "#" and the
             code.
-        on_verdict: Called as `(verdict, claim)` once for each judged request. It must be sync and quick: it is not
-            awaited.
+        on_verdict: Called as `(verdict, claim)` once for each request that is not skipped. It must be sync and quick:
+            it is not awaited.
         on_decision: Called with a `Decision` once for each request, skipped ones too. It must be sync and quick as
             well.
         single_use: A store of `hmac_guard.once`: each signature is accepted once. The scheme must have a time.

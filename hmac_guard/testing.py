@@ -239,7 +239,7 @@ def _key_of(owner: str, guard: Guard, ids: Mapping[str, IdValue], tenant: str | 
     keys: tuple[Key, ...] = () if ring is None else ring.active(now)
     if not keys:
         named = "no tenant" if tenant is None else f"the tenant {tenant!r}"
-        raise ConfigError(f"{owner}: the guard has no key in force for {named}; give tenant=, or key=")
+        raise ConfigError(f"{owner}: the guard has no active key for {named}; give tenant=, or key=")
     return hide(keys[0])
 
 

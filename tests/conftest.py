@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome: Any = yield
     if call.when == "call":
         report = outcome.get_result()
-        SECRECY.tell(report.capstdout, report.capstderr)
+        SECRECY.record(report.capstdout, report.capstderr)
 
 
 @pytest.fixture(params=list(CALLS))

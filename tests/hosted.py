@@ -79,8 +79,8 @@ def asked(place: str, *, forged: bool = False) -> Asked:
     }[place]
 
 
-class Told(NamedTuple):
-    """A status, and what the application has said: the ids that are proven, the id that it reads itself, the upload."""
+class Received(NamedTuple):
+    """A status, and what the application answered: the verified ids, the id that it reads itself, the upload."""
 
     status: int
     body: bytes
@@ -118,7 +118,7 @@ WSGI = GUARD.wsgi(flask_app)
 ASGI = GUARD.asgi(starlette_app)
 
 
-def check(send: Callable[[Asked], Told], place: str) -> None:
+def check(send: Callable[[Asked], Received], place: str) -> None:
     """The application reads the id that is proven, and a forged request does not reach it."""
     good, forged = send(asked(place)), send(asked(place, forged=True))
 

@@ -1,4 +1,4 @@
-"""Sources of keys that count their calls and can be made to fail, and caches that are told of changes."""
+"""Sources of keys that count their calls and can be made to fail, and caches that are notified of changes."""
 
 import asyncio
 import threading

@@ -128,8 +128,8 @@ def store_of(kind: str, folder: Path, url: str = "", **options: Any) -> Iterator
 
 @contextmanager
 def other_process(used: Used, *tokens: bytes) -> "Iterator[subprocess.Popen[str]]":
-    """Another process that uses these tokens, one after the other, and prints an answer on a line of its own each. It
-    ends when it is killed."""
+    """Another process that uses these tokens, one after the other, and prints each answer on its own line. It ends when
+    it is killed."""
     words = [used.kind, used.place, *(token.hex() for token in tokens)]
     process = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True)
     try:

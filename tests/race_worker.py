@@ -1,4 +1,4 @@
-"""One worker of a race: a guarded application on a port of its own.
+"""One worker of a race: a guarded application on its own port.
 
 python race_worker.py KIND PLACE      prints the port, and serves until it is killed
 """

@@ -1,10 +1,10 @@
 """Searches every key of a test in all output of the package: the log, at any level, printed text, warnings, its own
 exceptions, and the answers to refused requests (T090 to T092). What a process
-prints that a test starts counts as printed where the test reads all of it, or none.
+prints that a test starts counts as printed if the test reads all of it, or none.
 
-It also looks at what an error tracker would copy: the local variables of the package's functions, whenever the package
-logs, warns, raises or calls user code, and in the traceback of an error of its own. There digests and signatures count
-as well.
+It also looks at what an error tracker would copy: the local variables of the package's functions, each time the package
+logs, warns, raises or calls user code, and in the traceback of its own errors. There digests and signatures count as
+well.
 
 Not seen: what the tests of the commands read off a command, and a key that a process makes for itself. User code that
 is seen being called: key resolvers, `on_verdict`, `on_change`, clocks, and a database's driver.
@@ -52,11 +52,11 @@ GIVEN = frozenset({"words", "rest", "captured", "request_texts", "signature", "o
 
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
 #: characters, in all and for one variable.
-MOST_LOOKS, MOST_ERRORS, MOST_DIGESTS, MOST_ITEMS, MOST_TEXT, MOST_OF_ONE = 40, 100, 64, 100, 2_000_000, 20_000
+MAX_LOOKS, MAX_ERRORS, MAX_DIGESTS, MAX_ITEMS, MAX_TEXT, MAX_REPR_LENGTH = 40, 100, 64, 100, 2_000_000, 20_000
 
 #: What a table of SQLAlchemy is defined by.
 DEFINITIONS = (SchemaItem, MetaData, ReadOnlyColumnCollection)
-MOST_DEFINITIONS = 10_000
+MAX_DEFINITIONS = 10_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
@@ -66,8 +66,8 @@ class Secrecy(logging.Handler):
         super().__init__()
         self.made: set[bytes] = set()
         self.signatures: set[str] = set()
-        self.digests: deque[bytes] = deque(maxlen=MOST_DIGESTS)
-        self.told: list[str] = []
+        self.digests: deque[bytes] = deque(maxlen=MAX_DIGESTS)
+        self.recorded: list[str] = []
         self.shown: dict[str, str] = {}
         self.size = 0
         self.places: set[str] = set()
@@ -77,18 +77,18 @@ class Secrecy(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # A formatter may print every attribute of a record, also extras and arguments.
-        self.told.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
+        self.recorded.append(f"{record.getMessage()} {vars(record)!r} {record.exc_info and record.exc_info[1]!r}")
         if record.name == "hmac_guard":
             self.look("log")
 
-    def tell(self, *things: object) -> None:
-        self.told += [thing.decode("latin-1") if isinstance(thing, bytes) else str(thing) for thing in things]
+    def record(self, *things: object) -> None:
+        self.recorded += [thing.decode("latin-1") if isinstance(thing, bytes) else str(thing) for thing in things]
 
     def look(self, occasion: str) -> None:
         """Note what the variables of the package's functions show that are running now, and of those through which the
         error went that is being handled."""
         self.looks[occasion] += 1
-        if self.looks[occasion] > MOST_LOOKS:
+        if self.looks[occasion] > MAX_LOOKS:
             return
         self.looking = True
         frame: FrameType | None = sys._getframe(1)
@@ -115,7 +115,7 @@ class Secrecy(logging.Handler):
                     if text not in self.shown:
                         self.shown[text] = f"{name} of {place}"
                         self.size += len(text)
-        if self.size > MOST_TEXT:
+        if self.size > MAX_TEXT:
             self._search()
 
     def _search(self) -> None:
@@ -128,7 +128,7 @@ class Secrecy(logging.Handler):
 
     def clear(self) -> None:
         """Reset the findings."""
-        self.told, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
+        self.recorded, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
         self.looks.clear()
 
     def found(self) -> list[str]:
@@ -136,8 +136,8 @@ class Secrecy(logging.Handler):
         for error in self.raised:
             self._look_back(error)
         self._search()
-        told = "\n".join(self.told)
-        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in told} | self.places
+        recorded = "\n".join(self.recorded)
+        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in recorded} | self.places
         self.clear()
         return sorted(found)
 
@@ -146,7 +146,7 @@ def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MOST_OF_ONE]
+            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MAX_REPR_LENGTH]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
 
@@ -154,9 +154,9 @@ def texts_of(value: object) -> Iterator[str]:
 def _text_of_definition(thing: Any) -> str:
     """Return the repr of a part of a table's definition. It takes milliseconds, and the definition does not change."""
     if id(thing) not in _definitions:
-        if len(_definitions) > MOST_DEFINITIONS:
+        if len(_definitions) > MAX_DEFINITIONS:
             _definitions.clear()
-        _definitions[id(thing)] = (thing, repr(thing)[:MOST_OF_ONE])
+        _definitions[id(thing)] = (thing, repr(thing)[:MAX_REPR_LENGTH])
     return _definitions[id(thing)][1]
 
 
@@ -166,10 +166,10 @@ _definitions: dict[int, tuple[object, str]] = {}
 
 def _some(thing: Any) -> Any:
     """Return the object, or the first items of a large container."""
-    if isinstance(thing, dict) and len(thing) > MOST_ITEMS:
-        return dict(islice(thing.items(), MOST_ITEMS))
-    if isinstance(thing, (list, tuple, set)) and len(thing) > MOST_ITEMS:
-        return list(islice(thing, MOST_ITEMS))
+    if isinstance(thing, dict) and len(thing) > MAX_ITEMS:
+        return dict(islice(thing.items(), MAX_ITEMS))
+    if isinstance(thing, (list, tuple, set)) and len(thing) > MAX_ITEMS:
+        return list(islice(thing, MAX_ITEMS))
     return thing
 
 
@@ -193,8 +193,8 @@ def _names(slots: Any) -> Any:
 
 def _items(value: object) -> list[Any]:
     if isinstance(value, dict):
-        return [part for pair in islice(value.items(), MOST_ITEMS) for part in pair]
-    return [*islice(value, MOST_ITEMS)] if isinstance(value, (tuple, list)) else []
+        return [part for pair in islice(value.items(), MAX_ITEMS) for part in pair]
+    return [*islice(value, MAX_ITEMS)] if isinstance(value, (tuple, list)) else []
 
 
 def _forms_of(secret: bytes) -> tuple[str, ...]:
@@ -222,12 +222,12 @@ def watch() -> None:
     show, communicate = warnings.showwarning, subprocess.Popen.communicate
 
     def noted_warning(message: Any, *args: Any, **more: Any) -> None:
-        SECRECY.tell(message)
+        SECRECY.record(message)
         show(message, *args, **more)
 
     def noted_output(self: Any, *args: Any, **more: Any) -> Any:
         output = communicate(self, *args, **more)
-        SECRECY.tell(*output)
+        SECRECY.record(*output)
         return output
 
     subprocess.Popen.communicate = noted_output  # type: ignore[method-assign]
@@ -266,9 +266,9 @@ def _note_secrets() -> None:
 def _note_errors() -> None:
     def noted_error(self: Exception, *args: Any) -> None:
         next(make[kind] for kind in type(self).__mro__ if kind in make)(self, *args)
-        SECRECY.tell(*args)
+        SECRECY.record(*args)
         SECRECY.look(type(self).__name__)
-        if len(SECRECY.raised) < MOST_ERRORS:
+        if len(SECRECY.raised) < MAX_ERRORS:
             SECRECY.raised.append(self)
 
     make: dict[type, Any] = {}

@@ -3,7 +3,7 @@
 The page's code blocks are followed in order. What is done with a block depends on the words behind its three backticks:
 
 - `console`: each line that begins with `$ ` is typed. The lines below it are its output.
-- `console server`: the same in a terminal of its own, and the last command goes on running. The next `console server`
+- `console server`: the same in its own terminal, and the last command goes on running. The next `console server`
   stops it.
 - `text server`: what the server has printed since its last output that the page shows.
 - `console not-run`: nothing.
@@ -62,7 +62,7 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 class Terminal:
-    """A shell with a terminal of its own, in which one command after another is run."""
+    """A shell with its own terminal, in which one command after another is run."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.shell = subprocess.Popen(

@@ -29,7 +29,7 @@ class Reply:
 
     def __post_init__(self) -> None:
         if self.status >= 400:
-            SECRECY.tell(self.headers, self.body)
+            SECRECY.record(self.headers, self.body)
 
     @property
     def verdict(self) -> Verdict:

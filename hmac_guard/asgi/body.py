@@ -65,13 +65,12 @@ async def take_body(request: Request, reader: Reader, receive: Any, limit: int) 
 async def _collect(
     receive: Any, pending: list[Any], start: "tuple[Reader, Request] | None", limit: int
 ) -> Refused | None:
-    """Read to the end; with a `start`, until the body shows whether it counts as absent.
+    """Read to the end. With a `start`, read until the body shows whether it counts as absent.
 
-    `pending` gets the messages for the application in place of those that were read: the body so far, and the
-    disconnect of a client that has gone.
+    `pending` gets the messages that the application receives later: the body so far, and the disconnect of the client.
     """
     pieces: list[bytes] = []
-    size, is_begun, more = 0, False, True
+    size, has_started, more = 0, False, True
     problem = disconnect = None
     try:
         while more and problem is None:
@@ -83,10 +82,10 @@ async def _collect(
             if piece:
                 pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
                 size += len(pieces[-1])
-            is_begun = True
+            has_started = True
             more = bool(message.get("more_body", False))
             if start is not None and piece:
-                # One piece at a time: what stands before the first byte of JSON tells nothing.
+                # One piece at a time: the bytes before the first byte of JSON do not matter.
                 reader, request = start
                 problem = reader.refuse_start(request, pieces[-1])
                 if reader.knows_start(pieces[-1]):
@@ -94,8 +93,8 @@ async def _collect(
             if size > limit and problem is None:
                 problem = TOO_LARGE
     finally:
-        # Also where time ran out: in report mode the application gets what there is.
-        if is_begun or disconnect is not None:
+        # Also after the deadline: in report mode the application gets the bytes that have arrived.
+        if has_started or disconnect is not None:
             content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pending.append({"type": "http.request", "body": content, "more_body": more})
         if disconnect is not None:

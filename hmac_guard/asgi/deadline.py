@@ -13,7 +13,7 @@ T = TypeVar("T")
 def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
     """Return the result of a coroutine, or a coroutine for it.
 
-    It runs in the awaiting task: some frameworks bind what they do in `receive` to the task that began it. On asyncio a
+    It runs in the awaiting task: some frameworks bind the work in `receive` to the task that started it. On asyncio a
     coroutine that does not have to wait is run at once, and no timer is set.
 
     Args:
@@ -30,18 +30,18 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[A
     except StopIteration as done:
         result: T = done.value
         return result
-    return _in_time(seconds, _Begun(waits_for, coroutine))
+    return _in_time(seconds, _Started(waits_for, coroutine))
 
 
-async def _in_time(seconds: float, begun: Awaitable[T]) -> T:
+async def _in_time(seconds: float, started: Awaitable[T]) -> T:
     if sys.version_info >= (3, 11):
         async with asyncio.timeout(seconds):
-            return await begun
+            return await started
     else:  # pragma: no cover -- one of the two runs on each version
-        return await _cancelled_after(seconds, begun)
+        return await _cancelled_after(seconds, started)
 
 
-async def _cancelled_after(seconds: float, begun: Awaitable[T]) -> T:  # pragma: no cover -- for Python 3.10 alone
+async def _cancelled_after(seconds: float, started: Awaitable[T]) -> T:  # pragma: no cover -- for Python 3.10 alone
     """Like `asyncio.timeout`, for Python 3.10. Its `wait_for` would run the coroutine in another task."""
     task: Any = asyncio.current_task()
     is_late = False
@@ -52,7 +52,7 @@ async def _cancelled_after(seconds: float, begun: Awaitable[T]) -> T:  # pragma:
 
     timer = asyncio.get_running_loop().call_later(seconds, cancel)
     try:
-        return await begun
+        return await started
     except asyncio.CancelledError:
         if is_late:
             raise asyncio.TimeoutError from None
@@ -64,14 +64,14 @@ async def _cancelled_after(seconds: float, begun: Awaitable[T]) -> T:  # pragma:
 async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
     import trio
 
-    # trio nests cancel scopes strictly, and `receive` may open one of its own: the deadline's is opened first.
+    # trio nests cancel scopes strictly, and `receive` may open one. So the scope of the deadline is opened first.
     with trio.move_on_after(seconds):
         return await coroutine
     raise asyncio.TimeoutError
 
 
-class _Begun(Generator[Any, Any, T], Awaitable[T]):
-    """A coroutine that has taken its first step, to be awaited as if it had not."""
+class _Started(Generator[Any, Any, T], Awaitable[T]):
+    """A coroutine after its first step. It can be awaited like a new one."""
 
     __slots__ = ("_coroutine", "_first")
 

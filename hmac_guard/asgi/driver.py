@@ -19,7 +19,7 @@ from hmac_guard.decider import Decider, keyring_of
 from hmac_guard.keys.calling import IMMEDIATE_TYPES, await_if_needed, from_loop
 from hmac_guard.log import Failure, failure_of
 
-#: The keys of a tenant; None for a tenant without keys; or why they could not be had.
+#: The keys of a tenant, None for a tenant without keys, or the failure of the key resolver.
 Ring = Keyring | Failure | None
 
 
@@ -39,7 +39,7 @@ class Driver:
     async def decide(
         self, scope: Any, receive: Any, request: Request | None = None, started: float = 0.0
     ) -> tuple[Refusal | None, Request]:
-        """Return the refusal of a request, or None, and the request. Its body has been read as far as needed.
+        """Return the refusal of a request, or None, and the request. The needed part of its body has been read.
 
         Args:
             scope: The scope.

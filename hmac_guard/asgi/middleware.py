@@ -1,4 +1,4 @@
-"""The ASGI middleware: has each request decided, and acts on the outcome."""
+"""The ASGI middleware. It lets the driver decide each request, and acts on the outcome."""
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class GuardMiddleware(Strict):
     """A guard around an ASGI application.
 
-    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are judged,
+    The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are verified,
     `lifespan` passes; any other type raises `ValueError`, as the ASGI specification requires. When the server shuts the
     application down, `on_decision` is closed if it has a `close`, as `VerdictCounts` has. A body is read only if the
     scheme has a source in it, and must arrive within ten seconds.

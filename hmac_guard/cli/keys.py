@@ -376,7 +376,7 @@ def _verdict(row: Any) -> tuple[str, str]:
     reasons = [f"{reason} {count}" for reason, count in row.refused.items()]
     if row.known:
         reasons.append(f"(at least {row.known} of them with ids that were also verified)")
-    if row.is_laxer:
+    if row.guard_is_less_strict:
         reasons.append(f"the mode of the guard is {row.applied}, so nothing is enforced")
     counted = row.verified or row.refused
     return "yes" if row.ready else "no" if counted else "unknown", ", ".join(reasons) or (

@@ -189,7 +189,7 @@ class Signer(Frozen):
         )
 
     def _ids_in_path(self, path: str) -> dict[str, str]:
-        """Return the ids that the path carries, whatever stands before the application's own path."""
+        """Return the ids in the path. The path may begin with any mount point."""
         starts = [index for index, character in enumerate(path) if character == "/"]
         found = {}
         for name, pattern in self._in_path.items():

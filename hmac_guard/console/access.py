@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.keys.sql.tables import MOST_NAME
+from hmac_guard.keys.sql.tables import MAX_NAME
 from hmac_guard.log import logger, where
 
 ROLES = ("viewer", "operator")
@@ -36,8 +36,8 @@ class Operator:
 
     def __post_init__(self) -> None:
         name = self.name
-        if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MOST_NAME):
-            raise ConfigError(f"Operator: name must be printable text of at most {MOST_NAME} characters")
+        if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MAX_NAME):
+            raise ConfigError(f"Operator: name must be printable text of at most {MAX_NAME} characters")
         if self.role not in ROLES:
             raise ConfigError('Operator: role must be "viewer" or "operator"')
 

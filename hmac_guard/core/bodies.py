@@ -40,11 +40,11 @@ class Media:
     boundary: str = ""
 
 
-# An application that reads a body of any type, as Starlette's `request.json()` does, would read one that is not judged.
+# Some applications read a body of any type, such as Starlette's `request.json()`. They would read an unverified body.
 NO_MEDIA = Media("none", readable=False)
 _OTHER = Media("other", readable=False)
 _IGNORED = Media("ignored", readable=False)
-# Two Content-Type lines, or one that no grammar covers: servers and frameworks pick different halves.
+# Two Content-Type lines, or a line that is not valid: servers and frameworks use different parts of it.
 _UNCLEAR = Media("unclear", readable=False)
 
 
@@ -76,7 +76,7 @@ def _parse_media(value: str) -> Media:
 
 
 def _kind(essence: str) -> str:
-    # Of multipart, and of it alone, one framework knows no other spelling than lower case.
+    # One framework accepts this type only in lower case. It accepts the other types in upper case, too.
     if essence == "multipart/form-data":
         return "multipart"
     essence = essence.lower()
@@ -90,7 +90,7 @@ def _kind(essence: str) -> str:
     return "ignored" if is_ignored and not essence.endswith(("+json", "+xml")) else "other"
 
 
-# Uploads. Frameworks read ids out of none of these by themselves; of other types some framework does.
+# Uploads. No framework reads ids from these types by itself. From other types some frameworks do.
 _IGNORED_GROUPS = ("image/", "audio/", "video/", "font/")
 _IGNORED_TYPES = {
     *("application/octet-stream", "application/pdf", "text/csv", "application/zip", "application/gzip"),
@@ -227,7 +227,7 @@ _JSON_KINDS = {int: "a number", float: "a number", bool: "true or false", list: 
 
 _NO_UTF_8_FORM = Refused(Reason.MALFORMED, "cannot be read: the form has bytes that are not UTF-8")
 _SEMICOLON = Refused(
-    Reason.MALFORMED, "is behind a raw ';' in the form, where some frameworks split it; write it as '%3B'"
+    Reason.MALFORMED, "is after a raw ';' in the form, where some frameworks split it; write it as '%3B'"
 )
 
 

@@ -20,7 +20,7 @@ def cookie_values(name: str, line: str) -> list[str] | Refused:
     if name not in line:
         return []
     found = _find(name, line)
-    # To Werkzeug a quoted value goes on across a `;`, and what is in it is not a cookie.
+    # Werkzeug reads a quoted value beyond a `;`, and finds no cookie inside it.
     if isinstance(found, list) and '"' in line and _find(name, _QUOTED_COOKIE.sub("=", line)) != found:
         return _QUOTED
     return found
@@ -45,6 +45,6 @@ def _find(name: str, line: str) -> list[str] | Refused:
 def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     # The standard library's parser also ends a value at white space or a comma and begins a name there.
     hidden = re.compile(rf"[\s,]{re.escape(name)}\s*(?:=|\Z)")
-    # Some strip a name of what is white space in Latin-1, Django at WSGI of what is so in UTF-8 (U+2028 say).
+    # Some frameworks strip white space of Latin-1 from a name. Django on WSGI also strips others, such as U+2028.
     ours = re.compile(rf"[^!-~]*{re.escape(name)}[^!-~]*")
     return hidden, ours

@@ -54,7 +54,7 @@ class Placing:
             if not is_path(place) and place.can_carry(text.get()):
                 self._put(place, text)
                 return
-        # The caller writes the URL; what is in the signed body is there already.
+        # The caller writes the URL, and a signed body already has its values.
         if field.name == "signature" or not (len(places) < len(every) or any(map(is_path, places))):
             raise ConfigError(f"sign_fields: {field.label} cannot travel in {field.source!r}")
 

@@ -6,9 +6,9 @@ from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import decode_field, is_visible
 from hmac_guard.core.verdict import Reason, Refused
 
-#: The text in one place, or why there is none; a list of several signatures of which any may verify.
+#: The text in one place, or the reason why there is none. A list has several signatures; any of them may verify.
 Found = str | Refused | list[str] | None
-#: What was found in one place, as it was sent; a list where it is there more than once.
+#: The value in one place, as it was sent; a list if the place occurs more than once.
 Sent = Found
 
 _TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")

@@ -16,7 +16,7 @@ _TWO_LINES = Refused(
 )
 _ODD = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside")
 _NOT_AN_ITEM = Refused(
-    Reason.MALFORMED, "has an item that is empty, has no separator inside, or has white space at an end"
+    Reason.MALFORMED, "has an item that is empty, has no separator inside, or starts or ends with white space"
 )
 _TOO_MANY = Refused(
     Reason.MALFORMED, f"has more than {MAX_ITEMS} items, or more than {MAX_WITH_KEY} with the key that counts"

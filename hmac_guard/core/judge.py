@@ -1,4 +1,4 @@
-"""Judges a reading: did one of the keys make its signature? Pure: the clock is an argument."""
+"""Decides whether one of the keys made the signature of a request. Pure: the clock is an argument."""
 
 import secrets
 
@@ -7,11 +7,11 @@ from hmac_guard.core.reading import Reading
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_CLAIMED, VERIFIED, Reason, Verdict, make, unverified
 
-#: Stands for a tenant that has no keys. It is judged like any other keyring, so that the time of a refusal does not
-#: tell which tenants there are.
+#: The keyring for a tenant that has no keys. It is used like any other keyring, so the time of a refusal does not show
+#: which tenants exist.
 DUMMY_KEYRING = Keyring(Key(secrets.token_bytes(32)))
-#: The reasons for keys that did not make the signature, and for no keys. They are looked up, and not told apart by a
-#: branch, so that a wrong signature and an unknown tenant take the same instructions.
+#: The reasons: the keys did not make the signature, and there are no keys. An index chooses the reason, not a branch.
+#: So a wrong signature and an unknown tenant take the same instructions.
 _NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 
 
@@ -41,8 +41,8 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
 def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
     """Like `judge`, for a scheme with times.
 
-    They are checked after the signature, so that only a client with a valid signature learns that it is too old.
-    `reading.outside` then says by how much.
+    The times are checked after the signature. So only a client with a valid signature learns that it is too old. Then
+    `reading.outside` says by how much.
     """
     verdict = judge(scheme, reading, keyring, now, by_tenant)
     if verdict.reason is not VERIFIED:

@@ -1,4 +1,4 @@
-"""Keys, and keyrings with the keys in force.
+"""Keys, and keyrings with the active keys.
 
 A key never shows itself: not in `repr`, not to `pickle`, not in an error, not in a local variable. Rules: threats T008
 to T012, T086, T090.
@@ -32,12 +32,12 @@ class Key(Frozen):
         secret: Text (used as its UTF-8 bytes, never guessed to be hex or base64) or bytes. If the secret is written as
             hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or `Key.from_whsec`.
         id: A name for it, in `verdict.key_id` and in logs.
-        not_before: Unix seconds from which it is in force, included; None for no limit.
-        not_after: Unix seconds until which it is in force, included; None for no limit.
+        not_before: Unix seconds from which it is active, included; None for no limit.
+        not_after: Unix seconds until which it is active, included; None for no limit.
 
     Raises:
         ConfigError: The secret is empty, blank, or text that is hardly a secret (the rule is in `core/secret.py`): with
-            white space or a newline at an end, a byte order mark, quotes around the whole, or a placeholder.
+            white space or a newline at its start or end, a byte order mark, quotes around the whole, or a placeholder.
             `Key.from_text` accepts such text.
     """
 
@@ -67,7 +67,7 @@ class Key(Frozen):
             ):
                 raise ConfigError(f"Key: {name} must be Unix seconds (a number), or None")
         if not_before is not None and not_after is not None and not_after < not_before:
-            raise ConfigError("Key: not_after is before not_before, so the key would never be in force")
+            raise ConfigError("Key: not_after is before not_before, so the key would never be active")
         self._set(_secret=bytes_of(hidden), _states={}, id=id, not_before=not_before, not_after=not_after)
 
     @classmethod
@@ -149,7 +149,7 @@ class Key(Frozen):
 
 
 class Keyring(Frozen):
-    """The keys of one tenant, or of all. Any key in force verifies, the first one signs.
+    """The keys of one tenant, or of all. Any active key verifies, the first one signs.
 
     It is immutable: to rotate, make another ring and replace this one.
 
@@ -177,12 +177,12 @@ class Keyring(Frozen):
         if not ring:
             raise ConfigError("Keyring: give at least one key")
         if len(ring) > 1:
-            _refuse_twins(ring)
+            _reject_duplicate_keys(ring)
         timed = any(key.not_before is not None or key.not_after is not None for key in ring)
         self._set(keys=ring, mode=mode, timed=timed)
 
     def active(self, now: float) -> tuple[Key, ...]:
-        """Return the keys that are in force at `now` (Unix seconds), in order."""
+        """Return the keys that are active at `now` (Unix seconds), in order."""
         if not self.timed:
             return self.keys
         return tuple(
@@ -214,7 +214,7 @@ def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
     return None
 
 
-def _refuse_twins(keys: tuple[Key, ...]) -> None:
+def _reject_duplicate_keys(keys: tuple[Key, ...]) -> None:
     for algorithm in ALGORITHMS:
         if len({key.padded(algorithm) for key in keys}) < len(keys):
             raise ConfigError(

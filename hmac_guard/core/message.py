@@ -65,7 +65,7 @@ def compile_message(message: str, ids: Collection[str], times: Collection[str] =
         if not text:
             raise ConfigError(f"Scheme: put a separator before {{{name}}} in message; without one two pairs sign alike")
     if BODY in names and (names[-1] != BODY or last):
-        raise ConfigError("Scheme: {@body} stands last in message: it may hold any text")
+        raise ConfigError("Scheme: {@body} must be last in message: it may contain any text")
     parts: list[Part] = []
     for text, name, separator in zip(texts, names, [*texts[1:], ""], strict=True):
         part = _part(name, separator, times)
@@ -129,7 +129,7 @@ def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozens
             "Scheme: only the last of several ids may be optional; the others are needed to tell it apart"
         )
     if optional and [part.name for part in parts if not isinstance(part, Literal)][-1] != names[-1]:
-        raise ConfigError("Scheme: an optional id stands behind the times and the method, and without {@body}")
+        raise ConfigError("Scheme: an optional id comes after the times and the method, and not with {@body}")
     return optional
 
 
@@ -142,9 +142,7 @@ def compose(parts: tuple[Part, ...], named: Mapping[str, str]) -> bytes | None:
     """Return the message over these ids, times and method, without the body.
 
     Returns:
-        The message; None if it could be read as another one. Then a text contains its own separator, or begins one that
-        the
-        separator completes.
+        The message; None if it is ambiguous. Then a text contains its separator, or ends with a part of the separator.
     """
     texts: list[str] = []
     for part in parts:

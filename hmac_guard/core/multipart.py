@@ -23,8 +23,8 @@ _DISPOSITION = re.compile(
     rf"(; ?filename=(?:\"[^\"\\\r\n]*\"|{TOKEN})(?:; ?filename\*=utf-8''[0-9A-Za-z!#$&+.^_`|~%-]+)?)?"
 )
 _PLAIN_TRANSFER = frozenset({"7bit", "8bit", "binary"})
-# One framework knows the type in lower case alone. Apache's HttpClient declares Latin-1 unless it is told otherwise;
-# ASCII reads alike in it.
+# One framework accepts the type only in lower case. Apache's HttpClient declares Latin-1 by default. ASCII bytes mean
+# the same in it.
 _PLAIN_TEXT = re.compile(r"text/plain(?i:; ?charset=\"?(?:utf-8|(us-ascii|iso-8859-1))\"?)?")
 
 

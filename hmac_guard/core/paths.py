@@ -31,7 +31,7 @@ class ExemptPaths:
         checked = _checked("exempt", entries)
         if any(";" in entry for entry in checked):
             raise ConfigError("exempt: an entry has a ';'; no path with a ';' is ever exempt, leave the entry out")
-        # "/" alone means the front page: a whole site is never exempt.
+        # "/" means only the front page: a whole site is never exempt.
         self._prefixes = tuple(entry for entry in checked if entry.endswith("/") and entry != "/")
         self._exact = frozenset(checked).difference(self._prefixes)
 

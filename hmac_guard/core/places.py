@@ -49,7 +49,7 @@ class Places:
         sources: The places, by slot.
         slots_of: The slots of each field, in the order of the layout.
         names: The headers that are looked at, in lower case.
-        odd: The characters that do not stand for themselves in one of the places.
+        odd: The characters that are encoded or refused in one of the places.
     """
 
     def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
@@ -70,7 +70,7 @@ class Places:
                 continue
             own: list[int] = []
             for place in field.source.places():
-                # The places of two ids in a path are two.
+                # Two ids in a path are in two places.
                 key = (place, field.name) if isinstance(place, Path) else place
                 if key not in slots:
                     slots[key] = len(self.blank) if own else position
@@ -108,7 +108,7 @@ class Places:
         self._forms = [(slot, place.name) for slot, place in numbered if isinstance(place, Form)]
         self._cookie_line = len(names)
         self.names = (*names, "cookie") if self._cookies else tuple(names)
-        # The body comes first, so that no signature is a local variable while the JSON parser raises.
+        # The body comes first: then no signature is a local variable while the JSON parser raises.
         finders: Sequence[tuple[object, Callable[[Request, list[Sent]], None]]] = (
             (self._needs_body, self._find_in_body),
             (self._patterns, self._find_in_path),
@@ -127,14 +127,14 @@ class Places:
         self.odd = ("%+" if self._queries else "") + ("," if self._headers else "")
 
     def find(self, request: Request) -> list[Sent]:
-        """Return what is in each place, as it was sent. Raise nothing."""
+        """Return the value of each place, as it was sent. Raise nothing."""
         found = self.blank.copy()
         for find in self.finders:
             find(request, found)
         return found
 
     def decode(self, found: list[Sent]) -> list[Found]:
-        """Return the texts of what was found. Raise nothing."""
+        """Return the texts of the values. Raise nothing."""
         texts: list[Any] = found.copy()
         for slot, decode in self._decoders.items():
             if texts[slot] is not None:
@@ -243,7 +243,7 @@ class Places:
 
 def _in_path(path: str, pattern: Any) -> Found:
     """Return the text of an id in a path; None if no template matches."""
-    # A mounted application's own root may be "": no template matches it, and it cannot mean anything else.
+    # The root of a mounted application may be "". No template matches it, and all frameworks read it the same.
     if path and not is_canonical(path):
         return _ODD_PATH
     match = pattern.fullmatch(path)

@@ -1,6 +1,6 @@
-"""The one reader: reads the strings of a scheme, and the bytes that were signed, from a request.
+"""Reads the strings of a scheme, and the signed bytes, from a request.
 
-No request makes it raise.
+It raises for no request.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,15 +51,15 @@ class Reader:
         signed = [part.name for part in parts if isinstance(part, Time)]
         in_body = [field for name, field in times.items() if name not in signed]
         front = [part.text if isinstance(part, Literal) else named[part.name] for part in parts]
-        behind = (scheme.signature_field, scheme.tenant_field if self.reads_tenant else None)
-        return [*front, *in_body, *filter(None, behind)]
+        unsigned = (scheme.signature_field, scheme.tenant_field if self.reads_tenant else None)
+        return [*front, *in_body, *filter(None, unsigned)]
 
     def _make_tables(self, layout: list[Field | str]) -> None:
         """Note the position of each field in the layout."""
         scheme = self._scheme
         at = [number for number, part in enumerate(layout) if isinstance(part, Field)]
         self._signature_at, self._size = layout.index(scheme.signature_field), len(layout)
-        # Where a text holds the first character of its separator, the message may be ambiguous. No text has a NUL.
+        # If a text contains the first character of its separator, the message may be ambiguous. No text has a NUL.
         parts = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id | Time | Method)]
         ends = {number: part.separator[0] for number, part in parts if part.separator}
         texts = [(number, field) for number, field in zip(at, self.fields, strict=True) if number < self._signature_at]
@@ -69,7 +69,7 @@ class Reader:
         self._rules = [(slots, *self._rule(field)) for field, slots in zip(self.fields, slots_of, strict=True)]
         pairs = [(number, slot) for number, slots in zip(at, slots_of, strict=True) for slot in slots]
         self._further = [(number, slot) for number, slot in pairs if slot != number]
-        #: Makes a NUL of each byte that does not stand for itself in every place.
+        #: Replaces each byte that is encoded or refused in some place by a NUL.
         self._plain = VISIBLE.translate(bytes.maketrans(self._places.odd.encode(), bytes(len(self._places.odd))))
 
     def _rule(self, field: Field) -> tuple[Callable[[str], bool], Callable[[str], str]]:
@@ -84,7 +84,7 @@ class Reader:
         """Return whether the whole body must be read, because a source reads bodies of its kind."""
         media = request.media
         coding = request.framing[2]
-        # Nothing here decompresses: the application gets the compressed bytes, and a gateway behind it perhaps others.
+        # The guard does not decompress. The application gets the compressed bytes, and a gateway may change them later.
         plain = coding is None or (isinstance(coding, str) and coding.lower() == "identity")
         return media.readable and media.kind in self._kinds and plain
 
@@ -93,10 +93,10 @@ class Reader:
         return bool(first_json_byte(start))
 
     def refuse_start(self, request: Request, start: bytes) -> Refused | None:
-        """Return a `Refused` if a body that is not read to its end may not count as absent, by its first bytes.
+        """Return why a body that is not read to its end does not count as absent, by its first bytes.
 
-        None if it may, and if that takes more bytes. A body of an `ignored` type counts as absent unless it begins as
-        JSON, which some frameworks read under any Content-Type.
+        Return None if it counts as absent, or if more bytes are needed. A body of an `ignored` type counts as absent
+        unless it begins as JSON: some frameworks read JSON under any Content-Type.
         """
         is_upload = request.media.kind == "ignored" and not self._needs_every_body
         if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):
@@ -109,10 +109,10 @@ class Reader:
         for find in self._places.finders:  # As `Places.find` does it, without a call.
             find(request, found)
         values: list[Any] = self._merged(found) if self._further else found
-        # Plain is where every text is there once and is short, and each of its characters stands for itself.
+        # The quick way: every text is there once, is short, and has no character that is encoded or refused.
         try:
             raw = "".join(values).encode()
-        except (TypeError, UnicodeEncodeError):  # Nothing, something else than text, or half a character of JSON.
+        except (TypeError, UnicodeEncodeError):  # None, another type than text, or a surrogate from JSON.
             return self._read_strictly(request, found)
         if len(raw) > MAX_ID_BYTES or 0 in raw.translate(self._plain):
             return self._read_strictly(request, found)
@@ -168,7 +168,7 @@ class Reader:
     def _message_of(
         self, tenant: Found, texts: Sequence[Found], ids: Mapping[str, str], signature: Found
     ) -> bytes | Refused:
-        """Return the bytes that were signed, or the first reason why the request cannot be judged."""
+        """Return the signed bytes, or the first reason why the request cannot be verified."""
         if isinstance(tenant, Refused):
             return _labelled(self.fields[-1], tenant)
         for field, text in zip(self.fields, texts, strict=False):
@@ -179,7 +179,7 @@ class Reader:
                 return Refused(Reason.MISSING_ID if is_id_field else Reason.MISSING_SIGNATURE, _missing(field))
         message = compose(self._scheme.parts, ids)
         if message is None:
-            return Refused(Reason.AMBIGUOUS, "an id holds the text that separates it from the next id in the message")
+            return Refused(Reason.AMBIGUOUS, "an id contains the text that separates it from the next id")
         if isinstance(signature, Refused):
             return _labelled(self._scheme.signature_field, signature)
         return (
@@ -225,7 +225,7 @@ def _is_signature(text: str) -> bool:
 
 
 def _pick(found: Sequence[Found], slots: Sequence[int]) -> Found:
-    """Return what a field holds, from what is in its places."""
+    """Return the value of a field, from the values of its places."""
     present = [found[slot] for slot in slots if found[slot] is not None]
     if len(present) < 2:
         return present[0] if present else None

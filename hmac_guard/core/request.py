@@ -1,6 +1,6 @@
 """The part of a request that a guard reads: raw values, in the same form for each adapter.
 
-A guard keeps the request beside its verdict, to recognise the same request later.
+A guard keeps the request with its verdict, to recognise the same request later.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from hmac_guard.core.verdict import Refused
 #: The headers that say how a body is framed and what it is.
 BODY_HEADERS = ("content-type", "content-length", "content-encoding", "transfer-encoding")
 
-#: A header's value: None where there is no line, a list where there are several. One character stands for one byte.
+#: The value of a header: None for no line, a list for several lines. One character represents one byte.
 Line = str | list[str] | None
 
 
@@ -23,19 +23,19 @@ class Request(ABC):
     Attributes:
         method: The method, as sent.
         root: The mount point that the server gives (`SCRIPT_NAME`, `root_path`).
-        path: The application's own path, decoded once; U+FFFD where the bytes were not UTF-8.
+        path: The application's own path, decoded once; bytes that are not UTF-8 become U+FFFD.
         query: The query as sent, one character for each byte.
         lines: The values of the headers in which the scheme looks (`Reader.names`), in that order.
         framing: The values of BODY_HEADERS, in that order; empty if the guard reads no body.
         media: The media type by these headers; only if the guard reads the body.
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
-        form: The fields of a form that a framework has parsed, the value None for a file; None if there is none.
-        stream: The object from which the application reads the body: `wsgi.input`, or `receive`.
+        form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
+        stream: The object that the application reads the body from: `wsgi.input`, or `receive`.
         is_gone: Whether the client has closed the connection before its body was read.
         source: Where further headers are: the scope or the environ; None after the verdict.
-        signature: The signature, after the reader has found it, or several of which any may verify.
-        ahead: What was read before the body, for a scheme that signs the body.
+        signature: The signature, after the reader has found it; a tuple of several, if any of them may verify.
+        ahead: The `Reading` from before the body was read, for a scheme that signs the body.
     """
 
     method: str
@@ -59,7 +59,7 @@ class Request(ABC):
         """Return the header `name` (lower case, with `-`) under any spelling."""
 
     def is_spelled(self, name: str) -> bool:
-        """Return whether the header `name` has its own spelling, as far as the server shows it."""
+        """Return whether the header `name` has its own spelling. If the server does not show it, return True."""
         return True
 
     def is_same_as(self, other: "Request") -> bool:

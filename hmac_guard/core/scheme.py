@@ -41,7 +41,7 @@ class Scheme(Frozen):
         encoding: "hex" (lower case), "base64" (padded) or "base64url" (not padded).
         algorithm: "sha256", "sha384" or "sha512". Nothing in a request chooses it.
         prefix: A fixed text before the digest, such as "sha256=".
-        tenant: The source of the name whose keys are used; optional.
+        tenant: The source of the tenant's name, which chooses the keys; optional.
         optional: The last id, if it may be absent. Then it is not in the message, nor the separator before it.
         timestamp: A `Timestamp`: when the request was signed, and for how long that is accepted.
         expires: An `Expires`: when the signature ends.

@@ -1,6 +1,6 @@
 """Checks of secrets. Nothing here shows a secret: not in an error, and not in a local variable.
 
-This is the rule for text. Text is refused if it is empty or blank, has white space or a newline at an end, a byte order
+The rule for text: it is refused if it is empty or blank, starts or ends with white space or a newline, has a byte order
 mark or quotes around the whole, or is a placeholder: `<KEY>`, `${KEY}`, `$(KEY)`, `{{ key }}`, a word such as
 "changeme" in any case of letters, or one character repeated. A word counts only as the whole text. A repeated character
 counts only below 32 characters: a longer one is common in tests.
@@ -20,7 +20,7 @@ WEAK_BELOW = 16
 
 _IS_BLANK = "is empty or blank; everyone can sign with it. Is the variable or setting set?"
 _UNSEEN = {0: None, 0xFEFF: None}
-# What a file or a shell leaves behind. RFC 4231 has a key of vertical tabs, so those are no blanks.
+# The characters that a file or a shell adds. RFC 4231 has a key of vertical tabs, so they do not count as blank.
 _BLANK = b" \t\r\n\0"
 _BYTE_ORDER_MARK = "\ufeff"
 _QUOTES = frozenset({'""', "''", "\u2018\u2019", "\u201c\u201d"})
@@ -87,7 +87,7 @@ def fault_of_text(secret: Hidden[str]) -> str | None:
     faults = (
         (_is_blank(secret), _IS_BLANK),
         (_BYTE_ORDER_MARK in secret.get(), "has a byte order mark (U+FEFF); save it as UTF-8 without one"),
-        (secret.get() != secret.get().strip(), "has white space or a newline at an end; remove it"),
+        (secret.get() != secret.get().strip(), "starts or ends with white space or a newline; remove it"),
         (length > 1 and ends in _QUOTES, "has quotes around it; remove them"),
         (
             bool(_TEMPLATE.fullmatch(secret.get())) or secret.get().lower() in _PLACEHOLDERS,

@@ -25,12 +25,12 @@ def reader_of(scheme: Scheme, *, with_tenant: bool) -> Reader:
 
 
 class SignedReader(Reader):
-    """Reads what a `Reader` reads, and what else is signed."""
+    """Also reads the times, the method and the body that a scheme signs."""
 
     def __init__(self, scheme: Scheme, *, with_tenant: bool) -> None:
         super().__init__(scheme, with_tenant=with_tenant)
         self.signs_body = scheme.signs_body
-        # Where a time stands in the body, the message is not the beginning of what is read.
+        # If a time is in the body, the message is not the first part of the texts.
         signed = [part.name for part in scheme.parts if isinstance(part, Time)]
         self._reads_in_order = all(name in signed for name in self._time_names)
 

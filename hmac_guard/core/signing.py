@@ -86,7 +86,7 @@ def _message(scheme: "Scheme", ids: Mapping[str, str], parts: Mapping[str, Any])
         raise ConfigError("sign: the body is empty, and nothing else is signed; no guard accepts that")
     composed = compose(scheme.parts, {**ids, **named})
     if composed is None:
-        raise ConfigError("sign: an id holds the text that separates it from the next id, so two pairs would be one")
+        raise ConfigError("sign: an id contains the text that separates it from the next id, so two pairs would be one")
     return composed + body
 
 

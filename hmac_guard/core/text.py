@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from hmac_guard.core.verdict import Reason, Refused
 
 MAX_ID_BYTES = 1024
-# Django and Starlette stop at a thousand; beyond it one framework refuses what another one reads.
+# Django and Starlette read at most a thousand. Beyond this, some frameworks refuse a request and others read it.
 MAX_FIELDS = 1000
 
 #: Makes a NUL of each byte that is not visible ASCII: much quicker than a look at each character.
@@ -33,7 +33,7 @@ def is_id(text: str) -> bool:
 def id_problem(text: str) -> str:
     """Return what is wrong with a text that is not empty and not valid as an id, in one clause; "" if it is valid."""
     if text != text.strip():
-        return "has white space at an end; send it without"
+        return "starts or ends with white space; remove it"
     odd = _NOT_IN_AN_ID.search(text)
     if odd:
         return f"has the character U+{ord(odd[0]):04X}, which no id may have"

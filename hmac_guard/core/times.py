@@ -67,7 +67,7 @@ class Time(Frozen):
         return self.moment(sent) - self._first / self._scale
 
     def refuse(self, sent: int, clock: float) -> Refused | None:
-        """Return why a time is outside of its window at the Unix time `clock`; None inside it. Both ends are inside."""
+        """Return why a time is outside of its window at the Unix time `clock`, or None. Both ends are inside."""
         distance = sent - self.ticks(clock)
         if distance < self._first:
             return Refused(Reason.EXPIRED, self._says(self._too_early, self._first - distance))
@@ -140,7 +140,7 @@ class Expires(Time):
     name = "expires"
     label = "the time of expiry"
     max_lifetime: float
-    _too_early = "the signature ended {} seconds ago; have a new one made"
+    _too_early = "the signature ended {} seconds ago; create a new one"
     _too_late = "the signature lasts {} seconds longer than max_lifetime allows; compare the unit of the time"
 
     def __init__(

@@ -172,7 +172,7 @@ class DjangoRequest(Request):
         return not self.is_asgi or any(key == name.encode() for key, _ in self.scope.get("headers", ()))
 
     def read_body(self, reader: Reader, limit: int) -> None:
-        """Read the body as far as the reader needs it. The view can still read the same bytes."""
+        """Read the part of the body that the reader needs. The view can still read the same bytes."""
         if reader.refuses_ahead(self):
             self.stream = self._body_stream()
             return

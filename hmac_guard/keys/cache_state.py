@@ -23,10 +23,10 @@ PROBE_EVERY = 1.0
 #: Seconds after the last probe for which a source counts as failing.
 UP_TO_DATE = 3.0
 
-#: What a probe asks for where no tenant with keys is known yet.
+#: The tenant of a probe if no tenant with keys is known yet.
 PROBE_TENANT = "hmac_guard-probe"
 
-# The tenants that probes ask for, in turn: one whose row is damaged must not stand for the whole source.
+# The tenants that probes ask for, in turn: a tenant with a damaged row must not make the whole source look failing.
 _PROBED = 8
 
 Tenant = str | None
@@ -99,7 +99,7 @@ class SourceState:
         self._wants_probe = True
         if kind is not Kind.NEW:
             self.is_slow = True
-        # A process that starts while its source is away has no tenant to tell it so.
+        # A process that starts while its source is down knows no tenant for a probe.
         if kind is Kind.PROBE and self.is_untried:
             self.is_failing, self._tried_at = True, now
 
@@ -135,11 +135,11 @@ class Entry(NamedTuple):
 
     Attributes:
         ring: The keys; None for a tenant without keys.
-        refresh_at: From then on a request starts a look-up beside it. A request before that is a hit.
+        refresh_at: From this time on, a request starts a look-up in the background. An earlier request is a hit.
         fresh_until: The end of `ttl` or `negative_ttl`.
         usable_until: The end of `stale_if_error`.
         since: When the look-up began.
-        generation: How many times everything had been expired at the answer.
+        generation: The number of times that all entries had been expired before the answer.
         retry_at: After a failed look-up, the earliest time of the next one; otherwise 0.
     """
 
@@ -156,14 +156,14 @@ class Entries:
     """The entries by tenant, bounded. The caller holds a lock; only `current.get` needs none.
 
     Args:
-        ttl: As of `CachedKeys`.
-        negative_ttl: As of `CachedKeys`.
-        maxsize: As of `CachedKeys`.
+        ttl: See `CachedKeys`.
+        negative_ttl: See `CachedKeys`.
+        maxsize: See `CachedKeys`.
         stale: The `stale_if_error` of `CachedKeys`.
     """
 
     def __init__(self, ttl: float, negative_ttl: float, maxsize: int, stale: float) -> None:
-        #: Those of the current generation. A hit reads nothing else.
+        #: The entries of the current generation. A hit reads nothing else.
         self.current: dict[Tenant, Entry] = {}
         self._all: dict[Tenant, Entry] = {}
         self._generation = 0
@@ -189,12 +189,12 @@ class Entries:
     def keep(self, tenant: Tenant, ring: Keyring | None, since: float) -> None:
         """Keep the answer to a look-up that began at `since`."""
         part, other = (self._unknown, self._known) if ring is None else (self._known, self._unknown)
-        # A tenth less at random, so that tenants that came together do not all expire together.
+        # Up to a tenth less at random: tenants that were looked up together must not expire together.
         spread = random.uniform(0.9, 1.0)  # noqa: S311 - it spreads load, it hides nothing
         if ring is None:
             fresh_until = usable_until = refresh_at = since + self._negative_ttl * spread
         else:
-            # Half of its time is left to renew it beside the requests, so that none waits.
+            # Half of its time is left to renew it in the background, so no request waits.
             refresh_at = since + self._ttl * spread / 2
             fresh_until, usable_until = since + self._ttl * spread, since + self._ttl + self._stale
         other.pop(tenant, None)
@@ -273,7 +273,7 @@ class Lookup:
     Attributes:
         loop: The event loop of the request that started it; None under WSGI.
         is_on_loop: It runs on that loop, not on a thread.
-        is_ahead: It runs even if no request waits for it.
+        is_ahead: It also runs if no request waits for it.
         waiting: The number of requests that wait for it now.
         since: When the source was asked, in seconds of the cache's clock; infinity before that.
         started: `since`, plus the time for which the process stood still.
@@ -314,7 +314,7 @@ class Lookup:
 class LookupQueue:
     """The look-ups that wait to run: one queue for tenants that have had keys, and one for new names.
 
-    Neither may use more than three quarters of `max_lookups`. So made-up names cannot hold up renewals, nor renewals a
+    Neither may use more than three quarters of `max_lookups`. So unknown tenants cannot delay renewals, nor renewals a
     new tenant.
 
     Args:
@@ -331,7 +331,7 @@ class LookupQueue:
         self._queues: dict[Kind, OrderedDict[Lookup, None]] = {Kind.KNOWN: OrderedDict(), Kind.NEW: OrderedDict()}
 
     def add(self, lookup: Lookup) -> bool:
-        """Queue a look-up. Return whether there was room."""
+        """Queue a look-up. Return False if the queue is full."""
         queue = self._queues[lookup.kind]
         if len(queue) >= self._max_waiting:
             return False

@@ -46,10 +46,9 @@ from hmac_guard.log import Failure, FailureLog, failure_of
 
 #: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
 WATCH_EVERY = 0.25
-MOST_IDLE_LOOKS = 20
+MAX_IDLE_LOOKS = 20
 
-#: Seconds. What comes later than planned by more than this was not held up by the source: the process or its event loop
-#: stood still.
+#: Seconds. If a timer is later than this, the process or its event loop stood still, and the source is not the cause.
 STANDSTILL = 0.5
 
 
@@ -60,7 +59,7 @@ class CacheStats(NamedTuple):
         hits: With known keys, within `ttl` or `negative_ttl`.
         misses: With the answer of a look-up that they waited for.
         stale: With keys after their `ttl`, because the source was slow or failing.
-        errors: Not at all; they were answered 503.
+        errors: Without keys; they were answered 503.
     """
 
     hits: int
@@ -90,7 +89,7 @@ class CachedKeys(Resolver):
     for it.
 
     Args:
-        resolver: Any source of keys, sync or async. It gets the tenant alone, without the ids of the request, because
+        resolver: Any source of keys, sync or async. It gets only the tenant, without the ids of the request, because
             its answer is used for every request of that tenant.
         ttl: Seconds for which a tenant's keys are used before they are looked up again. This is the longest that a
             revoked key or an old mode is used while the resolver works, unless you call `invalidate`. From half of it
@@ -103,7 +102,7 @@ class CachedKeys(Resolver):
         per_tenant: True declares that the keys which a callable returns for a tenant belong to that tenant alone, as
             `hmac_guard.keys.per_tenant` does. False declares that they are the same for every tenant. None leaves it to
             the resolver.
-        clock: Returns seconds that never jump. The times of a key are judged for each request, by the guard's clock.
+        clock: Returns seconds that never jump. The times of a key are checked for each request, by the guard's clock.
         max_lookups: The most look-ups at a time in this process. At most three quarters of them are of names that this
             process has not seen with keys, and at most three quarters of the others.
         max_waiting: The most look-ups of either sort that wait to run. A request beyond them is answered 503 at once.
@@ -210,7 +209,7 @@ class CachedKeys(Resolver):
     def invalidate(self, tenant: Tenant) -> None:
         """Forget the keys of a tenant.
 
-        No later request uses what is known now, or what a running look-up returns.
+        Later requests use neither the known keys nor the answer of a look-up that runs now.
 
         Args:
             tenant: The tenant; None is the entry of keys that are the same for every tenant.
@@ -219,7 +218,7 @@ class CachedKeys(Resolver):
         with self._lock:
             for lookup in self._queue.running:
                 lookup.is_void |= lookup.tenant == tenant
-            # One that has not begun will read what is true then.
+            # A look-up that has not started will read the new state.
             if tenant in self._lookups and self._lookups[tenant].started is not None:
                 del self._lookups[tenant]
             self._entries.drop(tenant)
@@ -296,8 +295,8 @@ class CachedKeys(Resolver):
         """Return whether a request gets the known keys, and does not wait."""
         if now < entry.fresh_until:
             return True
-        # What is begun beside the requests does not end there where the event loop or the process stands still between
-        # them. So a request has to wait for it.
+        # If the event loop or the process stands still between requests, a look-up in the background does not end. So a
+        # request has to wait for it.
         is_left_behind = self._state.is_well and lookup is not None and lookup.age(now) >= self._timeout
         if is_left_behind or (self._loop_stands_still and not self._state.is_failing):
             return now < min(entry.retry_at, entry.usable_until)
@@ -326,7 +325,7 @@ class CachedKeys(Resolver):
         raise _Unavailable
 
     def _leave(self, step: "_Wait") -> None:
-        """End the wait of a request. A look-up that no request waits for is not begun."""
+        """End the wait of a request. A look-up that no request waits for is not started."""
         lookup = step.lookup
         with self._lock:
             self._set(_held_threads=self._held_threads - step.holds_thread)
@@ -415,7 +414,7 @@ class CachedKeys(Resolver):
         lookup.thread, result = threading.get_ident(), _ENDED
         try:
             result = self._look_up(lookup)
-        finally:  # Also where the source calls `sys.exit`.
+        finally:  # Also if the source calls `sys.exit`.
             self._finish(lookup, result)
 
     def _look_up(self, lookup: Lookup) -> LookupResult:
@@ -429,7 +428,7 @@ class CachedKeys(Resolver):
         task = asyncio.ensure_future(self._look_up_on_loop(lookup))
         try:
             result = await self._result_of(task, lookup)
-        finally:  # If the loop ends first, nothing is known about the source.
+        finally:  # If the loop ends first, the state of the source is unknown.
             task.cancel()
             self._finish(lookup, result)
 
@@ -485,7 +484,7 @@ class CachedKeys(Resolver):
             self._begin_next(self._clock())
 
     def _keep(self, lookup: Lookup, result: LookupResult) -> None:
-        # The answer of one that was given up is as good as any other, unless a later one came before it.
+        # The late answer of a look-up that was given up is used, unless a later look-up has already answered.
         entry = self._entries.get(lookup.tenant)
         is_latest = entry is None or entry.since <= lookup.since
         if result.failure is None and is_latest and not lookup.is_void and lookup.tenant != PROBE_TENANT:
@@ -506,7 +505,7 @@ class CachedKeys(Resolver):
         self._refuse_where_failing()
 
     def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
-        """Drop a look-up whose event loop has stopped or does not run now. Nothing is known about the source."""
+        """Drop a look-up whose event loop has stopped or does not run now. The state of the source stays unknown."""
         self._set(_loop_stands_still=self._loop_stands_still or stands_still)
         lookup.is_given_up = True
         self._queue.remove(lookup)
@@ -550,7 +549,7 @@ class CachedKeys(Resolver):
         with self._locked():
             now = self._clock()
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
-            may_probe = not self._source.needs_loop and self._idle_looks < MOST_IDLE_LOOKS
+            may_probe = not self._source.needs_loop and self._idle_looks < MAX_IDLE_LOOKS
             if may_probe:
                 self._start_probe(now, None)
             self._begin_next(now)
@@ -636,8 +635,8 @@ class _Wait(NamedTuple):
         lookup: The look-up.
         loop: The event loop of the request; None under WSGI.
         seconds: How long it waits now.
-        until: The time at which it waits no longer, in seconds of the cache's clock.
-        may_retry: It may begin another look-up if this one fails.
+        until: The time at which its wait ends, in seconds of the cache's clock.
+        may_retry: It may start another look-up if this one fails.
         holds_thread: It is under WSGI, and has no usable keys.
     """
 

@@ -22,7 +22,7 @@ from hmac_guard.keys.resolver import KeyResolver, is_async
 
 T = TypeVar("T")
 
-#: The usual answers. One question for both: the time must not tell whether a tenant has keys.
+#: The usual answers. One check for both: the time must not show whether a tenant has keys.
 IMMEDIATE_TYPES = frozenset({Keyring, type(None)})
 
 

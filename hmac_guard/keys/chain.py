@@ -47,7 +47,7 @@ class ChainKeys(Resolver):
         chain = tuple(map(as_resolver, hidden.get()))
         if any(source.is_shared for source in chain[:-1]):
             raise ConfigError(
-                "ChainKeys: a source that is the same for every tenant stands before others, which would never be "
+                "ChainKeys: a source that is the same for every tenant comes before others, which would never be "
                 "asked; put it last"
             )
         by_tenant = {source.per_tenant for source in chain}
@@ -66,7 +66,7 @@ class ChainKeys(Resolver):
         return None
 
     def on_loop(self, claim: Claim) -> Any:
-        """Return the keys, or from the first source that is async on, an awaitable of them. For an event loop."""
+        """Return the keys. From the first async source on, return an awaitable of them. For an event loop."""
         for position, ask in enumerate(self._asks_on_loop, 1):
             answer = hide(ask(claim))
             if inspect.isawaitable(answer.get()):

@@ -50,7 +50,7 @@ def in_use() -> Iterator[Use]:
         yield use
     finally:
         with _lock:
-            _uses.pop(thread, None)  # Not there any more in a child that this thread has forked.
+            _uses.pop(thread, None)  # In a child that this thread has forked, it is already removed.
 
 
 def give_up(thread: int) -> None:
@@ -72,7 +72,7 @@ after_fork(_reset)
 
 
 def shut_down(driver_connection: Any) -> None:
-    """End a connection of a driver, from another thread than the one that waits on it.
+    """End a connection of a driver. Another thread waits on it.
 
     The waiting thread gets the same error as if the server closes the connection. psycopg, psycopg2 and PyMySQL give
     access to their socket; connections of other drivers are left open.
@@ -80,6 +80,6 @@ def shut_down(driver_connection: Any) -> None:
     fileno = getattr(getattr(driver_connection, "_sock", driver_connection), "fileno", None)
     descriptor = fileno() if fileno is not None else None
     if isinstance(descriptor, int):
-        # `shutdown` ends the connection for every copy of its descriptor, `close` ends this copy alone.
+        # `shutdown` ends the connection for every copy of its descriptor, `close` ends only this copy.
         with socket.socket(fileno=os.dup(descriptor)) as copy:
             copy.shutdown(socket.SHUT_RDWR)

@@ -47,7 +47,7 @@ class EnvKeys(Resolver):
             raise ConfigError('EnvKeys: give the name of a variable: EnvKeys("NANGO_HMAC_KEY")')
         for name in names:
             if not isinstance(name, str) or not _NAME.fullmatch(name.replace("{tenant}", "T", 1)):
-                # Not shown: who passes the secret itself for the name of its variable must not find it in a log.
+                # Not shown: a user may pass the secret in place of its variable's name, and it must not be logged.
                 raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
         per_tenant = any("{tenant}" in name for name in names)
         if per_tenant and len(names) > 1:

@@ -18,7 +18,7 @@ from hmac_guard.log import logger
 #: Seconds between two looks at the files.
 EVERY = 1.0
 
-# A file may change twice within one tick of the file system's clock; what changed just now is read once more.
+# A file may change twice within one tick of the file system's clock. So a file that has just changed is read again.
 _STILL_WARM = 2.0
 
 Tenant = str | None
@@ -101,7 +101,7 @@ class FileKeys(Resolver):
             return
         rings, faults = self._read(files)
         if self._rings and not rings:
-            logger.error("FileKeys: no file like %s is left, so that no tenant has keys", self._paths[0])
+            logger.error("FileKeys: no file like %s is left, so no tenant has keys", self._paths[0])
         is_final = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
         self._set(_rings=rings, _faults=faults, _stamps=stamps if is_final else None)
 

@@ -17,7 +17,7 @@ _MAKERS: dict[str, Callable[..., Key]] = {
 }
 FORMS = tuple(_MAKERS)
 
-# Words of letters, each with a short number behind it; a secret has its digits anywhere.
+# Words of letters, each followed by a short number. A secret has digits anywhere.
 _WORD = "(?:[A-Z]{1,20}[0-9]{0,4}|[0-9]{1,4})"
 _NAME = re.compile(f"_*{_WORD}(?:_+{_WORD})*_*")
 

@@ -1,7 +1,7 @@
 """Coroutines under gevent, whose threads are greenlets.
 
 All greenlets of one operating system thread share one `asyncio` "running loop". While one of them waits on its loop,
-another one cannot start a loop of its own: `asyncio` and `asgiref.async_to_sync` raise. So each coroutine runs on an
+another one cannot start its own loop: `asyncio` and `asgiref.async_to_sync` raise. So each coroutine runs on an
 operating system thread of gevent's, and the greenlet waits for it without holding up the others.
 """
 

@@ -28,11 +28,11 @@ TIMEOUT = 1.0
 HEARTBEAT = 0.5
 SILENCE = 3.0
 
-#: Seconds between two renewals of everything, where Redis cannot tell whether a change was missed.
+#: Seconds between two renewals of all entries, if Redis cannot show whether a change was missed.
 RENEW_EVERY = 5.0
 
-# Counts that are further apart are not of one Redis: each begins at random.
-_MOST_MISSED = 2**20
+# Counts with a larger difference come from two Redis servers: each count begins at a random number.
+_MAX_MISSED = 2**20
 
 
 class RedisInvalidation(Strict):
@@ -173,9 +173,9 @@ class _Changes:
             self._must_renew = True
         elif count != known:
             self._must_renew = True
-            self._is_certain |= 0 < count - known < _MOST_MISSED
-            # More changes were heard of than counted: something publishes without counting, also what is missed.
-            self._is_trusted = not 0 < known - count < _MOST_MISSED
+            self._is_certain |= 0 < count - known < _MAX_MISSED
+            # More messages than counted changes: a publisher does not count, so missed messages cannot be noticed.
+            self._is_trusted = not 0 < known - count < _MAX_MISSED
 
     def heard(self) -> None:
         """Record that the worker has received a change."""
@@ -214,8 +214,8 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
     """Yield the messages of a channel, and None now and then if there are none.
 
     Raises:
-        TimeoutError: The other side is silent. A connection that a firewall dropped would otherwise look like a quiet
-            channel.
+        TimeoutError: The other side sends nothing. Otherwise a connection that a firewall dropped would look like a
+            quiet channel.
     """
     heard = time.monotonic()
     while not stop.is_set():
@@ -264,5 +264,5 @@ class Background:
             self._start()
 
 
-# Python forgets the threads of the parent in a child. This keeps what they did.
+# In a child, Python forgets the threads of the parent. This keeps their work, to start it again.
 _at_work: set[Background] = set()

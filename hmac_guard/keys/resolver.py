@@ -27,7 +27,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring, owners_of_one_key
 from hmac_guard.core.verdict import Claim
 
-#: One key, or several of which any verifies.
+#: One key, or several keys; any of them verifies.
 KeySource = Key | str | bytes | Sequence[Key | str | bytes] | Keyring
 #: `None` and an empty sequence mean: no such tenant.
 KeyAnswer = KeySource | None
@@ -100,7 +100,8 @@ class StaticKeys(Resolver):
         keys: One key, several keys or a `Keyring`.
 
     Raises:
-        ConfigError: There is no key, or the `Keyring` has a mode. A mode belongs to one tenant, and these keys to none.
+        ConfigError: There is no key, or the `Keyring` has a mode. A mode belongs to a tenant, and these keys belong to
+            no tenant.
     """
 
     __slots__ = ("keyring",)
@@ -297,13 +298,13 @@ def per_tenant(resolver: R) -> R:
 
 
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
-    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the laxer mode applies."""
+    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the less strict mode applies."""
     enforced = sorted(tenant for tenant, mode in resolver.modes().items() if mode == "enforce")
     if enforced and guard_mode != "enforce":
         raise ConfigError(
             f"Guard: the tenant {enforced[0]!r} has a Keyring with mode='enforce', but the guard's mode is "
-            f"{guard_mode!r}, and the laxer of the two holds; make the guard 'enforce' and give mode='report' to the "
-            "tenants that are not ready"
+            f"{guard_mode!r}, and the less strict of the two applies; make the guard 'enforce' and give mode='report' "
+            "to the tenants that are not ready"
         )
 
 
@@ -318,7 +319,7 @@ def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
 
 
 def functions_of(resolver: Any) -> tuple[Any, ...]:
-    """Return the functions that run when the resolver is called, as far as they can be seen."""
+    """Return the functions that are known to run when the resolver is called."""
     if isinstance(resolver, CallableKeys):
         return functions_of(resolver.unwrapped().get())
     while isinstance(resolver, partial):
@@ -327,7 +328,7 @@ def functions_of(resolver: Any) -> tuple[Any, ...]:
 
 
 def is_async(resolver: Any) -> bool:
-    """Return whether the resolver returns an awaitable, as far as that can be seen."""
+    """Return whether the resolver is known to return an awaitable."""
     return any(map(inspect.iscoroutinefunction, functions_of(resolver)))
 
 

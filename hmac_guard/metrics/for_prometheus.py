@@ -265,7 +265,7 @@ class EndingKeys:
         try:
             self._value = self._count(self.days * DAY)
         except Exception as error:
-            self._value = None  # An old number would hide that nothing is known.
+            self._value = None  # An old number would hide that the number is unknown.
             logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
         finally:
             self._reading.release()

@@ -121,22 +121,22 @@ def checked(answer: object) -> bool:
 
 #: The most threads of one guard, and the most requests that have a thread or wait for one.
 THREADS = 32
-MOST = 256
+MAX_CALLS = 256
 
 
 class StoreThreads(BoundedThreads):
     """Runs calls of a store on at most `THREADS` threads. The end of the process does not wait for a stuck call."""
 
     def __init__(self) -> None:
-        super().__init__("hmac_guard-once", THREADS, MOST)
+        super().__init__("hmac_guard-once", THREADS, MAX_CALLS)
 
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
         """Return the future of a call.
 
         Raises:
-            StoreFull: `MOST` requests have a thread or wait for one.
+            StoreFull: `MAX_CALLS` requests have a thread or wait for one.
         """
         try:
             return super().submit(call)
         except TooManyCalls:
-            raise StoreFull(f"{MOST} requests wait for the single-use store already") from None
+            raise StoreFull(f"{MAX_CALLS} requests wait for the single-use store already") from None

@@ -6,11 +6,11 @@ A store is any object with
 
 which returns True for the first use of a token and False for each later one, in one atomic step. It remembers the token
 at least until the Unix time `until`. A store that first gets the token and then sets it accepts two requests that
-arrive at once. If it cannot know, or has no room, it raises, and the request is answered 503. It may have these
+arrive at once. If it cannot know, or is full, it raises, and the request is answered 503. It may have these
 attributes:
 
 - `timeout`: seconds that a request waits for it; the default is two.
-- `blocking = False`: it does no I/O, and is called inline. Every other sync store is called on threads of its own, an
+- `blocking = False`: it does no I/O, and is called inline. Every other sync store is called on separate threads, an
   async one on the event loop.
 - `asgi_only = True`: it is bound to one event loop and cannot serve WSGI.
 """
@@ -45,7 +45,7 @@ class OnceStore(Protocol):
 
 
 class StoreFull(Exception):
-    """A single-use store has no room for another token, or for another request that waits for it.
+    """A single-use store is full, or too many requests wait for it.
 
     The request is answered 503: if a token were forgotten early, its signature would be accepted twice.
     """

@@ -19,7 +19,7 @@ _CUT_OFF = Refused(Reason.BAD_FRAMING, "the body is shorter than its Content-Len
 
 
 class Body:
-    """A body as far as it was read.
+    """A body, and the part of it that was read.
 
     Args:
         stream: The server's stream.
@@ -50,7 +50,7 @@ class Body:
                 pieces.append(piece)
                 size += len(piece)
         except Exception:
-            # Servers raise errors of their own here: gunicorn NoMoreData, cheroot ValueError, others OSError.
+            # Servers raise their own errors here: gunicorn NoMoreData, cheroot ValueError, others OSError.
             self.content = b"".join(pieces)
             return _CUT_OFF
         self.content = b"".join(pieces)
@@ -132,7 +132,7 @@ def _read_start(request: Request, reader: Reader, body: Body, limit: int) -> Ref
         if known > limit:
             return TOO_LARGE
         problem = body.read(max(_START, 2 * known))
-        # One piece at a time: what stands before the first byte of JSON tells nothing.
+        # One piece at a time: the bytes before the first byte of JSON do not matter.
         piece = body.content[known:]
         problem = problem or reader.refuse_start(request, piece)
         if problem is not None:

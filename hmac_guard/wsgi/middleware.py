@@ -1,4 +1,4 @@
-"""The WSGI middleware: has each request decided, and acts on the outcome."""
+"""The WSGI middleware. It lets the driver decide each request, and acts on the outcome."""
 
 from collections.abc import Iterable
 from types import MappingProxyType

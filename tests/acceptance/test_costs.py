@@ -54,10 +54,10 @@ def calls_of(work: Callable[[], object]) -> int:
     return count.calls
 
 
-def judged(call: Call, scheme: Scheme, sent: Sent) -> Reason:
-    told: list[tuple[Verdict, Claim]] = []
-    call(Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim))), sent)
-    [(verdict, _)] = told
+def reason_of(call: Call, scheme: Scheme, sent: Sent) -> Reason:
+    recorded: list[tuple[Verdict, Claim]] = []
+    call(Guard(scheme, KEY, on_verdict=lambda verdict, claim: recorded.append((verdict, claim))), sent)
+    [(verdict, _)] = recorded
     return verdict.reason
 
 
@@ -82,7 +82,7 @@ def test_a_query_of_percent_signs_costs_no_calls(call: Call, query: str) -> None
 
     def cost(times: int) -> int:
         sent = Sent(query=query.format("%" * times))
-        assert judged(call, BY_QUERY, sent) is not Reason.VERIFIED
+        assert reason_of(call, BY_QUERY, sent) is not Reason.VERIFIED
         return calls_of(lambda: call(Guard(BY_QUERY, KEY), sent))
 
     # Reading an answer from an event loop may take one more iteration.
@@ -145,7 +145,7 @@ LENGTHS = {
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("chunked", [False, True])
-def test_the_length_of_a_request_is_judged_alike_over_wsgi_and_asgi(call: Call, length: str, chunked: bool) -> None:
+def test_wsgi_and_asgi_read_a_length_alike(call: Call, length: str, chunked: bool) -> None:
     """Previously WSGI and ASGI had different rules for values that are nearly numbers."""
     body = b"a=x&b=yz&c"
     headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", length)]
@@ -157,11 +157,11 @@ def test_the_length_of_a_request_is_judged_alike_over_wsgi_and_asgi(call: Call, 
     else:
         expected = Reason.INVALID_SIGNATURE if LENGTHS[length] and not chunked else Reason.BAD_FRAMING
 
-    assert judged(call, BY_BODY, sent) is expected
+    assert reason_of(call, BY_BODY, sent) is expected
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "Content_Length"])
 def test_two_equal_lengths_are_refused_over_wsgi_and_asgi(call: Call, name: str) -> None:
     headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", "3"), (name, "3")]
 
-    assert judged(call, BY_BODY, Sent("POST", headers=headers, body=b"a=x")) is Reason.BAD_FRAMING
+    assert reason_of(call, BY_BODY, Sent("POST", headers=headers, body=b"a=x")) is Reason.BAD_FRAMING

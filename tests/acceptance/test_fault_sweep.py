@@ -133,7 +133,7 @@ def broken(claim: Any) -> Any:
     raise Fault(QUOTE)
 
 
-def tell(verdict: Verdict, claim: Any) -> None:
+def fail_on_verdict(verdict: Verdict, claim: Any) -> None:
     raise Fault(QUOTE)
 
 
@@ -161,7 +161,7 @@ SWEPT: dict[str, tuple[Callable[[], Guard], list[Sent]]] = {
         [GOOD, UNSIGNED, Sent("POST", "/orders", query_of(), [JSON], b" " * 401), GOOD_JSON],
     ),
     "keys that fail": (lambda: Guard(ORDERS, broken), [GOOD, UNSIGNED]),
-    "on_verdict that fails": (lambda: Guard(ORDERS, KEY, on_verdict=tell), [GOOD, UNSIGNED]),
+    "on_verdict that fails": (lambda: Guard(ORDERS, KEY, on_verdict=fail_on_verdict), [GOOD, UNSIGNED]),
     "off": (lambda: Guard(ORDERS, KEY, mode="off"), [UNSIGNED]),
     "a tenant whose mode is off": (
         lambda: Guard(TENANTS, {"acme": Keyring(KEY, mode="off")}),
@@ -210,27 +210,27 @@ def cases(*names: str) -> Iterator[Case]:
 
 
 @contextmanager
-def everything_told() -> Iterator[io.StringIO]:
+def captured_output() -> Iterator[io.StringIO]:
     """Everything that is logged or printed."""
-    told = io.StringIO()
-    handler = logging.StreamHandler(told)
+    output = io.StringIO()
+    handler = logging.StreamHandler(output)
     logger = logging.getLogger()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
-        with redirect_stdout(told), redirect_stderr(told):
-            yield told
+        with redirect_stdout(output), redirect_stderr(output):
+            yield output
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
 
 
-def check(case: Case, site: Site, outcome: Outcome, told: str, *, expected: bool) -> None:
+def check(case: Case, site: Site, outcome: Outcome, output: str, *, expected: bool) -> None:
     """Check that the request did not pass, and that the answer is one of the guard."""
     reports = case.guard.mode == "report"
     what = f"{case.name}: {site}: {outcome}"
-    assert KEY not in told, told
+    assert KEY not in output, output
     assert len(outcome.starts) <= 1, what
     if outcome.reached:
         # Exceptions of `on_verdict` and of log formatting change nothing. In report mode the application is also called
@@ -253,7 +253,7 @@ def sweep(
 ) -> tuple[int, set[Site]]:
     """Return the number of faults for each call: once for each outcome, or each time it is made."""
     count, swept = 0, set[tuple[Any, ...]]()
-    with everything_told() as told:
+    with captured_output() as output:
         for case in cases(*names):
             kind = (case.protocol == "wsgi", case.guard.mode, *case.outcome.starts, bool(case.outcome.reached))
             for index, site in enumerate(case.sites):
@@ -264,9 +264,9 @@ def sweep(
                 if failed == site and not outcome.stray:
                     swept.add((site, kind))
                     count += 1
-                    check(case, site, outcome, told.getvalue(), expected=expected)
-                told.seek(0)
-                told.truncate()
+                    check(case, site, outcome, output.getvalue(), expected=expected)
+                output.seek(0)
+                output.truncate()
     return count, {site for site, _ in swept}
 
 

@@ -21,7 +21,7 @@ from django_project import GUARDED, Guarded, project  # isort: skip
 import httpx
 from django.http import HttpRequest, JsonResponse
 from django.test import AsyncClient, Client
-from hosted import ASGI, GUARD, PLACES, WSGI, Asked, Told, answer, check, flask_app, starlette_app
+from hosted import ASGI, GUARD, PLACES, WSGI, Asked, Received, answer, check, flask_app, starlette_app
 from starlette.testclient import TestClient
 
 from hmac_guard import verdict_from
@@ -30,8 +30,8 @@ from hmac_guard import verdict_from
 def django_view(request: HttpRequest) -> JsonResponse:
     document = json.loads(request.body) if request.content_type == "application/json" else None
     photo: Any = request.FILES.get("photo", io.BytesIO())
-    told = answer(verdict_from(request), request.GET, request.headers, document, request.POST, photo.read())
-    return JsonResponse(told)
+    reply = answer(verdict_from(request), request.GET, request.headers, document, request.POST, photo.read())
+    return JsonResponse(reply)
 
 
 def event_of(asked: Asked, version: str) -> dict[str, Any]:
@@ -69,24 +69,24 @@ def event_of(asked: Asked, version: str) -> dict[str, Any]:
     }
 
 
-def from_event(made: dict[str, Any]) -> Told:
+def from_event(made: dict[str, Any]) -> Received:
     body = made["body"]
-    return Told(int(made["statusCode"]), body.encode() if isinstance(body, str) else body)
+    return Received(int(made["statusCode"]), body.encode() if isinstance(body, str) else body)
 
 
-def apig_wsgi(asked: Asked, version: str) -> Told:
+def apig_wsgi(asked: Asked, version: str) -> Received:
     handler = pytest.importorskip("apig_wsgi", reason="not run: apig-wsgi is not installed").make_lambda_handler(
         WSGI, non_binary_content_type_prefixes=["application/"]
     )
     return from_event(handler(event_of(asked, version), None))
 
 
-def aws_wsgi(asked: Asked) -> Told:
+def aws_wsgi(asked: Asked) -> Received:
     awsgi = pytest.importorskip("awsgi", reason="not run: aws-wsgi is not installed")
     return from_event(awsgi.response(WSGI, event_of(asked, "1.0"), None))
 
 
-def mangum(asked: Asked, version: str) -> Told:
+def mangum(asked: Asked, version: str) -> Received:
     adapter = pytest.importorskip("mangum", reason="not run: mangum is not installed").Mangum
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -104,43 +104,43 @@ def azure_request(asked: Asked) -> Any:
     return functions.HttpRequest(sent.method, str(sent.url), headers=dict(sent.headers), body=sent.content)
 
 
-def azure_wsgi(asked: Asked) -> Told:
+def azure_wsgi(asked: Asked) -> Received:
     sent = azure_request(asked)
     made = pytest.importorskip("azure.functions").WsgiMiddleware(WSGI).handle(sent)
-    return Told(made.status_code, made.get_body())
+    return Received(made.status_code, made.get_body())
 
 
-def azure_asgi(asked: Asked) -> Told:
+def azure_asgi(asked: Asked) -> Received:
     sent = azure_request(asked)
     made = asyncio.run(pytest.importorskip("azure.functions").AsgiMiddleware(ASGI).handle_async(sent))
-    return Told(made.status_code, made.get_body())
+    return Received(made.status_code, made.get_body())
 
 
-def by_httpx_asgi(app: Any, asked: Asked) -> Told:
+def by_httpx_asgi(app: Any, asked: Asked) -> Received:
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
             return await client.send(asked.encoded())
 
     made = asyncio.run(send())
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
-def by_httpx_wsgi(app: Any, asked: Asked) -> Told:
+def by_httpx_wsgi(app: Any, asked: Asked) -> Received:
     with httpx.Client(transport=httpx.WSGITransport(app)) as client:
         made = client.send(asked.encoded())
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
 def a2wsgi(name: str) -> Any:
     return getattr(pytest.importorskip("a2wsgi", reason="not run: a2wsgi is not installed"), name)
 
 
-def asgiref_bridge(asked: Asked) -> Told:
+def asgiref_bridge(asked: Asked) -> Received:
     bridge = pytest.importorskip("asgiref.wsgi", reason="not run: asgiref is not installed").WsgiToAsgi
     return by_httpx_asgi(bridge(WSGI), asked)
 
 
-def flask_client(asked: Asked) -> Told:
+def flask_client(asked: Asked) -> Received:
     photo = {"photo": (io.BytesIO(asked.photo), "photo.png")} if asked.photo else {}
     data = {**asked.form, **photo} if asked.form else None
     bare = flask_app.wsgi_app
@@ -156,10 +156,10 @@ def flask_client(asked: Asked) -> Told:
         )
     finally:
         flask_app.wsgi_app = bare  # type: ignore[method-assign]
-    return Told(made.status_code, made.data)
+    return Received(made.status_code, made.data)
 
 
-def requests_wsgi_adapter(asked: Asked) -> Told:
+def requests_wsgi_adapter(asked: Asked) -> Received:
     adapter = pytest.importorskip("wsgiadapter", reason="not run: requests-wsgi-adapter is not installed").WSGIAdapter
     requests = pytest.importorskip("requests", reason="not run: requests is not installed")
     sent = asked.encoded()
@@ -167,10 +167,10 @@ def requests_wsgi_adapter(asked: Asked) -> Told:
         warnings.simplefilter("ignore", DeprecationWarning)  # It takes the time by datetime.utcnow().
         session.mount("https://", adapter(WSGI))
         made = session.request(sent.method, str(sent.url), headers=dict(sent.headers), data=sent.content)
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
-def starlette_client(asked: Asked, backend: Any) -> Told:
+def starlette_client(asked: Asked, backend: Any) -> Received:
     if backend == "trio":
         pytest.importorskip("trio", reason="not run: trio is not installed")
     with TestClient(ASGI, backend=backend) as client:
@@ -183,7 +183,7 @@ def starlette_client(asked: Asked, backend: Any) -> Told:
             data=asked.form,
             files={"photo": ("photo.png", asked.photo)} if asked.photo else None,
         )
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
 def django_arguments(asked: Asked) -> dict[str, Any]:
@@ -197,25 +197,25 @@ def django_arguments(asked: Asked) -> dict[str, Any]:
     return made
 
 
-def in_django(send: Callable[[], Any]) -> Told:
+def in_django(send: Callable[[], Any]) -> Received:
     Guarded.guard = GUARD
     with project(django_view, MIDDLEWARE=[GUARDED]):
         made = send()
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
-def django_client(asked: Asked) -> Told:
+def django_client(asked: Asked) -> Received:
     return in_django(lambda: getattr(Client(), asked.method.lower())("/orders", **django_arguments(asked)))
 
 
-def django_async_client(asked: Asked) -> Told:
+def django_async_client(asked: Asked) -> Received:
     async def send() -> Any:
         return await getattr(AsyncClient(), asked.method.lower())("/orders", **django_arguments(asked))
 
     return in_django(lambda: asyncio.run(send()))
 
 
-HOSTS: dict[str, Callable[[Asked], Told]] = {
+HOSTS: dict[str, Callable[[Asked], Received]] = {
     "apig-wsgi, REST API": lambda asked: apig_wsgi(asked, "1.0"),
     "apig-wsgi, HTTP API": lambda asked: apig_wsgi(asked, "2.0"),
     "apig-wsgi, load balancer": lambda asked: apig_wsgi(asked, "ALB"),

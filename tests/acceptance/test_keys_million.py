@@ -75,7 +75,7 @@ PAGES: dict[str, Any] = {
 
 def plans(database: Database, ask: Any) -> tuple[list[str], float]:
     """How PostgreSQL does each statement that is asked, and the milliseconds that all take it."""
-    engine, told, seen = database.engine, [], []
+    engine, plans, seen = database.engine, [], []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith("SELECT"):
@@ -89,9 +89,9 @@ def plans(database: Database, ask: Any) -> tuple[list[str], float]:
         for statement, parameters in seen:
             rows = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY ON) {statement}", parameters)
             plan = "\n".join(row[0] for row in rows)
-            told.append(plan)
+            plans.append(plan)
             took += float(re.findall(r"Execution Time: ([\d.]+) ms", plan)[0])
-    return told, took
+    return plans, took
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -177,11 +177,11 @@ from sqlalchemy import create_engine
 import hmac_guard.keys.sql, psycopg
 def most():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
-begun = most()
+before = most()
 try:
     command(sys.argv[1:])
 finally:
-    print(most() - begun, file=sys.stderr)
+    print(most() - before, file=sys.stderr)
 """
 
 
@@ -232,9 +232,9 @@ def test_reseal_and_purge_take_short_transactions(million: Database) -> None:
 
     keys = million.keys(master_keys=Fernet.generate_key(), allow_clear=True)
     held: list[float] = []
-    begun: list[float] = [0.0]
-    event.listen(keys.engine, "begin", lambda _: begun.__setitem__(0, time.monotonic()))
-    event.listen(keys.engine, "commit", lambda _: held.append(time.monotonic() - begun[0]))
+    began: list[float] = [0.0]
+    event.listen(keys.engine, "begin", lambda _: began.__setitem__(0, time.monotonic()))
+    event.listen(keys.engine, "commit", lambda _: held.append(time.monotonic() - began[0]))
     started = time.monotonic()
     sealed = keys.reseal(f"tenant-{TENANTS - 10_000:08}")
     print(f"{sealed} secrets in {time.monotonic() - started:.1f} s, the longest transaction {max(held):.2f} s")
@@ -253,9 +253,9 @@ def test_a_flush_costs_little_for_each_pair(million: Database) -> None:
         claim = Claim("nango", {}, f"tenant-{number + 1:08}")
         counts(Decision(Verdict(Reason.VERIFIED, "nango", key_id="key-0"), claim, "report", False, 0.0))
     held: list[float] = []
-    begun: list[float] = [0.0]
-    event.listen(keys.engine, "begin", lambda _: begun.__setitem__(0, time.monotonic()))
-    event.listen(keys.engine, "commit", lambda _: held.append(time.monotonic() - begun[0]))
+    began: list[float] = [0.0]
+    event.listen(keys.engine, "begin", lambda _: began.__setitem__(0, time.monotonic()))
+    event.listen(keys.engine, "commit", lambda _: held.append(time.monotonic() - began[0]))
     cpu, started = time.process_time(), time.monotonic()
     counts.flush()
     cpu, took = time.process_time() - cpu, time.monotonic() - started

@@ -25,7 +25,7 @@ CLIENTS = 8
 #: Seconds: a grace that lasts until a later rotation shortens it, and one that ends by itself.
 LONG, SHORT = 3_600.0, 0.3
 #: What each kind of request has to be answered, and how many of it are waited for.
-ANSWERS = {"in force": 200, "in its grace": 200, "past": 401}
+ANSWERS = {"active": 200, "in its grace": 200, "past": 401}
 ENOUGH = 25
 
 
@@ -80,15 +80,15 @@ class Operator:
         connection.close()
         return status == 200
 
-    def judged(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
-        """How often each answer was given to a key that was in force, in its grace or past for the whole of the
+    def counted_answers(self, sent: list[Sent]) -> Counter[tuple[str, int]]:
+        """How often each answer was given to a key that was active, in its grace or past for the whole of the
         request. What a worker answered that need not have known yet is not counted."""
         final = {key.id: key for key in self.issued}
         counted: Counter[tuple[str, int]] = Counter()
         for each in tuple(sent):
             key = final[each.id]
             if each.ended <= key.until:
-                counted["in force" if each.started < key.followed else "in its grace", each.status] += 1
+                counted["active" if each.started < key.followed else "in its grace", each.status] += 1
             elif each.started > max(key.until, key.known):
                 counted["past", each.status] += 1
         return counted
@@ -103,7 +103,7 @@ def ask(connection: http.client.HTTPConnection, signature: str) -> int:
 
 @contextmanager
 def workers(database: Database, channel: str) -> Iterator[list[int]]:
-    """The ports of a WSGI and an ASGI server, each a process with a cache of its own."""
+    """The ports of a WSGI and an ASGI server, each a process with its own cache."""
     program = str(Path(__file__).parents[1] / "rotating_server.py")
     where = [database.url.render_as_string(hide_password=False), database.table]
     news = [REDIS.render_as_string(hide_password=False), channel]
@@ -121,7 +121,7 @@ def workers(database: Database, channel: str) -> Iterator[list[int]]:
 
 @contextmanager
 def clients(ports: list[int], operator: Operator) -> Iterator[list[Sent]]:
-    """Eight, each of which sends with every key in turn, whatever became of it; and what they have sent so far."""
+    """Start eight clients. Each sends with every key in turn, also with ended ones. Yield what they send."""
     sent: list[Sent] = []
     stop = threading.Event()
 
@@ -161,14 +161,14 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
 
         def go_on_until_enough_are(kind: str) -> None:
             def count() -> int:
-                return operator.judged(sent)[kind, ANSWERS[kind]]
+                return operator.counted_answers(sent)[kind, ANSWERS[kind]]
 
             goal = count() + ENOUGH
             time.sleep(seconds)
-            assert becomes_true(lambda: count() >= goal), operator.judged(sent)
+            assert becomes_true(lambda: count() >= goal), operator.counted_answers(sent)
 
         with clients(ports, operator) as sent:
-            go_on_until_enough_are("in force")
+            go_on_until_enough_are("active")
             for _ in range(2):
                 operator.rotate(LONG)
                 go_on_until_enough_are("in its grace")
@@ -176,7 +176,7 @@ def test_no_request_falls_between_two_keys(seconds: float, soon: float, tmp_path
                 go_on_until_enough_are("past")
         news.close()
 
-    counted = operator.judged(sent)
+    counted = operator.counted_answers(sent)
     print(f"4 rotations, heard of within {operator.slowest:.2f} s, {len(sent)} requests: {dict(counted)}")
     assert set(counted) == set(ANSWERS.items())
     assert operator.slowest < soon

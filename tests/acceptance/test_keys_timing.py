@@ -24,12 +24,12 @@ SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
     "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
     "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
-    "a mode of its own": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
+    "its own mode": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
 }
 
 
 def calls_of(work: Callable[[], object]) -> list[str]:
-    """What is called meanwhile, Python and C, in order."""
+    """The functions that `work` calls, Python and C, in order."""
     seen: list[str] = []
     watching: list[Any] = []  # the frames of the tests' own look at local variables
 
@@ -56,10 +56,10 @@ def calls_of(work: Callable[[], object]) -> list[str]:
 def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call, make: Callable[[], Any]) -> None:
     reasons = []
 
-    def told(verdict: Verdict, claim: Claim) -> None:
+    def on_verdict(verdict: Verdict, claim: Claim) -> None:
         reasons.append(verdict.reason)
 
-    guard = Guard(SCHEME, make(), on_verdict=told)
+    guard = Guard(SCHEME, make(), on_verdict=on_verdict)
     sent = {tenant: Sent(query=f"a=x&sig={'0' * 64}&t={tenant}") for tenant in ("acme", "ecma")}
     for each in sent.values():
         call(guard, each)  # Everything is at hand after that.
@@ -88,7 +88,7 @@ def test_they_are_concluded_by_the_same_instructions(code: CodeType) -> None:
 
 
 def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
-    """Where the interpreter is in `code` meanwhile, instruction for instruction."""
+    """The offset in `code` of each instruction that runs during `work`."""
     seen: list[int] = []
 
     def note(frame: Any, event: str, _: Any) -> Any:
@@ -110,4 +110,4 @@ def instructions_of(code: CodeType, work: Callable[[], object]) -> list[int]:
 
 def inside(calls: list[str]) -> list[str]:
     """From where the guard is asked to where it has answered: what an event loop does before and after may differ."""
-    return calls[calls.index("decide") : len(calls) - calls[::-1].index("told")]
+    return calls[calls.index("decide") : len(calls) - calls[::-1].index("on_verdict")]

@@ -137,7 +137,7 @@ class Plan:
         self.stream = Stream(cut(self.sent, self.cuts), self.error, self.error_after, self.buffers)
         self.unreadable = negative or (self.chunked and bool(self.content_length or not self.terminated))
         self.untouched = self.unreadable or (self.announced or 0) > LIMIT
-        # A stream that ends by itself is read to its end, any other one as far as its length says.
+        # A stream that ends by itself is read to its end, any other one up to its length.
         self.whole = self.sent if self.terminated else self.sent[: self.announced or 0]
 
     def environ(self) -> dict[str, Any]:

@@ -525,9 +525,9 @@ def check_case(case: Case, result: Result) -> None:
         return
     if result.verified is not False or case.may_skip():
         return
-    assert result.reason not in ("exempt", "preflight"), "a handle took over what was not judged"
-    in_force = {tenant for tenant, mode in case.modes.items() if mode in ("enforce", None)}
-    named = {place: texts & in_force for place, texts in result.read.items() if place in case.places}
+    assert result.reason not in ("exempt", "preflight"), "a handle used a verdict of a skipped request"
+    enforced = {tenant for tenant, mode in case.modes.items() if mode in ("enforce", None)}
+    named = {place: texts & enforced for place, texts in result.read.items() if place in case.places}
     assert not any(named.values()), f"unverified ({result.reason}), and yet it names a tenant in enforce: {named}"
 
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.races, pytest.mark.timeout(3_600)]
 CLIENTS, WORKERS = 50, 4
 ROUNDS = {"redis": 1_000, "postgres": 1_000, "sqlite": 200, "django": 200}
 #: Fewer of them, to try the test itself: HMAC_GUARD_ROUNDS=20.
-MOST = int(os.environ.get("HMAC_GUARD_ROUNDS", "1000"))
+MAX_ROUNDS = int(os.environ.get("HMAC_GUARD_ROUNDS", "1000"))
 
 
 @contextmanager
@@ -74,7 +74,7 @@ async def race(ports: list[int], rounds: int) -> list[Counter[int]]:
 
 @pytest.mark.parametrize("kind", ROUNDS)
 def test_of_fifty_at_once_one_passes(kind: str, tmp_path: Path) -> None:
-    rounds = min(ROUNDS[kind], MOST)
+    rounds = min(ROUNDS[kind], MAX_ROUNDS)
     with store_of(kind, tmp_path) as used, workers(kind, used.place) as ports:
         answers = asyncio.run(race(ports, rounds))
 

@@ -72,7 +72,7 @@ def test_a_leaked_key_is_found_in_each_form(form: Callable[[bytes], str]) -> Non
     for size in (12, 31, 32, 33):
         secret = secrets.token_bytes(size)
         Key(secret)
-        SECRECY.tell(f"so far so good <{form(secret)}>")
+        SECRECY.record(f"so far so good <{form(secret)}>")
 
         assert SECRECY.found()
         assert not SECRECY.found()
@@ -102,11 +102,11 @@ def by_process(text: str) -> None:
     subprocess.run([sys.executable, "-c", "import sys; print(sys.argv[1], file=sys.stderr)", text], capture_output=True)
 
 
-@pytest.mark.parametrize("tell", [by_log, by_log_extra, by_logged_error, by_error, by_answer, by_process])
-def test_a_leaked_key_is_found_in_every_output(tell: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("leak", [by_log, by_log_extra, by_logged_error, by_error, by_answer, by_process])
+def test_a_leaked_key_is_found_in_every_output(leak: Callable[[str], None]) -> None:
     secret = secrets.token_urlsafe()
     Key(secret)
-    tell(f"so far so good <{secret}>")
+    leak(f"so far so good <{secret}>")
 
     assert SECRECY.found()
 
@@ -251,12 +251,12 @@ def test_no_object_with_a_key_shows_it_in_text_or_pickle(monkeypatch: pytest.Mon
     holders: list[Any] = [Key(secret), Keyring([secret]), Guard(ORDERS, secret), *resolvers(secret)]
     holders += [Guard(ORDERS, secret).wsgi(lambda environ, start: []), Guard(ORDERS, secret).asgi(print)]  # type: ignore[arg-type]
     for holder in holders:
-        SECRECY.tell(f"{holder} {holder!r} {[holder]} {holder.__reduce_ex__ and type(holder)}")
+        SECRECY.record(f"{holder} {holder!r} {[holder]} {holder.__reduce_ex__ and type(holder)}")
         for copied in (copy.copy, copy.deepcopy, pickle.dumps):
             try:
-                SECRECY.tell(repr(copied(holder)))
+                SECRECY.record(repr(copied(holder)))
             except Exception as error:
-                SECRECY.tell(repr(error))
+                SECRECY.record(repr(error))
 
     assert SECRECY.found() == []
 
@@ -462,21 +462,21 @@ def test_the_repr_of_an_object_with_a_user_resolver_shows_no_key(keys: Any) -> N
         ChainKeys(keys(secret)),
         Guard(ORDERS, keys(secret)),
     ):
-        SECRECY.tell(*texts_of(holder))
+        SECRECY.record(*texts_of(holder))
 
     assert SECRECY.found() == []
 
 
 def test_no_variable_has_the_secret_while_a_change_is_published(tmp_path: Path) -> None:
     """User code is called: `on_change`, and event listeners of SQLAlchemy."""
-    secret, told = secrets.token_urlsafe(), list[str]()
-    keys = stored(tmp_path, on_change=told.append, master_keys=Fernet.generate_key())
+    secret, recorded = secrets.token_urlsafe(), list[str]()
+    keys = stored(tmp_path, on_change=recorded.append, master_keys=Fernet.generate_key())
     keys.add("acme", secret)
     keys.rotate("acme")
     keys.reseal()
     keys(KEYS_OF_CLAIM)
 
-    assert told == ["acme", "acme"]
+    assert recorded == ["acme", "acme"]
     assert SECRECY.looks["_on_change"] == 2
     assert SECRECY.looks["statement"] > 10
     assert SECRECY.found() == []
@@ -485,21 +485,21 @@ def test_no_variable_has_the_secret_while_a_change_is_published(tmp_path: Path) 
 def test_a_traceback_with_local_variables_shows_no_key(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Error trackers print them."""
     secret = secrets.token_urlsafe()
-    told: list[str] = []
+    recorded: list[str] = []
 
     def clock() -> float:
         raise OSError
 
     def kept(error: BaseException) -> Any:
-        told.extend(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        recorded.extend(traceback.TracebackException.from_exception(error, capture_locals=True).format())
         return failure_of(error)
 
     monkeypatch.setattr(wsgi_middleware, "failure_of", kept)
     monkeypatch.setattr(asgi_middleware, "failure_of", kept)
     call(Guard(ORDERS, Key(secret, not_after=2e12), clock=clock), GOOD)
-    SECRECY.tell(*told)
+    SECRECY.record(*recorded)
 
-    assert "ring = <Keyring" in "".join(told)
+    assert "ring = <Keyring" in "".join(recorded)
     assert SECRECY.found() == []
 
 
@@ -509,7 +509,7 @@ def test_no_request_leaks_a_random_key(call: Call, case: str, mode: Mode, caplog
     caplog.set_level(logging.DEBUG)
     secret, sent = secrets.token_urlsafe(), CASES[case][0]
     answer = call(Guard(ORDERS, [secret, Key(secrets.token_bytes(32))], mode=mode), sent)
-    SECRECY.tell(answer.headers, answer.body, answer.seen)
+    SECRECY.record(answer.headers, answer.body, answer.seen)
 
     assert SECRECY.found() == []
     # The right signature must not appear either.

@@ -17,7 +17,7 @@ pytest.importorskip("starlette", reason="not run: starlette is not installed")
 pytest.importorskip("uvicorn", reason="not run: uvicorn is not installed")
 
 import uvicorn
-from hosted import ASGI, PLACES, WSGI, Asked, Told, check
+from hosted import ASGI, PLACES, WSGI, Asked, Received, check
 from serving import serving
 from waiting import TIMEOUT, becomes_true
 
@@ -41,7 +41,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/orders"
 
 
-def by_requests(url: str, asked: Asked, client: str) -> Told:
+def by_requests(url: str, asked: Asked, client: str) -> Received:
     """With a client that takes arguments as requests does."""
     module = pytest.importorskip(client, reason=f"not run: {client} is not installed")
     files = {"photo": ("photo.png", asked.photo, "image/png")} if asked.photo else None
@@ -55,10 +55,10 @@ def by_requests(url: str, asked: Asked, client: str) -> Told:
             data=asked.form,
             files=files,
         )
-    return Told(made.status_code, made.content)
+    return Received(made.status_code, made.content)
 
 
-def by_urllib3(url: str, asked: Asked) -> Told:
+def by_urllib3(url: str, asked: Asked) -> Received:
     urllib3 = pytest.importorskip("urllib3", reason="not run: urllib3 is not installed")
     with urllib3.PoolManager() as pool:
         if asked.document is not None:
@@ -68,13 +68,13 @@ def by_urllib3(url: str, asked: Asked) -> Told:
             made = pool.request("POST", url, fields={**asked.form, **photo}, encode_multipart=bool(asked.photo))
         else:
             made = pool.request("GET", url, fields=asked.query, headers=asked.headers)
-    return Told(made.status, made.data)
+    return Received(made.status, made.data)
 
 
-def by_aiohttp(url: str, asked: Asked) -> Told:
+def by_aiohttp(url: str, asked: Asked) -> Received:
     aiohttp = pytest.importorskip("aiohttp", reason="not run: aiohttp is not installed")
 
-    async def send() -> Told:
+    async def send() -> Received:
         data = asked.form
         if asked.photo:
             data = aiohttp.FormData(asked.form)
@@ -85,7 +85,7 @@ def by_aiohttp(url: str, asked: Asked) -> Told:
                 asked.method, url, params=asked.query, headers=asked.headers, json=asked.document, data=data
             ) as made,
         ):
-            return Told(made.status, await made.read())
+            return Received(made.status, await made.read())
 
     return asyncio.run(send())
 
@@ -121,17 +121,17 @@ def node() -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def by_fetch(url: str, asked: Asked, node: "subprocess.Popen[str]") -> Told:
+def by_fetch(url: str, asked: Asked, node: "subprocess.Popen[str]") -> Received:
     photo = base64.b64encode(asked.photo).decode()
     arguments = [url, asked.method, asked.query, asked.headers, asked.document, asked.form, photo]
     assert node.stdin
     assert node.stdout
     print(json.dumps(arguments), file=node.stdin, flush=True)
     status, body = json.loads(node.stdout.readline())
-    return Told(status, body.encode())
+    return Received(status, body.encode())
 
 
-SENDERS: dict[str, Callable[[str, Asked], Told]] = {
+SENDERS: dict[str, Callable[[str, Asked], Received]] = {
     "aiohttp": by_aiohttp,
     "urllib3": by_urllib3,
     "httpx": lambda url, asked: by_requests(url, asked, "httpx"),

@@ -36,7 +36,7 @@ def test_every_reason_has_one_row_with_what_the_client_gets() -> None:
 
 
 def test_every_code_has_one_row_with_its_status() -> None:
-    listed = [(code, status) for code, status, meaning, cure in rows("Codes")]
+    listed = [(code, status) for code, status, meaning, fix in rows("Codes")]
 
     assert sorted(listed) == sorted(set(code_and_status().values()))
 

@@ -76,7 +76,7 @@ def requirements(wheel: Path, packages: tuple[str, ...]) -> list[str]:
 
 
 def run_page(python: str, page: str) -> bool:
-    """Return whether each Python block of a page runs in a process of its own."""
+    """Return whether each Python block of a page runs in its own process."""
     code = [block for block in runnable(page) if block.language == "python"]
     failed = [block for block in code if not run_block(python, block, code)]
     return not failed

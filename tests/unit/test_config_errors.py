@@ -190,7 +190,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),
     "a key time that is text": (lambda: Key(KEY, not_after="2030"), "Unix seconds"),  # type: ignore[arg-type]
     "a key time that is NaN": (lambda: Key(KEY, not_before=float("nan")), "Unix seconds"),
-    "a key that is never in force": (lambda: Key(KEY, not_before=2, not_after=1), "never be in force"),
+    "a key that is never active": (lambda: Key(KEY, not_before=2, not_after=1), "never be active"),
     "odd hex": (lambda: Key.from_hex("abc"), "hex digits"),
     "hex with spaces": (lambda: Key.from_hex("ab cd"), "hex digits"),
     "bytes as text": (lambda: Key.from_text(b"abc"), "give text"),  # type: ignore[arg-type]
@@ -259,12 +259,12 @@ def test_an_error_names_the_argument_the_problem_and_the_fix(message: str) -> No
 
 @pytest.mark.parametrize("case", list(CASES))
 def test_bad_configuration_is_refused_with_the_fix(case: str) -> None:
-    make, cure = CASES[case]
+    make, fix = CASES[case]
 
     with pytest.raises(ConfigError) as caught:
         make()
 
-    assert cure in str(caught.value)
+    assert fix in str(caught.value)
 
 
 SIGNING = {

@@ -22,7 +22,7 @@ ACME = [("X-Tenant", "acme")]
 PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
 
 
-def told(call: Call, keys: Any, sent: Sent, **options: Any) -> Decision:
+def decision_of(call: Call, keys: Any, sent: Sent, **options: Any) -> Decision:
     decisions: list[Decision] = []
     call(Guard(SCHEME, keys, on_decision=decisions.append, **options), sent)
     [decision] = decisions
@@ -42,7 +42,7 @@ CASES: dict[str, tuple[Sent, dict[str, Any], Reason, str, bool]] = {
 @pytest.mark.parametrize("case", list(CASES))
 def test_on_decision_is_called_once_for_each_decision(call: Call, case: str) -> None:
     sent, options, reason, mode, refused = CASES[case]
-    decision = told(call, KEY, sent, **options)
+    decision = decision_of(call, KEY, sent, **options)
 
     assert (decision.verdict.reason, decision.mode, decision.refused) == (reason, mode, refused)
     assert 0 < decision.seconds < 5
@@ -54,7 +54,7 @@ def test_on_decision_is_called_once_for_each_decision(call: Call, case: str) -> 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
 def test_a_decision_has_the_mode_that_applied(call: Call, mode: str) -> None:
-    decision = told(call, {"acme": Keyring(KEY, mode=mode)}, Sent(query="org=o", headers=ACME))
+    decision = decision_of(call, {"acme": Keyring(KEY, mode=mode)}, Sent(query="org=o", headers=ACME))
 
     assert (decision.mode, decision.refused, decision.claim is not None) == (mode, False, True)
 

@@ -317,11 +317,13 @@ def test_a_form_that_no_source_reads_is_refused() -> None:
 
 
 def test_a_verdict_of_the_same_guard_is_used() -> None:
-    judged: list[Verdict] = []
-    reply = through_middleware_and_route(Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict)), GOOD)
+    verdicts: list[Verdict] = []
+    reply = through_middleware_and_route(
+        Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict)), GOOD
+    )
 
-    assert reply.verdict is judged[0]
-    assert len(judged) == 1
+    assert reply.verdict is verdicts[0]
+    assert len(verdicts) == 1
 
 
 def test_a_verdict_of_another_guard_is_not_used() -> None:

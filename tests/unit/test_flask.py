@@ -210,14 +210,14 @@ def test_a_hook_that_reads_an_empty_body_changes_nothing() -> None:
 
 
 def test_a_verdict_of_the_same_guard_is_used() -> None:
-    judged: list[Verdict] = []
-    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    verdicts: list[Verdict] = []
+    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict))
     here = App()
     here.route(here.app, GuardExtension(guard).guarded(here.view))
     here.app.wsgi_app = guard.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
 
-    assert here.answer(GOOD_JSON).verdict is judged[0]
-    assert len(judged) == 1
+    assert here.answer(GOOD_JSON).verdict is verdicts[0]
+    assert len(verdicts) == 1
 
 
 def test_a_verdict_of_another_guard_is_not_used() -> None:
@@ -342,15 +342,15 @@ def test_one_view_of_a_class_is_guarded_by_decorators() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "cure"),
+    ("given", "fix"),
     [
         (None, "must be a Guard, not NoneType"),
         (ORDERS, "must be a Guard, not Scheme"),
         (lambda _: None, "must be a Guard, not NoneType"),
     ],
 )
-def test_another_object_than_a_guard_is_a_config_error(given: Any, cure: str) -> None:
-    with pytest.raises(ConfigError, match=cure):
+def test_another_object_than_a_guard_is_a_config_error(given: Any, fix: str) -> None:
+    with pytest.raises(ConfigError, match=fix):
         GuardExtension(given, Flask("guarded"))
 
 

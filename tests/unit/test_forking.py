@@ -226,7 +226,7 @@ def test_an_answer_to_another_question_is_not_taken(database: Database, how: str
     assert ids(database.ring(keys, "acme")) == ["first"]
     [first, second] = asked.connections
     assert first is not second  # The first one is closed, since two processes use it.
-    assert database.ring(keys, "nobody") is None
+    assert database.ring(keys, "unknown") is None
 
 
 def test_no_tenant_is_unknown_because_of_an_answer_to_another_question(database: Database) -> None:

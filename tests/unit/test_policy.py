@@ -323,7 +323,7 @@ def test_the_less_strict_mode_applies(
     replies = [call(guard, Sent(headers=[("X-Tenant", tenant)])) for _ in range(2)]
 
     assert [reply.status for reply in replies] == [status, status]
-    warned = [message for message in caplog.messages if "the laxer of the two applies" in message]
+    warned = [message for message in caplog.messages if "the less strict of the two applies" in message]
     assert len(warned) == ((mode, tenant) == ("report", "strict"))
 
 
@@ -461,7 +461,7 @@ def test_an_environment_variable_is_not_accepted_as_a_verdict() -> None:
     assert [verdict.reason for verdict in seen] == [Reason.MISSING_ID]
 
 
-def test_the_clock_decides_which_keys_are_in_force(call: Call) -> None:
+def test_the_clock_decides_which_keys_are_active(call: Call) -> None:
     now = [100.0]
     keys = [Key("the current key, 32 bytes long ..", not_before=150), Key(KEY, id="old", not_after=200)]
     guard = Guard(SCHEME, keys, clock=lambda: now[0])

@@ -243,14 +243,14 @@ def names_of(listed: list[str]) -> list[str]:
 def test_an_unknown_middleware_outside_the_guard_is_listed(unknown: Middleware, name: str, started: bool) -> None:
     [guarding] = guarded(GUARD)
     # Before the factory is called, its own attributes are known. After that, the layer that it returned is known.
-    told = "layer" if name == "closure" and started else name
+    shown = "layer" if name == "closure" and started else name
     outside = names_of(uncovered_routes(application_in(unknown, guarding, started=started)))
     bare = names_of(uncovered_routes(application_in(unknown, started=started)))
 
-    assert [re.sub(r"closure\.<locals>\.", "", each) for each in outside] == [f"<{told} around the application>"]
+    assert [re.sub(r"closure\.<locals>\.", "", each) for each in outside] == [f"<{shown} around the application>"]
     assert [re.sub(r"closure\.<locals>\.", "", each) for each in bare] == [
         "/orders",
-        f"<{told} around the application>",
+        f"<{shown} around the application>",
     ]
     assert uncovered_routes(application_in(guarding, unknown, started=started)) == []
 

@@ -114,7 +114,7 @@ def test_a_request_is_judged_once_in_django(server: str, sent: str, script_name:
     assert counted.judged == [Reason.VERIFIED]
 
 
-def test_a_preflight_that_became_another_method_is_judged() -> None:
+def test_a_preflight_that_became_another_method_is_verified() -> None:
     counted = Counted()
     app = flask_view(counted.guard)
     override: Callable[..., Any] = app.wsgi_app
@@ -183,7 +183,7 @@ def test_a_verdict_of_another_layer_is_not_accepted() -> None:
     assert [bool(verdict) for verdict in read] == [False]
 
 
-def test_another_body_is_judged() -> None:
+def test_another_body_is_verified_again() -> None:
     counted = Counted()
     environ = environ_for(Sent(**{**vars(GOOD_JSON), "path": "/orders"}))
     Driver("test", decider_of("test", counted.guard)).decide(environ)

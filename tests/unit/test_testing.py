@@ -198,7 +198,7 @@ def test_the_key_is_that_with_which_the_guard_signs() -> None:
     for keys in ({"acme": [KEY, "another key, long enough too"]}, of_tenant):
         fields = sign_request(Guard(scheme, keys), user="u1", tenant="acme")
         assert (fields.query, fields.headers) == ({"user": "u1", "sig": expected}, {"X-Tenant": "acme"})
-        with pytest.raises(ConfigError, match=r"no key in force for the tenant 'other'; give tenant=, or key="):
+        with pytest.raises(ConfigError, match=r"no active key for the tenant 'other'; give tenant=, or key="):
             sign_request(Guard(scheme, keys), user="u1", tenant="other")
     assert sign_request(IN_QUERY, {"user": "u1"}, key=KEY).query == {"user": "u1", "sig": expected}
 

@@ -15,7 +15,7 @@ from hmac_guard.keys.sql.ledger import NOT_REFUSED, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
-from hmac_guard.keys.sql.tables import MOST_ID, MOST_SCHEME, NO_TENANT, Counted
+from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted
 from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import logger, where
 
@@ -26,8 +26,8 @@ LAST_WRITE = 2.0
 class VerdictCounts(VerdictLedger):
     """Counts requests by tenant and hour, to show whose mode may become "enforce". Needs the extra `sql`.
 
-    The guard's own mode stays "enforce". The laxer of the guard's mode and the tenant's applies, so a guard in "report"
-    would report for every tenant.
+    The guard's own mode stays "enforce". The less strict of the guard's mode and the tenant's mode applies, so a guard
+    in "report" reports for every tenant.
 
     `GuardMiddleware` of ASGI calls `close` when the server shuts the application down, and Python calls it when the
     process ends. Call it yourself if neither happens. A refused request does not prove who sent it: every client can
@@ -196,12 +196,12 @@ class Writer(threading.Thread):
 
 #: The most rows that are held between two writes: of tenants that are known to have keys, and of all other names. What
 #: is beyond them counts for no tenant.
-MOST_KNOWN, MOST_OTHERS = 50_000, 10_000
+MAX_KNOWN, MAX_OTHERS = 50_000, 10_000
 
 #: The most tenants that are remembered to have keys, and the most ids of verified and of refused requests.
-MOST_TENANTS, MOST_VERIFIED, MOST_REFUSED = 50_000, 50_000, 10_000
+MAX_TENANTS, MAX_VERIFIED, MAX_REFUSED = 50_000, 50_000, 10_000
 
-#: Only a request whose tenant has keys is judged so.
+#: Only a request whose tenant has keys gets one of these reasons.
 _JUDGED = frozenset({"verified", "invalid_signature", "expired", "not_yet_valid", "replayed"})
 
 
@@ -213,12 +213,13 @@ class Tally:
     """The requests by row, and how many of them state ids that were also verified. The caller holds a lock.
 
     Only the database knows for certain whether a name is a tenant's. Until it is asked, a name counts as a tenant's if
-    a request for it was judged, or if a tenant's own mode let one through. No client can cause that for a made-up name.
+    a signature of it was checked, or if a tenant's own mode let a request through. No client can cause that for an
+    unknown name.
 
     Attributes:
         requests: The number of requests by row.
         known: The number of refused requests whose ids were also verified, by row.
-        is_full: Whether requests have been counted without their tenant, for lack of room.
+        is_full: Whether requests have been counted without their tenant, because the table of counts is full.
     """
 
     def __init__(self) -> None:
@@ -237,7 +238,7 @@ class Tally:
             return
         tenant = NO_TENANT if claim is None else claim.tenant or NO_TENANT
         reason = verdict.reason.value
-        scheme, key_id = _fit(verdict.scheme, MOST_SCHEME), _fit(verdict.key_id or "", MOST_ID)
+        scheme, key_id = _fit(verdict.scheme, MAX_SCHEME), _fit(verdict.key_id or "", MAX_ID)
         row = Counted(tenant, hour, scheme, decision.mode, reason, key_id)
         if tenant and (reason in _JUDGED or verdict.reason is Reason.OFF or verdict.claimed_tenant == tenant):
             self.remember(tenant)
@@ -247,7 +248,7 @@ class Tally:
 
     def remember(self, tenant: str) -> None:
         """Record that a name is a tenant's."""
-        _keep(self._tenants, tenant, None, MOST_TENANTS)
+        _keep(self._tenants, tenant, None, MAX_TENANTS)
 
     def is_known(self, claim: Claim | None) -> bool:
         """Return whether the name in a claim is known to be a tenant's."""
@@ -265,11 +266,11 @@ class Tally:
             self.known[self._count(row, number)] += known[row]
 
     def _count(self, row: Counted, number: int) -> Counted:
-        """Count under a row, or under one without a tenant if there is no room. Return the row."""
+        """Count under a row; if the counts are full, under a row without a tenant. Return the row."""
         if row not in self.requests and row.tenant:
             is_known = row.tenant in self._tenants
             held = len(self.requests) - self._others if is_known else self._others
-            if held >= (MOST_KNOWN if is_known else MOST_OTHERS):
+            if held >= (MAX_KNOWN if is_known else MAX_OTHERS):
                 self.is_full = True
                 row = row.without_tenant()
             elif not is_known:
@@ -283,13 +284,13 @@ class Tally:
             for refused, number in self._refused.pop(ids, {}).items():
                 self.known[refused] += number
                 self.requests[refused] += 0
-            _keep(self._verified, ids, row.hour, MOST_VERIFIED)
+            _keep(self._verified, ids, row.hour, MAX_VERIFIED)
         elif row.hour - self._verified.get(ids, -24) < 24:
             self.known[row] += 1
         else:
             waiting = self._refused.get(ids, Counter())
             waiting[row] += 1
-            _keep(self._refused, ids, waiting, MOST_REFUSED)
+            _keep(self._refused, ids, waiting, MAX_REFUSED)
 
 
 def _fit(text: str, size: int) -> str:

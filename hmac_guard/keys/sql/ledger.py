@@ -34,7 +34,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
-from hmac_guard.keys.sql.listing import HOUR, MOST, Listing
+from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
@@ -65,7 +65,7 @@ class Readiness(NamedTuple):
         refused: The number of refused requests by reason. In the mode "report" they went through. Every client can
             cause a refusal.
         known: The least number of refused requests that state ids which were also verified, as one process has seen it.
-        applied: The mode that applied lately. If the guard's own is laxer than the tenant's, it is the guard's.
+        applied: The mode that applied lately. If the guard's own is less strict than the tenant's, it is the guard's.
     """
 
     tenant: str
@@ -81,8 +81,8 @@ class Readiness(NamedTuple):
         return self.verified > 0 and not self.refused
 
     @property
-    def is_laxer(self) -> bool:
-        """Whether the guard's own mode is laxer than the tenant's, so that the tenant's does not apply."""
+    def guard_is_less_strict(self) -> bool:
+        """Whether the guard's own mode is less strict than the tenant's, and the tenant's does not apply."""
         return None not in (self.mode, self.applied) and MODES.index(str(self.applied)) > MODES.index(str(self.mode))
 
 
@@ -126,12 +126,12 @@ class VerdictLedger(Frozen):
         if (after, prefix, mode, ready, used) == (None, "", None, None, None):
             found += [row for row in self._readiness(connection, {NO_TENANT: None}) if row.refused or row.verified]
         while True:
-            names = listing.names(after, limit or MOST, prefix, mode, ready, used, None)
+            names = listing.names(after, limit or MAX_PAGE, prefix, mode, ready, used, None)
             column = self._store.tenants.c
             page = select(column.name, column.mode).where(column.name.in_(connection.scalars(names).all()))
             modes = {row.name: row.mode for row in connection.execute(page.order_by(column.name))}
             found += self._readiness(connection, modes)
-            if limit is not None or len(modes) < MOST:
+            if limit is not None or len(modes) < MAX_PAGE:
                 return tuple(found)
             after = list(modes)[-1]
 
@@ -166,7 +166,7 @@ class VerdictLedger(Frozen):
     def refusals(
         self, connection: Connection, tenant: str, *, before: int | None = None, limit: int = 100
     ) -> tuple[Refusal, ...]:
-        """Return the last refused requests of a tenant, as they stated themselves, the newest first.
+        """Return the last refused requests of a tenant, the newest first. Nothing in them is proven.
 
         Args:
             tenant: The tenant; "" for the requests that named none with keys.
@@ -177,7 +177,7 @@ class VerdictLedger(Frozen):
             ConfigError: `limit` is not a whole number above 0.
         """
         check_count("VerdictLedger: limit", limit)
-        return read(connection, self._store, tenant, before, min(limit, MOST))
+        return read(connection, self._store, tenant, before, min(limit, MAX_PAGE))
 
     @operation
     def refusal(self, connection: Connection, number: int) -> Refusal | None:
@@ -339,8 +339,8 @@ class VerdictLedger(Frozen):
         self, connection: Connection, items: Sequence[T], start: int, work: Callable[[Connection, Sequence[T]], None]
     ) -> int:
         """Do the work for some of the items. Return where the next ones begin."""
-        begun, end = time.monotonic(), start
-        while end == start or (end < len(items) and time.monotonic() - begun < LONG_ENOUGH):
+        started, end = time.monotonic(), start
+        while end == start or (end < len(items) and time.monotonic() - started < LONG_ENOUGH):
             work(connection, items[end : end + ROWS])
             end += ROWS
         return end

@@ -23,7 +23,7 @@ from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewKey(Frozen):
-    """A new key. `secret` is shown nowhere else: hand it over, then forget it.
+    """A new key. No other call returns `secret`: give it to the tenant, then forget it.
 
     Attributes:
         tenant: The tenant.
@@ -48,7 +48,7 @@ class StoredKey(NamedTuple):
         id: The key's id.
         mode: The tenant's mode; None if the guard's own applies.
         made_at: When it was added.
-        not_before: When it begins to be in force; None for no limit.
+        not_before: When it begins to be active; None for no limit.
         not_after: When it ends; None for no limit.
         sealed: Whether the secret is stored under a master key.
         made_by: Who added it.
@@ -121,8 +121,8 @@ class AuditEntry(NamedTuple):
 
 HOUR = 3_600
 
-#: The most of a page. A statement names them all, and a database limits its parameters.
-MOST = 1_000
+#: The most items of a page. One statement names all of them, and a database limits its parameters.
+MAX_PAGE = 1_000
 
 # A NUL, and half a character.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -173,7 +173,7 @@ class Listing:
         for option, text in (("after", after), ("prefix", prefix)):
             if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
                 raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")
-        limit, tenants, keys = min(limit, MOST), self._store.tenants, self._store.keys
+        limit, tenants, keys = min(limit, MAX_PAGE), self._store.tenants, self._store.keys
         if ends is not None:
             ending = select(keys.c.tenant.label("name")).distinct().where(keys.c.not_after.between(*ends))
             ending = _within(ending, keys.c.tenant, after, prefix)
@@ -217,7 +217,7 @@ class Listing:
         )
         if before is not None:
             found = found.where(audit.id < before)
-        rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MOST)))
+        rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
         return tuple(AuditEntry(**{**row._asdict(), "detail": json.loads(row.detail)}) for row in rows)
 
 

@@ -27,14 +27,14 @@ from hmac_guard.keys.sql.store import (
     sealed_of,
     secret_of,
 )
-from hmac_guard.keys.sql.tables import GUARD, MOST_ID, MOST_NOTE, NO_END
+from hmac_guard.keys.sql.tables import GUARD, MAX_ID, MAX_NOTE, NO_END
 from hmac_guard.keys.sql.transaction import change, creation, in_batches, operation
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-#: The most keys that a tenant may have in force or to come: each costs an HMAC for every request.
-MOST_KEYS = 8
+#: The most keys that a tenant may have active or future: each costs an HMAC for every request.
+MAX_KEYS = 8
 
 DAY = 86_400.0
 
@@ -122,8 +122,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             secret: Text in the `form`, or bytes. None makes 32 random bytes.
             form: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
             key_id: The key's id; None makes one.
-            not_before: Unix seconds from which the key is in force; None for no limit.
-            not_after: Unix seconds until which it is in force; None for no limit.
+            not_before: Unix seconds from which the key is active; None for no limit.
+            not_after: Unix seconds until which it is active; None for no limit.
             mode: The tenant's mode from now on: "enforce", "report" or "off". None does not change it.
             note: A note for operators, at most 1,000 characters.
             actor: Who makes the change, for the audit.
@@ -133,7 +133,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             The key, with its secret if that was made here.
 
         Raises:
-            ConfigError: An argument is not valid, or the tenant has 8 keys in force or to come.
+            ConfigError: An argument is not valid, or the tenant has 8 active or future keys.
         """
         draft = Draft(hide(secret), form, key_id, note, not_before, not_after)
         del secret
@@ -207,7 +207,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> None:
-        """End a key now. A key that is not in force yet is deleted.
+        """End a key now. A key that is not active yet is deleted.
 
         Args:
             tenant: The tenant.
@@ -515,14 +515,14 @@ def _new_id(now: float) -> str:
 
 
 def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Sequence[Row[Any]]) -> None:
-    if len(key_id.encode(errors="replace")) > MOST_ID or any(row.id == key_id for row in rows):
+    if len(key_id.encode(errors="replace")) > MAX_ID or any(row.id == key_id for row in rows):
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already, or the id is too long")
-    if len(lasting) >= MOST_KEYS:
-        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MOST_KEYS} keys, which is the most; retire one first")
+    if len(lasting) >= MAX_KEYS:
+        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MAX_KEYS} keys, which is the most; retire one first")
 
 
 def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
-    """Raise `ConfigError` if an older key ends later while a newer one is in force."""
+    """Raise `ConfigError` if an older key ends later while a newer one is active."""
     lasting = [row for row in rows if not has_ended(row, now) and (row.not_before is None or row.not_before <= now)]
     open_until = [row.not_after for row in lasting[1:] if row.not_after is not None]
     if open_until:
@@ -539,8 +539,8 @@ def _check_mode(mode: object) -> None:
 
 
 def _check_note(note: object) -> None:
-    if not isinstance(note, str) or len(note) > MOST_NOTE or (not note.replace("\n", "").isprintable() and note):
-        raise ConfigError(f"SqlKeys: note must be printable text of at most {MOST_NOTE:,} characters")
+    if not isinstance(note, str) or len(note) > MAX_NOTE or (not note.replace("\n", "").isprintable() and note):
+        raise ConfigError(f"SqlKeys: note must be printable text of at most {MAX_NOTE:,} characters")
 
 
 def _moment(given: float | None) -> float | None:

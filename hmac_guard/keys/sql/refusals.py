@@ -10,15 +10,15 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from hmac_guard.core.verdict import Decision
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import MOST_SCHEME, NO_TENANT
+from hmac_guard.keys.sql.tables import MAX_SCHEME, NO_TENANT
 
 #: The most rows of a tenant between two writes, and in the table. Requests that name no tenant of the table share one
 #: such share.
-MOST_HELD, MOST_STORED = 20, 100
+MAX_HELD, MAX_STORED = 20, 100
 #: The most tenants between two writes: those that are known to have keys, and all other names.
-MOST_TENANTS, MOST_OTHERS = 500, 100
+MAX_TENANTS, MAX_OTHERS = 500, 100
 #: The most rows in all, and the rows that one statement deletes.
-MOST_IN_ALL, BATCH = 50_000, 500
+MAX_IN_TOTAL, BATCH = 50_000, 500
 
 _METHOD, _PATH, _DETAIL = 40, 300, 300
 #: Stands for an id, or a segment of a path, that has the form of a signature.
@@ -71,11 +71,11 @@ class RecentRefusals:
         claim = decision.claim
         if claim is None:
             return
-        held, most = (self._known, MOST_TENANTS) if is_known else (self._others, MOST_OTHERS)
+        held, most = (self._known, MAX_TENANTS) if is_known else (self._others, MAX_OTHERS)
         name = claim.tenant or NO_TENANT
         if name not in held and len(held) >= most:
             name, held = NO_TENANT, self._others
-        held.setdefault(name, deque(maxlen=MOST_HELD)).append(_refusal(decision, claim, at))
+        held.setdefault(name, deque(maxlen=MAX_HELD)).append(_refusal(decision, claim, at))
 
     def take(self) -> list[Refusal]:
         """Remove and return all of them, the oldest first."""
@@ -96,10 +96,10 @@ def store(connection: Connection, tables: Store, refusals: Sequence[Refusal], te
     column = tables.refusals.c
     for tenant in sorted({row.tenant for row in rows}):
         newest = select(column.id).where(column.tenant == tenant).order_by(column.id.desc())
-        last = connection.scalar(newest.offset(MOST_STORED).limit(1))
+        last = connection.scalar(newest.offset(MAX_STORED).limit(1))
         if last is not None:
             connection.execute(delete(tables.refusals).where(column.tenant == tenant, column.id <= last))
-    last = connection.scalar(select(column.id).order_by(column.id.desc()).offset(MOST_IN_ALL).limit(1))
+    last = connection.scalar(select(column.id).order_by(column.id.desc()).offset(MAX_IN_TOTAL).limit(1))
     if last is not None:
         connection.execute(delete(tables.refusals).where(column.id <= last))
 
@@ -138,7 +138,7 @@ def _refusal(decision: Decision, claim: Any, at: float) -> Refusal:
         0,
         at,
         claim.tenant or NO_TENANT,
-        verdict.scheme.encode()[:MOST_SCHEME].decode(errors="ignore"),
+        verdict.scheme.encode()[:MAX_SCHEME].decode(errors="ignore"),
         _printable(claim.method, _METHOD),
         _printable(_without_signatures(claim.path), _PATH),
         verdict.reason.value,

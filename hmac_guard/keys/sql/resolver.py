@@ -43,7 +43,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             the database can put such rows there.
         table: The name of the table of keys. `create_table` creates it, and the tables beside it.
         on_change: Called with the tenant after a change of it is committed, for example `RedisInvalidation.publish`.
-        clock: Returns Unix seconds, for the times that operations write. Whether a key is in force is judged for each
+        clock: Returns Unix seconds, for the times that operations write. Whether a key is active is decided for each
             request, by the guard's clock.
 
     Raises:
@@ -132,7 +132,7 @@ def _check_database(engine: Any) -> None:
         )
     if isinstance(engine.pool, SingletonThreadPool):
         raise ConfigError(
-            "SqlKeys: each thread would have a database of its own in memory; take a file, or one connection for all: "
+            "SqlKeys: each thread would have its own database in memory; take a file, or one connection for all: "
             'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
             'connect_args={"check_same_thread": False})'
         )

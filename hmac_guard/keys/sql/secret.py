@@ -38,7 +38,7 @@ class Sealed(NamedTuple):
         of: The tenant, or the name of the setting.
         key_id: The id of a key.
         made_at: When the key was added, in Unix seconds.
-        not_before: When it begins to be in force.
+        not_before: When it begins to be active.
         not_after: When it ends.
     """
 

@@ -15,7 +15,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
-from hmac_guard.keys.sql.tables import GUARD, MOST_NAME, Tables, database_now
+from hmac_guard.keys.sql.tables import GUARD, MAX_NAME, Tables, database_now
 
 #: Seconds for which a key that has ended is still read, by the database's clock: the clock of a guard may be behind.
 ENDED_LATELY = 86_400.0
@@ -39,9 +39,9 @@ class Change(NamedTuple):
         """
         for option, name in (("actor", actor), ("origin", origin)):
             given = name is not None or option == "actor"
-            if given and not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MOST_NAME):
-                raise ConfigError(f"SqlKeys: {option} must be printable text of at most {MOST_NAME} characters")
-        return cls(actor, socket.gethostname()[:MOST_NAME] if origin is None else origin)
+            if given and not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MAX_NAME):
+                raise ConfigError(f"SqlKeys: {option} must be printable text of at most {MAX_NAME} characters")
+        return cls(actor, socket.gethostname()[:MAX_NAME] if origin is None else origin)
 
 
 class Store(Tables):
@@ -49,7 +49,7 @@ class Store(Tables):
 
     @cached_property
     def look_up(self) -> Select[Any]:
-        """One statement for a tenant and its keys that may be in force or to come.
+        """One statement for a tenant and its keys that may be active or future.
 
         Its parameters are `tenant` and `marker`. The answer has at least one row, and each row has the marker.
         """

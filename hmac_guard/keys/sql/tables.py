@@ -31,11 +31,11 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.text import MAX_ID_BYTES
 
 #: The most bytes of a key's id, and of a scheme's name where requests are counted by it.
-MOST_ID, MOST_SCHEME = 255, 64
+MAX_ID, MAX_SCHEME = 255, 64
 #: The most characters of a note, and of the name of an actor or of the place that a change came from.
-MOST_NOTE, MOST_NAME = 1_000, 255
+MAX_NOTE, MAX_NAME = 1_000, 255
 #: The most characters of the name of the table of keys: the names of the indexes are made of it.
-MOST_TABLE_NAME = 40
+MAX_TABLE_NAME = 40
 
 #: What a tenant's `mode` is where the guard's own mode applies.
 GUARD = "guard"
@@ -46,8 +46,8 @@ NO_TENANT = ""
 
 _MARIADB = ("mysql", "mariadb")
 
-#: How the database has "no end": the last second of the year 9999. So one range of an index holds all keys that can be
-#: in force, which `NULL OR later` does not on every database.
+#: "No end" in the database: the last second of the year 9999. With it, one range of an index has all keys that can be
+#: active. A query for `NULL OR later` does not use such a range on every database.
 NO_END = 253_402_300_799.0
 
 
@@ -67,7 +67,7 @@ class HiddenText(TypeDecorator[Hidden[str]]):
 class ByteText(TypeDecorator[str]):
     """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
 
-    For an index of text, MariaDB counts four bytes for each character, and would have no room for a tenant of 1,024
+    For an index of text, MariaDB counts four bytes for each character, and would have no space for a tenant of 1,024
     bytes. It also ignores white space at the end in comparisons. So it stores the bytes.
     """
 
@@ -155,9 +155,9 @@ class Tables:
     """
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name.isidentifier() or len(name) > MOST_TABLE_NAME:
+        if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_TABLE_NAME:
             raise ConfigError(
-                f"SqlKeys: {name!r} is not the name of a table (letters, digits and '_', at most {MOST_TABLE_NAME})"
+                f"SqlKeys: {name!r} is not the name of a table (letters, digits and '_', at most {MAX_TABLE_NAME})"
             )
         self.name = name
         self.metadata = MetaData()
@@ -178,11 +178,11 @@ class Tables:
         self.keys = self._table(
             "keys",
             Column("tenant", ByteText(MAX_ID_BYTES), nullable=False),
-            Column("id", ByteText(MOST_ID), nullable=False),
+            Column("id", ByteText(MAX_ID), nullable=False),
             Column("secret", HiddenText, nullable=False),
             Column("made_at", Double, nullable=False),
-            Column("made_by", String(MOST_NAME), nullable=False),
-            Column("note", String(MOST_NOTE), nullable=False, default=""),
+            Column("made_by", String(MAX_NAME), nullable=False),
+            Column("note", String(MAX_NOTE), nullable=False, default=""),
             Column("not_before", Double),
             Column("not_after", End, nullable=False),
             Column("last_used", Double),
@@ -194,10 +194,10 @@ class Tables:
             "hours",
             Column("tenant", ByteText(MAX_ID_BYTES), primary_key=True),
             Column("hour", BigInteger, primary_key=True, autoincrement=False),
-            Column("scheme", ByteText(MOST_SCHEME), primary_key=True),
+            Column("scheme", ByteText(MAX_SCHEME), primary_key=True),
             Column("mode", String(16), primary_key=True),
             Column("reason", String(32), primary_key=True),
-            Column("key_id", ByteText(MOST_ID), primary_key=True),
+            Column("key_id", ByteText(MAX_ID), primary_key=True),
             Column("requests", BigInteger, nullable=False),
             Column("known", BigInteger, nullable=False),
             indexes=[("hour",)],
@@ -207,7 +207,7 @@ class Tables:
             Column("id", _NUMBER, primary_key=True),
             Column("at", Double, nullable=False),
             Column("tenant", ByteText(MAX_ID_BYTES), nullable=False),
-            Column("scheme", ByteText(MOST_SCHEME), nullable=False),
+            Column("scheme", ByteText(MAX_SCHEME), nullable=False),
             Column("method", String(40), nullable=False),
             Column("path", Text, nullable=False),
             Column("reason", String(32), nullable=False),
@@ -220,15 +220,15 @@ class Tables:
             Column("id", _NUMBER, primary_key=True),
             Column("at", Double, nullable=False),
             Column("tenant", ByteText(MAX_ID_BYTES), nullable=False),
-            Column("actor", String(MOST_NAME), nullable=False),
-            Column("origin", String(MOST_NAME), nullable=False),
+            Column("actor", String(MAX_NAME), nullable=False),
+            Column("origin", String(MAX_NAME), nullable=False),
             Column("action", String(32), nullable=False),
             Column("detail", Text, nullable=False),
             indexes=[("tenant", "id"), ("actor", "id"), ("action", "id")],
         )
         self.settings = self._table(
             "settings",
-            Column("name", ByteText(MOST_ID), primary_key=True),
+            Column("name", ByteText(MAX_ID), primary_key=True),
             Column("value", HiddenText, nullable=False),
         )
 

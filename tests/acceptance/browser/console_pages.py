@@ -43,7 +43,7 @@ def refuse(keys: Any) -> VerdictCounts:
     for number, (reason, detail) in enumerate(
         [
             (Reason.MISSING_SIGNATURE, "the signature is missing"),
-            (Reason.INVALID_SIGNATURE, "no key in force made the signature"),
+            (Reason.INVALID_SIGNATURE, "no active key made the signature"),
             (Reason.DUPLICATE, "the id 'connection_id' is there twice"),
         ]
     ):

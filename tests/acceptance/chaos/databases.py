@@ -33,7 +33,7 @@ def programs(name: str) -> str:
 
 
 class Server:
-    """A server that is a tree of processes, in a folder of its own. The application has a user of its own there."""
+    """A server that is a tree of processes, in its own folder. The application has its own user there."""
 
     url: str
     app_url: str

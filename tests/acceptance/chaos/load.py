@@ -81,7 +81,7 @@ class Load:
             elif kind == "forged":
                 yield f"/?a=x&t=tenant-{number % HOT}&sig={'0' * 64}"
             else:
-                yield f"/?a=x&t=made-up-{self._random.getrandbits(64):x}"
+                yield f"/?a=x&t=unknown-{self._random.getrandbits(64):x}"
 
     async def ask(self, kind: str, path: str, timeout: float = 30.0) -> Answer:
         sent, status = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""A network of its own, which loses packets silently. A proxy cannot: the kernel acknowledges what it accepts."""
+"""A separate network, which loses packets silently. A proxy cannot: the kernel acknowledges what it accepts."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-#: The part of the rows that this process runs. Each part has a network of its own.
+#: The part of the rows that this process runs. Each part has its own network.
 PART = int(os.environ.get("CHAOS_PART", "0/1").partition("/")[0])
 #: Addresses of TEST-NET-2, which no real network has. The near side has two, so that connections made from the first
 #: one can be lost while new ones work.

@@ -207,7 +207,7 @@ def redis_cut_off(scene: Scene) -> Any:
 
 @dataclass(frozen=True)
 class Row:
-    """`hangs`: the source gives no answer, and no error. `is_far`: the database is in a network of its own."""
+    """`hangs`: the source gives no answer, and no error. `is_far`: the database is in a separate network."""
 
     fault: str
     server: str

@@ -23,7 +23,7 @@ PARTS = int(os.environ.get("CHAOS_PART", "0/1").partition("/")[2])
 MARGIN = 0.1
 
 #: How many times as many packets go to the database while Redis comes and goes: it renews everything once in 5 seconds.
-MOST_MORE_PACKETS = 4.0
+MAX_EXTRA_PACKETS = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_fault_of_the_source(row: Row, world: World, tmp_path: Path) -> None:
     assert statistics.median(run.during("hot", 0.99) - run.before("hot", 0.99) for run in runs) <= MARGIN
     assert max(run.recovery for run in runs) <= 2.0
     if row.is_of_redis:
-        assert statistics.median(run.packets_during / run.packets_before for run in runs) <= MOST_MORE_PACKETS
+        assert statistics.median(run.packets_during / run.packets_before for run in runs) <= MAX_EXTRA_PACKETS
     for run in runs:
         assert len(run.lines) <= 100, run.lines[:5]
         if row.hangs:

@@ -1,4 +1,4 @@
-"""Many tenants at once, floods of made-up names, and servers that are told to stop while their source hangs."""
+"""Many tenants at once, floods of unknown tenants, and servers that must stop while their source hangs."""
 
 import asyncio
 import os
@@ -74,7 +74,7 @@ def test_five_hundred_tenants_at_once_over_forty_milliseconds_are_served(
 
 @pytest.mark.parametrize("milliseconds", [10, 100])
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_flood_of_made_up_names_does_not_slow_a_warm_tenant(
+def test_a_flood_of_unknown_tenants_does_not_slow_a_cached_tenant(
     server: str, milliseconds: int, world: World, tmp_path: Path
 ) -> None:
     slower = []
@@ -99,7 +99,7 @@ def test_a_flood_of_made_up_names_does_not_slow_a_warm_tenant(
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_server_that_is_told_to_stop_while_its_source_hangs_stops(server: str, world: World, tmp_path: Path) -> None:
+def test_a_server_stops_while_its_source_hangs(server: str, world: World, tmp_path: Path) -> None:
     with one_worker(world, server, tmp_path / "run") as (running, proxy):
         load = Load(running.port, 1)
 

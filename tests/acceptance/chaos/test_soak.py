@@ -69,11 +69,11 @@ def test_clients_that_hang_up_leave_no_look_up_task_or_thread(server: str, world
 
 
 async def hang_up(load: Load) -> None:
-    """Each client sends a request, of a known, a new or a made-up tenant, and closes before it is answered."""
+    """Each client sends a request, of a known, a new or an unknown tenant, and closes before it is answered."""
     numbers = random.Random(1)
 
     async def client(number: int) -> None:
-        path = load.path(number % 900) if number % 2 else f"/?a=x&t=made-up-{number}&sig={'0' * 64}"
+        path = load.path(number % 900) if number % 2 else f"/?a=x&t=unknown-{number}&sig={'0' * 64}"
         with suppress(OSError):
             _, writer = await asyncio.open_connection(LOCAL, load.port)
             writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -104,7 +104,7 @@ class Rotating(Load):
         return count
 
     def signed(self, tenant: int) -> tuple[str, int | None]:
-        """A path, and the status that it has to get; None where either of two is right."""
+        """A path, and the status that it has to get; None if either of two is right."""
         now, (*_, last) = time.monotonic(), self.rotated[tenant]
         old = self.rotated[tenant][-2] if len(self.rotated[tenant]) > 1 else None
         since = now - last[0]
@@ -131,7 +131,7 @@ class Rotating(Load):
         elif kind < 0.8:
             path, expected = f"/?a=x&t=tenant-{self._random.randrange(ROTATING)}&sig={'0' * 64}", 401
         elif kind < 0.9:
-            path, expected = f"/?a=x&t=made-up-{self._random.getrandbits(64):x}&sig={'0' * 64}", 401
+            path, expected = f"/?a=x&t=unknown-{self._random.getrandbits(64):x}&sig={'0' * 64}", 401
         else:
             path, expected = self._random.choice(ODD), 401
         answer = await self.ask("soak", path)

@@ -54,7 +54,7 @@ class Connection:
             self._socket.shutdown(socket.SHUT_WR)
 
     def is_closed(self) -> bool:
-        """Whether the server closes the connection, whatever it still sends before."""
+        """Whether the server closes the connection. What it still sends before is ignored."""
         try:
             while self._socket.recv(65_536):
                 pass
@@ -69,8 +69,8 @@ class Connection:
         return self.answer(sent.method)
 
     def answer(self, method: str = "GET") -> Answer:
-        """The next final answer. Raises `EOFError` where the server closed instead, and `TimeoutError` where none has
-        begun; then it can be asked for again."""
+        """The next final answer. Raises `EOFError` if the server closed the connection, and `TimeoutError` if no answer
+        has started; then it can be called again."""
         if self._parser.their_state is h11.DONE:
             self._parser.start_next_cycle()
         if self._parser.our_state is h11.IDLE:

@@ -1,4 +1,4 @@
-"""The guards that every application of this suite has, and what its endpoints tell.
+"""The guards that every application of this suite has, and the answer of its endpoints.
 
 `/orders` is behind a guard that also reads bodies, `/upload` behind one that reads none, `/hook` behind one that
 verifies the raw body, `/bare` behind none.
@@ -35,13 +35,13 @@ UPLOAD_GUARD = Guard(
 )
 HOOK = Scheme(name="hook", ids={"hook": Query("hook")}, message="{hook}.{@body}", signature=Query("sig"))
 #: As much as GitHub sends.
-MOST_OF_HOOK = 26_214_400
-HOOK_GUARD = Guard(HOOK, KEY, only=("/hook",), annotate_as="hook", max_body=MOST_OF_HOOK)
+MAX_HOOK_BYTES = 26_214_400
+HOOK_GUARD = Guard(HOOK, KEY, only=("/hook",), annotate_as="hook", max_body=MAX_HOOK_BYTES)
 GUARDS = {"/orders": ORDERS_GUARD, "/upload": UPLOAD_GUARD, "/hook": HOOK_GUARD}
 
 
-class Told:
-    """What an endpoint tells of the body that it has read in pieces, and of the ids."""
+class BodyReport:
+    """The answer of an endpoint: the ids, and the size and digest of the body that it reads in pieces."""
 
     def __init__(self) -> None:
         self._size = 0

@@ -16,7 +16,7 @@ from support import Sent
 
 from acceptance.conformance.client import Answer, chunked, head
 from acceptance.conformance.conftest import WITH_WEBSOCKETS, Site
-from acceptance.conformance.guards import HOOK, LIMIT, MOST_OF_HOOK, ORDERS_GUARD
+from acceptance.conformance.guards import HOOK, LIMIT, MAX_HOOK_BYTES, ORDERS_GUARD
 from hmac_guard.decider import decider_of
 
 pytestmark = pytest.mark.conformance
@@ -30,14 +30,14 @@ LYING = {"a body shorter than it says", "a length that is no number"}
 DONE_BY_SERVERS = {("cheroot", "a header twice"): "invalid_signature"}  # It keeps the last of two lines.
 
 
-def told(answer: Answer) -> Any:
+def document_of(answer: Answer) -> Any:
     assert answer.status == 200, answer
     return json.loads(answer.body)
 
 
 def assert_read(answer: Answer, body: bytes, **ids: str) -> None:
     """The application got these bytes and these ids."""
-    assert told(answer) == {"ids": ids, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    assert document_of(answer) == {"ids": ids, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def assert_refused(answer: Answer, reason: str, method: str = "GET") -> None:
@@ -55,7 +55,7 @@ def test_a_request_gets_its_verdict(site: Site, case: str) -> None:
 
     assert site.reasons() == [reason]
     if reason == "verified":
-        ids = told(answer)["ids"]
+        ids = document_of(answer)["ids"]
         assert_read(answer, sent.body, **ids)
         assert ids["order_id"] == "42"
     else:
@@ -98,7 +98,7 @@ def test_a_tampered_body_in_chunks(site: Site) -> None:
     assert_refused(answer, "invalid_signature")
 
 
-def test_a_head_request_is_judged_as_a_get_is(site: Site) -> None:
+def test_a_head_request_is_verified_like_a_get(site: Site) -> None:
     good, bad = site.ask(Sent("HEAD", "/orders", query_of())), site.ask(Sent("HEAD", "/orders"))
 
     assert (good.status, good.body) == (200, b"")
@@ -112,11 +112,11 @@ def test_a_preflight_is_not_refused_and_reaches_no_endpoint(site: Site) -> None:
     # Without a CORS middleware the framework answers for itself: it lists the methods, or knows no OPTIONS.
     # A Django view is run for any method; it has no ids then.
     assert answer.status in (200, 204, 405)
-    assert b"sha256" not in answer.body or (site.application.startswith("Django") and told(answer)["ids"] == {})
+    assert b"sha256" not in answer.body or (site.application.startswith("Django") and document_of(answer)["ids"] == {})
     assert site.reasons() == []
 
 
-def test_options_that_is_no_preflight_is_judged(site: Site) -> None:
+def test_options_requests_that_are_no_preflight_are_verified(site: Site) -> None:
     answer = site.ask(Sent("OPTIONS", "/orders"))
 
     # A dependency belongs to a route, and FastAPI finds none for OPTIONS.
@@ -133,7 +133,7 @@ def test_a_client_that_hangs_up_in_mid_body_reaches_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["signed", "tampered"])
-def test_a_client_that_waits_to_be_told_to_go_on(site: Site, good: bool) -> None:
+def test_a_client_that_waits_for_100_continue(site: Site, good: bool) -> None:
     sent = GOOD_JSON if good else Sent("POST", "/orders", headers=[JSON], body=json_of(signature="0" * 64))
     with site.connect() as connection:
         connection.send(head(sent, ("Expect", "100-continue")))
@@ -182,7 +182,7 @@ def test_two_hundred_clients_at_once_each_get_their_own_ids(site: Site) -> None:
         if number % 4 == 3:
             assert_refused(answer, "invalid_signature")
         else:
-            assert told(answer)["ids"]["tenant_id"] == f"tenant-{number}"
+            assert document_of(answer)["ids"]["tenant_id"] == f"tenant-{number}"
     assert sorted(set(site.reasons())) == ["invalid_signature", "verified"]
 
 
@@ -205,8 +205,8 @@ def test_an_upload_of_50_mb_is_the_same_with_and_without_a_guard_and_takes_no_mo
     bare, bare_peak = measured(site, "/bare")
     guarded, guarded_peak = measured(site, "/upload", signed)
 
-    assert (told(bare)["size"], told(bare)["ids"]) == (UPLOAD, None)
-    assert told(guarded) == {**told(bare), "ids": {"upload": "7"}}
+    assert (document_of(bare)["size"], document_of(bare)["ids"]) == (UPLOAD, None)
+    assert document_of(guarded) == {**document_of(bare), "ids": {"upload": "7"}}
     assert guarded_peak < bare_peak + 8 * 2**20
 
 
@@ -246,14 +246,14 @@ def test_the_application_reads_the_bytes_of_a_raw_body_that_were_verified(
 
 
 def test_a_raw_body_of_25_mb(site: Site) -> None:
-    body = PIECE * (MOST_OF_HOOK // len(PIECE))
+    body = PIECE * (MAX_HOOK_BYTES // len(PIECE))
     query = f"hook=7&sig={HOOK.sign(KEY, hook='7', body=body)}"
 
     assert_read(site.ask(Sent("POST", "/hook", query, body=body)), body, hook="7")
 
 
 def measured(site: Site, path: str, query: str = "") -> tuple[Answer, int]:
-    """The answer, and the most memory that the server's processes have held meanwhile, in bytes."""
+    """The answer, and the peak memory of the server's processes during the request, in bytes."""
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit() and group_of(path) == site.running.pid]
     for process in processes:
         (process / "clear_refs").write_text("5")

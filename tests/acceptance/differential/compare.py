@@ -92,7 +92,7 @@ class Comparison:
         return list(self._ask(sent, verified))
 
     def _verified(self, sent: Sent, claim: Claim) -> str | None:
-        """The text that is verified with the right signature; None where its time is over, or not yet there."""
+        """The text that is verified with the right signature; None if its time is over, or not yet there."""
         if self.source == "raw":
             return sent.delivered().decode("latin-1")
         if self.source != "time":

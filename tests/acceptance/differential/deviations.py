@@ -129,7 +129,7 @@ DEVIATIONS = (
 
 
 def explained(finding: Finding) -> Deviation | None:
-    """The row that explains a finding; None where something is wrong."""
+    """The row that explains a finding; None if something is wrong."""
     for row in DEVIATIONS:
         if finding.framework in row.frameworks and finding.source in row.examples and row.applies(finding):
             return row

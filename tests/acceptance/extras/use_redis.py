@@ -1,4 +1,4 @@
-"""The extra `redis`: a cache that is told of changes. Not run if Redis is not available."""
+"""The extra `redis`: a cache that is notified of changes. Not run if Redis is not available."""
 
 import os
 import sys

@@ -25,16 +25,16 @@ from hmac_guard.keys import RedisInvalidation
 
 WORKERS, CLIENTS, REQUESTS = 2, 8, 600
 #: Requests after which a worker ends, with `--max-requests`.
-MOST_OF_WORKER = 100
+MAX_REQUESTS_OF_A_WORKER = 100
 #: Seconds for which requests are sent after a change, and within which each worker has to use it.
-LISTEN, MOST_SECONDS = 2.0, 1.0
+LISTEN, MAX_DELAY = 2.0, 1.0
 #: Seconds until the test gives up. A worker that is replaced takes a while to start on a busy machine.
 LONGEST = 10.0
 #: How the names of tenants begin that have no keys, and what the log says where no thread of the package runs.
-MADE_UP = "made-up"
+UNKNOWN = "unknown"
 SAID = "uWSGI runs no threads"
 
-#: A uWSGI before 2.0.27, which runs no thread of Python's unless it is told to.
+#: A uWSGI before 2.0.27, which runs no thread of Python's unless `enable-threads` is set.
 OLD_UWSGI = os.environ.get("HMAC_GUARD_OLD_UWSGI", "")
 
 _GUNICORN = f"gunicorn --bind 127.0.0.1:{{port}} --no-control-socket --workers {WORKERS} --worker-class "
@@ -89,7 +89,7 @@ class Row:
         kind = self.kind
         command = kind.command
         if "max-requests" in self.option:
-            command += f"{kind.max_requests} {MOST_OF_WORKER}"
+            command += f"{kind.max_requests} {MAX_REQUESTS_OF_A_WORKER}"
         command += kind.before if self.option.startswith("before") else kind.after
         return Server(kind.name, "wsgi", kind.distribution, command)
 
@@ -163,13 +163,13 @@ class Outcome:
     @property
     def refused(self) -> int:
         """How many requests of tenants with keys were refused."""
-        return sum(answer.status == 401 and not answer.tenant.startswith(MADE_UP) for answer in self.answers)
+        return sum(answer.status == 401 and not answer.tenant.startswith(UNKNOWN) for answer in self.answers)
 
     @property
     def faults(self) -> list[Answer | str]:
         """The answers that are not as they have to be; and whether a worker did not hear in time."""
         wrong = [answer for answer in self.answers if answer.status != _expected(answer.tenant)]
-        is_deaf = self.heard > MOST_SECONDS and not self.reason
+        is_deaf = self.heard > MAX_DELAY and not self.reason
         return [*wrong, *([f"heard after {self.heard} s"] if is_deaf else [])]
 
     @property
@@ -179,17 +179,17 @@ class Outcome:
 
 
 def _expected(name: str) -> int:
-    return 401 if name.startswith(MADE_UP) else 200
+    return 401 if name.startswith(UNKNOWN) else 200
 
 
 class Client:
     def __init__(self, running: Running, store: Store) -> None:
         self._running = running
         self._store = store
-        self._made_up = count()
+        self._unknown = count()
 
     def ask(self, name: str) -> Answer:
-        secret = self._store.secrets.get(name, "made-up-secret-of-no-tenant")
+        secret = self._store.secrets.get(name, "secret-of-no-tenant")
         sent = time.monotonic()
         url = f"http://127.0.0.1:{self._running.port}/?a=x&t={name}&sig={SCHEME.sign(secret, a='x')}"
         try:
@@ -204,7 +204,7 @@ class Client:
     def load(self, requests: int) -> list[Answer]:
         """Requests of all tenants, and of some that are made up, from several clients at once."""
         names = [
-            tenant(number % TENANTS) if number % 10 else f"{MADE_UP}-{next(self._made_up)}"
+            tenant(number % TENANTS) if number % 10 else f"{UNKNOWN}-{next(self._unknown)}"
             for number in range(1, requests + 1)
         ]
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -256,7 +256,7 @@ def run_once(row: Row, folder: Path, requests: int = REQUESTS) -> Outcome:
 
         def all_use_it(found: list[Answer]) -> bool:
             is_over = time.monotonic() > changed + LISTEN
-            return is_over and _from_all([answer for answer in found if answer.sent > changed + MOST_SECONDS])
+            return is_over and _from_all([answer for answer in found if answer.sent > changed + MAX_DELAY])
 
         after = client.until(all_use_it, LONGEST)
         used = {answer.pid for answer in after if answer.status == 200}

@@ -294,10 +294,10 @@ NAMED = [
         "test_config_errors.py",
     ),
     Mutant(
-        "a ring whose time is over stays in force",
+        "a ring whose time is over stays active",
         "core.judge:judge",
         "keys = keys or DUMMY_KEYRING.keys",
-        "keys = keys or ring.keys",
+        "keys = keys or keyring.keys",
         "test_policy.py",
     ),
     Mutant(
@@ -310,13 +310,13 @@ NAMED = [
     Mutant(
         "a tenant's mode counts though its keys are not by tenant",
         "decider:Decider.conclude",
-        "self._mode_of(reading, in_force) if by_tenant else self.mode",
-        "self._mode_of(reading, in_force)",
+        "self._mode_of(reading, keyring) if by_tenant else self.mode",
+        "self._mode_of(reading, keyring)",
         "test_policy.py",
     ),
     Mutant(
         "the stricter of two modes applies",
-        "decider:_laxer_than",
+        "decider:_applied_modes",
         "max(mode, guard_mode, key=MODES.index)",
         "min(mode, guard_mode, key=MODES.index)",
         "test_policy.py",

@@ -11,8 +11,8 @@ framings, and the walks B1 to B10 of the threat model, each with and without a v
 - the connection is of use afterwards, or closed; no server waits for ever;
 - no answer of 5xx that the server would not give without a guard, and no exception of the guard in its output.
 
-These are asserted whatever the golden files say. `golden/` holds one table for each server: what it answered, whether
-the application was reached, and what became of the connection. A run compares; `ARGS=--write-golden` writes them anew.
+These are asserted without the golden files. `golden/` has one table for each server: its answer, whether the
+application was reached, and whether the connection was kept. A run compares; `ARGS=--write-golden` writes the tables.
 
-Two hundred clients at once, each with ids of its own, are never told another's.
+Two hundred clients at once, each with their own ids, never get the ids of another client.
 """

@@ -1,4 +1,4 @@
-"""The application behind the guards. It writes down whatever of a request reaches it, and answers with the same.
+"""The application behind the guards. It records each request that reaches it, and answers with the record.
 
 It reads the request as a framework does: from the environ or the scope, and the ids not from the verdict.
 """
@@ -50,7 +50,7 @@ def _wsgi_body(environ: dict[str, Any]) -> bytes:
         if environ.get("HTTP_X_GUARD") == "body" and way in _READS:
             return _READS[way](environ["wsgi.input"], int(environ["CONTENT_LENGTH"]))
         return get_input_stream(environ).read()
-    except Exception:  # Servers raise errors of their own where a body does not arrive whole.
+    except Exception:  # Servers raise their own errors if a body does not arrive whole.
         return b""
 
 
@@ -128,5 +128,5 @@ def _nowhere(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return []
 
 
-#: For servers that have no mount point of their own.
+#: For servers that cannot set a mount point.
 mounted_wsgi_app = DispatcherMiddleware(_nowhere, {"/api": wsgi_app})

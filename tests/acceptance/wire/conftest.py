@@ -37,7 +37,7 @@ def mounted(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def golden(server: Server, request: pytest.FixtureRequest) -> Iterator[Golden]:
-    """What the server did when the file was written; at the end it is written anew, where that was asked for."""
+    """The recorded behaviour of the server. With `--write-golden`, the file is written again at the end."""
     found = Golden(server.name)
     yield found
     if request.config.getoption("--write-golden", default=False):

@@ -1,4 +1,4 @@
-"""One request over a socket of its own, and what became of it and of the connection."""
+"""One request over its own socket, its outcome, and the outcome of the connection."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,8 +37,13 @@ class Ask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is None where the server closed without an answer; `waited` where it answered no sooner than the client
-    had closed its side; `connection` is "kept", "closed", "open" (a websocket) or "hangs"."""
+    """The outcome of one request.
+
+    Attributes:
+        status: The status; None if the server closed without an answer.
+        connection: "kept", "closed", "open" (a websocket) or "hangs".
+        waited: Whether the server answered only after the client had closed its side.
+    """
 
     status: int | None
     connection: str
@@ -64,7 +69,7 @@ class Site:
         after = f"{_AFTER}{next(_TAGS)}"
         outcome = self._exchange(ask, after)
         if outcome.status is None or (ask.guard == BARE and outcome.status >= 400):
-            sleep(0.05)  # Nothing has told when the application was done with it.
+            sleep(0.05)  # Nothing shows when the application has finished.
         lines = self.record.read_text().splitlines()
         self.record.write_text("")
         reached = map(Reach.of, lines)
@@ -94,7 +99,7 @@ class Site:
             return Outcome(status, "closed" if connection.is_closed() else "hangs", waited)
 
     def signed_get(self, id: str) -> bytes:
-        """A good request that is told from all others."""
+        """A valid request with an id that no other request has."""
         prefix = "/api" if self.mounted else ""
         return f"GET {prefix}/after?a={id}&sig={hex_of(id)} HTTP/1.1\r\nHost: h\r\nX-Guard: all\r\n\r\n".encode()
 
@@ -103,7 +108,7 @@ _WAITS = object()
 
 
 def _answer(connection: Connection, method: str) -> object:
-    """The answer, `_WAITS`, or None where the connection ended without one."""
+    """The answer, `_WAITS`, or None if the connection ended without an answer."""
     try:
         return connection.answer(method)
     except TimeoutError:
@@ -135,7 +140,7 @@ def _never(connection: Connection, request: bytes) -> bool:
     return False
 
 
-def told(port: int, asks: Sequence[Ask]) -> list[tuple[Ask, Answer]]:
+def answers_to(port: int, asks: Sequence[Ask]) -> list[tuple[Ask, Answer]]:
     """The answer to each, one after the other on one connection, or on a new one where the server has closed it."""
     found: list[tuple[Ask, Answer]] = []
     while len(found) < len(asks):

@@ -1,4 +1,4 @@
-"""What must never become of a request."""
+"""Outcomes of a request that are always a failure."""
 
 from acceptance.wire.exchange import Ask, Outcome
 from acceptance.wire.guards import BARE
@@ -6,7 +6,7 @@ from acceptance.wire.reach import Reach
 
 
 def problems_of(ask: Ask, outcome: Outcome, without_guard: int | None) -> list[str]:
-    """What must never be, whatever the golden files say."""
+    """The failures in an outcome, even if the golden files have the same."""
     problems = [problem for reach in outcome.reached if reach.guard != BARE for problem in _reach_problems(ask, reach)]
     if outcome.connection == "hangs":
         problems.append("the connection is neither of use nor closed")
@@ -20,11 +20,11 @@ def _reach_problems(ask: Ask, reach: Reach) -> list[str]:
         return [] if reach.may_go_unsigned() else [f"reached unsigned: {reach}"]
     problems = []
     if reach.ids["id"] not in ask.signed:
-        problems.append(f"nobody signed {reach.ids}")
+        problems.append(f"no client signed {reach.ids}")
     if reach.ids_read() != {reach.ids["id"]}:
         problems.append(f"verified {reach.ids}, the application reads {reach.ids_read()}")
     if ask.document is not None and reach.body.encode("latin-1") != ask.document:
         problems.append(f"the application reads {reach.body!r}")
     if ask.document is not None and reach.length != str(len(ask.document)):
-        problems.append(f"the application is told of {reach.length} bytes")
+        problems.append(f"the application reads a length of {reach.length} bytes")
     return problems

@@ -24,7 +24,7 @@ _NUMBERS = count(1)
 _WRONG = "0" * 64
 
 
-#: The columns of requests that nobody has signed, and the guard of each.
+#: The columns of unsigned requests, and the guard of each.
 _UNSIGNED = {"no guard": BARE, "unsigned": "all", "exempt": "exempt", "only": "only"}
 
 
@@ -204,7 +204,7 @@ def _path_row(name: str, target: str) -> Row:
 
 
 def _signed_aside(target: str, guard: str, id: str) -> Ask:
-    """With id and signature in headers, whatever the target is."""
+    """With id and signature in headers, for any target."""
     return Ask(_request(target, guard, f"X-Id: {id}", f"X-Sig: {hex_of(id)}"), guard, signed=frozenset([id]))
 
 

@@ -16,7 +16,7 @@ ON_THE_WIRE = [
     Server("granian-wsgi", "wsgi", "granian", "granian --port {port} --interface wsgi {app}"),
     Server("uwsgi", "wsgi", "uwsgi", _UWSGI + " --module {app}"),
 ]
-#: How each server is told of a mount point. Those that have no way of their own get an application that mounts.
+#: How each server sets a mount point. The servers that cannot set one get an application that mounts.
 _MOUNTED = {
     "waitress": "waitress-serve --url-prefix=/api --listen=127.0.0.1:{port} {app}",
     "uvicorn-h11": "{command} --root-path /api",

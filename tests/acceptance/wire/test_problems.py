@@ -1,4 +1,4 @@
-"""The judge of the wire suite sees what it is there to see. Needs no server."""
+"""Checks that the wire suite finds each problem. Needs no server."""
 
 import json
 from typing import Any

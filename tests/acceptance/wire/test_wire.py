@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from orders import KEY
 
-from acceptance.wire.exchange import Outcome, Site, told
+from acceptance.wire.exchange import Outcome, Site, answers_to
 from acceptance.wire.golden import Golden
 from acceptance.wire.guards import BARE
 from acceptance.wire.problems import problems_of
@@ -71,12 +71,12 @@ def test_nothing_gets_past_the_guard(
 CLIENTS, REQUESTS = 200, 5
 
 
-def test_two_hundred_clients_at_once_are_only_ever_told_their_own_ids(site: Site) -> None:
+def test_two_hundred_clients_at_once_get_only_their_own_ids(site: Site) -> None:
     """More than `tests/acceptance/conformance` asks: several requests on each connection that the server keeps."""
 
     def be_a_client(number: int) -> list[str]:
         found = []
-        for ask, answer in told(site.running.port, mixed(number, REQUESTS)):
+        for ask, answer in answers_to(site.running.port, mixed(number, REQUESTS)):
             shown = frozenset(re.findall(r"client-[0-9]+-[0-9]+", answer.body.decode()))
             if (answer.status, shown) != ((200 if ask.signed else 401), ask.signed):
                 found.append(f"{sorted(ask.signed)}: {answer.status}, {sorted(shown)}")

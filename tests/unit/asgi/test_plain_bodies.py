@@ -113,7 +113,7 @@ def check_framed(request: tuple[dict[str, Any], list[Any]]) -> None:
         )
         assert [(answer, seen) for answer, seen, _, _ in others] == [(sent, verdict)] * 3
         assert len(heard) in (0, 4)
-        assert all(told == heard[0] for told in heard)
+        assert all(each == heard[0] for each in heard)
         for handed_on in (read, *(read for _, _, read, _ in others)):
             assert verdict is None or b"".join(message.get("body", b"") for message in handed_on) == body
 

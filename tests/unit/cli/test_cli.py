@@ -205,14 +205,16 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         ),
         pytest.param(
             ["sign", "nango", "integration_id=a:b", "connection_id=c", "--key-env", "KEY"],
-            "an id holds the text that separates it from the next id",
+            "an id contains the text that separates it from the next id",
             id="separator in an id",
         ),
         pytest.param([*SIGN, "--key-env", "NOPE"], "the variable NOPE is not set; export it with the key", id="unset"),
         pytest.param([*SIGN, "--key-env", "e8b16179fb34"], "the variable ... is not set", id="a secret as the name"),
         pytest.param([*SIGN, "--key-env", "BLANK"], "the secret is empty or blank", id="a blank variable"),
         pytest.param(
-            [*SIGN, "--key-env", "LINE"], "the variable LINE: the secret has white space or a newline", id="\\n"
+            [*SIGN, "--key-env", "LINE"],
+            "LINE: the secret starts or ends with white space or a newline",
+            id="\\n",
         ),
         pytest.param([*SIGN, "--key-env", "STUB"], "the secret is a placeholder", id="a placeholder"),
         pytest.param(
@@ -230,7 +232,9 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             [*SIGN, "--key-file", "binary"], "is not text; write the key as hex and add --key-form hex", id="raw"
         ),
         pytest.param(
-            [*SIGN, "--key-file", "lined"], "the file lined: the secret has white space or a newline", id="\\n file"
+            [*SIGN, "--key-file", "lined"],
+            "lined: the secret starts or ends with white space or a newline",
+            id="\\n file",
         ),
         pytest.param(SIGN, "there is no key, and no terminal for a prompt; give --key-env NAME", id="no key at all"),
         pytest.param(["sign", "nowhere:X"], "nowhere:X cannot be imported (ModuleNotFoundError)", id="no module"),

@@ -186,7 +186,7 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
 @pytest.mark.parametrize(
     ("tenant", "arguments", "said"),
     [
-        pytest.param("nobody", [], "there is no tenant 'nobody'", id="an unknown tenant"),
+        pytest.param("unknown", [], "there is no tenant 'unknown'", id="an unknown tenant"),
         pytest.param("acme", [], "no active key", id="no active key"),
         pytest.param("globex", ["--key-env", "KEY"], "given twice", id="two keys"),
         pytest.param("globex", ["--db", ""], "HMAC_GUARD_DB", id="no database"),
@@ -231,7 +231,7 @@ def test_lists_are_filtered_and_continue_after_a_tenant(
 
 
 def test_an_unknown_tenant_is_reported_and_the_exit_code_is_1(run: Run) -> None:
-    for arguments in (["nobody"], ["nobody", "--json"], ["\udcff"]):
+    for arguments in (["unknown"], ["unknown", "--json"], ["\udcff"]):
         result = run("list", *arguments)
         assert (result.exit_code, result.stdout) == (1, "")
         assert "no tenant" in result.stderr

@@ -245,9 +245,9 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert [record.reason for record in caplog.records] == ["malformed", "unknown_key"]  # type: ignore[attr-defined]
     assert caplog.messages == [
-        "refused: malformed: the tenant: the query parameter 't' has white space at an end; send it without; GET / "
+        "refused: malformed: the tenant: the query parameter 't' starts or ends with white space; remove it; GET / "
         "(scheme orders)",
-        "refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant \\xe9vil)",
+        "refused: unknown_key: the tenant has no active key; GET / (scheme orders, tenant \\xe9vil)",
     ]
     assert GOOD[-60:-1] not in caplog.text
     assert KEY not in caplog.text
@@ -257,7 +257,7 @@ def test_the_log_names_would_be_refusals_and_truncates_the_tenant(call: Call, ca
     call(Guard(ORDERS, {"acme": KEY}, mode="report"), Sent(query=f"{GOOD}&t={'x' * 100}"))
 
     assert caplog.messages == [
-        f"would be refused: unknown_key: the tenant has no key in force; GET / (scheme orders, tenant {'x' * 80})"
+        f"would be refused: unknown_key: the tenant has no active key; GET / (scheme orders, tenant {'x' * 80})"
     ]
 
 
@@ -274,12 +274,12 @@ def test_a_broken_on_verdict_changes_nothing(call: Call, caplog: pytest.LogCaptu
 
 
 def test_on_verdict_is_given_the_claim(call: Call) -> None:
-    told: list[tuple[str | None, dict[str, str]]] = []
-    guard = Guard(ORDERS, {"acme": KEY}, on_verdict=lambda verdict, claim: told.append((claim.tenant, dict(claim.ids))))
+    seen: list[tuple[str | None, dict[str, str]]] = []
+    guard = Guard(ORDERS, {"acme": KEY}, on_verdict=lambda verdict, claim: seen.append((claim.tenant, dict(claim.ids))))
     call(guard, Sent(query=f"{GOOD}&t=acme"))
     call(guard, Sent(query="t=acme"))
 
-    assert told == [("acme", {"a": "x", "b": "y"}), ("acme", {})]
+    assert seen == [("acme", {"a": "x", "b": "y"}), ("acme", {})]
 
 
 def test_no_byte_of_the_request_is_in_an_answer(call: Call) -> None:

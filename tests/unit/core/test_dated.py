@@ -57,7 +57,7 @@ def query_of(fields: Any, **changes: str | None) -> str:
         (86_406, Reason.NOT_YET_VALID),
     ],
 )
-def test_an_expiry_is_held_against_the_clock_of_the_guard(call: Call, offset: int, reason: Reason) -> None:
+def test_an_expiry_is_compared_with_the_clock_of_the_guard(call: Call, offset: int, reason: Reason) -> None:
     asked = Asked(INBOX, now=NOW + 0.99)
     fields = INBOX.sign_fields(KEY, user_id="u1", expires=NOW + offset)
 
@@ -81,7 +81,7 @@ def test_an_expiry_is_held_against_the_clock_of_the_guard(call: Call, offset: in
         (-100_001, 51, Reason.EXPIRED),
     ],
 )
-def test_two_times_are_both_held_against_the_clock(call: Call, signed: int, ends: int, reason: Reason) -> None:
+def test_two_times_are_both_compared_with_the_clock(call: Call, signed: int, ends: int, reason: Reason) -> None:
     ends = ends if abs(ends) < 100 else 5
     time, end = NOW * 1000 + signed, NOW + ends
     signature = BOTH.sign(KEY, a="x", timestamp=time, expires=end, method="GET")
@@ -97,7 +97,7 @@ def test_the_log_says_by_how_many_seconds(call: Call) -> None:
     asked = Asked(INBOX)
     asked.reason(call, Sent(query=query_of(INBOX.sign_fields(KEY, user_id="u1", expires=NOW - 65))))
 
-    assert asked.details == ["the signature ended 60 seconds ago; have a new one made"]
+    assert asked.details == ["the signature ended 60 seconds ago; create a new one"]
 
 
 def test_only_who_holds_a_valid_signature_learns_that_it_is_too_old(call: Call) -> None:
@@ -300,7 +300,7 @@ def test_25_megabytes_are_verified_where_max_body_is_raised(call: Call) -> None:
     assert reply.app_body == body
 
 
-def test_one_signature_over_nothing_is_not_good_for_ever(call: Call) -> None:
+def test_a_signature_over_an_empty_body_is_refused(call: Call) -> None:
     signature = GITHUB.signature_of(Key(KEY), b"").decode()
     asked = Asked(GITHUB)
 
@@ -470,7 +470,7 @@ def test_the_rules_for_types_hold_where_the_body_is_read_for_ids(
     assert Asked(ORDER).reason(call, order(body, kind, **headers)) is reason
 
 
-def test_a_body_that_has_a_signature_of_its_own_time_alone_is_judged_by_it(call: Call) -> None:
+def test_the_time_inside_a_signed_body_limits_its_age(call: Call) -> None:
     linear = Scheme(
         name="linear",
         ids={},
@@ -517,7 +517,7 @@ def test_in_report_mode_the_ids_of_an_expired_request_are_claimed(call: Call) ->
 
 
 @pytest.mark.parametrize(("offset", "code"), [(-100, "expired"), (90_000, "not_yet_valid")])
-def test_the_client_is_told_that_it_is_the_time_and_no_more(offset: int, code: str) -> None:
+def test_the_answer_names_only_the_time_as_the_reason(offset: int, code: str) -> None:
     query = query_of(INBOX.sign_fields(KEY, user_id="u1", expires=NOW + offset))
     replies = [call(Asked(INBOX).guard, Sent(query=query)) for call in (call_wsgi, call_asgi)]
 

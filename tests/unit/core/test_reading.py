@@ -17,16 +17,16 @@ KEY = "a key that is long enough"
 def read(call: Call, source: Source, sent: Sent) -> str | Reason:
     """Return the id that a guard finds in `source`, or the reason of the refusal."""
     scheme = Scheme(name="one", ids={"id": source}, message="{id}", signature=Header("X-Signature"))
-    told: list[tuple[Verdict, Claim]] = []
-    guard = Guard(scheme, KEY, on_verdict=lambda verdict, claim: told.append((verdict, claim)))
+    recorded: list[tuple[Verdict, Claim]] = []
+    guard = Guard(scheme, KEY, on_verdict=lambda verdict, claim: recorded.append((verdict, claim)))
     call(guard, sent)
-    text = told[0][1].ids.get("id", "")
+    text = recorded[0][1].ids.get("id", "")
     signature = hmac.new(KEY.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-    told.clear()
+    recorded.clear()
     reply = call(
         guard, Sent(sent.method, sent.path, sent.query, [*sent.headers, ("X-Signature", signature)], sent.body)
     )
-    [(verdict, _)] = told
+    [(verdict, _)] = recorded
     assert bool(verdict) == (reply.status == 200)
     return verdict.ids["id"] if verdict else verdict.reason
 
@@ -717,13 +717,13 @@ def test_a_blank_text_is_missing_and_a_separator_is_ambiguous_where_all_else_is_
         signature=Query("sig"),
         tenant=Query("t"),
     )
-    told: list[tuple[Reason, str | None]] = []
+    recorded: list[tuple[Reason, str | None]] = []
     guard = Guard(
         scheme,
         {"acme": KEY},
-        on_verdict=lambda verdict, claim: told.append((verdict.reason, claim.tenant)),
+        on_verdict=lambda verdict, claim: recorded.append((verdict.reason, claim.tenant)),
     )
 
     call(guard, Sent(query=query))
 
-    assert told == [(reason, tenant)]
+    assert recorded == [(reason, tenant)]

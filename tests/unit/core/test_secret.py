@@ -79,7 +79,7 @@ def test_text_that_is_hardly_a_secret_is_refused_in_every_way(
 ) -> None:
     made = ways(text, tmp_path, monkeypatch)
     if "\r" in text:
-        del made["FileKeys"]  # Windows writes line ends of its own
+        del made["FileKeys"]  # Windows writes other line ends
     for make in made.values():
         with pytest.raises(ConfigError, match=why) as refused:
             make()

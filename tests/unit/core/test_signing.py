@@ -69,7 +69,7 @@ def test_an_id_that_is_called_as_a_part_stays_an_id() -> None:
         ({"user_id": "u1", "expires": "01900000000"}, "expires must be a Unix time"),
         ({"user_id": "u1", "expires": "1900000000\n"}, "expires must be a Unix time"),
         ({"user_id": "u1", "expires": 10**16}, "expires must be a Unix time"),
-        ({"user_id": "u.1", "expires": 5}, "holds the text that separates"),
+        ({"user_id": "u.1", "expires": 5}, "contains the text that separates"),
         ({"user_id": "u1", "expires": 5, "timestamp": 5}, "no id 'timestamp'; it has user_id, expires"),
         ({"user_id": "u1", "expires": 5, "body": b""}, "no id 'body'"),
         ({"expires": 5}, "the id 'user_id' is missing"),
@@ -361,8 +361,8 @@ CASES: dict[str, tuple[Any, str]] = {
     "a time twice": (lambda: scheme(message="{a}.{timestamp}.{timestamp}", timestamp=STAMP), "stands twice"),
     "a method twice": (lambda: scheme(message="{@method}.{a}.{@method}"), "stands twice"),
     "a body twice": (lambda: scheme(message="{a}.{@body}.{@body}", signature=Header("S")), "stands twice"),
-    "a body that is not last": (lambda: scheme(message="{@body}.{a}", signature=Header("S")), "stands last"),
-    "a text behind the body": (lambda: scheme(message="{a}.{@body}.", signature=Header("S")), "stands last"),
+    "a body that is not last": (lambda: scheme(message="{@body}.{a}", signature=Header("S")), "must be last"),
+    "a text behind the body": (lambda: scheme(message="{a}.{@body}.", signature=Header("S")), "must be last"),
     "a body without a separator": (lambda: scheme(message="{a}{@body}", signature=Header("S")), "put a separator"),
     "a time without a separator": (lambda: scheme(message="{a}{timestamp}", timestamp=STAMP), "put a separator"),
     "an unknown part": (lambda: scheme(message="{a}.{@path}"), "has a source"),
@@ -403,13 +403,13 @@ CASES: dict[str, tuple[Any, str]] = {
         lambda: scheme(
             ids={"a": Query("a"), "b": Query("b")}, message="{a}:{b}.{@body}", optional={"b"}, signature=ITEM
         ),
-        "an optional id stands behind",
+        "an optional id comes after",
     ),
     "an optional id before a time": (
         lambda: scheme(
             ids={"a": Query("a"), "b": Query("b")}, message="{a}:{b}.{timestamp}", optional={"b"}, timestamp=STAMP
         ),
-        "an optional id stands behind",
+        "an optional id comes after",
     ),
     "JSON and a form in one signed body": (
         lambda: scheme(ids={"a": Json("/a")}, message="{a}:{@body}", timestamp=Timestamp(Form("t")), signature=ITEM),

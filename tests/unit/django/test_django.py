@@ -394,13 +394,13 @@ def test_a_consumed_body_of_an_unread_type_is_refused_for_its_type(server: str) 
 @SERVERS
 @pytest.mark.parametrize("later", [True, False])
 def test_a_verdict_of_the_same_guard_is_used(server: str, later: bool) -> None:
-    judged: list[Verdict] = []
-    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    verdicts: list[Verdict] = []
+    guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict))
     here = Seen()
 
     assert reply_of(hmac_guarded(guard)(here.later if later else here.sync), GOOD_JSON, server, guard).status == 200
-    assert [verdict for verdict, _ in here.seen] == judged
-    assert len(judged) == 1
+    assert [verdict for verdict, _ in here.seen] == verdicts
+    assert len(verdicts) == 1
 
 
 @SERVERS
@@ -489,7 +489,7 @@ def test_a_class_is_guarded_by_its_dispatch_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "cure"),
+    ("make", "fix"),
     [
         (lambda: hmac_guarded(ORDERS), "hmac_guarded: guard must be a Guard, not Scheme"),  # type: ignore[arg-type]
         (lambda: hmac_guarded(GUARD)(Seen), "Seen has no dispatch"),
@@ -504,8 +504,8 @@ def test_a_class_is_guarded_by_its_dispatch_too() -> None:
         ),
     ],
 )
-def test_an_impossible_configuration_is_a_config_error(make: Any, cure: str) -> None:
-    with pytest.raises(ConfigError, match=cure):
+def test_an_impossible_configuration_is_a_config_error(make: Any, fix: str) -> None:
+    with pytest.raises(ConfigError, match=fix):
         make()
 
 
@@ -562,7 +562,7 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
 
 
 @pytest.mark.parametrize(
-    ("setting", "id", "cure"),
+    ("setting", "id", "fix"),
     [
         (None, "hmac_guard.E001", "HMAC_GUARD is missing"),
         ("mysite.guards.GUARD", "hmac_guard.E002", "'mysite.guards.GUARD' cannot be imported"),
@@ -586,15 +586,15 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
     ],
 )
 def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded(
-    setting: Any, id: str, cure: str
+    setting: Any, id: str, fix: str
 ) -> None:
     with project(Seen().sync, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=setting):
         [error] = run_checks(tags=["security"])
-        with pytest.raises(ConfigError, match=re.escape(cure)):
+        with pytest.raises(ConfigError, match=re.escape(fix)):
             WSGIHandler()
 
     assert (error.id, error.is_serious()) == (id, True)
-    assert cure in error.msg
+    assert fix in error.msg
     assert KEY not in error.msg
     assert DOTTED_KEY not in error.msg
 

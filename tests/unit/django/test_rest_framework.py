@@ -104,11 +104,11 @@ def test_a_refusal_that_is_not_json_is_shown_as_text() -> None:
 
 
 def test_a_verdict_of_the_same_guard_is_used() -> None:
-    judged: list[Verdict] = []
-    Guarded.guard = guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: judged.append(verdict))
+    verdicts: list[Verdict] = []
+    Guarded.guard = guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict))
 
     assert reply_of(Orders, GOOD, guard=guard, MIDDLEWARE=[GUARDED]).status == 200
-    assert len(judged) == 1
+    assert len(verdicts) == 1
 
 
 def test_report_mode_does_not_authenticate() -> None:

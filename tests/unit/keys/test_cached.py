@@ -194,7 +194,7 @@ def test_a_thousand_tasks_that_miss_one_tenant_make_one_look_up(colour: str) -> 
     assert (len(source.asked), len(rings)) == (1, 1)
 
 
-def test_a_cancelled_leader_takes_nobody_along() -> None:
+def test_a_cancelled_first_request_cancels_no_other() -> None:
     source = Source()
     released = asyncio.Event()
 
@@ -219,7 +219,7 @@ def test_a_cancelled_leader_takes_nobody_along() -> None:
     assert all(isinstance(ring, Keyring) for ring in rings)
 
 
-def test_a_failed_leader_takes_nobody_along() -> None:
+def test_a_failed_first_request_fails_no_other() -> None:
     source = Source()
     released = threading.Event()
 
@@ -476,7 +476,7 @@ def test_expiry_asks_anew_and_falls_back_on_what_is_known(ask: Ask) -> None:
 
 
 @pytest.mark.without_coverage
-def test_made_up_tenants_push_out_no_good_one() -> None:
+def test_unknown_tenants_do_not_evict_known_ones() -> None:
     source = Source(lambda claim: KEY if claim.tenant.startswith("good") else None)
     keys = CachedKeys(source.asynchronous, maxsize=100, clock=Clock())
 
@@ -484,7 +484,7 @@ def test_made_up_tenants_push_out_no_good_one() -> None:
         for number in range(100):
             await keys.on_loop(claim_of(f"good-{number}"))
         for number in range(3 * cache_state.UNKNOWN_TENANTS):
-            await keys.on_loop(claim_of(f"made-up-{number}"))
+            await keys.on_loop(claim_of(f"unknown-{number}"))
         source.asked.clear()
         return [keys.on_loop(claim_of(f"good-{number}")) for number in range(100)]
 
@@ -527,7 +527,7 @@ import asyncio, pathlib, sys
 from types import SimpleNamespace
 from hmac_guard.keys import CachedKeys
 
-async def nobody(claim):
+async def no_keys(claim):
     return None
 
 async def flood(keys, first, last):
@@ -539,7 +539,7 @@ def resident():
     return int(line.split()[1])
 
 count, padding = int(sys.argv[1]), sys.argv[2]
-keys = CachedKeys(nobody)
+keys = CachedKeys(no_keys)
 asyncio.run(flood(keys, 0, 50))
 before = resident()
 asyncio.run(flood(keys, 50, count))
@@ -560,11 +560,11 @@ print(resident() - before)
     "padding",
     [pytest.param("", id="short"), pytest.param("a" * 1_013 + "\N{GRINNING FACE}", id="as large in memory as may be")],
 )
-def test_made_up_tenants_grow_the_process_by_less_than_32_mib(count: int, padding: str) -> None:
+def test_unknown_tenants_grow_the_process_by_less_than_32_mib(count: int, padding: str) -> None:
     command = [sys.executable, "-c", FLOOD, str(count), padding]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=800)
 
-    print(f"{count} made-up tenants: {int(run.stdout) / 1024:.1f} MiB")
+    print(f"{count} unknown tenants: {int(run.stdout) / 1024:.1f} MiB")
     assert int(run.stdout) < 32 * 1024
 
 

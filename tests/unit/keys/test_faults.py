@@ -158,7 +158,7 @@ def held_connection(interface: Interface, engine: Any, colour: str) -> Iterator[
     interface.loop.run_until_complete(connection.close())
 
 
-# The connections of a closed loop can no longer be closed: a process of its own takes them along.
+# The connections of a closed loop can no longer be closed. They end with this separate process.
 CLOSED_LOOP = """
 from databases import POSTGRES
 from remote import FORGED, KEY, SCHEME, Interface, Remote

@@ -108,11 +108,11 @@ def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture,
         raise error
 
     caplog.set_level(logging.DEBUG, "hmac_guard")
-    told: list[Verdict] = []
-    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: told.append(verdict))
+    recorded: list[Verdict] = []
+    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: recorded.append(verdict))
 
     assert [call(guard, signed()).status for _ in range(3)] == [503, 503, 503]
-    assert told == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
+    assert recorded == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
     lines = [(record.levelname, record.getMessage().splitlines()[0]) for record in caplog.records]
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     assert lines[0][1].startswith("the key resolver failed: ")
@@ -251,7 +251,7 @@ def test_a_ring_has_the_mode_that_it_was_given() -> None:
     ]
 
 
-def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
+def test_no_keys_are_looked_up_without_a_tenant(call: Call) -> None:
     def keys(claim: Claim) -> Any:
         asked.append(claim.tenant)
 
@@ -263,7 +263,7 @@ def test_no_keys_are_asked_for_on_behalf_of_nobody(call: Call) -> None:
     assert asked == ["acme"]
 
 
-def test_a_key_may_be_in_force_for_one_moment() -> None:
+def test_a_key_may_be_active_for_one_moment() -> None:
     ring = Keyring(Key(KEY, not_before=10, not_after=10))
 
     assert [bool(ring.active(now)) for now in (9.9, 10, 10.1)] == [False, True, False]
@@ -285,7 +285,7 @@ def test_base64_that_is_padded_halfway_is_refused() -> None:
         Key.from_base64("AA" * 15 + "AA=")
 
 
-def test_a_key_is_in_force_at_its_first_and_at_its_last_second() -> None:
+def test_a_key_is_active_at_its_first_and_at_its_last_second() -> None:
     ring = Keyring([Key(KEY, not_before=10, not_after=20), OLD])
 
     assert [len(ring.active(now)) for now in (9.9, 10, 20, 20.1)] == [1, 2, 2, 1]
@@ -344,15 +344,15 @@ def test_the_name_of_a_variable_that_is_not_set_is_shown(name: str) -> None:
 )
 def test_a_secret_in_the_place_of_its_variable_is_shown_nowhere(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
-    told = [repr(EnvKeys("TEST_KEY", secret))]
+    recorded = [repr(EnvKeys("TEST_KEY", secret))]
     for name in (secret, f"{secret}{{tenant}}"):
         with pytest.raises(
             ConfigError, match=r"the variable \.\.\. is not set|no variable like \.\.\. is set"
         ) as error:
             EnvKeys(name)
-        told.append(str(error.value))
+        recorded.append(str(error.value))
 
-    assert secret not in " ".join(told)
+    assert secret not in " ".join(recorded)
 
 
 def test_env_keys_rotate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +406,7 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
 
     monkeypatch.setattr(Key, "digest", counting)
     counted = []
-    for tenant in ("acme", "nobody"):
+    for tenant in ("acme", "unknown"):
         sent = Sent(query=f"a=x&sig={'0' * 64}&t={tenant}")
         digests.clear()
         call(Guard(SCHEME, {"acme": KEY}), sent)
@@ -415,31 +415,31 @@ def test_an_unknown_tenant_costs_an_hmac_like_any_other(call: Call, monkeypatch:
     assert counted == [1, 1]
 
 
-def test_a_source_is_not_asked_for_a_request_that_nobody_signed(call: Call) -> None:
+def test_no_keys_are_looked_up_for_an_unsigned_request(call: Call) -> None:
     asked: list[Claim] = []
 
     def keys(claim: Claim) -> str:
         asked.append(claim)
         return KEY
 
-    untold = SCHEME.replace(tenant=None)
-    assert call(Guard(untold, keys), Sent(query="a=x")).status == 401
+    without_tenant = SCHEME.replace(tenant=None)
+    assert call(Guard(without_tenant, keys), Sent(query="a=x")).status == 401
     assert asked == []
-    assert call(Guard(untold, keys), signed()).status == 200
+    assert call(Guard(without_tenant, keys), signed()).status == 200
     assert len(asked) == 1
 
 
-def test_a_reading_without_keys_is_judged_under_the_name_of_its_scheme() -> None:
+def test_judge_gives_the_reason_for_each_kind_of_keys() -> None:
     reader = Reader(SCHEME, with_tenant=True)
     reading = reader.read(request_of(environ_for(signed()), reader))
     refused = reader.read(request_of(environ_for(Sent(query="a=%00")), reader))
 
-    def judged(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
+    def verdict_on(reading: Reading, ring: Keyring, now: float = 0.0) -> Verdict:
         return judge(SCHEME, reading, ring, now, by_tenant=True)
 
-    assert judged(reading, DUMMY_KEYRING) == Verdict(Reason.UNKNOWN_KEY, "one")
-    assert judged(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
-    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
-    assert judged(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
-    assert judged(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
+    assert verdict_on(reading, DUMMY_KEYRING) == Verdict(Reason.UNKNOWN_KEY, "one")
+    assert verdict_on(reading, Keyring(OLD)) == Verdict(Reason.INVALID_SIGNATURE, "one")
+    assert verdict_on(reading, Keyring(Key(KEY, not_after=10.0)), 10.0).verified
+    assert verdict_on(reading, Keyring(Key(KEY, not_after=10.0)), 11.0).reason is Reason.UNKNOWN_KEY
+    assert verdict_on(refused, Keyring(KEY)) == Verdict(Reason.MALFORMED, "one")
     assert refused.message is None

@@ -19,7 +19,7 @@ from hmac_guard.log import RECOVERED_AFTER, Failure, FailureLog, failure_of
 
 FAULTS = {
     "refused": ({"port": 1}, "errno 111"),
-    "no such role": ({"username": "nobody-of-this-name"}, "sqlstate 28000"),
+    "no such role": ({"username": "no-such-role"}, "sqlstate 28000"),
     "no such database": ({"database": "none-of-this-name"}, "sqlstate 3D000"),
     "no such table": ({}, "sqlstate 42P01"),
 }

@@ -271,7 +271,7 @@ def test_a_request_beyond_the_queue_is_refused_at_once(clock: Clock, source: Han
         assert all(answer.result(TIMEOUT) for answer in answers)
 
 
-def test_a_flood_of_made_up_names_holds_up_no_renewal(clock: Clock, source: Hanging) -> None:
+def test_a_flood_of_unknown_tenants_delays_no_renewal(clock: Clock, source: Hanging) -> None:
     source.hangs = True
     keys = CachedKeys(source, ttl=20, clock=clock)
     keys._entries.keep("acme", Keyring(KEY), clock())

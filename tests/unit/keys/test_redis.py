@@ -45,7 +45,7 @@ def mode(keys: CachedKeys) -> str | None:
 
 
 class Worker:
-    """What a process has: a cache of its own, which nothing but the news makes look up a tenant again."""
+    """The cache of one process. Only a change that Redis announces makes it look up a tenant again."""
 
     def __init__(self, url: str, channel: str, source: Source) -> None:
         self.keys = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT)
@@ -133,7 +133,7 @@ def test_a_change_that_redis_missed_is_seen_when_it_is_back(
     server.stop()
     source.answer = Key(OTHER_KEY, "new")
     assert becomes_true(lambda: away() == 3)
-    time.sleep(2.5 * redis.RETRY)  # They try again meanwhile, and do not say again that they cannot.
+    time.sleep(2.5 * redis.RETRY)  # In this time they try again, and do not log the failure again.
     assert (away(), [key_id(worker.keys) for worker in workers]) == (3, ["old"] * 3)
     server.start()
 
@@ -375,7 +375,7 @@ def test_what_is_no_tenant_on_the_channel_does_no_harm(channel: str, server: Red
     source = Source(Key(KEY, "good"))
     worker = Worker(server.url, channel, source)
     client = Redis.from_url(server.url)
-    for junk in (b"", b"\xff\xfe", b"\0" * 10_000, b"nobody"):
+    for junk in (b"", b"\xff\xfe", b"\0" * 10_000, b"unknown"):
         client.publish(channel, junk)
     client.close()
     source.answer = Key(OTHER_KEY, "new")
@@ -406,7 +406,7 @@ if child:
     os.read(ready, 1)
     news.publish("acme")
 else:
-    # Only a thread of its own that begins to watch makes it look up anew what it knew before.
+    # The child looks up a known tenant again only if its own thread has begun to watch.
     assert becomes_true(lambda: keys(claim) is not known)
     known = keys(claim)
     os.write(tell, b".")

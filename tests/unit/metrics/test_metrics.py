@@ -1,4 +1,4 @@
-"""`hmac_guard.metrics`: the numbers are those that a client counts, and no request makes a series of its own."""
+"""`hmac_guard.metrics`: the numbers are those that a client counts, and a request cannot add a series."""
 
 import hashlib
 import hmac
@@ -233,15 +233,15 @@ def test_a_callback_that_only_counts_gets_what_a_decision_holds(call: Call) -> N
 def test_a_callback_that_fails_does_not_change_the_decision(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     metrics = PrometheusMetrics(registry=CollectorRegistry())
     metrics._cells = None  # type: ignore[assignment]
-    told: list[Any] = []
-    on_verdict = lambda verdict, claim: told.append(verdict)  # noqa: E731
+    recorded: list[Any] = []
+    on_verdict = lambda verdict, claim: recorded.append(verdict)  # noqa: E731
     reply = call(Guard(SCHEME, KEY, on_decision=metrics, on_verdict=on_verdict), Sent(query=signed(KEY)))
 
-    assert (reply.status, len(told)) == (200, 1)
+    assert (reply.status, len(recorded)) == (200, 1)
     assert "on_decision failed, the verdict stands: builtins.AttributeError" in caplog.text
 
 
-def test_processes_that_share_numbers_are_told_all_of_them(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_multiprocess_directory_set_after_the_import_is_ignored(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """prometheus_client chose where numbers are kept when it was imported: here it keeps them in memory."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "unused")
     registry = CollectorRegistry()

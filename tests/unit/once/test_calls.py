@@ -15,14 +15,14 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import ConfigError
 from hmac_guard.once import MemoryOnce, StoreFull
-from hmac_guard.once.calling import MOST, THREADS, StoreCalls
+from hmac_guard.once.calling import MAX_CALLS, THREADS, StoreCalls
 
 TOKEN = bytes(32)
 UNTIL = 4_000_000_000.0
 
 
 class Sync:
-    """A sync store. `answer` is what it gives, or a function of its own."""
+    """A sync store. `answer` is its answer, or a function that returns it."""
 
     timeout = TIMEOUT
 
@@ -159,7 +159,7 @@ def test_where_too_many_wait_the_next_is_refused_at_once_and_the_store_heals_by_
     for _ in range(THREADS + 3):
         ask()
     assert len(store.threads) == THREADS
-    held = [calls._begin(TOKEN, UNTIL) for _ in range(MOST - THREADS)]
+    held = [calls._begin(TOKEN, UNTIL) for _ in range(MAX_CALLS - THREADS)]
 
     with pytest.raises(StoreFull):
         calls.wait(TOKEN, UNTIL)

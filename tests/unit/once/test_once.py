@@ -110,7 +110,7 @@ def test_a_host_whose_clock_is_behind_has_its_tokens_remembered(used: Used, monk
 
 
 def at_once(used: Used, token: bytes, clients: int) -> int:
-    """How many of so many clients that come at the same moment are told that they are the first."""
+    """How many of the clients that arrive at the same moment get the answer "first"."""
     if used.kind.endswith("-async"):
         import asyncio
 
@@ -133,7 +133,7 @@ def test_of_many_at_once_one_is_the_first(used: Used) -> None:
     assert [at_once(used, token_for(str(number)), clients=12) for number in range(20)] == [1] * 20
 
 
-# What a store does without room, and without its server.
+# A store that is full, and a store without its server.
 
 
 def test_a_full_memory_refuses_and_forgets_nothing_early() -> None:
@@ -419,7 +419,7 @@ def _unknown_alias() -> Any:
 
 _BACKEND = "django.core.cache.backends."
 CASES: dict[str, tuple[Any, str]] = {
-    "a memory without room": (lambda: MemoryOnce(0), "at least 1"),
+    "a memory of size 0": (lambda: MemoryOnce(0), "at least 1"),
     "a memory of True": (lambda: MemoryOnce(True), "whole number"),
     "no time to wait": (lambda: MemoryOnce(4, timeout=0), "more than 0"),
     "a wait without an end": (lambda: RedisOnce("redis://x", timeout=float("inf")), "number of seconds"),

@@ -42,7 +42,7 @@ def request(scheme: Scheme = SCHEME, key: str = KEY, now: int = NOW, tenant: str
 
 
 class Store:
-    """A store that notes what it is asked. `answer` is what it gives, or raises, or a function of its own."""
+    """A store that notes what it is asked. `answer` is its answer, the exception that it raises, or a function."""
 
     def __init__(self, answer: Any = True, timeout: float = TIMEOUT) -> None:
         self.answer = answer
@@ -97,7 +97,7 @@ def test_a_signature_passes_once(call: Call) -> None:
     assert asked.ask(call, request(now=NOW + 1)) == (200, Reason.VERIFIED)
 
 
-def test_the_client_is_told_that_it_was_used(call: Call) -> None:
+def test_the_answer_says_that_the_signature_was_used(call: Call) -> None:
     asked = Asked(MemoryOnce(100))
     call(asked.guard, request())
     reply = call(asked.guard, request())
@@ -224,7 +224,7 @@ def test_a_tenant_that_is_off_spends_nothing(call: Call) -> None:
     assert [call(asked.guard, sent).verdict.reason for _ in range(2)] == [Reason.VERIFIED, Reason.REPLAYED]
 
 
-# A store that cannot tell.
+# A store that cannot answer.
 
 WRONG: dict[str, Any] = {
     "it raises": ConnectionError("no redis at redis://:open-sesame-open@host"),
@@ -255,7 +255,7 @@ def test_a_store_that_cannot_tell_passes_nothing(
     assert "sesame" not in caplog.text
 
 
-def test_a_store_that_cannot_tell_has_the_application_told_in_report_mode(call: Call, kind: Any) -> None:
+def test_a_failing_store_is_reported_to_the_application_in_report_mode(call: Call, kind: Any) -> None:
     reply = call(Asked(kind(RuntimeError()), mode="report").guard, request())
 
     assert (reply.status, reply.verdict.reason, bool(reply.verdict)) == (200, Reason.KEYS_UNAVAILABLE, False)
@@ -333,7 +333,7 @@ def _passes(asked: Asked, interface: Any, name: str) -> bool:
     return asked.ask(interface, request(nonce=f"{name}-{len(asked.seen)}"))[0] == 200
 
 
-def test_a_redis_that_is_started_anew_is_503_meanwhile(interface: Any) -> None:
+def test_requests_are_503_while_redis_restarts(interface: Any) -> None:
     with own_redis() as server:
         asked = Asked(RedisOnce(server.url))
         assert asked.ask(interface, request())[0] == 200

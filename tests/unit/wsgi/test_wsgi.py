@@ -285,7 +285,7 @@ def test_a_body_is_not_read_if_the_scheme_has_no_source_in_it() -> None:
 
 
 def test_the_verdict_names_the_scheme_of_its_guard() -> None:
-    """So that a handle of the same guard does not judge again, and a handle of another guard does."""
+    """A handle of the same guard uses the verdict, and a handle of another guard decides again."""
     made = environ(Stream(BODY), CONTENT_LENGTH="10")
     run(GUARD, made)
     reader = decider_of("test", GUARD).reader

@@ -3,7 +3,7 @@ import Nango from "nango";
 
 const make = (host) => new Nango({ host, publicKey: "pk_test", websocketsPath: "/ws" });
 
-const told = async (promise) => {
+const outcomeOf = async (promise) => {
   try {
     return { answer: await promise };
   } catch (error) {
@@ -12,10 +12,10 @@ const told = async (promise) => {
 };
 
 window.authorize = (host, integration, connection, hmac) =>
-  told(make(host).auth(integration, connection, { hmac, credentials: { apiKey: "sk-1" } }));
+  outcomeOf(make(host).auth(integration, connection, { hmac, credentials: { apiKey: "sk-1" } }));
 
-window.create = (host, integration, connection, hmac) => told(make(host).create(integration, connection, { hmac }));
+window.create = (host, integration, connection, hmac) => outcomeOf(make(host).create(integration, connection, { hmac }));
 
 window.popup = (host, integration, connection, hmac) => {
-  window.outcome = told(make(host).auth(integration, connection, { hmac }));
+  window.outcome = outcomeOf(make(host).auth(integration, connection, { hmac }));
 };

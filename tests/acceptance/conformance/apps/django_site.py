@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from acceptance.conformance.guards import HOOK_GUARD, ORDERS_GUARD, PIECE, UPLOAD_GUARD, Told
+from acceptance.conformance.guards import HOOK_GUARD, ORDERS_GUARD, PIECE, UPLOAD_GUARD, BodyReport
 from hmac_guard import Guard, verdict_from
 from hmac_guard.django import GuardMiddleware
 
@@ -26,19 +26,19 @@ if not settings.configured:
     )
 
 
-def tell(request: HttpRequest, guard: Guard | None) -> JsonResponse:
-    told = Told()
+def answer(request: HttpRequest, guard: Guard | None) -> JsonResponse:
+    report = BodyReport()
     while piece := request.read(PIECE):
-        told.read(piece)
-    return JsonResponse(told.answer(verdict_from(request, guard.annotate_as) if guard else None))
+        report.read(piece)
+    return JsonResponse(report.answer(verdict_from(request, guard.annotate_as) if guard else None))
 
 
 def endpoint(guard: Guard | None, *, later: bool) -> Any:
     def view(request: HttpRequest) -> JsonResponse:
-        return tell(request, guard)
+        return answer(request, guard)
 
     async def later_view(request: HttpRequest) -> JsonResponse:
-        return tell(request, guard)
+        return answer(request, guard)
 
     return later_view if later else view
 

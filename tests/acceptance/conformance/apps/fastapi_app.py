@@ -2,7 +2,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Security, WebSocket
 
-from acceptance.conformance.guards import GUARDS, METHODS, ORDERS_GUARD, Told
+from acceptance.conformance.guards import GUARDS, METHODS, ORDERS_GUARD, BodyReport
 from hmac_guard import Guard, Verdict, verdict_from
 from hmac_guard.fastapi import GuardSecurity
 
@@ -11,10 +11,10 @@ app = FastAPI()
 
 def endpoint(guard: Guard | None) -> Any:
     async def page(request: Request) -> dict[str, Any]:
-        told = Told()
+        report = BodyReport()
         async for piece in request.stream():
-            told.read(piece)
-        return told.answer(verdict_from(request, guard.annotate_as) if guard else None)
+            report.read(piece)
+        return report.answer(verdict_from(request, guard.annotate_as) if guard else None)
 
     return page
 

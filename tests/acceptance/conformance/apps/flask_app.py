@@ -2,7 +2,7 @@ from typing import Any
 
 from flask import Flask, request
 
-from acceptance.conformance.guards import GUARDS, METHODS, PIECE, Told
+from acceptance.conformance.guards import GUARDS, METHODS, PIECE, BodyReport
 from hmac_guard import Guard, verdict_from
 from hmac_guard.flask import GuardExtension
 
@@ -11,10 +11,10 @@ app = Flask(__name__)
 
 def endpoint(guard: Guard | None) -> Any:
     def view() -> dict[str, Any]:
-        told = Told()
+        report = BodyReport()
         while piece := request.stream.read(PIECE):
-            told.read(piece)
-        return told.answer(verdict_from(request, guard.annotate_as) if guard else None)
+            report.read(piece)
+        return report.answer(verdict_from(request, guard.annotate_as) if guard else None)
 
     return view
 

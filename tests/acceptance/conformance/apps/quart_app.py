@@ -2,7 +2,7 @@ from typing import Any
 
 from quart import Quart, request, websocket
 
-from acceptance.conformance.guards import GUARDS, METHODS, Told
+from acceptance.conformance.guards import GUARDS, METHODS, BodyReport
 from hmac_guard import Guard, verdict_from
 from hmac_guard.asgi import GuardMiddleware
 
@@ -12,10 +12,10 @@ app.config["MAX_CONTENT_LENGTH"] = None
 
 def endpoint(guard: Guard | None) -> Any:
     async def view() -> dict[str, Any]:
-        told = Told()
+        report = BodyReport()
         async for piece in request.body:
-            told.read(piece)
-        return told.answer(verdict_from(request, guard.annotate_as) if guard else None)
+            report.read(piece)
+        return report.answer(verdict_from(request, guard.annotate_as) if guard else None)
 
     return view
 

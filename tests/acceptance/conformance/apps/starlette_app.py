@@ -7,17 +7,17 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from acceptance.conformance.guards import GUARDS, METHODS, Told
+from acceptance.conformance.guards import GUARDS, METHODS, BodyReport
 from hmac_guard import Guard, verdict_from
 from hmac_guard.asgi import GuardMiddleware
 
 
 def endpoint(guard: Guard | None) -> Any:
     async def page(request: Request) -> JSONResponse:
-        told = Told()
+        report = BodyReport()
         async for piece in request.stream():
-            told.read(piece)
-        return JSONResponse(told.answer(verdict_from(request, guard.annotate_as) if guard else None))
+            report.read(piece)
+        return JSONResponse(report.answer(verdict_from(request, guard.annotate_as) if guard else None))
 
     return page
 

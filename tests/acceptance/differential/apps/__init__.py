@@ -11,13 +11,13 @@ from typing import Any
 BODY_METHODS: Any = ["POST", "PUT", "PATCH", "DELETE", "GET"]
 
 
-def told_bytes(value: bytes) -> str:
-    """The reply that tells which bytes a view has read."""
-    return told(value.decode("latin-1"))
+def reply_of_bytes(value: bytes) -> str:
+    """The reply with the bytes that a view has read."""
+    return reply_of(value.decode("latin-1"))
 
 
-def told(value: object) -> str:
-    """The reply that tells what a view has read: nothing, a text, a number, or something else."""
+def reply_of(value: object) -> str:
+    """The reply that says what a view has read: nothing, a text, a number, or something else."""
     if value is None:
         return json.dumps({"absent": ""})
     kind = {str: "read", int: "number"}.get(type(value), "other")

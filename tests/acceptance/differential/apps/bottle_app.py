@@ -1,34 +1,34 @@
 from bottle import Bottle, request
 
-from acceptance.differential.apps import BODY_METHODS, told, told_bytes
+from acceptance.differential.apps import BODY_METHODS, reply_of, reply_of_bytes
 
 
 def query() -> str:
-    return told(request.query.get("a"))
+    return reply_of(request.query.get("a"))
 
 
 def header() -> str:
-    return told(request.get_header("X-Sig"))
+    return reply_of(request.get_header("X-Sig"))
 
 
 def cookie() -> str:
-    return told(request.get_cookie("a"))
+    return reply_of(request.get_cookie("a"))
 
 
 def form() -> str:
-    return told(request.forms.get("a"))
+    return reply_of(request.forms.get("a"))
 
 
 def document() -> str:
-    return told(request.json.get("a"))
+    return reply_of(request.json.get("a"))
 
 
 def raw() -> str:
-    return told_bytes(request.body.read())
+    return reply_of_bytes(request.body.read())
 
 
 def path(a: str) -> str:
-    return told(a)
+    return reply_of(a)
 
 
 app = Bottle()

@@ -13,7 +13,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from acceptance.differential.apps import told
+from acceptance.differential.apps import reply_of
 
 READERS: dict[str, Callable[[HttpRequest], object]] = {
     "query": lambda request: request.GET.get("a"),
@@ -34,22 +34,22 @@ REST_READERS: dict[str, Callable[[Any], object]] = {
 
 
 def sync_view(read: Callable[[HttpRequest], object]) -> Callable[[HttpRequest], HttpResponse]:
-    return lambda request: HttpResponse(told(read(request)))
+    return lambda request: HttpResponse(reply_of(read(request)))
 
 
 def sync_path(request: HttpRequest, a: str) -> HttpResponse:
-    return HttpResponse(told(a))
+    return HttpResponse(reply_of(a))
 
 
 def async_view(read: Callable[[HttpRequest], object]) -> Callable[[HttpRequest], Any]:
     async def view(request: HttpRequest) -> HttpResponse:
-        return HttpResponse(told(read(request)))
+        return HttpResponse(reply_of(read(request)))
 
     return view
 
 
 async def async_path(request: HttpRequest, a: str) -> HttpResponse:
-    return HttpResponse(told(a))
+    return HttpResponse(reply_of(a))
 
 
 class RestView(APIView):
@@ -59,7 +59,7 @@ class RestView(APIView):
     read: Any = None
 
     def get(self, request: Request, a: str | None = None) -> HttpResponse:
-        return HttpResponse(told(self.read(request) if self.read else a))
+        return HttpResponse(reply_of(self.read(request) if self.read else a))
 
     post = put = patch = delete = get
 
@@ -78,7 +78,7 @@ REST_URLS = Urls(lambda read: RestView.as_view(read=staticmethod(read)), REST_RE
 
 
 class PlainWsgi(WSGIHandler):
-    """The handler of every Django project, with no middleware and with URLs of its own."""
+    """The handler of every Django project, with no middleware and with its own URLs."""
 
     def __init__(self, urls: Any) -> None:
         super().__init__()

@@ -1,21 +1,21 @@
 import falcon
 
-from acceptance.differential.apps import told, told_bytes
+from acceptance.differential.apps import reply_of, reply_of_bytes
 
 
 class Query:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.text = told(req.get_param("a"))
+        resp.text = reply_of(req.get_param("a"))
 
 
 class Header:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.text = told(req.get_header("X-Sig"))
+        resp.text = reply_of(req.get_header("X-Sig"))
 
 
 class Cookie:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.text = told(req.cookies.get("a"))
+        resp.text = reply_of(req.cookies.get("a"))
 
 
 class Form:
@@ -23,28 +23,28 @@ class Form:
         fields = req.get_media()
         if not isinstance(fields, dict):
             fields = {part.name: part.text for part in fields if part.name == "a"}
-        resp.text = told(fields.get("a"))
+        resp.text = reply_of(fields.get("a"))
 
     on_get = on_put = on_patch = on_delete = on_post
 
 
 class Document:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.text = told(req.get_media().get("a"))
+        resp.text = reply_of(req.get_media().get("a"))
 
     on_get = on_put = on_patch = on_delete = on_post
 
 
 class Raw:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.text = told_bytes(req.bounded_stream.read())
+        resp.text = reply_of_bytes(req.bounded_stream.read())
 
     on_get = on_put = on_patch = on_delete = on_post
 
 
 class Path:
     def on_get(self, req: falcon.Request, resp: falcon.Response, a: str) -> None:
-        resp.text = told(a)
+        resp.text = reply_of(a)
 
 
 app = falcon.App(media_type=falcon.MEDIA_TEXT)

@@ -3,36 +3,36 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from acceptance.differential.apps import BODY_METHODS, told, told_bytes
+from acceptance.differential.apps import BODY_METHODS, reply_of, reply_of_bytes
 
 
 async def query(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told(request.query_params.get("a")))
+    return PlainTextResponse(reply_of(request.query_params.get("a")))
 
 
 async def header(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told(request.headers.get("X-Sig")))
+    return PlainTextResponse(reply_of(request.headers.get("X-Sig")))
 
 
 async def cookie(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told(request.cookies.get("a")))
+    return PlainTextResponse(reply_of(request.cookies.get("a")))
 
 
 async def form(request: Request) -> PlainTextResponse:
     async with request.form() as fields:
-        return PlainTextResponse(told(fields.get("a")))
+        return PlainTextResponse(reply_of(fields.get("a")))
 
 
 async def document(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told((await request.json()).get("a")))
+    return PlainTextResponse(reply_of((await request.json()).get("a")))
 
 
 async def raw(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told_bytes(await request.body()))
+    return PlainTextResponse(reply_of_bytes(await request.body()))
 
 
 async def path(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(told(request.path_params["a"]))
+    return PlainTextResponse(reply_of(request.path_params["a"]))
 
 
 app = Starlette(

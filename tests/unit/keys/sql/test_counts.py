@@ -55,7 +55,7 @@ def test_it_says_who_would_be_refused_and_why(sync_database: Database, call: Cal
 
     for tenant in ("ready", "ready", "failing", "done"):
         request(tenant, KEY)
-    for tenant in ("failing", "failing", "done", "made-up", "made-up-too"):
+    for tenant in ("failing", "failing", "done", "unknown", "unknown-too"):
         request(tenant, OTHER_KEY)
     call(guard, Sent(query="a=y&t=failing"))
     call(guard, Sent(query="a=x"))
@@ -82,14 +82,14 @@ def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
     counted.flush()
 
     [found] = counted.readiness()
-    assert (found.mode, found.applied, found.is_laxer) == ("enforce", "report", True)
+    assert (found.mode, found.applied, found.guard_is_less_strict) == ("enforce", "report", True)
     call(Guard(SCHEME, keys, on_decision=counted, mode="off"), Sent(query="a=x&t=acme"))
     counted.flush()
     assert sync_database.sql("SELECT mode, reason FROM {hours} WHERE tenant = ''") == [("off", "off")]
     counted.close()
 
 
-def test_a_refusal_of_ids_that_were_verified_too_is_told_apart(sync_database: Database) -> None:
+def test_refusals_of_ids_that_were_also_verified_are_counted_separately(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", mode="report")
     for ids in ("theirs", "theirs", "strangers"):
@@ -201,11 +201,11 @@ def test_what_the_database_does_not_take_is_written_later(sync_database: Databas
 NEVER_FULL = property(lambda held: False, lambda held, value: None)
 
 
-def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_tenant(
+def test_unknown_tenants_grow_neither_memory_nor_table_and_evict_no_tenant(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant that verifies, or whose own mode let a request through, is known before the database is asked."""
-    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 100)
     keys, counted = counting(sync_database)
     monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     keys.add("acme", mode="report")
@@ -226,7 +226,7 @@ def test_made_up_names_grow_neither_the_memory_nor_the_table_and_push_out_no_ten
 def test_a_name_that_the_database_knows_keeps_its_room(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 2)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 2)
     keys, counted = counting(sync_database)
     keys.add("acme")
     count(counted, "acme", malformed=1)
@@ -241,8 +241,8 @@ def test_a_name_that_the_database_knows_keeps_its_room(
 def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
     sync_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 100)
-    monkeypatch.setattr(counts, "MOST_KNOWN", 50)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 100)
+    monkeypatch.setattr(counts, "MAX_KNOWN", 50)
     _, counted = counting(sync_database)
     monkeypatch.setattr(counts.Tally, "is_full", NEVER_FULL, raising=False)
     sync_database.sql("ALTER TABLE {hours} RENAME TO {hours}_away")
@@ -260,7 +260,7 @@ def test_the_rows_that_are_held_are_bounded_while_the_database_is_away(
 
 
 def test_a_full_memory_is_written_at_once(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MOST_OTHERS", 10)
+    monkeypatch.setattr(counts, "MAX_OTHERS", 10)
     _, counted = counting(sync_database)
     for number in range(12):
         count(counted, f"made up {number}", malformed=1)
@@ -275,7 +275,7 @@ def test_a_write_is_few_statements_in_short_transactions(
     keys, counted = counting(sync_database)
     keys.add("acme")
     statements: list[str] = []
-    event.listen(keys.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(keys.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     for number in range(1_000):
         counted._tally.remember(f"key {number}")
         verdict = Verdict(Reason.VERIFIED, "one", key_id=f"key {number}")
@@ -425,7 +425,7 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
 
 
 @pytest.mark.parametrize("work", ["flush", "sum_up_stale"])
-def test_what_a_made_up_deadlock_ends_is_done_again(sync_database: Database, work: str) -> None:
+def test_an_operation_that_a_deadlock_ends_is_repeated(sync_database: Database, work: str) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", KEY)
     count(counted, "acme", verified=1)
@@ -440,7 +440,7 @@ def test_what_a_made_up_deadlock_ends_is_done_again(sync_database: Database, wor
     def end_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if not ended and statement.startswith("UPDATE"):
             ended.append(statement)
-            error = connection.dialect.dbapi.OperationalError("a made-up deadlock")
+            error = connection.dialect.dbapi.OperationalError("a simulated deadlock")
             error.sqlstate = "40P01"
             raise error
 

@@ -47,13 +47,13 @@ def refuse(
     counts(Decision(Verdict(reason, "nango"), claim, "report", False, 0.0))
 
 
-def test_nothing_is_kept_unless_one_says_so(keys: Any) -> None:
+def test_no_refused_request_is_kept_by_default(keys: Any) -> None:
     counts = VerdictCounts(keys)
     refuse(counts)
     counts.close()
 
     assert counts.refusals("acme") == ()
-    assert "Ids may be personal data, so nothing is kept" in page_of(keys, counts)
+    assert "Ids may be personal data, so nothing is stored by default" in page_of(keys, counts)
 
 
 def test_a_guard_keeps_what_a_request_states_and_never_its_signature(sync_database: Database) -> None:
@@ -117,7 +117,7 @@ def test_an_id_is_kept_as_it_is(keys: Any, text: str) -> None:
 
 
 def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_STORED", 30)
+    monkeypatch.setattr(refusals, "MAX_STORED", 30)
     keys.add("globex", mode="report")
     counts = VerdictCounts(keys, refusals=24)
     refuse(counts, "globex", connection_id="globex")
@@ -125,7 +125,7 @@ def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch:
     for _ in range(3):
         for number in range(500):
             refuse(counts, "acme", connection_id=f"u-{number}")
-            refuse(counts, f"made-up-{number}")
+            refuse(counts, f"unknown-{number}")
             refuse(counts, None)
         refuse(counts, "globex", Reason.INVALID_SIGNATURE)
         counts.flush()
@@ -137,11 +137,11 @@ def test_a_flood_pushes_out_rows_of_its_own_tenant_alone(keys: Any, monkeypatch:
     assert len(counts.refusals("acme", limit=1_000)) == 30
     assert len(counts.refusals("", limit=1_000)) == 30
     assert len(counts.refusals("globex")) == 4
-    assert not counts.refusals("made-up-1")
+    assert not counts.refusals("unknown-1")
 
 
 def test_the_table_is_bounded_in_all(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_IN_ALL", 5)
+    monkeypatch.setattr(refusals, "MAX_IN_TOTAL", 5)
     counts = VerdictCounts(keys, refusals=24)
     for tenant in ("acme", "a", "b"):
         if tenant != "acme":

@@ -131,7 +131,7 @@ def test_rotation_never_lengthens_the_life_of_a_key(database: Database) -> None:
     assert ends == {"third": None, "second": clock.now + 60, "first": clock.now + 10}
 
 
-def test_the_key_added_last_signs_whatever_the_clock_says(database: Database) -> None:
+def test_the_key_added_last_signs_even_if_the_clock_went_back(database: Database) -> None:
     clock = Clock(NOW)
     keys = database.keys(clock=clock)
     for key_id in ("b", "c", "a"):
@@ -425,7 +425,9 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
         pytest.param(lambda keys: keys.add("acme", key_id=" "), "id must be", id="add: a blank key id"),
         pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
         pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
-        pytest.param(lambda keys: keys.add("acme", not_before=2, not_after=1), "never be in", id="add: never in force"),
+        pytest.param(
+            lambda keys: keys.add("acme", not_before=2, not_after=1), "never be active", id="add: unusable times"
+        ),
         pytest.param(lambda keys: keys.rotate("other"), "no tenant 'other'", id="rotate: no such tenant"),
         pytest.param(lambda keys: keys.rotate("acme", OTHER_KEY), "same key", id="rotate: to the key that it has"),
         pytest.param(lambda keys: keys.rotate("acme", grace=-1), "grace", id="rotate: a negative grace"),
@@ -502,9 +504,9 @@ def test_statements_are_logged_without_their_parameters(
 
 
 def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
-    told: list[tuple[str, int]] = []
+    recorded: list[tuple[str, int]] = []
     keys = database.keys(
-        on_change=lambda tenant: told.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
+        on_change=lambda tenant: recorded.append((tenant, len(database.sql("SELECT id FROM {keys}")))),
     )
     new = database.do(keys.add("acme"))
     database.do(keys.rotate("acme"))
@@ -515,7 +517,7 @@ def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
     with pytest.raises(ConfigError):
         database.do(keys.rotate("other"))
 
-    assert told == [("acme", 1), ("acme", 2), ("acme", 2), ("acme", 2)]
+    assert recorded == [("acme", 1), ("acme", 2), ("acme", 2), ("acme", 2)]
 
 
 def test_a_change_that_cannot_be_announced_is_made_all_the_same(
@@ -534,7 +536,7 @@ def test_a_change_that_cannot_be_announced_is_made_all_the_same(
     assert password not in caplog.text
 
 
-def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_database: Database) -> None:
+def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_database: Database) -> None:
     keys = sync_database.keys()
     keys.add("acme", mode="report")
 
@@ -562,7 +564,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_keys_in_force(sync_data
         pytest.param({"master_keys": "s3cret"}, "32 bytes", id="a master key in words"),
         pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
         pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
-        pytest.param({"on_change": "redis"}, "on_change", id="a change told to nobody"),
+        pytest.param({"on_change": "redis"}, "on_change", id="nothing listens for a change"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:

@@ -226,11 +226,11 @@ def test_what_was_resealed_stays_so_when_it_is_stopped(
 
 def test_batches_run_behind_an_async_engine(database: Database) -> None:
     database.do(database.keys().add("acme"))
-    told: list[tuple[int, str]] = []
+    recorded: list[tuple[int, str]] = []
     keys = database.keys(master_keys=MASTER, allow_clear=True)
 
-    assert database.do(keys.reseal(progress=lambda *seen: told.append(seen))) == 1
-    assert told == [(1, "acme")]
+    assert database.do(keys.reseal(progress=lambda *seen: recorded.append(seen))) == 1
+    assert recorded == [(1, "acme")]
     assert database.do(keys.purge(older_than=DAY)) == 0
 
 
@@ -245,7 +245,7 @@ def test_a_look_up_is_one_statement_that_leaves_out_keys_that_ended_long_ago(syn
     past.retire("acme", "yesterday")
     statements: list[str] = []
     keys = sync_database.keys()
-    event.listen(keys.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(keys.engine, "before_cursor_execute", lambda *recorded: statements.append(recorded[2]))
 
     ring = sync_database.ring(keys, "acme")
 

@@ -291,7 +291,7 @@ def test_a_mode_without_a_tenant_is_refused(way: Callable[[Any], Any], mode: str
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("guard_mode", ["report", "off"])
-def test_a_tenant_cannot_be_enforced_under_a_laxer_guard(way: Callable[[Any], Any], guard_mode: Mode) -> None:
+def test_a_tenant_cannot_be_enforced_under_a_less_strict_guard(way: Callable[[Any], Any], guard_mode: Mode) -> None:
     rings = {"beta": Keyring(OTHER_KEY, mode="report"), "acme": Keyring(KEY, mode="enforce")}
     with pytest.raises(ConfigError, match=f"'acme' has .*mode='enforce', but the guard's mode is '{guard_mode}'"):
         Guard(SCHEME, way(rings), mode=guard_mode)
