@@ -192,15 +192,15 @@ def test_the_page_links_to_the_check_by_the_number_of_the_row(keys: Any) -> None
     page = ada.get("/refusals", name="acme")
     [number] = [row.id for row in counts.refusals("acme")]
 
-    assert "nothing of it is proven" in words_of(page)
-    assert "Kept for 24 hours" in words_of(page)
+    assert "not verified" in words_of(page)
+    assert "Stored for 24 hours" in words_of(page)
     assert f'href="/console/check?refusal={number}"' in page.text
     form = forms_of(ada.get("/check", refusal=str(number)).text)[0]
     assert form.fields["id.connection_id"] == "<b>u&1"
     assert form.fields["tenant"] == "acme"
     answer = ada.fill(form, signature=NANGO.sign(KEY, integration_id="github", connection_id="<b>u&1"))
     assert "This signature is right for acme" in words_of(answer)
-    assert "of no known tenant" in words_of(ada.get("/refusals"))
+    assert "Refused requests without a known tenant" in words_of(ada.get("/refusals"))
     assert ada.get("/check", refusal="999").status_code == 404
     assert ada.get("/check", refusal="9" * 30).status_code == 200
     other = Browser(Console(keys, schemes=[NANGO.replace(name="other")], authorize=by_header, counts=counts))
