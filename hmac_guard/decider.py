@@ -282,7 +282,8 @@ class Decider(Frozen):
             return None
         if self.by_tenant and self._mode_of(reading, ring) == "off":
             return None
-        reading.verdict = verdict = self._prove(reading, ring)
+        now = self.clock()
+        reading.verdict = verdict = self._prove(reading, ring, now)
         if verdict.reason is not VERIFIED:
             return None
         token = token_of(self.once.scope, verdict.tenant, reading.message)
@@ -290,7 +291,7 @@ class Decider(Frozen):
             reading.used = True
             return None
         last = min(each.last(int(reading.times[each.name])) for each in self.scheme.times)
-        return token, time.time() + last - self.clock() + _LONGER
+        return token, time.time() + last - now + _LONGER
 
     def note_use(
         self, scope: MutableMapping[str, Any], reading: Reading, token: bytes, answer: "bool | Failure"
@@ -307,16 +308,16 @@ class Decider(Frozen):
 
     def _judge_dated(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
         """Judge for a scheme with times, with keys that a resolver gave."""
-        return self._prove(reading, ring)
+        return self._prove(reading, ring, now)
 
     def _judge_once(self, scheme: Scheme, reading: Reading, ring: Keyring, now: float, by_tenant: bool) -> Verdict:
         """Judge for a guard with a single-use store, by the answer of the store."""
-        verdict = self._prove(reading, ring) if reading.verdict is None else reading.verdict
+        verdict = self._prove(reading, ring, now) if reading.verdict is None else reading.verdict
         if verdict.reason is not VERIFIED or reading.used is True:
             return verdict
         return Verdict(Reason.REPLAYED if reading.used is False else Reason.KEYS_UNAVAILABLE, self.scheme.name)
 
-    def _prove(self, reading: Reading, ring: Keyring) -> Verdict:
+    def _prove(self, reading: Reading, ring: Keyring, now: float) -> Verdict:
         if self.static_ring is None:
             fault = next(filter(None, map(self.scheme.fault_of_key, ring.keys)), None)
             if fault is not None:
@@ -324,7 +325,7 @@ class Decider(Frozen):
                 return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
             if self._faults.is_failing and ring is not DUMMY_KEYRING:
                 self._faults.succeeded()
-        return judge_dated(self.scheme, reading, ring, self.clock(), self.by_tenant)
+        return judge_dated(self.scheme, reading, ring, now, self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
         """Return the mode, if the keys are by tenant. The tenant's mode counts only if the request was read fully."""

@@ -22,7 +22,7 @@ class GuardMiddleware(Strict):
     The verdict is in `scope[guard.annotate_as]`; read it with `verdict_from`. `http` and `websocket` are verified,
     `lifespan` passes; any other type raises `ValueError`, as the ASGI specification requires. When the server shuts the
     application down, `on_decision` is closed if it has a `close`, as `VerdictCounts` has. A body is read only if the
-    scheme has a source in it, and must arrive within ten seconds.
+    scheme has a source in it or signs it, and must arrive within ten seconds.
 
     Args:
         app: The application.
@@ -63,6 +63,7 @@ class GuardMiddleware(Strict):
             refusal, request = await self._driver.decide(scope, receive)
             is_gone = refusal is not None and request.is_gone
             receive = receive if request.stream is None else request.stream
+            del request  # It has the signature, and the application may raise: error trackers record local variables.
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:

@@ -58,8 +58,10 @@ def item_values(
     return found
 
 
-def one_of(values: list[str], *, is_signature: bool) -> Found:
-    """Return the value of a place from the items with its key. A signature may have several; any may verify."""
+def one_of(values: list[str] | Refused, *, is_signature: bool) -> Found:
+    """Return what is in a place. Several signatures may be there, of which any may verify."""
+    if len(values) == 1 or isinstance(values, Refused):
+        return only(values)
     if len(values) > MAX_WITH_KEY:
         return _TOO_MANY
     return (list(filter(None, values)) or "") if is_signature else only(values)

@@ -90,10 +90,10 @@ class Places:
         lines: Sequence[tuple[int, Header | HeaderItem]] = [*headers, *items]
         names = list(dict.fromkeys(place.name.lower() for _, place in lines))
         self._methods = [slot for slot, place in numbered if isinstance(place, MethodOf)]
-        wanted: dict[tuple[int, str, str], dict[str, int]] = {}
+        wanted: dict[tuple[int, str, str], dict[str, list[int]]] = {}
         for slot, place in items:
             line = names.index(place.name.lower())
-            wanted.setdefault((line, place.between, place.inner), {})[place.key] = slot
+            wanted.setdefault((line, place.between, place.inner), {}).setdefault(place.key, []).append(slot)
         self._items = [(*header, slots) for header, slots in wanted.items()]
         self._headers = [(names.index(place.name.lower()), slot) for slot, place in headers if not place.before]
         self._starts = [
@@ -211,13 +211,11 @@ class Places:
         for index, between, inner, slots in self._items:
             line = request.lines[index]
             items = {} if line is None else item_values(line, between, inner, slots)
-            if isinstance(items, Refused):
-                for slot in slots.values():
-                    found[slot] = items
-                continue
-            for key, values in items.items():
-                slot = slots[key]
-                found[slot] = values[0] if len(values) == 1 else one_of(values, is_signature=slot in self._signatures)
+            for key, own in slots.items():
+                values = items if isinstance(items, Refused) else items.get(key)
+                if values is not None:
+                    for slot in own:
+                        found[slot] = one_of(values, is_signature=slot in self._signatures)
 
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]

@@ -80,7 +80,7 @@ VERIFIED = Reason.VERIFIED
 
 
 class Refused(NamedTuple):
-    """A part of a request that frameworks could read in different ways.
+    """Why a request cannot be verified: a part of it is missing, not valid, or could be read in different ways.
 
     `detail` names the part and what is wrong with it, in one clause for the log. It never shows a signature.
     """

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
-from hmac_guard.asgi.request import HeaderNames
+from hmac_guard.asgi.request import HeaderNames, merge_cookies
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
 from hmac_guard.core.reader import Reader
@@ -68,7 +68,7 @@ class DjangoDriver:
             failure = failure_of(error)
         return refusal if failure is None else self._fault(django, failure)
 
-    async def answer(self, django: Any, view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def answer(self, django: Any, view: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Answer a Django request in async code: call the view, or send the refusal.
 
         The view gets the request with the verdict as its attribute.
@@ -77,11 +77,10 @@ class DjangoDriver:
         try:
             request, started = self._read(django)
             if started is not None:
-                refusal, _ = await self._driver_on_loop.decide(request.scope, None, request, started)
+                refusal = (await self._driver_on_loop.decide(request.scope, None, request, started))[0]
             if refusal is None:
                 setattr(django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
-                if request.is_asgi and self._driver_on_loop.merges_cookies:
-                    request.join_cookies()
+            del request  # It has the signature, and the view may raise: error trackers record the variables of a frame.
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
@@ -109,7 +108,7 @@ class DjangoDriver:
         if request.is_asgi:
             request.scope = scope = django.scope = dict(django.scope)
             request.root = django.path.removesuffix(django.path_info)
-            request.lines = self._names.find(scope.get("headers", ())) if reader.names else ()
+            request.lines = self._names.find(scope.get("headers", ())) if reader.names else []
         else:
             request.scope = scope = django.environ
             request.root = settings.FORCE_SCRIPT_NAME or django.META.get("SCRIPT_NAME", "")
@@ -123,6 +122,9 @@ class DjangoDriver:
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
             return request, None
+        if request.is_asgi and self._driver_on_loop.merges_cookies:
+            merge_cookies(scope)
+            request.join_cookies()
         if reader.needs_body:
             began = perf_counter()
             request.read_body(reader, decider.max_body)

@@ -26,7 +26,8 @@ class EnvKeys(Resolver):
         form: How the secrets are written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
 
     Raises:
-        ConfigError: A variable is unset, its text is hardly a secret (see `Key`), or two tenants have the same secret.
+        ConfigError: The first or only variable is unset, its text is hardly a secret (see `Key`), or two tenants have
+            the same secret.
 
     Example::
 

@@ -271,7 +271,7 @@ def per_tenant(resolver: R) -> R:
         The same object, marked. Only an object without writable attributes, such as a bound method, is wrapped.
 
     Raises:
-        ConfigError: The argument is not callable, or it is a resolver of this package.
+        ConfigError: The argument is not callable, or it is a resolver of this package whose keys are not by tenant.
 
     Example::
 

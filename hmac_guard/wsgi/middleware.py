@@ -22,7 +22,7 @@ class GuardMiddleware(Strict):
     """A guard around a WSGI application.
 
     The verdict is in `environ[guard.annotate_as]`; read it with `verdict_from`. A body is read only if the scheme has a
-    source in it; how long a client may take to send it is the server's setting.
+    source in it or signs it; how long a client may take to send it is the server's setting.
 
     Args:
         app: The application.

@@ -4,7 +4,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class NewKey(Frozen):
     """A new key. No other call returns `secret`: give it to the tenant, then forget it.
 
@@ -31,9 +29,17 @@ class NewKey(Frozen):
         secret: The secret; None if the caller gave it.
     """
 
+    __slots__ = ("_secret", "id", "tenant")
+
     tenant: str
     id: str
-    _secret: Hidden[str] | None = field(repr=False)
+    _secret: Hidden[str] | None
+
+    def __init__(self, tenant: str, id: str, secret: Hidden[str] | None) -> None:
+        self._set(tenant=tenant, id=id, _secret=secret)
+
+    def __repr__(self) -> str:
+        return f"NewKey(tenant={self.tenant!r}, id={self.id!r})"
 
     @property
     def secret(self) -> str | None:

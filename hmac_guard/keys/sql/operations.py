@@ -61,10 +61,11 @@ class Draft(NamedTuple):
 
 
 class KeyOperations(Frozen, Generic[AnyEngine]):
-    """The operations of `SqlKeys`. Each is one transaction, and raises `ConfigError` for arguments that are not valid.
+    """The operations of `SqlKeys`.
 
-    Each change is written into the audit, in its own transaction. `actor` says who made it, and `origin` from where;
-    None is the name of this host.
+    Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid. Each
+    change is written into the audit, in its own transaction. `actor` says who made it, and `origin` from where; None is
+    the name of this host.
     """
 
     engine: AnyEngine

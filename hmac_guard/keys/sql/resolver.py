@@ -30,8 +30,8 @@ T = TypeVar("T")
 class SqlKeys(KeyOperations[AnyEngine], Resolver):
     """Keeps the keys of each tenant in a table of your database. Needs the extra `sql`, and `crypto` for `master_keys`.
 
-    Each request asks the database: put `CachedKeys` around it. Each operation is one transaction, and raises
-    `ConfigError` for arguments that are not valid.
+    Each request asks the database: put `CachedKeys` around it. Each operation but `reseal` and `purge` is one
+    transaction. They raise `ConfigError` for arguments that are not valid.
 
     Args:
         engine: A SQLAlchemy engine. An `AsyncEngine` (which needs `sqlalchemy[asyncio]`) is bound to its event loop: it

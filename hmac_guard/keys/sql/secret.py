@@ -12,7 +12,6 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
@@ -56,12 +55,19 @@ class Sealed(NamedTuple):
         return f"the mode of the tenant {self.of!r}" if self.kind == "mode" else f"the setting {self.of!r}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Secret(Frozen):
     """A secret as it is written: its form, and its text."""
 
+    __slots__ = ("form", "text")
+
     form: str
-    text: Hidden[str] = field(repr=False)
+    text: Hidden[str]
+
+    def __init__(self, form: str, text: Hidden[str]) -> None:
+        self._set(form=form, text=text)
+
+    def __repr__(self) -> str:
+        return f"<Secret, {self.form}>"
 
     @classmethod
     def of(cls, given: Hidden[Any], form: str) -> "Secret":

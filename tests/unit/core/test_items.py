@@ -81,6 +81,24 @@ def test_two_lines_are_a_duplicate_where_a_comma_does_not_separate_items(
     assert values(line, separators) is Reason.DUPLICATE
 
 
+def test_the_tenant_and_an_optional_id_are_in_one_item_of_a_header_in_two_spellings(call: Call) -> None:
+    scheme = Scheme(
+        name="orgs",
+        ids={"user": Query("user"), "org": Header("X-Auth").item("org", separators=COMMA)},
+        optional={"org"},
+        message="{user}:{org}",
+        signature=Header("X-Auth").item("v1", separators=COMMA),
+        tenant=Header("x-auth").item("org", separators=COMMA),
+    )
+    guard = Guard(scheme, {"acme": KEY})
+    signed, unsigned = scheme.sign(KEY, user="u", org="acme"), scheme.sign(KEY, user="u")
+
+    def status(signature: str) -> int:
+        return call(guard, Sent(query="user=u", headers=[("X-Auth", f"org=acme,v1={signature}")])).status
+
+    assert (status(signed), status(unsigned)) == (200, 401)
+
+
 HEADER = Header("X-Sig")
 
 

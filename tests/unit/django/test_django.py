@@ -44,6 +44,7 @@ from orders import (
 from support import Call, Reply, Sent, environ_for, run_asgi, scope_for
 from werkzeug.test import run_wsgi_app
 
+import hmac_guard.core.request
 from hmac_guard import ConfigError, Form, Guard, Header, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
 from hmac_guard.django.conf import guard_from_settings
@@ -480,6 +481,65 @@ def test_an_id_in_a_second_cookie_line_is_the_one_that_the_view_reads() -> None:
     cookies = [("Cookie", "tenant=acme"), ("Cookie", "theme=dark")]
     sent = Sent("GET", "/orders", f"order_id=42&sig={hex_of('acme', '42')}", cookies)
     assert reply_of(view, sent, "asgi", GUARD).body == b"acme"
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+def test_a_guarded_view_reads_the_verified_cookie_of_several_lines(later: bool) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request.COOKIES["tenant"])
+
+    async def async_view(request: HttpRequest) -> HttpResponse:
+        return view(request)
+
+    cookies = [("Cookie", "tenant=acme"), ("Cookie", "theme=dark")]
+    sent = Sent("GET", "/orders", f"order_id=42&sig={hex_of('acme', '42')}", cookies)
+    assert reply_of(hmac_guarded(GUARD)(async_view if later else view), sent, "asgi").body == b"acme"
+
+
+@pytest.mark.parametrize("as_class", [False, True], ids=["function", "class"])
+def test_an_async_view_may_have_arguments_of_any_name(as_class: bool) -> None:
+    async def get(request: HttpRequest, **given: str) -> HttpResponse:
+        return HttpResponse(json.dumps(given))
+
+    class Later(View):
+        async def get(self, request: HttpRequest, **given: str) -> HttpResponse:
+            return await get(request, **given)
+
+    view: Any = hmac_guarded(GUARD)(Later).as_view() if as_class else hmac_guarded(GUARD)(get)
+    names = ("view", "django") if as_class else ("view", "django", "self")
+    with project(urls=[path("/".join(f"<str:{name}>" for name in names), view)], MIDDLEWARE=[]):
+        reply = send("asgi", replace(GOOD, path="/" + "/".join(names)))
+    assert json.loads(reply.body) == dict(zip(names, names, strict=True))
+
+
+def test_the_view_uses_the_verdict_of_the_same_guard_around_the_project() -> None:
+    by_query = Scheme(name="by_query", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    for scheme, sent in ((ORDERS, GOOD), (by_query, Sent(query=f"a=x&sig={by_query.sign(KEY, a='x')}"))):
+        decisions: list[object] = []
+        guard = Guard(scheme, KEY, on_decision=decisions.append)
+        with project(hmac_guarded(guard)(Seen().later), MIDDLEWARE=[]):
+            assert send("asgi", sent, guard).status == 200
+        assert len(decisions) == 1
+
+
+def test_no_variable_holds_the_request_of_the_guard_while_an_async_view_runs() -> None:
+    found: list[str] = []
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            if frame.f_globals["__name__"].startswith("hmac_guard"):
+                found.extend(f"{frame.f_code.co_name}: {name}" for name, it in frame.f_locals.items() if is_read(it))
+            frame = frame.f_back
+        return HttpResponse()
+
+    assert reply_of(hmac_guarded(GUARD)(view), GOOD, "asgi", GUARD).status == 200
+    assert found == []
+
+
+def is_read(value: object) -> bool:
+    """Return whether a value is a request as the guard has read it, with its signature."""
+    return isinstance(value, hmac_guard.core.request.Request)
 
 
 def test_a_class_is_guarded_by_its_dispatch_too() -> None:
