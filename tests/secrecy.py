@@ -19,7 +19,6 @@ import sys
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from types import FrameType, TracebackType
 from typing import Any
@@ -95,11 +94,16 @@ class Secrecy(logging.Handler):
             return
         frame: FrameType | None = sys._getframe(1)
         error = sys.exc_info()[1]
-        with untraced():
-            while frame is not None:
-                self._look_at(frame)
-                frame = frame.f_back
-            self._look_back(error)
+        # Coverage is stopped: it slows the search down, and lines that only the search runs are not tested.
+        # Coverage must see the end of each function that it saw start, so it goes on in this one.
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        while frame is not None:
+            self._look_at(frame)
+            frame = frame.f_back
+        self._look_back(error)
+        sys._getframe().f_trace = tracer
+        sys.settrace(tracer)
 
     def _look_back(self, error: BaseException | None) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
@@ -137,10 +141,6 @@ class Secrecy(logging.Handler):
 
     def found(self) -> list[str]:
         """Return the leaked secrets, and reset the findings."""
-        with untraced():
-            return self._found()
-
-    def _found(self) -> list[str]:
         for error in self.raised:
             self._look_back(error)
         self._search()
@@ -148,17 +148,6 @@ class Secrecy(logging.Handler):
         found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in told} | self.places
         self.clear()
         return sorted(found)
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Do not measure coverage: the search is not a test of the lines that it runs, and the trace doubles its time."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
 
 
 @functools.cache
