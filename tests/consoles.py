@@ -1,19 +1,14 @@
 """A console in a test: its database, its operators, and a client that fills in forms as a browser does."""
 
 import re
-import tempfile
-from functools import cache
 from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from databases import sqlite_in
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from hmac_guard.console import Console, Operator
-from hmac_guard.keys import SqlKeys
 
 ADA = Operator("ada@example.com", "operator")
 VIC = Operator("vic@example.com", "viewer")
@@ -21,20 +16,6 @@ WHO = "X-Test-Operator"
 OPERATORS = {"ada": ADA, "vic": VIC}
 ORIGIN = "http://localhost"
 PREFIX = "/console"
-
-
-@cache
-def _template() -> bytes:
-    """Create a database with empty tables once, because this takes longer than most tests."""
-    with tempfile.TemporaryDirectory() as folder:
-        SqlKeys(sqlite_in(Path(folder))).create_table()
-        return (Path(folder) / "keys.db").read_bytes()
-
-
-def empty_keys(folder: Path, **options: Any) -> Any:
-    """A `SqlKeys` with empty tables, without master keys."""
-    (folder / "keys.db").write_bytes(_template())
-    return SqlKeys(sqlite_in(folder), **options)
 
 
 def by_header(request: Any) -> Operator | None:

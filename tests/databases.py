@@ -6,9 +6,11 @@ import inspect
 import os
 import re
 import socket
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -129,7 +131,23 @@ def _drop() -> None:
 
 def sqlite_in(folder: Path) -> Engine:
     """A SQLite database in a folder. No connection stays open."""
-    return create_engine(f"sqlite:///{folder / 'keys.db'}", poolclass=NullPool)
+    engine = create_engine(f"sqlite:///{folder / 'keys.db'}", poolclass=NullPool)
+    event.listen(engine, "connect", _forget_the_disk)
+    return engine
+
+
+@cache
+def _template() -> bytes:
+    """Create a database with empty tables once, because this takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        SqlKeys(sqlite_in(Path(folder))).create_table()
+        return (Path(folder) / "keys.db").read_bytes()
+
+
+def empty_keys(folder: Path, **options: Any) -> SqlKeys[Engine]:
+    """A `SqlKeys` with empty tables, without master keys."""
+    (folder / "keys.db").write_bytes(_template())
+    return SqlKeys(sqlite_in(folder), **options)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ from hmac_guard.keys.resolver import CallableKeys
 #: A shorter text, or one with fewer different letters, occurs in other texts by chance.
 LONG_ENOUGH, LETTERS = 12, 4
 
-#: The functions whose variables must not contain a secret, as "module:function": all except those of the snippets,
-#: which use only the key of the documentation.
+#: The modules of the functions whose variables must not contain a secret: all except those of the snippets, which use
+#: only the key of the documentation.
 CHECKED = re.compile(r"hmac_guard\b(?!\.snippets)")
 
 #: The request as the caller passed it to a middleware or a command. The caller has these variables too; `django` is
@@ -53,6 +53,9 @@ GIVEN = frozenset({"words", "rest", "captured", "request_texts", "signature", "o
 #: Limits for one test: searches per callback, searched tracebacks, digests, items of a container, and buffered
 #: characters, in all and for one variable.
 MAX_LOOKS, MAX_ERRORS, MAX_DIGESTS, MAX_ITEMS, MAX_TEXT, MAX_REPR_LENGTH = 40, 100, 64, 100, 2_000_000, 20_000
+
+#: They have no attributes and no items.
+PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 
 #: What a table of SQLAlchemy is defined by.
 DEFINITIONS = (SchemaItem, MetaData, ReadOnlyColumnCollection)
@@ -73,7 +76,6 @@ class Secrecy(logging.Handler):
         self.places: set[str] = set()
         self.raised: list[BaseException] = []
         self.looks: Counter[str] = Counter()
-        self.looking = False
 
     def emit(self, record: logging.LogRecord) -> None:
         # A formatter may print every attribute of a record, also extras and arguments.
@@ -90,13 +92,18 @@ class Secrecy(logging.Handler):
         self.looks[occasion] += 1
         if self.looks[occasion] > MAX_LOOKS:
             return
-        self.looking = True
         frame: FrameType | None = sys._getframe(1)
+        error = sys.exc_info()[1]
+        # Coverage is stopped: it slows the search down, and lines that only the search runs are not tested.
+        # Coverage must see the end of each function that it saw start, so it goes on in this one.
+        tracer = sys.gettrace()
+        sys.settrace(None)
         while frame is not None:
             self._look_at(frame)
             frame = frame.f_back
-        self._look_back(sys.exc_info()[1])
-        self.looking = False
+        self._look_back(error)
+        sys._getframe().f_trace = tracer
+        sys.settrace(tracer)
 
     def _look_back(self, error: BaseException | None) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
@@ -105,9 +112,10 @@ class Secrecy(logging.Handler):
             trace = trace.tb_next
 
     def _look_at(self, frame: FrameType) -> None:
-        place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_name}"
-        if not CHECKED.match(place):
+        module = frame.f_globals.get("__name__")
+        if not _is_checked(module):
             return
+        place = f"{module}:{frame.f_code.co_name}"
         given = REQUEST | GIVEN if place.startswith(("hmac_guard.cli", "hmac_guard.explain")) else REQUEST
         for name, value in frame.f_locals.items():
             if name not in given:
@@ -142,8 +150,16 @@ class Secrecy(logging.Handler):
         return sorted(found)
 
 
+@functools.cache
+def _is_checked(module: object) -> bool:
+    return CHECKED.match(str(module)) is not None
+
+
 def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
+    if type(value) in PLAIN:
+        yield repr(value)[:MOST_OF_ONE]
+        return
     for thing in (value, *_attributes(value), *_items(value)):
         try:
             yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MAX_REPR_LENGTH]

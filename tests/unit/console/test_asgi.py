@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import ADA, ORIGIN, empty_keys
+from consoles import ADA, ORIGIN
+from databases import empty_keys
 from key_sources import KEY
 from waiting import TIMEOUT
 

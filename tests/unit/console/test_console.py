@@ -22,14 +22,13 @@ from consoles import (
     WHO,
     Browser,
     by_header,
-    empty_keys,
     forms_of,
     secret_in,
     signature_in,
     words_of,
 )
 from cryptography.fernet import Fernet
-from databases import Database, sqlite_in
+from databases import Database, empty_keys, sqlite_in
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from markupsafe import escape
 from ports import own_port

@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import empty_keys, forms_of
+from consoles import forms_of
+from databases import empty_keys
 from documented import under
 from key_sources import KEY, Clock
 from waiting import TIMEOUT

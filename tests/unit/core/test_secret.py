@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from databases import sqlite_in
-from sqlalchemy import Engine
+from databases import empty_keys
 from support import Call, Sent
 
 from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Scheme, WeakKeyWarning
 from hmac_guard.cli.commands import hmac_guard as command
-from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys, MappingKeys, SqlKeys, StaticKeys
+from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys, MappingKeys, StaticKeys
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
 TENANTS = SCHEME.replace(tenant=Query("t"))
@@ -45,18 +44,12 @@ ACCEPTED = [
 ]
 
 
-def stored_in(folder: Path) -> SqlKeys[Engine]:
-    keys = SqlKeys(sqlite_in(folder))
-    keys.create_table()
-    return keys
-
-
 def ways(text: str, folder: Path, environ: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
     """Each way in which a key is made of text at once."""
     environ.setenv("TEST_KEY", text.replace("\0", ""))
     environ.setenv("TEST_KEY_acme", text.replace("\0", ""))
     (folder / "key").write_text(text)
-    keys = stored_in(folder)
+    keys = empty_keys(folder)
     return {
         "Key": lambda: Key(text),
         "Keyring": lambda: Keyring(text),
@@ -167,7 +160,7 @@ WARNING: dict[str, Callable[[Path], object]] = {
     "MappingKeys": lambda folder: MappingKeys({"acme": [KEY, SHORT]}),
     "ChainKeys": lambda folder: ChainKeys({"acme": SHORT}),
     "CachedKeys": lambda folder: CachedKeys(ChainKeys({"acme": SHORT})),
-    "SqlKeys": lambda folder: stored_in(folder).add("acme", SHORT),
+    "SqlKeys": lambda folder: empty_keys(folder).add("acme", SHORT),
 }
 
 

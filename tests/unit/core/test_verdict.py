@@ -61,5 +61,9 @@ def test_a_verdict_is_found_in_what_a_request_holds(holder: str) -> None:
     assert verdict_from(request) is request.__dict__[holder]["hmac_guard"]
 
 
+def test_a_verdict_without_proven_ids_shows_none() -> None:
+    assert "ids={}" in repr(Verdict(Reason.MISSING_SIGNATURE, "one"))
+
+
 def test_a_scheme_shows_what_it_signs() -> None:
     assert repr(NANGO) == "<Scheme nango: '{integration_id}:{connection_id}', sha256, hex>"

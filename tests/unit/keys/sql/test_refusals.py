@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
-from consoles import Browser, by_header, empty_keys, forms_of, words_of
-from databases import Database
+from consoles import Browser, by_header, forms_of, words_of
+from databases import Database, empty_keys
 from key_sources import KEY, Clock
 from support import Sent, call_wsgi
 
