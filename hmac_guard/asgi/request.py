@@ -80,15 +80,20 @@ class AsgiRequest(Request):
 
 
 def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
-    """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS."""
+    """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
+
+    The scope gets a copy of its headers. uvicorn with httptools adds the fields behind a chunked body to its own list,
+    and the application would read what the guard has not read.
+    """
     request = AsgiRequest()
     request.source, request.stream = scope, None
     try:
+        scope["headers"] = headers = [*scope["headers"]]
         request.method = scope["method"]
         request.root = scope["root_path"]
         request.path = path_of(scope) if request.root else scope["path"]
         request.query = scope["query_string"].decode("latin-1")
-        lines = names.find(scope["headers"])
+        lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
         return read_scope(_as_specified(scope), names, with_body)

@@ -11,18 +11,20 @@ from typing import Any
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
-from acceptance.wire.guards import BARE, GUARDS, RECORD
+from acceptance.wire.guards import BARE, GUARDS, RECORD, WEBHOOKS
+from acceptance.wire.reach import digest_of
 from hmac_guard import verdict_from
 
 
-def _write_down(holder: Mapping[str, Any], read: dict[str, Any]) -> bytes:
+def _write_down(holder: Mapping[str, Any], read: dict[str, Any], body: bytes) -> bytes:
     """What was read, and what the guard left beside it."""
+    read |= {"body": body.decode("latin-1"), "digest": digest_of(body)}
     try:
         verdict = verdict_from(holder)
     except LookupError:
-        decided: dict[str, Any] = {"reason": None, "ids": {}}
+        decided: dict[str, Any] = {"reason": None, "ids": {}, "signed_at": None}
     else:
-        decided = {"reason": verdict.reason.value, "ids": dict(verdict.ids)}
+        decided = {"reason": verdict.reason.value, "ids": dict(verdict.ids), "signed_at": verdict.signed_at}
     line = json.dumps({**read, **decided}).encode()
     with open(os.environ[RECORD], "ab") as record:
         record.write(line + b"\n")
@@ -47,7 +49,7 @@ _READS: dict[str, Callable[[Any, int], bytes]] = {
 def _wsgi_body(environ: dict[str, Any]) -> bytes:
     way = environ.get("HTTP_X_READ", "")
     try:
-        if environ.get("HTTP_X_GUARD") == "body" and way in _READS:
+        if environ.get("HTTP_X_GUARD") in ("body", *WEBHOOKS) and way in _READS:
             return _READS[way](environ["wsgi.input"], int(environ["CONTENT_LENGTH"]))
         return get_input_stream(environ).read()
     except Exception:  # Servers raise their own errors if a body does not arrive whole.
@@ -63,9 +65,8 @@ def _wsgi_echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         "query": environ.get("QUERY_STRING", ""),
         "headers": headers,
         "length": environ.get("CONTENT_LENGTH"),
-        "body": _wsgi_body(environ).decode("latin-1"),
     }
-    line = _write_down(environ, read)
+    line = _write_down(environ, read, _wsgi_body(environ))
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(line)))])
     return [line]
 
@@ -85,9 +86,8 @@ async def _asgi_echo(scope: Any, receive: Any, send: Any) -> None:
         "query": scope["query_string"].decode("latin-1"),
         "headers": headers,
         "length": str(len(body)),
-        "body": body.decode("latin-1"),
     }
-    line = _write_down(scope, read)
+    line = _write_down(scope, read, body)
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})

@@ -13,11 +13,13 @@ from servers import Running
 
 from acceptance.conformance.client import Answer, Connection
 from acceptance.wire.guards import BARE
-from acceptance.wire.reach import Reach
+from acceptance.wire.reach import Message, Reach
 
 _TAGS = count()
 #: So begin the ids of the requests that try whether a connection is still of use.
 _AFTER = "after-"
+#: Seconds in which every server hands a request to the application.
+_MOMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Ask:
     upgrades: bool = False
     #: How long the server may think before the client closes its side. Then it has to answer or to close.
     timeout: float = 5.0
+    #: What is sent when the server has had time to hand the request on.
+    rest: bytes = b""
+    #: The webhooks that were signed, for the guards in WEBHOOKS.
+    messages: frozenset[Message] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,9 @@ class Site:
         with Connection(self.running.port, ask.timeout) as connection:
             with suppress(OSError):  # It may have answered before it closed.
                 connection.send(ask.data)
+                if ask.rest:
+                    sleep(_MOMENT)
+                    connection.send(ask.rest)
             if ask.upgrades:
                 return _upgraded(connection)
             waited = False

@@ -8,11 +8,28 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from acceptance.wire.guards import ITEMS
+
 _EXEMPT = re.compile(r"/health|/static/(\w[\w.-]*/)*(\w[\w.-]*)?")
+
+
+class Message(NamedTuple):
+    """What the signature of a webhook is made over. The id is "" where the scheme signs none."""
+
+    id: str
+    time: str
+    #: `digest_of` the raw body.
+    digest: str
+
+
+def digest_of(body: bytes) -> str:
+    return sha256(body).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -26,8 +43,10 @@ class Reach:
     headers: list[tuple[str, str]]
     length: str | None
     body: str
+    digest: str
     reason: str | None
     ids: dict[str, str]
+    signed_at: float | None
 
     @classmethod
     def of(cls, line: str) -> "Reach":
@@ -42,6 +61,18 @@ class Reach:
         query = [value for name, value in parse_qsl(self.query, keep_blank_values=True) if name == "a"]
         segments = [match[1] for path in self.routed() if (match := re.fullmatch(r"/p/([^/]*)/c", path))]
         return {*query, *self.header("x-id"), *self._cookies(), *segments, *self._from_body()}
+
+    def messages_read(self) -> set[Message]:
+        """Every webhook that some application could read, if it takes the first, the last or a middle one of several
+        ids and times."""
+        if self.guard != ITEMS:
+            return self._messages(self.header("webhook-id"), self.header("webhook-timestamp"))
+        lines = self.header("stripe-signature")
+        items = [item.strip().partition("=") for line in lines for item in line.split(",")]
+        return self._messages([""], [time.strip() for key, _, time in items if key == "t"])
+
+    def _messages(self, ids: list[str], times: list[str]) -> set[Message]:
+        return {Message(*read, self.digest) for read in product(ids, times)}
 
     def handlers(self) -> set[str]:
         """The guarded handlers that some router would run."""

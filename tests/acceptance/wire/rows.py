@@ -21,7 +21,7 @@ from acceptance.wire.guards import BARE
 #: Makes the request with ids that no other request has: it is given a number for them.
 Maker = Callable[[int], Ask]
 _NUMBERS = count(1)
-_WRONG = "0" * 64
+WRONG = "0" * 64
 
 
 #: The columns of unsigned requests, and the guard of each.
@@ -37,8 +37,8 @@ class Row:
         return {column: make(next(_NUMBERS)) for column, make in self.makers.items()}
 
 
-def _request(target: str, guard: str, *lines: str, method: str = "GET", body: str = "") -> bytes:
-    """Text is latin-1, one character for each byte."""
+def raw_request(target: str, guard: str, *lines: str, method: str = "GET", body: str = "") -> bytes:
+    """The bytes of a request. Text is latin-1, one character for each byte."""
     host = [] if any(line.startswith("Host: h/") for line in lines) else ["Host: h"]
     head = [f"{method} {target} HTTP/1.1", *host, f"X-Guard: {guard}", *lines, "", ""]
     return ("\r\n".join(head) + body).encode("latin-1")
@@ -92,25 +92,27 @@ def _line_row(name: str, lines: list[str]) -> Row:
         values = (hex_of(own), hex_of("another"))
         filled = _fill(lines, *(values if first else values[::-1]))
         signed = frozenset([own] if any(hex_of(own) in line for line in filled) else [])
-        return Ask(_request(f"/admin?a={own}", "all", *filled), "all", signed=signed)
+        return Ask(raw_request(f"/admin?a={own}", "all", *filled), "all", signed=signed)
 
     def bearing(number: int, first: bool, guard: str = "all") -> Ask:
         own = f"wire-{number}"
         values = (own, f"other-{number}")
         filled = _fill(_for_ids(lines), *(values if first else values[::-1]))
-        return Ask(_request(f"/admin?sig={hex_of(own)}", guard, *filled), guard, signed=frozenset([own]))
+        return Ask(raw_request(f"/admin?sig={hex_of(own)}", guard, *filled), guard, signed=frozenset([own]))
 
     def in_query_too(number: int) -> Ask:
         own = f"wire-{number}"
         filled = _fill(_for_ids(lines), f"other-{number}", f"third-{number}")
-        return Ask(_request(f"/admin?{_signed(own)}", "all", *filled), "all", signed=frozenset([own]))
+        return Ask(raw_request(f"/admin?{_signed(own)}", "all", *filled), "all", signed=frozenset([own]))
 
     def as_it_stands(number: int) -> Ask:
         value = lines[0].partition(":")[2].strip(" \t")
-        return Ask(_request(f"/admin?sig={hex_of(value)}", "all", *_for_ids(lines)), "all", signed=frozenset([value]))
+        return Ask(
+            raw_request(f"/admin?sig={hex_of(value)}", "all", *_for_ids(lines)), "all", signed=frozenset([value])
+        )
 
     def unsigned(guard: str) -> Maker:
-        return lambda number: Ask(_request("/admin", guard, *lines), guard)
+        return lambda number: Ask(raw_request("/admin", guard, *lines), guard)
 
     makers: dict[str, Maker] = {
         **{name: unsigned(guard) for name, guard in _UNSIGNED.items()},
@@ -129,18 +131,18 @@ def _line_row(name: str, lines: list[str]) -> Row:
 
 def _beside_row(name: str, lines: list[str]) -> Row:
     def unsigned(guard: str) -> Maker:
-        return lambda number: Ask(_request("/admin", guard, *lines), guard)
+        return lambda number: Ask(raw_request("/admin", guard, *lines), guard)
 
     def signed(number: int) -> Ask:
         own = f"wire-{number}"
-        return Ask(_request(f"/admin?{_signed(own)}", "all", *lines), "all", signed=frozenset([own]))
+        return Ask(raw_request(f"/admin?{_signed(own)}", "all", *lines), "all", signed=frozenset([own]))
 
     def in_body(number: int, guard: str) -> Ask:
         own = f"wire-{number}"
         return _with_document(_document(own), guard, lines, frozenset([own]))
 
     def forged(number: int) -> Ask:
-        return _with_document(_document(f"wire-{number}", _WRONG), "body", lines, frozenset())
+        return _with_document(_document(f"wire-{number}", WRONG), "body", lines, frozenset())
 
     return Row(
         name,
@@ -157,7 +159,7 @@ def _beside_row(name: str, lines: list[str]) -> Row:
 def _with_document(document: str, guard: str, lines: list[str], signed: frozenset[str]) -> Ask:
     kind = [] if any(line.startswith("Content-Type") for line in lines) else [": ".join(JSON)]
     head = [*kind, f"Content-Length: {len(document)}", *lines]
-    data = _request("/admin", guard, *head, method="POST", body=document)
+    data = raw_request("/admin", guard, *head, method="POST", body=document)
     return Ask(data, guard, "POST", signed, document.encode())
 
 
@@ -186,10 +188,10 @@ def _path_row(name: str, target: str) -> Row:
     """Where the target bears an id, a signature for that one, and one for another id in a header."""
 
     def unsigned(guard: str) -> Maker:
-        return lambda number: Ask(_request(target, guard), guard)
+        return lambda number: Ask(raw_request(target, guard), guard)
 
     def bearing(text: str) -> Ask:
-        return Ask(_request(target, "all", f"X-Sig: {hex_of(text)}"), "all", signed=frozenset([text]))
+        return Ask(raw_request(target, "all", f"X-Sig: {hex_of(text)}"), "all", signed=frozenset([text]))
 
     makers: dict[str, Maker] = {
         **{name: unsigned(guard) for name, guard in _UNSIGNED.items()},
@@ -205,7 +207,7 @@ def _path_row(name: str, target: str) -> Row:
 
 def _signed_aside(target: str, guard: str, id: str) -> Ask:
     """With id and signature in headers, for any target."""
-    return Ask(_request(target, guard, f"X-Id: {id}", f"X-Sig: {hex_of(id)}"), guard, signed=frozenset([id]))
+    return Ask(raw_request(target, guard, f"X-Id: {id}", f"X-Sig: {hex_of(id)}"), guard, signed=frozenset([id]))
 
 
 # Bodies
@@ -221,12 +223,12 @@ def _body_row(name: str, way: str, lines: list[str], body: str) -> Row:
 
     def ask(number: int, guard: str, signed: bool, aside: bool = False) -> Ask:
         own = f"wire-{number}"
-        document = _document(own, None if signed else _WRONG)
-        filled_lines, filled = _framed(document, lines, body)
+        document = _document(own, None if signed else WRONG)
+        filled_lines, filled = framed(document, lines, body)
         more = [f"X-Id: {own}", f"X-Sig: {hex_of(own)}"] if aside else []
         head = [": ".join(JSON), f"X-Read: {way}", *more, *filled_lines]
         return Ask(
-            _request("/admin", guard, *head, method=method, body=filled),
+            raw_request("/admin", guard, *head, method=method, body=filled),
             guard,
             method,
             frozenset([own] if signed or aside else []),
@@ -246,7 +248,7 @@ def _body_row(name: str, way: str, lines: list[str], body: str) -> Row:
     )
 
 
-def _framed(document: str, lines: list[str], body: str) -> tuple[list[str], str]:
+def framed(document: str, lines: list[str], body: str) -> tuple[list[str], str]:
     """The case with the document in place of `hello`, and its length in place of 5."""
     size = len(document)
     if body.startswith("\x1f\x8b"):
@@ -269,9 +271,9 @@ def _request_in_the_body() -> Row:
     """A refused request whose body, if it were left lying, would be a good request."""
 
     def make(number: int) -> Ask:
-        hidden = _request(f"/hidden?{_signed(f'hidden-{number}')}", "all").decode("latin-1")
+        hidden = raw_request(f"/hidden?{_signed(f'hidden-{number}')}", "all").decode("latin-1")
         return Ask(
-            _request("/admin", "all", f"Content-Length: {len(hidden)}", method="POST", body=hidden), "all", "POST"
+            raw_request("/admin", "all", f"Content-Length: {len(hidden)}", method="POST", body=hidden), "all", "POST"
         )
 
     return Row("a request in the body", {"not read": make})
@@ -282,8 +284,8 @@ def _request_behind_the_body() -> Row:
 
     def make(number: int, guard: str) -> Ask:
         next_one = f"next-{number}"
-        refused = _with_document(_document(f"wire-{number}", _WRONG), guard, [], frozenset())
-        data = refused.data + _request(f"/next?{_signed(next_one)}", "all")
+        refused = _with_document(_document(f"wire-{number}", WRONG), guard, [], frozenset())
+        data = refused.data + raw_request(f"/next?{_signed(next_one)}", "all")
         return Ask(data, guard, "POST", frozenset([next_one]))
 
     return Row(
@@ -332,7 +334,7 @@ def walks(prefix: str = "") -> list[Row]:
 
 def _walk_row(walk: str, target: str, lines: tuple[str, ...]) -> Row:
     def unsigned(guard: str) -> Maker:
-        return lambda number: _walk_ask(target, guard, lines, _document(f"wire-{number}", _WRONG), frozenset())
+        return lambda number: _walk_ask(target, guard, lines, _document(f"wire-{number}", WRONG), frozenset())
 
     def signed(number: int) -> Ask:
         own = f"wire-{number}"
@@ -349,7 +351,7 @@ def _walk_row(walk: str, target: str, lines: tuple[str, ...]) -> Row:
 def _walk_ask(target: str, guard: str, lines: tuple[str, ...], document: str, signed: frozenset[str]) -> Ask:
     chunked = "Transfer-Encoding: chunked" in lines
     body = f"{len(document):x}\r\n{document}\r\n0\r\n\r\n" if chunked else ""
-    data = _request(target, guard, *lines, method="POST" if chunked else "GET", body=body)
+    data = raw_request(target, guard, *lines, method="POST" if chunked else "GET", body=body)
     return Ask(
         data,
         guard,
@@ -371,7 +373,7 @@ def mixed(client: int, size: int) -> list[Ask]:
 
 
 def _in_query(id: str) -> Ask:
-    return Ask(_request(f"/x?{_signed(id)}", "all"), "all", signed=frozenset([id]))
+    return Ask(raw_request(f"/x?{_signed(id)}", "all"), "all", signed=frozenset([id]))
 
 
 def _in_headers(id: str) -> Ask:
@@ -383,4 +385,4 @@ def _in_body(id: str) -> Ask:
 
 
 def _forged(id: str) -> Ask:
-    return _with_document(_document(id, _WRONG), "body", [], frozenset())
+    return _with_document(_document(id, WRONG), "body", [], frozenset())

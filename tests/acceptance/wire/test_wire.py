@@ -12,7 +12,14 @@ from acceptance.wire.exchange import Outcome, Site, answers_to
 from acceptance.wire.golden import Golden
 from acceptance.wire.guards import BARE
 from acceptance.wire.problems import problems_of
+from acceptance.wire.raw_bodies import late_fields, raw_bodies
 from acceptance.wire.rows import Row, bodies, mixed, other_lines, paths, signature_lines, walks
+from acceptance.wire.webhook_headers import (
+    ids_in_a_header,
+    items_of_a_header,
+    signatures_in_a_header,
+    times_in_a_header,
+)
 
 pytestmark = pytest.mark.wire
 
@@ -40,6 +47,12 @@ SECTIONS = [
     Section("walks", walks()),
     Section("walks, mounted", walks(), mounted=True),
     Section("walks behind the mount point", walks("/api"), mounted=True),
+    Section("webhooks: a time in a header", times_in_a_header()),
+    Section("webhooks: an id in a header", ids_in_a_header()),
+    Section("webhooks: signatures in a header", signatures_in_a_header()),
+    Section("webhooks: items of a header", items_of_a_header()),
+    Section("webhooks: raw bodies", raw_bodies()),
+    Section("fields behind the body, sent later", late_fields()),
 ]
 CASES = [
     pytest.param(section, row, id=f"{section.name}-{ascii(row.name)[1:60]}")

@@ -506,6 +506,38 @@ def test_several_cookie_headers_are_merged() -> None:
     assert handed == [[(b"host", b"h"), (b"cookie", b"b=1; a=x"), (b"accept", b"*/*")], headers[:2]] * 2
 
 
+@pytest.mark.parametrize("place", [Query("a") | Header("X-Id"), Json("/a") | Header("X-Id"), Cookie("a")], ids=repr)
+@pytest.mark.parametrize("adds", ["the body", "the keys"])
+def test_a_header_that_the_server_adds_later_does_not_reach_the_application(place: Any, adds: str) -> None:
+    """uvicorn with httptools adds the fields behind a chunked body to the list that the scope already has."""
+    headers = [(b"content-type", b"application/json"), (b"cookie", b"a=x")]
+    before = headers.copy()
+    handed: list[Any] = []
+
+    class Late(Server):
+        async def receive(self) -> Any:
+            if adds == "the body":
+                headers.extend([(b"x-id", b"other"), (b"cookie", b"a=other")])
+            return await super().receive()
+
+    async def keys(claim: Any) -> str:
+        if adds == "the keys":
+            headers.extend([(b"x-id", b"other"), (b"cookie", b"a=other")])
+        return KEY
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        handed.extend(scope["headers"])
+
+    guard = Guard(SCHEME.replace(ids={"a": place}), keys)
+    query = f"{QUERY}&a=x" if "Query" in repr(place) else QUERY
+    scope = {**scope_for(Sent("POST", query=query)), "headers": headers}
+    server = Late(more(BODY, False))
+    asyncio.run(asyncio.wait_for(guard.asgi(app)(scope, server.receive, server.send), TIMEOUT))
+
+    assert (handed, len(headers)) == (before, 4)
+
+
 def thread_of(keys: Any) -> Any:
     threads: list[Any] = []
     guard = Guard(SCHEME, keys(threads))
