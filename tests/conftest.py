@@ -32,6 +32,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not read a file whose tests are all of a suite that is not asked for: half of all tests are."""
+    if collection_path.suffix != ".py":
+        return None
+    marker = re.search(r"^pytestmark = \[?pytest\.mark\.(\w+)", collection_path.read_text(), re.MULTILINE)
+    return True if marker and f"not {marker[1]}" in config.option.markexpr else None
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection() -> Iterator[None]:
     """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time. No

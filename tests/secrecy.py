@@ -158,7 +158,7 @@ def _is_checked(module: object) -> bool:
 def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     if type(value) in PLAIN:
-        yield repr(value)[:MOST_OF_ONE]
+        yield repr(value)[:MAX_OF_ONE]
         return
     for thing in (value, *_attributes(value), *_items(value)):
         try:
