@@ -122,7 +122,9 @@ def main() -> None:
             if child == 0:
                 send(REQUESTS)
                 os._exit(0)
-            os.waitpid(child, 0)
+            _, status = os.waitpid(child, 0)
+            if status:
+                sys.exit(f"{shape} failed")
             print(child, shape, flush=True)
 
 

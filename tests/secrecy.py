@@ -75,6 +75,7 @@ class Secrecy(logging.Handler):
         self.size = 0
         self.places: set[str] = set()
         self.raised: list[BaseException] = []
+        self.looking = False
         self.looks: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -96,12 +97,14 @@ class Secrecy(logging.Handler):
         error = sys.exc_info()[1]
         # Coverage is stopped: it slows the search down, and lines that only the search runs are not tested.
         # Coverage must see the end of each function that it saw start, so it goes on in this one.
-        tracer = sys.gettrace()
+        tracer: Any = sys.gettrace()
         sys.settrace(None)
+        self.looking = True
         while frame is not None:
             self._look_at(frame)
             frame = frame.f_back
         self._look_back(error)
+        self.looking = False
         sys._getframe().f_trace = tracer
         sys.settrace(tracer)
 
@@ -158,7 +161,7 @@ def _is_checked(module: object) -> bool:
 def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
     if type(value) in PLAIN:
-        yield repr(value)[:MAX_OF_ONE]
+        yield repr(value)[:MAX_REPR_LENGTH]
         return
     for thing in (value, *_attributes(value), *_items(value)):
         try:
