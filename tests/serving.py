@@ -23,7 +23,8 @@ def serving(app: Any) -> Iterator[int]:
     try:
         yield server.effective_port
     finally:
-        server.close()
+        # In the server's own thread: closed by another one, its `select` may fail.
+        server.trigger.pull_trigger(server.close)
         thread.join(TIMEOUT)
 
 
