@@ -93,20 +93,13 @@ class Secrecy(logging.Handler):
         self.looks[occasion] += 1
         if self.looks[occasion] > MAX_LOOKS:
             return
-        frame: FrameType | None = sys._getframe(1)
-        error = sys.exc_info()[1]
-        # Coverage is stopped: it slows the search down, and lines that only the search runs are not tested.
-        # Coverage must see the end of each function that it saw start, so it goes on in this one.
-        tracer: Any = sys.gettrace()
-        sys.settrace(None)
         self.looking = True
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             self._look_at(frame)
             frame = frame.f_back
-        self._look_back(error)
+        self._look_back(sys.exc_info()[1])
         self.looking = False
-        sys._getframe().f_trace = tracer
-        sys.settrace(tracer)
 
     def _look_back(self, error: BaseException | None) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None

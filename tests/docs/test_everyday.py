@@ -275,6 +275,12 @@ def test_the_evidence_is_counted() -> None:
 
 def test_each_tenant_has_its_mode() -> None:
     with closing(files("rolling-out.md")["tenants.py"].run()) as names:
+        commands = [line for line, _ in under("docs/rolling-out.md", "3. Enforce", "console").commands()]
+        address = exports("docs/rolling-out.md")["HMAC_GUARD_DB"]
+        for line in commands:
+            if line.startswith("hmac-guard "):
+                done = CliRunner().invoke(hmac_guard, shlex.split(line)[1:], env={"HMAC_GUARD_DB": address})
+                assert done.exit_code == 0, done.output
         [tenant] = names["keys"].tenants()
         names["guard"]._decider.closing()
     assert (tenant.name, tenant.mode) == ("acme", "enforce")
