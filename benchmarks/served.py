@@ -39,6 +39,8 @@ def run(rounds: int) -> Result:
 
 def _instructions(command: tuple[str, ...], framework: str, how: str) -> float:
     """Return the instructions of one request, on a connection that stays open."""
+    # The first start compiles modules.
+    _count(command, framework, how, 1)
     few, many = (_count(command, framework, how, requests) for requests in (FEW, MANY))
     return (many - few) / (MANY - FEW)
 

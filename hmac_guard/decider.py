@@ -24,7 +24,7 @@ from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
-from hmac_guard.core.judge import DUMMY_KEYRING, judge, judge_dated
+from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
 from hmac_guard.core.reader import Reader
@@ -118,10 +118,8 @@ class Decider(Frozen):
     def _judge_for(self) -> Any:
         if self.once is not None:
             return self._judge_once
-        if not self.scheme.times:
-            return judge
         # Static keys were checked when the guard was made.
-        return self._judge_dated if self.static_ring is None else judge_dated
+        return judge if self.static_ring is not None or not self.scheme.times else self._judge_dated
 
     def for_route(self, **changes: Any) -> "Decider":
         """Return this decider without `only` and `exempt`: the router has already decided."""
@@ -290,7 +288,7 @@ class Decider(Frozen):
         if scope.get(self.annotate_as + ":spent") == (self.issuer, token):
             reading.used = True
             return None
-        last = min(each.last(int(reading.times[each.name])) for each in self.scheme.times)
+        last = min(each.last(int(reading.others[each.name])) for each in self.scheme.times)
         return token, time.time() + last - now + _LONGER
 
     def note_use(
@@ -325,7 +323,7 @@ class Decider(Frozen):
                 return Verdict(Reason.KEYS_UNAVAILABLE, self.scheme.name)
             if self._faults.is_failing and ring is not DUMMY_KEYRING:
                 self._faults.succeeded()
-        return judge_dated(self.scheme, reading, ring, now, self.by_tenant)
+        return judge(self.scheme, reading, ring, now, self.by_tenant)
 
     def _mode_of(self, reading: Reading, ring: Keyring) -> str:
         """Return the mode, if the keys are by tenant. The tenant's mode counts only if the request was read fully."""

@@ -4,8 +4,8 @@ Rules: threats T049 to T053.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 from hmac_guard.asgi.deadline import within
@@ -18,37 +18,69 @@ DEADLINE = 10.0
 
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
+_NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
 
 
-async def take_body(request: Request, reader: Reader, receive: Any, limit: int) -> None:
+def take_body(
+    scope: Any, request: Request, reader: Reader, receive: Any, limit: int
+) -> Coroutine[Any, Any, None] | None:
     """Read as much of the body as the reader needs, into `request.body` or `request.body_problem`.
 
     If anything was read, `request.stream` is the `receive` for the application.
 
     Args:
+        scope: The scope.
         request: The request.
         reader: The reader.
         receive: The server's `receive`.
         limit: The most bytes that are read.
+
+    Returns:
+        None, or a coroutine that waits for the body.
     """
+    if reader.signs_body and reader.refuses_ahead(request):
+        request.stream = receive
+        return None
+    if scope["type"] != "http":
+        request.body, request.body_problem = b"", _NO_BODY if reader.signs_body else None
+        return None
     _, announced, _, transfer_encoding = request.framing
     length = read_length(announced, transfer_encoding)
     if isinstance(length, Refused):
         request.body_problem = length
-        return
+        return None
     wants_all = reader.wants_all_of(request)
     if wants_all and length is not None and length > limit:
         request.body_problem = TOO_LARGE
-        return
-    pending: list[Any] = []
-    problem: Any
+        return None
+    rest = within(DEADLINE, _read(request, None if wants_all else reader, receive, limit, length))
+    return None if rest is None else _read_in_time(rest, request)
+
+
+async def _read_in_time(rest: Coroutine[Any, Any, None], request: Request) -> None:
     try:
-        problem = within(DEADLINE, _collect(receive, pending, None if wants_all else (reader, request), limit))
-        if type(problem) is CoroutineType:
-            problem = await problem
+        await rest
     except asyncio.TimeoutError:
-        problem = _TOO_LATE
+        request.body_problem = _TOO_LATE
+
+
+async def _read(request: Request, reader: Reader | None, receive: Any, limit: int, length: int | None) -> None:
+    """Read to the end. With a `reader`, read until the body shows whether it counts as absent."""
+    pending: list[Any] = []
+    # Also after the deadline: in report mode the application gets the bytes that have arrived.
+    request.stream = partial(_replay, pending, receive)
+    try:
+        message = await receive()
+        body = message.get("body")
+        is_whole = type(body) is bytes and len(body) == length and not message.get("more_body")
+        if is_whole and reader is None and message["type"] == "http.request":
+            # The quick way: most servers send a small body in one message.
+            pending.append(message)
+            request.body = body
+            return
+        start = None if reader is None else (reader, request)
+        problem = await _collect(partial(_replay, [message], receive), pending, start, limit)
     except Exception:  # A server's own error while it reads: the body did not arrive whole.
         problem = _CUT_OFF
     if problem is None and not pending[0]["more_body"]:
@@ -58,7 +90,6 @@ async def take_body(request: Request, reader: Reader, receive: Any, limit: int) 
         else:
             problem = _OTHER_LENGTH
     request.body_problem = problem
-    request.stream = partial(_replay, pending, receive) if pending else receive
     request.is_gone = len(pending) > 1
 
 

@@ -3,18 +3,18 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any
 
 from hmac_guard.keys.calling import runs_on_trio
 
-T = TypeVar("T")
+_ENDED = object()
 
 
-def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
-    """Return the result of a coroutine, or a coroutine for it.
+def within(seconds: float, coroutine: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+    """Run a coroutine until it has to wait. Return None if it has ended, or a coroutine for the rest of it.
 
-    It runs in the awaiting task: some frameworks bind the work in `receive` to the task that started it. On asyncio a
-    coroutine that does not have to wait is run at once, and no timer is set.
+    It runs in the awaiting task: some frameworks bind the work in `receive` to the task that started it. No timer is
+    set for a coroutine that does not have to wait, except on trio, where it always runs later.
 
     Args:
         seconds: The most seconds.
@@ -25,23 +25,22 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[A
     """
     if "trio" in sys.modules and runs_on_trio():
         return _on_trio(seconds, coroutine)
-    try:
-        waits_for = coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    return _in_time(seconds, _Started(waits_for, coroutine))
+    # No `send`: the StopIteration at its end takes more instructions than all of this.
+    waits_for = next(coroutine.__await__(), _ENDED)
+    return None if waits_for is _ENDED else _in_time(seconds, _Started(waits_for, coroutine))
 
 
-async def _in_time(seconds: float, started: Awaitable[T]) -> T:
+async def _in_time(seconds: float, started: Awaitable[None]) -> None:
     if sys.version_info >= (3, 11):
         async with asyncio.timeout(seconds):
-            return await started
+            await started
     else:  # pragma: no cover -- one of the two runs on each version
-        return await _cancelled_after(seconds, started)
+        await _cancelled_after(seconds, started)
 
 
-async def _cancelled_after(seconds: float, started: Awaitable[T]) -> T:  # pragma: no cover -- for Python 3.10 alone
+async def _cancelled_after(
+    seconds: float, started: Awaitable[None]
+) -> None:  # pragma: no cover -- for Python 3.10 alone
     """Like `asyncio.timeout`, for Python 3.10. Its `wait_for` would run the coroutine in another task."""
     task: Any = asyncio.current_task()
     is_late = False
@@ -52,7 +51,7 @@ async def _cancelled_after(seconds: float, started: Awaitable[T]) -> T:  # pragm
 
     timer = asyncio.get_running_loop().call_later(seconds, cancel)
     try:
-        return await started
+        await started
     except asyncio.CancelledError:
         if is_late:
             raise asyncio.TimeoutError from None
@@ -61,25 +60,26 @@ async def _cancelled_after(seconds: float, started: Awaitable[T]) -> T:  # pragm
         timer.cancel()
 
 
-async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
+async def _on_trio(seconds: float, coroutine: Coroutine[Any, Any, None]) -> None:
     import trio
 
     # trio nests cancel scopes strictly, and `receive` may open one. So the scope of the deadline is opened first.
     with trio.move_on_after(seconds):
-        return await coroutine
+        await coroutine
+        return
     raise asyncio.TimeoutError
 
 
-class _Started(Generator[Any, Any, T], Awaitable[T]):
+class _Started(Generator[Any, Any, None], Awaitable[None]):
     """A coroutine after its first step. It can be awaited like a new one."""
 
     __slots__ = ("_coroutine", "_first")
 
-    def __init__(self, first: Any, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, first: Any, coroutine: Coroutine[Any, Any, None]) -> None:
         self._first: list[Any] = [first]
         self._coroutine = coroutine
 
-    def __await__(self) -> "Generator[Any, Any, T]":
+    def __await__(self) -> "Generator[Any, Any, None]":
         return self
 
     def send(self, value: Any) -> Any:

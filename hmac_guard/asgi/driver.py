@@ -14,16 +14,13 @@ from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
-from hmac_guard.core.verdict import Claim, Reason, Refused
+from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import Decider, keyring_of
 from hmac_guard.keys.calling import IMMEDIATE_TYPES, await_if_needed, from_loop
 from hmac_guard.log import Failure, failure_of
 
 #: The keys of a tenant, None for a tenant without keys, or the failure of the key resolver.
 Ring = Keyring | Failure | None
-
-
-_NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 
 
 class Driver:
@@ -56,12 +53,9 @@ class Driver:
                 return decider.finish(scope, request, None, outcome, started), request
             if self._with_body:
                 began = perf_counter() if decider.is_timed else 0.0
-                if decider.reader.signs_body and decider.reader.refuses_ahead(request):
-                    request.stream = receive
-                elif scope["type"] == "http":
-                    await take_body(request, decider.reader, receive, decider.max_body)
-                else:
-                    request.body, request.body_problem = b"", _NO_BODY if decider.reader.signs_body else None
+                rest = take_body(scope, request, decider.reader, receive, decider.max_body)
+                if rest is not None:
+                    await rest
                 started += perf_counter() - began if decider.is_timed else 0.0
         reading = decider.reader.read(request)
         ring: Any = decider.static_ring
@@ -122,11 +116,16 @@ class Driver:
         wanted = decider.token(scope, reading, ring)
         if wanted is None:
             return
-        answer: Any
+        answer: Any = None
+
+        async def ask() -> None:
+            nonlocal answer
+            answer = await decider.once.on_loop(*wanted)
+
         try:
-            answer = within(decider.once.timeout, decider.once.on_loop(*wanted))
-            if type(answer) is CoroutineType:
-                answer = await answer
+            rest = within(decider.once.timeout, ask())
+            if rest is not None:
+                await rest
         except Exception as error:
             answer = failure_of(error)
         decider.note_use(scope, reading, wanted[0], answer)

@@ -5,7 +5,7 @@ from typing import Any
 
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
-from hmac_guard.core.request import BODY_HEADERS, Line, Request
+from hmac_guard.core.request import Line, Request
 
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
 AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
@@ -92,15 +92,16 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
         request.method = scope["method"]
         request.root = scope["root_path"]
         request.path = path_of(scope) if request.root else scope["path"]
-        request.query = scope["query_string"].decode("latin-1")
+        query = scope["query_string"]
+        request.query = query.decode("latin-1") if query else ""
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
         return read_scope(_as_specified(scope), names, with_body)
     if with_body:
-        request.framing = lines[-len(BODY_HEADERS) :]
-        del lines[-len(BODY_HEADERS) :]
-        request.media = parse_media(request.framing[0])
+        *lines, content_type, length, coding, transfer_encoding = lines
+        request.framing = (content_type, length, coding, transfer_encoding)
+        request.media = parse_media(content_type)
     request.lines = lines
     return request
 

@@ -114,11 +114,9 @@ _TWO_FRAMINGS = Refused(Reason.BAD_FRAMING, "the request has a Content-Length an
 
 def read_length(length: str | list[str] | None, transfer_encoding: object) -> int | Refused | None:
     """Return the length of the body that a request states; None if it states none (threats T043, T047)."""
-    if not length:
-        return None
-    if not isinstance(length, str) or not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
-        return _BAD_LENGTH
-    return int(length) if transfer_encoding is None else _TWO_FRAMINGS
+    if isinstance(length, str) and length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS:
+        return int(length) if transfer_encoding is None else _TWO_FRAMINGS
+    return _BAD_LENGTH if length else None
 
 
 #: The white space of JSON (RFC 8259 section 2).

@@ -1,8 +1,9 @@
 """Headers with several items, such as `t=1700000000,v1=…,v1=…`. Pure; raises nothing."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from typing import Any
 
-from hmac_guard.core.found import Found, only
+from hmac_guard.core.found import Found, Sent, only
 from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import is_visible
 from hmac_guard.core.verdict import Reason, Refused
@@ -25,8 +26,8 @@ _TOO_MANY = Refused(
 
 def item_values(
     line: str | list[str], between: str, inner: str, keys: Collection[str]
-) -> Mapping[str, list[str]] | Refused:
-    """Return the values of the items with each of the `keys`, blank ones too.
+) -> dict[str, str | list[str]] | Refused:
+    """Return the value of the item with each of the `keys`, a blank one too; a list if there are several items.
 
     Several lines count as one joined by a comma, because WSGI joins them. If the items are not separated by a comma,
     the header may contain one only as the inner separator.
@@ -37,31 +38,34 @@ def item_values(
         inner: The character between a key and its value.
         keys: The keys.
     """
-    if isinstance(line, list):
+    if not isinstance(line, str):
         if between != ",":
             return _TWO_LINES
         line = ",".join(line)
-    items = line.split(between)
-    if between != "," and "," in line and (inner != "," or any(item.count(",") > 1 for item in items)):
+    items = line.split(between) if between in line else [line]
+    if between != "," and line.count(",") > (len(items) if inner == "," else 0):
         return _TWO_LINES
     if not is_visible(line) and not HEADER_VALUE.fullmatch(line):
         return _ODD
     if len(items) > MAX_ITEMS:
         return _TOO_MANY
-    found: dict[str, list[str]] = {}
+    found: dict[str, Any] = {}
     for item in items:
         key, separator, value = item.partition(inner)
         if not separator or item[0] == " " or item[-1] == " ":
             return _NOT_AN_ITEM
         if key in keys:
-            found.setdefault(key, []).append(value)
+            if key not in found:
+                found[key] = value
+            else:
+                found[key] = [*found[key], value] if isinstance(found[key], list) else [found[key], value]
     return found
 
 
-def one_of(values: list[str] | Refused, *, is_signature: bool) -> Found:
+def one_of(values: Sent, *, is_signature: bool) -> Found:
     """Return what is in a place. Several signatures may be there, of which any may verify."""
-    if len(values) == 1 or isinstance(values, Refused):
-        return only(values)
+    if not isinstance(values, list):
+        return values
     if len(values) > MAX_WITH_KEY:
         return _TOO_MANY
     return (list(filter(None, values)) or "") if is_signature else only(values)

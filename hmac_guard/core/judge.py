@@ -18,6 +18,9 @@ _NOT_PROVEN = (Reason.INVALID_SIGNATURE, Reason.UNKNOWN_KEY)
 def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
     """Return the verdict on a request. Raise nothing.
 
+    The times are checked after the signature. So only a client with a valid signature learns that it is too old. Then
+    `reading.outside` says by how much.
+
     Args:
         scheme: The scheme.
         reading: What the request says.
@@ -34,22 +37,12 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
     verifying_key = scheme.verifying_key(keys, message, reading.request.signature)
     if verifying_key is None or keys is DUMMY_KEYRING.keys:
         return unverified(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)
-    tenant = reading.tenant if by_tenant else None
-    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, verifying_key.id, NO_CLAIMED, None, None, None))
-
-
-def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_tenant: bool) -> Verdict:
-    """Like `judge`, for a scheme with times.
-
-    The times are checked after the signature. So only a client with a valid signature learns that it is too old. Then
-    `reading.outside` says by how much.
-    """
-    verdict = judge(scheme, reading, keyring, now, by_tenant)
-    if verdict.reason is not VERIFIED:
-        return verdict
+    tenant, key_id = reading.tenant if by_tenant else None, verifying_key.id
+    if not scheme.times:
+        return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, key_id, NO_CLAIMED, None, None, None))
     signed_at = expires_at = None
     for time in scheme.times:
-        sent = int(reading.times[time.name])
+        sent = int(reading.others[time.name])
         outside = time.refuse(sent, now)
         if outside is not None:
             reading.outside = outside
@@ -58,4 +51,4 @@ def judge_dated(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, 
             signed_at = time.moment(sent)
         else:
             expires_at = time.moment(sent)
-    return make(Verdict, (*verdict[:-2], signed_at, expires_at))
+    return make(Verdict, (VERIFIED, scheme.name, reading.ids, tenant, key_id, NO_CLAIMED, None, signed_at, expires_at))

@@ -90,11 +90,11 @@ class Places:
         lines: Sequence[tuple[int, Header | HeaderItem]] = [*headers, *items]
         names = list(dict.fromkeys(place.name.lower() for _, place in lines))
         self._methods = [slot for slot, place in numbered if isinstance(place, MethodOf)]
-        wanted: dict[tuple[int, str, str], dict[str, list[int]]] = {}
+        wanted: dict[tuple[int, str, str], list[tuple[str, int]]] = {}
         for slot, place in items:
             line = names.index(place.name.lower())
-            wanted.setdefault((line, place.between, place.inner), {}).setdefault(place.key, []).append(slot)
-        self._items = [(*header, slots) for header, slots in wanted.items()]
+            wanted.setdefault((line, place.between, place.inner), []).append((place.key, slot))
+        self._items = [(*header, frozenset(key for key, _ in keys), keys) for header, keys in wanted.items()]
         self._headers = [(names.index(place.name.lower()), slot) for slot, place in headers if not place.before]
         self._starts = [
             (names.index(place.name.lower()), slot, place.before) for slot, place in headers if place.before
@@ -208,14 +208,15 @@ class Places:
             found[slot] = request.method if METHOD_NAME.fullmatch(request.method) else _ODD_METHOD
 
     def _find_in_items(self, request: Request, found: list[Sent]) -> None:
-        for index, between, inner, slots in self._items:
+        for index, between, inner, keys, slots in self._items:
             line = request.lines[index]
-            items = {} if line is None else item_values(line, between, inner, slots)
-            for key, own in slots.items():
-                values = items if isinstance(items, Refused) else items.get(key)
-                if values is not None:
-                    for slot in own:
-                        found[slot] = one_of(values, is_signature=slot in self._signatures)
+            if line is None:
+                continue
+            items = item_values(line, between, inner, keys)
+            for key, slot in slots:
+                values = items.get(key) if isinstance(items, dict) else items
+                is_one = type(values) is str
+                found[slot] = values if is_one else one_of(values, is_signature=slot in self._signatures)
 
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]

@@ -63,7 +63,9 @@ class Reader:
         parts = [(number, part) for number, part in enumerate(scheme.parts) if isinstance(part, Id | Time | Method)]
         ends = {number: part.separator[0] for number, part in parts if part.separator}
         texts = [(number, field) for number, field in zip(at, self.fields, strict=True) if number < self._signature_at]
-        self._texts_at = [(number, field.name, ends.get(number, "\0")) for number, field in texts]
+        rows = [(number, field.name, ends.get(number, "\0")) for number, field in texts]
+        self._ids_at = [row for row in rows if row[1] in scheme.ids]
+        self._others_at = [row for row in rows if row not in self._ids_at]
         self._time_names = [time.name for time in scheme.times]
         slots_of = self._places.slots_of
         self._rules = [(slots, *self._rule(field)) for field, slots in zip(self.fields, slots_of, strict=True)]
@@ -117,7 +119,7 @@ class Reader:
         if len(raw) > MAX_ID_BYTES or 0 in raw.translate(self._plain):
             return self._read_strictly(request, found)
         ids = {}
-        for position, name, end in self._texts_at:
+        for position, name, end in self._ids_at:
             ids[name] = text = values[position]
             if not text or end in text:
                 return self._read_strictly(request, found)
@@ -125,8 +127,14 @@ class Reader:
         tenant = values[-1] if self.reads_tenant else None
         if not signature or tenant == "" or (self.needs_body and request.body_problem is not None):
             return self._read_strictly(request, found)
-        request.signature = proof = signature.encode()
         reading = Reading()
+        if self._others_at:
+            reading.others = others = {}
+            for position, name, end in self._others_at:
+                others[name] = text = values[position]
+                if end in text or not (is_time(text) if name in self._time_names else text):
+                    return self._read_strictly(request, found)
+        request.signature = proof = signature.encode()
         reading.request = request
         reading.ids = MappingProxyType(ids)
         reading.tenant = tenant
@@ -151,10 +159,12 @@ class Reader:
     def _read_strictly(self, request: Request, found: list[Sent]) -> Reading:
         texts = self._texts_of(self._places.decode(found))
         tenant, signature = texts.pop() if self.reads_tenant else None, texts.pop()
-        ids = {name: text for (_, name, _), text in zip(self._texts_at, texts, strict=True) if isinstance(text, str)}
+        ids = {field.name: text for field, text in zip(self.fields, texts, strict=False) if isinstance(text, str)}
         message = request.body_problem or self._message_of(tenant, texts, ids, signature)
         reading = Reading()
         reading.request = request
+        if self._others_at:
+            reading.others = {name: ids.pop(name) for _, name, _ in self._others_at if name in ids}
         reading.ids = MappingProxyType(ids)
         reading.tenant = tenant if isinstance(tenant, str) else None
         reading.tenant_is_certain = reading.tenant is not None and self._saw_tenant(request)

@@ -14,11 +14,11 @@ class Reading:
 
     Attributes:
         ids: Each id that is there exactly once and is valid, by name.
+        others: The same for the times and the method; only if the scheme has them.
         tenant: The tenant, or None.
         refused: Why the request cannot be verified, or None.
         message: The bytes that were signed; None if `refused`.
         request: The request.
-        times: The text of each time, by name; only if the scheme has times.
         outside: After the verdict: which time is outside of its window, and by how much.
         tenant_is_certain: Whether the tenant was found, and each place of it was read to its end.
         verdict: The verdict before the single-use store is asked; only with one.
@@ -27,12 +27,12 @@ class Reading:
 
     # No `__init__`: its call would take 5 % of the time of the guard.
     ids: Mapping[str, str]
+    others: dict[str, str]
     tenant: str | None
     tenant_is_certain: bool
     refused: Refused | None
     message: bytes | None
     request: Request
-    times: dict[str, str]
     outside: Refused
     verdict: Verdict | None
     used: Any

@@ -68,7 +68,7 @@ class Time(Frozen):
 
     def refuse(self, sent: int, clock: float) -> Refused | None:
         """Return why a time is outside of its window at the Unix time `clock`, or None. Both ends are inside."""
-        distance = sent - self.ticks(clock)
+        distance = sent - math.floor(clock * self._scale)  # As `ticks` does it, without a call.
         if distance < self._first:
             return Refused(Reason.EXPIRED, self._says(self._too_early, self._first - distance))
         if distance > self._last:

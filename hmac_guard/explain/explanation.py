@@ -8,7 +8,7 @@ from itertools import islice, product
 from time import time
 from typing import NamedTuple
 
-from hmac_guard.core.judge import judge, judge_dated
+from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.request import Request, is_preflight
@@ -150,8 +150,7 @@ def explain_captured(
     if is_preflight(request):
         reason = Reason.PREFLIGHT
     else:
-        decide = judge_dated if scheme.times else judge
-        reason = decide(scheme, reader.read(request), Keyring(keys.current), now, by_tenant=False).reason
+        reason = judge(scheme, reader.read(request), Keyring(keys.current), now, by_tenant=False).reason
     late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
     request_texts = tuple(leaves(request.query, captured.headers, captured.body))
     return explain(scheme, request, reason, keys, request_texts, seconds, late)

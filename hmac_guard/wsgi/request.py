@@ -32,8 +32,8 @@ def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) 
         line = environ.get(key)
         lines.append(line if type(line) is str or line is None else str(line))
     if with_body:
-        request.framing = lines[-len(BODY_HEADERS) :]
-        del lines[-len(BODY_HEADERS) :]
+        *lines, content_type, length, coding, transfer_encoding = lines
+        request.framing = (content_type, length, coding, transfer_encoding)
         if "HTTP_CONTENT_TYPE" in environ or "HTTP_CONTENT_LENGTH" in environ:
             request.framing = [header_in(environ, name) for name in BODY_HEADERS]
         request.media = parse_media(request.framing[0])

@@ -6,7 +6,7 @@ from typing import Any
 from support import Sent, environ_for, request_of
 
 from hmac_guard import Header, Key, Keyring, Query, Reason, Scheme, Timestamp
-from hmac_guard.core.judge import judge_dated
+from hmac_guard.core.judge import judge
 from hmac_guard.core.signed import reader_of
 from hmac_guard.schemes import PADDLE, SLACK, STANDARD_WEBHOOKS, STRIPE
 
@@ -63,7 +63,7 @@ def test_no_single_edit_is_accepted() -> None:
         def reason_of(headers: dict[str, str], body: bytes, reader: Any = reader, ring: Any = ring) -> Reason:
             request = request_of(environ_for(Sent(method="POST", headers=list(headers.items()))), reader)
             request.body = body
-            return judge_dated(reader._scheme, reader.read(request), ring, NOW, by_tenant=False).reason
+            return judge(reader._scheme, reader.read(request), ring, NOW, by_tenant=False).reason
 
         assert reason_of(scheme.sign_fields(KEY, ids, now=NOW, body=BODY).headers, BODY) is Reason.VERIFIED
         for headers, body in requests_of(scheme, ids):
@@ -82,7 +82,7 @@ def test_an_edit_inside_of_a_skipped_item_passes_with_the_same_body() -> None:
     for skipped in ("v0=abc", "v0=abd", "x=", "v11=a=b"):
         request = request_of(environ_for(Sent(headers=[(name, f"{value},{skipped}")])), reader)
         request.body = BODY
-        verdict = judge_dated(STRIPE, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
+        verdict = judge(STRIPE, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
         assert (verdict.reason, dict(verdict.ids)) == (Reason.VERIFIED, {})
 
 
@@ -97,7 +97,7 @@ def test_an_edit_of_the_query_is_not_accepted() -> None:
     for edited in edits(query, CHARACTERS + "%&"):
         request = request_of(environ_for(Sent(method="POST", query=edited)), reader)
         request.body = BODY
-        verdict = judge_dated(scheme, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
+        verdict = judge(scheme, reader.read(request), Keyring(Key(KEY)), NOW, by_tenant=False)
         if verdict.reason is Reason.VERIFIED:
             passed.append((edited, dict(verdict.ids)))
 

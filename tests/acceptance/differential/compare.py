@@ -98,7 +98,7 @@ class Comparison:
         if self.source != "time":
             return claim.ids["a"]
         request = request_of(environ_for(self._signed(sent, "")), self._reader)
-        time = self._reader.read(request).times["timestamp"]
+        time = self._reader.read(request).others["timestamp"]
         return time if abs(int(time) - NOW) <= WINDOW else None
 
     def claims(self, sent: Sent) -> list[Claim]:

@@ -15,8 +15,11 @@ COMMA, SPACE, SEMICOLON = (",", "="), (" ", ","), (";", "=")
 
 def values(line: str | list[str], separators: tuple[str, str] = COMMA, key: str = "v1") -> Any:
     items = item_values(line, *separators, {key})
-    found = items if isinstance(items, Refused) else one_of(items.get(key, []), is_signature=True)
-    return found.reason if isinstance(found, Refused) else items.get(key, [])  # type: ignore[union-attr]
+    value = items if isinstance(items, Refused) else items.get(key)
+    found = one_of(value, is_signature=True)
+    if isinstance(found, Refused):
+        return found.reason
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize(
