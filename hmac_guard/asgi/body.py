@@ -81,6 +81,8 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
             return
         start = None if reader is None else (reader, request)
         problem = await _collect(partial(_replay, [message], receive), pending, start, limit)
+    except asyncio.TimeoutError:
+        problem = _TOO_LATE
     except Exception:  # A server's own error while it reads: the body did not arrive whole.
         problem = _CUT_OFF
     if problem is None and not pending[0]["more_body"]:

@@ -74,6 +74,7 @@ def test_a_type_checker_accepts_right_use_and_rejects_wrong_use(tmp_path: Path) 
     first = HEAD.count("\n") + 1
     for line in out.splitlines():
         place, kind, text = line.split(": ", 2)
-        if kind == "error":
+        # Without django-stubs, mypy reports imports of the package itself, too.
+        if kind == "error" and place.startswith(str(written)):
             found[list(LINES)[int(place.rsplit(":", 1)[1]) - first]] = text.rsplit("[", 1)[1].rstrip("]")
     assert found == LINES

@@ -165,8 +165,8 @@ BEYOND_MUTMUT = [
     Mutant(
         "the media type of another header",
         "asgi.request:read_scope",
-        "parse_media(request.framing[0])",
-        "parse_media(request.framing[2])",
+        "parse_media(content_type)",
+        "parse_media(coding)",
         "test_reading.py",
     ),
     Mutant(
@@ -209,14 +209,14 @@ BEYOND_MUTMUT = [
     ),
     Mutant(
         "a client that hung up is answered",
-        "asgi.body:take_body",
+        "asgi.body:_read",
         "len(pending) > 1",
         "False",
         "asgi/test_asgi.py",
     ),
     Mutant(
         "a body that does not end",
-        "asgi.body:take_body",
+        "asgi.body:_read",
         'if problem is None and not pending[0]["more_body"]:',
         "if problem is None:",
         "asgi/test_asgi.py",
@@ -237,10 +237,31 @@ BEYOND_MUTMUT = [
     ),
     Mutant(
         "a body of another length than it says, ASGI",
-        "asgi.body:take_body",
+        "asgi.body:_read",
         "length == len(content)",
         "True",
         "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "a body in one message of another length than it says, ASGI",
+        "asgi.body:_read",
+        " and len(body) == length",
+        "",
+        "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "the first message of several as the whole body, ASGI",
+        "asgi.body:_read",
+        ' and not message.get("more_body")',
+        "",
+        "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "a time that is no number",
+        "core.reader:Reader.read",
+        "(is_time(text) if name in self._time_names else text)",
+        "text",
+        "core/test_dated.py",
     ),
     Mutant(
         "a name that frameworks use",

@@ -106,8 +106,8 @@ NAMED = [
     Mutant(
         "last value wins: content length",
         "core.bodies:read_length",
-        "    if not isinstance(length, str) or",
-        "    length = length[-1] if isinstance(length, list) else length\n    if",
+        "    if isinstance(length, str) and",
+        "    length = length[-1] if isinstance(length, list) else length\n    if isinstance(length, str) and",
         "asgi/test_asgi.py",
     ),
     Mutant(
@@ -239,7 +239,7 @@ NAMED = [
     ),
     Mutant(
         "exception swallowed: a body that broke off, ASGI",
-        "asgi.body:take_body",
+        "asgi.body:_read",
         "problem = _CUT_OFF",
         "problem = None",
         "asgi/test_asgi.py",
