@@ -90,6 +90,8 @@ class RedisInvalidation(Strict):
     def watch(self, keys: CachedKeys) -> None:
         """Invalidate a cache on each announced change, on its own thread, until `close` or the end of the process.
 
+        It returns after the first attempt to connect, which takes a second at most.
+
         Args:
             keys: The cache.
 
@@ -100,7 +102,11 @@ class RedisInvalidation(Strict):
         del keys
         if not isinstance(hidden.get(), CachedKeys):
             raise ConfigError("RedisInvalidation: watch takes the CachedKeys that is to hear of changes")
-        self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get())))
+        has_tried = threading.Event()
+        self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get(), has_tried)))
+        # The first connection imports modules. If a server forked meanwhile, its child would have half of a module.
+        if runs_threads():
+            has_tried.wait(TIMEOUT)
 
     def close(self) -> None:
         """Stop watching."""
@@ -110,7 +116,7 @@ class RedisInvalidation(Strict):
         if self._is_own:
             self._redis.close()
 
-    def _follow(self, keys: CachedKeys, stop: threading.Event) -> None:
+    def _follow(self, keys: CachedKeys, has_tried: threading.Event, stop: threading.Event) -> None:
         changes, is_away = _Changes(), False
         while not stop.is_set():
             try:
@@ -119,10 +125,12 @@ class RedisInvalidation(Strict):
                     for message in _messages(channel, stop):
                         is_away = False
                         self._handle_message(message, keys, changes)
+                        _set_once(has_tried)
             except Exception as error:  # The thread has to survive every exception of redis-py.
                 if not is_away:
                     logger.warning("Redis is away, changes of keys are seen within the ttl: %s", where(error))
                 is_away = True
+                _set_once(has_tried)
                 stop.wait(RETRY)
 
     def _handle_message(self, message: dict[str, Any] | None, keys: CachedKeys, changes: "_Changes") -> None:
@@ -227,6 +235,12 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
         else:
             channel.ping()
         yield message
+
+
+def _set_once(event: threading.Event) -> None:
+    # `set` takes a lock, which a fork may leave held in the child.
+    if not event.is_set():
+        event.set()
 
 
 Work = Callable[[threading.Event], None]

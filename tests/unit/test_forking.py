@@ -85,6 +85,41 @@ def test_a_cache_that_was_used_before_the_fork_looks_up_after_it(fork: Fork) -> 
     assert found == [["key of before"], ["key of after"]]
 
 
+IMPORTS_SLOWLY = """
+import os, sys, threading, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "stringprep" and threading.current_thread() is not threading.main_thread():
+            time.sleep(0.5)
+
+sys.meta_path.insert(0, Slow())
+
+from hmac_guard import Key
+from hmac_guard.keys import CachedKeys, RedisInvalidation
+
+keys = CachedKeys(lambda claim: Key("a key that is long enough"))
+RedisInvalidation(sys.argv[1]).watch(keys)
+while "encodings.idna" not in sys.modules:  # It imports stringprep.
+    time.sleep(0.01)
+if os.fork() == 0:
+    "localhost".encode("idna")
+    print("the child imports", flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_no_module_is_half_imported_in_a_child_that_is_forked_after_watch() -> None:
+    """With `gunicorn --preload`, the codec of host names was missing now and then, and each request was a 500."""
+    needs(REDIS, "Redis")
+    script = [sys.executable, "-c", IMPORTS_SLOWLY, REDIS.render_as_string(hide_password=False)]
+
+    done = subprocess.run(script, capture_output=True, text=True, timeout=TIMEOUT)
+
+    assert done.stdout == "the child imports\n", done.stderr
+
+
 def test_a_child_hears_of_changes(fork: Fork) -> None:
     needs(REDIS, "Redis")
     keys = CachedKeys(lambda claim: Key(KEY), ttl=3_600)
