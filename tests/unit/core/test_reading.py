@@ -5,8 +5,9 @@ import hmac
 import json
 from typing import Any
 
+import flask
 import pytest
-from support import Call, Sent
+from support import CALLS, Call, Sent, environ_for
 
 from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
 from hmac_guard.core.source import Source
@@ -495,6 +496,34 @@ def test_multipart_bytes_that_are_not_utf_8_are_refused(call: Call, at: str) -> 
     body = (part(more="X-A: ?\r\n" if at == "header" else "", value="?") + "--B--\r\n").encode().replace(b"?", b"\xff")
 
     assert read(call, Form("a"), post(body, B)) is Reason.MALFORMED
+
+
+def two_parts(length: int, first: str, last: str) -> bytes:
+    """Return a multipart body of this length; the part "f" fills it."""
+    parts = {"a": part(), "f": part('name="f"', "{}")}
+    text = f"{parts[first]}{parts[last]}--B--\r\n"
+    return text.replace("{}", "x" * (length - len(text) + 2)).encode()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_multipart_body_that_flask_reads_wrong_is_refused(call: Call, pieces: int) -> None:
+    """Flask reads 64 KiB at a time. If a piece ends between the two "-" at the end, Werkzeug adds a CR to the text."""
+    # The second "-" and the CRLF are in the next piece.
+    length = pieces * 65_536 + 3
+
+    assert read(call, Form("a"), post(two_parts(length, "f", "a"), B)) is Reason.MALFORMED
+    assert read(call, Form("a"), post(two_parts(length, "a", "f"), B)) == "1"
+
+
+def test_flask_reads_what_was_verified_wherever_a_piece_of_the_body_ends() -> None:
+    verified = 0
+    for length in range(65_536 - 40, 65_536 + 120):
+        sent = post(two_parts(length, "f", "a"), B)
+        if read(CALLS["wsgi"], Form("a"), sent) == "1":
+            verified += 1
+            assert flask.Request(environ_for(sent)).form["a"] == "1"
+
+    assert verified == 159
 
 
 FORMS: dict[str | bytes, str | Reason] = {
