@@ -113,11 +113,12 @@ def main() -> int:
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     mutants = [one for one in (*NAMED, *BEYOND_MUTMUT) if wanted in one.name or wanted in one.symbol]
     tests = sorted({selected_tests(mutant) for mutant in mutants})
-    if fail(tests):
-        print("the tests fail over the package as it is:", *tests)
-        return 1
     killed = 0
     with ThreadPoolExecutor(WORKERS) as pool:
+        failing = [test for test, fails in zip(tests, pool.map(lambda test: fail([test]), tests), strict=True) if fails]
+        if failing:
+            print("these tests fail over the package as it is:", *failing)
+            return 1
         for mutant, result in zip(mutants, pool.map(report, mutants), strict=True):
             print(f"{result:10}{mutant.symbol:46}{mutant.name}", flush=True)
             killed += result == "killed"
