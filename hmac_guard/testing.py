@@ -48,7 +48,7 @@ def signed_client(
         key: The key to sign with; None is the key of the guard that signs.
         tenant: The tenant's name, for a scheme that has one.
         now: The Unix time of signing in seconds, or a clock; None is the guard's clock.
-        named: The ids: text, or a function that gives the text for each request. An id that travels in the path is
+        named: The ids: text, or a function that gives the text for each request. An id that is sent in the path is
             written in the URL too.
 
     Raises:

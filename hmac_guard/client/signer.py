@@ -76,13 +76,13 @@ class Signer(Frozen):
 
     Args:
         owner: The name of the class for messages.
-        scheme: What is signed, and where it travels.
+        scheme: What is signed, and where it is sent.
         key: The key.
         origins: The origins for which requests are signed; None for every origin.
         tenant: The tenant's name, for a scheme that has one.
         clock: Gives the Unix time of signing.
         ids: The ids: text, or a function that gives the text for each request. An id `nonce` that is not given is a new
-            random text for each request, and one that is not given and travels in the path is read from the URL.
+            random text for each request, and one that is not given and is sent in the path is read from the URL.
 
     Raises:
         ConfigError: No request could be signed with this.

@@ -56,7 +56,7 @@ class Placing:
                 return
         # The caller writes the URL, and a signed body already has its values.
         if field.name == "signature" or not (len(places) < len(every) or any(map(is_path, places))):
-            raise ConfigError(f"sign_fields: {field.label} cannot travel in {field.source!r}")
+            raise ConfigError(f"sign_fields: {field.label} cannot be sent in {field.source!r}")
 
     def _put(self, place: Source, text: Hidden[str]) -> None:
         fields = self._fields

@@ -104,15 +104,17 @@ def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
                 f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "
                 "white space at either end"
             )
-        if not scheme.ids[name].can_carry(text):
-            raise ConfigError(f"sign: the id {name!r} cannot travel in {scheme.ids[name]!r}")
+        source = scheme.ids[name]
+        if not source.can_carry(text):
+            odd = next((f"; it has {letter!a}" for letter in text if not source.can_carry(f"a{letter}a")), "")
+            raise ConfigError(f"sign: the id {name!r} cannot be sent in {source!r}{odd}")
 
 
 def _time_text(name: str, value: object) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not is_time(text):
         raise ConfigError(
-            f"sign: {name} must be a Unix time as it travels, a whole number above 0 of at most 16 digits"
+            f"sign: {name} must be a Unix time as it is sent, a whole number above 0 of at most 16 digits"
         )
     return text
 

@@ -33,7 +33,7 @@ def test_each_block_runs(number: int, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_blocks_are_found() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_the_table_says_what_the_presets_do() -> None:
