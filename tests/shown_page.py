@@ -23,7 +23,8 @@ from pathlib import Path
 from ports import accepts
 from waiting import TIMEOUT, becomes_true
 
-STOP_TIMEOUT = 5.0
+#: uvicorn alone waits up to five seconds for a worker that has just started.
+STOP_TIMEOUT = 10.0
 _BLOCK = re.compile(r"^```(\w+(?: [\w-]+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?:#|//) ([\w./-]+\.\w+)\n")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
