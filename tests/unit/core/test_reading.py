@@ -674,8 +674,14 @@ def test_an_empty_json_body_counts_as_absent(call: Call) -> None:
     assert read(call, Json("/a"), sent) is Reason.MISSING_ID
 
 
-def test_identity_counts_as_no_content_coding(call: Call) -> None:
-    assert read(call, Json("/a"), post(b'{"a":"1"}', "application/json", ("Content-Encoding", "identity"))) == "1"
+@pytest.mark.parametrize(
+    ("coding", "expected"),
+    [("identity", "1"), ("gzip", Reason.UNSUPPORTED_BODY), ("gzip, br", Reason.UNSUPPORTED_BODY)],
+)
+def test_only_identity_counts_as_no_content_coding(call: Call, coding: str, expected: str | Reason) -> None:
+    sent = post(b'{"a":"1"}', "application/json", ("Content-Encoding", coding))
+
+    assert read(call, Json("/a"), sent) == expected
 
 
 @pytest.mark.parametrize(
