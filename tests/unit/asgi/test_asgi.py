@@ -91,6 +91,15 @@ def test_a_body_in_any_chunks_is_read_completely_and_replayed_once(messages: lis
     assert server.calls == len(messages) + 1
 
 
+@pytest.mark.parametrize("messages", [[more(BODY), more(b"x", False)], [more(BODY + b"x", False)], [more(b"", False)]])
+def test_a_body_of_another_length_than_it_says_is_refused(messages: list[Any]) -> None:
+    length = ("Content-Length", str(len(BODY)))
+    server = Server(*messages)
+
+    assert run(GUARD, server, headers=scope_for(Sent("POST", headers=[JSON, length]))["headers"]) == []
+    assert server.status == 400
+
+
 def test_a_slow_body_is_read_completely() -> None:
     class Slow(Server):
         async def receive(self) -> Any:

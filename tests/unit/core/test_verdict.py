@@ -51,6 +51,7 @@ def test_an_unverified_id_is_a_key_error() -> None:
 
 def test_a_verdict_is_true_only_when_verified() -> None:
     assert {reason for reason in Reason if Verdict(reason, "one")} == {Reason.VERIFIED}
+    assert {reason for reason in Reason if Verdict(reason, "one").verified} == {Reason.VERIFIED}
     assert {str(reason) for reason in Reason} == {reason.value for reason in Reason}
 
 
