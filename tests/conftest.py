@@ -27,8 +27,8 @@ def secrecy() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in the processes that run tests, and not in those that a test starts. Their lines are run by
-    other tests, and to measure them takes a fifth of the time."""
+    """Measure coverage in the processes that run tests, and not in those that a test starts. Other tests run most of
+    their lines, and to measure them takes a fifth of the time."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 

@@ -25,7 +25,7 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, None]) -> Coroutine[An
     """
     if "trio" in sys.modules and runs_on_trio():
         return _on_trio(seconds, coroutine)
-    # No `send`: the StopIteration at its end takes more instructions than all of this.
+    # `send` would raise StopIteration at the end of the coroutine, which takes more instructions.
     waits_for = next(coroutine.__await__(), _ENDED)
     return None if waits_for is _ENDED else _in_time(seconds, _Started(waits_for, coroutine))
 

@@ -36,8 +36,8 @@ _ENDS = tuple(b"--" + blank for blank in _BLANK)
 _NOT_STRICT = Refused(Reason.MALFORMED, "cannot be read: the multipart body does not follow the strict format")
 NOT_A_TEXT = Refused(
     Reason.MALFORMED,
-    "is a file, or not plain text in UTF-8, or the last part of a body of a length that Flask reads wrong, in the "
-    "multipart body; send the text before other parts",
+    "is a file, or not plain text in UTF-8, in the multipart body; or it is the last part, and Flask reads it wrong "
+    "because of the length of the body: send it as the first part",
 )
 #: Flask reads a body in pieces of so many bytes.
 _PIECE = 65_536

@@ -104,7 +104,7 @@ class RedisInvalidation(Strict):
             raise ConfigError("RedisInvalidation: watch takes the CachedKeys that is to hear of changes")
         has_tried = threading.Event()
         self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get(), has_tried)))
-        # The first connection imports modules. If a server forked meanwhile, its child would have half of a module.
+        # The first connection imports modules. A child that is forked during an import gets half of a module.
         if runs_threads():
             has_tried.wait(TIMEOUT)
 
