@@ -88,7 +88,7 @@ class Signer(Frozen):
         ConfigError: No request could be signed with this.
     """
 
-    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_origins", "_scheme", "_tenant", "needs_body")
+    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_origins", "_scheme", "_tenant", "_to_find", "needs_body")
 
     #: Whether the body has to be read before the request is signed.
     needs_body: bool
@@ -97,6 +97,8 @@ class Signer(Frozen):
     _origins: frozenset[str] | None
     _ids: Mapping[str, IdValue]
     _in_path: Mapping[str, re.Pattern[str]]
+    #: The ids that the path of each request must have.
+    _to_find: frozenset[str]
     _tenant: str | None
     _clock: Callable[[], float]
 
@@ -129,6 +131,7 @@ class Signer(Frozen):
             needs_body=scheme.signs_body or any(field.kinds for field in fields),
             _scheme=scheme,
             _in_path=in_path,
+            _to_find=frozenset(in_path) - {*ids, *scheme.optional, *in_body},
             _key=hide(as_key(hidden)),
             _origins=None if origins is None else _origins(owner, origins),
             _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids else {}), **ids},
@@ -171,13 +174,18 @@ class Signer(Frozen):
         """Return what is placed into a request.
 
         Raises:
-            ValueError: An id cannot be signed, or the URL has another one.
+            ValueError: An id cannot be signed, or the URL has another one, or not the one that it must have.
         """
         ids = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
         in_path = self._ids_in_path(request.path)
         for name, text in in_path.items():
             if ids.setdefault(name, text) != text:
                 raise ValueError(f"the path of the request has another {name!r} than the one that is to be signed")
+        for name in self._to_find.difference(in_path):
+            raise ValueError(
+                f"the path {request.path!a:.200} has no {name!r}, which the scheme reads from "
+                f"{self._scheme.ids[name].describe()}; send a request that is not for a guard without this signer"
+            )
         scheme = _arranged(self._scheme, frozenset(in_path), is_form)
         return scheme.sign_fields(
             self._key.get(),

@@ -50,9 +50,21 @@ def _guards_on(view: Any) -> Iterator[Guard]:
     if isinstance(marked, Guard):
         yield marked
     # Only the first class counts: Django REST framework stops at the first class that finds a user.
-    for authentication in list(getattr(getattr(view, "cls", None), "authentication_classes", ()))[:1]:
+    for authentication in _authentication_classes(view)[:1]:
         if hasattr(authentication, "guard_in_use"):
             yield authentication.guard_in_use().for_route()
+
+
+def _authentication_classes(view: Any) -> list[Any]:
+    """Return the classes that authenticate every request of a view of Django REST framework."""
+    kind: Any = getattr(view, "cls", None)
+    for method in ("get_authenticators", "perform_authentication"):
+        # A method of the project may return other classes for some requests, or call none of them.
+        if not getattr(getattr(kind, method, None), "__module__", "").startswith("rest_framework."):
+            return []
+    # The arguments of `as_view`, or of the `action` of a view set.
+    changed = getattr(view, "initkwargs", {})
+    return list(changed.get("authentication_classes", kind.authentication_classes))
 
 
 def _routes(resolver: URLResolver, before: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from serving import threaded
 
-from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Scheme, verdict_from
+from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Scheme, verdict_from
 from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, signed_ids
 
@@ -19,7 +19,7 @@ pytest.importorskip("requests", reason="not run: requests is not installed")
 import requests
 
 from hmac_guard.client import HttpxAuth, RequestsAuth
-from hmac_guard.client.signer import json_with
+from hmac_guard.client.signer import Outgoing, json_with
 from hmac_guard.core.hidden import hide
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
@@ -257,6 +257,22 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
         ):
             make(NANGO, KEY, ["https://a.example"], integration="github", connection_id="c")
         assert KEY not in repr(make(NONCE, KEY, ["https://a.example"], user="u1"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_path_without_the_id_that_it_must_have_is_an_error(sign: Any) -> None:
+    invoices = Scheme(
+        name="invoices", ids={"account": Path("/a/{account}/invoices")}, message="{account}", signature=Header("X-Sig")
+    )
+    signer = sign(invoices, KEY, ["http://127.0.0.1:9"]).signer
+    given = sign(invoices, KEY, ["http://127.0.0.1:9"], account="a1").signer
+    found, other = (Outgoing("GET", path, "", "", "", b"") for path in ("/a/a1/invoices", "/health"))
+
+    assert signer.sign(found).headers == given.sign(found).headers == {"X-Sig": invoices.sign(KEY, account="a1")}
+    with pytest.raises(
+        ValueError, match=r"^the path '/health' has no 'account', which the scheme reads from path '/a/"
+    ):
+        signer.sign(other)
 
 
 def test_a_body_that_cannot_hold_the_fields_is_an_error(send: Send, sites: Any) -> None:

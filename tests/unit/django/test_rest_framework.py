@@ -15,6 +15,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import path
 from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.decorators import action, api_view, authentication_classes
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -22,6 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 from support import Reply, Sent
 
 from hmac_guard import ConfigError, Cookie, Guard, Header, Keyring, Query, Reason, Verdict, verdict_from
@@ -329,3 +331,66 @@ def test_a_view_with_the_class_after_another_class_is_uncovered() -> None:
 
     with project(urls=[path("behind/", Behind.as_view()), path("first/", First.as_view())], HMAC_GUARD=GUARD):
         assert uncovered_routes() == ["/behind/"]
+
+
+class Listed(ViewSet):
+    authentication_classes: Any = (GuardAuthentication,)
+    permission_classes = ()
+
+    def list(self, request: Any) -> Response:
+        return Response()
+
+    @action(detail=False, authentication_classes=[])
+    def public(self, request: Any) -> Response:
+        return Response()
+
+
+class Answers(APIView):
+    authentication_classes: Any = (GuardAuthentication,)
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+class AnswersWithoutAuthentication(Answers):
+    authentication_classes = ()
+
+
+class AnswersWithoutAuthenticators(Answers):
+    def get_authenticators(self) -> list[Any]:
+        return []
+
+
+class AuthenticatesOnDemand(Answers):
+    def perform_authentication(self, request: Any) -> None:
+        """Wait for the first use of `request.user`."""
+
+
+@api_view()
+@authentication_classes([GuardAuthentication])
+def guarded_function(request: Any) -> Response:
+    return Response()
+
+
+@api_view()
+@authentication_classes([])
+def open_function(request: Any) -> Response:
+    return Response()
+
+
+def test_a_view_is_listed_exactly_if_an_unsigned_request_reaches_it() -> None:
+    views = {
+        "class": Answers.as_view(),
+        "open-class": AnswersWithoutAuthentication.as_view(),
+        "argument": AnswersWithoutAuthentication.as_view(authentication_classes=[GuardAuthentication]),
+        "open-argument": Answers.as_view(authentication_classes=[]),
+        "view-set": Listed.as_view({"get": "list"}),
+        "open-action": Listed.as_view({"get": "public"}, **Listed.public.kwargs),  # As a router does it.
+        "function": guarded_function,
+        "open-function": open_function,
+        "open-authenticators": AnswersWithoutAuthenticators.as_view(),
+        "open-on-demand": AuthenticatesOnDemand.as_view(),
+    }
+    with project(urls=[path(name, view) for name, view in views.items()], HMAC_GUARD=GUARD):
+        reached = [f"/{name}" for name in views if send("wsgi", Sent("GET", f"/{name}")).status == 200]
+        assert uncovered_routes() == sorted(reached) == sorted(f"/{name}" for name in views if name[:4] == "open")
