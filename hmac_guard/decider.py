@@ -5,7 +5,7 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
     skip(request)             the outcome of a request that the guard does not look at, or None
                               the driver reads the body into the request, if the reader needs it
     reader.read(request)      what the request says
-    wants_keys(reading)       whether the driver asks the key resolver, with claim(reading)
+    ask(resolver, reading)    what the key resolver answers. The driver waits for it, if it is awaitable
     token(...)                what the driver asks the single-use store for, if there is one
     note_use(...)             keeps its answer
     conclude(...)             the refusal, or None if the application is called. Then the verdict is on the request,
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.hidden import hide
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
@@ -38,6 +38,10 @@ from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
 from hmac_guard.once.store import token_of
 
+#: The keys of a tenant, None for a tenant without keys, or the failure of the key resolver.
+Ring = Keyring | Failure | None
+#: The types of these. One check for all: the time must not show whether a tenant has keys.
+ANSWERS = frozenset({Keyring, type(None), Failure})
 OnVerdict = Callable[[Verdict, Claim], object]
 OnDecision = Callable[[Decision], object]
 
@@ -193,12 +197,22 @@ class Decider(Frozen):
             return self.is_exempt_path(start)
         return self.exempt.may_hold(start) or (bool(self.only) and not self.only.holds_all(start))
 
-    def wants_keys(self, reading: Reading) -> bool:
-        """Return whether the resolver is asked.
+    def ask(self, resolver: Hidden[KeyResolver], reading: Reading) -> Any:
+        """Call the key resolver.
 
-        It is asked for a request that can be verified, and for a refused one if the mode of its tenant may apply.
+        It is called for a request that can be verified, and for a refused one if the mode of its tenant may apply.
+
+        Returns:
+            What it returns, hidden unless its type is in `ANSWERS`: it may be a secret, or awaitable. A `Failure` if it
+            raises; None if it is not called.
         """
-        return reading.refused is None or reading.tenant_is_certain
+        if reading.refused is not None and not reading.tenant_is_certain:
+            return None
+        try:
+            answer = resolver.get()(self.claim(reading))
+        except Exception as error:
+            return failure_of(error)
+        return answer if type(answer) in ANSWERS else hide(answer)
 
     def claim(self, reading: Reading, detail: str = "") -> Claim:
         """Return what resolvers and callbacks see of a request."""
@@ -266,9 +280,7 @@ class Decider(Frozen):
         verdict = unverified(reason, self.scheme.name)
         return self.finish(scope, reading.request, reading, self._unverified(reading, verdict, self.mode), started)
 
-    def token(
-        self, scope: Mapping[str, Any], reading: Reading, ring: Keyring | Failure | None
-    ) -> tuple[bytes, float] | None:
+    def token(self, scope: Mapping[str, Any], reading: Reading, ring: Ring) -> tuple[bytes, float] | None:
         """Return the question for the single-use store.
 
         Returns:
@@ -512,7 +524,7 @@ _DETAILS = {
 }
 
 
-def keyring_of(answer: object) -> Keyring | Failure | None:
+def keyring_of(answer: object) -> Ring:
     """Return the ring for a resolver's answer."""
     if answer is None or type(answer) is Keyring:
         return answer

@@ -1,26 +1,21 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
-from collections.abc import Coroutine
 from time import perf_counter
-from types import CoroutineType
 from typing import Any
 
 from hmac_guard.asgi.body import take_body
 from hmac_guard.asgi.deadline import within
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
-from hmac_guard.core.key import Keyring
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
-from hmac_guard.core.verdict import Claim
-from hmac_guard.decider import Decider, keyring_of
-from hmac_guard.keys.calling import IMMEDIATE_TYPES, await_if_needed, from_loop
-from hmac_guard.log import Failure, failure_of
-
-#: The keys of a tenant, None for a tenant without keys, or the failure of the key resolver.
-Ring = Keyring | Failure | None
+from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
+from hmac_guard.keys.calling import await_if_needed, from_loop
+from hmac_guard.keys.resolver import unwrapped
+from hmac_guard.log import failure_of
 
 
 class Driver:
@@ -31,7 +26,7 @@ class Driver:
         self._with_body = decider.reader.needs_body
         self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
         self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
-        self._resolver: Any = from_loop(decider.keys)
+        self._resolver = unwrapped(from_loop(decider.keys))
 
     async def decide(
         self, scope: Any, receive: Any, request: Request | None = None, started: float = 0.0
@@ -59,10 +54,10 @@ class Driver:
                 started += perf_counter() - began if decider.is_timed else 0.0
         reading = decider.reader.read(request)
         ring: Any = decider.static_ring
-        if ring is None and decider.wants_keys(reading):
-            ring = self._look_up(decider.claim(reading))
-            if type(ring) is CoroutineType:
-                ring = await ring
+        if ring is None:
+            ring = decider.ask(self._resolver, reading)
+            if type(ring) not in ANSWERS:
+                ring = await _keys_of(ring)
         if self.merges_cookies:
             merge_cookies(scope)
         if decider.once is not None:
@@ -97,19 +92,6 @@ class Driver:
         refusal, _ = await self.decide(scope, None, request, started)
         return refusal
 
-    def _look_up(self, claim: Claim) -> Ring | Coroutine[Any, Any, Ring]:
-        try:
-            answer = self._resolver(claim)
-        except Exception as error:
-            return failure_of(error)
-        return answer if type(answer) in IMMEDIATE_TYPES else self._wait_for(answer)
-
-    async def _wait_for(self, answer: Any) -> Ring:
-        try:
-            return keyring_of(await await_if_needed(answer))
-        except Exception as error:
-            return failure_of(error)
-
     async def _use_once(self, scope: Any, reading: Reading, ring: Ring) -> None:
         """Ask the single-use store, if the request is proven."""
         decider = self.decider
@@ -129,3 +111,11 @@ class Driver:
         except Exception as error:
             answer = failure_of(error)
         decider.note_use(scope, reading, wanted[0], answer)
+
+
+async def _keys_of(answer: Hidden[Any]) -> Ring:
+    """Return the keys for a resolver's answer, and wait for it if it is awaitable."""
+    try:
+        return keyring_of(await await_if_needed(answer))
+    except Exception as error:
+        return failure_of(error)

@@ -318,10 +318,16 @@ def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
         )
 
 
+def unwrapped(resolver: KeyResolver) -> Hidden[KeyResolver]:
+    """Return the callable that is called when the resolver is called."""
+    hidden: Hidden[Any] = hide(resolver)
+    del resolver
+    return hidden.get().unwrapped() if isinstance(hidden.get(), CallableKeys) else hidden
+
+
 def functions_of(resolver: Any) -> tuple[Any, ...]:
     """Return the functions that are known to run when the resolver is called."""
-    if isinstance(resolver, CallableKeys):
-        return functions_of(resolver.unwrapped().get())
+    resolver = unwrapped(resolver).get()
     while isinstance(resolver, partial):
         resolver = resolver.func
     return (resolver, type(resolver).__call__)

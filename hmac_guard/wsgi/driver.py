@@ -4,13 +4,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.key import Keyring
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
-from hmac_guard.core.verdict import Claim
-from hmac_guard.decider import Decider, keyring_of
+from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
 from hmac_guard.keys.calling import run_to_completion
+from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import Failure, failure_of
 from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.request import WsgiRequest, environ_keys, read_environ
@@ -41,6 +41,7 @@ class Driver:
                 "sync one"
             )
         self.decider = decider
+        self._resolver = unwrapped(decider.keys)
         self._with_body = decider.reader.needs_body
         names = (*decider.reader.names, *(BODY_HEADERS if self._with_body else ()))
         self._keys = [environ_keys(name)[0] for name in names]
@@ -69,22 +70,25 @@ class Driver:
                 _read_body(decider, request, environ)
                 started += perf_counter() - began if decider.is_timed else 0.0
         reading = decider.reader.read(request)
-        ring: Keyring | Failure | None = decider.static_ring
-        if ring is None and decider.wants_keys(reading):
-            ring = _look_up(decider, decider.claim(reading))
+        ring: Any = decider.static_ring
+        if ring is None:
+            ring = decider.ask(self._resolver, reading)
+            if type(ring) not in ANSWERS:
+                ring = _keys_of(ring)
         if decider.once is not None:
             _use_once(decider, environ, reading, ring)
         return decider.conclude(environ, reading, ring, started)
 
 
-def _look_up(decider: Decider, claim: Claim) -> Keyring | Failure | None:
+def _keys_of(answer: Hidden[Any]) -> Ring:
+    """Return the keys for a resolver's answer, and wait for it if it is awaitable."""
     try:
-        return keyring_of(run_to_completion(decider.keys(claim)))
+        return keyring_of(run_to_completion(answer))
     except Exception as error:
         return failure_of(error)
 
 
-def _use_once(decider: Decider, scope: dict[str, Any], reading: Reading, ring: Keyring | Failure | None) -> None:
+def _use_once(decider: Decider, scope: dict[str, Any], reading: Reading, ring: Ring) -> None:
     """Ask the single-use store, if the request is proven."""
     wanted = decider.token(scope, reading, ring)
     if wanted is None:

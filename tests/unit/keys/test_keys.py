@@ -103,13 +103,18 @@ def test_a_bad_answer_is_503_and_never_a_pass(
 @pytest.mark.parametrize(
     "error", [KeysUnavailable("x"), RuntimeError(KEY), KeyError(KEY), TimeoutError(), StopIteration()]
 )
-def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_failing_resolver_is_503(call: Call, caplog: pytest.LogCaptureFixture, colour: str, error: Exception) -> None:
     def keys(claim: Claim) -> Any:
+        raise error
+
+    async def late(claim: Claim) -> Any:
         raise error
 
     caplog.set_level(logging.DEBUG, "hmac_guard")
     recorded: list[Verdict] = []
-    guard = Guard(SCHEME, keys, on_verdict=lambda verdict, claim: recorded.append(verdict))
+    resolver = late if colour == "async" else keys
+    guard = Guard(SCHEME, resolver, on_verdict=lambda verdict, claim: recorded.append(verdict))
 
     assert [call(guard, signed()).status for _ in range(3)] == [503, 503, 503]
     assert recorded == [Verdict(Reason.KEYS_UNAVAILABLE, "one")] * 3
