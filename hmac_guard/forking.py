@@ -9,10 +9,13 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 Remake = Callable[[], None]
 
-_remakes: dict["weakref.WeakMethod[Remake] | Callable[[], Remake]", None] = {}
+_functions: list[Remake] = []
+#: The functions of methods, by their objects. No `WeakMethod`: one that goes away while Python ends writes a traceback.
+_methods: weakref.WeakKeyDictionary[object, list[Callable[[Any], None]]] = weakref.WeakKeyDictionary()
 _locks: dict[int, threading.Lock] = {}
 _pid = os.getpid()
 
@@ -20,9 +23,9 @@ _pid = os.getpid()
 def after_fork(remake: Remake) -> None:
     """Register what is called in every forked child: a function, or a bound method while its object exists."""
     if inspect.ismethod(remake):
-        _remakes[weakref.WeakMethod(remake, lambda method: _remakes.pop(method, None))] = None
+        _methods.setdefault(remake.__self__, []).append(remake.__func__)
     else:
-        _remakes[lambda: remake] = None
+        _functions.append(remake)
 
 
 def check_process() -> None:
@@ -37,10 +40,11 @@ def _start_again() -> None:
     # A lock of this process: one of the parent may stay held. The others wait here until all is made again.
     with _locks.setdefault(pid, threading.Lock()):
         if pid != _pid:
-            for method in tuple(_remakes):
-                remake = method()
-                if remake is not None:
-                    remake()
+            for remake in _functions:
+                remake()
+            for owner, methods in tuple(_methods.items()):
+                for method in methods:
+                    method(owner)
             _pid = pid
 
 
