@@ -34,7 +34,7 @@ help:
 	@echo "make docs   write the site of the documentation to build/docs"
 	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
 	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
-	@echo "make fuzz   run the tests of generated requests with forty times as many requests"
+	@echo "make fuzz   send 200,000 generated requests over WSGI and ASGI"
 	@echo "make bench  measure the cost of a guard and of its peers; writes docs/speed.md (ARGS=\"interfaces growth\" for some of it)"
 	@echo "make bench-check  compare the instructions of one request with the recorded ones; needs valgrind"
 	@echo "make bench-timing  test whether the time of a refusal reveals a tenant: 200,000 samples for each kind of keys"

@@ -9,8 +9,11 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +23,10 @@ from support import CALLS, Call
 
 watch()
 
+UNITS = Path(__file__).parent / "unit"
+#: What measures coverage in this thread and in new ones. A debugger is left alone.
+TRACERS = (sys.gettrace(), threading.gettrace()) if "coverage" in type(sys.gettrace()).__module__ else None
+
 
 @pytest.fixture(autouse=True)
 def secrecy() -> Iterator[None]:
@@ -27,10 +34,12 @@ def secrecy() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in the processes that run tests, and not in those that a test starts. Other tests run most of
-    their lines, and to measure them takes a fifth of the time."""
+    """Measure coverage in the processes that run tests, and neither in the one that distributes them nor in those that
+    a test starts. Other tests run most of their lines, and to measure them takes a fifth of the time."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    elif getattr(config.option, "dist", "no") != "no":
+        trace(False)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,21 +61,20 @@ def pytest_collection() -> Iterator[None]:
     """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time. No
     `gc.freeze` afterwards: Hypothesis asks the garbage collector who refers to an object."""
     gc.disable()
+    sys.meta_path.insert(0, MeasuredImports)
+    trace(False)
     yield
+    sys.meta_path.remove(MeasuredImports)
     gc.enable()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Coverage doubles the time of a test that makes thousands of requests, and other tests run the same lines. A test
-    that runs with each database is measured with SQLite."""
-    tracers = sys.gettrace(), threading.gettrace()
-    if item.get_closest_marker("without_coverage") or re.search("postgres|psycopg|mariadb|pymysql", item.name):
-        sys.settrace(None)
-        threading.settrace(None)
+    """Measure the tests of units alone, and a test that runs with each database with SQLite."""
+    is_unit = item.path.is_relative_to(UNITS) and not item.get_closest_marker("without_coverage")
+    trace(is_unit and not re.search("postgres|psycopg|mariadb|pymysql", item.name))
     yield
-    sys.settrace(tracers[0])
-    threading.settrace(tracers[1])
+    trace(False)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -93,3 +101,31 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 def sync_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     with database_of(request.param, tmp_path) as found:
         yield found
+
+
+def trace(is_measured: bool) -> None:
+    """Begin or cease to measure coverage. To measure takes a third of the time."""
+    if TRACERS is not None:
+        tracer, tracer_of_threads = TRACERS if is_measured else (None, None)
+        sys.settrace(tracer)
+        threading.settrace(tracer_of_threads)
+
+
+class MeasuredImports(PathFinder):
+    """Measures the lines of the package that run when it is imported."""
+
+    @classmethod
+    def find_spec(cls, name: str, *places: Any) -> ModuleSpec | None:
+        spec = super().find_spec(name, *places) if name.startswith("hmac_guard") else None
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module = partial(_run_measured, spec.loader.exec_module)  # type: ignore[method-assign]
+        return spec
+
+
+def _run_measured(run: Callable[[ModuleType], None], module: ModuleType) -> None:
+    is_inside = sys.gettrace() is not None  # A module of the package imports it.
+    trace(True)
+    try:
+        run(module)
+    finally:
+        trace(is_inside)

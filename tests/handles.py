@@ -40,7 +40,7 @@ def check_generated(handle: Call, reads_otherwise: Callable[[Sent], bool] = lamb
     `reads_otherwise` returns whether the framework changes a request before the handle gets it.
     """
 
-    @settings(max_examples=EXAMPLES // 100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=EXAMPLES // 50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(requests())
     def check(sent: Sent) -> None:
         assume(not reads_otherwise(sent))

@@ -28,8 +28,11 @@ from sqlalchemy import Engine, MetaData, event
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+import hmac_guard.asgi.driver
 import hmac_guard.core.key
-from hmac_guard import Claim, Scheme
+import hmac_guard.keys.resolver
+import hmac_guard.wsgi.driver
+from hmac_guard import Claim, Reason, Scheme
 from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError, KeysUnavailable, WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
@@ -95,26 +98,28 @@ class Secrecy(logging.Handler):
             return
         self.looking = True
         frame: FrameType | None = sys._getframe(1)
+        seen: set[int] = set()
         while frame is not None:
-            self._look_at(frame)
+            if _is_checked(frame.f_globals.get("__name__")):
+                self._look_at(frame, seen)
             frame = frame.f_back
-        self._look_back(sys.exc_info()[1])
+        self._look_back(sys.exc_info()[1], seen)
         self.looking = False
 
-    def _look_back(self, error: BaseException | None) -> None:
+    def _look_back(self, error: BaseException | None, seen: set[int]) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
         while trace is not None:
-            self._look_at(trace.tb_frame)
+            if _is_checked(trace.tb_frame.f_globals.get("__name__")):
+                self._look_at(trace.tb_frame, seen)
             trace = trace.tb_next
 
-    def _look_at(self, frame: FrameType) -> None:
-        module = frame.f_globals.get("__name__")
-        if not _is_checked(module):
-            return
-        place = f"{module}:{frame.f_code.co_name}"
+    def _look_at(self, frame: FrameType, seen: set[int]) -> None:
+        """Note what the variables of a frame show, except the objects with the ids in `seen`, which are noted."""
+        place = f"{frame.f_globals['__name__']}:{frame.f_code.co_name}"
         given = REQUEST | GIVEN if place.startswith(("hmac_guard.cli", "hmac_guard.explain")) else REQUEST
         for name, value in frame.f_locals.items():
-            if name not in given:
+            if name not in given and id(value) not in seen:
+                seen.add(id(value))
                 for text in texts_of(value):
                     if text not in self.shown:
                         self.shown[text] = f"{name} of {place}"
@@ -123,12 +128,16 @@ class Secrecy(logging.Handler):
             self._search()
 
     def _search(self) -> None:
-        text = "\n".join(self.shown)
+        # Other threads may go on to note texts.
+        noted, self.shown, self.size = self.shown, {}, 0
+        rows = list(noted.items())
+        if not rows:
+            return
+        text = "\n".join(shown for shown, _ in rows)
         forms = {form for secret in tuple(self.made) for form in forms_of(secret)}
         forms |= {form for digest in tuple(self.digests) for form in _forms_of(digest)}
         kept = {form for form in forms if form in text} | self.signatures.intersection(_SIGNATURE.findall(text))
-        self.places |= {f"{form} in {place}" for shown, place in self.shown.items() for form in kept if form in shown}
-        self.shown, self.size = {}, 0
+        self.places |= {f"{form} in {place}" for shown, place in rows for form in kept if form in shown}
 
     def clear(self) -> None:
         """Reset the findings."""
@@ -138,10 +147,11 @@ class Secrecy(logging.Handler):
     def found(self) -> list[str]:
         """Return the leaked secrets, and reset the findings."""
         for error in self.raised:
-            self._look_back(error)
+            self._look_back(error, set())
         self._search()
         recorded = "\n".join(self.recorded)
-        found = {form for secret in tuple(self.made) for form in forms_of(secret) if form in recorded} | self.places
+        secrets = tuple(self.made) if recorded else ()
+        found = {form for secret in secrets for form in forms_of(secret) if form in recorded} | self.places
         self.clear()
         return sorted(found)
 
@@ -158,13 +168,18 @@ def texts_of(value: object) -> Iterator[str]:
         return
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield _text_of_definition(thing) if isinstance(thing, DEFINITIONS) else repr(_some(thing))[:MAX_REPR_LENGTH]
+            yield _text_of_definition(thing) if _is_definition(thing) else repr(_some(thing))[:MAX_REPR_LENGTH]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
 
 
+def _is_definition(thing: Any) -> bool:
+    return isinstance(thing, DEFINITIONS) or (type(thing) is dict and Reason.UNKNOWN_KEY in thing)
+
+
 def _text_of_definition(thing: Any) -> str:
-    """Return the repr of a part of a table's definition. It takes milliseconds, and the definition does not change."""
+    """Return the repr of a part of a table's definition, or of the refusals of a guard. It takes long, and neither
+    changes."""
     if id(thing) not in _definitions:
         if len(_definitions) > MAX_DEFINITIONS:
             _definitions.clear()
@@ -290,13 +305,19 @@ def _note_errors() -> None:
 
 
 def _note_user_code() -> None:
-    call = CallableKeys.__call__
+    call, unwrapped = CallableKeys.__call__, hmac_guard.keys.resolver.unwrapped
 
     def noted_call(self: CallableKeys, claim: Claim) -> Any:
         SECRECY.look("resolver")
         return call(self, claim)
 
+    def noted_unwrapped(resolver: Any) -> Hidden[Any]:
+        # `noted_call` calls the user's callable, too.
+        return hide(resolver) if isinstance(resolver, CallableKeys) else unwrapped(resolver)
+
     CallableKeys.__call__ = noted_call  # type: ignore[method-assign]
+    for driver in (hmac_guard.wsgi.driver, hmac_guard.asgi.driver):
+        vars(driver)["unwrapped"] = noted_unwrapped
     for kind, callbacks in (
         (Decider, ("on_verdict", "on_decision", "_count", "clock")),
         (SqlKeys, ("_on_change", "clock")),

@@ -16,7 +16,9 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,9 +125,16 @@ class Server:
         return new
 
     def close(self) -> None:
-        """Stop the shell and the command, which are in one process group."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(STOP_TIMEOUT)
+        """Stop the shell and the command, which are in one process group.
+
+        The signal is sent again each second: a worker of gunicorn that gets it while it starts loses it.
+        """
+        until = time.monotonic() + STOP_TIMEOUT
+        while self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+            assert self.process.returncode is not None or time.monotonic() < until, "the command does not end"
 
 
 class Reader:

@@ -29,12 +29,12 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from databases import sqlite_in
 from key_sources import claim_of
-from orders import CASES, GOOD, ORDERS, hex_of
+from orders import CASES, GOOD, ORDERS, hex_of, query_of
 from secrecy import SECRECY, forms_of, texts_of
 from sqlalchemy import create_engine, text
-from support import Call, Reply
+from support import Call, Reply, Sent
 
-from hmac_guard import ConfigError, Guard, Header, Key, Keyring
+from hmac_guard import Claim, ConfigError, Guard, Header, Key, Keyring
 from hmac_guard.asgi import middleware as asgi_middleware
 from hmac_guard.cli.commands import hmac_guard as command
 from hmac_guard.core.hidden import hide
@@ -213,6 +213,27 @@ def test_functions_inside_a_callback_are_checked() -> None:
         names["call"](secret)
 
         assert SECRECY.found()
+
+
+@pytest.mark.parametrize("keep", [str, hide], ids=["shown", "hidden"])
+def test_functions_that_call_a_key_resolver_are_checked(call: Call, keep: Callable[[str], Any]) -> None:
+    secret = secrets.token_urlsafe()
+    sent = Sent("GET", "/orders", query_of(signature=ORDERS.sign(secret, tenant_id="acme", order_id="42")))
+
+    def keys(claim: Claim) -> Keyring:
+        return Keyring(secret)
+
+    keys.blocking = False  # type: ignore[attr-defined]
+    names: dict[str, Any] = {
+        "__name__": "hmac_guard.keys.one",
+        "call": call,
+        "guard": Guard(ORDERS, keys),
+        "sent": sent,
+    }
+    exec("def send(held): return call(guard, sent)", names)
+    reply = names["send"](keep(secret))
+
+    assert (reply.status, bool(SECRECY.found())) == (200, keep is str)
 
 
 def test_other_modules_and_the_request_are_not_checked() -> None:

@@ -19,7 +19,7 @@ from support import Reply, Sent, call_asgi, call_wsgi
 
 from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Scheme, Verdict
 
-EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("HMAC_GUARD_EXAMPLES", "1000"))
 KEYS = {"acme": b"a" * 32, "umbrella": b"u" * 32}
 
 EVERYWHERE = Scheme(

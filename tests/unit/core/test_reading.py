@@ -543,6 +543,7 @@ FORMS: dict[str | bytes, str | Reason] = {
     "a=é": Reason.MALFORMED,
     "a=%zz": Reason.MALFORMED,
     "a=1\r\n": Reason.MALFORMED,
+    "a=1" + "&b" * 1000: Reason.MALFORMED,
     b"b=\xff&a=1": Reason.MALFORMED,
 }
 

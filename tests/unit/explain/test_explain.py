@@ -303,6 +303,7 @@ def test_a_sending_mistake_and_a_signing_mistake_are_both_named() -> None:
         (user_hash(id=PathSource("/{id}"), signature=Query("sig")), "/x/a?sig=1"),
     ],
 )
+@pytest.mark.without_coverage
 def test_no_sending_mistake_is_named_for_other_requests(scheme: Scheme, request_text: str) -> None:
     assert explained(scheme, request_text).sending == ()
 
@@ -637,6 +638,7 @@ SECRETS = (KEY, KEY.encode().hex(), base64.b64encode(KEY.encode()).decode(), rep
 @pytest.mark.parametrize("message", ["github:user-42", "GITHUB:user-42", "x"])
 @pytest.mark.parametrize("change", [str, str.upper, lambda text: f'"{text}"', lambda text: text + "%zz"])
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "JSON"])
+@pytest.mark.without_coverage
 def test_nothing_secret_is_printed(message: str, change: Any, form: list[str]) -> None:
     sent = change(signed(message))
     url = f"https://h/oauth/connect/github?connection_id=user-42&hmac={sent}"
@@ -786,6 +788,7 @@ def test_a_long_prefix_does_not_count_as_a_part_of_the_signature() -> None:
         ("p4$Xk3vQZt9pLmN0sWcYbGhJdRfUeTi2oVx", b"p4"),
     ],
 )
+@pytest.mark.without_coverage
 def test_no_explanation_confirms_a_piece_of_a_key_that_can_be_guessed(key: str, piece: bytes) -> None:
     signature = hmac.digest(piece, b"i:c", "sha256").hex()
     captured = capture(f"https://h/?integration_id=i&connection_id=c&hmac={signature}".encode())
