@@ -373,15 +373,13 @@ def _when(moment: float) -> str:
 
 def _verdict(row: Any) -> tuple[str, str]:
     """Return whether a tenant is ready, and why."""
-    reasons = [f"{reason} {count}" for reason, count in row.refused.items()]
-    if row.known:
-        reasons.append(f"(at least {row.known} of them with ids that were also verified)")
-    if row.guard_is_less_strict:
-        reasons.append(f"the mode of the guard is {row.applied}, so nothing is enforced")
     counted = row.verified or row.refused
-    return "yes" if row.ready else "no" if counted else "unknown", ", ".join(reasons) or (
-        "" if counted else "no requests"
-    )
+    reasons = ", ".join(f"{reason} {count}" for reason, count in row.refused.items())
+    if row.known:
+        reasons += f" (at least {row.known} of them with ids that were also verified)"
+    enforced = f"the mode of the guard is {row.applied}, so nothing is enforced" if row.guard_is_less_strict else ""
+    why = ", ".join(filter(None, [reasons, enforced])) or ("" if counted else "no requests")
+    return "yes" if row.ready else "no" if counted else "unknown", why
 
 
 def _detail(entry: Any) -> str:

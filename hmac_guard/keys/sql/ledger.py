@@ -66,6 +66,7 @@ class Readiness(NamedTuple):
             cause a refusal.
         known: The least number of refused requests that state ids which were also verified, as one process has seen it.
         applied: The mode that applied lately. If the guard's own is less strict than the tenant's, it is the guard's.
+            None if no request shows it, also since the tenant's mode was changed.
     """
 
     tenant: str
@@ -144,7 +145,21 @@ class VerdictLedger(Frozen):
         counted: dict[str, list[Any]] = defaultdict(list)
         for row in connection.execute(sums.where(column.tenant.in_(modes), recent).group_by(*group)):
             counted[row.tenant].append(row)
-        return [_readiness(name, mode, counted[name]) for name, mode in modes.items()]
+        found = [_readiness(name, mode, counted[name]) for name, mode in modes.items()]
+        changes = self._changes_of_mode(connection, [row.tenant for row in found if row.guard_is_less_strict])
+        return [
+            row._replace(applied=_applied(counted[row.tenant], changes[row.tenant])) if row.tenant in changes else row
+            for row in found
+        ]
+
+    def _changes_of_mode(self, connection: Connection, tenants: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+        """Return the changes of the modes of tenants: the hour, and the mode before."""
+        changes: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        audit = self._store.audit.c
+        noted = select(audit.tenant, audit.at, audit.detail).where(audit.tenant.in_(tenants), audit.action == "mode")
+        for row in connection.execute(noted) if tenants else ():
+            changes[row.tenant].append((int(row.at) // HOUR, json.loads(row.detail)["before"]))
+        return changes
 
     @operation
     def hours(
@@ -365,9 +380,18 @@ def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
         elif reason not in NEITHER:
             refused[reason] += int(requests)
             known += int(of_known)
-    last = max(rows, key=lambda row: (row[-1], MODES.index(row.mode)), default=None)
     own = None if mode == GUARD else mode
-    return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, last and last.mode)
+    return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, _applied(rows, ()))
+
+
+def _applied(rows: Sequence[Any], changes: Collection[tuple[int, str]]) -> str | None:
+    """Return the mode that applied lately, by rows that are not from before a change of the tenant's own mode.
+
+    Such a row has the mode before the change, and an hour up to that of the change.
+    """
+    certain = [row for row in rows if not any(row.mode == mode and row[-1] <= hour for hour, mode in changes)]
+    last = max(certain, key=lambda row: (row[-1], MODES.index(row.mode)), default=None)
+    return last.mode if last is not None else None
 
 
 def _among(connection: Connection, columns: tuple[Any, ...], values: Sequence[Any]) -> Any:

@@ -89,6 +89,34 @@ def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
     counted.close()
 
 
+@pytest.mark.parametrize(
+    ("later", "applied", "shown"),
+    [
+        ("enforce", "enforce", False),
+        (None, None, False),
+        ("report", None, False),
+        ("report an hour later", "report", True),
+    ],
+)
+def test_requests_from_before_a_change_of_the_mode_do_not_show_the_mode_of_the_guard(
+    sync_database: Database, later: str | None, applied: str | None, shown: bool
+) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY, mode="report")
+    for reason in (Reason.VERIFIED, Reason.INVALID_SIGNATURE):
+        counted(decided(reason, "acme", "report", own=True))
+    counted.flush()
+    keys.set_mode("acme", "enforce")
+    if later is not None:
+        counted(decided(Reason.VERIFIED, "acme", later.split()[0]))
+    counted.flush()
+    if later == "report an hour later":
+        sync_database.sql("UPDATE {audit} SET at = at - 3600")
+
+    [found] = counted.readiness()
+    assert (found.mode, found.applied, found.guard_is_less_strict) == ("enforce", applied, shown)
+
+
 def test_refusals_of_ids_that_were_also_verified_are_counted_separately(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", mode="report")
