@@ -153,7 +153,7 @@ guard = Guard(STANDARD_WEBHOOKS, keys=EnvKeys("SECRET"))
 
 def test_a_process_with_guards_ends_without_output(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(ENDS)
-    app = [sys.executable, tmp_path / "app.py"]
+    app = [sys.executable, str(tmp_path / "app.py")]
 
     done = subprocess.run(app, capture_output=True, text=True, env={**os.environ, "SECRET": KEY})
 

@@ -379,7 +379,7 @@ def open_function(request: Any) -> Response:
 
 
 def test_a_view_is_listed_exactly_if_an_unsigned_request_reaches_it() -> None:
-    views = {
+    views: dict[str, Any] = {
         "class": Answers.as_view(),
         "open-class": AnswersWithoutAuthentication.as_view(),
         "argument": AnswersWithoutAuthentication.as_view(authentication_classes=[GuardAuthentication]),
