@@ -100,8 +100,7 @@ class Secrecy(logging.Handler):
         frame: FrameType | None = sys._getframe(1)
         seen: set[int] = set()
         while frame is not None:
-            if _is_checked(frame.f_globals.get("__name__")):
-                self._look_at(frame, seen)
+            self._look_at(frame, seen)
             frame = frame.f_back
         self._look_back(sys.exc_info()[1], seen)
         self.looking = False
@@ -109,13 +108,15 @@ class Secrecy(logging.Handler):
     def _look_back(self, error: BaseException | None, seen: set[int]) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
         while trace is not None:
-            if _is_checked(trace.tb_frame.f_globals.get("__name__")):
-                self._look_at(trace.tb_frame, seen)
+            self._look_at(trace.tb_frame, seen)
             trace = trace.tb_next
 
     def _look_at(self, frame: FrameType, seen: set[int]) -> None:
         """Note what the variables of a frame show, except the objects with the ids in `seen`, which are noted."""
-        place = f"{frame.f_globals['__name__']}:{frame.f_code.co_name}"
+        module = frame.f_globals.get("__name__")
+        if not _is_checked(module):
+            return
+        place = f"{module}:{frame.f_code.co_name}"
         given = REQUEST | GIVEN if place.startswith(("hmac_guard.cli", "hmac_guard.explain")) else REQUEST
         for name, value in frame.f_locals.items():
             if name not in given and id(value) not in seen:
@@ -174,12 +175,12 @@ def texts_of(value: object) -> Iterator[str]:
 
 
 def _is_definition(thing: Any) -> bool:
+    """Return whether this is a part of a table's definition, or the refusals of a guard, by their reasons."""
     return isinstance(thing, DEFINITIONS) or (type(thing) is dict and Reason.UNKNOWN_KEY in thing)
 
 
 def _text_of_definition(thing: Any) -> str:
-    """Return the repr of a part of a table's definition, or of the refusals of a guard. It takes long, and neither
-    changes."""
+    """Return the repr of a definition. It takes up to milliseconds, and the definition does not change."""
     if id(thing) not in _definitions:
         if len(_definitions) > MAX_DEFINITIONS:
             _definitions.clear()

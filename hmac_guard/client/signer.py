@@ -174,7 +174,7 @@ class Signer(Frozen):
         """Return what is placed into a request.
 
         Raises:
-            ValueError: An id cannot be signed, or the URL has another one, or not the one that it must have.
+            ValueError: An id cannot be signed, the URL has another one, or the URL lacks one.
         """
         ids = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
         in_path = self._ids_in_path(request.path)
@@ -184,7 +184,7 @@ class Signer(Frozen):
         for name in self._to_find.difference(in_path):
             raise ValueError(
                 f"the path {request.path!a:.200} has no {name!r}, which the scheme reads from "
-                f"{self._scheme.ids[name].describe()}; send a request that is not for a guard without this signer"
+                f"{self._scheme.ids[name].describe()}; leave this signer out of a request that no guard checks"
             )
         scheme = _arranged(self._scheme, frozenset(in_path), is_form)
         return scheme.sign_fields(

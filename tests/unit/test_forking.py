@@ -40,7 +40,7 @@ Fork = Callable[[], int]
 def fork_in_c() -> int:
     """Fork as uWSGI does: with the interpreter's lock held, and without a hook of Python's.
 
-    No other thread asks for the lock meanwhile. The child would leave it to that thread, which it does not have.
+    Until the fork, no other thread asks for the lock. The child would leave it to that thread, which it does not have.
     """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(TIMEOUT)

@@ -66,7 +66,7 @@ class Readiness(NamedTuple):
             cause a refusal.
         known: The least number of refused requests that state ids which were also verified, as one process has seen it.
         applied: The mode that applied lately. If the guard's own is less strict than the tenant's, it is the guard's.
-            None if no request shows it, also since the tenant's mode was changed.
+            None if no request since the last change of the tenant's mode shows it.
     """
 
     tenant: str
