@@ -6,6 +6,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Form, Header, Json, Path, Query
+from hmac_guard.core.strict import strict
 from hmac_guard.core.times import Expires
 
 # Nango and Terapi: a pair of ids, hex.
@@ -68,6 +69,7 @@ SUPRSEND = Scheme(
 )
 
 
+@strict
 def user_hash(*, id: Source, signature: Source, name: str = "user_hash", tenant: Source | None = None) -> Scheme:
     """Return a scheme that signs one id: HMAC-SHA256 of its text, as lower-case hex.
 
@@ -144,6 +146,7 @@ MAGICBELL = user_hash(
 _SIGNATURE = Header("X-Signature")
 
 
+@strict
 def signed_ids(
     *,
     ids: Mapping[str, Source],

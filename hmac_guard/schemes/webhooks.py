@@ -12,6 +12,7 @@ The time of Stripe and Paddle is checked on both sides, though their libraries l
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Header
+from hmac_guard.core.strict import strict
 from hmac_guard.core.times import Timestamp
 
 
@@ -45,6 +46,7 @@ STANDARD_WEBHOOKS = _standard("standard_webhooks", "webhook")
 SVIX = _standard("svix", "svix")
 
 
+@strict
 def raw_body(*, header: str, encoding: str = "hex", prefix: str = "", name: str = "raw_body") -> Scheme:
     """Return a scheme that signs the raw body alone, as Linear, Lemon Squeezy, Dropbox, Sentry and Meta do.
 

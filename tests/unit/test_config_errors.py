@@ -14,7 +14,7 @@ from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyr
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.core.source import Source
 from hmac_guard.keys import EnvKeys
-from hmac_guard.schemes import NANGO, SUPRSEND
+from hmac_guard.schemes import NANGO, SUPRSEND, raw_body, signed_ids, user_hash
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 KEY = "a key that is long enough"
@@ -232,6 +232,15 @@ WHOLE: dict[str, Callable[[], object]] = {
     ),
     "Scheme: there is no option 'encodin'; did you mean 'encoding'?": lambda: scheme(encodin="hex"),
     "Guard: there is no option 'exmpt'; did you mean 'exempt'?": lambda: guard(exmpt=()),
+    "signed_ids: there is no option 'expire'; did you mean 'expires'?": (
+        lambda: signed_ids(ids={"a": Query("a")}, expire=Query("t"))  # type: ignore[call-arg]
+    ),
+    "signed_ids: missing a required argument: 'expires'": lambda: signed_ids(ids={"a": Query("a")}),  # type: ignore[call-arg]
+    "user_hash: there is no option 'signatur'; did you mean 'signature'?": (
+        lambda: user_hash(id=Query("id"), signatur=Query("hash"))  # type: ignore[call-arg]
+    ),
+    "raw_body: missing a required argument: 'header'": lambda: raw_body(),  # type: ignore[call-arg]
+    "raw_body: too many positional arguments": lambda: raw_body("X-Signature"),  # type: ignore[call-arg]
     "Key: not_before must be Unix seconds (a number), or None": lambda: Key(KEY, not_before=True),
     "Key: not_after must be Unix seconds (a number), or None": lambda: Key(KEY, not_after="tomorrow"),  # type: ignore[arg-type]
     'exempt: give several paths, not one text: exempt=("/health",)': lambda: guard(exempt="/health"),
