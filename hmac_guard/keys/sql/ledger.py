@@ -39,7 +39,7 @@ from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, NO_TENANT, READY, REFUSED, UNKNOWN, Counted, database_now
-from hmac_guard.keys.sql.transaction import operation, use_own_pool
+from hmac_guard.keys.sql.transaction import operation, pause, use_own_pool
 
 #: Hours for which a tenant's figures are summed up, and for which requests are kept.
 DAY, KEPT = 24, 31 * 24
@@ -287,20 +287,25 @@ class VerdictLedger(Frozen):
         """
         until, count = time.monotonic() + most, 0
         while time.monotonic() < until:
-            found, computed, deleted = self._sum_up_some_stale()
+            computed, has_worked, is_done = self._sum_up_some_stale()
             count += computed
-            if not found and not deleted:
+            if is_done:
                 break
+            if not has_worked:
+                time.sleep(pause())  # Other workers hold the rest.
         return count
 
     @operation
-    def _sum_up_some_stale(self, connection: Connection) -> tuple[int, int, int]:
-        """Return how many tenants were found, how many of them were computed, and how many rows were deleted."""
+    def _sum_up_some_stale(self, connection: Connection) -> tuple[int, bool, bool]:
+        """Return how many tenants were computed, whether this has done something, and whether nothing is left to do."""
         column, hour = self._store.tenants.c, self._hour(connection)
         stale = select(column.name).where(column.counted > 0, column.counted < hour).order_by(column.counted)
         names = connection.scalars(stale.limit(ROWS).with_for_update(skip_locked=True)).all()
         computed = self._compute(connection, names, hour, column.counted < hour) if names else 0
-        return len(names), computed, self._delete_old(connection, hour)
+        if self._delete_old(connection, hour) or names:
+            return computed, True, False
+        # Another worker of MariaDB may hold rows for a moment that it does not compute, so it is asked without a lock.
+        return 0, False, connection.scalar(stale.limit(1)) is None
 
     def _compute(self, connection: Connection, names: Sequence[str], hour: int, *where: ColumnElement[bool]) -> int:
         tenants, hours = self._store.tenants, self._store.hours.c

@@ -132,7 +132,7 @@ def _do_it(
         except DBAPIError as error:
             if attempt == ATTEMPTS or not may_pass(error):
                 raise
-        time.sleep(_pause())
+        time.sleep(pause())
     if then is not None:
         then(given.get()[0][0])
     return result
@@ -159,7 +159,7 @@ async def _await_it(
         except DBAPIError as error:
             if attempt == ATTEMPTS or not may_pass(error):
                 raise
-        await asyncio.sleep(_pause())
+        await asyncio.sleep(pause())
     if then is not None:
         await sync_to_async(then, thread_sensitive=False)(given.get()[0][0])
     return result
@@ -216,7 +216,7 @@ def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) ->
     return work(connection, *given.get()[0], **given.get()[1])
 
 
-def _pause() -> float:
+def pause() -> float:
     """Return the seconds until the next attempt. They are random, so that two transactions do not meet again."""
     return PAUSE * random.random()  # noqa: S311 - it spreads load, it hides nothing
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Database
+from databases import SYNC, Database
 from key_sources import KEY, OTHER_KEY, Clock
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Call, Sent
 from waiting import TIMEOUT, becomes_true
@@ -450,6 +451,27 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
     assert counted.sum_up_stale(TIMEOUT) == 250
     assert set(figures(keys).values()) == {(0, 0, "unknown", None)}
     assert counted.sum_up_stale() == 0
+
+
+@pytest.mark.parametrize("sync_database", SYNC[1:], indirect=True)  # SQLite locks no rows.
+def test_tenants_that_another_worker_holds_for_a_moment_are_summed_up(sync_database: Database) -> None:
+    """In MariaDB a worker may lock rows that it does not compute, while it scans past them."""
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY)
+    count(counted, "acme", verified=1)
+    counted.flush()
+    sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
+    holding, looks = sync_database.engine.connect(), Counter[str]()
+    holding.execute(select(counted._store.tenants.c.name).with_for_update())
+
+    @event.listens_for(sync_database.engine, "before_cursor_execute")
+    def let_go(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        looks[statement] += "SKIP LOCKED" in statement
+        if looks[statement] == 2:
+            holding.rollback()
+
+    with holding:
+        assert counted.sum_up_stale(TIMEOUT) == 1
 
 
 @pytest.mark.parametrize("work", ["flush", "sum_up_stale"])
