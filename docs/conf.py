@@ -83,11 +83,25 @@ def write_pages_as_text(app: "Sphinx", failure: Exception | None) -> None:
     for page in sorted(HERE.rglob("*.md")):
         name, text = page.relative_to(HERE).as_posix(), page.read_text()
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_text(text)
+        (out / name).write_text(_with_docstrings(app, name) if "{eval-rst}" in text else text)
         title = next(line for line in text.splitlines() if line.startswith("# ")).removeprefix("# ")
         listed.append(f"- [{title}]({name})")
     about = "> WSGI and ASGI middleware that verifies the signature of the ids in a request."
     (out / "llms.txt").write_text("\n".join(["# hmac_guard", "", about, "", "## Pages", "", *listed, ""]))
+
+
+def _with_docstrings(app: "Sphinx", name: str) -> str:
+    """Return a page of the API reference as text. Its source only names what it describes."""
+    from docutils.io import StringOutput
+    from sphinx.builders.text import TextBuilder
+    from sphinx.writers.text import TextWriter
+
+    builder = TextBuilder(app, app.env)
+    builder.init()
+    writer, document = TextWriter(builder), app.env.get_doctree(name.removesuffix(".md"))
+    writer.write(document, StringOutput(encoding="unicode"))
+    title, _, _, text = writer.output.split("\n", 3)
+    return f"# {title}\n\n{text}"
 
 
 def setup(app: "Sphinx") -> None:

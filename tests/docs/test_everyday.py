@@ -89,7 +89,7 @@ def test_the_tests_of_the_page_pass_with_the_plugin(tmp_path: Path) -> None:
     number = sum(block.text.count("\ndef test_") for block in found.values())
 
     printed = run_pytest(tmp_path, install(tmp_path / "installed"), *(name for name in found if name != "app.py"))
-    assert len(found) == len(blocks("testing.md")) == 8
+    assert len(found) == len(blocks("testing.md")) == 9
     assert re.search(rf"^{number} passed in", printed, re.MULTILINE), printed
 
 

@@ -2,6 +2,7 @@
 
 import http.server
 import inspect
+import json
 import os
 import re
 import shlex
@@ -195,9 +196,22 @@ def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> No
 
 def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    for line in (CONSOLE[0].code + CONSOLE[1].code).splitlines():
+    for line in (CONSOLE[0].code + CONSOLE[2].code).splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
+
+
+def test_the_rotation_with_json_matches_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
+    stored(names, "")
+    line, _, printed = CONSOLE[1].code.partition("\n")
+
+    run = CliRunner().invoke(command, shlex.split(line)[2:])
+
+    made = json.loads(run.stdout)
+    shown = json.loads(printed)
+    assert run.stdout == printed.replace(shown["id"], made["id"]).replace(shown["secret"], made["secret"])
+    assert [len(made[name]) for name in shown] == [len(text) for text in shown.values()]
 
 
 def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +222,7 @@ def test_the_rollout_commands_match_the_docs(names: dict[str, Any], monkeypatch:
     guard = Guard(SCHEME, keys)
 
     assert call_wsgi(guard, signed(FORGED)).status == 200
-    for line in CONSOLE[2].code.splitlines():
+    for line in CONSOLE[3].code.splitlines():
         run = CliRunner().invoke(command, shlex.split(line)[2:])
         assert run.exit_code == 0, run.output
     assert {key.tenant: key.mode for key in keys.list()} == {"acme": "enforce", "globex": "report"}
@@ -234,7 +248,7 @@ def test_each_text_in_the_table_is_refused() -> None:
 
 def test_the_readiness_table_matches_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HMAC_GUARD_DB", names["DATABASE_URL"])
-    printed = CONSOLE[3].code.partition("\n")
+    printed = CONSOLE[4].code.partition("\n")
     keys = SqlKeys(names["create_engine"](names["DATABASE_URL"]))
     keys.create_table()
     counts = VerdictCounts(keys)

@@ -1,11 +1,17 @@
 """docs/webhooks.md is true: its code runs as printed, and its table says what the presets do."""
 
+import re
+import shutil
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import make_server
 
 import pytest
 from documentation.pages import exports
 from documented import blocks, text_of
+from installed import environ_of_a_shell
 from support import Call, Sent
 
 from hmac_guard import Expires, Guard, Header, Query, Scheme, schemes
@@ -34,6 +40,37 @@ def test_each_block_runs(number: int, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_blocks_are_found() -> None:
     assert len(BLOCKS) == 6
+
+
+def test_the_commands_send_a_webhook_that_is_verified(tmp_path: Path) -> None:
+    pytest.importorskip("click", reason="not run: click is not installed")
+    for program in ("bash", "curl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"not run: {program} is not installed")
+    [commands] = [block.code for block in blocks("docs/webhooks.md", "console") if "curl" in block.code]
+    received: list[bytes] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        received.append(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = make_server("127.0.0.1", 0, BLOCKS[0].run()["guard"].wsgi(application))
+    threading.Thread(target=server.handle_request).start()
+    script = "".join(line.removeprefix("$ ") + "\n" for line in commands.splitlines())
+    script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.server_port}").replace("curl", "curl --silent --fail")
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environ_of_a_shell(tmp_path), check=False)
+    server.server_close()
+
+    assert done.returncode == 0
+    assert received == [b'{"type": "invoice.paid"}']
+
+
+def test_the_headers_of_standard_webhooks_are_those_that_the_page_names() -> None:
+    fields = schemes.STANDARD_WEBHOOKS.sign_fields(KEY, message_id="msg_1", now=NOW, body=b"{}")
+    [names] = re.findall(r"send the headers (.*?)\.", PAGE, re.DOTALL)
+
+    assert [name.split(":")[0] for name in re.findall(r"`(.*?)`", names)] == sorted(fields.headers, key=names.find)
 
 
 def test_the_table_says_what_the_presets_do() -> None:

@@ -235,6 +235,25 @@ def test_the_recipe_for_flask_login(keys: Any) -> None:
     assert "ada" in client.get("/console/").text
 
 
+def test_the_recipe_for_a_session_of_flask(keys: Any) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    app = flask.Flask("console")
+    app.secret_key = KEY
+
+    def login() -> str:
+        flask.session["operator"] = "ada"
+        return ""
+
+    app.add_url_rule("/login", view_func=login)
+    console = Console(keys, schemes=[NANGO], authorize=recipe("A session of Flask", session=flask.session))
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+    client = app.test_client()
+
+    assert client.get("/console/").status_code == 403
+    client.get("/login")
+    assert "ada" in client.get("/console/").text
+
+
 def test_the_recipe_for_a_session_of_starlette(keys: Any) -> None:
     pytest.importorskip("starlette", reason="not run: starlette is not installed")
     from starlette.applications import Starlette
