@@ -9,7 +9,7 @@ from orders import hex_of
 from support import Call, Sent
 
 import hmac_guard.schemes
-from hmac_guard import Guard, Scheme
+from hmac_guard import Guard, Scheme, Verdict
 
 PAGE = text_of("docs/guard.md")
 
@@ -51,6 +51,20 @@ def test_the_tables_name_every_source_and_option() -> None:
 
     assert sources == {"Query", "Header", "Cookie", "Path", "Json", "Form"}
     assert options == {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def test_the_tables_name_every_option_of_a_scheme_and_every_attribute_of_a_verdict() -> None:
+    options = names_in("| option of `Scheme` |")
+    attributes = names_in("| attribute |")
+
+    assert options == list(inspect.signature(Scheme.__init__).parameters)[1:]
+    assert set(attributes) == {name for name in dir(Verdict) if not name.startswith("_")} - set(dir(tuple))
+
+
+def names_in(header: str) -> list[str]:
+    """Return the names in the first column of the table with this header."""
+    rows = PAGE.partition(header)[2].partition("\n\n")[0].splitlines()[2:]
+    return [name for row in rows for name in re.findall(r"`(\w+)", row.split("|")[1])]
 
 
 def test_all_presets_are_named() -> None:

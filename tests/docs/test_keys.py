@@ -27,6 +27,7 @@ from support import call_wsgi
 import hmac_guard.keys
 from hmac_guard import Decision, Guard, Key, Reason, Verdict
 from hmac_guard.cli.commands import hmac_guard as command
+from hmac_guard.core.secret import _REPEATED_BELOW
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
 from hmac_guard.schemes import NANGO
 
@@ -241,6 +242,7 @@ def test_each_text_in_the_table_is_refused() -> None:
     shown = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (?:is|has) .* \| (.*) \|$", table, re.MULTILINE)))
 
     assert len(shown) == 22
+    assert f"shorter than {_REPEATED_BELOW} characters" in table
     for refused in shown:
         with pytest.raises(hmac_guard.ConfigError):
             Key("" if refused == '""' else refused)

@@ -12,6 +12,7 @@ PAGES = sorted(
 #: The files of tests that take the code of a page's blocks.
 TESTS = {
     "README.md": ("docs/test_readme.py",),
+    "docs/commands.md": ("docs/test_commands.py",),
     "docs/console.md": ("unit/console/test_mounts.py", "unit/console/test_standalone.py"),
     "docs/frameworks.md": ("docs/test_frameworks.py",),
     "docs/frameworks/django.md": ("docs/test_frameworks.py",),
