@@ -143,10 +143,12 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         if mode is not None:
             _check_mode(mode)
         self.table.add_tenant(connection, tenant, self.clock(), self._sealing)
-        row = self._known(connection, tenant)
-        new = self._insert(connection, by, "add", tenant, self.table.keys_of(connection, tenant), draft, mode=mode)
+        row, rows = self._known(connection, tenant), self.table.keys_of(connection, tenant)
+        new = self._insert(connection, by, "add", tenant, rows, draft, mode=mode)
         if mode is not None:
             self._set_mode(connection, row, mode)
+            if rows and row.mode != mode:  # A tenant that exists: its readiness depends on when its mode changed.
+                self._note_mode(connection, by, row, mode)
         return new
 
     @change
@@ -249,7 +251,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         _check_mode(mode)
         row = self._known(connection, tenant)
         self._set_mode(connection, row, mode or GUARD)
-        self.table.note_change(connection, by, self.clock(), tenant, "mode", mode=mode or GUARD, before=row.mode)
+        self._note_mode(connection, by, row, mode or GUARD)
 
     @operation
     def note(
@@ -474,6 +476,9 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         # Opened for what that refuses: a mode that was sealed, where there is no master key.
         self._sealing.open_mode(row.name, row.mode, row.mode_seal)
         self.table.set_mode(connection, row.name, mode, self._sealing)
+
+    def _note_mode(self, connection: Connection, by: Change, row: Row[Any], mode: str) -> None:
+        self.table.note_change(connection, by, self.clock(), row.name, "mode", mode=mode, before=row.mode)
 
     def _insert(
         self,

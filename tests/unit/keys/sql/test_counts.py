@@ -99,15 +99,19 @@ def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
         ("report an hour later", "report", True),
     ],
 )
+@pytest.mark.parametrize("change", ["set_mode", "add"])
 def test_requests_from_before_a_change_of_the_mode_do_not_show_the_mode_of_the_guard(
-    sync_database: Database, later: str | None, applied: str | None, shown: bool
+    sync_database: Database, change: str, later: str | None, applied: str | None, shown: bool
 ) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", KEY, mode="report")
     for reason in (Reason.VERIFIED, Reason.INVALID_SIGNATURE):
         counted(decided(reason, "acme", "report", own=True))
     counted.flush()
-    keys.set_mode("acme", "enforce")
+    if change == "add":
+        keys.add("acme", OTHER_KEY, mode="enforce")
+    else:
+        keys.set_mode("acme", "enforce")
     if later is not None:
         counted(decided(Reason.VERIFIED, "acme", later.split()[0]))
     counted.flush()

@@ -314,6 +314,19 @@ def test_the_audit_says_who_changed_what_from_where(database: Database) -> None:
     assert newest.detail == {"mode": "enforce", "before": "report"}
 
 
+def test_a_key_that_changes_the_mode_of_its_tenant_is_two_entries_of_the_audit(database: Database) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme", mode="report"))
+    for mode in ("report", "enforce", None):
+        database.do(keys.add("acme", mode=mode, actor="ann", origin="203.0.113.7"))
+
+    entries = database.do(keys.audit())
+
+    assert [entry.action for entry in entries] == ["add", "mode", "add", "add", "add"]
+    assert entries[1].detail == {"mode": "enforce", "before": "report"}
+    assert (entries[1].actor, entries[1].origin) == ("ann", "203.0.113.7")
+
+
 @pytest.mark.parametrize("actor", ["", " ", "a\nb", "x" * 256, 7, None])
 def test_an_actor_that_cannot_be_written_is_refused_and_changes_nothing(sync_database: Database, actor: Any) -> None:
     keys = sync_database.keys()
