@@ -42,7 +42,7 @@ def command() -> None:
     Give the SQLAlchemy URL of the database in the variable HMAC_GUARD_DB.
     Master keys encrypt the secrets: give them in HMAC_GUARD_MASTER_KEYS,
     the newest first, separated by commas. With a URL in HMAC_GUARD_REDIS,
-    every cache sees a change at once.
+    every cache sees a change within a second.
 
     \b
       hmac-guard keys add acme --mode report
@@ -151,8 +151,8 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     """Add a new key to TENANT, and let the old keys expire.
 
     The old keys stay valid for the time of --grace. Give the new secret to the
-    signer when every cache has it: at once with --redis, otherwise after the
-    ttl of the caches.
+    signer when every cache has it: a second later with --redis, otherwise
+    after the ttl of the caches.
 
     \b
       hmac-guard keys rotate acme --grace 7d
@@ -338,7 +338,7 @@ def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: A
         (entry.id, _when(entry.at), entry.tenant or "(all)", entry.action, entry.actor, _detail(entry))
         for entry in found
     )
-    print_table(("NUMBER", "TIME", "TENANT", "ACTION", "BY", "DETAIL"), (6, 20, 16, 7, 10), rows)
+    print_table(("NUMBER", "TIME", "TENANT", "ACTION", "BY", "DETAIL"), (6, 20, 16, 7, 11), rows)
 
 
 def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, key_id: str | None) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Metrics for Prometheus."""
 
+import math
 import os
 import sys
 import threading
 import time
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -50,7 +53,8 @@ class PrometheusMetrics(Collector):
     Args:
         key_cache: The `CachedKeys` whose hits, misses, stale answers and errors are counted.
         keys: A `SqlKeys` with a sync engine, or keys as a guard takes them, to count those that end soon. They are read
-            beside the scrapes, at most once a minute.
+            beside the scrapes, at most once a minute. With `PROMETHEUS_MULTIPROC_DIR`, each process reads them once a
+            minute, from its first request on.
         ending_days: How soon, in days.
         tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
             tenant is a series.
@@ -182,13 +186,9 @@ class _Shared:
         self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._cache = cache
         self._cached = None if cache is None else Counter(CACHE[0], CACHE[1], CACHE[2], registry=registry)
-        self._ending = ending
+        self._ending = None if ending is None else _EndingGauge(ending, registry)
         self._begin()
         after_fork(self._begin)
-        if ending is not None:
-            gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
-            self._gauge = gauge.labels(str(ending.days))
-            self._gauged: int | None = None
 
     def _begin(self) -> None:
         self._seen = (0, 0, 0, 0)
@@ -201,14 +201,11 @@ class _Shared:
             children = self._children.setdefault(labels, children)
         children[0].inc()
         children[1].observe(seconds)
-        # There is no collector that a scrape asks, so the requests bring the other numbers up to date.
+        # There is no collector that a scrape asks, so the requests bring the numbers of the cache up to date.
         if self._cached is not None:
             self._add_cached(self._cached)
-        if self._ending is not None:
-            number = self._ending.value()
-            if number is not None and number != self._gauged:
-                self._gauged = number
-                self._gauge.set(number)
+        if self._ending is not None and not self._ending.is_kept:
+            self._ending.keep()
 
     def _add_cached(self, counter: Counter) -> None:
         with self._lock:
@@ -219,11 +216,54 @@ class _Shared:
                 counter.labels(outcome).inc(now - before)
 
 
+class _EndingGauge:
+    """The gauge of the keys that end soon. A thread of each process sets it once a minute."""
+
+    def __init__(self, ending: "EndingKeys", registry: CollectorRegistry) -> None:
+        gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
+        self._gauge = gauge.labels(str(ending.days))
+        self._ending = ending
+        self._begin()
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        self.is_kept = False
+        self._lock = threading.Lock()
+
+    def keep(self) -> None:
+        """Start the thread of this process. A request calls this: a process that only forks others reads no keys."""
+        with self._lock:
+            is_first, self.is_kept = not self.is_kept, True
+        if is_first and not start_thread(partial(_set_every_minute, weakref.ref(self))):
+            self.is_kept = False
+
+    def set(self) -> None:
+        """Read the keys and set the gauge."""
+        number = self._ending.read()
+        self._gauge.set(math.nan if number is None else number)
+
+
+def _set_every_minute(gauge: "weakref.ref[_EndingGauge]") -> None:
+    while (found := gauge()) is not None:
+        found.set()
+        del found
+        time.sleep(EVERY)
+
+
 DAY = 86_400
 #: Seconds between two readings.
 EVERY = 60.0
 #: Tenants of one page.
 _PAGE = 500
+
+
+def start_thread(work: Callable[[], None]) -> bool:
+    """Start a thread. Return False if the system has none left, or if the process ends."""
+    try:
+        threading.Thread(target=work, name="hmac_guard-metrics", daemon=True).start()
+    except RuntimeError:
+        return False
+    return True
 
 
 class EndingKeys:
@@ -254,21 +294,24 @@ class EndingKeys:
         known, now = self._value, self._clock()
         if (self._begun is None or now - self._begun >= EVERY) and self._reading.acquire(blocking=False):
             self._begun = now
-            try:
-                threading.Thread(target=self._read, name="hmac_guard-metrics", daemon=True).start()
-            except RuntimeError:  # The system has no thread left, or the process ends.
+            if not start_thread(self._keep):
                 self._value = None
                 self._reading.release()
         return known
 
-    def _read(self) -> None:
+    def _keep(self) -> None:
         try:
-            self._value = self._count(self.days * DAY)
-        except Exception as error:
-            self._value = None  # An old number would hide that the number is unknown.
-            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
+            self._value = self.read()
         finally:
             self._reading.release()
+
+    def read(self) -> int | None:
+        """Return the present number. None if it cannot be read: an old number would hide that it is unknown."""
+        try:
+            return self._count(self.days * DAY)
+        except Exception as error:
+            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
+            return None
 
 
 def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:

@@ -274,9 +274,6 @@ from hmac_guard.metrics import PrometheusMetrics
 SCHEME = Scheme(name="inbox", ids={{"user": Query("user")}}, message="{{user}}", signature=Query("sig"))
 cache = CachedKeys(lambda claim: "{KEY}", per_tenant=False)
 metrics = PrometheusMetrics(key_cache=cache, keys="{KEY}", registry=CollectorRegistry())
-# As if threads of the parent read and scraped when it forks.
-metrics._ending._reading.acquire()
-metrics._lock.acquire()
 guarded = Guard(SCHEME, cache, on_decision=metrics).wsgi(lambda environ, start_response: [])
 
 
@@ -285,9 +282,12 @@ def ask():
 
 
 ask(), ask()
+# As if threads of the parent read and scraped when it forks.
+metrics._shared._ending._lock.acquire()
+metrics._lock.acquire()
 if os.fork() == 0:
     ask()
-    while metrics._ending.value() is None:
+    while f"gauge_mostrecent_{{os.getpid()}}.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"]):
         pass
     list(metrics.collect())
     os._exit(0)
@@ -312,6 +312,49 @@ def test_a_forked_process_adds_what_it_has_counted_itself(tmp_path: Path) -> Non
 
     assert sum(found["hmac_guard_requests_total"].values()) == 3
     assert found["hmac_guard_key_cache_total"] == {(("hit",), ""): 2, (("miss",), ""): 1}
+
+
+QUIET = f"""
+import time
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from hmac_guard import Key
+from hmac_guard.core.verdict import Reason, Verdict
+from hmac_guard.metrics import PrometheusMetrics, for_prometheus
+
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+
+
+def wait_for(number):
+    while f'hmac_guard_keys_ending{{{{days="30"}}}} {{number}}\\n' not in generate_latest(registry).decode():
+        time.sleep(0.01)
+    print(number)
+
+
+for_prometheus.EVERY = 0.05
+metrics = PrometheusMetrics(keys=[Key("{KEY}", not_after=time.time() + 86_400)], registry=CollectorRegistry())
+metrics.count_decision(Verdict(Reason.VERIFIED, "inbox"), "enforce", False, 0.001)
+wait_for(1.0)
+for_prometheus.DAY = 0
+wait_for(0.0)
+for_prometheus._ending = None
+wait_for("NaN")
+"""
+
+
+def test_with_several_processes_the_keys_that_end_are_read_without_further_requests(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.stdout == "1.0\n0.0\nNaN\n"
+    assert "the keys that end soon cannot be read: builtins.TypeError" in done.stderr
 
 
 class Standing:
