@@ -37,7 +37,7 @@ _FIRST = BUCKETS[0]
 #: With it, no other thread runs between the read and the write of `numbers[bucket] += 1`: CPython changes threads at
 #: calls and backward jumps alone. A lock takes a quarter of the time of a count.
 _HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-#: What tells decisions apart: reason, mode, whether it was refused, scheme, and the tenant where it is a label.
+#: What distinguishes decisions: reason, mode, whether it was refused, scheme, and the tenant where it is a label.
 _Key = tuple[Any, ...]
 #: The values of the labels; a number for each bucket, and the sum of the seconds.
 _Cell = tuple[tuple[str, ...], list[float]]

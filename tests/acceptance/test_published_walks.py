@@ -201,14 +201,14 @@ def test_jwt_go_215_a_last_character_with_ignored_bits(call: Call) -> None:
     good = in_base64("alice")
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     decoded = base64.urlsafe_b64decode(good + "=")
-    twins = [
+    others = [
         good[:-1] + last
         for last in alphabet
         if last != good[-1] and base64.urlsafe_b64decode(good[:-1] + last + "=") == decoded
     ]
 
-    assert len(twins) == 3
-    for spelling, status in [(good, 200), *((twin, 401) for twin in twins)]:
+    assert len(others) == 3
+    for spelling, status in [(good, 200), *((other, 401) for other in others)]:
         assert call(Guard(IN_BASE64, KEY), Sent(query=f"user=alice&sig={spelling}")).status == status
 
 

@@ -349,7 +349,7 @@ MISTAKES: dict[str, Mistake] = {
     "a keyring with an invalid mode": lambda secret, folder: Keyring(secret, mode="no"),
     "a keyring with duplicate keys": lambda secret, folder: Keyring([secret, secret]),
     "a keyring with a newline": lambda secret, folder: Keyring([f"{secret}\n", "some other key, long enough"]),
-    "a guard of twins": lambda secret, folder: Guard(ORDERS, [secret, secret]),
+    "a guard with one key twice": lambda secret, folder: Guard(ORDERS, [secret, secret]),
     "a guard with text in quotes": lambda secret, folder: Guard(ORDERS, f"'{secret}'"),
     "a signature under text in quotes": lambda secret, folder: as_key(f"'{secret}'"),
     "a keyring with an empty key": lambda secret, folder: Keyring([secret, ""]),
@@ -371,12 +371,14 @@ MISTAKES: dict[str, Mistake] = {
     "a chain that would not be asked": lambda secret, folder: ChainKeys(secret, {"acme": secret}),
     "text that is declared": lambda secret, folder: per_tenant(secret),  # type: ignore[type-var]
     "an odd attribute": lambda secret, folder: Guard(ORDERS, type("Odd", (Vault,), {"blocking": 7})(secret)),
-    "an answer of twins": lambda secret, folder: ChainKeys(Vault(secret, [secret, secret]))(KEYS_OF_CLAIM),
-    "an answer of twins on a loop": lambda secret, folder: ChainKeys(Vault("", [secret, secret])).on_loop(
+    "an answer with one key twice": lambda secret, folder: ChainKeys(Vault(secret, [secret, secret]))(KEYS_OF_CLAIM),
+    "an answer with one key twice, on a loop": lambda secret, folder: ChainKeys(Vault("", [secret, secret])).on_loop(
         KEYS_OF_CLAIM
     ),
     "an answer that is none": lambda secret, folder: ChainKeys(Vault(secret, {secret}))(KEYS_OF_CLAIM),
-    "an answer of twins in a cache": lambda secret, folder: CachedKeys(Vault("", [secret, secret]))(KEYS_OF_CLAIM),
+    "an answer with one key twice, in a cache": lambda secret, folder: CachedKeys(Vault("", [secret, secret]))(
+        KEYS_OF_CLAIM
+    ),
     "an error that shows the key": lambda secret, folder: CachedKeys(Vault("", KeyError(secret)))(KEYS_OF_CLAIM),
     "the same on a loop": lambda secret, folder: asyncio.run(ask_on_loop(CachedKeys(Vault("", KeyError(secret))))),
     "a file that is not text": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\xff")),
@@ -387,7 +389,7 @@ MISTAKES: dict[str, Mistake] = {
     "a variable in quotes": lambda secret, folder: from_variables("TEST_A", TEST_A=f"'{secret}'"),
     "a variable of no hex": lambda secret, folder: from_variables("TEST_A", form="hex", TEST_A=secret),
     "two variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=f"{secret} "),
-    "twins in variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=secret),
+    "one key in two variables": lambda secret, folder: from_variables("TEST_A", "TEST_B", TEST_A=secret, TEST_B=secret),
     "tenants' variables": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=f"{secret} "),
     "one secret for two": lambda secret, folder: from_variables("TEST_{tenant}", TEST_A=secret, TEST_B=secret),
     "a tenant that is none": lambda secret, folder: stored(folder).add("\n", secret),

@@ -32,7 +32,7 @@ def guard() -> Guard:
 
 
 def _connect_options(url: str) -> dict[str, Any]:
-    """What docs/keys.md tells to give the driver."""
+    """The options of the driver that docs/keys.md names."""
     if "pymysql" in url:
         # It would read the certificates of the system for each connection, which takes longer than the connection.
         return {"connect_timeout": 5, "ssl_disabled": True}

@@ -24,7 +24,7 @@ from hmac_guard.core.places import Places
 from hmac_guard.core.request import Request
 from hmac_guard.core.text import field_values
 
-# What a framework warns of is its own affair, and must not look like a request that it refused.
+# A warning of a framework must not look like a request that it refused.
 pytestmark = pytest.mark.filterwarnings("default")
 
 SEED = 20260731

@@ -11,7 +11,7 @@ bodies, each with and without a valid signature. For every request:
   was signed, byte for byte, in whichever way it is read;
 - every time that an application could read is the one that was signed, together with that id and that body, and it is
   not too old;
-- the connection is of use afterwards, or closed; no server waits for ever;
+- the connection can be used again, or is closed; no server waits without an end;
 - no answer of 5xx that the server would not give without a guard, and no exception of the guard in its output.
 
 These are asserted without the golden files. `golden/` has one table for each server: its answer, whether the

@@ -44,5 +44,5 @@ def _webhook_problems(ask: Ask, reach: Reach) -> list[str]:
     if reach.signed_at is None or abs(reach.signed_at - NOW) > _WINDOW:
         problems.append(f"signed at {reach.signed_at}, received at {NOW}")
     if reach.length != str(len(reach.body)):
-        problems.append(f"the application is told of {reach.length} bytes, and reads {len(reach.body)}")
+        problems.append(f"the application gets the length {reach.length}, and reads {len(reach.body)}")
     return problems

@@ -616,7 +616,7 @@ def test_a_failure_is_logged_without_its_text(ask: Ask, caplog: pytest.LogCaptur
         pytest.param({"timeout": 0}, "timeout", id="no timeout"),
         pytest.param({"timeout": float("inf")}, "timeout", id="an endless timeout"),
         pytest.param({"stale_if_error": -1}, "stale_if_error", id="negative staleness"),
-        pytest.param({"maxsize": 0}, "maxsize", id="no room"),
+        pytest.param({"maxsize": 0}, "maxsize", id="maxsize 0"),
         pytest.param({"maxsize": 1.5}, "maxsize", id="half a tenant"),
         pytest.param({"resolver": 7}, "keys", id="no source of keys"),
     ],

@@ -187,7 +187,7 @@ def test_a_task_without_an_answer_ends_and_its_connection_leaves_the_pool() -> N
     assert (took < 5, found) == (True, 1)
 
 
-# What docs/keys.md tells to give the drivers, on top.
+# The options of the drivers that docs/keys.md names.
 
 
 def test_psycopg_gives_up_a_connection_that_is_never_answered() -> None:

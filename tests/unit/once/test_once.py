@@ -245,7 +245,7 @@ def test_a_store_that_is_away_raises_and_heals_by_itself(kind: str, tmp_path: Pa
 
 
 def _has_healed(used: Used) -> bool:
-    """Whether a use answers at all. A token that was in flight may be spent."""
+    """Return whether a use gets an answer. The token of an unfinished use may be spent."""
     try:
         used.use(token_for("b"))
     except Exception:
