@@ -115,7 +115,7 @@ class Decider(Frozen):
             sees_all=self.mode != "off" and not self.only and not self.exempt,
             _applied_mode=_applied_modes(self.mode),
             is_timed=self.on_decision is not None,
-            _count=getattr(self.on_decision, "count_decision", None),
+            _count=_counter_of(self.on_decision),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
         )
 
@@ -534,6 +534,12 @@ def keyring_of(answer: object) -> Ring:
         return as_keyring(hidden)
     except Exception as error:
         return failure_of(error)
+
+
+def _counter_of(on_decision: object) -> Callable[..., object] | None:
+    """Return the `count_decision` of a callback that only counts; None if a subclass has its own `__call__`."""
+    called = (vars(base) for base in type(on_decision).__mro__ if {"__call__", "count_decision"} & vars(base).keys())
+    return getattr(on_decision, "count_decision", None) if "count_decision" in next(called, ()) else None
 
 
 def _call(name: str, callback: Callable[..., object], *arguments: object) -> None:

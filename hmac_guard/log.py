@@ -21,8 +21,9 @@ class Failure(NamedTuple):
     """The part of an exception that may be logged.
 
     Attributes:
-        kind: The type of the driver's exception, and its error code. The text is included for `ConfigError` only: the
-            text of a driver's exception may contain a password, and the text of a `KeyError` the key itself.
+        kind: The type of the driver's exception, and its error code. The text is included for `ConfigError` and
+            `StoreFull` only: the text of a driver's exception may contain a password, and the text of a `KeyError` the
+            key itself.
         frames: The traceback: files and lines, without values.
         reason: The part of the request that the server passed with a wrong type, or "".
         logged: True if the log already says what failed.
@@ -43,7 +44,7 @@ def failure_of(error: BaseException) -> Failure:
     Call this inside the `except` block, and log after the block. Until the block ends, the exception is a local
     variable, and an error tracker would record it.
     """
-    text = f": {error}" if isinstance(error, ConfigError) else ""
+    text = f": {error}" if isinstance(error, ConfigError) or getattr(error, "text_is_logged", False) is True else ""
     code = _code_of(error)
     driver_error = type(_driver_error(error))
     kind = f"{driver_error.__module__}.{driver_error.__qualname__}{f' ({code})' if code else ''}{text}"

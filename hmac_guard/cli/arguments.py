@@ -124,16 +124,18 @@ def _imported(module: str, target: str) -> Scheme:
     place = f"{module}:{target}"
     sys.path.insert(0, os.getcwd())  # A console script does not have the current folder on its path.
     try:
-        found = attrgetter(target)(import_module(module))
+        imported = import_module(module)
     except ConfigError as error:
         raise CliError(f"{place} cannot be imported: {error}") from None
-    except AttributeError:
-        raise CliError(f"the module {module} has no {target}; give the name of a Scheme in it") from None
     except Exception as error:
         raise CliError(
             f"{place} cannot be imported ({type(error).__name__}); run this in the module's folder, and see what "
             f"`python -c 'import {module}'` prints"
         ) from None
+    try:
+        found = attrgetter(target)(imported)
+    except AttributeError:
+        raise CliError(f"the module {module} has no {target}; give the name of a Scheme in it") from None
     if not isinstance(found, Scheme):
         raise CliError(f"{place} is a {type(found).__name__}; name a Scheme (a guard has its scheme in GUARD.scheme)")
     return found

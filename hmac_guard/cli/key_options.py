@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from hmac_guard.cli.output import CliError
+from hmac_guard.cli.output import LONE_SURROGATE, CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
@@ -173,6 +173,7 @@ def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
         del db
         if tenant is None:
             return function(ring=None, **others)
+        check_texts(tenant=tenant)
         _warn_of_passwords(db=database)
         with _store(database, table, hide(None)) as keys:
             ring = keys(Claim("", NO_IDS, tenant))
@@ -183,6 +184,13 @@ def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(ring=ring, **others)
 
     return with_tenant
+
+
+def check_texts(**given: str | None) -> None:
+    """Raise `CliError` for an option that is not UTF-8: no database can look for it."""
+    for option, text in given.items():
+        if text is not None and LONE_SURROGATE.search(text):
+            raise CliError(f"--{option} is not UTF-8; check the encoding of the terminal")
 
 
 @contextmanager
@@ -217,10 +225,13 @@ def _engine(db: Hidden[str | None]) -> Any:
         url = hide(make_url(str(db.get())))  # a tuple that contains the password
         if url.get().get_dialect().is_async:
             raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
+        if "@" in (url.get().host or ""):  # A part of the password, which the driver would look up and print.
+            raise CliError("the URL of the database has two '@'; write %40 for one in the password")
         return create_engine(url.get())
-    except (ArgumentError, NoSuchModuleError):
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise CliError(
-            "the URL of the database is not valid; write it like postgresql+psycopg://user@host/name"
+            "the URL of the database is not valid; write it like postgresql+psycopg://user:password@host:5432/name, "
+            "and percent-encode the password"
         ) from None
     except ModuleNotFoundError as error:
         raise CliError(
@@ -258,7 +269,10 @@ def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
 
 
 def _has_password(url: Hidden[str | None]) -> bool:
-    return "@" in (url.get() or "") and bool(urlsplit(url.get()).password)
+    try:
+        return "@" in (url.get() or "") and bool(urlsplit(url.get()).password)
+    except ValueError:  # It is not a valid URL, but may contain one.
+        return True
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hmac_guard.cli.key_options import takes_store, written
+from hmac_guard.cli.key_options import check_texts, takes_store, written
 from hmac_guard.cli.output import CliError, Suggesting, print_json, print_table
 from hmac_guard.keys.forms import FORMS
 
@@ -316,7 +316,7 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 @click.option("--tenant", help="Only changes of this tenant.")
 @click.option("--actor", help="Only changes by this person or program.")
 @click.option("--action", help='Only changes of this kind, for example "rotate".')
-@click.option("--before", type=int, help="Start before the entry with this number.")
+@click.option("--before", type=click.IntRange(max=2**63 - 1), help="Start before the entry with this number.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
 @_as_json
 @takes_store
@@ -326,6 +326,7 @@ def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: A
     \b
       hmac-guard keys audit --tenant acme --limit 20
     """
+    check_texts(**filters)
 
     def read(after: int | None, limit: int) -> Any:
         return keys.audit(before=after, limit=limit, **filters)

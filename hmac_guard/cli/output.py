@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -65,6 +66,9 @@ def header(text: str) -> str:
 
 #: The width of a table, in columns.
 WIDTH = 80
+
+#: What Python makes of the bytes of an argument that are not UTF-8.
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def print_table(header: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:

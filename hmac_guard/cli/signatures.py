@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,13 @@ import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
-from hmac_guard.cli.output import CliError, bad, good
+from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, good
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import METHOD, compose
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
+from hmac_guard.core.sources import METHOD_NAME
 from hmac_guard.core.text import is_id
 from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Reason
@@ -29,8 +29,6 @@ from hmac_guard.core.verdict import Reason
 Row = dict[str, Any]
 #: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
 _REDRAW = 0.1
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
 takes_rows = click.option(
     "--rows",
     type=click.Choice(["jsonl", "csv"]),
@@ -40,6 +38,7 @@ takes_rows = click.option(
 _MEANING = {
     Reason.INVALID_SIGNATURE: "the signer used another key, another id, or signed differently",
     Reason.MALFORMED: "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it",
+    Reason.MISSING_ID: "the body is empty, and nothing else is signed",
     Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
     Reason.EXPIRED: "the signature is correct, but it has expired",
     Reason.NOT_YET_VALID: "the signature is correct, but its time is in the future, or its lifetime is too long",
@@ -118,6 +117,9 @@ def verify(
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
     keys = Keyring(ring_of(ring, key_env, key_file, key_form))
+    fault = next(filter(None, map(scheme.fault_of_key, keys.keys)), None)
+    if fault is not None:
+        raise CliError(fault)
     if rows is not None:
         check_no_arguments(ids or others or signature)
         ctx.exit(0 if _verify_rows(scheme, keys, rows) else 1)
@@ -170,23 +172,35 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     absent = [name for name in names_of_parts(scheme) if name not in others]
     if absent:
         raise CliError(f"the scheme signs {absent[0]}; add {absent[0]}=VALUE")
-    if not all(is_id(text) and scheme.ids[name].can_carry(text) for name, text in ids.items()):
-        return Reason.MALFORMED
-    times = [time for time in scheme.times if time.name in others]
-    if not all(is_time(str(others[time.name])) for time in times):
-        return Reason.MALFORMED
-    named = {name: str(others[name]) for name in others if name != "body"}
-    message = compose(scheme.parts, {**ids, **named, METHOD: named.get("method", "")})
-    if message is None:
-        return Reason.AMBIGUOUS
-    message += others.get("body", b"") if scheme.signs_body else b""
+    message = _message(scheme, ids, others)
+    if isinstance(message, Reason):
+        return message
     active = keys.active(clock())
     if not active:
         return Reason.UNKNOWN_KEY
     if scheme.verifying_key(active, message, signature.encode(errors="replace")) is None:
         return Reason.INVALID_SIGNATURE
+    times = [time for time in scheme.times if time.name in others]
     outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
+
+
+def _message(scheme: Scheme, ids: dict[str, str], others: dict[str, Any]) -> bytes | Reason:
+    """Return the signed bytes, or why a guard would refuse them."""
+    named = {name: str(others[name]) for name in others if name != "body"}
+    method, body = named.get("method", ""), others["body"] if scheme.signs_body else b""
+    is_well_formed = (
+        all(is_id(text) and scheme.ids[name].can_carry(text) for name, text in ids.items())
+        and all(is_time(named[time.name]) for time in scheme.times if time.name in named)
+        and (METHOD_NAME.fullmatch(method) or not scheme.signs_method)
+        and isinstance(body, bytes)
+    )
+    if not is_well_formed:
+        return Reason.MALFORMED
+    if scheme.signs_body_alone and not body:
+        return Reason.MISSING_ID
+    message = compose(scheme.parts, {**ids, **named, METHOD: method})
+    return Reason.AMBIGUOUS if message is None else message + body
 
 
 def process_rows(form: str, work: Callable[[Row], Row]) -> None:
@@ -277,7 +291,7 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
 def _write_json(row: Row) -> None:
     text = json.dumps(row, ensure_ascii=False)
     # JSON can contain a lone surrogate as an escape. UTF-8 cannot, so it is written as an escape again.
-    click.echo(text if _LONE_SURROGATE.search(text) is None else json.dumps(row))
+    click.echo(text if LONE_SURROGATE.search(text) is None else json.dumps(row))
 
 
 def _csv_writer() -> Callable[[Row], None]:

@@ -3,9 +3,11 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlencode
 
 from hmac_guard.console.site import MAX_BYTES, Site
 from hmac_guard.forking import after_fork
@@ -17,6 +19,7 @@ REQUEST = "hmac_guard.console.request"
 #: Requests that are answered at a time, and those that are answered or wait. Further ones get a 503.
 THREADS, MAX_REQUESTS = 8, 200
 
+_URLENCODED = "application/x-www-form-urlencoded"
 _TOO_LARGE = b"The form is larger than 1 MiB.\n"
 _TOO_MANY = b"The console answers too many requests. Try again.\n"
 
@@ -66,7 +69,9 @@ class AsgiSite:
             while (part := await self._on_thread(next, parts, None)) is not None:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
-            response.close()
+            # If this is cancelled, a thread may still make a part. Python closes the generator when that has ended.
+            with suppress(ValueError):
+                response.close()
         await send({"type": "http.response.body", "body": b""})
 
     async def _on_thread(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -156,8 +161,12 @@ def flask_blueprint(site: Site, name: str) -> Any:
         # Flask has matched the mount point. The console gets the rest of the path.
         whole = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         own = f"/{path}".encode().decode("latin-1")
-        current: Any = request  # A proxy, which Flask types as the request.
-        environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current._get_current_object()}
+        proxy: Any = request  # Flask types it as the request.
+        current = proxy._get_current_object()
+        environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current}
+        if "form" in vars(current):  # A `before_request` has parsed the form, so its bytes are gone.
+            body = urlencode([*current.form.items(multi=True)]).encode()
+            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": _URLENCODED}
         return site.respond(environ)
 
     # Flask must not answer OPTIONS: its answer lacks the headers of the console.

@@ -70,7 +70,7 @@ ROUTES: Mapping[str, Route] = {
 
 _FAILED = {
     500: "The page failed. The log says where. A change is made completely, or not at all.",
-    503: "The database cannot be reached, or reports an error. Your change was not made. Try again.",
+    503: "The database cannot be reached, or reports an error. Look whether your change was made before you try again.",
 }
 
 _HEADERS = {
@@ -224,7 +224,7 @@ def static_file(name: str) -> Response:
 def limited_request(environ: "WSGIEnvironment") -> Request:
     """Return the request; a form that is larger than `MAX_BYTES` is refused when it is read."""
     # werkzeug raises an error for a query that is not UTF-8.
-    query = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
+    query = environ.get("QUERY_STRING", "").encode("latin-1", "replace").decode("utf-8", "replace")
     environ["QUERY_STRING"] = query.encode().decode("latin-1")
     request = Request(environ)
     request.max_content_length = MAX_BYTES

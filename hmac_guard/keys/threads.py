@@ -156,6 +156,9 @@ class BoundedThreads:
                     future.set_result(call())
                 except Exception as error:
                     future.set_exception(error)
+                except BaseException as error:
+                    # A `CancelledError`, say, would leave the future unfinished, and the thread counted as in use.
+                    future.set_exception(RuntimeError(f"the call raised {type(error).__name__}"))
             with self._lock:
                 job = self.waiting.popleft() if self.waiting else None
                 self._running -= job is None

@@ -30,6 +30,8 @@ REQUESTS = ("hmac_guard_requests", "Decisions of a guard.", ("scheme", "mode", "
 SECONDS = ("hmac_guard_decision_seconds", "Time of a decision, without the wait for the body.", ("scheme",))
 CACHE = ("hmac_guard_key_cache", "Requests for keys by how CachedKeys served them.", ("outcome",))
 ENDING = ("hmac_guard_keys_ending", "Keys that end within so many days.", ("days",))
+#: prometheus_client still knows the second one.
+_MULTIPROC = frozenset({"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"})
 _OUTCOMES = ("hit", "miss", "stale", "error")
 
 
@@ -91,7 +93,7 @@ class PrometheusMetrics(Collector):
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
         try:
-            if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            if not _MULTIPROC.isdisjoint(os.environ):
                 self._shared = _Shared(self._labels, key_cache, self._ending, registry)
             else:
                 registry.register(self)
@@ -217,7 +219,7 @@ class _Shared:
 
 
 class _EndingGauge:
-    """The gauge of the keys that end soon. A thread of each process sets it once a minute."""
+    """The gauge of the keys that end soon. A thread of each process keeps it up to date."""
 
     def __init__(self, ending: "EndingKeys", registry: CollectorRegistry) -> None:
         gauge = Gauge(ENDING[0], ENDING[1], ENDING[2], registry=registry, multiprocess_mode="mostrecent")
@@ -228,31 +230,34 @@ class _EndingGauge:
 
     def _begin(self) -> None:
         self.is_kept = False
+        self._was_set = False
         self._lock = threading.Lock()
 
     def keep(self) -> None:
         """Start the thread of this process. A request calls this: a process that only forks others reads no keys."""
         with self._lock:
             is_first, self.is_kept = not self.is_kept, True
-        if is_first and not start_thread(partial(_set_every_minute, weakref.ref(self))):
+        if is_first and not start_thread(partial(_keep_up_to_date, weakref.ref(self))):
             self.is_kept = False
 
     def set(self) -> None:
-        """Read the keys and set the gauge."""
-        number = self._ending.read()
-        self._gauge.set(math.nan if number is None else number)
+        """Set the gauge to the last reading, and begin a new one if it is a minute old."""
+        number = self._ending.value()
+        if number is not None or self._was_set:
+            self._gauge.set(math.nan if number is None else number)
+            self._was_set = True
 
 
-def _set_every_minute(gauge: "weakref.ref[_EndingGauge]") -> None:
+def _keep_up_to_date(gauge: "weakref.ref[_EndingGauge]") -> None:
     while (found := gauge()) is not None:
         found.set()
         del found
-        time.sleep(EVERY)
+        time.sleep(PAUSE)
 
 
 DAY = 86_400
-#: Seconds between two readings.
-EVERY = 60.0
+#: Seconds between two readings, and between two looks at the last one.
+EVERY, PAUSE = 60.0, 2.0
 #: Tenants of one page.
 _PAGE = 500
 
@@ -290,28 +295,29 @@ class EndingKeys:
         self._reading = threading.Lock()
 
     def value(self) -> int | None:
-        """Return the last reading, and begin a new one if it is a minute old; None before the first reading."""
+        """Return the last reading, and begin a new one if it is a minute old.
+
+        None before the first reading, if the last one failed, and if it has not ended after a minute: an old number
+        would hide that the number is unknown.
+        """
         known, now = self._value, self._clock()
-        if (self._begun is None or now - self._begun >= EVERY) and self._reading.acquire(blocking=False):
+        if self._begun is None or now - self._begun >= EVERY:
+            if not self._reading.acquire(blocking=False):
+                return None
             self._begun = now
-            if not start_thread(self._keep):
+            if not start_thread(self._read):
                 self._value = None
                 self._reading.release()
         return known
 
-    def _keep(self) -> None:
+    def _read(self) -> None:
         try:
-            self._value = self.read()
+            self._value = self._count(self.days * DAY)
+        except Exception as error:
+            self._value = None
+            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
         finally:
             self._reading.release()
-
-    def read(self) -> int | None:
-        """Return the present number. None if it cannot be read: an old number would hide that it is unknown."""
-        try:
-            return self._count(self.days * DAY)
-        except Exception as error:
-            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
-            return None
 
 
 def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:

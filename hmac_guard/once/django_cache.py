@@ -19,7 +19,8 @@ class DjangoCacheOnce(Strict):
     """Remembers used tokens in one of Django's `CACHES`, on Django's own Redis backend.
 
     Each token is one `cache.add`, a `SET NX EX`. As for `RedisOnce`, Redis must not evict keys early. `cache.clear()`
-    forgets every token.
+    forgets every token. With redis-py before 8, give the cache time-outs, since a call that hangs keeps its thread:
+    `"OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2}`.
 
     Args:
         alias: The cache's name in the setting `CACHES`.

@@ -30,7 +30,9 @@ class RedisOnce(Strict):
 
     Args:
         redis: A URL as redis-py takes it ("rediss://" for TLS), a client of redis-py, or a client of `redis.asyncio`,
-            which is bound to its event loop and serves ASGI alone.
+            which is bound to its event loop and serves ASGI alone. Give a client time-outs, and
+            `retry=Retry(NoBackoff(), 0)`: if it repeats a `SET` whose answer was lost, the first use is refused as a
+            second one.
         prefix: The beginning of the names of the keys.
         timeout: Seconds that a request waits for the store. After that it is answered 503.
 
@@ -49,7 +51,7 @@ class RedisOnce(Strict):
         self._given = hidden
         self._client = _client_of(hidden, timeout)
         self.asgi_only = isinstance(self._client, _ASYNC)
-        self._knows_policy = False
+        self._has_asked = False
         after_fork(self._renew_client)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
@@ -59,14 +61,16 @@ class RedisOnce(Strict):
         if self.asgi_only:
             return self._use_on_loop(name, seconds)
         answer = self._client.set(name, b"1", nx=True, ex=seconds)
-        if not self._knows_policy:
+        if not self._has_asked:
+            self._has_asked = True
             with suppress(redis.RedisError):  # Not every user of a Redis may ask.
                 self._look_at(self._client.config_get(_POLICY))
         return answer is not None
 
     async def _use_on_loop(self, name: str, seconds: int) -> bool:
         answer = await self._client.set(name, b"1", nx=True, ex=seconds)
-        if not self._knows_policy:
+        if not self._has_asked:
+            self._has_asked = True
             with suppress(redis.RedisError):
                 self._look_at(await self._client.config_get(_POLICY))
         return answer is not None
@@ -79,7 +83,6 @@ class RedisOnce(Strict):
 
     def _look_at(self, found: dict[Any, Any]) -> None:
         """Log once that Redis may evict keys early."""
-        self._knows_policy = True
         policy = next(iter(found.values()), "noeviction")
         policy = policy.decode() if isinstance(policy, bytes) else policy
         if policy != "noeviction":

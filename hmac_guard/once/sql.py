@@ -23,7 +23,8 @@ from hmac_guard.core.hidden import hide
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
-from hmac_guard.keys.sql.transaction import is_async, operation
+from hmac_guard.keys.sql.resolver import check_pool
+from hmac_guard.keys.sql.transaction import creation, is_async, operation
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
 
 #: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
@@ -63,6 +64,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
             raise ConfigError(
                 f"SqlOnce: give an engine for PostgreSQL or SQLite, not {engine.dialect.name}; or take RedisOnce"
             )
+        check_pool("SqlOnce", engine)
         check_table(table)
         check_seconds("SqlOnce: timeout", timeout)
         self.engine: AnyEngine = engine
@@ -77,7 +79,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
             Column("until", Double, nullable=False, index=True),
         )
 
-    @operation
+    @creation
     def create_table(self, connection: Connection) -> None:
         """Create the table, if it does not exist."""
         self._table.create(connection, checkfirst=True)

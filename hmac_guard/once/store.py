@@ -47,8 +47,11 @@ class OnceStore(Protocol):
 class StoreFull(Exception):
     """A single-use store is full, or too many requests wait for it.
 
-    The request is answered 503: if a token were forgotten early, its signature would be accepted twice.
+    The request is answered 503: if a token were forgotten early, its signature would be accepted twice. The text is
+    written into the log.
     """
+
+    text_is_logged = True
 
 
 class Token(bytes):

@@ -172,7 +172,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         The arguments that are not listed are those of `add`.
 
         Args:
-            grace: Seconds until the other keys end. This should be more than the `ttl` of any cache.
+            grace: Seconds until the other keys end, before the year 9999. This should be more than the `ttl` of any
+                cache.
             while_open: False refuses the rotation while the old key of an earlier one still verifies.
 
         Returns:
@@ -189,6 +190,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         self._known(connection, tenant)
         rows, now = self.table.keys_of(connection, tenant), self.clock()
         end = now + grace
+        if end >= NO_END:
+            raise ConfigError("SqlKeys: grace must end before the year 9999")
         if not while_open:
             _check_closed(rows, now)
         for row in rows:

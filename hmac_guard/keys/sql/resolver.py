@@ -125,14 +125,19 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
 
 def _check_database(engine: Any) -> None:
-    """Raise `ConfigError` for a database that cannot hold keys for all threads."""
+    """Raise `ConfigError` for a database that cannot hold keys."""
     if engine.dialect.name not in ("sqlite", "postgresql", "mysql", "mariadb"):
         raise ConfigError(
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
         )
+    check_pool("SqlKeys", engine)
+
+
+def check_pool(owner: str, engine: Any) -> None:
+    """Raise `ConfigError` if each thread would have a database of its own."""
     if isinstance(engine.pool, SingletonThreadPool):
         raise ConfigError(
-            "SqlKeys: each thread would have its own database in memory; take a file, or one connection for all: "
+            f"{owner}: each thread would have its own database in memory; take a file, or one connection for all: "
             'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
             'connect_args={"check_same_thread": False})'
         )

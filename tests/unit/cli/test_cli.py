@@ -67,6 +67,7 @@ ORDERS = Scheme(
     signature=Query("sig"), algorithm="sha512", encoding="base64url", prefix="v1=",
 )
 guard = Guard(ORDERS, keys="0123456789abcdef")
+CALLS = Scheme(name="calls", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
 NUMBER = 42
 """
 
@@ -246,6 +247,9 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(
             ["sign", "broken:X"], "broken:X cannot be imported (ZeroDivisionError)", id="a module that raises"
         ),
+        pytest.param(
+            ["sign", "misspelt:X"], "misspelt:X cannot be imported (AttributeError)", id="a module with a wrong name"
+        ),
         pytest.param(["sign", "unset:X"], "unset:X cannot be imported: keys: give at least one key", id="a bad guard"),
     ],
 )
@@ -254,6 +258,7 @@ def test_wrong_use_is_reported_in_one_sentence(own_folder: Path, words: list[str
     (own_folder / "lined").write_text(SECRET + "\n")
     (own_folder / "key").write_text(SECRET)
     (own_folder / "broken.py").write_text("X = 1 / 0")
+    (own_folder / "misspelt.py").write_text("import os\nX = os.no_such_name")
     (own_folder / "unset.py").write_text("from hmac_guard.keys import StaticKeys\nX = StaticKeys([])")
     keys = {"KEY": SECRET, "BLANK": " ", "LINE": SECRET + "\n", "STUB": "<HMAC-KEY>"}
 
@@ -421,6 +426,39 @@ def test_a_wrong_time_or_body_is_reported(words: list[str], says: str, monkeypat
     signature = ["--signature", "0" * 64] if words[0] == "verify" else []
 
     assert says in run(*words, "--key-env", "STRIPE_KEY", *signature)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "says"),
+    [
+        (["github", "body="], "", "not verified: missing_id (the body is empty, and nothing else is signed)"),
+        (["standard_webhooks", "message_id=m", "timestamp=1", "body=x"], "m.1.x", "is used as text; make it with"),
+        (["shop:CALLS", "user=u", "method=a b"], "a b.u", "not verified: malformed"),
+        (["shop:CALLS", "user=u", "method="], ".u", "not verified: malformed"),
+    ],
+)
+def test_what_no_guard_accepts_is_not_verified(
+    own_folder: Path, words: list[str], message: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "whsec_dGVzdCBzZWNyZXQgb2YgYSB3ZWJob29r"
+    digest = hmac.digest(secret.encode(), message.encode(), "sha256")
+    signature = {"github": f"sha256={digest.hex()}", "shop:CALLS": digest.hex()}.get(words[0], f"v1,{digest.hex()}")
+
+    code, output = run("verify", *words, "--signature", signature, "--key-env", "SECRET", SECRET=secret)
+
+    assert code == (2 if "used as text" in says else 1)
+    assert says in output
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, None, 5])
+def test_a_row_whose_body_is_not_text_is_malformed(body: Any) -> None:
+    row = json.dumps({"timestamp": 1, "body": body, "signature": "0" * 64})
+    result = CliRunner().invoke(
+        hmac_guard, ["verify", "stripe", "--rows", "jsonl", "--key-env", "KEY"], input=row, env={"KEY": SECRET}
+    )
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["reason"] in ("malformed", "missing_signature")
 
 
 def test_rows_contain_times_and_bodies_but_cannot_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

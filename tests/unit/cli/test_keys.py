@@ -184,6 +184,55 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
 
 
 @pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://user:p@s3:cret@127.0.0.1:5432/db", "percent-encode the password"),
+        ("postgresql+psycopg://user:p@s3cret@127.0.0.1:5432/db", "write %40 for one in the password"),
+        ("postgresql+psycopg://user:s3cret@127.0.0.1:abc/db", "percent-encode the password"),
+        ("postgresql+psycopg://user:s3cret@[::1/db", "percent-encode the password"),
+        ("sqlite:///x?timeout=s3cret", "percent-encode the password"),
+    ],
+)
+@pytest.mark.parametrize("place", ["--db", "HMAC_GUARD_DB"])
+def test_a_url_of_a_database_that_is_not_valid_is_an_error_that_shows_no_password(
+    url: str, said: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HMAC_GUARD_DB", url)
+    arguments = ["--db", url] if place == "--db" else []
+
+    result = CliRunner().invoke(hmac_guard, ["keys", "list", *arguments])
+
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "cret" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "audit", "--tenant", "\udcff"],
+        ["keys", "audit", "--actor", "\udcff"],
+        ["keys", "audit", "--before", str(2**63)],
+        ["verify", "nango", "integration_id=i", "connection_id=c", "--signature", "x", "--tenant", "\udcff"],
+    ],
+)
+def test_an_argument_that_no_database_can_store_is_an_error(run: Run, arguments: list[str]) -> None:
+    result = CliRunner().invoke(hmac_guard, arguments)
+
+    assert result.exit_code == 2
+    assert any(text in result.output for text in ("is not UTF-8; check the encoding", "is not in the range"))
+
+
+def test_a_grace_time_after_the_year_9999_is_an_error(run: Run) -> None:
+    run("add", "acme")
+    result = run("rotate", "acme", "--grace", "9999999d")
+
+    assert result.exit_code == 2
+    assert "grace must end before the year 9999" in result.output
+    assert run("list").exit_code == run("audit").exit_code == 0
+
+
+@pytest.mark.parametrize(
     ("tenant", "arguments", "said"),
     [
         pytest.param("unknown", [], "there is no tenant 'unknown'", id="an unknown tenant"),

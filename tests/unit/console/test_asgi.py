@@ -3,6 +3,8 @@
 import asyncio
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from consoles import ADA, ORIGIN
 from databases import empty_keys
 from key_sources import KEY
 from waiting import TIMEOUT
+from werkzeug.wrappers import Response
 
 from hmac_guard.console import Console, mounts
-from hmac_guard.console.mounts import environ_of_scope
+from hmac_guard.console.mounts import AsgiSite, environ_of_scope
+from hmac_guard.console.site import limited_request
 from hmac_guard.schemes import NANGO
 
 HEADERS = [(b"host", b"localhost")]
@@ -224,3 +228,43 @@ def test_a_query_that_is_not_utf_8_causes_no_error(console: Console, path: str) 
     sent = call(console, scope(path, query_string=b"name=\xff&prefix=\xff&tenant=%ff"))
 
     assert sent[0]["status"] in (200, 404)
+
+
+def test_a_query_with_characters_beyond_latin_1_causes_no_error() -> None:
+    """Django decodes a query of ASGI as UTF-8."""
+    request = limited_request({"REQUEST_METHOD": "GET", "QUERY_STRING": "name=日", "wsgi.url_scheme": "http"})
+
+    assert dict(request.args) == {"name": "?"}
+
+
+def test_a_request_that_is_cancelled_during_an_export_ends_as_cancelled(console: Console) -> None:
+    """A thread makes a part of the export at this moment."""
+    is_made, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        is_made.set()
+        go_on.wait(TIMEOUT)
+        yield b"a part"
+
+    class Answers:
+        def respond(self, environ: Any) -> Response:
+            return Response(parts())
+
+    async def cancel() -> None:
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            return None
+
+        given: Any = Answers()
+        task = asyncio.ensure_future(AsgiSite(given)(scope(), receive, send))
+        await asyncio.to_thread(is_made.wait, TIMEOUT)
+        task.cancel()
+        try:
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        finally:
+            go_on.set()
+
+    asyncio.run(cancel())

@@ -571,6 +571,28 @@ def test_an_origin_behind_a_proxy_has_to_be_named(keys: Any) -> None:
     assert answer.status_code == 303
 
 
+@pytest.mark.parametrize(
+    "origins",
+    [
+        [["https://admin.example"]],
+        ["https://"],
+        ["https://Admin.example"],
+        ["https://admin.example:443"],
+        ["http://admin.example:80"],
+        ["https://ada@admin.example"],
+        ["ftp://admin.example"],
+    ],
+)
+def test_origins_that_no_browser_sends_are_refused(keys: Any, origins: Any) -> None:
+    with pytest.raises(ConfigError, match="is not an origin as browsers send it"):
+        Console(keys, schemes=[NANGO], authorize=by_header, origins=origins)
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8000", "https://[::1]:8443", "https://a-b.example:80"])
+def test_origins_that_browsers_send_are_accepted(keys: Any, origin: str) -> None:
+    Console(keys, schemes=[NANGO], authorize=by_header, origins=[origin])
+
+
 def test_the_cookie_is_http_only_and_strict(ada: Browser) -> None:
     cookie = ada.get("/").headers["Set-Cookie"]
 
@@ -655,7 +677,7 @@ def test_a_database_error_is_reported_and_nothing_is_changed_in_part(keys: Any, 
     answer = ada.fill(form)
 
     assert answer.status_code == 503
-    assert "Your change was not made" in words_of(answer)
+    assert "Look whether your change was made" in words_of(answer)
     assert [key.id for key in keys.list("acme")] == ["k1"]
     assert keys.list("acme")[0].not_after is None
     assert "console: POST '/tenant/rotate' failed" in caplog.text

@@ -112,11 +112,11 @@ def test_several_workers_serve_one_session(url: str, keys: Any, tmp_path: Path) 
 
 
 def test_the_first_block_makes_a_console(keys: Any) -> None:
-    names = FIRST.run(keys=keys, NANGO=NANGO)
+    names = FIRST.run(keys=keys, NANGO=NANGO, user_of=lambda request: request.headers.get(WHO))
     client = Client(names["console"].wsgi)
 
-    assert client.get("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 200
-    assert client.get("/", environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 403
+    assert client.get("/", headers={WHO: "ada"}).status_code == 200
+    assert client.get("/").status_code == 403
 
 
 def test_uncovered_routes_lists_the_console(keys: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -186,6 +186,22 @@ def asked(**given: Any) -> Any:
     request = Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_USER": "ada"})
     request.environ["hmac_guard.console.request"] = SimpleNamespace(**given)
     return request
+
+
+def test_a_form_that_flask_has_parsed_before_the_view_is_read(keys: Any) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    app = flask.Flask("console")
+    app.before_request(lambda: flask.request.form.get("token") and None)
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+    client = app.test_client()
+    fields = forms_of(client.get("/console/check").text)[0].fields
+
+    data = {**fields, "name": "acme", "key": "k1", "note": "ä note"}
+    answer = client.post("/console/tenant/note", data=data, headers={"Origin": "http://localhost"})
+
+    assert answer.status_code == 303
+    assert [key.note for key in keys.list("acme")] == ["ä note"]
 
 
 def recipe(section: str, **names: Any) -> Any:

@@ -13,9 +13,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import becomes_true
 
-from hmac_guard import KeysUnavailable
+from hmac_guard import ConfigError, KeysUnavailable
 from hmac_guard.keys import CachedKeys, SqlKeys
 from hmac_guard.log import RECOVERED_AFTER, Failure, FailureLog, failure_of
+from hmac_guard.once import StoreFull
 
 FAULTS = {
     "refused": ({"port": 1}, "errno 111"),
@@ -23,6 +24,12 @@ FAULTS = {
     "no such database": ({"database": "none-of-this-name"}, "sqlstate 3D000"),
     "no such table": ({}, "sqlstate 42P01"),
 }
+
+
+def test_only_a_text_that_is_our_own_is_logged() -> None:
+    assert str(failure_of(StoreFull("MemoryOnce is full"))) == "hmac_guard.once.store.StoreFull: MemoryOnce is full"
+    assert str(failure_of(ConfigError("two keys"))) == "hmac_guard.core.errors.ConfigError: two keys"
+    assert str(failure_of(KeyError("a secret"))) == "builtins.KeyError"
 
 
 @pytest.mark.parametrize(("changes", "code"), FAULTS.values(), ids=FAULTS)

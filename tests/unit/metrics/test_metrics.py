@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from servers import Server, serving
-from support import Call, Sent
-from waiting import becomes_true
+from support import Call, Sent, call_wsgi
+from waiting import TIMEOUT, becomes_true
 
-from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Reason, Scheme, Verdict, verdict_from
+from hmac_guard import ConfigError, Decision, Guard, Key, Keyring, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.guard import Mode
 from hmac_guard.metrics.for_prometheus import EndingKeys
 from hmac_guard.metrics.series import BUCKETS
@@ -332,7 +332,7 @@ def wait_for(number):
     print(number)
 
 
-for_prometheus.EVERY = 0.05
+for_prometheus.EVERY = for_prometheus.PAUSE = 0.05
 metrics = PrometheusMetrics(keys=[Key("{KEY}", not_after=time.time() + 86_400)], registry=CollectorRegistry())
 metrics.count_decision(Verdict(Reason.VERIFIED, "inbox"), "enforce", False, 0.001)
 wait_for(1.0)
@@ -383,6 +383,45 @@ def test_keys_that_end_are_read_at_most_once_a_minute_and_beside_the_scrape() ->
     clock.now = 60
     ending.value()
     assert becomes_true(lambda: len(readings) == 2)
+
+
+def test_a_reading_that_does_not_end_gives_no_number() -> None:
+    clock, go_on = Standing(), threading.Event()
+    ending = EndingKeys(KEY, 30, clock)
+    ending.value()
+    assert becomes_true(lambda: ending.value() == 0)
+    ending._count = lambda seconds: go_on.wait(TIMEOUT) and 1
+
+    clock.now = 60
+    assert ending.value() == 0
+    clock.now = 120
+    assert ending.value() is None
+    go_on.set()
+    assert becomes_true(lambda: ending.value() == 1)
+
+
+class Doubled(PrometheusMetrics):
+    """Its own `__call__` must be called, though the class that it extends only counts."""
+
+    def __call__(self, decision: Decision) -> None:
+        super().__call__(decision)
+        super().__call__(decision)
+
+
+def test_a_subclass_with_its_own_call_is_called() -> None:
+    for kind, number in ((PrometheusMetrics, 1), (Doubled, 2)):
+        registry = CollectorRegistry()
+        guard = Guard(SCHEME, KEY, on_decision=kind(registry=registry))
+        call_wsgi(guard, Sent(query=signed(KEY)))
+
+        found = scraped(generate_latest(registry).decode())
+        assert sum(found["hmac_guard_requests_total"].values()) == number
+
+
+def test_the_old_name_of_the_variable_counts_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("prometheus_multiproc_dir", str(tmp_path))
+
+    assert PrometheusMetrics(registry=CollectorRegistry())._shared is not None
 
 
 def test_keys_of_a_database_that_end_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

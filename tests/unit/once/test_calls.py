@@ -286,3 +286,17 @@ def test_the_import_of_the_stores_pulls_in_no_library() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not {"redis", "sqlalchemy", "django", "asyncio", "asgiref"} & set(run.stdout.split())
+
+
+def test_a_call_that_is_cancelled_frees_its_thread() -> None:
+    def cancel() -> bool:
+        raise asyncio.CancelledError
+
+    store = Sync(cancel)
+    calls = StoreCalls(store)
+    for _ in range(2 * THREADS):
+        with pytest.raises(RuntimeError, match="the call raised CancelledError"):
+            calls.wait(TOKEN, UNTIL)
+    store.answer = True
+
+    assert calls.wait(TOKEN, UNTIL)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from databases import POSTGRES, REDIS, needs
 from once_stores import ALL, SHARED, Used, answers_of, other_process, store_of, token_for
 from ports import LOCAL
 from redis import Redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
@@ -351,6 +352,34 @@ def test_a_redis_that_does_not_tell_its_policy_is_used_all_the_same(kind: str, t
         client.close()
         with store_of(kind, tmp_path, server.url) as used:
             assert [used.use(token_for("a")) for _ in range(2)] == [True, False]
+            calls = Redis.from_url(server.url).info("commandstats")
+
+    assert calls["cmdstat_config|get"]["rejected_calls"] == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_several_workers_create_the_table_at_once(kind: str, tmp_path: Path) -> None:
+    needs(POSTGRES, "PostgreSQL")
+    table, workers = f"once_{os.urandom(6).hex()}", 4
+    url = POSTGRES if kind == "postgresql" else f"sqlite:///{tmp_path / 'used.db'}"
+    engines = [create_engine(url) for _ in range(workers)]
+    barrier = threading.Barrier(workers)
+
+    def create(engine: Any) -> None:
+        event.listen(engine, "before_cursor_execute", wait_once)
+        SqlOnce(engine, table=table).create_table()
+
+    def wait_once(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.lstrip().startswith("CREATE TABLE") and not barrier.broken:
+            with suppress(threading.BrokenBarrierError):
+                barrier.wait(1)
+
+    with ThreadPoolExecutor(workers) as threads:
+        list(threads.map(create, engines))
+    with engines[0].begin() as connection:
+        connection.execute(text(f"DROP TABLE {table}"))
+    for engine in engines:
+        engine.dispose()
 
 
 def test_a_forked_child_can_use_a_memory_whose_lock_its_parent_held() -> None:
@@ -427,7 +456,11 @@ CASES: dict[str, tuple[Any, str]] = {
     "no server": (lambda: RedisOnce(None), "redis://"),
     "a prefix that is no text": (lambda: RedisOnce("redis://x", prefix=b"p"), "prefix"),  # type: ignore[arg-type]
     "a URL for an engine": (lambda: SqlOnce("sqlite://"), "engine"),  # type: ignore[type-var]
-    "an odd table": (lambda: SqlOnce(create_engine("sqlite://"), table="a b"), "name of a table"),
+    "an odd table": (lambda: SqlOnce(create_engine("sqlite:///x"), table="a b"), "name of a table"),
+    "a database in memory for each thread": (
+        lambda: SqlOnce(create_engine("sqlite://")),
+        "SqlOnce: each thread would have its own database in memory",
+    ),
     "an unknown option": (lambda: MemoryOnce(4, ttl=1), "no option 'ttl'"),  # type: ignore[call-arg]
     "Memcached": (_django(BACKEND=_BACKEND + "memcached.PyMemcacheCache", LOCATION="x:1"), "RedisCache"),
     "a dummy cache": (_django(BACKEND=_BACKEND + "dummy.DummyCache"), "RedisCache"),
