@@ -10,8 +10,10 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,14 @@ UNITS = Path(__file__).parent / "unit"
 #: What measures coverage in this thread and in new ones. A debugger is left alone.
 TRACERS = (sys.gettrace(), threading.gettrace()) if "coverage" in type(sys.gettrace()).__module__ else None
 
+#: A package, its first version without the warning, and the warning.
+WARNINGS_OF_OLD_VERSIONS = (
+    # It does not close the body of an ASGI request.
+    ("django", (5, 0), "ignore:Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning"),
+    # Its test client uses an old name of anyio.
+    ("starlette", (0, 45), "ignore:The anyio.abc.BlockingPortal alias is deprecated:DeprecationWarning"),
+)
+
 
 @pytest.fixture(autouse=True)
 def secrecy() -> Iterator[None]:
@@ -40,6 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     elif getattr(config.option, "dist", "no") != "no":
         trace(False)
+    for package, first, line in WARNINGS_OF_OLD_VERSIONS:
+        with suppress(PackageNotFoundError):
+            if tuple(map(int, version(package).split(".")[:2])) < first:
+                config.addinivalue_line("filterwarnings", line)
 
 
 @pytest.hookimpl(optionalhook=True)
