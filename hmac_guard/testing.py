@@ -4,6 +4,7 @@ With pytest, they are the fixtures `signed_client`, `sign_request` and `guard_cl
 """
 
 import copy
+import inspect
 import io
 import sys
 import time
@@ -19,7 +20,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
-from hmac_guard.keys.calling import run_to_completion
+from hmac_guard.keys.calling import run_to_completion, running_loop
 from hmac_guard.keys.resolver import as_keyring
 
 __all__ = ["Clock", "sign_request", "signed_client"]
@@ -234,13 +235,24 @@ def signer_for(
 def _key_of(owner: str, guard: Guard, ids: Mapping[str, IdValue], tenant: str | None, now: float) -> Any:
     """Return the key that signs for a claim, as the guard's resolver gives it."""
     said = {name: value for name, value in ids.items() if isinstance(value, str)}
-    answer = hide(run_to_completion(guard.keys(Claim(guard.scheme.name, said, tenant))))
-    ring = as_keyring(answer)
+    answer = hide(guard.keys(Claim(guard.scheme.name, said, tenant)))
+    if inspect.isawaitable(answer.get()) and _is_on_loop():
+        getattr(answer.get(), "close", lambda: None)()  # Python warns of a coroutine that is never awaited.
+        raise ConfigError(f"{owner}: the key resolver is async, and an event loop runs here; give key=")
+    ring = as_keyring(hide(run_to_completion(answer.get())))
     keys: tuple[Key, ...] = () if ring is None else ring.active(now)
     if not keys:
         named = "no tenant" if tenant is None else f"the tenant {tenant!r}"
         raise ConfigError(f"{owner}: the guard has no active key for {named}; give tenant=, or key=")
     return hide(keys[0])
+
+
+def _is_on_loop() -> bool:
+    try:
+        running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Clock:

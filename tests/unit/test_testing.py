@@ -276,3 +276,17 @@ def test_a_websocket_is_signed() -> None:
         assert websocket.receive_json() == {"user": "u1"}
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/"):
         pass
+
+
+def test_an_async_resolver_gives_the_key_unless_an_event_loop_runs() -> None:
+    async def keys(claim: Any) -> Any:
+        return KEY
+
+    guard = Guard(IN_QUERY, keys)
+
+    async def sign() -> None:
+        sign_request(guard, user="u1")
+
+    assert sign_request(guard, user="u1").query == sign_request(IN_QUERY, {"user": "u1"}, key=KEY).query
+    with pytest.raises(ConfigError, match="the key resolver is async, and an event loop runs here; give key="):
+        asyncio.run(sign())
