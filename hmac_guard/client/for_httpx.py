@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.client.signer import Outgoing, Signer, Signing
+from hmac_guard.core.hidden import hide
 
 
 def _import(name: str) -> ModuleType | None:
@@ -70,10 +71,15 @@ class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
             yield request
             return
         body = request.content if self.requires_request_body else b""
-        signed = _signed(self.signer, request, body)
-        response = yield signed
+        # Hidden: it has the signature, and error trackers record the variables of a frame.
+        signed = hide(_signed(self.signer, request, body))
+        response = yield signed.get()
         last = response.request
-        if response.status_code == 401 and last is not signed and self._may_sign_again([*response.history, response]):
+        if (
+            response.status_code == 401
+            and last is not signed.get()
+            and self._may_sign_again([*response.history, response])
+        ):
             yield _signed(self.signer, last, body if last.method == request.method else b"")
 
     def _may_sign_again(self, responses: Any) -> bool:
@@ -87,10 +93,11 @@ def _signed(signer: Signer, request: Any, body: bytes) -> Any:
     library, url, headers = _library_of(request), request.url, request.headers
     content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
     signed = signer.sign(Outgoing(request.method, url.path, url.query.decode("ascii"), content_type, cookie, body))
-    placed, stream = dict(signed.headers), request.stream
+    placed, stream, leave = dict(signed.headers), request.stream, None
     if signed.body is not None:
         placed["Content-Length"] = str(len(signed.body))
         stream = _stream_class(library)(signed.body, body)
+        leave = stream.leave
     made = library.Request(
         request.method,
         url.copy_with(query=signed.query.encode("ascii") or None),
@@ -98,9 +105,9 @@ def _signed(signer: Signer, request: Any, body: bytes) -> Any:
         stream=stream,
         extensions=request.extensions,
     )
-    made.headers = _headers_class(library)(made.headers, placed)
+    made.headers = _headers_class(library)(made.headers, placed, leave)
     if signed.body is not None:
-        made._content = signed.body  # So that `request.read()` in a hook neither uses the stream up nor replaces it.
+        made._content = signed.body  # So that `request.read()` in a hook does not replace the stream.
     return made
 
 
@@ -117,35 +124,53 @@ def _can_be_sent_again(request: Any) -> bool:
 @cache
 def _headers_class(library: Any) -> Any:
     class PlacedHeaders(library.Headers):  # type: ignore[misc]  # A class of either library.
-        """Headers and what was placed into them. A copy, as a redirect makes one, is without what was placed."""
+        """Headers and what was placed into them. A copy, as a redirect makes one, is without what was placed.
 
-        def __init__(self, plain: Any, placed: Mapping[str, str]) -> None:
-            super().__init__(plain)
-            self._whole = library.Headers(plain)
-            self._whole.update(placed)
-            if "Content-Length" in placed:
-                self._whole.pop("Transfer-Encoding", None)
+        Args:
+            plain: The headers without what was placed.
+            placed: What was placed.
+            leave: Is called before a redirect makes its copy.
+        """
+
+        def __init__(self, plain: Any, placed: Mapping[str, str], leave: Callable[[], None] | None) -> None:
+            self._encoding, self._leave = None, leave
+            self._plain, self._whole = library.Headers(plain), _with(library.Headers(plain), placed)
+
+        @property
+        def _list(self) -> Any:
+            # httpx reads this of headers that it makes other headers of. All other reads are of the whole headers.
+            if self._leave is not None:
+                self._leave()
+            return self._plain._list
 
         @property
         def raw(self) -> Any:
             return self._whole.raw
 
+        def copy(self) -> Any:
+            return self._plain.copy()
+
         def __setitem__(self, name: str, value: str) -> None:
-            super().__setitem__(name, value)
-            self._whole[name] = value
+            self._plain[name] = self._whole[name] = value
 
         def __delitem__(self, name: str) -> None:
-            if name in library.Headers(self):
-                super().__delitem__(name)
+            self._plain.pop(name, None)
             del self._whole[name]
 
         def update(self, headers: Any = None) -> None:
-            super().update(headers)
+            self._plain.update(headers)
             self._whole.update(headers)
 
     for name in ("keys", "values", "items", "multi_items", "get", "get_list", *_SPECIAL):
         setattr(PlacedHeaders, name, _of_whole(name))
     return PlacedHeaders
+
+
+def _with(headers: Any, placed: Mapping[str, str]) -> Any:
+    headers.update(placed)
+    if "Content-Length" in placed:
+        headers.pop("Transfer-Encoding", None)
+    return headers
 
 
 _SPECIAL = ("__getitem__", "__contains__", "__iter__", "__len__", "__eq__")
@@ -162,25 +187,21 @@ def _of_whole(name: str) -> Callable[..., Any]:
 def _stream_class(library: Any) -> Any:
     # A class of either library, which is known when it runs.
     class PlacedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]
-        """A body into which fields were placed. It is sent once: a redirect sends the body as it was before."""
+        """A body into which fields were placed.
+
+        A redirect sends the same stream to another URL: `leave` makes it the body as it was before.
+        """
 
         def __init__(self, placed: bytes, plain: bytes) -> None:
-            self._next, self._plain = placed, plain
+            self._sent, self._plain = placed, plain
 
-        def _take(self) -> bytes:
-            taken, self._next = self._next, self._plain
-            return taken
+        def leave(self) -> None:
+            self._sent = self._plain
 
         def __iter__(self) -> Iterator[bytes]:
-            # Taken here and not at the first step: the body counts as sent where a server answers before it reads.
-            return iter([self._take()])
+            yield self._sent
 
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            taken = self._take()
-
-            async def parts() -> AsyncIterator[bytes]:
-                yield taken
-
-            return parts()
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self._sent
 
     return PlacedStream

@@ -290,3 +290,27 @@ def test_an_async_resolver_gives_the_key_unless_an_event_loop_runs() -> None:
     assert sign_request(guard, user="u1").query == sign_request(IN_QUERY, {"user": "u1"}, key=KEY).query
     with pytest.raises(ConfigError, match="the key resolver is async, and an event loop runs here; give key="):
         asyncio.run(sign())
+
+
+def test_a_redirect_of_the_test_client_is_signed_again_with_its_body() -> None:
+    pytest.importorskip("starlette", reason="not run: Starlette is not installed")
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    bodies = []
+
+    async def view(request: Request) -> JSONResponse:
+        bodies.append(await request.json())
+        return JSONResponse(dict(verdict_from(request).ids))
+
+    guard = Guard(IN_BODY, KEY, exempt=("/inbox",))
+    client = signed_client(
+        TestClient(guard.asgi(Starlette(routes=[Route("/inbox/", view, methods=["POST"])]))), guard, user="u1"
+    )
+    answer = client.post("/inbox", json={"x": 1})
+    assert (answer.status_code, answer.json()) == (200, {"user": "u1"})
+    assert [each.status_code for each in answer.history] == [401]
+    assert bodies == [{"x": 1, "a": {"user": "u1"}, "sig": IN_BODY.sign(KEY, user="u1")}]

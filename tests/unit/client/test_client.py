@@ -308,6 +308,58 @@ def test_a_signature_in_the_body_stays_behind_though_a_hook_reads_the_request(co
     assert [each["body"] for each in other.got] == ['{"a":1}']
 
 
+def by_content(library: Any) -> Any:
+    """Return a transport that sends what `request.read()` gives, as several do, and never reads the stream."""
+
+    class ByContent(library.BaseTransport):  # type: ignore[misc]  # A class of either library.
+        def handle_request(self, request: Any) -> Any:
+            plain = library.Request(request.method, request.url, headers=request.headers.raw, content=request.read())
+            with library.HTTPTransport() as transport:
+                answer = transport.handle_request(plain)
+                return library.Response(answer.status_code, headers=answer.headers, content=answer.read())
+
+    return ByContent()
+
+
+def twice(library: Any) -> Any:
+    """Return a transport that sends each request two times, as one does that retries."""
+
+    class Twice(library.HTTPTransport):  # type: ignore[misc]  # A class of either library.
+        def handle_request(self, request: Any) -> Any:
+            super().handle_request(request).read()
+            return super().handle_request(request)
+
+    return Twice()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("transport", [by_content, twice, lambda library: None], ids=["content", "twice", "default"])
+def test_each_transport_sends_a_signature_in_the_body_to_the_origins_alone(library: str, transport: Any) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    site, other = Site(), Site()
+    with threaded(site) as port, threaded(other) as other_port:
+        origin = f"http://127.0.0.1:{port}"
+        auth = HttpxAuth(IN_BODY, KEY, [origin], user="u1")
+        with httpx.Client(transport=transport(httpx), follow_redirects=True, auth=auth) as client:
+            url = f"{origin}/?status=307&to=http://127.0.0.1:{other_port}/got"
+            client.post(url, content=b'{"a":1}', headers={"Content-Type": "application/json"})
+
+    number = 2 if transport is twice else 1
+    signed = {"a": 1, "user": "u1", "sig": IN_BODY.sign(KEY, user="u1")}
+    assert [json.loads(each["body"]) for each in site.got] == [signed] * number
+    assert [each["body"] for each in other.got] == ['{"a":1}'] * number
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_hook_that_copies_the_headers_does_not_change_the_body(library: str, sites: Any) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    made = sites(IN_BODY)
+    hooks = {"request": [lambda request: request.headers.copy(), lambda request: dict(request.headers)]}
+
+    with httpx.Client(auth=HttpxAuth(IN_BODY, KEY, [made.url], user="u1"), event_hooks=hooks) as client:
+        assert client.post(f"{made.url}/inbox", json={"a": 1}).status_code == 200
+
+
 @pytest.mark.parametrize("body", [b'{"price":1e400}', b'{"price":NaN}'])
 def test_a_number_that_json_cannot_say_is_not_signed(body: bytes) -> None:
     httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
