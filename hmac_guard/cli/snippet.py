@@ -38,7 +38,8 @@ def command(
     SCHEME is the name of a preset (see `hmac-guard schemes`), or MODULE:OBJECT
     for your own scheme. The languages are python, javascript, typescript,
     webcrypto, java, kotlin, ruby, go, rust, php, csharp, elixir, plpgsql and
-    shell.
+    shell. The code uses the key as text: for standard_webhooks and svix, whose
+    secrets are decoded, use the library of the vendor.
 
     \b
       hmac-guard snippet nango --lang go

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import BODY, METHOD, Id, Literal, Part
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.schemes.webhooks import WhsecScheme
 
 #: The characters without a special meaning in all languages.
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:;=+|/@~^()-]")
@@ -234,11 +235,26 @@ def snippet(scheme: Scheme, language: str) -> str:
         ASCII text, at most 80 columns wide for the presets.
 
     Raises:
-        ConfigError: The language is unknown.
+        ConfigError: The language is unknown, or the secrets of the scheme are used decoded.
     """
+    check_keys_are_text(scheme)
     if language not in LANGUAGES:
         raise ConfigError(f"snippet: language {language!r} is unknown; use one of {', '.join(LANGUAGES)}")
     return templates.get_template(f"languages/{language}.j2").render(_context(scheme, LANGUAGES[language]))
+
+
+def check_keys_are_text(scheme: Scheme) -> None:
+    """Check that the code, which uses its key as text, can sign for the scheme.
+
+    Raises:
+        ConfigError: The secrets of the scheme are used decoded.
+    """
+    if isinstance(scheme, WhsecScheme):
+        raise ConfigError(
+            f"snippet: a secret 'whsec_…' of the scheme {scheme.name!r} is used decoded, and this code uses a key as "
+            "text; sign with the library of the vendor (standardwebhooks, svix), or in Python with Scheme.sign and "
+            "Key.from_whsec"
+        )
 
 
 def _context(scheme: Scheme, language: Language) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hmac_guard.core.sources import Form, Json
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
-from hmac_guard.snippets.languages import LANGUAGES, snippet, templates
+from hmac_guard.snippets.languages import LANGUAGES, check_keys_are_text, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
 _EXAMPLE_IDS = ("{stem}-42", "{number}42", "id{number}", "x{number}", "{number}")
@@ -56,8 +56,9 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         tenant: The tenant that the example names.
 
     Raises:
-        ConfigError: No example can be made, because no simple id fits the scheme.
+        ConfigError: No example can be made, because no simple id fits the scheme; or its secrets are used decoded.
     """
+    check_keys_are_text(scheme)
     example = worked_example(scheme)
     parts = [part for part in scheme.parts if isinstance(part, Id)]
     return templates.get_template("page.j2").render(

@@ -330,10 +330,10 @@ def show_how_to_sign(context: Context) -> Response:
     scheme, tenant = context.scheme(), context.arg("name")
     language = context.arg("language") if context.arg("language") in LANGUAGES else "python"
     try:
+        code, problem = snippet(scheme, language), ""
         example = worked_example(scheme)
         curl = curl_of_example(scheme, example, tenant or "acme")
         fetch = fetch_code(scheme)
-        code, problem = snippet(scheme, language), ""
     except ConfigError as error:
         example, curl, fetch, code, problem = None, "", "", "", str(error)
     return context.page(

@@ -43,7 +43,7 @@ from hmac_guard.console.site import COOKIE, ROUTES
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
-from hmac_guard.schemes import GITHUB, NANGO, STRIPE, SUPRSEND
+from hmac_guard.schemes import GITHUB, NANGO, STANDARD_WEBHOOKS, STRIPE, SUPRSEND
 
 SCHEMES = [NANGO, SUPRSEND, GITHUB, STRIPE]
 
@@ -384,6 +384,17 @@ def test_every_scheme_has_its_form_and_its_code(keys: Any, ada: Browser, scheme:
         assert ada.get("/signing", scheme=scheme.name, name="acme", language=language).status_code == 200
     download = ada.get("/signing.md", scheme=scheme.name, name="acme")
     assert download.text.startswith("# How to sign for")
+
+
+def test_there_is_no_code_for_a_scheme_whose_secrets_are_decoded(keys: Any) -> None:
+    browser = Browser(Console(keys, schemes=[STANDARD_WEBHOOKS], authorize=by_header))
+
+    page, download = browser.get("/signing"), browser.get("/signing.md")
+    assert (page.status_code, download.status_code) == (200, 400)
+    for answer in (page, download):
+        assert "is used decoded" in words_of(answer)
+        assert "def sign" not in answer.text
+    assert "Download" not in page.text
 
 
 # Audit

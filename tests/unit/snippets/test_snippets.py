@@ -19,13 +19,15 @@ from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Query, Sc
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.core.signing import names_of_parts
-from hmac_guard.schemes import NANGO, SUPRSEND
+from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, SUPRSEND, SVIX
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
 from hmac_guard.snippets.languages import camel, go_camel, local_names, signed_names, snake
 from hmac_guard.snippets.page import EXAMPLE_KEY, EXAMPLE_TIME
 
 PRESETS = {scheme.name: scheme for scheme in vars(schemes).values() if isinstance(scheme, Scheme)}
+#: The presets for which there is code: it uses the key as text.
+CODED = {name: scheme for name, scheme in PRESETS.items() if scheme not in (STANDARD_WEBHOOKS, SVIX)}
 SIGNING = Path(__file__).parents[3] / "docs" / "signing"
 
 ODD = Scheme(
@@ -45,7 +47,7 @@ def run(*words: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", CODED)
 def test_the_code_of_a_preset_is_ascii_and_fits_80_columns(preset: str, language: str) -> None:
     for scheme in (PRESETS[preset], PRESETS[preset].replace(encoding="base64url", algorithm="sha512", prefix="v1=")):
         code = snippet(scheme, language)
@@ -63,6 +65,25 @@ def test_every_text_of_a_scheme_is_escaped_in_the_code(language: str) -> None:
     assert code.isascii()
     for text in ("größe", "`'", "'\"$", "odd | name", "\t$"):
         assert text not in code
+
+
+@pytest.mark.parametrize("scheme", [STANDARD_WEBHOOKS, SVIX, SVIX.replace(name="own")], ids=lambda scheme: scheme.name)
+def test_there_is_no_code_for_a_scheme_whose_secrets_are_decoded(scheme: Scheme) -> None:
+    text = f"'whsec_…' of the scheme '{scheme.name}' is used decoded, .*standardwebhooks, svix.*Scheme.sign"
+    for languages in (["python"], []):
+        with pytest.raises(ConfigError, match=text):
+            page(scheme, languages)
+    with pytest.raises(ConfigError, match=text):
+        snippet(scheme, "python")
+
+
+@pytest.mark.parametrize("options", [["--lang", "python"], ["--all", "--json"], ["--format", "markdown"]])
+def test_the_command_says_that_there_is_no_code_for_decoded_secrets(options: list[str]) -> None:
+    code, output = run("snippet", "standard_webhooks", *options)
+
+    assert code == 2
+    assert "is used decoded" in output
+    assert "def sign" not in output
 
 
 def test_an_unknown_language_is_refused() -> None:
@@ -97,7 +118,7 @@ def test_the_page_in_the_docs_is_the_output_of_the_command(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", CODED)
 def test_the_example_of_a_page_is_verified_by_explain(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXAMPLE", EXAMPLE_KEY)
     monkeypatch.setattr("hmac_guard.explain.explanation.time", lambda: EXAMPLE_TIME)
