@@ -12,6 +12,7 @@ from hmac_guard.asgi.driver import Driver as DriverOnLoop
 from hmac_guard.asgi.request import HeaderNames, merge_cookies
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
+from hmac_guard.core.hidden import hide
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
@@ -57,7 +58,7 @@ class DjangoDriver:
 
     def refuse(self, django: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
-        refusal, failure = None, None
+        refusal, failure, django = None, None, _unwrapped(django)
         try:
             request, started = self._read(django)
             if started is not None:
@@ -73,7 +74,7 @@ class DjangoDriver:
 
         The view gets the request with the verdict as its attribute.
         """
-        refusal, failure = None, None
+        refusal, failure, given, django = None, None, hide(django), _unwrapped(django)
         try:
             request, started = self._read(django)
             if started is not None:
@@ -85,7 +86,7 @@ class DjangoDriver:
             failure = failure_of(error)
         if failure is not None:
             refusal = self._fault(django, failure)
-        return await view(django, *args, **kwargs) if refusal is None else respond(refusal, django)
+        return await view(given.get(), *args, **kwargs) if refusal is None else respond(refusal, django)
 
     def verdict_on(self, request: HttpRequest) -> Verdict:
         """Return the verdict on a request that was not refused."""
@@ -133,6 +134,11 @@ class DjangoDriver:
 
     def _fault(self, django: Any, failure: Failure) -> Refusal:
         return self.decider.fault(getattr(django, "scope", getattr(django, "environ", {})), failure)
+
+
+def _unwrapped(request: Any) -> Any:
+    """Return Django's request: Django REST framework gives its views one of its own around it."""
+    return getattr(request, "_request", request)
 
 
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:

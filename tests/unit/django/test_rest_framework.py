@@ -13,6 +13,7 @@ from django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from django.contrib.auth.models import AnonymousUser
 from django.urls import path
+from django.utils.decorators import method_decorator
 from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes
@@ -89,6 +90,32 @@ def test_the_csrf_check_leaves_a_multipart_body_to_the_guard(server: str) -> Non
 
     assert reply_of(Orders, GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
     assert reply_of(hmac_guarded(GUARD)(Form), GOOD_MULTIPART, server, MIDDLEWARE=csrf).status == 200
+
+
+class ByMethod(Form):
+    @method_decorator(hmac_guarded(GUARD))
+    def post(self, request: Any) -> Response:
+        return Response([verdict_from(request).ids, request.data])
+
+
+@api_view(["POST"])
+@hmac_guarded(GUARD)
+def by_function(request: Any) -> Response:
+    return Response([verdict_from(request).ids, request.data])
+
+
+@SERVERS
+@pytest.mark.parametrize("view", [by_function, ByMethod.as_view()], ids=["function", "method"])
+@pytest.mark.parametrize("sent", [GOOD_JSON, GOOD_MULTIPART, UNSIGNED], ids=["JSON", "multipart", "unsigned"])
+def test_a_guard_inside_of_a_view_leaves_the_body_to_it(view: Any, sent: Sent, server: str) -> None:
+    with project(view):
+        reply = send(server, replace(sent, method="POST"))
+
+    assert reply.status == (401 if sent is UNSIGNED else 200)
+    if sent is not UNSIGNED:
+        ids, data = json.loads(reply.body)
+        assert ids == {"tenant_id": "acme", "order_id": "42"}
+        assert data == json.loads(sent.body) if sent is GOOD_JSON else data["order_id"] == ids["order_id"]
 
 
 def test_unavailable_keys_are_503() -> None:
