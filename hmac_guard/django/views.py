@@ -1,7 +1,7 @@
 """A decorator that guards one view."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -56,7 +56,19 @@ def _guarded(driver: DjangoDriver, view: Callable[..., Any]) -> Callable[..., An
     async def later(request: Any, *args: Any, **kwargs: Any) -> Any:
         return await driver.answer(request, view, *args, **kwargs)
 
-    return later if iscoroutinefunction(view) else sync
+    return later if iscoroutinefunction(view) or _is_async_dispatch(view) else sync
+
+
+def _is_async_dispatch(view: Any) -> bool:
+    """Return whether this is the dispatch of an async view instance, which `method_decorator` has put into a partial.
+
+    It is no coroutine function, but returns what the methods of the view return: coroutines.
+    """
+    while not isinstance(view, partial) and hasattr(view, "__wrapped__"):
+        view = view.__wrapped__
+    method = view.func if isinstance(view, partial) else view
+    instance = getattr(method, "__self__", None)
+    return getattr(method, "__name__", "") == "dispatch" and bool(getattr(instance, "view_is_async", False))
 
 
 def _guarded_dispatch(driver: DjangoDriver, dispatch: Callable[..., Any]) -> Callable[..., Any]:

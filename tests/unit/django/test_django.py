@@ -542,10 +542,17 @@ def is_read(value: object) -> bool:
     return isinstance(value, hmac_guard.core.request.Request)
 
 
-def test_a_class_is_guarded_by_its_dispatch_too() -> None:
-    decorated = method_decorator(hmac_guarded(GUARD), name="dispatch")(Seen().as_class(later=False))
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    "decorators",
+    [[hmac_guarded(GUARD)], [csrf_exempt, hmac_guarded(GUARD)], [hmac_guarded(GUARD), csrf_exempt]],
+    ids=["alone", "inside", "outside"],
+)
+def test_a_class_is_guarded_by_its_dispatch_too(decorators: Any, later: bool) -> None:
+    decorated = method_decorator(decorators, name="dispatch")(Seen().as_class(later=later))
 
-    assert [reply_of(decorated.as_view(), sent).status for sent in (UNSIGNED, GOOD)] == [401, 200]
+    for server in ("wsgi", "asgi"):
+        assert [reply_of(decorated.as_view(), sent, server).status for sent in (UNSIGNED, GOOD)] == [401, 200]
 
 
 @pytest.mark.parametrize(
