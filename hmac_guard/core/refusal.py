@@ -17,7 +17,8 @@ RefusalBody = bytes | tuple[bytes, str]
 class Refusal(NamedTuple):
     """One answer, ready to be sent.
 
-    The status is there also as a number and as WSGI's line, the headers also as lower-case bytes.
+    The status is there also as a number and as WSGI's line, the headers also as lower-case bytes. The client's code and
+    the message are those of the default body.
     """
 
     status: HTTPStatus
@@ -26,6 +27,8 @@ class Refusal(NamedTuple):
     body: bytes
     code: int
     line: str
+    client_code: str
+    message: str
 
 
 class _Answer(NamedTuple):
@@ -114,7 +117,8 @@ def _make(answer: _Answer, body_of: Callable[[str, str], RefusalBody] | None, pr
     headers += [answer.header] if answer.header else []
     raw_headers = tuple((name.lower().encode(), value.encode()) for name, value in headers)
     code, phrase = answer.status.value, answer.status.phrase
-    return Refusal(answer.status, tuple(headers), raw_headers, body, code, f"{code} {phrase}")
+    line = f"{code} {phrase}"
+    return Refusal(answer.status, tuple(headers), raw_headers, body, code, line, answer.code, answer.message)
 
 
 def _problem(answer: _Answer, base: str | None) -> bytes:

@@ -123,6 +123,15 @@ class GuardRefused(APIException):
         self.detail = _document(refusal.body)
         self.auth_header = headers.get("WWW-Authenticate")
         self.wait = int(headers.get("Retry-After", 0))
+        self._message, self._code = refusal.message, refusal.client_code
+
+    def get_codes(self) -> Any:
+        """Return the code that the client gets, such as "invalid_signature"."""
+        return self._code
+
+    def get_full_details(self) -> Any:
+        """Return the message and the code that the client gets."""
+        return {"message": self._message, "code": self._code}
 
 
 def _document(body: bytes) -> Any:

@@ -132,6 +132,24 @@ def test_a_refusal_that_is_not_json_is_shown_as_text() -> None:
     assert (reply.status, json.loads(reply.body)) == (401, {"detail": "missing_signature"})
 
 
+def own_handler(error: Any, context: Any) -> Response:
+    return Response([error.get_codes(), error.get_full_details()], error.status_code)
+
+
+@pytest.mark.parametrize("refusal", [None, lambda code, _: (b"no", "text/plain")], ids=["default", "own"])
+def test_an_exception_handler_of_the_project_reads_the_code(refusal: Any) -> None:
+    class Handled(Open):
+        def get_exception_handler(self) -> Any:
+            return own_handler
+
+    reply = reply_of(Handled, UNSIGNED, guard=Guard(ORDERS, KEY, refusal=refusal))
+    code = "missing_signature"
+    assert (reply.status, json.loads(reply.body)) == (
+        401,
+        [code, {"message": "The request is not signed.", "code": code}],
+    )
+
+
 def test_a_verdict_of_the_same_guard_is_used() -> None:
     verdicts: list[Verdict] = []
     Guarded.guard = guard = Guard(ORDERS, KEY, on_verdict=lambda verdict, _: verdicts.append(verdict))
