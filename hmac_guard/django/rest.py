@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -23,17 +24,28 @@ class SignedCaller:
     """The `request.user` of a request that `GuardAuthentication` has verified. `verdict` has the verified ids.
 
     It is not a user in the database. `pk` is a stable hash of the verified ids, so that throttles can distinguish
-    callers.
+    callers. It has no permissions, so permission classes that need one refuse it with 403.
     """
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
+    is_staff = False
+    is_superuser = False
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         proven = json.dumps([verdict.scheme, verdict.tenant, *verdict.ids.items()])
         self.pk = hashlib.sha256(proven.encode()).hexdigest()
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return False
+
+    def has_perms(self, perm_list: Iterable[str], obj: Any = None) -> bool:
+        return False
+
+    def has_module_perms(self, module: str) -> bool:
+        return False
 
     def __str__(self) -> str:
         return f"signed:{self.pk[:12]}"

@@ -18,7 +18,7 @@ from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import DjangoModelPermissions, DjangoObjectPermissions, IsAdminUser, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -49,6 +49,15 @@ class Orders(APIView):
 
 class Open(Orders):
     permission_classes = ()
+
+
+class NoModels:
+    """Replaces a queryset: a permission class reads only the names of its model."""
+
+    class model:  # noqa: N801 the name of the attribute of a queryset
+        class _meta:  # noqa: N801 as of Django's models
+            app_label = "orders"
+            model_name = "order"
 
 
 class Form(Orders):
@@ -331,6 +340,25 @@ def test_callers_are_distinguished_by_their_verified_ids() -> None:
 
     assert one.pk == same.pk != other.pk
     assert (one.is_authenticated, one.is_anonymous, str(one)) == (True, False, f"signed:{one.pk[:12]}")
+
+
+@pytest.mark.parametrize("kind", [IsAdminUser, DjangoModelPermissions, DjangoObjectPermissions])
+def test_a_permission_class_that_needs_a_permission_refuses_a_signed_caller(kind: Any) -> None:
+    class Models(Orders):
+        permission_classes = (kind,)
+        queryset = NoModels()
+
+    assert reply_of(Models, replace(GOOD_JSON, method="POST")).status == 403
+
+
+def test_a_signed_caller_has_no_permissions() -> None:
+    caller = SignedCaller(Verdict(Reason.VERIFIED, "orders", {"tenant_id": "acme", "order_id": "42"}))
+
+    assert not caller.is_staff
+    assert not caller.is_superuser
+    assert not caller.has_perm("orders.view_order")
+    assert not caller.has_perms([])
+    assert not caller.has_module_perms("orders")
 
 
 def test_a_throttle_counts_callers_separately() -> None:
