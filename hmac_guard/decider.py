@@ -13,7 +13,9 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
     fault(scope, failure)     the refusal if the guard itself failed
 """
 
+import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
@@ -26,12 +28,13 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
-from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
+from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical, signature_in_path
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.sources import Path
 from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
@@ -101,6 +104,8 @@ class Decider(Frozen):
     _failures: FailureLog
     _faults: FailureLog
     _warned: set[str]
+    #: The parts of a path that may be a signature, for a scheme that reads it there.
+    _secret_in_path: re.Pattern[str] | None
 
     def __init__(self, **options: Any) -> None:
         self._set(**options)
@@ -117,6 +122,7 @@ class Decider(Frozen):
             is_timed=self.on_decision is not None,
             _count=_counter_of(self.on_decision),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
+            _secret_in_path=_secret_in_path(self.scheme),
         )
 
     def _judge_for(self) -> Any:
@@ -224,8 +230,12 @@ class Decider(Frozen):
         claim.problem = None if refused is None else refused.reason
         claim.detail = detail if refused is None else refused.detail
         claim.method = request.method
-        claim.path = request.path
+        claim.path = self._shown(request.path)
         return claim
+
+    def _shown(self, path: str) -> str:
+        """Return a path without the signature."""
+        return path if self._secret_in_path is None else self._secret_in_path.sub("<signature>", path)
 
     def conclude(self, scope: MutableMapping[str, Any], reading: Reading, ring: Any, started: float) -> Refusal | None:
         """Conclude a request: judge it, then finish it.
@@ -459,7 +469,8 @@ class Decider(Frozen):
 
     def _write(self, reading: Reading, outcome: Outcome) -> None:
         request, reason = reading.request, outcome.verdict.reason
-        method, path, tenant = escaped(request.method, 40), escaped(request.path, 200), escaped(reading.tenant, 80)
+        path = escaped(self._shown(request.path), 200)
+        method, tenant = escaped(request.method, 40), escaped(reading.tenant, 80)
         logger.warning(
             "%s: %s: %s; %s %s (scheme %s%s)",
             "refused" if outcome.refusal else "would be refused",
@@ -495,6 +506,14 @@ class Decider(Frozen):
             else:
                 logger.critical("the guard itself failed, the request was refused: %s", failure)
         return self.refusals[Reason.KEYS_UNAVAILABLE]
+
+
+def _secret_in_path(scheme: Scheme) -> "re.Pattern[str] | None":
+    if not any(isinstance(place, Path) for place in scheme.signature.places()):
+        return None
+    size = hashlib.new(scheme.algorithm).digest_size
+    length = 2 * size if scheme.encoding == "hex" else (4 * size + 2) // 3  # Without padding.
+    return signature_in_path(length, scheme.encoding == "base64")
 
 
 def _applied_modes(guard_mode: str) -> dict[str | None, str]:

@@ -82,8 +82,8 @@ class Request(ABC):
         return self.paths()
 
     def __repr__(self) -> str:
-        # The query, the headers and the body may hold a signature.
-        return f"<{type(self).__name__} {self.method} {self.path!a}>"
+        # The path, the query, the headers and the body may hold a signature.
+        return f"<{type(self).__name__} {self.method}>"
 
 
 def is_preflight(request: Request) -> bool:

@@ -102,7 +102,8 @@ class Claim:
         problem: The reason why the claim cannot be judged, or None.
         detail: The id or place that `problem` is about, in one clause for the log.
         method: The request's method.
-        path: The request's path, decoded, without the query.
+        path: The request's path, decoded, without the query. If the scheme reads its signature from the path,
+            `<signature>` is in the place of each part that may be one.
     """
 
     scheme: str

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support import Call, Sent
 
-from hmac_guard import Claim, Decision, Form, Guard, Header, Json, Keyring, KeysUnavailable, Query, Reason, Scheme
+from hmac_guard import Claim, Decision, Form, Guard, Header, Json, Keyring, KeysUnavailable, Path, Query, Reason, Scheme
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(
@@ -85,6 +85,38 @@ def test_the_log_line_has_its_parts_as_attributes(call: Call, caplog: pytest.Log
         }.items()
     )
     assert "?" not in record.getMessage()
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
+@pytest.mark.parametrize("rest", ["", "/", ";v=1", "/more", "%2f", "//x"])
+def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
+    call: Call, caplog: pytest.LogCaptureFixture, encoding: str, rest: str
+) -> None:
+    place = Path("/files/{file}/{signature}")
+    scheme = Scheme(name="files", ids={"file": place}, message="{file}", signature=place, encoding=encoding)
+    seen: list[str] = []
+
+    def keys(claim: Claim) -> str:
+        seen.append(claim.path)
+        return KEY if claim.ids.get("file") == "a" else "another key, long enough"
+
+    guard = Guard(scheme, keys, on_verdict=lambda verdict, claim: seen.append(claim.path))
+    names = [name for name in map(str, range(40)) if encoding != "base64" or "/" in scheme.sign(KEY, file=name)]
+    for name in ("a", *names[:2]):
+        signature = scheme.sign(KEY, file=name)
+        call(guard, Sent(path=f"/files/{name}/{signature}{rest}"))
+        call(guard, Sent(path=f"/v1/files/{name}/{signature.upper()}{rest}"))
+        for text in (*seen, *caplog.messages, *(str(vars(record)["path"]) for record in caplog.records)):
+            assert "<signature>" in text
+            assert signature[:20] not in text
+            assert signature.upper()[:20] not in text
+    assert len(seen) >= 6
+
+
+def test_a_path_is_logged_whole_if_the_signature_is_elsewhere(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    call(Guard(SCHEME, KEY), Sent(path="/" + "x" * 64))
+
+    assert "x" * 64 in caplog.text
 
 
 def test_unavailable_keys_are_not_logged_for_each_request(call: Call, caplog: pytest.LogCaptureFixture) -> None:
