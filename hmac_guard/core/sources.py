@@ -188,7 +188,7 @@ class Cookie(Source):
 
 
 class Path(Source):
-    """A segment of the application's path: `Path("/oauth/connect/{integration_id}", …)`, templates of the whole path.
+    """A segment of the path: `Path("/connect/{user_id}", …)`, templates of the whole path without the mount point.
 
     The placeholder with the id's name is the id; any other placeholder matches any segment. A placeholder is a whole
     segment and never contains `/`. A path that is not canonical is refused, and so is one that frameworks read

@@ -488,6 +488,24 @@ def test_an_id_in_the_path_is_read_only_if_frameworks_agree_on_it(path: str, exp
     assert verdict.reason is expected
 
 
+@pytest.mark.parametrize(
+    ("templates", "asgi", "expected"),
+    [
+        (["/orgs/{a}"], UVICORN, Reason.VERIFIED),
+        (["/api/orgs/{a}"], UVICORN, Reason.MISSING_ID),
+        (["/orgs/{a}"], DAPHNE, Reason.MALFORMED),
+        (["/orgs/{a}", "/api/orgs/{a}"], DAPHNE, Reason.VERIFIED),
+    ],
+)
+def test_a_template_has_no_mount_point(templates: list[str], asgi: dict[str, str], expected: Reason) -> None:
+    scheme = Scheme(name="path", ids={"a": Path(*templates)}, message="{a}", signature=Query("sig"))
+    query = f"sig={scheme.sign(KEY, a='x')}".encode()
+    scope = {"root_path": "/api", "path": "/api/orgs/x", "query_string": query, "asgi": asgi}
+    [verdict] = run(Guard(scheme, KEY, mode="report"), Server(), reads=0, **scope)
+
+    assert verdict.reason is expected
+
+
 @pytest.mark.parametrize("root_path", ["", "/", "/api"])
 @pytest.mark.parametrize("path", ["/health", "/static/a"])
 def test_an_exempt_path_under_a_mount_point_is_not_checked(root_path: str, path: str) -> None:
