@@ -16,7 +16,8 @@ _ADDRESS = re.compile(r"(?:https?://|/)[!$-;=?-Z_a-z~%@\[\]]*")
 _TAKEN = {
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers"),
     *("client", "server", "state", "extensions", "subprotocols", "app", "router", "endpoint", "path_params", "session"),
-    *("user", "auth", "url_route", "cookies"),
+    *("user", "auth", "url_route", "cookies", "route", "route_handler", "app_root_path", "litestar_app"),
+    *("path_template", "path_remaining", "channel"),
 }
 
 

@@ -371,7 +371,14 @@ def test_a_single_brace_is_refused_in_a_path(template: str) -> None:
         Scheme(name="one", ids={"id": Path(template)}, message="{id}", signature=Query("sig"))
 
 
-@pytest.mark.parametrize("name", [*scope_for(Sent()), "state", "extensions", "subprotocols", "session", "user", "auth"])
+#: Keys that servers and frameworks (Starlette, FastAPI, Litestar, Channels) add to a scope.
+ADDED = (
+    *("state", "extensions", "subprotocols", "session", "user", "auth", "route", "route_handler", "app_root_path"),
+    *("litestar_app", "path_template", "path_remaining", "channel"),
+)
+
+
+@pytest.mark.parametrize("name", [*scope_for(Sent()), *ADDED])
 def test_annotate_as_cannot_replace_keys_of_servers_and_frameworks(name: str) -> None:
     with pytest.raises(ConfigError, match="is not a valid name for the verdict"):
         Guard(NANGO, KEY, annotate_as=name)
