@@ -20,6 +20,7 @@ from hmac_guard.core.strict import nearest
 from hmac_guard.guard import Guard
 
 _OPTIONS = list(signature(Guard.__init__).parameters)[1:]
+_MAX_NAME = max(map(len, _OPTIONS)) + 4
 _NEEDED = {
     "scheme": "scheme must be a Scheme or its dotted path, such as 'hmac_guard.schemes.NANGO'",
     "keys": "keys is a key, a list or a mapping of keys, a key resolver, or the dotted path of one of these",
@@ -94,17 +95,23 @@ def _is_path(given: object) -> bool:
 
 
 def _wrong_options() -> SettingError | None:
-    if not isinstance(_setting(), dict):
-        return None
+    # The text is made first: no name is in a variable while the error is made.
+    fault = _fault_of_options() if isinstance(_setting(), dict) else None
+    return None if fault is None else SettingError("hmac_guard.E004", fault)
+
+
+def _fault_of_options() -> str | None:
     names = list(map(str, _setting()))
     options = list(map(_option, names))
     for name, option in zip(names, options, strict=True):
         if option not in _OPTIONS:
-            return SettingError("hmac_guard.E004", f"HMAC_GUARD has no option {name!r}; {_advice(name)}")
+            # A long name may be a key in the wrong place.
+            shown = f"option {name!r}" if len(name) <= _MAX_NAME else f"option with a name of {len(name)} characters"
+            return f"HMAC_GUARD has no {shown}; {_advice(name)}"
         if options.count(option) > 1:
-            return SettingError("hmac_guard.E004", f"HMAC_GUARD has the option {option!r} twice; remove one")
+            return f"HMAC_GUARD has the option {option!r} twice; remove one"
     missing = [needed for needed in _NEEDED if needed not in options]
-    return SettingError("hmac_guard.E004", f"HMAC_GUARD: {_NEEDED[missing[0]]}") if missing else None
+    return f"HMAC_GUARD: {_NEEDED[missing[0]]}" if missing else None
 
 
 def _option(name: str) -> str:
@@ -125,6 +132,8 @@ def _wrong_path() -> SettingError | None:
                 "looks like a dotted path, but cannot be imported; if it is the key itself, write Key(…)"
                 if may_be_key
                 else f"{path.get()!r} cannot be imported: {error}"
+                if _is_path(path.get())
+                else "the text is not a dotted path, such as 'mysite.guards.GUARD'"
             )
         if problem is not None:
             return SettingError("hmac_guard.E002", f"{place}: {problem}")

@@ -650,6 +650,9 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
         ({"scheme": ORDERS, "KEYS": [KEY, DOTTED_KEY]}, "hmac_guard.E002", "HMAC_GUARD['keys'][1]: looks like a"),
         ({"scheme": TENANT_ORDERS, "keys": {"acme": DOTTED_KEY}}, "hmac_guard.E002", "['acme']: looks like a dotted"),
         ({"scheme": ORDERS, "keys": f"{__name__}.Seen"}, "hmac_guard.E004", "keys: type is no source of keys"),
+        (KEY, "hmac_guard.E002", "HMAC_GUARD: the text is not a dotted path, such as 'mysite.guards.GUARD'"),
+        ({"scheme": KEY, "keys": KEY}, "hmac_guard.E002", "HMAC_GUARD['scheme']: the text is not a dotted path"),
+        ({"scheme": ORDERS, KEY: ""}, "hmac_guard.E004", f"no option with a name of {len(KEY)} characters; take one"),
     ],
 )
 def test_a_wrong_setting_is_found_by_the_check_and_when_the_middleware_is_loaded(
