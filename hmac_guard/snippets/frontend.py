@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.message import BODY
+from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
@@ -102,6 +102,10 @@ def _fitting_places(scheme: Scheme) -> tuple[Source | None, ...]:
     raise ConfigError(f"snippet: no single request can contain all values of the scheme {scheme.name!r} at once")
 
 
+def _has_body(call: Call) -> bool:
+    return bool(call.document or call.form or call.signs_body)
+
+
 def _template(places: tuple[Source | None, ...], names: list[str]) -> str:
     """Return a path template that contains all ids in paths, if possible one without other placeholders."""
     paths = [place.templates for place in places if isinstance(place, Path)]
@@ -131,6 +135,7 @@ def fetch_code(scheme: Scheme) -> str:
         document=_object(call.document),
         headers=_object(_headers(call)),
         raw=signed[BODY] if scheme.signs_body else "",
+        posts=_has_body(call) or METHOD in signed,
         cookies=[(braced_literal(f"{name}="), value) for name, value in call.cookies.items()],
     )
 
@@ -190,6 +195,8 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
     if call.query:
         url += "?" + urlencode(call.query, quote_via=quote)
     words = ["curl", url]
+    if METHOD in signed_names(scheme, camel) and not _has_body(call):
+        words += ["-X", "POST"]  # The method of the example.
     for name, (value, after) in call.headers.items():
         words += ["-H", f"{name}: {value}{after}"]
     for name, (between, items) in call.items.items():

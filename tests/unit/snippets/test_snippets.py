@@ -15,10 +15,12 @@ from click.testing import CliRunner
 from serving import proven, serving
 from vendor_rule import VENDOR_NANGO
 
-from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Query, Scheme, schemes
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Query, Scheme, schemes
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.core.signing import names_of_parts
+from hmac_guard.explain import KnownKeys, explain_captured
+from hmac_guard.explain.capture import capture
 from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, SUPRSEND, SVIX
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
@@ -196,6 +198,17 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
 
     assert done.stdout.startswith("200 "), done.stdout + done.stderr + script
     assert json.loads(done.stdout[4:]) == expected
+
+
+@pytest.mark.parametrize("place", [Header("X-User"), Query("user"), Json("/user")], ids=["header", "query", "JSON"])
+def test_the_request_of_a_page_has_the_signed_method(place: Any) -> None:
+    scheme = Scheme(name="m", ids={"user": place}, message="{@method}.{user}", signature=Query("sig"))
+    text = page(scheme, ["python"])
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", text, re.DOTALL)
+
+    assert explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY))).reason == "verified"
+    assert text.count('method: "POST"') == 1
+    assert command.count("-X POST") == (not isinstance(place, Json))
 
 
 def test_a_cookie_is_set_before_the_request() -> None:
