@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: The value of an id, or a function that gives it for each request.
 IdValue = str | Callable[[], str]
 
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(?:%[\w.-]+)?")
 _PORTS = {"http": 80, "https": 443}
 #: The scheme of the page that opens a websocket.
 _HTTP = {"ws": "http", "wss": "https"}
@@ -251,19 +252,44 @@ def origin_of(url: SplitResult) -> str:
         port = url.port or _PORTS.get(scheme)
     except ValueError:
         return ""
-    return f"{scheme}://{url.hostname}:{port}" if url.hostname and port else ""
+    host = _in_ascii(url.hostname or "")
+    return f"{scheme}://{host}:{port}" if host and port else ""
+
+
+def _in_ascii(host: str) -> str:
+    """Return a host as clients send it; "" for a text that is no host."""
+    if not host.isascii():
+        from idna import IDNAError, encode  # httpx and requests need it themselves.
+
+        try:
+            host = encode(host, uts46=True).decode("ascii")
+        except IDNAError:
+            return ""
+    return host if _HOST.fullmatch(host) else ""
 
 
 def _origins(owner: str, given: Iterable[str]) -> frozenset[str]:
     listed = [given] if isinstance(given, str) else list(given)
     for text in listed:
-        url = urlsplit(text) if isinstance(text, str) else SplitResult("", "", "", "", "")
-        extra = url.path not in ("", "/") or url.query or url.fragment or url.username is not None
-        if url.scheme not in _PORTS or extra or not origin_of(url):
-            raise ConfigError(f"{owner}: {text!r} is not an origin; write it as 'https://api.example.com'")
+        if not _origin(text):
+            raise ConfigError(f"{owner}: {_shown(text)} is not an origin; write it as 'https://api.example.com'")
     if not listed:
         raise ConfigError(f"{owner}: origins is empty; name the origins that requests are signed for")
-    return frozenset(origin_of(urlsplit(text)) for text in listed)
+    return frozenset(map(_origin, listed))
+
+
+def _origin(text: Any) -> str:
+    """Return the origin that a text names; "" for any other value."""
+    url = urlsplit(text) if isinstance(text, str) else SplitResult("", "", "", "", "")
+    extra = url.path not in ("", "/") or url.query or url.fragment or url.username is not None
+    return "" if url.scheme not in _PORTS or extra else origin_of(url)
+
+
+def _shown(given: Any) -> str:
+    """Return a wrong origin for an error. What does not look like an address may be a key in the wrong place."""
+    if given is None or (isinstance(given, str) and re.search("[.:]", given)):
+        return repr(given)
+    return f"a text of {len(given)} characters" if isinstance(given, str) else f"an object of {type(given).__name__}"
 
 
 def _new_nonce() -> str:

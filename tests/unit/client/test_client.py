@@ -23,6 +23,7 @@ from hmac_guard.client.signer import Outgoing, json_with
 from hmac_guard.core.hidden import hide
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
+OTHER = "3e0b52c4a7d94b7f8c1d6e5f40a9b8c7"
 NONCE = signed_ids(
     ids={"user": Header("X-User")}, expires=Expires(Header("X-Expires"), max_lifetime=60), nonce=Header("X-Nonce")
 )
@@ -245,6 +246,12 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
             f"{name}: 'ftp://a.example' is not an origin": (NONCE, KEY, ["ftp://a.example"]),
             f"{name}: 'https://a.example:x' is not an origin": (NONCE, KEY, ["https://a.example:x"]),
             f"{name}: None is not an origin": (NONCE, KEY, [None]),
+            rf"{name}: 'https://\*.a.example' is not an origin": (NONCE, KEY, ["https://*.a.example"]),
+            f"{name}: 'https://a.example ' is not an origin": (NONCE, KEY, ["https://a.example "]),
+            f"{name}: 'https://a b.example' is not an origin": (NONCE, KEY, ["https://a b.example"]),
+            f"{name}: 'https://\u2603..example' is not an origin": (NONCE, KEY, ["https://\u2603..example"]),
+            f"{name}: a text of {len(OTHER)} characters is not an origin": (NONCE, KEY, OTHER),
+            f"{name}: an object of bytes is not an origin": (NONCE, KEY, [OTHER.encode()]),
             f"{name}: origins is empty": (NONCE, KEY, []),
             f"{name}: scheme must be a Scheme": ("nango", KEY, ["https://a.example"]),
             f"{name}: the scheme 'nango' needs the id 'connection_id'": (NANGO, KEY, ["https://a.example"]),
@@ -257,6 +264,31 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
         ):
             make(NANGO, KEY, ["https://a.example"], integration="github", connection_id="c")
         assert KEY not in repr(make(NONCE, KEY, ["https://a.example"], user="u1"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_key_in_the_place_of_the_origins_is_not_shown(sign: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sign(NONCE, "https://api.example.com/of/32/bytes", [OTHER], user="u1")
+    assert OTHER not in str(caught.value)
+
+
+@pytest.mark.parametrize("origin", ["https://B\u00fccher.example", "https://xn--bcher-kva.example:443/"])
+@pytest.mark.parametrize("host", ["b\u00fccher.example", "B\u00dcCHER.example", "xn--bcher-kva.example"])
+def test_a_host_is_compared_as_clients_send_it(origin: str, host: str) -> None:
+    import httpx
+
+    prepared = requests.Request("GET", f"https://{host}/", auth=RequestsAuth(NONCE, KEY, origin, user="u1")).prepare()
+    assert prepared.headers["X-User"] == "u1"
+    seen: list[Any] = []
+
+    def handle(request: Any) -> Any:
+        seen.append(request.headers)
+        return httpx.Response(200)
+
+    with httpx.Client(transport=httpx.MockTransport(handle), auth=HttpxAuth(NONCE, KEY, [origin], user="u1")) as client:
+        client.get(f"https://{host}/")
+    assert seen[0]["X-User"] == "u1"
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
