@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, reduce
 from operator import or_
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 
@@ -16,11 +17,12 @@ from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, as_key
+from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import fields_in_body
 from hmac_guard.core.source import Source
-from hmac_guard.core.sources import Form, Path
+from hmac_guard.core.sources import Form, Header, Path
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -140,7 +142,9 @@ class Signer(Frozen):
             _clock=clock or time.time,
         )
         if not in_body:
-            samples = {**dict.fromkeys(in_path, "x"), **{name: _sample(value) for name, value in self._ids.items()}}
+            sample = _sample_for(scheme)
+            given = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
+            samples = {**dict.fromkeys(in_path, sample), **given}
             scheme.sign_fields(self._key.get(), samples, body=b"x", tenant=tenant)
 
     def signs_for(self, url: str) -> bool:
@@ -300,8 +304,12 @@ def _name_of(part: str) -> str:
     return unquote_plus(part.split("=", 1)[0])
 
 
-def _sample(value: IdValue) -> str:
-    return value if isinstance(value, str) else "x"
+def _sample_for(scheme: Scheme) -> str:
+    """Return a character for ids that are not known yet: one that separates nothing in the scheme."""
+    texts = [part.text for part in scheme.parts if isinstance(part, Literal)]
+    places = [place for source in scheme.ids.values() for place in source.places()]
+    taken = {*"".join([*texts, *(place.before for place in places if isinstance(place, Header))])}
+    return next((one for one in ascii_letters + digits if one not in taken), "x")
 
 
 def _pattern_of(name: str, source: Source) -> "re.Pattern[str] | None":

@@ -292,6 +292,16 @@ def test_a_host_is_compared_as_clients_send_it(origin: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+@pytest.mark.parametrize("separator", ["x", "a", "abc--xyz"])
+def test_ids_that_are_functions_may_be_separated_by_letters(sign: Any, separator: str) -> None:
+    ids = {"w": Header("X-W", before="b"), "h": Path("/{h}")}
+    scheme = Scheme(name="size", ids=ids, message=f"{{w}}{separator}{{h}}", signature=Header("X-Sig"))
+    signer = sign(scheme, KEY, ["https://a.example"], w=lambda: "1").signer
+
+    assert signer.sign(Outgoing("GET", "/2")).headers["X-Sig"] == scheme.sign(KEY, w="1", h="2")
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
 def test_a_path_without_the_id_that_it_must_have_is_an_error(sign: Any) -> None:
     invoices = Scheme(
         name="invoices", ids={"account": Path("/a/{account}/invoices")}, message="{account}", signature=Header("X-Sig")
