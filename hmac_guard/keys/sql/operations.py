@@ -395,7 +395,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
         by = Change.by(actor, origin)
-        rows = self.table.some_locked(connection, self._names(connection, after))
+        rows = self.table.next_locked(connection, after, BATCH)
         names = [row.name for row in rows]
         modes = [(row.name, self._sealing.open_mode(row.name, row.mode, row.mode_seal)) for row in rows]
         self.table.seal_modes(connection, modes, self._sealing)
@@ -438,17 +438,12 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         by, now, count, last = Change.by(actor, origin), self.clock(), 0, None
         for last in self._names_of_ended(connection, after, now - older_than):
             self.table.locked(connection, last)
-            old = [row for row in self.table.keys_of(connection, last) if has_ended(row, now - older_than)]
-            for row in old:
-                self.table.delete_key(connection, row)
+            rows = self.table.keys_of(connection, last)
+            old = [row.id for row in rows if self.table.delete_ended(connection, row, now - older_than)]
             if old:
-                self.table.note_change(connection, by, now, last, "purge", keys=[row.id for row in old])
+                self.table.note_change(connection, by, now, last, "purge", keys=old)
             count += len(old)
         return count, last
-
-    def _names(self, connection: Connection, after: str | None) -> Sequence[str]:
-        column = self.table.tenants.c.name
-        return connection.scalars(select(column).where(column > (after or "")).order_by(column).limit(BATCH)).all()
 
     def _names_of_ended(self, connection: Connection, after: str | None, moment: float) -> Sequence[str]:
         column = self.table.keys.c

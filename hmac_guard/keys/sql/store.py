@@ -91,12 +91,16 @@ class Store(Tables):
         found = connection.execute(select(self.tenants).where(here))
         return next((row for row in found if row.name == tenant), None)
 
-    def some_locked(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
-        """Return the rows of these tenants, in their order. No other transaction changes them until this one ends."""
-        if names:
-            self.locked(connection, names[0])  # for SQLite, whose one lock is on everything
+    def next_locked(self, connection: Connection, after: str | None, most: int) -> Sequence[Row[Any]]:
+        """Return the rows of the next tenants, in their order. No other transaction changes them until this one ends.
+
+        This must be the first statement of a transaction: after a SELECT without a lock, MariaDB shows the other rows
+        as they were then, and not as they are once the tenants are locked.
+        """
         column = self.tenants.c.name
-        found = select(self.tenants).where(column.in_(names)).order_by(column).with_for_update()
+        # for SQLite, whose one lock is on everything
+        connection.execute(update(self.tenants).where(column == (after or "")).values(mode=self.tenants.c.mode))
+        found = select(self.tenants).where(column > (after or "")).order_by(column).limit(most).with_for_update()
         return connection.execute(found).all()
 
     def keys_of_some(self, connection: Connection, names: Sequence[str]) -> Sequence[Row[Any]]:
@@ -130,6 +134,14 @@ class Store(Tables):
 
     def delete_key(self, connection: Connection, row: Row[Any]) -> None:
         connection.execute(delete(self.keys).where(*self._is(row)))
+
+    def delete_ended(self, connection: Connection, row: Row[Any], before: float) -> bool:
+        """Delete a key if it ended before a moment. Return whether it did.
+
+        The row may be out of date: the statement looks at the key as it is now.
+        """
+        here = delete(self.keys).where(*self._is(row), self.keys.c.not_after < before)
+        return connection.execute(here).rowcount == 1
 
     def end_key(self, connection: Connection, row: Row[Any], end: float, sealing: Sealing) -> None:
         """Give a key another end, and seal it again."""

@@ -5,20 +5,23 @@ import logging
 import pickle
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from databases import Database
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from support import Call, Sent, ask_asgi, call_asgi
 
 from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import NewKey, StoredKey
+from hmac_guard.keys.sql.operations import DAY
 from hmac_guard.keys.sql.tables import NO_END
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
@@ -247,6 +250,65 @@ def test_a_master_key_rotates(database: Database) -> None:
     assert [(ids(ring), ring and ring.mode) for ring in rings] == [(["k"], "report"), (["p"], "off")]
     assert OTHER_KEY not in str(database.sql("SELECT secret FROM {keys}"))
     assert len(database.do(only_new.console_secret()).get()) == 43
+
+
+@contextmanager
+def after_statement(database: Database, number: int, do: Callable[[], Any]) -> Iterator[None]:
+    """Do something on a thread after a statement of the engine. It may have to wait for the end of the transaction."""
+    statements, done = iter(range(1_000)), list[Future[Any]]()
+
+    def start(*_: Any) -> None:
+        if next(statements) == number:
+            done.append(pool.submit(do))
+            wait(done, 0.3)
+
+    with ThreadPoolExecutor(1) as pool:
+        event.listen(database.engine, "after_cursor_execute", start)
+        try:
+            yield
+        finally:
+            event.remove(database.engine, "after_cursor_execute", start)
+    for each in done:
+        each.result()
+
+
+@pytest.mark.parametrize("statement", range(2))
+@pytest.mark.parametrize("change", ["rotate", "retire"])
+def test_a_change_during_a_reseal_is_sealed_as_it_is(sync_database: Database, change: str, statement: int) -> None:
+    old, new = Fernet.generate_key(), Fernet.generate_key()
+    sync_database.keys(master_keys=old).add("acme", key_id="first")
+    beside = create_engine(sync_database.url)
+    other = SqlKeys(beside, table=sync_database.table, master_keys=[new, old])
+    changes = {
+        "rotate": lambda: other.rotate("acme", key_id="second"),
+        "retire": lambda: other.retire("acme", "first"),
+    }
+
+    with after_statement(sync_database, statement, changes[change]):
+        sync_database.keys(master_keys=[new, old], allow_clear=True).reseal()
+    beside.dispose()
+
+    ring = sync_database.ring(sync_database.keys(master_keys=[new]), "acme")
+    assert ring is not None
+    assert ids(ring, time.time() + 1) == {"rotate": ["second", "first"], "retire": []}[change]
+
+
+def test_a_purge_deletes_no_key_that_was_added_again_meanwhile(sync_database: Database) -> None:
+    now = time.time()
+    keys = sync_database.keys()
+    keys.add("acme", key_id="a", not_after=now - 30 * DAY)
+    beside = create_engine(sync_database.url)
+    other = SqlKeys(beside, table=sync_database.table)
+
+    def purge_and_add() -> None:
+        other.purge(older_than=DAY)
+        other.add("acme", key_id="a")
+
+    with after_statement(sync_database, 0, purge_and_add):
+        keys.purge(older_than=DAY)
+    beside.dispose()
+
+    assert [(key.id, key.not_after) for key in keys.list("acme")] == [("a", None)]
 
 
 @pytest.mark.parametrize("master_keys", [(), Fernet.generate_key()], ids=["no master key", "another master key"])
