@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -209,18 +209,14 @@ class CachedKeys(Resolver):
     def invalidate(self, tenant: Tenant) -> None:
         """Forget the keys of a tenant.
 
-        Later requests use neither the known keys nor the answer of a look-up that runs now.
+        Later requests use neither the known keys nor the answer of a look-up that has begun before.
 
         Args:
             tenant: The tenant; None is the entry of keys that are the same for every tenant.
         """
         check_process()
         with self._lock:
-            for lookup in self._queue.running:
-                lookup.is_void |= lookup.tenant == tenant
-            # A look-up that has not started will read the new state.
-            if tenant in self._lookups and self._lookups[tenant].started is not None:
-                del self._lookups[tenant]
+            self._void([lookup for lookup in self._queue.running if lookup.tenant == tenant])
             self._entries.drop(tenant)
 
     def expire(self) -> None:
@@ -230,10 +226,7 @@ class CachedKeys(Resolver):
         """
         check_process()
         with self._lock:
-            for lookup in self._queue.running:
-                lookup.is_void = True
-                if self._lookups.get(lookup.tenant) is lookup:
-                    del self._lookups[lookup.tenant]
+            self._void(self._queue.running)
             expired = self._current
             self._entries.expire()
             self._set(_current=self._entries.current)
@@ -484,10 +477,12 @@ class CachedKeys(Resolver):
             self._begin_next(self._clock())
 
     def _keep(self, lookup: Lookup, result: LookupResult) -> None:
-        # The late answer of a look-up that was given up is used, unless a later look-up has already answered.
+        # The late answer of a look-up that was given up is used, unless a later look-up has already answered, or
+        # anything was voided since it began: it was not in `running` then, so it is not marked.
         entry = self._entries.get(lookup.tenant)
         is_latest = entry is None or entry.since <= lookup.since
-        if result.failure is None and is_latest and not lookup.is_void and lookup.tenant != PROBE_TENANT:
+        is_void = lookup.is_void or (lookup.is_given_up and lookup.voids < self._queue.voids)
+        if result.failure is None and is_latest and not is_void and lookup.tenant != PROBE_TENANT:
             self._entries.keep(lookup.tenant, result.ring, lookup.since)
 
     def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:
@@ -512,6 +507,13 @@ class CachedKeys(Resolver):
         self._queue.running.discard(lookup)
         self._forget(lookup)
         lookup.resolve(_ENDED)
+
+    def _void(self, lookups: Iterable[Lookup]) -> None:
+        """Keep no answer of these running look-ups. Later requests start other ones."""
+        self._queue.voids += 1
+        for lookup in lookups:
+            lookup.is_void = True
+            self._forget(lookup)
 
     def _forget(self, lookup: Lookup) -> None:
         if self._lookups.get(lookup.tenant) is lookup:

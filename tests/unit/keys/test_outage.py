@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,10 +37,10 @@ class Hanging:
 
     def __call__(self, claim: Claim) -> Any:
         self.asked.append(claim.tenant)
-        key = self.key
+        key = Key(self.key, str(len(self.asked)))
         if self.hangs:
             self._released.wait(TIMEOUT)
-        return None if str(claim.tenant).startswith(("made up", PROBE_TENANT)) else Key(key, str(len(self.asked)))
+        return None if str(claim.tenant).startswith(("made up", PROBE_TENANT)) else key
 
     def let_go(self) -> None:
         self.hangs = False
@@ -396,6 +396,60 @@ def test_the_answer_of_a_look_up_from_before_an_invalidation_is_not_kept(clock: 
     assert len(source.asked) == 2
     assert keys(claim_of("acme")) is not None
     assert source.asked.count("acme") == 3
+
+
+@pytest.mark.parametrize("change", ["invalidate", "expire"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["with keys", "new"])
+def test_the_late_answer_of_a_look_up_from_before_a_change_is_not_kept(
+    clock: Clock, source: Hanging, change: str, is_known: bool
+) -> None:
+    keys = CachedKeys(source, ttl=60, clock=clock)
+    warm(keys, *(HOT if is_known else HOT[1:]))
+    clock.pass_by(40)
+    source.hangs = True
+    with requests() as ask:
+        before = ask(keys, "acme")
+        assert becomes_true(lambda: "acme" in source.asked[2 + is_known :])
+        pass_by(keys, clock, 6)
+        assert keys._queue.stuck
+        wait([before], TIMEOUT)
+
+    asked = len(source.asked)
+    if change == "invalidate":
+        keys.invalidate("acme")
+    else:
+        keys.expire()
+    source.let_go()
+    assert becomes_true(lambda: keys._queue.stuck == 0)
+
+    used = []
+    for _ in range(8):  # As long as the source is slow, the known keys serve after `expire`.
+        ring = keys(claim_of("acme"))
+        assert ring is not None
+        used.append(int(str(ring.keys[0].id)))
+        pass_by(keys, clock, 0.5)
+    assert not set(used) & set(range(3 + is_known, asked + 1))
+    assert used[-1] > asked
+
+
+def test_a_look_up_that_has_not_started_serves_the_requests_after_an_invalidation(
+    clock: Clock, source: Hanging
+) -> None:
+    source.hangs = True
+    keys = CachedKeys(source, max_lookups=1, timeout=TIMEOUT, clock=clock)
+    with requests() as ask:
+        running = ask(keys, "globex")
+        assert becomes_true(lambda: source.asked == ["globex"])
+        before = ask(keys, "acme")
+        assert becomes_true(lambda: "acme" in keys._lookups)
+        keys.invalidate("acme")
+        after = ask(keys, "acme")
+        assert becomes_true(lambda: sum(lookup.waiting for lookup in keys._lookups.values()) == 3)
+        source.let_go()
+
+        assert running.result(TIMEOUT)
+        assert before.result(TIMEOUT) is after.result(TIMEOUT)
+    assert source.asked == ["globex", "acme"]
 
 
 def test_a_process_that_stood_still_blames_no_source(clock: Clock, source: Hanging) -> None:
