@@ -48,7 +48,8 @@ class SourceState:
     - Failing: the same, and requests of new tenants are refused at once.
 
     Requests must not mark the source by the names in them: a client can make names up, or send one that a database
-    cannot store. So only probes and tenants that have had keys count, and any failure starts a probe.
+    cannot store. So only probes and tenants that have had keys count, and any failure starts a probe. Until a tenant
+    with keys has been seen, a probe counts only if it has no answer within `SLOW_AFTER` seconds.
 
     Attributes:
         is_slow: A look-up has run for `SLOW_AFTER` seconds.
@@ -75,8 +76,8 @@ class SourceState:
     def may_try(self, now: float) -> bool:
         """Return whether a request may try a failing source. It may once a second, if probes do not show enough.
 
-        Either no probe has run for a while. Or no tenant with keys has been seen yet: a source that answers each
-        unknown name with an error then looks as if it fails.
+        Either no probe has run for a while. Or no tenant with keys has been seen yet: a probe then asks for a name that
+        the source may be slow to refuse.
         """
         may_try = self.is_untried or now - self._probed_at > UP_TO_DATE
         if not may_try or now - self._tried_at < PROBE_EVERY:
@@ -103,15 +104,20 @@ class SourceState:
         if kind is Kind.PROBE and self.is_untried:
             self.is_failing, self._tried_at = True, now
 
-    def failed(self, tenant: Tenant, kind: Kind, started: float) -> None:
+    def failed(self, tenant: Tenant, kind: Kind, started: float, now: float) -> None:
         """Record that a look-up that began at `started` raised, or ran until the time-out."""
         self._wants_probe = True
         if started < self._worked_at:
             return  # A later look-up has its answer already.
         if kind is Kind.KNOWN:
             self._failed.add(tenant)
-        if kind is Kind.PROBE or len(self._failed) > 1:
+        # As long as no tenant with keys has been seen, a probe asks for a name that the source may refuse, so an error
+        # only shows that the source answers in time.
+        is_timely = kind is Kind.PROBE and self.is_untried and now - started < SLOW_AFTER
+        if len(self._failed) > 1 or (kind is Kind.PROBE and not is_timely):
             self.is_failing = True
+        elif is_timely:
+            self.is_failing = self.is_slow = False
 
     def next_probe(self, now: float) -> list[Tenant]:
         """Return the tenant to look up now, to see whether the source answers; an empty list if no probe is due."""

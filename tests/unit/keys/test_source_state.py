@@ -63,22 +63,22 @@ def test_a_source_that_answers_within_a_second_is_well_again(source: SourceState
 )
 def test_what_makes_a_source_failing(source: SourceState, failures: list[tuple[str, Kind]], state: str) -> None:
     for tenant, kind in failures:
-        source.failed(tenant, kind, 10.0)
+        source.failed(tenant, kind, 10.0, 10.0)
 
     assert state_of(source) == state
 
 
 def test_failures_of_two_tenants_with_an_answer_between_do_not_count(source: SourceState) -> None:
-    source.failed("acme", Kind.KNOWN, 10.0)
+    source.failed("acme", Kind.KNOWN, 10.0, 10.0)
     source.answered("globex", 11.0, 11.1, has_keys=True)
-    source.failed("globex", Kind.KNOWN, 12.0)
+    source.failed("globex", Kind.KNOWN, 12.0, 12.0)
 
     assert state_of(source) == "well"
 
 
 def test_a_failure_that_began_before_the_last_answer_does_not_count(source: SourceState) -> None:
     source.answered("acme", 20.0, 20.1, has_keys=True)
-    source.failed("globex", Kind.PROBE, 19.0)
+    source.failed("globex", Kind.PROBE, 19.0, 19.0)
 
     assert state_of(source) == "well"
 
@@ -87,14 +87,14 @@ def test_any_failure_starts_at_most_one_probe_a_second(source: SourceState) -> N
     assert source.next_probe(10.0) == []
     probes = []
     for tenth in range(30):
-        source.failed("a\0", Kind.NEW, 10.0 + tenth / 10)
+        source.failed("a\0", Kind.NEW, 10.0 + tenth / 10, 10.0 + tenth / 10)
         probes += source.next_probe(10.0 + tenth / 10)
 
     assert len(probes) == 3
 
 
 def test_a_failing_source_is_probed_each_second_until_it_answers(source: SourceState) -> None:
-    source.failed("acme", Kind.PROBE, 10.0)
+    source.failed("acme", Kind.PROBE, 10.0, 10.0)
     assert [bool(source.next_probe(10.0 + second)) for second in range(3)] == [True] * 3
 
     source.answered("acme", 13.0, 13.1, has_keys=True)
@@ -103,7 +103,7 @@ def test_a_failing_source_is_probed_each_second_until_it_answers(source: SourceS
 
 
 def test_probes_ask_for_the_tenants_with_keys_in_turn(source: SourceState) -> None:
-    source.failed("acme", Kind.PROBE, 10.0)
+    source.failed("acme", Kind.PROBE, 10.0, 10.0)
 
     assert {tenant for second in range(4) for tenant in source.next_probe(10.0 + second)} == {"acme", "globex"}
 
@@ -120,8 +120,32 @@ def test_a_source_that_gave_no_keys_yet_is_probed_by_a_name_of_ours_and_fails_af
     assert [source.may_try(second) for second in (3.0, 3.5, 4.0)] == [False, False, True]
 
 
+def test_an_error_for_our_name_does_not_make_a_source_that_gave_no_keys_yet_failing() -> None:
+    source = SourceState()
+    for second in range(9):
+        source.failed(f"made up {second}", Kind.NEW, float(second), float(second))
+        [probe] = source.next_probe(float(second))
+        source.failed(probe, Kind.PROBE, float(second), second + 0.5)
+        assert state_of(source) == "well"
+
+    source.failed(PROBE_TENANT, Kind.PROBE, 9.0, 10.0)
+    assert state_of(source) == "failing"
+
+    source.failed(PROBE_TENANT, Kind.PROBE, 11.0, 11.5)
+    assert state_of(source) == "well"
+
+
+def test_a_source_that_gave_no_keys_yet_fails_if_look_ups_of_two_tenants_fail() -> None:
+    source = SourceState()  # That of a process which was forked with known tenants.
+    source.failed("acme", Kind.KNOWN, 10.0, 10.0)
+    source.failed("globex", Kind.KNOWN, 10.0, 10.0)
+    source.failed(PROBE_TENANT, Kind.PROBE, 11.0, 11.5)
+
+    assert state_of(source) == "failing"
+
+
 def test_a_request_may_try_a_failing_source_where_there_was_no_probe_for_a_while(source: SourceState) -> None:
-    source.failed("acme", Kind.PROBE, 10.0)
+    source.failed("acme", Kind.PROBE, 10.0, 10.0)
     source.next_probe(10.0)
 
     assert [source.may_try(second) for second in (11.0, 13.0, 13.5, 14.0, 14.5)] == [False, False, True, False, True]
@@ -129,7 +153,7 @@ def test_a_request_may_try_a_failing_source_where_there_was_no_probe_for_a_while
 
 def test_a_request_may_try_a_source_that_gave_no_keys_yet_once_a_second() -> None:
     source = SourceState()
-    source.failed("made up", Kind.PROBE, 10.0)
+    source.unanswered(Kind.PROBE, 9.0)
     source.next_probe(10.0)
 
     assert [source.may_try(10.0 + tenth / 2) for tenth in range(5)] == [True, False, True, False, True]
