@@ -185,7 +185,7 @@ class Entries:
     def get(self, tenant: Tenant) -> Entry | None:
         entry = self._all.get(tenant)
         if entry is not None and entry.generation != self._generation:
-            return entry._replace(refresh_at=-math.inf, fresh_until=-math.inf)
+            return entry._replace(refresh_at=-math.inf, fresh_until=-math.inf, retry_at=0.0)
         return entry
 
     def has_had_keys(self, tenant: Tenant) -> bool:
@@ -210,9 +210,9 @@ class Entries:
 
     def mark_refresh_failed(self, tenant: Tenant, now: float) -> None:
         """Record that the keys of a tenant could not be renewed."""
-        entry = self._all.get(tenant)
+        entry = self.get(tenant)
         if entry is not None and entry.ring is not None:
-            self._all[tenant] = entry._replace(retry_at=now + RETRY)
+            self._all[tenant] = entry._replace(retry_at=now + RETRY, generation=self._generation)
 
     def drop(self, tenant: Tenant) -> None:
         """Forget a tenant's keys, but not that it had some."""

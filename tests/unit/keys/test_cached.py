@@ -311,6 +311,44 @@ def test_the_cache_counts_how_it_served_each_request(ask: Ask, colour: str) -> N
     assert keys.stats == (1, 2, 2, 2)
 
 
+@pytest.mark.parametrize("expires", [False, True], ids=["after their ttl", "after expire"])
+def test_keys_whose_renewal_failed_once_are_looked_up_before_they_are_used_again(expires: bool) -> None:
+    source, clock = Source(), Clock()
+    keys = CachedKeys(source.sync, ttl=60, clock=clock)
+    good, _ = (keys(claim_of(tenant)) for tenant in ("acme", "other"))
+    clock.pass_by(40)
+    source.answer = failing(OSError())
+    assert keys(claim_of("acme")) is good
+    assert becomes_true(lambda: len(source.asked) > 2 and not keys._queue.running)
+    source.answer = KEY
+    keys(claim_of("other"))
+    assert becomes_true(lambda: len(source.asked) > 4 and not keys._queue.running)
+
+    if expires:
+        keys.expire()
+    else:
+        clock.pass_by(30)
+
+    assert keys(claim_of("acme")) is not good
+
+
+def test_a_tenant_that_the_source_fails_for_is_tried_again_once_a_second(ask: Ask, colour: str) -> None:
+    source, clock = Source(), Clock()
+    keys = cached(source, colour, ttl=60, clock=clock)
+    good, _ = ask(keys, "acme"), ask(keys, "other")
+    keys.expire()
+    source.answer = lambda claim: failing(OSError())(claim) if claim.tenant == "acme" else KEY
+
+    asked = []
+    for _ in range(20):
+        assert ask(keys, "acme") is good
+        ask(keys, "other")
+        asked.append([claim.tenant for claim in source.asked].count("acme"))
+        clock.pass_by(0.25)
+
+    assert 2 <= asked[-1] <= 1 + 5 + 5  # Probes ask for it too.
+
+
 def test_a_source_that_ends_its_thread_has_failed() -> None:
     source = Source(failing(SystemExit()))
     keys = CachedKeys(source.sync)
