@@ -137,6 +137,7 @@ class CachedKeys(Resolver):
     _idle_looks: int
     _held_threads: int
     _loop_stands_still: bool
+    _last_loop: Any
     _counts: list[int]
     _timed_out: Failure
     _last_failure: Failure
@@ -246,6 +247,8 @@ class CachedKeys(Resolver):
     def _ask(self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True) -> "_Wait | Keyring | None":
         """Return the keys of a tenant, or what to wait for. Raise `KeysUnavailable`."""
         with self._locked():
+            if loop is not None:
+                self._set(_last_loop=loop)
             answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
         if isinstance(answer, Failure):
             self._counts[_ERROR] += 1
@@ -553,7 +556,9 @@ class CachedKeys(Resolver):
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
             may_probe = not self._source.needs_loop and self._idle_looks < MAX_IDLE_LOOKS
             if may_probe:
-                self._start_probe(now, None)
+                # A sync source may return a coroutine that belongs to the loop of the requests.
+                loop = self._last_loop
+                self._start_probe(now, None if loop is None or has_stopped(loop) else loop)
             self._begin_next(now)
             goes_on = bool(self._queue.running) or (may_probe and self._state.is_failing)
             self._set(_watched_at=now if goes_on else None, _idle_looks=self._idle_looks + 1)
@@ -603,6 +608,7 @@ class CachedKeys(Resolver):
             _idle_looks=0,
             _held_threads=0,
             _loop_stands_still=False,
+            _last_loop=None,
             _counts=[0, 0, 0, 0],
         )
 

@@ -132,7 +132,19 @@ def is_trio(loop: Any) -> bool:
 
 def has_stopped(loop: Any) -> bool:
     """Return whether a loop does not run now. It is between two uses, or will never run again."""
-    return not is_trio(loop) and not loop.is_running()
+    if not is_trio(loop):
+        return not loop.is_running()
+    import trio
+
+    try:
+        loop.run_sync_soon(_do_nothing)
+    except trio.RunFinishedError:
+        return True
+    return False
+
+
+def _do_nothing() -> None:
+    """Show that a loop runs."""
 
 
 def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:

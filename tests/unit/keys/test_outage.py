@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import trio
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, failing
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, Guard, Key, Keyring, KeysUnavailable, Query, Scheme
 from hmac_guard.keys import CachedKeys, cached, connections
 from hmac_guard.keys.cache_state import PROBE_TENANT
+from hmac_guard.keys.calling import on_a_thread, running_loop
 from hmac_guard.keys.threads import DaemonThreads
 
 HOT = ["acme", "globex", "initech"]
@@ -543,6 +545,42 @@ def test_after_one_failure_on_a_loop_that_stands_still_the_source_is_used_again(
     assert isinstance(on_a_loop(loop, keys, "new"), Keyring)
     loop.run_until_complete(asyncio.sleep(0.05))
     loop.close()
+
+
+@pytest.mark.parametrize("run", [lambda main: asyncio.run(main()), trio.run], ids=["asyncio", "trio"])
+def test_a_probe_runs_on_the_loop_of_the_last_request_as_long_as_that_runs(clock: Clock, run: Any) -> None:
+    loops: list[Any] = []
+    fails = False
+
+    async def fetch(claim: Claim) -> str:
+        loops.append(running_loop())
+        if fails:
+            raise OSError
+        return KEY
+
+    keys = CachedKeys(lambda claim: fetch(claim), clock=clock)  # a sync function
+
+    def watch() -> None:
+        before = len(loops)
+        pass_by(keys, clock, 1)
+        assert becomes_true(lambda: len(loops) > before and not keys._queue.running)
+
+    async def main() -> None:
+        nonlocal fails
+        for tenant in ("acme", "new", "newer"):
+            fails = tenant != "acme"
+            await _answer(keys, tenant)
+            if tenant == "new":
+                fails = False
+                await on_a_thread(watch)
+
+    run(main)
+    assert len(loops) == 4
+    assert len(set(loops)) == 1
+    assert keys._state.is_well
+    fails = False
+    watch()
+    assert len(set(loops)) == 2
 
 
 def test_a_look_up_on_a_loop_that_ended_is_not_waited_for(clock: Clock) -> None:
