@@ -70,7 +70,9 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
 
     def _may_pass(self, error: DBAPIError) -> bool:
         """Return whether the same transaction may succeed when it is tried again."""
-        codes = (getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1])
+        # psycopg and asyncpg name it sqlstate, psycopg2 pgcode; in PyMySQL it is the first argument.
+        names = [getattr(error.orig, name, None) for name in ("sqlstate", "pgcode")]
+        codes = (*names, *getattr(error.orig, "args", ())[:1])
         return any(code in _GIVEN_UP for code in codes if isinstance(code, (str, int)))
 
 
