@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from hmac_guard.core.numbers import check_seconds
-from hmac_guard.core.verdict import Claim, Decision, Reason
+from hmac_guard.core.verdict import Decision, Reason
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.sql.ledger import NOT_REFUSED, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
@@ -79,7 +79,7 @@ class VerdictCounts(VerdictLedger):
         with self._lock:
             self._tally.add(decision, hour)
             if self._refusals is not None and decision.verdict.reason.value not in NOT_REFUSED:
-                self._recent.add(decision, self._keys.clock(), is_known=self._tally.is_known(decision.claim))
+                self._recent.add(decision, self._keys.clock(), self._tally.is_known)
         writer = self._writer
         if writer is None:
             self._begin()
@@ -96,13 +96,15 @@ class VerdictCounts(VerdictLedger):
             try:
                 if requests:
                     tenants = self.write(requests, known, int(self._keys.clock()) // HOUR)
+                if self._refusals is not None:
+                    self.write_refusals(recent, HOUR * self._refusals)
+                recent = []
             finally:
                 with self._lock:
                     self._tally.put_back(requests, known)
                     for tenant in tenants:
                         self._tally.remember(tenant)
-            if self._refusals is not None:
-                self.write_refusals(recent, HOUR * self._refusals)
+                    self._recent.put_back(recent, self._tally.is_known)
 
     def close(self) -> None:
         """Write the counts, within two seconds, and end the thread that writes. The next request starts it again."""
@@ -250,9 +252,9 @@ class Tally:
         """Record that a name is a tenant's."""
         _keep(self._tenants, tenant, None, MAX_TENANTS)
 
-    def is_known(self, claim: Claim | None) -> bool:
-        """Return whether the name in a claim is known to be a tenant's."""
-        return claim is not None and claim.tenant in self._tenants
+    def is_known(self, name: str) -> bool:
+        """Return whether a name is known to be a tenant's."""
+        return name in self._tenants
 
     def take(self) -> "tuple[Counter[Counted], Counter[Counted]]":
         """Remove and return all counts: the requests, and those with known ids."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -66,16 +66,23 @@ class RecentRefusals:
         self._known: dict[str, deque[Refusal]] = {}
         self._others: dict[str, deque[Refusal]] = {}
 
-    def add(self, decision: Decision, at: float, *, is_known: bool) -> None:
+    def add(self, decision: Decision, at: float, is_known: Callable[[str], bool]) -> None:
         """Keep a refused request. If a tenant has too many, only its own older ones are dropped."""
-        claim = decision.claim
-        if claim is None:
-            return
-        held, most = (self._known, MAX_TENANTS) if is_known else (self._others, MAX_OTHERS)
-        name = claim.tenant or NO_TENANT
+        if decision.claim is not None:
+            self._keep(_refusal(decision, decision.claim, at), is_known)
+
+    def put_back(self, refusals: Sequence[Refusal], is_known: Callable[[str], bool]) -> None:
+        """Keep those that could not be written, as older ones than those that came meanwhile."""
+        if refusals:
+            for refusal in (*refusals, *self.take()):
+                self._keep(refusal, is_known)
+
+    def _keep(self, refusal: Refusal, is_known: Callable[[str], bool]) -> None:
+        name = refusal.tenant
+        held, most = (self._known, MAX_TENANTS) if is_known(name) else (self._others, MAX_OTHERS)
         if name not in held and len(held) >= most:
             name, held = NO_TENANT, self._others
-        held.setdefault(name, deque(maxlen=MAX_HELD)).append(_refusal(decision, claim, at))
+        held.setdefault(name, deque(maxlen=MAX_HELD)).append(refusal)
 
     def take(self) -> list[Refusal]:
         """Remove and return all of them, the oldest first."""

@@ -167,6 +167,37 @@ def test_refusals_are_forgotten_after_their_hours(keys: Any, clock: Clock) -> No
     counts.close()
 
 
+@pytest.mark.parametrize("table", ["hours", "refusals"])
+def test_what_the_database_does_not_take_is_written_later(sync_database: Database, table: str) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", mode="report")
+    counts = VerdictCounts(keys, every=3_600, refusals=24)
+    for number in range(2):
+        refuse(counts, connection_id=f"c{number}")
+    sync_database.sql(f"ALTER TABLE {{{table}}} RENAME TO {{{table}}}_away")
+    with pytest.raises(Exception, match=f"_{table}"):
+        counts.flush()
+    refuse(counts, connection_id="c2")
+
+    sync_database.sql(f"ALTER TABLE {{{table}}}_away RENAME TO {{{table}}}")
+    counts.close()
+
+    assert [row.ids["connection_id"] for row in counts.refusals("acme")] == ["c2", "c1", "c0"]
+
+
+def test_what_is_put_back_pushes_out_no_later_row(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_HELD", 2)
+    counts = VerdictCounts(keys, every=3_600, refusals=24)
+    for number in range(2):
+        refuse(counts, connection_id=f"c{number}")
+    taken = counts._recent.take()
+    refuse(counts, connection_id="c2")
+    counts._recent.put_back(taken, counts._tally.is_known)
+    counts.close()
+
+    assert [row.ids["connection_id"] for row in counts.refusals("acme")] == ["c2", "c1"]
+
+
 def test_a_verified_and_a_skipped_request_is_no_refusal(keys: Any) -> None:
     counts = VerdictCounts(keys, refusals=2)
     for reason in (Reason.VERIFIED, Reason.OFF, Reason.EXEMPT, Reason.PREFLIGHT):
