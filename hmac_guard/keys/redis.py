@@ -79,12 +79,20 @@ class RedisInvalidation(Strict):
     def publish(self, tenant: str) -> None:
         """Announce to every worker that watches that a tenant's keys have changed.
 
+        A change that Redis refuses to count, because its memory is full for example, is announced nevertheless.
+
         Raises:
-            redis.RedisError: Redis cannot be reached. Your own client may raise other exceptions.
+            redis.RedisError: Redis cannot be reached, or refuses. Your own client may raise other exceptions.
         """
         check_process()
         # First the count: a worker that misses the message finds the count changed.
-        self._redis.incr(self._counter)
+        try:
+            self._redis.incr(self._counter)
+        except (redis.ConnectionError, redis.TimeoutError):
+            raise
+        except Exception:
+            self._redis.publish(self._channel, tenant)
+            raise
         self._redis.publish(self._channel, tenant)
 
     def watch(self, keys: CachedKeys) -> None:

@@ -356,6 +356,19 @@ def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> No
     server.start()
 
 
+def test_a_change_that_a_full_redis_does_not_count_is_announced(channel: str, server: RedisServer) -> None:
+    worker = Worker(server.url, channel, Source())
+    known = worker.keys(claim_of("acme"))
+    with Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", 1)
+
+    with pytest.raises(Exception, match="maxmemory"):
+        RedisInvalidation(server.url, channel).publish("acme")
+
+    assert becomes_true(lambda: worker.keys(claim_of("acme")) is not known)
+    close([worker])
+
+
 def test_publishing_to_a_redis_that_hangs_fails_at_the_first_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "TIMEOUT", 0.1)
     with socket.create_server((LOCAL, 0)) as silent:
