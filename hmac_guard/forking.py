@@ -5,6 +5,7 @@ compares the process id.
 """
 
 import inspect
+import logging
 import os
 import threading
 import weakref
@@ -18,6 +19,8 @@ _functions: list[Remake] = []
 _methods: weakref.WeakKeyDictionary[object, list[Callable[[Any], None]]] = weakref.WeakKeyDictionary()
 _locks: dict[int, threading.Lock] = {}
 _pid = os.getpid()
+#: The logger of `hmac_guard.log`, which needs this module.
+_logger = logging.getLogger("hmac_guard")
 
 
 def after_fork(remake: Remake) -> None:
@@ -41,11 +44,19 @@ def _start_again() -> None:
     with _locks.setdefault(pid, threading.Lock()):
         if pid != _pid:
             for remake in _functions:
-                remake()
+                _call(remake)
             for owner, methods in tuple(_methods.items()):
                 for method in methods:
-                    method(owner)
+                    _call(method, owner)
             _pid = pid
+
+
+def _call(remake: Callable[..., None], *owner: object) -> None:
+    """Make one thing again. An exception is logged: otherwise each request of the process would raise it."""
+    try:
+        remake(*owner)
+    except Exception as error:
+        _logger.warning("after a fork, %s failed: %s", remake.__qualname__, type(error).__name__)
 
 
 if hasattr(os, "register_at_fork"):

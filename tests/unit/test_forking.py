@@ -24,6 +24,7 @@ from sqlalchemy import QueuePool, create_engine, event, text
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Decision, Key, Keyring, KeysUnavailable, Reason, Verdict
+from hmac_guard.forking import after_fork
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
 from hmac_guard.keys.sql.resolver import WrongAnswer
 from hmac_guard.once import MemoryOnce
@@ -158,6 +159,24 @@ def test_a_process_with_guards_ends_without_output(tmp_path: Path) -> None:
     done = subprocess.run(app, capture_output=True, text=True, env={**os.environ, "SECRET": KEY})
 
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+class Failing:
+    def remake(self) -> None:
+        raise OSError("secret words")
+
+
+def test_what_cannot_be_made_again_leaves_the_rest_at_work(fork: Fork, caplog: pytest.LogCaptureFixture) -> None:
+    failing = Failing()
+    after_fork(failing.remake)
+    keys = CachedKeys(lambda claim: Key(KEY, f"key of {claim.tenant}"))
+    keys(claim_of("before"))
+
+    def asks() -> list[Any]:
+        return [ids(keys(claim_of(name))) for name in ("before", "after")] + [caplog.messages]
+
+    said = "after a fork, Failing.remake failed: OSError"
+    assert in_child(fork, asks) == [["key of before"], ["key of after"], [said]]
 
 
 def test_a_child_hears_of_changes(fork: Fork) -> None:
