@@ -106,6 +106,7 @@ class RedisInvalidation(Strict):
         Raises:
             ConfigError: `keys` is not a `CachedKeys`.
         """
+        check_process()
         hidden = hide(keys)
         del keys
         if not isinstance(hidden.get(), CachedKeys):

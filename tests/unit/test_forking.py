@@ -179,6 +179,20 @@ def test_what_cannot_be_made_again_leaves_the_rest_at_work(fork: Fork, caplog: p
     assert in_child(fork, asks) == [["key of before"], ["key of after"], [said]]
 
 
+def test_a_child_that_begins_to_watch_has_one_watcher(fork: Fork) -> None:
+    keys = CachedKeys(lambda claim: Key(KEY))
+    news = RedisInvalidation("redis://127.0.0.1:1")
+
+    def watchers() -> list[int]:
+        news.watch(keys)
+        keys(claim_of("acme"))
+        during = [thread.name for thread in threading.enumerate()].count("hmac_guard-news")
+        news.close()
+        return [during, [thread.name for thread in threading.enumerate()].count("hmac_guard-news")]
+
+    assert in_child(fork, watchers) == [1, 0]
+
+
 def test_a_child_hears_of_changes(fork: Fork) -> None:
     needs(REDIS, "Redis")
     keys = CachedKeys(lambda claim: Key(KEY), ttl=3_600)
