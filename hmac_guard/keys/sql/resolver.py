@@ -1,5 +1,6 @@
 """Keys in a database. A look-up is one statement, in one round trip."""
 
+import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.connections import in_use, shut_down
-from hmac_guard.keys.resolver import Resolver
+from hmac_guard.keys.resolver import Resolver, functions_of
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.store import Store
@@ -42,7 +43,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         allow_clear: With `master_keys`, also use what is stored in the clear, until `reseal` has sealed it. A writer of
             the database can put such rows there.
         table: The name of the table of keys. `create_table` creates it, and the tables beside it.
-        on_change: Called with the tenant after a change of it is committed, for example `RedisInvalidation.publish`.
+        on_change: A sync function. It is called with the tenant after a change of it is committed, for example
+            `RedisInvalidation.publish`. Behind an `AsyncEngine` it runs on a thread.
         clock: Returns Unix seconds, for the times that operations write. Whether a key is active is decided for each
             request, by the guard's clock.
 
@@ -82,15 +84,14 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             )
         _check_database(engine)
         use_own_pool(engine)
-        if on_change is not None and not callable(on_change):
-            raise ConfigError("SqlKeys: on_change must be a function of the tenant")
+        _check_on_change(on_change)
         with_hidden_parameters: Any = _with_hidden_parameters(engine)
         self._set(
             asgi_only=is_async(engine),
             blocking=not is_async(engine),
             engine=with_hidden_parameters,
             _reading=for_reading(with_hidden_parameters),
-            announce=self._announce if on_change else None,
+            announce=None if on_change is None else self._announce,
             table=Store(table),
             _sealing=Sealing(masters.get(), allow_clear),
             _on_change=on_change,
@@ -122,6 +123,20 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
     def __repr__(self) -> str:
         return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
+
+
+def _check_on_change(on_change: Any) -> None:
+    """Raise `ConfigError` if the function cannot be called with a tenant. What an async one returns would never run."""
+    if on_change is None:
+        return
+    if not callable(on_change) or any(map(inspect.iscoroutinefunction, functions_of(on_change))):
+        raise ConfigError("SqlKeys: on_change must be a sync function of the tenant")
+    try:
+        inspect.signature(on_change).bind("tenant")
+    except TypeError:
+        raise ConfigError("SqlKeys: on_change must be callable as on_change(tenant)") from None
+    except ValueError:
+        return  # Some built-in callables have no signature.
 
 
 def _check_database(engine: Any) -> None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,6 +33,10 @@ NOW = float(int(time.time()))
 
 def signed(key: str, tenant: str = "acme") -> Sent:
     return Sent(query=f"a=x&sig={SCHEME.sign(key, a='x')}&t={tenant}")
+
+
+async def publish(tenant: str) -> None:
+    """Stands for the `publish` of an async client."""
 
 
 def ids(ring: Keyring | None, now: float = 0) -> list[str | None]:
@@ -627,6 +632,10 @@ def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_databa
         pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
         pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
         pytest.param({"on_change": "redis"}, "on_change", id="nothing listens for a change"),
+        pytest.param({"on_change": ""}, "on_change", id="an empty text for a function"),
+        pytest.param({"on_change": publish}, "sync function", id="an async function listens for a change"),
+        pytest.param({"on_change": partial(publish)}, "sync function", id="a part of an async function"),
+        pytest.param({"on_change": lambda: None}, r"on_change\(tenant\)", id="a function without an argument"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, Any], why: str) -> None:
