@@ -133,7 +133,7 @@ class RedisInvalidation(Strict):
                     channel.subscribe(self._channel)
                     for message in _messages(channel, stop):
                         is_away = False
-                        self._handle_message(message, keys, changes)
+                        self._handle_message(message, keys, changes, channel)
                         _set_once(has_tried)
             except Exception as error:  # The thread has to survive every exception of redis-py.
                 if not is_away:
@@ -142,10 +142,15 @@ class RedisInvalidation(Strict):
                 _set_once(has_tried)
                 stop.wait(RETRY)
 
-    def _handle_message(self, message: dict[str, Any] | None, keys: CachedKeys, changes: "_Changes") -> None:
+    def _handle_message(
+        self, message: dict[str, Any] | None, keys: CachedKeys, changes: "_Changes", channel: Any
+    ) -> None:
         if message is not None and message["type"] == "subscribe":
-            changes.connected(self._count())
-        elif message is not None and message["type"] == "message":
+            changes.connected(self._count(), is_up_to_date=False)
+            channel.ping()
+        elif message is None or message["type"] == "pong":
+            changes.is_up_to_date = True
+        elif message["type"] == "message":
             changes.heard()
             data = message["data"]
             keys.invalidate(data if isinstance(data, str) else data.decode("utf-8", "replace"))
@@ -175,16 +180,23 @@ class RedisInvalidation(Strict):
 
 
 class _Changes:
-    """What one watching worker knows about the changes, and whether it has missed one."""
+    """What one watching worker knows about the changes, and whether it has missed one.
+
+    Attributes:
+        is_up_to_date: Whether the messages from before the count was read have been received. The count has the changes
+            of earlier ones already. If one of them is not in it, all tenants are looked up once too often.
+    """
 
     def __init__(self) -> None:
+        self.is_up_to_date = True
         self._count: int | None = None
         self._is_trusted = True
         self._must_renew = self._is_certain = False
         self._renewed_at = -math.inf
 
-    def connected(self, count: int | None) -> None:
+    def connected(self, count: int | None, *, is_up_to_date: bool = True) -> None:
         """Record that the worker is connected. `count` is the number of changes so far; None if it is not known."""
+        self.is_up_to_date = is_up_to_date
         known, self._count = self._count, count
         if count is None or known is None or not self._is_trusted:
             self._must_renew = True
@@ -196,7 +208,7 @@ class _Changes:
 
     def heard(self) -> None:
         """Record that the worker has received a change."""
-        if self._count is not None:
+        if self._count is not None and self.is_up_to_date:
             self._count += 1
 
     def must_renew(self, now: float) -> bool:

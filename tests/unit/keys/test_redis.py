@@ -221,6 +221,40 @@ def test_a_worker_that_was_cut_off_and_missed_a_change_acts_on_it(channel: str, 
         close([worker])
 
 
+class Interrupted(Redis):
+    """A client during whose first reading of the count another worker makes a change."""
+
+    server_url: str
+    is_interrupted = False
+
+    def get(self, name: Any) -> Any:
+        if not self.is_interrupted:
+            self.is_interrupted = True
+            with Redis.from_url(self.server_url) as client:
+                client.incr(name)
+                client.publish(str(name).removesuffix(":changes"), "another")
+        return super().get(name)
+
+
+def test_a_change_between_the_subscription_and_the_count_hides_no_later_one(channel: str, server: RedisServer) -> None:
+    source = Source(Key(KEY, "old"))
+    keys = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT)
+    with wire_to(LOCAL, server.port) as wire:
+        client = Interrupted(host=LOCAL, port=wire.port, socket_timeout=1.0)
+        client.server_url = server.url
+        news = RedisInvalidation(client, channel)
+        follow(keys, news, "acme")
+        time.sleep(0.5)
+        wire.cut()
+        source.answer = Key(OTHER_KEY, "new")
+        RedisInvalidation(server.url, channel).publish("acme")
+        assert key_id(keys) == "old"
+        wire.restore()
+
+        assert becomes_true(lambda: key_id(keys) == "new", 5.0)
+        news.close()
+
+
 def number_of_watchers(server: RedisServer, channel: str) -> int:
     with Redis.from_url(server.url) as client:
         [(_, number)] = client.pubsub_numsub(channel)
