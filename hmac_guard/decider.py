@@ -230,7 +230,7 @@ class Decider(Frozen):
         claim.problem = None if refused is None else refused.reason
         claim.detail = detail if refused is None else refused.detail
         claim.method = request.method
-        claim.path = self._shown(request.path)
+        claim.path = request.path if self._secret_in_path is None else self._shown(request.path)
         return claim
 
     def _shown(self, path: str) -> str:
