@@ -247,6 +247,18 @@ def test_a_child_counts_its_own_requests(fork: Fork, sync_database: Database) ->
     assert verified() == 3
 
 
+def test_a_child_that_writes_first_writes_nothing_of_its_parent(fork: Fork, sync_database: Database) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", KEY)
+    counts = VerdictCounts(keys, every=3_600)
+    counts(Decision(Verdict(Reason.VERIFIED, "one"), claim_of("acme"), "enforce", True, 0.001))
+
+    assert in_child(fork, counts.flush) is None
+    counts.close()
+
+    assert counts.readiness()[0].verified == 1
+
+
 # Connections
 
 _OWN_ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}

@@ -88,6 +88,7 @@ class VerdictCounts(VerdictLedger):
 
     def flush(self) -> None:
         """Write the counts. If the database raises, the exception is passed on, and what is not written yet is kept."""
+        check_process()
         with self._writing:
             with self._lock:
                 requests, known = self._tally.take()
