@@ -146,7 +146,7 @@ class Entry(NamedTuple):
         usable_until: The end of `stale_if_error`.
         since: When the look-up began.
         generation: The number of times that all entries had been expired before the answer.
-        retry_at: After a failed look-up, the earliest time of the next one; otherwise 0.
+        retry_at: After a failed look-up, the earliest time of the next one; otherwise in the past.
     """
 
     ring: Keyring | None
@@ -155,7 +155,7 @@ class Entry(NamedTuple):
     usable_until: float
     since: float
     generation: int
-    retry_at: float = 0.0
+    retry_at: float = -math.inf
 
 
 class Entries:
@@ -185,7 +185,7 @@ class Entries:
     def get(self, tenant: Tenant) -> Entry | None:
         entry = self._all.get(tenant)
         if entry is not None and entry.generation != self._generation:
-            return entry._replace(refresh_at=-math.inf, fresh_until=-math.inf, retry_at=0.0)
+            return entry._replace(refresh_at=-math.inf, fresh_until=-math.inf, retry_at=-math.inf)
         return entry
 
     def has_had_keys(self, tenant: Tenant) -> bool:

@@ -296,7 +296,8 @@ class CachedKeys(Resolver):
         is_left_behind = self._state.is_well and lookup is not None and lookup.age(now) >= self._timeout
         if is_left_behind or (self._loop_stands_still and not self._state.is_failing):
             return now < min(entry.retry_at, entry.usable_until)
-        return now < entry.usable_until and (now < entry.retry_at or not self._state.is_well)
+        # A failed look-up is repeated in the background. Within `SLOW_AFTER`, this shows the state of the source.
+        return now < entry.usable_until and (now < entry.retry_at + SLOW_AFTER or not self._state.is_well)
 
     def _after(self, step: "_Wait") -> "_Wait | Keyring | None":
         """Return what follows a wait: the keys, or the next wait. Raise `KeysUnavailable`."""
