@@ -12,7 +12,6 @@ from hmac_guard.asgi.driver import Driver as DriverOnLoop
 from hmac_guard.asgi.request import HeaderNames, merge_cookies
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
-from hmac_guard.core.hidden import hide
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
@@ -58,13 +57,13 @@ class DjangoDriver:
 
     def refuse(self, django: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
-        refusal, failure, django = None, None, _unwrapped(django)
+        refusal, failure = None, None
         try:
             request, started = self._read(django)
             if started is not None:
                 refusal = self._driver.decide(request.scope, request, started)
             if refusal is None:
-                setattr(django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
+                setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
         except Exception as error:
             failure = failure_of(error)
         return refusal if failure is None else self._fault(django, failure)
@@ -74,19 +73,19 @@ class DjangoDriver:
 
         The view gets the request with the verdict as its attribute.
         """
-        refusal, failure, given, django = None, None, hide(django), _unwrapped(django)
+        refusal, failure = None, None
         try:
             request, started = self._read(django)
             if started is not None:
                 refusal = (await self._driver_on_loop.decide(request.scope, None, request, started))[0]
             if refusal is None:
-                setattr(django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
+                setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
             del request  # It has the signature, and the view may raise: error trackers record the variables of a frame.
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
             refusal = self._fault(django, failure)
-        return await view(given.get(), *args, **kwargs) if refusal is None else respond(refusal, django)
+        return await view(django, *args, **kwargs) if refusal is None else respond(refusal, django)
 
     def verdict_on(self, request: HttpRequest) -> Verdict:
         """Return the verdict on a request that was not refused."""
@@ -101,6 +100,8 @@ class DjangoDriver:
         """
         decider, reader = self.decider, self.decider.reader
         started = perf_counter() if decider.is_timed else 0.0
+        # Django REST framework gives its views a request of its own around Django's.
+        django = getattr(django, "_request", django)
         request = DjangoRequest()
         request.django, request.is_asgi = django, hasattr(django, "scope")
         request.method = django.META.get("REQUEST_METHOD", "")
@@ -134,11 +135,6 @@ class DjangoDriver:
 
     def _fault(self, django: Any, failure: Failure) -> Refusal:
         return self.decider.fault(getattr(django, "scope", getattr(django, "environ", {})), failure)
-
-
-def _unwrapped(request: Any) -> Any:
-    """Return Django's request: Django REST framework gives its views one of its own around it."""
-    return getattr(request, "_request", request)
 
 
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:

@@ -152,16 +152,31 @@ class BoundedThreads:
         while job is not None:
             future, call = job
             if future.set_running_or_notify_cancel():
-                try:
+                with _Failing(future):
                     future.set_result(call())
-                except Exception as error:
-                    future.set_exception(error)
-                except BaseException as error:
-                    # A `CancelledError`, say, would leave the future unfinished, and the thread counted as in use.
-                    future.set_exception(RuntimeError(f"the call raised {type(error).__name__}"))
             with self._lock:
                 job = self.waiting.popleft() if self.waiting else None
                 self._running -= job is None
+
+
+class _Failing:
+    """Gives a future what its call raises.
+
+    That may also be a `CancelledError` or a `SystemExit`: the future would never be done, and its thread would count as
+    in use.
+    """
+
+    def __init__(self, future: "Future[Any]") -> None:
+        self._future = future
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if error is not None:
+            is_plain = isinstance(error, Exception)
+            self._future.set_exception(error if is_plain else RuntimeError(f"the call raised {kind.__name__}"))
+        return True
 
 
 def _do(job: Job) -> None:
