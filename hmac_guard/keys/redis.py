@@ -79,7 +79,7 @@ class RedisInvalidation(Strict):
     def publish(self, tenant: str) -> None:
         """Announce to every worker that watches that a tenant's keys have changed.
 
-        A change that Redis refuses to count, because its memory is full for example, is announced nevertheless.
+        A change is announced even if Redis refuses to count it, for example because its memory is full.
 
         Raises:
             redis.RedisError: Redis cannot be reached, or refuses. Your own client may raise other exceptions.

@@ -72,7 +72,7 @@ class RecentRefusals:
             self._keep(_refusal(decision, decision.claim, at), is_known)
 
     def put_back(self, refusals: Sequence[Refusal], is_known: Callable[[str], bool]) -> None:
-        """Keep those that could not be written, as older ones than those that came meanwhile."""
+        """Keep refusals that could not be written. They are older than those that are held."""
         if refusals:
             for refusal in (*refusals, *self.take()):
                 self._keep(refusal, is_known)
