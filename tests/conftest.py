@@ -77,9 +77,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time. No
-    `gc.freeze` afterwards: Hypothesis asks the garbage collector who refers to an object."""
+    """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time.
+    Afterwards, to look at all of it again and again would take a twelfth of the time of the tests, so this is rare. No
+    `gc.freeze`: Hypothesis asks the garbage collector who refers to an object."""
     gc.disable()
+    gc.set_threshold(700, 10, 200)
     sys.meta_path.insert(0, MeasuredImports)
     trace(False)
     yield
