@@ -1,6 +1,7 @@
 """Keys from files, the way Docker and Kubernetes give secrets to a container."""
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.forms import key_from_text, tenant_in
 from hmac_guard.keys.resolver import Resolver
 from hmac_guard.log import logger
@@ -54,7 +56,7 @@ class FileKeys(Resolver):
         FileKeys("/etc/hmac-keys/{tenant}")
     """
 
-    __slots__ = ("_due", "_faults", "_form", "_paths", "_rings", "_stamps", "per_tenant")
+    __slots__ = ("__weakref__", "_due", "_faults", "_form", "_lock", "_paths", "_rings", "_stamps", "per_tenant")
 
     _paths: tuple[Path, ...]
     _form: str
@@ -62,6 +64,7 @@ class FileKeys(Resolver):
     _faults: list[str]
     _stamps: list[Stamp] | None
     _due: float
+    _lock: threading.Lock
     per_tenant: bool
     blocking = False
 
@@ -73,6 +76,8 @@ class FileKeys(Resolver):
         if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
         self._set(_paths=files, _form=form, per_tenant=per_tenant, _rings={}, _faults=[], _stamps=None, _due=0.0)
+        self._renew_lock()
+        after_fork(self._renew_lock)
         self._refresh()
         if self._faults:
             raise ConfigError(self._faults[0])
@@ -80,15 +85,26 @@ class FileKeys(Resolver):
             raise ConfigError(f"FileKeys: there is no file like {files[0]}; put one there for each tenant")
 
     def __call__(self, claim: Claim) -> Keyring | None:
-        now = time.monotonic()
-        if now >= self._due:
-            self._set(_due=now + EVERY)
-            known_faults = self._faults
-            self._refresh()
-            for fault in self._faults:
-                if fault not in known_faults:
-                    logger.error("%s; the last good keys stay in use", fault)
+        if time.monotonic() >= self._due:
+            check_process()
+            # Other threads wait: in a worker that was forked just now, the known keys may be as old as its parent.
+            with self._lock:
+                if time.monotonic() >= self._due:
+                    self._look_again()
         return self._rings.get(claim.tenant if self.per_tenant else None)
+
+    def _look_again(self) -> None:
+        known_faults = self._faults
+        try:
+            self._refresh()
+        finally:
+            self._set(_due=time.monotonic() + EVERY)
+        for fault in self._faults:
+            if fault not in known_faults:
+                logger.error("%s; the last good keys stay in use", fault)
+
+    def _renew_lock(self) -> None:
+        self._set(_lock=threading.Lock())
 
     def _refresh(self) -> None:
         try:

@@ -2,12 +2,16 @@
 
 import logging
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from key_sources import KEY, OTHER_KEY, claim_of
 from support import Call, Sent
+from waiting import TIMEOUT
 
 from hmac_guard import ConfigError, Guard, Query, Scheme
 from hmac_guard.keys import FileKeys, files
@@ -268,3 +272,29 @@ def test_the_representation_shows_the_path_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "key", KEY)
 
     assert repr(FileKeys(path)) == f"FileKeys('{path}')"
+
+
+def test_no_request_uses_the_known_keys_while_another_one_reads_changed_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was forked just now knows the keys that its parent has read, maybe long ago."""
+    keys = FileKeys(write(tmp_path / "hmac_key", KEY))
+    (tmp_path / "new").write_text(OTHER_KEY)
+    (tmp_path / "new").rename(tmp_path / "hmac_key")
+    monkeypatch.setattr(files, "EVERY", 60.0)
+    begun, go_on, refresh = threading.Event(), threading.Event(), FileKeys._refresh
+
+    def slow(self: FileKeys) -> None:
+        begun.set()
+        go_on.wait(TIMEOUT)
+        refresh(self)
+
+    monkeypatch.setattr(FileKeys, "_refresh", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(verifies, keys, OTHER_KEY)
+        assert begun.wait(TIMEOUT)
+        second = threads.submit(verifies, keys, OTHER_KEY)
+        time.sleep(0.05)
+        go_on.set()
+
+    assert (first.result(), second.result()) == (True, True)
