@@ -1,6 +1,5 @@
 """Checks the options of a guard. An invalid option raises `ConfigError` when the guard is made."""
 
-import inspect
 import re
 from typing import Any
 
@@ -8,7 +7,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.keys.resolver import Resolver, functions_of
+from hmac_guard.keys.resolver import Resolver, check_function
 
 _ANNOTATION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
 # RFC 3986 without "#": an absolute URL, or a path on the same host.
@@ -48,16 +47,8 @@ def check_functions(**functions: Any) -> None:
     """Raise `ConfigError` if a function cannot be called with its arguments. Only the clock must not be None."""
     takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision", "clock": ""}
     for argument, function in functions.items():
-        if function is None and argument != "clock":
-            continue
-        if not callable(function) or any(map(inspect.iscoroutinefunction, functions_of(function))):
-            raise ConfigError(f"Guard: {argument} must be a sync function")
-        try:
-            inspect.signature(function).bind(*filter(None, takes[argument].split(", ")))
-        except TypeError:
-            raise ConfigError(f"Guard: {argument} must be callable as {argument}({takes[argument]})") from None
-        except ValueError:
-            continue  # Some built-in callables have no signature.
+        if function is not None or argument == "clock":
+            check_function("Guard", argument, function, takes[argument])
 
 
 def check_problem_base(base: object) -> None:

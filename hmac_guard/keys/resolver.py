@@ -338,6 +338,28 @@ def is_async(resolver: Any) -> bool:
     return any(map(inspect.iscoroutinefunction, functions_of(resolver)))
 
 
+def check_function(owner: str, argument: str, function: Any, takes: str) -> None:
+    """Check a function that a user gives.
+
+    Args:
+        owner: The class that gets the function, for messages.
+        argument: The name of the argument.
+        function: The function.
+        takes: The names of the arguments that the function gets, with ", " between them.
+
+    Raises:
+        ConfigError: It is not a sync function, or it cannot be called with these arguments.
+    """
+    if not callable(function) or is_async(function):
+        raise ConfigError(f"{owner}: {argument} must be a sync function")
+    try:
+        inspect.signature(function).bind(*filter(None, takes.split(", ")))
+    except TypeError:
+        raise ConfigError(f"{owner}: {argument} must be callable as {argument}({takes})") from None
+    except ValueError:
+        return  # Some built-in callables have no signature.
+
+
 def _is_name(tenant: object) -> bool:
     return isinstance(tenant, str) and bool(tenant.strip())
 

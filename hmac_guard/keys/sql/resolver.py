@@ -1,6 +1,5 @@
 """Keys in a database. A look-up is one statement, in one round trip."""
 
-import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +14,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.connections import in_use, shut_down
-from hmac_guard.keys.resolver import Resolver, functions_of
+from hmac_guard.keys.resolver import Resolver, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.store import Store
@@ -84,7 +83,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             )
         _check_database(engine)
         use_own_pool(engine)
-        _check_on_change(on_change)
+        if on_change is not None:  # What an async function returns would never run.
+            check_function("SqlKeys", "on_change", on_change, "tenant")
         with_hidden_parameters: Any = _with_hidden_parameters(engine)
         self._set(
             asgi_only=is_async(engine),
@@ -123,20 +123,6 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
 
     def __repr__(self) -> str:
         return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
-
-
-def _check_on_change(on_change: Any) -> None:
-    """Raise `ConfigError` if the function cannot be called with a tenant. What an async one returns would never run."""
-    if on_change is None:
-        return
-    if not callable(on_change) or any(map(inspect.iscoroutinefunction, functions_of(on_change))):
-        raise ConfigError("SqlKeys: on_change must be a sync function of the tenant")
-    try:
-        inspect.signature(on_change).bind("tenant")
-    except TypeError:
-        raise ConfigError("SqlKeys: on_change must be callable as on_change(tenant)") from None
-    except ValueError:
-        return  # Some built-in callables have no signature.
 
 
 def _check_database(engine: Any) -> None:
