@@ -13,7 +13,6 @@ The WSGI and ASGI drivers, and the handles of the frameworks, do the I/O between
     fault(scope, failure)     the refusal if the guard itself failed
 """
 
-import hashlib
 import logging
 import re
 import time
@@ -24,17 +23,17 @@ from typing import Any, NamedTuple
 
 from hmac_guard.applications import check_kind
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import signature_in_path
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import DUMMY_KEYRING, judge
 from hmac_guard.core.key import MODES, Keyring
-from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical, signature_in_path
+from hmac_guard.core.paths import ExemptPaths, GuardedPaths, is_canonical
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.sources import Path
 from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
@@ -72,7 +71,7 @@ class Judged(NamedTuple):
 class Decider(Frozen):
     """The decisions of one guard.
 
-    It has at most 29 attributes: CPython 3.11 reads those of an object with more of them by another, slower way.
+    It has at most 29 attributes: CPython 3.11 takes longer to read the attributes of an object that has more.
     """
 
     scheme: Scheme
@@ -122,7 +121,7 @@ class Decider(Frozen):
             is_timed=self.on_decision is not None,
             _count=_counter_of(self.on_decision),
             _has_callbacks=self.on_verdict is not None or self.on_decision is not None,
-            _secret_in_path=_secret_in_path(self.scheme),
+            _secret_in_path=signature_in_path(self.scheme),
         )
 
     def _judge_for(self) -> Any:
@@ -230,6 +229,7 @@ class Decider(Frozen):
         claim.problem = None if refused is None else refused.reason
         claim.detail = detail if refused is None else refused.detail
         claim.method = request.method
+        # A call for each claim would take more time than the other lines here.
         claim.path = request.path if self._secret_in_path is None else self._shown(request.path)
         return claim
 
@@ -508,14 +508,6 @@ class Decider(Frozen):
         return self.refusals[Reason.KEYS_UNAVAILABLE]
 
 
-def _secret_in_path(scheme: Scheme) -> "re.Pattern[str] | None":
-    if not any(isinstance(place, Path) for place in scheme.signature.places()):
-        return None
-    size = hashlib.new(scheme.algorithm).digest_size
-    length = 2 * size if scheme.encoding == "hex" else (4 * size + 2) // 3  # Without padding.
-    return signature_in_path(length, scheme.encoding == "base64")
-
-
 def _applied_modes(guard_mode: str) -> dict[str | None, str]:
     """Return the mode that applies for each mode of a tenant.
 
@@ -557,8 +549,11 @@ def keyring_of(answer: object) -> Ring:
 
 def _counter_of(on_decision: object) -> Callable[..., object] | None:
     """Return the `count_decision` of a callback that only counts; None if a subclass has its own `__call__`."""
-    called = (vars(base) for base in type(on_decision).__mro__ if {"__call__", "count_decision"} & vars(base).keys())
-    return getattr(on_decision, "count_decision", None) if "count_decision" in next(called, ()) else None
+    both = {"__call__", "count_decision"}
+    nearest: Mapping[str, object] = next(
+        (vars(base) for base in type(on_decision).__mro__ if both & vars(base).keys()), {}
+    )
+    return getattr(on_decision, "count_decision", None) if "count_decision" in nearest else None
 
 
 def _call(name: str, callback: Callable[..., object], *arguments: object) -> None:

@@ -1,12 +1,18 @@
 """The places of the strings in a signed request."""
 
-from typing import Any
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
 
+from hmac_guard.core.encodings import ENCODINGS
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
+
+if TYPE_CHECKING:
+    from hmac_guard.core.scheme import Scheme
 
 
 class SignedFields(Frozen):
@@ -94,6 +100,19 @@ class Placing:
 
 def is_path(place: Source) -> bool:
     return isinstance(place, Path)
+
+
+def signature_in_path(scheme: "Scheme") -> "re.Pattern[str] | None":
+    """Return a pattern for each part of a path that is long enough to have the signature; None if no path has one.
+
+    A client may send the signature in another segment than the scheme says, and with other characters around it.
+    """
+    if not any(map(is_path, scheme.signature.places())):
+        return None
+    digest = bytes(hashlib.new(scheme.algorithm).digest_size)
+    length = len(ENCODINGS[scheme.encoding](digest).rstrip(b"="))  # A client may leave the padding out.
+    segment = f"[^/]{{{length},}}"
+    return re.compile(f"[A-Za-z0-9+/]{{{length},}}|{segment}" if scheme.encoding == "base64" else segment)
 
 
 def _put_once(fields: dict[str, Any], name: str, text: Hidden[str]) -> None:

@@ -114,17 +114,6 @@ def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]
     return re.compile("|".join("/" + "/".join(segments) for segments in compiled))
 
 
-def signature_in_path(length: int, has_slashes: bool) -> "re.Pattern[str]":
-    """Return a pattern for the parts of a path that may be a signature, wherever it stands, and with what around it.
-
-    Args:
-        length: The characters of a signature.
-        has_slashes: Whether it may contain `/`.
-    """
-    within = f"[^/]{{{length},}}"
-    return re.compile(f"[A-Za-z0-9+/]{{{length},}}|{within}" if has_slashes else within)
-
-
 _ID_SEGMENT = "([^/]+)"
 _ANY_SEGMENT = "[^/]+"
 
