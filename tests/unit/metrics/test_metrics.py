@@ -283,11 +283,14 @@ def ask():
 
 ask(), ask()
 # As if threads of the parent read and scraped when it forks.
-metrics._shared._ending._lock.acquire()
+ending = metrics._shared._ending
+ending._lock.acquire()
+ending._ending._reading.acquire()
 metrics._lock.acquire()
 if os.fork() == 0:
     ask()
-    while f"gauge_mostrecent_{{os.getpid()}}.db" not in os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"]):
+    assert ending.is_kept
+    while ending._ending.value() is None:
         pass
     list(metrics.collect())
     os._exit(0)
@@ -298,15 +301,21 @@ print(generate_latest(registry).decode())
 """
 
 
-def test_a_forked_process_adds_what_it_has_counted_itself(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING],
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+def with_shared_metrics(program: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a program whose processes share their metrics in a folder."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+def test_a_forked_process_adds_what_it_has_counted_itself(tmp_path: Path) -> None:
+    done = with_shared_metrics(FORKING, tmp_path)
+
     assert done.stderr == ""
     found = scraped(done.stdout)
 
@@ -344,14 +353,7 @@ wait_for("NaN")
 
 
 def test_with_several_processes_the_keys_that_end_are_read_without_further_requests(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", QUIET],
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = with_shared_metrics(QUIET, tmp_path)
 
     assert done.stdout == "1.0\n0.0\nNaN\n"
     assert "the keys that end soon cannot be read: builtins.TypeError" in done.stderr
