@@ -29,6 +29,7 @@ from hmac_guard.core.verdict import Reason
 Row = dict[str, Any]
 #: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
 _REDRAW = 0.1
+
 takes_rows = click.option(
     "--rows",
     type=click.Choice(["jsonl", "csv"]),
@@ -37,7 +38,10 @@ takes_rows = click.option(
 
 _MEANING = {
     Reason.INVALID_SIGNATURE: "the signer used another key, another id, or signed differently",
-    Reason.MALFORMED: "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it",
+    Reason.MALFORMED: (
+        "an id is empty, too long, has invalid characters, or cannot be sent where the scheme reads it; or a time, the "
+        "method or the body has a wrong form"
+    ),
     Reason.MISSING_ID: "the body is empty, and nothing else is signed",
     Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
     Reason.EXPIRED: "the signature is correct, but it has expired",

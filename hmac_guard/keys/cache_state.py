@@ -286,7 +286,7 @@ class Lookup:
         is_slow: The source has not answered for a second.
         is_given_up: It was replaced. Its thread may still be stuck.
         is_void: The tenant was invalidated while it ran, so its answer is not kept.
-        voids: The `voids` of its queue when the source was asked.
+        invalidations: The `invalidations` of its queue when it began.
         thread: The identifier of its thread.
     """
 
@@ -301,7 +301,7 @@ class Lookup:
     is_slow: bool = field(default=False, init=False)
     is_given_up: bool = field(default=False, init=False)
     is_void: bool = field(default=False, init=False)
-    voids: int = field(default=0, init=False)
+    invalidations: int = field(default=0, init=False)
     thread: int = field(default=0, init=False)
     future: "Future[LookupResult]" = field(default_factory=Future, init=False)
 
@@ -332,13 +332,13 @@ class LookupQueue:
     Attributes:
         running: The look-ups that run and are not given up.
         stuck: The number of look-ups that were given up, and whose threads have not come back.
-        voids: The number of times that a tenant, or all tenants, were invalidated.
+        invalidations: The number of times that a tenant, or all tenants, were invalidated.
         share: The most look-ups of one kind that run at a time.
     """
 
     def __init__(self, max_lookups: int, max_waiting: int) -> None:
         self.running: set[Lookup] = set()
-        self.stuck = self.voids = 0
+        self.stuck = self.invalidations = 0
         self._max_lookups = max_lookups
         self.share = max_lookups - max_lookups // 4
         self._max_waiting = max_waiting
@@ -371,7 +371,7 @@ class LookupQueue:
     def run(self, lookup: Lookup, now: float) -> Lookup:
         """Mark a look-up as running from now on, and return it."""
         lookup.since = lookup.started = now
-        lookup.voids = self.voids
+        lookup.invalidations = self.invalidations
         self.running.add(lookup)
         return lookup
 

@@ -481,11 +481,11 @@ class CachedKeys(Resolver):
             self._begin_next(self._clock())
 
     def _keep(self, lookup: Lookup, result: LookupResult) -> None:
-        # The late answer of a look-up that was given up is used, unless a later look-up has already answered, or
-        # anything was voided since it began: it was not in `running` then, so it is not marked.
+        # The late answer of a look-up that was given up is used, unless a later look-up has already answered. Such a
+        # look-up is not in `running`, so an invalidation does not mark it. Any invalidation since it began counts.
         entry = self._entries.get(lookup.tenant)
         is_latest = entry is None or entry.since <= lookup.since
-        is_void = lookup.is_void or (lookup.is_given_up and lookup.voids < self._queue.voids)
+        is_void = lookup.is_void or (lookup.is_given_up and lookup.invalidations < self._queue.invalidations)
         if result.failure is None and is_latest and not is_void and lookup.tenant != PROBE_TENANT:
             self._entries.keep(lookup.tenant, result.ring, lookup.since)
 
@@ -514,7 +514,7 @@ class CachedKeys(Resolver):
 
     def _void(self, lookups: Iterable[Lookup]) -> None:
         """Keep no answer of these running look-ups. Later requests start other ones."""
-        self._queue.voids += 1
+        self._queue.invalidations += 1
         for lookup in lookups:
             lookup.is_void = True
             self._forget(lookup)

@@ -89,7 +89,7 @@ class RedisInvalidation(Strict):
         try:
             self._redis.incr(self._counter)
         except (redis.ConnectionError, redis.TimeoutError):
-            raise
+            raise  # To publish would only wait for Redis a second time.
         except Exception:
             self._redis.publish(self._channel, tenant)
             raise

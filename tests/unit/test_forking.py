@@ -166,7 +166,9 @@ class Failing:
         raise OSError("secret words")
 
 
-def test_what_cannot_be_made_again_leaves_the_rest_at_work(fork: Fork, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_after_a_fork_is_logged_and_the_rest_is_made_again(
+    fork: Fork, caplog: pytest.LogCaptureFixture
+) -> None:
     failing = Failing()
     after_fork(failing.remake)
     keys = CachedKeys(lambda claim: Key(KEY, f"key of {claim.tenant}"))

@@ -304,7 +304,7 @@ class VerdictLedger(Frozen):
         computed = self._compute(connection, names, hour, column.counted < hour) if names else 0
         if self._delete_old(connection, hour) or names:
             return computed, True, False
-        # Another worker of MariaDB may hold rows for a moment that it does not compute, so it is asked without a lock.
+        # This look takes no lock: in MariaDB another worker may hold rows for a moment, and not compute them.
         return 0, False, connection.scalar(stale.limit(1)) is None
 
     def _compute(self, connection: Connection, names: Sequence[str], hour: int, *where: ColumnElement[bool]) -> int:

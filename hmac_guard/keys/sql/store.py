@@ -98,7 +98,7 @@ class Store(Tables):
         as they were then, and not as they are once the tenants are locked.
         """
         column = self.tenants.c.name
-        # For SQLite, which has one lock for all tables.
+        # SQLite has one lock for all tables. A statement that writes takes it.
         connection.execute(update(self.tenants).where(column == (after or "")).values(mode=self.tenants.c.mode))
         found = select(self.tenants).where(column > (after or "")).order_by(column).limit(most).with_for_update()
         return connection.execute(found).all()

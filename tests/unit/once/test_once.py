@@ -359,7 +359,8 @@ def test_a_redis_that_does_not_tell_its_policy_is_used_all_the_same(kind: str, t
 
 @pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
 def test_several_workers_create_the_table_at_once(kind: str, tmp_path: Path) -> None:
-    needs(POSTGRES, "PostgreSQL")
+    if kind == "postgresql":
+        needs(POSTGRES, "PostgreSQL")
     table, workers = f"once_{os.urandom(6).hex()}", 4
     url = POSTGRES if kind == "postgresql" else f"sqlite:///{tmp_path / 'used.db'}"
     engines = [create_engine(url) for _ in range(workers)]

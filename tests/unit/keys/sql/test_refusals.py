@@ -168,7 +168,7 @@ def test_refusals_are_forgotten_after_their_hours(keys: Any, clock: Clock) -> No
 
 
 @pytest.mark.parametrize("table", ["hours", "refusals"])
-def test_what_the_database_does_not_take_is_written_later(sync_database: Database, table: str) -> None:
+def test_refusals_that_the_database_does_not_take_are_written_later(sync_database: Database, table: str) -> None:
     keys = sync_database.keys()
     keys.add("acme", mode="report")
     counts = VerdictCounts(keys, every=3_600, refusals=24)
@@ -185,7 +185,7 @@ def test_what_the_database_does_not_take_is_written_later(sync_database: Databas
     assert [row.ids["connection_id"] for row in counts.refusals("acme")] == ["c2", "c1", "c0"]
 
 
-def test_what_is_put_back_pushes_out_no_later_row(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_that_are_put_back_replace_no_later_ones(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "MAX_HELD", 2)
     counts = VerdictCounts(keys, every=3_600, refusals=24)
     for number in range(2):

@@ -298,7 +298,7 @@ def test_a_change_during_a_reseal_is_sealed_as_it_is(sync_database: Database, ch
     assert ids(ring, time.time() + 1) == {"rotate": ["second", "first"], "retire": []}[change]
 
 
-def test_a_purge_deletes_no_key_that_was_added_again_meanwhile(sync_database: Database) -> None:
+def test_a_purge_deletes_no_key_that_is_added_again_while_it_runs(sync_database: Database) -> None:
     now = time.time()
     keys = sync_database.keys()
     keys.add("acme", key_id="a", not_after=now - 30 * DAY)
