@@ -113,6 +113,17 @@ def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
     assert len(seen) >= 6
 
 
+def test_an_unpadded_signature_in_the_path_is_not_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    place = Path("/{signature}")
+    scheme = SCHEME.replace(signature=place, algorithm="sha512", encoding="base64")
+    made = (scheme.sign(KEY, {name: str(number) for name in scheme.ids}) for number in range(1_000))
+    signature = next(text for text in made if "/" not in text)
+    call(Guard(scheme, KEY), Sent(path=f"/{signature.rstrip('=')}"))
+
+    assert "<signature>" in caplog.text
+    assert signature[:20] not in caplog.text
+
+
 def test_a_path_is_logged_whole_if_the_signature_is_elsewhere(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     call(Guard(SCHEME, KEY), Sent(path="/" + "x" * 64))
 

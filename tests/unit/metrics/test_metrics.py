@@ -286,6 +286,7 @@ ask(), ask()
 ending = metrics._shared._ending
 ending._lock.acquire()
 ending._ending._reading.acquire()
+ending._ending._value = ending._ending._begun = None
 metrics._lock.acquire()
 if os.fork() == 0:
     ask()
