@@ -98,6 +98,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     trace(False)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what was measured in a process that runs tests. xdist kills it if it does not end within ten seconds, and
+    without this its part of the coverage is lost."""
+    if TRACERS is not None and hasattr(session.config, "workerinput"):
+        from coverage import Coverage
+
+        measured = Coverage.current()
+        if measured is not None:
+            measured.save()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Check the output of a test after it has run, and before its fixtures end."""
