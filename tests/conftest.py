@@ -100,13 +100,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Save what was measured in a process that runs tests. xdist kills it if it does not end within ten seconds, and
-    without this its part of the coverage is lost."""
-    if TRACERS is not None and hasattr(session.config, "workerinput"):
+    without this its part of the coverage is lost.
+
+    Look for garbage once. Otherwise pytest and the end of the process do it eight times, which takes those ten seconds.
+    """
+    if not hasattr(session.config, "workerinput"):
+        return
+    if TRACERS is not None:
         from coverage import Coverage
 
         measured = Coverage.current()
         if measured is not None:
             measured.save()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)
