@@ -60,9 +60,11 @@ MAX_LOOKS, MAX_ERRORS, MAX_DIGESTS, MAX_ITEMS, MAX_TEXT, MAX_REPR_LENGTH = 40, 1
 #: They have no attributes and no items.
 PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 
+#: The most keys and digests whose encodings are remembered.
+MAX_FORMS = 1000
+
 #: What a table of SQLAlchemy is defined by.
 DEFINITIONS = (SchemaItem, MetaData, ReadOnlyColumnCollection)
-MAX_DEFINITIONS = 10_000
 
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]{43,}")
 
@@ -129,14 +131,13 @@ class Secrecy(logging.Handler):
             self._search()
 
     def _search(self) -> None:
-        # Other threads may go on to note texts.
+        # Other threads may go on to note texts and digests.
         noted, self.shown, self.size = self.shown, {}, 0
         rows = list(noted.items())
         if not rows:
             return
         text = "\n".join(shown for shown, _ in rows)
-        forms = {form for secret in tuple(self.made) for form in forms_of(secret)}
-        forms |= {form for digest in tuple(self.digests) for form in _forms_of(digest)}
+        forms = {form for secret in (*self.made, *self.digests) for form in forms_of(secret)}
         kept = {form for form in forms if form in text} | self.signatures.intersection(_SIGNATURE.findall(text))
         self.places |= {f"{form} in {place}" for shown, place in rows for form in kept if form in shown}
 
@@ -144,6 +145,7 @@ class Secrecy(logging.Handler):
         """Reset the findings."""
         self.recorded, self.shown, self.size, self.places, self.raised = [], {}, 0, set(), []
         self.looks.clear()
+        _definitions.clear()
 
     def found(self) -> list[str]:
         """Return the leaked secrets, and reset the findings."""
@@ -176,14 +178,17 @@ def texts_of(value: object) -> Iterator[str]:
 
 def _is_definition(thing: Any) -> bool:
     """Return whether this is a part of a table's definition, or the refusals of a guard, by their reasons."""
-    return isinstance(thing, DEFINITIONS) or (type(thing) is dict and Reason.UNKNOWN_KEY in thing)
+    return _defines(type(thing)) or (type(thing) is dict and Reason.UNKNOWN_KEY in thing)
+
+
+@functools.cache
+def _defines(kind: type) -> bool:
+    return issubclass(kind, DEFINITIONS)
 
 
 def _text_of_definition(thing: Any) -> str:
     """Return the repr of a definition. It takes up to milliseconds, and the definition does not change."""
     if id(thing) not in _definitions:
-        if len(_definitions) > MAX_DEFINITIONS:
-            _definitions.clear()
         _definitions[id(thing)] = (thing, repr(thing)[:MAX_REPR_LENGTH])
     return _definitions[id(thing)][1]
 
@@ -194,11 +199,9 @@ _definitions: dict[int, tuple[object, str]] = {}
 
 def _some(thing: Any) -> Any:
     """Return the object, or the first items of a large container."""
-    if isinstance(thing, dict) and len(thing) > MAX_ITEMS:
-        return dict(islice(thing.items(), MAX_ITEMS))
-    if isinstance(thing, (list, tuple, set)) and len(thing) > MAX_ITEMS:
-        return list(islice(thing, MAX_ITEMS))
-    return thing
+    if not isinstance(thing, (dict, list, tuple, set)) or len(thing) <= MAX_ITEMS:
+        return thing
+    return dict(islice(thing.items(), MAX_ITEMS)) if isinstance(thing, dict) else list(islice(thing, MAX_ITEMS))
 
 
 def _attributes(value: object) -> list[Any]:
@@ -225,18 +228,14 @@ def _items(value: object) -> list[Any]:
     return [*islice(value, MAX_ITEMS)] if isinstance(value, (tuple, list)) else []
 
 
-def _forms_of(secret: bytes) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=MAX_FORMS)
+def forms_of(secret: bytes) -> tuple[str, ...]:
+    """Return a key or a digest in all encodings."""
     if len(secret) < LONG_ENOUGH or len(set(secret)) < LETTERS:
         return ()
     encoded = {base64.b64encode(secret).decode(), base64.urlsafe_b64encode(secret).decode()}
     texts = {secret.decode("latin-1"), secret.decode("utf-8", "replace"), secret.hex(), secret.hex().upper()}
     return tuple(texts | {repr(secret)[2:-1], ascii(secret.decode("latin-1"))[1:-1]} | {e.rstrip("=") for e in encoded})
-
-
-@functools.cache
-def forms_of(secret: bytes) -> tuple[str, ...]:
-    """Return a secret in all encodings."""
-    return _forms_of(secret)
 
 
 SECRECY = Secrecy()
@@ -350,6 +349,7 @@ def _noting(keep: Any, callbacks: tuple[str, ...]) -> Any:
 def watched() -> Iterator[None]:
     """Check one test: it must not leak a key."""
     before = set(SECRECY.made)
+    SECRECY.digests.clear()
     SECRECY.clear()
     logging.getLogger().addHandler(SECRECY)
     try:
