@@ -1,13 +1,11 @@
 """Published digests: this package made none of the expected values in this file."""
 
-import binascii
 import json
 import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cryptography_vectors
 import pytest
 from support import Call, Sent
 from vendor_rule import VENDOR_NANGO
@@ -51,23 +49,15 @@ def test_a_published_digest_matches(answer: dict[str, Any]) -> None:
     assert signed.verifying_key([key_of(answer)], answer["message"].encode(), answer["digest"].encode())
 
 
-def blocks(text: str) -> list[dict[str, str]]:
-    fields = [
-        dict(line.split(" = ", 1) for line in block.splitlines() if " = " in line)
-        for block in text.replace("\r", "").split("\n\n")
-    ]
-    return [block for block in fields if block]
-
-
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 def test_rfc_4231_answers_match(algorithm: str) -> None:
-    with cryptography_vectors.open_vector_file(f"HMAC/rfc-4231-{algorithm}.txt", "r") as file:
-        cases = blocks(file.read())
+    """Section 4, cases 1 to 4, 6 and 7. Case 5 is a shortened digest, which no scheme has."""
+    cases = json.loads((DATA / "rfc4231.json").read_text())
 
-    assert len(cases) >= 6
+    assert len(cases) == 6
     for case in cases:
-        message = binascii.unhexlify(case["Msg"])
-        assert scheme(algorithm).verifying_key([Key.from_hex(case["Key"])], message, case["MD"].encode())
+        key, message = Key.from_hex(case["key"]), bytes.fromhex(case["message"])
+        assert scheme(algorithm).verifying_key([key], message, case[algorithm].encode())
 
 
 @needs_vectors
@@ -90,7 +80,7 @@ def test_wycheproof_full_length_valid_cases_verify_and_no_other(algorithm: str, 
         for case in group["tests"]:
             expected = case["result"] == "valid" and group["tagSize"] == length
             keys = [Key.from_hex(case["key"])]
-            proven = scheme(algorithm).verifying_key(keys, binascii.unhexlify(case["msg"]), case["tag"].encode())
+            proven = scheme(algorithm).verifying_key(keys, bytes.fromhex(case["msg"]), case["tag"].encode())
             matched = proven is not None
             assert matched == expected, (algorithm, case["tcId"], case["comment"])
             counted[matched] += 1
