@@ -178,7 +178,8 @@ def texts_of(value: object) -> Iterator[str]:
 
 def _is_definition(thing: Any) -> bool:
     """Return whether this is a part of a table's definition, or the refusals of a guard, by their reasons."""
-    return _defines(type(thing)) or (type(thing) is dict and Reason.UNKNOWN_KEY in thing)
+    kind: Any = type(thing)
+    return _defines(kind) or (kind is dict and Reason.UNKNOWN_KEY in thing)
 
 
 @functools.cache
