@@ -119,7 +119,7 @@ class AsgiServer(RuleBasedStateMachine):
         chunked=SELDOM,
         signed=USUALLY,
         enforces=USUALLY,
-        at_hand=USUALLY,
+        key_is_static=USUALLY,
         in_query=st.booleans(),
         image=SELDOM,
         kind=st.sampled_from(["http", "http", "http", "websocket"]),
@@ -131,7 +131,7 @@ class AsgiServer(RuleBasedStateMachine):
         chunked: bool,
         signed: bool,
         enforces: bool,
-        at_hand: bool,
+        key_is_static: bool,
         in_query: bool,
         image: bool,
         kind: str,
@@ -158,7 +158,7 @@ class AsgiServer(RuleBasedStateMachine):
         elif self.announced and int(self.announced) > LIMIT and not image:
             self.outcome = Reason.BODY_TOO_LARGE
         guard = Guard(
-            SCHEME, KEY if at_hand else self.resolve, max_body=LIMIT, mode="enforce" if enforces else "report"
+            SCHEME, KEY if key_is_static else self.resolve, max_body=LIMIT, mode="enforce" if enforces else "report"
         )
         self.task = self.loop.create_task(guard.asgi(self.application)(scope, self.receive, self.send))
         self.loop.settle()
