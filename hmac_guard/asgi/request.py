@@ -1,6 +1,7 @@
 """A `Request` from an ASGI scope (HTTP and websocket)."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from hmac_guard.core.bodies import parse_media
@@ -37,7 +38,7 @@ class HeaderNames:
                 if number is None:
                     if key[0] not in self._firsts:
                         continue
-                    number = numbers.get(key.translate(AS_ONE))
+                    number = self._in_another_spelling(key, found)
                     if number is None:
                         continue
                 text = value.decode("latin-1")
@@ -52,12 +53,24 @@ class HeaderNames:
             found[self._cookie] = "; ".join(cookies)
         return found
 
+    def _in_another_spelling(self, key: bytes, found: list[Line]) -> int | None:
+        number = self._numbers.get(key.translate(AS_ONE))
+        if number is not None and found[number] is None and key.lower() == b"content_type":
+            found[number] = []  # No framework takes this line for the type of the body, so the type is unclear.
+        return number
+
+
+@lru_cache
+def alone(name: str) -> HeaderNames:
+    """Return the `HeaderNames` of one header, in lower case."""
+    return HeaderNames([name])
+
 
 class AsgiRequest(Request):
     """A request that keeps several lines of one header apart."""
 
     def header(self, name: str) -> Line:
-        return HeaderNames([name]).find(self.source.get("headers", ()))[0]
+        return alone(name).find(self.source.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
         return any(key == name.encode() for key, _ in self.source.get("headers", ()))

@@ -42,8 +42,7 @@ class Media:
 
 # Some applications read a body of any type, such as Starlette's `request.json()`. They would read an unverified body.
 NO_MEDIA = Media("none", readable=False)
-_OTHER = Media("other", readable=False)
-_IGNORED = Media("ignored", readable=False)
+_NOT_READ = {kind: Media(kind, readable=False) for kind in ("other", "ignored")}
 # Two Content-Type lines, or a line that is not valid: servers and frameworks use different parts of it.
 _UNCLEAR = Media("unclear", readable=False)
 
@@ -62,8 +61,8 @@ def _parse_media(value: str) -> Media:
     if match is None:
         return _UNCLEAR
     kind = _kind(match[1])
-    if kind in ("other", "ignored"):
-        return _OTHER if kind == "other" else _IGNORED
+    if kind in _NOT_READ:
+        return _NOT_READ[kind]
     parameters = [(name.lower(), token or quoted) for name, token, quoted in _PARAMETER.findall(match[2])]
     names = [name for name, _ in parameters]
     charsets = [value.lower() for name, value in parameters if name == "charset"]
@@ -103,6 +102,11 @@ _BEFORE_JSON = b" \t\n\r\x00\xef\xbb\xbf\xfe\xff"
 def first_json_byte(start: bytes) -> bytes:
     """Return the first byte that would be part of a JSON document in any Unicode encoding; b"" if there is none."""
     return start.lstrip(_BEFORE_JSON)[:1]
+
+
+def begins_as_json(start: bytes) -> bool:
+    """Return whether a body that begins so is a JSON object or array in any Unicode encoding."""
+    return first_json_byte(start) in (b"{", b"[")
 
 
 #: The most digits that a length may have; no server counts further.
@@ -221,8 +225,6 @@ def json_text(node: Any, *, allow_int: bool) -> str | Refused | None:
 
 
 _JSON_KINDS = {int: "a number", float: "a number", bool: "true or false", list: "an array", dict: "an object"}
-
-
 _NO_UTF_8_FORM = Refused(Reason.MALFORMED, "cannot be read: the form has bytes that are not UTF-8")
 _SEMICOLON = Refused(
     Reason.MALFORMED, "is after a raw ';' in the form, where some frameworks split it; write it as '%3B'"

@@ -1,7 +1,9 @@
 """The value that was found in one place of a request."""
 
+import re
 from collections.abc import Sequence
 
+from hmac_guard.core.request import Request
 from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import decode_field, is_visible
 from hmac_guard.core.verdict import Reason, Refused
@@ -14,6 +16,36 @@ Sent = Found
 _TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")
 _COMMA = Refused(Reason.DUPLICATE, "has a comma, with which servers join two lines into one; use another place for it")
 _ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside; use another place for it")
+
+#: What follows the name of each parameter "charset" of a Content-Type.
+_CHARSETS = re.compile("charset([^;]*)", re.IGNORECASE)
+#: Charsets that decode ASCII as UTF-8 does.
+_LIKE_ASCII = re.compile(r"(?:us-)?ascii|latin-?1|iso-8859-\d{1,2}|windows-125\d", re.IGNORECASE)
+#: A query that is the same, or has no id, in each charset: ASCII without the characters that begin an escape.
+_SAME_IN_ALL = re.compile(r"[!-$&-*,-\[\]-}]*")
+_NOT_ASCII = re.compile("[^\0-\x7f]|%[89a-f]", re.IGNORECASE)
+_ODD_CHARSET = Refused(
+    Reason.MALFORMED,
+    "cannot be read: Django decodes a query with the charset of the Content-Type; send charset=utf-8, or no charset",
+)
+
+
+def charset_problem(request: Request) -> Refused | None:
+    """Return why Django on WSGI may read the query differently, or None. In UTF-7, for one, `+ACY-` is an `&`.
+
+    `WSGIRequest.GET` decodes the query with the charset of the Content-Type, before it splits it. Django finds the name
+    of the parameter in any case, and takes a value in quotes and one as in RFC 2231 (`charset*=`).
+    """
+    query = request.query
+    if _SAME_IN_ALL.fullmatch(query):
+        return None
+    line = request.header("content-type") or ""
+    for after in _CHARSETS.findall(line if isinstance(line, str) else ",".join(line)):
+        charset = after.partition("=")[2].strip(' \t"').lower()
+        is_like_ascii = _LIKE_ASCII.fullmatch(charset) and not _NOT_ASCII.search(query)
+        if charset not in ("", "utf-8", "utf8") and not is_like_ascii:
+            return _ODD_CHARSET
+    return None
 
 
 def only(values: Sequence[Found] | Refused) -> Found:

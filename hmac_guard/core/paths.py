@@ -6,8 +6,10 @@ resolved, only refused, because servers resolve it in different ways (threats T0
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.verdict import Reason, Refused
 
 _ODD = re.compile(
     r"//|/\.\.?(?:/|\Z)|[\\\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]|%2f|%5c",
@@ -137,3 +139,19 @@ def _segment_patterns(template: str, name: str) -> list[str]:
     if patterns.count(_ID_SEGMENT) != 1:
         raise ConfigError(f"Path: {template!r} must have the placeholder {{{name}}} exactly once")
     return patterns
+
+
+_ODD_PATH = Refused(
+    Reason.MALFORMED,
+    "is not canonical: it has '//', '.', '..', a backslash, a control character, an encoded slash, or bytes that are "
+    "not UTF-8",
+)
+
+
+def text_in_path(path: str, pattern: Any) -> str | Refused | None:
+    """Return the text of an id in a path; None if no template matches."""
+    # The root of a mounted application may be "". No template matches it, and all frameworks read it the same.
+    if path and not is_canonical(path):
+        return _ODD_PATH
+    match = pattern.fullmatch(path)
+    return match[match.lastindex] if match else None

@@ -8,34 +8,21 @@ as they were sent; `decode` reads their text, by the strict functions of `text`.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hmac_guard.core.bodies import form_values, json_text, parse_form, parse_json, step_down
+from hmac_guard.core.bodies import begins_as_json, form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.cookies import cookie_values
-from hmac_guard.core.found import Found, Sent, in_header, in_query, only
+from hmac_guard.core.found import Found, Sent, charset_problem, in_header, in_query, only
 from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
-from hmac_guard.core.paths import compile_templates, is_canonical
+from hmac_guard.core.paths import compile_templates, text_in_path
 from hmac_guard.core.request import Request
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import (
-    METHOD_NAME,
-    Cookie,
-    Form,
-    Header,
-    HeaderItem,
-    Json,
-    MethodOf,
-    Path,
-    Query,
-)
+from hmac_guard.core.sources import METHOD_NAME, Cookie, Form, Header, HeaderItem, Json, MethodOf, Path, Query
 from hmac_guard.core.text import MAX_FIELDS, TOO_MANY_FIELDS, is_named
 from hmac_guard.core.verdict import Reason, Refused
 
 _ODD_METHOD = Refused(Reason.MALFORMED, "is not the name of an HTTP method")
-_ODD_PATH = Refused(
-    Reason.MALFORMED,
-    "is not canonical: it has '//', '.', '..', a backslash, a control character, an encoded slash, or bytes that are "
-    "not UTF-8",
-)
+# Some applications read JSON from a body of any type.
+_JSON_TOO = Refused(Reason.UNSUPPORTED_BODY, "is sent as a form, but the body begins as JSON does")
 _TWO_PATHS = Refused(Reason.MALFORMED, "is read in two ways by frameworks, under the root path of the request")
 
 
@@ -49,7 +36,7 @@ class Places:
         sources: The places, by slot.
         slots_of: The slots of each field, in the order of the layout.
         names: The headers that are looked at, in lower case.
-        odd: The characters that are encoded or refused in one of the places.
+        odd: The characters that are encoded or refused in one of the places, or that a charset may encode.
     """
 
     def __init__(self, layout: Sequence[Field | str], signature: Field) -> None:
@@ -124,7 +111,8 @@ class Places:
             **dict.fromkeys(self._queries.values(), in_query),
             **{slot: in_header for _, slot in self._headers},
         }
-        self.odd = ("%+" if self._queries else "") + ("," if self._headers else "")
+        # In some charsets, `\\` and `~` begin an escape.
+        self.odd = ("%+\\~" if self._queries else "") + ("," if self._headers else "")
 
     def find(self, request: Request) -> list[Sent]:
         """Return the value of each place, as it was sent. Raise nothing."""
@@ -133,9 +121,10 @@ class Places:
             find(request, found)
         return found
 
-    def decode(self, found: list[Sent]) -> list[Found]:
-        """Return the texts of the values. Raise nothing."""
+    def decode(self, request: Request, found: list[Sent]) -> list[Found]:
+        """Return the texts of the values that were found in a request. Raise nothing."""
         texts: list[Any] = found.copy()
+        self._check_charset(request, texts)
         for slot, decode in self._decoders.items():
             if texts[slot] is not None:
                 texts[slot] = decode(texts[slot])
@@ -149,7 +138,8 @@ class Places:
             if self._json and media.kind == "json":
                 self._find_in_json(parse_json(request.body), found)
             elif self._forms and media.kind == "form":
-                self._find_in_form(parse_form(request.body), form_values, found)
+                is_json_too = self._json and begins_as_json(request.body)
+                self._find_in_form(_JSON_TOO if is_json_too else parse_form(request.body), form_values, found)
             elif self._forms and media.kind == "multipart":
                 self._find_in_form(parse_multipart(media.boundary, request.body), multipart_values, found)
         elif request.form is not None:
@@ -161,22 +151,23 @@ class Places:
     def _find_in_path(self, request: Request, found: list[Sent]) -> None:
         readings = request.id_paths()
         for slot, pattern in self._patterns:
-            text = _in_path(readings[0], pattern)
-            found[slot] = text if all(_in_path(path, pattern) == text for path in readings[1:]) else _TWO_PATHS
+            text = text_in_path(readings[0], pattern)
+            found[slot] = text if all(text_in_path(path, pattern) == text for path in readings[1:]) else _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:
-        query, slots = request.query, self._queries
-        fields = query.split("&")
+        slots = self._queries
+        fields = request.query.split("&")
         if len(fields) > MAX_FIELDS:
             for slot in slots.values():
                 found[slot] = TOO_MANY_FIELDS
             return
-        escaped = "%" in query
+        has_others = False
         for field in fields:
             name, _, value = field.partition("=")
             slot = slots.get(name, -1)
             if slot < 0:
-                if escaped and "%" in name:
+                has_others = True
+                if "%" in name:
                     slot = next((slot for wanted, slot in slots.items() if is_named(name, wanted)), -1)
                 if slot < 0:
                     continue
@@ -187,6 +178,15 @@ class Places:
                 before.append(value)
             else:
                 found[slot] = [before, value]
+        if has_others:
+            self._check_charset(request, found)
+
+    def _check_charset(self, request: Request, found: list[Any]) -> None:
+        """Refuse the query if a framework may decode it in another way."""
+        refused = charset_problem(request) if self._queries else None
+        if refused is not None:
+            for slot in self._queries.values():
+                found[slot] = refused
 
     def _find_in_headers(self, request: Request, found: list[Sent]) -> None:
         lines = request.lines
@@ -238,12 +238,3 @@ class Places:
     def _find_in_form(self, form: Any, values_of: Callable[[str, Any], Any], found: list[Sent]) -> None:
         for slot, name in self._forms:
             found[slot] = form if isinstance(form, Refused) else only(values_of(name, form))
-
-
-def _in_path(path: str, pattern: Any) -> Found:
-    """Return the text of an id in a path; None if no template matches."""
-    # The root of a mounted application may be "". No template matches it, and all frameworks read it the same.
-    if path and not is_canonical(path):
-        return _ODD_PATH
-    match = pattern.fullmatch(path)
-    return match[match.lastindex] if match else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from hmac_guard.core.bodies import first_json_byte
+from hmac_guard.core.bodies import begins_as_json, first_json_byte
 from hmac_guard.core.found import Found, Sent
 from hmac_guard.core.message import METHOD, Body, Id, Literal, Method, Time, compose
 from hmac_guard.core.places import Places
@@ -101,7 +101,7 @@ class Reader:
         unless it begins as JSON: some frameworks read JSON under any Content-Type.
         """
         is_upload = request.media.kind == "ignored" and not self._needs_every_body
-        if not start or (is_upload and first_json_byte(start) not in (b"{", b"[")):
+        if not start or (is_upload and not begins_as_json(start)):
             return None
         return Refused(Reason.UNSUPPORTED_BODY, why_not_read(request, self._kinds, is_upload))
 
@@ -157,7 +157,7 @@ class Reader:
         return values
 
     def _read_strictly(self, request: Request, found: list[Sent]) -> Reading:
-        texts = self._texts_of(self._places.decode(found))
+        texts = self._texts_of(self._places.decode(request, found))
         tenant, signature = texts.pop() if self.reads_tenant else None, texts.pop()
         ids = {field.name: text for field, text in zip(self.fields, texts, strict=False) if isinstance(text, str)}
         message = request.body_problem or self._message_of(tenant, texts, ids, signature)
@@ -225,7 +225,7 @@ class Reader:
 
     def texts(self, request: Request) -> Iterator[tuple[Field, Found, list[Source]]]:
         """Yield each field with its text and its non-empty places: for the explanation of a refusal."""
-        found = self._places.decode(self._places.find(request))
+        found = self._places.decode(request, self._places.find(request))
         for field, slots, text in zip(self.fields, self._places.slots_of, self._texts_of(found), strict=True):
             yield field, text, [self._places.sources[slot] for slot in slots if found[slot] is not None]
 

@@ -111,7 +111,7 @@ def why_not_read(request: Request, kinds: frozenset[str], is_upload: bool) -> st
     if request.media.kind == "none":
         return "the body has no Content-Type; say what it is"
     if isinstance(line, list):
-        return "there are two Content-Type headers; send one"
+        return "there are two Content-Type headers, or one is named Content_Type; send one, with a hyphen"
     if coding is not None:
         return "the body has a Content-Encoding; send it uncompressed"
     return (

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
-from hmac_guard.asgi.request import HeaderNames, merge_cookies
+from hmac_guard.asgi.request import HeaderNames, alone, merge_cookies
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
 from hmac_guard.core.reader import Reader
@@ -170,7 +170,7 @@ class DjangoRequest(Request):
     def header(self, name: str) -> Line:
         if not self.is_asgi:
             return header_in(self.django.META, name)
-        return HeaderNames([name]).find(self.scope.get("headers", ()))[0]
+        return alone(name).find(self.scope.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
         return not self.is_asgi or any(key == name.encode() for key, _ in self.scope.get("headers", ()))

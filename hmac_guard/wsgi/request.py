@@ -51,8 +51,11 @@ def header_in(environ: dict[str, Any], name: str) -> Line:
     if twin is None or twin not in environ:
         return value if value is None or isinstance(value, str) else str(value)
     # Some adapters of serverless hosts set both keys of one header.
-    other = environ[twin]
-    return str(other) if value is None or str(value) == str(other) else [str(value), str(other)]
+    other = str(environ[twin])
+    if value is None:
+        # No framework takes `Content_Type` for the type of the body, so the type is unclear.
+        return [other] if key == "CONTENT_TYPE" else other
+    return other if str(value) == other else [str(value), other]
 
 
 @cache

@@ -89,7 +89,8 @@ DEVIATIONS = (
         },
         what="`request.forms` reads a body of any type except multipart as a form. If an id may be in the query or in "
         "the body, and the body is an image, the guard verifies the id in the query and does not read the image. "
-        "`request.forms` may find another id in the image.",
+        "`request.forms` may find another id in the image. If an id may be in JSON or in a form, `request.forms` may "
+        "find another id within the verified JSON.",
         why="By design, Bottle treats every type except multipart as a form.",
         instead="Check `request.content_type` before you read `request.forms`.",
         known="https://github.com/bottlepy/bottle/blob/0.13.4/bottle.py",

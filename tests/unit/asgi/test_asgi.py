@@ -363,6 +363,24 @@ def test_a_header_is_found_in_every_spelling(name: bytes) -> None:
     assert twice.status == 401
 
 
+@pytest.mark.parametrize("name", [b"content_type", b"Content_Type", b"CONTENT_TYPE"])
+def test_a_type_that_only_has_another_spelling_is_not_the_type_of_the_body(name: bytes) -> None:
+    length = (b"content-length", b"10")
+    server = Server(more(BODY, False))
+
+    assert run(GUARD, server, query_string=QUERY.encode(), headers=[(name, b"application/json"), length]) == []
+    assert server.status == 415
+
+    real = (b"Content-Type", b"application/json")
+    [verdict, _] = run(GUARD, Server(more(BODY, False)), query_string=QUERY.encode(), headers=[real, length])
+    assert verdict.ids == {"a": "x"}
+
+    [verdict, _] = run(
+        GUARD, Server(more(b"", False)), query_string=f"a=x&{QUERY}".encode(), headers=[(name, b"application/json")]
+    )
+    assert verdict.ids == {"a": "x"}
+
+
 @pytest.mark.parametrize("name", [b"-Id", b"_id"])
 def test_a_header_is_found_in_every_spelling_of_its_first_character(name: bytes) -> None:
     scheme = Scheme(name="one", ids={"a": Header("-Id")}, message="{a}", signature=Query("sig"))

@@ -608,6 +608,58 @@ def test_two_media_types_are_refused_if_bodies_are_read(call: Call) -> None:
     assert read(call, Query("a") | Json("/a"), sent) is Reason.UNSUPPORTED_BODY
 
 
+CHARSETS: dict[tuple[str, str], str | Reason] = {
+    ("text/plain", "b=%C3%A9"): "1",
+    ("text/plain; charset=utf-8", "b=%C3%A9"): "1",
+    ('text/plain; Charset = "UTF8"', "b=%C3%A9"): "1",
+    ("text/plain; charset", "b"): "1",
+    ("multipart/form-data; boundary=charset", "b"): "1",
+    ("text/plain; charset=ISO-8859-1", "b=%26+%7e"): "1",
+    ("text/plain; charset=us-ascii", "b"): "1",
+    ("text/plain; charset=windows-1252", "b"): "1",
+    ("text/plain; charset=ISO-8859-1", "b=%c3%A9"): Reason.MALFORMED,
+    ("text/plain; charset=ISO-8859-1", "b=\xe9"): Reason.MALFORMED,
+    ("text/plain; charset=utf-7", "b=1&c"): "1",
+    ("text/plain; charset=utf-7", "b=+"): Reason.MALFORMED,
+    ("text/plain; charset=utf-8; charset=utf-7", "b=+"): Reason.MALFORMED,
+    ("text/plain; charset=utf-8, text/plain; charset=utf-7", "b=+"): Reason.MALFORMED,
+    ("text/plain; charset*=utf-8''utf-7", "b=+"): Reason.MALFORMED,
+    (";CHARSET=UTF7", "b=+"): Reason.MALFORMED,
+    ("text/plain; charset=unicode_escape", "b=+"): Reason.MALFORMED,
+    ("text/plain; charset=windows-1252x", "b=+"): Reason.MALFORMED,
+}
+
+
+@pytest.mark.parametrize(("content_type", "other"), CHARSETS)
+def test_a_query_is_refused_if_a_framework_may_decode_it_with_another_charset(
+    call: Call, content_type: str, other: str
+) -> None:
+    sent = Sent("GET", query=f"a=1&{other}", headers=[("Content-Type", content_type)])
+
+    assert read(call, Query("a"), sent) == CHARSETS[content_type, other]
+
+
+@pytest.mark.parametrize("text", ["1+ACY-", "%31", "1\\x26", "1~{"])
+def test_a_value_with_an_escape_of_another_charset_is_refused(call: Call, text: str) -> None:
+    sent = Sent("GET", query=f"a={text}", headers=[("Content-Type", "text/plain; charset=x")])
+
+    assert read(call, Query("a"), sent) is Reason.MALFORMED
+    assert read(call, Query("a"), Sent("GET", query=f"a={text}")) is not Reason.MALFORMED
+
+
+@pytest.mark.parametrize("start", [b"", b" \r\n", b"\xef\xbb\xbf"], ids=repr)
+def test_a_form_that_begins_as_json_is_refused_if_json_is_read_too(call: Call, start: bytes) -> None:
+    sent = post(start + b'{"a":"2","x":"&a=1&"}', "application/x-www-form-urlencoded")
+
+    assert read(call, Json("/a") | Form("a"), sent) is Reason.UNSUPPORTED_BODY
+    assert read(call, Form("a"), sent) == "1"
+
+    sent.query = "a=1"
+    sent.body = start + b'[{"a":"2"}]'
+
+    assert read(call, Query("a") | Json("/a") | Form("a"), sent) is Reason.UNSUPPORTED_BODY
+
+
 def test_a_body_without_a_media_type_is_refused_if_bodies_are_read(call: Call) -> None:
     sent = post(b'{"a":"2"}', None)
     sent.query = "a=1"

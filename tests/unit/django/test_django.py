@@ -163,6 +163,27 @@ def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard | None = 
         return send(server, sent)
 
 
+@SERVERS
+@pytest.mark.parametrize("door", ["middleware", "view", "around the application"])
+@pytest.mark.parametrize("charset", ["utf-7", "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
+def test_the_charset_of_a_body_does_not_change_the_ids_in_the_query(server: str, door: str, charset: str) -> None:
+    """Django on WSGI decodes the query with it: in UTF-7, `+ACY-` is an `&` and `+AD0-` is a `=`."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"{request.GET.get('a')} {verdict_from(request).ids['a']}")
+
+    scheme = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    guard = Guard(scheme, KEY)
+    query = f"a=mine&sig={scheme.sign(KEY, a='mine')}&x=+ACY-a+AD0-theirs&y=\\x26a\\x3dtheirs&z=~{{~}}"
+    mark = "*" * ("'" in charset)
+    sent = Sent("GET", "/", query, [("Content-Type", f"text/plain; charset{mark}={charset}")])
+    with project(hmac_guarded(guard)(view) if door == "view" else view, MIDDLEWARE=[GUARDED] * (door == "middleware")):
+        Guarded.guard = guard
+        reply = send(server, sent, guard if door == "around the application" else None)
+
+    assert reply.body == b"mine mine" if charset == "utf-8" else reply.status == 401
+
+
 @pytest.mark.parametrize(("server", "later"), [("wsgi", False), ("asgi", True)])
 def test_sync_or_async_code_stays_on_one_thread(server: str, later: bool) -> None:
     asked: list[threading.Thread] = []

@@ -152,6 +152,14 @@ def test_an_equal_type_or_length_in_another_spelling_is_not_a_duplicate(twin: di
     assert run(GUARD, environ(Stream(BODY), **{"CONTENT_LENGTH": "10", **twin}))[0] == status
 
 
+def test_a_type_that_only_has_another_spelling_is_not_the_type_of_the_body() -> None:
+    sent = environ(Stream(BODY), CONTENT_LENGTH="10", HTTP_CONTENT_TYPE="application/json")
+    del sent["CONTENT_TYPE"]
+
+    assert run(GUARD, sent)[0] == 415
+    assert run(GUARD, {**sent, "CONTENT_LENGTH": "0", "QUERY_STRING": "a=x&" + QUERY})[0] == 200
+
+
 def test_the_mount_point_is_not_part_of_the_path() -> None:
     scheme = Scheme(name="path", ids={"a": Path("/orgs/{a}")}, message="{a}", signature=Query("sig"))
     sent = environ_for(Sent(path="/orgs/x", query=QUERY))

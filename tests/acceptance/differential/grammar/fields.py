@@ -64,6 +64,8 @@ OTHER_VALUES = (
     "x=y",
     "?a=2",
     "1,2",
+    "+ACY-a+AD0-2",
+    "\\x26a\\x3d2",
 )
 RAW_OTHERS = ("\xff", "\xe9", "1;2", "x;a=2", ";a", "\x00", "\n", "\xc3", "\xef\xbb\xbf")
 JOINTS = (";", "&&", "&amp;", "?", "&;", ",", "\n", "\r\n", "%26", " & ", "#")
@@ -130,12 +132,25 @@ def fields(rng: Random, value_of: Callable[[Random], str] = an_id) -> str:
     )
 
 
+#: Django on WSGI decodes the query with the charset of a body.
+QUERY_TYPES = (
+    *("text/plain; charset=utf-7", "text/plain; charset=utf-8", "text/plain; charset=iso-8859-1", "x; charset=utf-16"),
+    *('text/plain; Charset="UTF-7"', ";charset=unicode_escape", "a/b; charset*=utf-8''utf-7", "a/b; charset=hz"),
+    *("a/b; charset=utf-8; charset=utf-7", "a/b; charset=shift_jis", "a/b; charset=cp500", "a/b; x=charset"),
+)
+
+
+def _in_query(rng: Random, text: str) -> Sent:
+    kind = mostly(rng, "", QUERY_TYPES, 0.1)
+    return Sent("GET", "/query", text, headers=[("Content-Type", kind)] if kind else [])
+
+
 def query(rng: Random) -> Sent:
-    return Sent("GET", "/query", fields(rng))
+    return _in_query(rng, fields(rng))
 
 
 def time(rng: Random) -> Sent:
-    return Sent("GET", "/query", fields(rng, a_time))
+    return _in_query(rng, fields(rng, a_time))
 
 
 FORM = "application/x-www-form-urlencoded"
