@@ -39,6 +39,7 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
       hmac-guard console --db postgresql+psycopg://user@host/name --scheme nango
     """
     from hmac_guard.console.standalone import HOST, Standalone, serve
+    from hmac_guard.keys.sql.resolver import shown_url
 
     keys.create_table()
     app = Standalone(keys, [find_scheme(name) for name in names], who()["actor"])
@@ -46,7 +47,7 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
         server = serve(app, port)
     except OSError:
         raise CliError(f"the port {port} is in use; give another one with --port") from None
-    click.echo(f"The console of {keys.engine.url.render_as_string(hide_password=True)}. Press Ctrl-C to stop.")
+    click.echo(f"The console of {shown_url(keys.engine)}. Press Ctrl-C to stop.")
     _print_link(app, HOST, server.port)
     if sys.stdin.isatty():
         threading.Thread(target=_print_links, args=(app, HOST, server.port), daemon=True).start()

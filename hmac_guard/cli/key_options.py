@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import time
 import warnings
@@ -9,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -268,11 +268,13 @@ def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
             )
 
 
+# A password before the host, as SQLAlchemy reads it: it may have any character but `@`. Or one in the query, as libpq,
+# the drivers of MariaDB and redis-py name it. `passfile` is the path of a file.
+_PASSWORD = re.compile(r"//[^:/]*:[^@]+@|[?&][^=&]*(?:pass(?!file)|pwd)[^=&]*=[^&]", re.IGNORECASE)
+
+
 def _has_password(url: Hidden[str | None]) -> bool:
-    try:
-        return "@" in (url.get() or "") and bool(urlsplit(url.get()).password)
-    except ValueError:  # It is not a valid URL, but may contain one.
-        return True
+    return _PASSWORD.search(url.get() or "") is not None
 
 
 def _first_line(error: Exception) -> str:

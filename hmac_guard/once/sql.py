@@ -19,11 +19,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.hidden import hide
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
-from hmac_guard.keys.sql.resolver import check_pool
+from hmac_guard.keys.sql.resolver import check_pool, shown_url
 from hmac_guard.keys.sql.transaction import creation, is_async, operation
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
 
@@ -118,5 +117,4 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         return len(tokens)
 
     def __repr__(self) -> str:
-        url = hide(self.engine.url)
-        return f"SqlOnce({url.get().render_as_string(hide_password=True)!r})"
+        return f"SqlOnce({shown_url(self.engine)!r})"

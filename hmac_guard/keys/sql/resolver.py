@@ -122,7 +122,13 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             logger.warning("the change is made, but on_change failed; caches see it within their ttl: %s", where(error))
 
     def __repr__(self) -> str:
-        return f"SqlKeys({self.engine.url.render_as_string(hide_password=True)!r})"
+        return f"SqlKeys({shown_url(self.engine)!r})"
+
+
+def shown_url(engine: Any) -> str:
+    """Return the URL of an engine without its password and its query: drivers also take a password from the query."""
+    url: str = engine.url.set(query={}).render_as_string(hide_password=True)
+    return url
 
 
 def _check_database(engine: Any) -> None:

@@ -388,14 +388,29 @@ def test_a_missing_table_is_reported(run: Run, sync_database: Database) -> None:
     assert f"{sync_database.table[:-5]}_tenants" in result.stderr
 
 
-@pytest.mark.parametrize("option", ["db", "redis"])
-def test_a_password_in_an_argument_causes_a_warning(run: Run, option: str) -> None:
-    urls = {"db": "postgresql+psycopg://me:hunter2@127.0.0.1:1/d", "redis": "redis://:hunter2@127.0.0.1:1/0"}
-    result = run("add", "acme", f"--{option}", urls[option])
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [
+        ("db", "postgresql+psycopg://me:hunter2@127.0.0.1:1/d"),
+        ("db", "postgresql+psycopg://me:hunter2/#?@127.0.0.1:1/d"),
+        ("db", "postgresql+psycopg://me@127.0.0.1:1/d?password=hunter2"),
+        ("db", "postgresql+psycopg://127.0.0.1:1/d?connect_timeout=1&sslPassword=hunter2"),
+        ("db", "mysql+pymysql://me@127.0.0.1:1/d?passwd=hunter2"),
+        ("redis", "redis://:hunter2@127.0.0.1:1/0"),
+        ("redis", "redis://127.0.0.1:1?password=hunter2"),
+    ],
+)
+def test_a_password_in_an_argument_causes_a_warning(run: Run, option: str, url: str) -> None:
+    result = run("add", "acme", f"--{option}", url)
 
     assert f"the password in --{option}" in result.stderr
     assert f"HMAC_GUARD_{option.upper()}" in result.stderr
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://me@127.0.0.1:1/d?passfile=/x", "sqlite:///none/k@k.db"])
+def test_an_argument_without_a_password_causes_no_warning(run: Run, url: str) -> None:
+    assert "Warning" not in run("list", "--db", url).output
 
 
 def test_a_password_in_a_variable_causes_no_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

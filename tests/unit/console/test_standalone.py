@@ -164,9 +164,15 @@ def test_a_form_is_sent_and_the_audit_names_the_operator(local: Local) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["hmac-guard console --scheme nango", ""], ids=["by default", "as docs/console.md says"]
+    ("line", "shown"),
+    [
+        ("hmac-guard console --scheme nango", "sqlite:///keys.db"),
+        ("", "sqlite:///keys.db"),
+        ("hmac-guard console --scheme nango --db 'sqlite:///keys.db?timeout=5'", "sqlite:///keys.db"),
+    ],
+    ids=["by default", "as docs/console.md says", "without the query, which may have a password"],
 )
-def test_the_command_serves_and_prints_a_link(line: str, tmp_path: Path) -> None:
+def test_the_command_serves_and_prints_a_link(line: str, shown: str, tmp_path: Path) -> None:
     _, (documented, _) = under("docs/console.md", "The console", "console").commands()
     words = [sys.executable, "-m", "hmac_guard.cli", *shlex.split(line or documented)[1:]]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -174,7 +180,7 @@ def test_the_command_serves_and_prints_a_link(line: str, tmp_path: Path) -> None
     with subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:
             printed: Any = process.stdout
-            assert printed.readline() == "The console of sqlite:///keys.db. Press Ctrl-C to stop.\n"
+            assert printed.readline() == f"The console of {shown}. Press Ctrl-C to stop.\n"
             [(origin, token)] = re.findall(r"Open (http://127\.0\.0\.1:\d+)/login#([\w-]{43})\n", printed.readline())
             with httpx.Client(base_url=origin, timeout=TIMEOUT) as client:
                 home = client.post("/login", data={"token": token}, headers={"Origin": origin}).headers["location"]

@@ -422,8 +422,10 @@ def test_a_token_is_another_one_wherever_scope_tenant_or_message_differ() -> Non
 def test_a_store_shows_no_password() -> None:
     redis = RedisOnce("redis://:open-sesame-open-sesame@localhost:1/0")
     sql = SqlOnce(create_engine("postgresql+psycopg://u:open-sesame-open-sesame@localhost:1/d"))
+    in_query = SqlOnce(create_engine("postgresql+psycopg://u@localhost:1/d?password=open-sesame-open-sesame"))
 
     assert "sesame" not in repr(redis) + repr(sql) + repr(MemoryOnce(4))
+    assert repr(in_query) == "SqlOnce('postgresql+psycopg://u@localhost:1/d')"
 
 
 def _django(**cache: str) -> Any:

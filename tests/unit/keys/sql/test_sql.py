@@ -655,6 +655,12 @@ def test_a_store_shows_neither_password_nor_master_key_and_stays_in_its_process(
         pickle.dumps(keys)
 
 
+def test_a_password_in_the_query_of_a_url_is_not_shown() -> None:
+    keys = SqlKeys(create_engine("postgresql+psycopg://me@db/keys?password=hunter2&connect_timeout=1"))
+
+    assert repr(keys) == "SqlKeys('postgresql+psycopg://me@db/keys')"
+
+
 def test_each_engine_gives_operations_of_its_own_colour(database: Database) -> None:
     keys = database.keys()
     result = keys.list()
