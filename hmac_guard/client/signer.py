@@ -11,7 +11,7 @@ from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 
-from hmac_guard.core.bodies import parse_media
+from hmac_guard.core.bodies import parse_json, parse_media
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.frozen import Frozen
@@ -23,6 +23,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import fields_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Form, Header, Path
+from hmac_guard.core.verdict import Refused
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -350,7 +351,7 @@ _CANNOT = "the scheme places ids or the signature in the body, and the body of t
 
 
 def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]]) -> bytes:
-    """Return a JSON body with these fields, as compact JSON.
+    """Return a JSON body with these fields, as compact JSON. Each number stays as it is written.
 
     Args:
         body: The body before; an empty one counts as an object without members.
@@ -358,12 +359,12 @@ def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]]) -> byte
         fields: The fields, as nested objects.
 
     Raises:
-        ValueError: The body is no JSON object, or a list is where a field needs an object.
+        ValueError: The body is no JSON object, no guard would read it, or a list is where a field needs an object.
     """
     if body and kind not in ("json", "none"):
         raise ValueError(f"{_CANNOT} no JSON: send JSON, or sign with a scheme whose places are outside the body")
     merged = _merged(body, fields)
-    if merged is None:
+    if merged is None:  # Raised here, where no variable shows the signature.
         raise ValueError(f"{_CANNOT} no JSON object, or has a list where an object has to be")
     return merged
 
@@ -385,14 +386,37 @@ def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]]) -> byte
 
 
 def _merged(body: bytes, fields: Hidden[Mapping[str, Any]]) -> bytes | None:
-    try:
-        document = json.loads(body) if body else {}
-        json.dumps(document, allow_nan=False)  # 1e400 is read as infinity, which JSON cannot say.
-    except ValueError:
-        return None
+    document = _read_json(body or b"{}")
     if not isinstance(document, dict) or not _merge(document, fields.get()):
         return None
-    return json.dumps(document, separators=(",", ":")).encode()
+    return _json_of(document).encode()
+
+
+class _Number(NamedTuple):
+    """A number as it is written: a float has fewer digits, and one way to write each number."""
+
+    text: str
+
+
+def _read_json(body: bytes) -> Any:
+    """Return the document, with a `_Number` for each number. Raise `ValueError` for a body that no guard reads."""
+    try:
+        text = body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        raise ValueError(f"{_CANNOT} no JSON: its bytes are not UTF-8") from None
+    document = parse_json(text.encode())
+    if isinstance(document, Refused):
+        raise ValueError(f"{_CANNOT} JSON that {document.detail}; send JSON that a guard can read, each key once")
+    return json.loads(text, parse_int=_Number, parse_float=_Number)
+
+
+def _json_of(node: Any) -> str:
+    """Return the JSON of a node. `json.dumps` would write a float for a number of any other class."""
+    if isinstance(node, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_json_of(inner)}" for name, inner in node.items()) + "}"
+    if isinstance(node, list):
+        return "[" + ",".join(map(_json_of, node)) + "]"
+    return node.text if isinstance(node, _Number) else json.dumps(node)
 
 
 def _merge(document: dict[str, Any], fields: Mapping[str, Any]) -> bool:

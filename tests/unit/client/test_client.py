@@ -411,5 +411,67 @@ def test_a_number_that_json_cannot_say_is_not_signed(body: bytes) -> None:
         httpx.post("http://127.0.0.1:9/", content=body, headers={"Content-Type": "application/json"}, auth=auth)
 
 
+#: Values that a JSON library reads in a shorter or another form: numbers with more digits than a float has, and others.
+NUMBERS = (
+    '{"amount":12345678901234567.89,"rate":0.12345678901234567890,"id":123456789012345678901,"list":[1e2,-0,-0.0,'
+    '{"inner":1.10E+5}],"order":{"price":1.50,"none":null,"yes":true,"no":false,"empty":[{},[]]}'
+)
+NESTED = Scheme(
+    name="nested", ids={"user": Json("/order/user")}, message="{user}", signature=Json("/order/signature/hex")
+)
+
+
+def test_numbers_are_sent_as_they_are_written(send: Send, sites: Any) -> None:
+    made = sites(NESTED)
+    headers = {"Content-Type": "application/json"}
+    answer = send(NESTED, [made.url], f"{made.url}/inbox", "POST", content=f"{NUMBERS}}}".encode(), headers=headers)
+
+    assert answer[0] == 200
+    placed = f',"user":"u1","signature":{{"hex":"{NESTED.sign(KEY, user="u1")}"}}}}}}'
+    assert json.loads(answer[2])["body"] == NUMBERS[:-1] + placed
+
+
+@pytest.mark.parametrize(
+    ("body", "fields", "sent"),
+    [
+        (b"", {"sig": "s"}, '{"sig":"s"}'),
+        (b" { } ", {"sig": "s"}, '{"sig":"s"}'),
+        (b'{"sig" : 1.0, "a": 1.0}', {"sig": "s"}, '{"sig":"s","a":1.0}'),
+        (b'{"o": 1.0, "a": "1.0"}', {"o": {"sig": "s"}}, '{"o":{"sig":"s"},"a":"1.0"}'),
+        (b'{"\\u0073ig": 1, "o": {"sig": 2}}', {"sig": "s"}, '{"sig":"s","o":{"sig":2}}'),
+        ('\ufeff{"a":1.0}'.encode(), {"sig": "s"}, '{"a":1.0,"sig":"s"}'),
+        ('{"a":1.0}'.encode("utf-16"), {"sig": "s"}, '{"a":1.0,"sig":"s"}'),
+    ],
+)
+def test_fields_are_put_into_the_json_of_the_caller(body: bytes, fields: dict[str, Any], sent: str) -> None:
+    assert json_with(body, "json", hide(fields)).decode() == sent
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"a":1,"a":2}', "the key 'a' is there twice in one object; send"),
+        (b'{"o":[{"a":1,"\\u0061":1}]}', "the key 'a' is there twice in one object; send"),
+        (b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", "nested deeper than 64 levels; send"),
+        (b'{"a":' * 100_000, "nested deeper than 64 levels; send"),
+        (b'{"a":"\xff"}', "no JSON: its bytes are not UTF-8"),
+    ],
+    ids=["twice", "twice, deeper", "deep", "too deep to parse", "no text"],
+)
+def test_json_that_no_guard_reads_is_not_signed(body: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^the scheme places ids or the signature in the body.*{why}"):
+        json_with(body, "json", hide({"sig": "s"}))
+
+
+def test_an_error_about_a_body_shows_no_field_that_was_placed_before() -> None:
+    fields: dict[str, Any] = {"sig": "placed-before-the-list", "list": {"user": "u1"}}
+    with pytest.raises(ValueError, match="has a list where an object has to be") as caught:
+        json_with(b'{"list":[]}', "json", hide(fields))
+
+    ours = [entry.frame.f_locals for entry in caught.traceback[1:]]
+    assert ours
+    assert "placed-before" not in str(ours)
+
+
 def test_half_a_character_is_sent_as_it_was() -> None:
     assert json_with(b'{"t":"\\ud800"}', "json", hide({"sig": "s"})) == b'{"t":"\\ud800","sig":"s"}'
