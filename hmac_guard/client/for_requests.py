@@ -36,9 +36,10 @@ class RequestsAuth(Signing, AuthBase):
         signed = self.signer.sign(Outgoing(request.method, unquote(url.path), url.query, content_type, cookie, body))
         request.url = urlunsplit(url._replace(query=signed.query))
         headers.update(signed.headers)
-        if signed.body is not None:
-            request.body = signed.body
-            headers["Content-Length"] = str(len(signed.body))
+        sent = body if signed.body is None else signed.body
+        if sent:  # Bytes, also in the place of text: with urllib3 1.26, text is sent as Latin-1.
+            request.body = sent
+            headers["Content-Length"] = str(len(sent))
         plain.placed.update(signed.headers)
         return plain
 

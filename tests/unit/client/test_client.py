@@ -203,6 +203,26 @@ def test_a_signed_body_is_sent_as_it_was_signed(send: Send, sites: Any) -> None:
     assert json.loads(answer[2]) == {"ids": {"message_id": "m"}, "query": {}, "body": '{"a" : "é"}'}
 
 
+def test_text_is_sent_as_the_bytes_that_were_signed() -> None:
+    auth = RequestsAuth(STANDARD_WEBHOOKS, KEY, ["https://a.example"], message_id="m")
+    request = requests.Request("POST", "https://a.example/inbox", data='{"a":"\u00e9"}', auth=auth).prepare()
+
+    assert request.body == b'{"a":"\xc3\xa9"}'
+    assert request.headers["Content-Length"] == "10"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_body_that_is_empty_or_not_signed_stays_as_it_is(method: str) -> None:
+    url, given = "https://a.example/inbox", {"GET": None, "POST": "\u00e9"}[method]
+    for scheme, body in ((STANDARD_WEBHOOKS, None), (NONCE, given)):
+        auth = RequestsAuth(scheme, KEY, ["https://a.example"], {next(iter(scheme.ids)): "m"})
+        plain = requests.Request(method, url, data=body).prepare()
+        request = requests.Request(method, url, data=body, auth=auth).prepare()
+
+        assert request.body == plain.body
+        assert request.headers.get("Content-Length") == plain.headers.get("Content-Length")
+
+
 def test_the_query_keeps_what_is_not_ours(send: Send, sites: Any) -> None:
     made = sites(NANGO)
     ids = {"integration_id": "g&h", "connection_id": "c+d é"}
