@@ -125,7 +125,7 @@ sbom: $(VENV)/sbom
 
 # The tests of the handles, and of the guard in each framework.
 FRAMEWORK_TESTS := tests/unit/django tests/unit/console/test_mounts.py tests/unit/once/test_used_once.py \
-	$(patsubst %,tests/unit/test_%.py,fastapi flask mount_points starlette taken_over) \
+	$(patsubst %,tests/unit/test_%.py,fastapi flask mount_points refused_again starlette taken_over) \
 	tests/acceptance/test_bridges.py tests/docs/test_frameworks.py
 
 # With the oldest supported version of each framework, and without frameworks.

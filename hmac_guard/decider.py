@@ -59,10 +59,19 @@ class Outcome(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """An earlier decision of a guard: the request that it read, and the verdict."""
+    """An earlier decision of a guard.
+
+    Attributes:
+        request: The request that it read.
+        verdict: The verdict.
+        refusal: The refusal, or None.
+        with_any_body: Whether the decision holds for another body too: the guard reads none, or it refused.
+    """
 
     request: Request
     verdict: Verdict
+    refusal: Refusal | None
+    with_any_body: bool
 
     def __repr__(self) -> str:
         return f"<Judged {self.request!r}>"
@@ -273,7 +282,7 @@ class Decider(Frozen):
         if reading.tenant is not None and not by_tenant:
             self._warn_once(_TENANT_NOT_PROVEN)
         request = reading.request
-        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict, None)
         # An object in the scope must not refer to the scope: only the garbage collector would free the two.
         request.source = None
         if self._has_callbacks:
@@ -413,7 +422,7 @@ class Decider(Frozen):
             return refusal
         if reading is not None:
             self._log(reading, outcome)
-        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict)
+        scope[self.annotate_as], scope[self.issued_as] = verdict, (self.issuer, request, verdict, refusal)
         request.source = None
         if self._has_callbacks:
             self._call_back(reading, verdict, mode, refusal is not None, detail, started)
@@ -440,11 +449,15 @@ class Decider(Frozen):
 
         A verdict of another guard with the same scheme does not count: it may have other keys. A verdict on a skipped
         request does not count either: a handle on a route must guard the route.
+
+        A handle answers with the refusal of the decision, if there is one. The code of an application may have caught
+        the refusal of the first handle, and the next handle must not let the request pass.
         """
         issued = scope.get(self.issued_as)
         if type(issued) is not tuple or not issued or issued[0] is not self.issuer:
             return None
-        found = Judged(*issued[1:])
+        _, earlier, verdict, refusal = issued
+        found = Judged(earlier, verdict, refusal, refusal is not None or not self.reader.needs_body)
         if found.verdict.reason in _NOT_JUDGED or scope.get(self.annotate_as) is not found.verdict:
             return None
         return found if found.request.is_same_as(request) else None

@@ -30,9 +30,9 @@ __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
 class GuardSecurity(SecurityBase, Strict):
     """A guard as a dependency: it verifies the ids of the request, or refuses the request.
 
-    The dependency works for HTTP and websockets. If the middleware of the same guard has already judged the request,
-    its verdict is used. The guard's `only` and `exempt` do not apply: the router has already chosen the endpoint. A
-    CORS preflight is refused.
+    The dependency works for HTTP and websockets. A request that the same guard has already judged is not judged again;
+    a refused one is refused again. The guard's `only` and `exempt` do not apply: the router has already chosen the
+    endpoint. A CORS preflight is refused.
 
     The endpoint can still read the body. If an endpoint has `Form()` or `UploadFile` parameters, FastAPI parses the
     form before it calls dependencies; the ids are then read from the parsed form.
@@ -74,9 +74,7 @@ class GuardSecurity(SecurityBase, Strict):
         refusal, failure = None, None
         try:
             judged = await self._judged(request)
-            if judged is not None:
-                return judged.verdict
-            refusal = await self._decide(request)
+            refusal = await self._decide(request) if judged is None else judged.refusal
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
@@ -87,10 +85,10 @@ class GuardSecurity(SecurityBase, Strict):
         return verdict
 
     async def _judged(self, request: HTTPConnection) -> Judged | None:
-        """Return the verdict if this guard has already judged this request, else None."""
+        """Return the decision if this guard has already judged this request, else None."""
         decider, scope = self._driver.decider, request.scope
         judged = decider.judged(scope, self._driver.request(scope))
-        if judged is None or not decider.reader.needs_body or not isinstance(request, Request):
+        if judged is None or judged.with_any_body or not isinstance(request, Request):
             return judged
         if request._receive is judged.request.stream:
             return judged

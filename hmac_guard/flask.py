@@ -20,7 +20,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
 from hmac_guard.coverage import Layers, covered
-from hmac_guard.decider import decider_of
+from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.keys.resolver import functions_of
 from hmac_guard.log import failure_of, logger
@@ -37,8 +37,9 @@ class GuardExtension(Strict):
     """A guard for a Flask application, for some of its blueprints, or for single views.
 
     On a blueprint or a view, the guard's `only` and `exempt` do not apply: Flask's router has already chosen the view.
-    A request that the same guard has already judged is not judged again. A refusal passes through `after_request`, so
-    that Flask-CORS adds its headers. Several guards of one application need different names (`annotate_as`).
+    A request that the same guard has already judged is not judged again; a refused one is refused again. A refusal
+    passes through `after_request`, so that Flask-CORS adds its headers. Several guards of one application need
+    different names (`annotate_as`).
 
     Args:
         guard: A `Guard`, or a function that takes the application and returns a `Guard`. Use a function if the keys
@@ -286,10 +287,12 @@ def _check(driver: Driver) -> Response | None:
     environ = request.environ
     refusal, failure = None, None
     try:
-        if _is_judged(driver, environ):
-            return None
-        _rewind_body(driver, environ)
-        refusal = driver.decide(environ)
+        judged = _judged(driver, environ)
+        if judged is None:
+            _rewind_body(driver, environ)
+            refusal = driver.decide(environ)
+        else:
+            refusal = judged.refusal
     except Exception as error:
         failure = failure_of(error)
     if failure is not None:
@@ -297,12 +300,12 @@ def _check(driver: Driver) -> Response | None:
     return None if refusal is None else _response(refusal)
 
 
-def _is_judged(driver: Driver, environ: dict[str, Any]) -> bool:
-    """Return whether this guard has already judged this request."""
+def _judged(driver: Driver, environ: dict[str, Any]) -> Judged | None:
+    """Return the decision if this guard has already judged this request, else None."""
     judged = driver.decider.judged(environ, driver.request(environ))
-    return judged is not None and (
-        not driver.decider.reader.needs_body or judged.request.stream is environ["wsgi.input"]
-    )
+    if judged is None or judged.with_any_body or judged.request.stream is environ["wsgi.input"]:
+        return judged
+    return None
 
 
 def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:

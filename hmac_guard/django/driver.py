@@ -59,7 +59,7 @@ class DjangoDriver:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
         refusal, failure = None, None
         try:
-            request, started = self._read(django)
+            request, started, refusal = self._read(django)
             if started is not None:
                 refusal = self._driver.decide(request.scope, request, started)
             if refusal is None:
@@ -75,7 +75,7 @@ class DjangoDriver:
         """
         refusal, failure = None, None
         try:
-            request, started = self._read(django)
+            request, started, refusal = self._read(django)
             if started is not None:
                 refusal = (await self._driver_on_loop.decide(request.scope, None, request, started))[0]
             if refusal is None:
@@ -91,12 +91,12 @@ class DjangoDriver:
         """Return the verdict on a request that was not refused."""
         return verdict_from(request, self.decider.annotate_as)
 
-    def _read(self, django: Any) -> "tuple[DjangoRequest, float | None]":
+    def _read(self, django: Any) -> "tuple[DjangoRequest, float | None, Refusal | None]":
         """Read a Django request, and its body if the guard must judge it.
 
         Returns:
-            The request for the guard, and the start time of the decision, moved by the time that reading the body took.
-            The time is None if the request is already judged, or if the guard skips it.
+            The request for the guard, the start time of the decision, moved by the time that reading the body took, and
+            an earlier refusal. The time is None if the request is already judged, or if the guard skips it.
         """
         decider, reader = self.decider, self.decider.reader
         started = perf_counter() if decider.is_timed else 0.0
@@ -118,12 +118,12 @@ class DjangoDriver:
         if reader.needs_body:
             request.read_framing()
         judged = decider.judged(scope, request) if decider.issued_as in scope else None
-        if judged is not None and (not reader.needs_body or request.has_body_of(judged.request)):
-            return request, None
+        if judged is not None and (judged.with_any_body or request.has_body_of(judged.request)):
+            return request, None, judged.refusal
         outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
-            return request, None
+            return request, None, None
         if request.is_asgi and self._driver_on_loop.merges_cookies:
             merge_cookies(scope)
             request.join_cookies()
@@ -131,7 +131,7 @@ class DjangoDriver:
             began = perf_counter()
             request.read_body(reader, decider.max_body)
             started += perf_counter() - began
-        return request, started
+        return request, started, None
 
     def _fault(self, django: Any, failure: Failure) -> Refusal:
         return self.decider.fault(getattr(django, "scope", getattr(django, "environ", {})), failure)

@@ -18,9 +18,9 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
     """Guard one view: a sync or async function, or a class with `dispatch`, of Django or Django REST framework.
 
-    The guard's `only` and `exempt` do not apply: Django has already chosen the view. A request that the middleware of
-    the same guard has already judged is not judged again. A CORS preflight is refused, because the view could answer it
-    with data. Let the CORS middleware answer preflights.
+    The guard's `only` and `exempt` do not apply: Django has already chosen the view. A request that the same guard has
+    already judged is not judged again; a refused one is refused again. A CORS preflight is refused, because the view
+    could answer it with data. Let the CORS middleware answer preflights.
 
     Args:
         guard: The guard.
