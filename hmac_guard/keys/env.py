@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
@@ -21,19 +22,21 @@ class EnvKeys(Resolver):
 
     Args:
         names: The names of the variables. With one name, it is the key. With several, the first signs, any verifies,
-            and all but the first may be unset: a rotation. A single name with `{tenant}` in it means one variable for
-            each tenant, with the tenant as in the request.
+            and all but the first may be unset: a rotation. A name with `{tenant}` in it means one variable for each
+            tenant, with the tenant as in the request. With several such names, a tenant may have a variable of each
+            name, or of some of them.
         form: How the secrets are written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
 
     Raises:
-        ConfigError: The first or only variable is unset, its text is hardly a secret (see `Key`), or two tenants have
-            the same secret.
+        ConfigError: The first or only variable is unset, its text is hardly a secret (see `Key`), two tenants have the
+            same secret, or one variable may fit two names with `{tenant}`.
 
     Example::
 
         EnvKeys("NANGO_HMAC_KEY")
         EnvKeys("NANGO_HMAC_KEY", "NANGO_HMAC_KEY_OLD")
         EnvKeys("NANGO_HMAC_KEY_{tenant}")
+        EnvKeys("NANGO_HMAC_KEY_{tenant}", "OLD_NANGO_HMAC_KEY_{tenant}")
     """
 
     __slots__ = ("_names", "_rings", "per_tenant")
@@ -51,9 +54,7 @@ class EnvKeys(Resolver):
                 # Not shown: a user may pass the secret in place of its variable's name, and it must not be logged.
                 raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
         per_tenant = any("{tenant}" in name for name in names)
-        if per_tenant and len(names) > 1:
-            raise ConfigError("EnvKeys: give one name where it has {tenant}; chain two EnvKeys for two keys a tenant")
-        rings: Any = _tenant_rings(names[0], form) if per_tenant else {None: Keyring(_named_keys(names, form))}
+        rings: Any = _tenant_rings(names, form) if per_tenant else {None: Keyring(_named_keys(names, form))}
         self._set(_names=names, _rings=rings, per_tenant=per_tenant)
 
     def __call__(self, claim: Claim) -> Keyring | None:
@@ -69,15 +70,39 @@ def _named_keys(names: tuple[str, ...], form: str) -> list[Key]:
     return [_key(name, form) for name in names if name in os.environ]
 
 
-def _tenant_rings(pattern: str, form: str) -> dict[str, Keyring]:
-    if pattern == "{tenant}":
-        raise ConfigError("EnvKeys: put a fixed text beside {tenant}, or any variable would be some tenant's key")
-    tenants = {name: tenant for name in os.environ if (tenant := tenant_in(name, pattern))}
-    if not tenants:
-        raise ConfigError(f"EnvKeys: no variable like {shown(pattern)} is set; set one for each tenant")
-    rings = {tenant: Keyring(_key(name, form)) for name, tenant in tenants.items()}
+def _tenant_rings(patterns: tuple[str, ...], form: str) -> dict[str, Keyring]:
+    _check_patterns(patterns)
+    keys: dict[str, list[Key]] = {}
+    for pattern in patterns:
+        for name in os.environ:
+            tenant = tenant_in(name, pattern)
+            if tenant is not None:
+                keys.setdefault(tenant, []).append(_key(name, form))
+        if not keys:
+            raise ConfigError(f"EnvKeys: no variable like {shown(pattern)} is set; set one for each tenant")
+    rings = {tenant: Keyring(found) for tenant, found in keys.items()}
     check_owners("EnvKeys", rings)
     return rings
+
+
+def _check_patterns(patterns: tuple[str, ...]) -> None:
+    if not all("{tenant}" in pattern for pattern in patterns):
+        raise ConfigError("EnvKeys: put {tenant} into each of the names, or into none of them")
+    if "{tenant}" in patterns:
+        raise ConfigError("EnvKeys: put a fixed text beside {tenant}, or any variable would be some tenant's key")
+    for one, other in combinations(patterns, 2):
+        # The key of the tenant "a_OLD" under K_{tenant} would also be a key of the tenant "a" under K_{tenant}_OLD.
+        if _may_share_a_variable(one, other):
+            raise ConfigError(
+                f"EnvKeys: one variable may fit both {shown(one)} and {shown(other)}; begin one of the names with a "
+                "text of its own, such as OLD_KEY_{tenant} beside KEY_{tenant}"
+            )
+
+
+def _may_share_a_variable(one: str, other: str) -> bool:
+    (begin, _, end), (other_begin, _, other_end) = one.partition("{tenant}"), other.partition("{tenant}")
+    begin_alike = begin.startswith(other_begin) or other_begin.startswith(begin)
+    return begin_alike and (end.endswith(other_end) or other_end.endswith(end))
 
 
 def _key(name: str, form: str) -> Key:

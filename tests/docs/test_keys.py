@@ -64,6 +64,7 @@ def api() -> Iterator[str]:
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: str) -> Iterator[dict[str, Any]]:
     """The environment of the page: variables, files, settings, a database and an API. KEY is the secret of acme."""
     environ = {"NANGO_HMAC_KEY": KEY, "NANGO_HMAC_KEY_OLD": OTHER_KEY, "NANGO_HMAC_KEY_acme": KEY, "HMAC_KEY_HEX": KEY}
+    environ["OLD_NANGO_HMAC_KEY_acme"] = f"{OTHER_KEY} of acme"
     for name, value in {**environ, "MASTER_KEYS": Fernet.generate_key().decode()}.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "tenants").mkdir()
@@ -135,7 +136,7 @@ def api_of_ones_own(url: str) -> Callable[[Any], Any]:
 
 
 def test_the_page_has_the_table() -> None:
-    assert len(ROWS) == 15
+    assert len(ROWS) == 16
     assert BY_HEX in ROWS
 
 

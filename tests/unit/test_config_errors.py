@@ -207,7 +207,19 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "an unset variable": (lambda: EnvKeys("HMAC_GUARD_NEVER_SET"), "is not set"),
     "no variable for any tenant": (lambda: EnvKeys("HMAC_GUARD_NEVER_SET_{tenant}"), "no variable like"),
     "any variable for a tenant": (lambda: EnvKeys("{tenant}"), "fixed text"),
-    "two patterns": (lambda: EnvKeys("A_{tenant}", "B_{tenant}"), "one name"),
+    "no variable like the first of two": (
+        lambda: EnvKeys("HMAC_GUARD_NEVER_SET_{tenant}", "OLD_HMAC_GUARD_{tenant}"),
+        "no variable like HMAC_GUARD_NEVER_SET_",
+    ),
+    "a tenant in one of two names": (lambda: EnvKeys("A_{tenant}", "A"), "into each of the names"),
+    "any variable for a tenant, beside a name": (lambda: EnvKeys("A_{tenant}", "{tenant}"), "fixed text"),
+    "names that one variable fits": (lambda: EnvKeys("A_{tenant}", "A_{tenant}_OLD"), "one variable may fit both"),
+    "names that one variable fits, the longer first": (
+        lambda: EnvKeys("A_OLD_{tenant}", "B_{tenant}", "A_{tenant}"),
+        "one variable may fit both A_OLD_{tenant} and A_{tenant}",
+    ),
+    "names that one variable fits, by both ends": (lambda: EnvKeys("A_{tenant}", "{tenant}_B"), "may fit both"),
+    "one name twice": (lambda: EnvKeys("A_{tenant}", "A_{tenant}"), "may fit both"),
 }
 
 

@@ -378,6 +378,39 @@ def test_env_keys_for_each_tenant(call: Call, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
+    ("current", "previous"),
+    [("TEST_KEY_{tenant}", "OLD_TEST_KEY_{tenant}"), ("{tenant}_TEST_KEY", "{tenant}_TEST_KEY_OLD")],
+)
+def test_env_keys_rotate_for_each_tenant(
+    call: Call, monkeypatch: pytest.MonkeyPatch, current: str, previous: str
+) -> None:
+    """In the middle of a rotation: one tenant has both keys, one has the new key, and one still has the old key."""
+    secrets = {(current, "acme"): KEY, (previous, "acme"): OLD}
+    secrets |= {(current, "new"): f"{KEY} of new", (previous, "old"): f"{OLD} of old"}
+    for (pattern, tenant), secret in secrets.items():
+        monkeypatch.setenv(pattern.replace("{tenant}", tenant), secret)
+    guard = Guard(SCHEME, EnvKeys(current, previous))
+
+    for (pattern, tenant), secret in secrets.items():
+        verdict = call(guard, signed(secret, tenant)).verdict
+        assert (verdict.tenant, verdict.key_id) == (tenant, pattern.replace("{tenant}", tenant))
+    assert call(guard, signed(OLD, "new")).status == 401
+    assert call(guard, signed(KEY, "old")).status == 401
+    for names in ((current, previous), (previous, current)):
+        ring = EnvKeys(*names)(Claim("one", {}, "acme"))
+        assert ring is not None
+        assert [key.id for key in ring.keys] == [name.replace("{tenant}", "acme") for name in names]
+
+
+def test_one_secret_for_two_tenants_is_refused_under_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, secret in {"TEST_KEY_acme": KEY, "TEST_KEY_globex": OLD, "OLD_TEST_KEY_globex": KEY}.items():
+        monkeypatch.setenv(name, secret)
+
+    with pytest.raises(ConfigError, match="the tenants 'acme' and 'globex' have the same secret"):
+        EnvKeys("TEST_KEY_{tenant}", "OLD_TEST_KEY_{tenant}")
+
+
+@pytest.mark.parametrize(
     ("text", "form", "why"),
     [
         ("", "text", "empty or blank"),
