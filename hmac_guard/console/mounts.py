@@ -124,7 +124,6 @@ def environ_of_scope(scope: Any, body: bytes) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope.get("scheme", "http"),
-        "wsgi.input": BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
@@ -140,8 +139,13 @@ def environ_of_scope(scope: Any, body: bytes) -> dict[str, Any]:
         key = name if name == "CONTENT_TYPE" else f"HTTP_{name}"
         joiner = "; " if name == "COOKIE" else ","
         environ[key] = f"{environ[key]}{joiner}{value}" if key in environ else value
-    environ["CONTENT_LENGTH"] = str(len(body))
+    environ |= _input_of(body)
     return environ
+
+
+def _input_of(body: bytes) -> dict[str, Any]:
+    """Return the entries of a WSGI environ for a body that has been read."""
+    return {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 def _framework_request(scope: Any) -> Any:
@@ -164,9 +168,12 @@ def flask_blueprint(site: Site, name: str) -> Any:
         proxy: Any = request  # Flask types it as the request.
         current = proxy._get_current_object()
         environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current}
-        if "form" in vars(current):  # A `before_request` has parsed the form, so its bytes are gone.
+        # A `before_request` may have read the body. Its bytes are then gone from the server's stream.
+        if "form" in vars(current):
             body = urlencode([*current.form.items(multi=True)]).encode()
-            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": _URLENCODED}
+            environ |= {**_input_of(body), "CONTENT_TYPE": _URLENCODED}
+        elif "stream" in vars(current):
+            environ |= _input_of(current.get_data())
         return site.respond(environ)
 
     # Flask must not answer OPTIONS: its answer lacks the headers of the console.
@@ -227,8 +234,7 @@ def _environ_of_django(request: Any, path: str) -> dict[str, Any]:
         "SCRIPT_NAME": root.encode().decode("latin-1"),
         "PATH_INFO": own.encode().decode("latin-1"),
         "wsgi.url_scheme": request.scheme,
-        "wsgi.input": BytesIO(body),
-        "CONTENT_LENGTH": str(len(body)),
+        **_input_of(body),
         "HTTP_HOST": request.META.get("HTTP_HOST", ""),
         REQUEST: request,
     }

@@ -188,10 +188,24 @@ def asked(**given: Any) -> Any:
     return request
 
 
-def test_a_form_that_flask_has_parsed_before_the_view_is_read(keys: Any) -> None:
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda request: request.form.get("token"),
+        lambda request: request.get_data(),
+        lambda request: request.get_json(silent=True, force=True),
+        lambda request: (request.get_data(), request.form),
+    ],
+    ids=["the form", "the bytes", "the JSON", "the bytes and the form"],
+)
+def test_a_body_that_flask_has_read_before_the_view_is_used(keys: Any, read: Any) -> None:
     flask = pytest.importorskip("flask", reason="not run: flask is not installed")
     app = flask.Flask("console")
-    app.before_request(lambda: flask.request.form.get("token") and None)
+
+    def before_request() -> None:
+        read(flask.request)
+
+    app.before_request(before_request)
     console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
     app.register_blueprint(console.blueprint(), url_prefix="/console")
     client = app.test_client()
