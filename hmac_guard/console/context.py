@@ -227,8 +227,8 @@ def html(template: str, status: int, /, **values: Any) -> Response:
 
 
 def url_below(request: Request, path: str) -> str:
-    """Return the path of a page as a browser asks for it."""
-    return quote(request.root_path.rstrip("/") + path, safe="/:@!$&'()*+,;=~")
+    """Return the path of a page as a browser asks for it. It begins with one slash: two would name a host."""
+    return quote("/" + f"{request.root_path.rstrip('/')}{path}".lstrip("/"), safe="/:@!$&'()*+,;=~")
 
 
 def asset_url(request: Request, name: str) -> str:

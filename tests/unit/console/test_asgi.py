@@ -1,6 +1,7 @@
 """The console as an ASGI application: what servers differ in, and what clients do to it."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -88,6 +89,16 @@ def test_the_mount_point_alone_leads_to_the_list(console: Console) -> None:
 
     assert sent[0]["status"] == 308
     assert (b"location", b"/console/") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize("root", ["//evil.test", "///evil.test/", "/evil.test"])
+def test_no_address_names_the_mount_point_as_a_host(console: Console, root: str) -> None:
+    page = call(console, scope(f"{root.rstrip('/')}/", root))
+    headers = dict(page[0]["headers"])
+
+    assert (b"location", b"/evil.test/") in call(console, scope(root.rstrip("/"), root))[0]["headers"]
+    assert b"; Path=/evil.test/;" in headers[b"set-cookie"]
+    assert set(re.findall(r'(?:href|action|src)="(/[^/"]*/)', body_of(page))) == {"/evil.test/"}
 
 
 def test_a_header_cannot_replace_another_one() -> None:

@@ -218,6 +218,21 @@ def test_a_body_that_flask_has_read_before_the_view_is_used(keys: Any, read: Any
     assert [key.note for key in keys.list("acme")] == ["ä note"]
 
 
+def test_flask_serves_a_path_with_two_slashes_below_one(keys: Any) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    app = flask.Flask("console")
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+
+    # As gunicorn gives it for "GET //console/".
+    page = app.test_client().get("/console/", environ_overrides={"PATH_INFO": "//console/"})
+
+    assert page.status_code == 200
+    assert 'href="/console/tenant?name=acme"' in page.text
+    assert 'href="//' not in page.text
+    assert "; Path=/console/;" in page.headers["Set-Cookie"]
+
+
 def recipe(section: str, **names: Any) -> Any:
     given = BLOCKS[section].run(Operator=Operator, **names)
     return next(value for name, value in given.items() if name.startswith("authorize_"))
