@@ -29,9 +29,9 @@ class Call(NamedTuple):
         headers: The value of each header, and the text that the scheme needs after it, such as ":".
         items: The headers with several items: the separator, and each value with the text before it.
         cookies: The cookies.
-        document: The JSON body.
-        form: The form fields.
-        signs_body: Whether the raw body is signed. Nothing is placed in it then.
+        document: The JSON body, or what is read from a signed JSON body.
+        form: The form fields, or those that are read from a signed form.
+        signs_body: Whether the raw body is signed. It is sent as it was signed.
     """
 
     template: str
@@ -44,6 +44,13 @@ class Call(NamedTuple):
     form: dict[str, str]
     signs_body: bool
 
+    @property
+    def media_type(self) -> str:
+        """The type of the body, or "" without a body. A signed body from which nothing is read is JSON."""
+        if self.form:
+            return "application/x-www-form-urlencoded"
+        return "application/json" if self.document or self.signs_body else ""
+
 
 def call_fields(scheme: Scheme) -> list[Field]:
     """Return the fields of a request, in the order in which `make_call` takes their values."""
@@ -51,17 +58,18 @@ def call_fields(scheme: Scheme) -> list[Field]:
     return [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
 
 
-def make_call(scheme: Scheme, values: Sequence[str]) -> Call:
+def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
     """Return a request with one place for each value.
 
     Args:
         scheme: The scheme.
         values: The ids in the order of the message, the times, the signature, and the tenant if the scheme has one.
+        body: The signed raw body, if it is known. It decides where JSON and a form are possible.
 
     Raises:
         ConfigError: One request cannot carry all the values.
     """
-    places, fields = _fitting_places(scheme), call_fields(scheme)
+    places, fields = _fitting_places(scheme, body), call_fields(scheme)
     call = Call(_template(places, [field.name for field in fields]), {}, {}, {}, {}, {}, {}, {}, scheme.signs_body)
     # Items of one header: times first, then signatures.
     order = sorted(range(len(fields)), key=lambda number: fields[number].name not in ("timestamp", "expires"))
@@ -70,7 +78,7 @@ def make_call(scheme: Scheme, values: Sequence[str]) -> Call:
     return call
 
 
-def _place(call: Call, name: str, place: Source | None, value: str) -> None:
+def _place(call: Call, name: str, place: Source, value: str) -> None:
     match place:
         case Path():
             call.path[name] = value
@@ -88,25 +96,31 @@ def _place(call: Call, name: str, place: Source | None, value: str) -> None:
             put(call.document, place.tokens(), value)
 
 
-def _fitting_places(scheme: Scheme) -> tuple[Source | None, ...]:
-    """Return a place for each field, or None for one that is in the signed body."""
-    choices: list[list[Source | None]] = []
+def _fitting_places(scheme: Scheme, body: str) -> tuple[Source, ...]:
+    """Return a place for each field. Only a field that has no other place is in a signed body."""
+    choices = []
     for field in call_fields(scheme):
-        outside = [place for place in field.source.places() if not (scheme.signs_body and place.kinds)]
-        choices.append([*outside] or [None])
-    for places in product(*choices):
-        kinds = {type(place) for place in places}
-        paths = [set(place.templates) for place in places if isinstance(place, Path)]
+        places = sorted(field.source.places(), key=lambda place: _contradicts(place, body))
+        choices.append([place for place in places if not (scheme.signs_body and place.kinds)] or places)
+    for chosen in product(*choices):
+        kinds = {type(place) for place in chosen}
+        paths = [set(place.templates) for place in chosen if isinstance(place, Path)]
         if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
-            return places
+            return chosen
     raise ConfigError(f"snippet: no single request can contain all values of the scheme {scheme.name!r} at once")
+
+
+def _contradicts(place: Source, body: str) -> bool:
+    """Return whether a known body does not look like one with this place."""
+    is_json = body.lstrip()[:1] in ("{", "[")
+    return bool(body and place.kinds) and is_json != isinstance(place, Json)
 
 
 def _has_body(call: Call) -> bool:
     return bool(call.document or call.form or call.signs_body)
 
 
-def _template(places: tuple[Source | None, ...], names: list[str]) -> str:
+def _template(places: tuple[Source, ...], names: list[str]) -> str:
     """Return a path template that contains all ids in paths, if possible one without other placeholders."""
     paths = [place.templates for place in places if isinstance(place, Path)]
     shared = [one for one in paths[0] if all(one in others for others in paths)] if paths else ["/"]
@@ -125,7 +139,7 @@ def fetch_code(scheme: Scheme) -> str:
     signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
     *_, tenant = local_names([*ids, "tenant?"], camel).values()
-    # A time in the signed body has no other place.
+    # A time that the message does not name is in the signed body.
     others = {**dict.fromkeys((time.name for time in scheme.times), ""), "signature": "signature", "tenant": tenant}
     call = make_call(scheme, [signed.get(field.name) or others[field.name] for field in call_fields(scheme)])
     return templates.get_template("fetch.j2").render(
@@ -151,9 +165,10 @@ def _path(call: Call, fill: Callable[[str], str]) -> str:
 
 
 def _headers(call: Call) -> dict[str, str]:
-    media_type = {"Content-Type": '"application/json"'} if call.document else {}
+    # `fetch` itself sets the type of URLSearchParams.
+    is_typed = call.media_type and (call.signs_body or not call.form)
     return (
-        media_type
+        ({"Content-Type": braced_literal(call.media_type)} if is_typed else {})
         | {
             name: f"{value} + {braced_literal(after)}" if after else value
             for name, (value, after) in call.headers.items()
@@ -190,7 +205,7 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
     Raises:
         ConfigError: One request cannot carry all the values.
     """
-    call = make_call(scheme, values)
+    call = make_call(scheme, values, body)
     url = HOST + _path(call, lambda text: quote(text, safe=""))
     if call.query:
         url += "?" + urlencode(call.query, quote_via=quote)
@@ -203,14 +218,16 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
         words += ["-H", f"{name}: {between.join(before + value for before, value in items)}"]
     if call.cookies:
         words += ["-b", "; ".join(f"{name}={value}" for name, value in call.cookies.items())]
-    if call.document:
-        words += ["--json", json.dumps(call.document, ensure_ascii=False)]
+    return _in_lines([*words, *_body_options(call, body)])
+
+
+def _body_options(call: Call, body: str) -> list[str]:
+    """Return the options of curl for the body."""
     if call.signs_body:
-        words += ["-H", "Content-Type: application/json"] if body.startswith("{") else []
-        words += ["--data-binary", body]
-    for name, value in call.form.items():
-        words += ["--data-urlencode", f"{name}={value}"]
-    return _in_lines(words)
+        return ["-H", f"Content-Type: {call.media_type}", "--data-binary", body]
+    if call.document:
+        return ["--json", json.dumps(call.document, ensure_ascii=False)]
+    return [word for name, value in call.form.items() for word in ("--data-urlencode", f"{name}={value}")]
 
 
 def _in_lines(words: list[str]) -> str:

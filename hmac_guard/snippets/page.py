@@ -10,10 +10,9 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
-from hmac_guard.core.sources import Form, Json
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
-from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, put
+from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, make_call
 from hmac_guard.snippets.languages import LANGUAGES, check_keys_are_text, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
@@ -59,7 +58,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         ConfigError: No example can be made, because no simple id fits the scheme; or its secrets are used decoded.
     """
     check_keys_are_text(scheme)
-    example = worked_example(scheme)
+    example = worked_example(scheme, tenant)
     parts = [part for part in scheme.parts if isinstance(part, Id)]
     return templates.get_template("page.j2").render(
         scheme=scheme,
@@ -92,13 +91,22 @@ def _shorter(scheme: Scheme) -> str:
 
 def curl_of_example(scheme: Scheme, example: Example, tenant: str) -> str:
     """Return a curl command that sends an example of a tenant."""
-    own = {"the signature": example.signature, "the tenant": tenant}
-    values = [own.get(field.label) or example.texts.get(field.name, "") for field in call_fields(scheme)]
+    values = _values(scheme, example.texts, tenant, example.signature)
     return curl_command(scheme, values, example.texts.get(BODY, ""))
 
 
-def worked_example(scheme: Scheme) -> Example:
+def _values(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: str = "") -> list[str]:
+    """Return the values of a request, as `make_call` takes them. An id may be called "tenant" or "signature"."""
+    own = {"the signature": signature, "the tenant": tenant}
+    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in call_fields(scheme)]
+
+
+def worked_example(scheme: Scheme, tenant: str) -> Example:
     """Return ids, and their message and signature with the key of the documentation.
+
+    Args:
+        scheme: The scheme.
+        tenant: The tenant that a signed body names.
 
     Raises:
         ConfigError: No simple id fits the scheme.
@@ -107,7 +115,7 @@ def worked_example(scheme: Scheme) -> Example:
     for form in _EXAMPLE_IDS:
         ids = {name: form.format(stem=_stem(name), number=number) for number, name in enumerate(names, 1)}
         texts = {**ids, **{time.name: str(time.ticks(EXAMPLE_TIME)) for time in scheme.times}, METHOD: "POST"}
-        texts[BODY] = _body(scheme, texts)
+        texts[BODY] = _body(scheme, texts, tenant)
         others = {name: texts.get(name) or texts[f"@{name}"] for name in names_of_parts(scheme)}
         given: dict[str, Any] = {**others, **({"body": texts[BODY].encode()} if scheme.signs_body else {})}
         try:
@@ -120,19 +128,12 @@ def worked_example(scheme: Scheme) -> Example:
     raise ConfigError(f"snippet: no example can be made for the scheme {scheme.name!r}; no simple id fits it")
 
 
-def _body(scheme: Scheme, texts: Mapping[str, str]) -> str:
-    """Return a raw body with the ids and times that are sent in it."""
-    fields = [*scheme.id_fields, *(time.field for time in scheme.times)]
-    document: dict[str, Any] = {}
-    form: dict[str, str] = {}
-    for field in fields if scheme.signs_body else ():
-        if field.needs_body:
-            place = field.source.places()[0]
-            if isinstance(place, Json):
-                put(document, place.tokens(), texts[field.name])
-            elif isinstance(place, Form):
-                form[place.name] = texts[field.name]
-    return urlencode(form) if form else json.dumps(document or {"event": "order.paid"})
+def _body(scheme: Scheme, texts: Mapping[str, str], tenant: str) -> str:
+    """Return a raw body with the strings that are sent in it, or "" if the scheme does not sign the body."""
+    if not scheme.signs_body:
+        return ""
+    call = make_call(scheme, _values(scheme, texts, tenant))
+    return urlencode(call.form) if call.form else json.dumps(call.document or {"event": "order.paid"})
 
 
 def _stem(name: str) -> str:

@@ -331,7 +331,7 @@ def show_how_to_sign(context: Context) -> Response:
     language = context.arg("language") if context.arg("language") in LANGUAGES else "python"
     try:
         code, problem = snippet(scheme, language), ""
-        example = worked_example(scheme)
+        example = worked_example(scheme, tenant or "acme")
         curl = curl_of_example(scheme, example, tenant or "acme")
         fetch = fetch_code(scheme)
     except ConfigError as error:

@@ -36,7 +36,7 @@ from sqlalchemy import create_engine, text
 from support import Sent, call_wsgi
 from werkzeug.test import Client
 
-from hmac_guard import Cookie, Decision, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
+from hmac_guard import Cookie, Decision, Form, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
 from hmac_guard.console import Console, Operator
 from hmac_guard.console.access import TokenProblem, check_token, make_token
 from hmac_guard.console.site import COOKIE, ROUTES
@@ -946,6 +946,18 @@ def test_a_body_of_several_lines_is_checked_as_it_was_sent(keys: Any) -> None:
     pasted = vic.post("/check", kind="request", scheme="github", tenant="acme", request=raw)
     assert "This signature is right for acme" in words_of(pasted)
     typed = {"kind": "ids", "scheme": "github", "tenant": "acme", "body": body.replace("\n", "\r\n")}
+    assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
+
+
+@pytest.mark.parametrize("source", [Json("/id") | Form("id"), Form("id") | Json("/id")], ids=["JSON", "form"])
+@pytest.mark.parametrize("body", ['{"id": "u-1"}', "id=u-1"])
+def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, body: str) -> None:
+    scheme = Scheme(name="either", ids={"id": source}, message="{id}.{@body}", signature=Header("X-Sig"))
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
+    signature = scheme.sign(KEY, id="u-1", body=body.encode())
+    typed = {"kind": "ids", "scheme": "either", "tenant": "acme", "id.id": "u-1", "body": body}
+
     assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
 
 

@@ -173,14 +173,30 @@ FORMS = Scheme(
     encoding="base64",
 )
 
+# Schemes that sign a body and read ids and a tenant in it.
+IN_JSON = Scheme(
+    name="in_json",
+    ids={"event_id": Json("/data/id"), "kind": Form("kind") | Json("/kind")},
+    message="{event_id}.{kind}.{@body}",
+    signature=Header("X-Sig"),
+    tenant=Json("/tenant"),
+)
+IN_FORM = IN_JSON.replace(
+    name="in_form", ids={"event_id": Form("id"), "kind": Json("/kind") | Form("kind")}, tenant=Form("tenant")
+)
+BODIES = {
+    "in_json": '{"data": {"id": "user 0+&"}, "kind": "user 1+&", "tenant": "acme"}',
+    "in_form": "id=user+0%2B%26&kind=user%201%2B%26&tenant=acme",
+}
+
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="not run: node is not installed")
-@pytest.mark.parametrize("scheme", [*PRESETS.values(), ODD, FORMS], ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize("scheme", [*PRESETS.values(), ODD, FORMS, IN_JSON, IN_FORM], ids=lambda scheme: scheme.name)
 def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     names = [field.name for field in scheme.id_fields]
     ids = {name: f"user {number}+&" for number, name in enumerate(names)}
     expected = {name: text for name, text in ids.items() if scheme.ids[name].can_carry(text)}
-    parts = {"timestamp": str(EXAMPLE_TIME), "method": "POST", "body": '{"caf\u00e9": 1}'}
+    parts = {"timestamp": str(EXAMPLE_TIME), "method": "POST", "body": BODIES.get(scheme.name, '{"caf\u00e9": 1}')}
     given: dict[str, Any] = {name: parts[name] for name in names_of_parts(scheme)}
     signature = scheme.sign(EXAMPLE_KEY, ids, **given | ({"body": given["body"].encode()} if "body" in given else {}))
 
@@ -198,6 +214,16 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
 
     assert done.stdout.startswith("200 "), done.stdout + done.stderr + script
     assert json.loads(done.stdout[4:]) == expected
+
+
+@pytest.mark.parametrize("scheme", [IN_JSON, IN_FORM], ids=lambda scheme: scheme.name)
+def test_the_example_has_a_signed_body_with_its_strings_and_its_type(scheme: Scheme) -> None:
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", page(scheme, ["python"], tenant="größe"), re.DOTALL)
+    explained = explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY)))
+
+    assert explained.reason == "verified"
+    assert explained.tenant is not None
+    assert explained.tenant.value == "größe"
 
 
 @pytest.mark.parametrize("place", [Header("X-User"), Query("user"), Json("/user")], ids=["header", "query", "JSON"])
