@@ -83,15 +83,16 @@ def shell_format(text: str) -> str:
 _TAKEN = frozenset(
     """
     current_catalog current_date current_role current_schema current_time current_timestamp current_user session_user
-    abstract actual after alias alignas alignof all analyze and annotation any append args arguments argv array as
-    asc assert asymmetric async at auto await base base64 become begin between bigint binary bit bool boolean both
-    box break btoa by byte call callable cap case cast catch chan char character check checked class clone coalesce
-    collate collation column companion concat concurrently console const constraint constructor continue copy crate
-    create cross crossinline crypto current data date debugger dec decimal declare def default defer deferrable
+    abstract actual after alias alignas alignof all analyse analyze and annotation any append args arguments argv
+    array as asc assert asymmetric async at authorization auto await base base64 become begin between bigint binary
+    bit bool boolean both box break btoa by byte call callable cap case cast catch chan char character check checked
+    class clone coalesce collate collation column companion concat concurrently console const constraint constructor
+    continue copy crate create cross crossinline crypto current data date debugger dec decimal declare def default
+    defer deferrable
     defined defmodule del delegate delete desc die diff digest distinct do double drop dyn dynamic each echo elif
     else elseif elsif empty encoder end enddeclare endfor endforeach endif endswitch endwhile ensure enum err error
     eval event except execute exists exit expect explicit export exports extends extern extract fallthrough false
-    fetch field file final finally fixed float fn for foreach foreign format freeze from full fun func function get
+    fetch field file final finally fixed float fn for foreach foreign format freeze from full fun func function gen get
     global go goto grant greatest group grouping hash hashlib having hex hmac if ilike impl implements implicit
     import in infinity infix init initially inline inner inout instanceof insteadof int integer interface internal
     intersect interval into iota is isnull isset it iterator join key lambda lateinit lateral leading least left len

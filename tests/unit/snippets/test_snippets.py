@@ -100,6 +100,7 @@ def test_an_unknown_language_is_refused() -> None:
         (["integration_id", "userName"], camel, ["integrationId", "userName"]),
         (["integration_id", "id"], go_camel, ["integrationID", "id"]),
         (["class", "key"], camel, ["classId", "keyId"]),
+        (["analyse", "authorization", "gen"], snake, ["analyse_id", "authorization_id", "gen_id"]),
         (["größe", "名", "_"], snake, ["groe", "id", "id_n2"]),
         (["a_b", "aB", "a__b"], camel, ["aB", "aBN2", "aBN3"]),
         (["x" * 60, "x" * 61], snake, ["x" * 40, "x" * 40 + "_n2"]),
@@ -108,6 +109,21 @@ def test_an_unknown_language_is_refused() -> None:
 )
 def test_an_id_gets_a_valid_name_in_the_language(ids: list[str], style: Any, names: list[str]) -> None:
     assert list(local_names(ids, style).values()) == names
+
+
+def test_no_name_is_a_reserved_word_of_postgresql() -> None:
+    psycopg = pytest.importorskip("psycopg", reason="not run: psycopg is not installed")
+    pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
+    from databases import POSTGRES, needs
+
+    needs(POSTGRES, "PostgreSQL")
+    with psycopg.connect(POSTGRES.render_as_string(hide_password=False)) as connection:
+        # Reserved, reserved except for functions and types, and reserved for functions and types.
+        rows = connection.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T', 'C')").fetchall()
+    words = {word for (word,) in rows}
+
+    assert {"authorization", "select", "values"} <= words
+    assert not words & {*local_names(sorted(words), snake).values()}
 
 
 @pytest.mark.parametrize("name", ["nango", "suprsend"])
