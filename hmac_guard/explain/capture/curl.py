@@ -25,6 +25,8 @@ _PIECE = re.compile(
 )
 _DOUBLE_ESCAPE = re.compile(r'\\(?:([$`"\\])|\r?\n)')
 _ANSI_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
+# In cmd of Windows, ^ escapes a quote and the end of a line. Between quotes of a POSIX shell it is a plain character.
+_CMD = re.compile(r'\^(?:"|[ \t\r]*\n)')
 _NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
 
 
@@ -34,7 +36,7 @@ def first_command(text: str) -> tuple[list[str], str]:
     Variables are not expanded. A byte from an escape that is not UTF-8 is decoded with `surrogateescape`.
 
     Raises:
-        CaptureError: A quote is not closed, or an escape names no character.
+        CaptureError: A quote is not closed, an escape names no character, or the command is for cmd of Windows.
     """
     words: list[str] = []
     word: list[str] = []
@@ -46,6 +48,8 @@ def first_command(text: str) -> tuple[list[str], str]:
             raise CaptureError("a quote in the command is not closed; copy the whole command")
         position = piece.end()
         kind = piece.lastgroup or ""
+        if kind == "plain" and _CMD.match(text, position - 1):
+            raise CaptureError("this is curl for cmd of Windows; choose 'Copy as cURL (bash)' in the browser")
         if kind in _MEANINGS:
             word.append(_MEANINGS[kind](piece[kind]))
             started = True
@@ -276,8 +280,6 @@ def from_curl(text: str) -> Captured:
     Raises:
         CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
     """
-    if re.search(r'\^"|\^[ \t\r]*\n', text):
-        raise CaptureError("this is curl for cmd of Windows; choose 'Copy as cURL (bash)' in the browser")
     words, end = first_command(re.sub(r"^\s*\$ +", "", text))
     command = read_options(words[1:])
     if not command.urls:

@@ -961,6 +961,20 @@ def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, body: str) -
     assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
 
 
+@pytest.mark.parametrize(("text", "body"), [("^", ""), ('x^"', ""), ("u", "^'\"^\n^")])
+def test_no_typed_character_is_read_as_syntax_of_a_shell(keys: Any, text: str, body: str) -> None:
+    in_json = Scheme(name="in_json", ids={"id": Json("/id")}, message="{id}", signature=Json("/sig"))
+    signed = Scheme(name="signed", ids={"id": Header("X-Id")}, message="{id}.{@body}", signature=Header("X-Sig"))
+    scheme = signed if body else in_json
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
+    sent = body.replace("\r\n", "\n")
+    signature = scheme.sign(KEY, id=text, **({"body": sent.encode()} if body else {}))
+    typed = {"kind": "ids", "scheme": scheme.name, "tenant": "acme", "id.id": text, "body": body}
+
+    assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
+
+
 def test_a_har_file_is_checked_by_its_entry(keys: Any, vic: Browser) -> None:
     keys.add("acme", KEY)
     signature = NANGO.sign(KEY, integration_id="github", connection_id="u-1")

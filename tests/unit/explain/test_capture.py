@@ -202,6 +202,8 @@ COMMANDS = [
     "curl http://HOST/a?x=1 | cat",
     "curl http://HOST/a > /dev/null",
     "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
+    """curl 'http://HOST/a' --json '{"a": "^", "re":"x^"}' -H "X-A: ^"'^' -H 'X-B: ^" ^'""",
+    """curl http://HOST/ -d "x^" -d 'a^\nb' -d "c^\nd" -d \\^"e" -d ^ -d $'^"'""",
 ]
 
 
@@ -311,6 +313,8 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
         ("curl https://h -T file", "comes from the file 'file'"),
         ("curl https://h --json @file", "the JSON comes from the file 'file'"),
         ('curl ^"https://h^" ^\n -H ^"a: b^"', "Copy as cURL (bash)"),
+        ('curl "https://h" ^\r\n  -H "a: b"', "Copy as cURL (bash)"),
+        ('curl "https://h" -d ^"it\'s^"', "Copy as cURL (bash)"),
     ],
 )
 def test_invalid_input_is_refused_with_what_to_do(text: str, sentence: str) -> None:
