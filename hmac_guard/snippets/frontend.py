@@ -224,7 +224,7 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
 def _body_options(call: Call, body: str) -> list[str]:
     """Return the options of curl for the body."""
     if call.signs_body:
-        return ["-H", f"Content-Type: {call.media_type}", "--data-binary", body]
+        return ["-H", f"Content-Type: {call.media_type}", "--data-raw", body]
     if call.document:
         return ["--json", json.dumps(call.document, ensure_ascii=False)]
     return [word for name, value in call.form.items() for word in ("--data-urlencode", f"{name}={value}")]

@@ -961,7 +961,9 @@ def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, body: str) -
     assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
 
 
-@pytest.mark.parametrize(("text", "body"), [("^", ""), ('x^"', ""), ("u", "^'\"^\n^")])
+@pytest.mark.parametrize(
+    ("text", "body"), [("^", ""), ('x^"', ""), ("u", "@hello"), ("u", "@a\r\nb\n"), ("u", "^'\"^\n^")]
+)
 def test_no_typed_character_is_read_as_syntax_of_a_shell(keys: Any, text: str, body: str) -> None:
     in_json = Scheme(name="in_json", ids={"id": Json("/id")}, message="{id}", signature=Json("/sig"))
     signed = Scheme(name="signed", ids={"id": Header("X-Id")}, message="{id}.{@body}", signature=Header("X-Sig"))

@@ -204,6 +204,7 @@ COMMANDS = [
     "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
     """curl 'http://HOST/a' --json '{"a": "^", "re":"x^"}' -H "X-A: ^"'^' -H 'X-B: ^" ^'""",
     """curl http://HOST/ -d "x^" -d 'a^\nb' -d "c^\nd" -d \\^"e" -d ^ -d $'^"'""",
+    "curl http://HOST/ --data-raw '@a\r\nb\n'",
 ]
 
 
