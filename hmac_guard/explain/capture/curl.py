@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
-from hmac_guard.explain.capture.request import Captured, CaptureError, from_sent_url
+from hmac_guard.explain.capture.request import Captured, CaptureError, from_sent_url, without_dot_segments
 from hmac_guard.explain.printable import excerpt
 
 # The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
@@ -133,6 +133,7 @@ class Command:
     cookies: list[str] = field(default_factory=list)
     data_in_query: bool = False
     head: bool = False
+    path_as_is: bool = False
 
 
 def read_options(words: list[str]) -> Command:
@@ -249,7 +250,7 @@ _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "referer": lambda command, value: command.headers.append(f"Referer: {latin(value)}"),
     "upload-file": lambda _, value: _upload(value),
 }
-_SWITCHES = {"get": "data_in_query", "head": "head"}
+_SWITCHES = {"get": "data_in_query", "head": "head", "path-as-is": "path_as_is"}
 _SHORT = {
     "A": "user-agent",
     "F": "form",
@@ -292,6 +293,8 @@ def from_curl(text: str) -> Captured:
 def _sent(command: Command) -> Captured:
     body, content_type = (b"", "") if command.data_in_query else _body(command)
     captured = from_sent_url(_url(command), command.method or _method(command, content_type))
+    if not command.path_as_is:
+        captured = without_dot_segments(captured)
     implied = [*captured.headers, ("User-Agent", "curl"), ("Accept", "application/json" if command.json else "*/*")]
     if command.cookies:
         implied.append(("Cookie", ";".join(command.cookies)))

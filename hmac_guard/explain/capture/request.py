@@ -161,12 +161,37 @@ _LEFT_ALONE = "%/?:@!$&'()*+,;=~[]{}|^`\\#"
 
 
 def from_url(text: str) -> Captured:
-    """Return the request of a browser for a URL or a path.
+    """Return the request of a browser for a URL. A path without a host is taken as it is.
 
     Raises:
         CaptureError: The URL is not valid.
     """
-    return from_sent_url(quote(re.sub(r"[\t\r\n]", "", text.strip()), safe=_LEFT_ALONE))
+    captured = from_sent_url(quote(re.sub(r"[\t\r\n]", "", text.strip()), safe=_LEFT_ALONE))
+    return without_dot_segments(captured, _ENCODED_DOT) if captured.headers else captured
+
+
+# Browsers (WHATWG URL, "single-dot" and "double-dot URL path segment") take this for a dot.
+_ENCODED_DOT = re.compile("%2e", re.IGNORECASE)
+
+
+def without_dot_segments(captured: Captured, encoded_dot: re.Pattern[str] | None = None) -> Captured:
+    """Return the request without the segments `.` and `..` of its path (RFC 3986 section 5.2.4).
+
+    Args:
+        captured: The request.
+        encoded_dot: What is a dot too.
+    """
+    path, mark, query = captured.target.partition("?")
+    kept: list[str] = []
+    segment = ""
+    for sent in path.split("/")[1:]:
+        segment = sent if encoded_dot is None else encoded_dot.sub(".", sent)
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(sent)
+    ending = "/" if kept and segment in (".", "..") else ""
+    return captured._replace(target="/" + "/".join(kept) + ending + mark + query)
 
 
 def from_sent_url(url: str, method: str = "GET") -> Captured:

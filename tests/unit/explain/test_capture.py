@@ -37,6 +37,16 @@ def pairs(captured: Captured) -> dict[str, str]:
         ("https://h/größe?x=日本 🚀", "/gr%C3%B6%C3%9Fe?x=%E6%97%A5%E6%9C%AC%20%F0%9F%9A%80"),
         ("https://h/a?x=%2B+%zz&y={a|b}^`'\"<>", "/a?x=%2B+%zz&y={a|b}^`'%22%3C%3E"),
         ("https://h/a?x=1?2&y=/", "/a?x=1?2&y=/"),
+        # As node's `new URL` reads them.
+        ("https://h/a/../b/./c?x=/../y", "/b/c?x=/../y"),
+        ("https://h/a/%2E%2e/b/.%2e/%2e", "/"),
+        ("h/..", "/"),
+        ("https://h/../../a/b/..", "/a/"),
+        ("https://h/a/b/.", "/a/b/"),
+        ("https://h//a//../b", "//a/b"),
+        ("https://h/a/.../..;/%2e%2e%2fb/.a", "/a/.../..;/%2e%2e%2fb/.a"),
+        # A path is not a URL.
+        ("/a/../b/%2e", "/a/../b/%2e"),
     ],
 )
 def test_a_url_is_read_as_a_browser_sends_it(url: str, sent: str) -> None:
@@ -92,6 +102,8 @@ def test_a_raw_request_may_have_lf_or_crlf(newline: str) -> None:
         (b"\xef\xbb\xbfGET /a HTTP/1.1\n\n", "/a", b"", ""),
         (b"GET //a//b?x=1 HTTP/1.1\n\n", "//a//b?x=1", b"", ""),
         (b"GET /a b?x=1 2  HTTP/1.1\n\n", "/a b?x=1 2", b"", ""),
+        (b"GET /a/../b/. HTTP/1.1\n\n", "/a/../b/.", b"", ""),
+        (b"GET https://h/a/../b HTTP/1.1\n\n", "/a/../b", b"", ""),
         (b"GET  /a?x=HTTP/1.1\n\n", "/a?x=HTTP/1.1", b"", ""),
         (b"GET /a?x=1#b HTTP/1.1\n\n", "/a?x=1", b"", "has a '#'"),
     ],
@@ -202,6 +214,10 @@ COMMANDS = [
     "curl http://HOST/a?x=1 | cat",
     "curl http://HOST/a > /dev/null",
     "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
+    "curl 'http://HOST/a/../b/./c?x=/../y'",
+    "curl 'http://HOST/a/b/..'",
+    "curl HOST/../a//../.",
+    "curl --path-as-is 'http://HOST/a/../b/.'",
     """curl 'http://HOST/a' --json '{"a": "^", "re":"x^"}' -H "X-A: ^"'^' -H 'X-B: ^" ^'""",
     """curl http://HOST/ -d "x^" -d 'a^\nb' -d "c^\nd" -d \\^"e" -d ^ -d $'^"'""",
     "curl http://HOST/ --data-raw '@a\r\nb\n'",
