@@ -97,6 +97,11 @@ def is_preflight(request: Request) -> bool:
     return request.header("content-length") in (None, "", "0")
 
 
+_WITH_UNDERSCORE = (
+    "the Content-Type is sent in a header named Content_Type, which no framework reads; write '-', not '_'"
+)
+
+
 def why_not_read(request: Request, kinds: frozenset[str], is_upload: bool) -> str:
     """Return why a body that no source reads is refused.
 
@@ -111,7 +116,7 @@ def why_not_read(request: Request, kinds: frozenset[str], is_upload: bool) -> st
     if request.media.kind == "none":
         return "the body has no Content-Type; say what it is"
     if isinstance(line, list):
-        return "there are two Content-Type headers, or one is named Content_Type; send one, with a hyphen"
+        return "there are two Content-Type headers; send one" if len(line) > 1 else _WITH_UNDERSCORE
     if coding is not None:
         return "the body has a Content-Encoding; send it uncompressed"
     return (

@@ -364,12 +364,15 @@ def test_a_header_is_found_in_every_spelling(name: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", [b"content_type", b"Content_Type", b"CONTENT_TYPE"])
-def test_a_type_that_only_has_another_spelling_is_not_the_type_of_the_body(name: bytes) -> None:
+def test_a_type_that_only_has_another_spelling_is_not_the_type_of_the_body(
+    name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     length = (b"content-length", b"10")
     server = Server(more(BODY, False))
 
     assert run(GUARD, server, query_string=QUERY.encode(), headers=[(name, b"application/json"), length]) == []
     assert server.status == 415
+    assert "in a header named Content_Type, which no framework reads" in caplog.text
 
     real = (b"Content-Type", b"application/json")
     [verdict, _] = run(GUARD, Server(more(BODY, False)), query_string=QUERY.encode(), headers=[real, length])
