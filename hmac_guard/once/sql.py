@@ -17,13 +17,14 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InvalidRequestError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
-from hmac_guard.keys.sql.resolver import check_pool, shown_url
-from hmac_guard.keys.sql.transaction import creation, is_async, operation
+from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
+from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
 
 #: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
@@ -66,6 +67,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         check_pool("SqlOnce", engine)
         check_table(table)
         check_seconds("SqlOnce: timeout", timeout)
+        use_own_pool(engine)
         self.engine: AnyEngine = engine
         self.timeout = timeout
         self.asgi_only = is_async(engine)
@@ -84,7 +86,11 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         self._table.create(connection, checkfirst=True)
 
     def use(self, token: bytes, until: float) -> bool | Awaitable[bool]:
-        """Return whether this is the first use of the token. Raise what SQLAlchemy raises."""
+        """Return whether this is the first use of the token. Raise also what SQLAlchemy raises.
+
+        Raises:
+            WrongAnswer: The answer is to another use: two processes share the connection. It is closed.
+        """
         ask: Any = self._insert
         answer: bool | Awaitable[bool] = ask(bytes(token), seconds_until(until))
         return answer
@@ -93,11 +99,17 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     def _insert(self, connection: Connection, token: bytes, seconds: float) -> bool:
         values = {"token": token, "until": self._now + seconds}
         insert = _INSERT[self.engine.dialect.name](self._table).values(values).on_conflict_do_nothing()
-        is_first = connection.scalar(insert.returning(self._table.c.token)) is not None
+        try:
+            inserted = connection.scalar(insert.returning(self._table.c.token))
+        except InvalidRequestError:  # An answer without rows.
+            inserted = b""
+        if inserted not in (None, token):
+            connection.invalidate()
+            raise WrongAnswer
         # After the insert, which takes SQLite's lock: a read that becomes a write may fail there.
         if next(self._uses) % EVERY == 0:
             self._delete_some(connection)
-        return is_first
+        return inserted is not None
 
     @operation
     def purge(self, connection: Connection) -> int:

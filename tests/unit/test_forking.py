@@ -20,14 +20,16 @@ import pytest
 from acceptance.forks.rows import KINDS, Row, run_once
 from databases import REDIS, Database, database_of, needs
 from key_sources import KEY, Source, claim_of, follow
+from once_stores import store_of, token_for
 from sqlalchemy import QueuePool, create_engine, event, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Decision, Key, Keyring, KeysUnavailable, Reason, Verdict
 from hmac_guard.forking import after_fork
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
 from hmac_guard.keys.sql.resolver import WrongAnswer
-from hmac_guard.once import MemoryOnce
+from hmac_guard.once import MemoryOnce, SqlOnce
 from hmac_guard.once.calling import StoreCalls
 
 pytestmark = [
@@ -296,6 +298,50 @@ def test_a_child_uses_no_connection_of_an_async_engine(fork: Fork, tmp_path: Pat
 
         assert in_child(fork, look_up) == [["first"], False]
         assert ids(database.ring(keys, "acme")) == ["first"]
+
+
+def test_a_child_uses_a_token_on_no_connection_of_its_parent(fork: Fork, tmp_path: Path) -> None:
+    with store_of("postgres", tmp_path) as made:
+        # As after a migration: the store has made no table with this engine, and the application has used it.
+        engine = create_engine(made.engine.url)
+        store = SqlOnce(engine, table=made.name)
+
+        def connection() -> int:
+            with engine.connect() as connection:
+                return int(connection.scalar(text(_OWN_ID["postgresql"])))
+
+        def use(name: str) -> bool:
+            return bool(store.use(token_for(name), time.time() + 300))
+
+        of_parent = connection()
+        first, again, of_child = in_child(fork, lambda: [use("a"), use("a"), connection()])
+
+        assert (first, again) == (True, False)
+        assert of_child != of_parent
+        assert (use("a"), use("b"), connection()) == (False, True, of_parent)
+        engine.dispose()
+
+
+def test_a_child_uses_a_token_on_no_connection_of_an_async_engine(fork: Fork, tmp_path: Path) -> None:
+    with store_of("postgres-async", tmp_path) as made:
+        engine = create_async_engine(made.engine.url)
+        store = SqlOnce(engine, table=made.name)
+        pool = engine.pool
+
+        async def use_before() -> None:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+        async def use() -> bool:
+            return bool(await store.use(token_for("a"), time.time() + 300))  # type: ignore[misc]
+
+        def in_the_child() -> list[bool]:
+            return [asyncio.new_event_loop().run_until_complete(use()), engine.pool is pool]
+
+        made.do(use_before())
+        assert in_child(fork, in_the_child) == [True, False]
+        assert made.do(use()) is False
+        made.do(engine.dispose())
 
 
 def test_a_database_in_memory_is_still_there_in_a_child(fork: Fork) -> None:

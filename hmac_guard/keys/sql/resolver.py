@@ -112,7 +112,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         except InvalidRequestError:  # An answer without rows.
             rows = []
         if not rows or any(row.marker != marker for row in rows):
-            raise WrongAnswer("the answer is to another question; is the connection used in two processes?")
+            raise WrongAnswer
         return self.table.ring(tenant, rows, self._sealing)
 
     def _announce(self, tenant: str) -> None:
@@ -164,6 +164,9 @@ _AUTOCOMMIT = frozenset({"postgresql", "sqlite"})
 
 class WrongAnswer(Exception):
     """The database has answered another question: two processes share the connection."""
+
+    def __init__(self) -> None:
+        super().__init__("the answer is to another question; is the connection used in two processes?")
 
 
 def for_reading(engine: Any) -> Any:

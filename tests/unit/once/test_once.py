@@ -18,11 +18,12 @@ from databases import POSTGRES, REDIS, needs
 from once_stores import ALL, SHARED, Used, answers_of, other_process, store_of, token_for
 from ports import LOCAL
 from redis import Redis
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Insert, create_engine, event, text
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
 from hmac_guard import ConfigError
+from hmac_guard.keys.sql.resolver import WrongAnswer
 from hmac_guard.once import MemoryOnce, RedisOnce, SqlOnce, StoreFull
 from hmac_guard.once.store import token_of
 
@@ -395,6 +396,48 @@ if os.fork() == 0:
 sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=TIMEOUT).returncode == 12
+
+
+# A connection that two processes share.
+
+
+class AnotherUse:
+    """Has the database run the statement of another process in place of one use."""
+
+    def __init__(self, used: Used, how: str) -> None:
+        self.connections: list[Any] = []
+        self._how = how
+        self._name = used.name
+        self._is_over = False
+        engine = getattr(used.engine, "sync_engine", used.engine)
+        event.listen(engine, "before_execute", self, retval=True)
+
+    def __call__(self, connection: Any, statement: Any, several: Any, parameters: Any, options: Any) -> Any:
+        if isinstance(statement, Insert):
+            self.connections.append(connection.connection.dbapi_connection)
+            if not self._is_over:
+                self._is_over = True
+                statement = self._other(statement)
+        return statement, several, parameters
+
+    def _other(self, statement: Any) -> Any:
+        if self._how == "without rows":
+            return text(f"DELETE FROM {self._name} WHERE until < 0")
+        return statement.values(token=token_for("of another process"))
+
+
+@pytest.mark.parametrize("how", ["of another use", "without rows"])
+@pytest.mark.parametrize("kind", ["sqlite", "sqlite-async", "postgres", "postgres-async"])
+def test_an_answer_to_another_use_is_not_taken(kind: str, how: str, tmp_path: Path) -> None:
+    with store_of(kind, tmp_path) as used:
+        asked = AnotherUse(used, how)
+
+        with pytest.raises(WrongAnswer, match="two processes"):
+            used.use(token_for("a"))
+        # What the other statement has done is rolled back here. With a shared connection, it may be committed.
+        assert [used.use(token_for(name)) for name in ("a", "of another process", "a")] == [True, True, False]
+        first, second, *_ = asked.connections
+        assert first is not second
 
 
 # What a token is, and what cannot be a store.
