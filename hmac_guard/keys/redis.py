@@ -42,7 +42,8 @@ class RedisInvalidation(Strict):
     cannot be reached, a change is seen within the cache's `ttl`.
 
     Each change also counts in the key `<channel>:changes`. A worker that lost its connection compares the count after
-    it has connected again, and looks up every tenant again only if it missed a change. If the count cannot be read, or
+    it has connected again with the count at its last connection. If there was a change in between, it looks up every
+    tenant again, since the messages that it received do not prove that it missed none. If the count cannot be read, or
     does not follow the changes because something else publishes them, the worker does so after each connection, at most
     once in 5 seconds. A client that can publish on the channel can cause look-ups, and nothing else. Times are measured
     by `time.monotonic`.
@@ -180,7 +181,7 @@ class RedisInvalidation(Strict):
 
 
 class _Changes:
-    """What one watching worker knows about the changes, and whether it has missed one.
+    """What one watching worker knows about the changes, and whether it may have missed one.
 
     Attributes:
         is_up_to_date: Whether the messages from before the count was read have been received. The count has the changes
@@ -190,6 +191,7 @@ class _Changes:
     def __init__(self) -> None:
         self.is_up_to_date = True
         self._count: int | None = None
+        self._heard = 0
         self._is_trusted = True
         self._must_renew = self._is_certain = False
         self._renewed_at = -math.inf
@@ -198,18 +200,20 @@ class _Changes:
         """Record that the worker is connected. `count` is the number of changes so far; None if it is not known."""
         self.is_up_to_date = is_up_to_date
         known, self._count = self._count, count
+        heard, self._heard = self._heard, 0
         if count is None or known is None or not self._is_trusted:
             self._must_renew = True
-        elif count != known:
+        elif count != known or heard:
+            # Also after as many messages as changes: one may be of an earlier change, or of one that is not counted.
             self._must_renew = True
             self._is_certain |= 0 < count - known < _MAX_MISSED
             # More messages than counted changes: a publisher does not count, so missed messages cannot be noticed.
-            self._is_trusted = not 0 < known - count < _MAX_MISSED
+            self._is_trusted = not 0 < known + heard - count < _MAX_MISSED
 
     def heard(self) -> None:
         """Record that the worker has received a change."""
-        if self._count is not None and self.is_up_to_date:
-            self._count += 1
+        if self.is_up_to_date:
+            self._heard += 1
 
     def must_renew(self, now: float) -> bool:
         """Return whether the cache must look up everything again now."""
