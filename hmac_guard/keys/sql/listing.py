@@ -113,7 +113,8 @@ class AuditEntry(NamedTuple):
         actor: Who made the change.
         origin: Where it was made: a host or an address.
         action: What was done.
-        detail: The values of the change.
+        detail: The values of the change. If the stored text is not a JSON object, for example because the database has
+            cut it off, the text under "unreadable".
     """
 
     id: int
@@ -224,7 +225,15 @@ class Listing:
         if before is not None:
             found = found.where(audit.id < before)
         rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
-        return tuple(AuditEntry(**{**row._asdict(), "detail": json.loads(row.detail)}) for row in rows)
+        return tuple(AuditEntry(**{**row._asdict(), "detail": _detail(row.detail)}) for row in rows)
+
+
+def _detail(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"unreadable": text}
 
 
 def _values(mode: str | None, ready: bool | None, used: bool | None) -> list[tuple[str, str, int]]:

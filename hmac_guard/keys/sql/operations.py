@@ -41,6 +41,10 @@ DAY = 86_400.0
 #: The tenants of one transaction of `reseal` and `purge`.
 BATCH = 40
 
+#: The most keys in one entry of the audit. A TEXT of MariaDB holds 65,535 bytes, and an id of 255 bytes takes up to
+#: 1,534 of them as JSON.
+KEYS_OF_ENTRY = 40
+
 #: Who makes a change if no actor is given.
 APPLICATION = "application"
 
@@ -419,7 +423,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     ) -> tuple[int, str | None]:
         """Delete the keys that ended long ago.
 
-        The requests that they verified stay counted, and the audit names the keys.
+        The requests that they verified stay counted, and the audit names the keys, at most 40 in an entry.
 
         Args:
             after: Only the tenants after this one.
@@ -440,8 +444,9 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             self.table.locked(connection, last)
             rows = self.table.keys_of(connection, last)
             old = [row.id for row in rows if self.table.delete_ended(connection, row, now - older_than)]
-            if old:
-                self.table.note_change(connection, by, now, last, "purge", keys=old)
+            for start in range(0, len(old), KEYS_OF_ENTRY):
+                part = old[start : start + KEYS_OF_ENTRY]
+                self.table.note_change(connection, by, now, last, "purge", keys=part)
             count += len(old)
         return count, last
 

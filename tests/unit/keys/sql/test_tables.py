@@ -13,11 +13,12 @@ import pytest
 from cryptography.fernet import Fernet
 from databases import TABLES, Database
 from key_sources import KEY, OTHER_KEY, Clock
-from sqlalchemy import QueuePool, create_engine, event, inspect, select, update
+from sqlalchemy import QueuePool, create_engine, event, insert, inspect, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
 from hmac_guard import ConfigError, Keyring
+from hmac_guard.core.hidden import hide
 from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import metadata, operations
 
@@ -325,6 +326,50 @@ def test_a_key_that_changes_the_mode_of_its_tenant_is_two_entries_of_the_audit(d
     assert [entry.action for entry in entries] == ["add", "mode", "add", "add", "add"]
     assert entries[1].detail == {"mode": "enforce", "before": "report"}
     assert (entries[1].actor, entries[1].origin) == ("ann", "203.0.113.7")
+
+
+# Each has 255 bytes at most, and takes more than most ids in JSON.
+LONG_IDS = {
+    "four bytes a character": [f"{number:03}" + "\N{GRINNING FACE}" * 63 for number in range(100)],
+    "control characters": [f"{number:03}" + "\x01" * 252 for number in range(100)],
+    "short": [f"20260101-{number:08x}" for number in range(3_200)],
+}
+
+
+@pytest.mark.parametrize("ids", LONG_IDS.values(), ids=LONG_IDS)
+def test_the_audit_names_every_key_of_a_large_purge(sync_database: Database, ids: list[str]) -> None:
+    keys = sync_database.keys()
+    old = {"tenant": "acme", "made_at": 1.0, "made_by": "x", "note": "", "not_before": None, "not_after": 2.0}
+    keys.add("acme", key_id="new")
+    with sync_database.engine.begin() as connection:
+        rows = [{**old, "id": key_id, "secret": hide(f"text:{KEY}")} for key_id in ids]
+        connection.execute(insert(keys.table.keys), rows)
+
+    assert keys.purge(older_than=DAY) == len(ids)
+
+    entries = keys.audit(action="purge", limit=1_000)
+    assert sorted(key_id for entry in entries for key_id in entry.detail["keys"]) == sorted(ids)
+    assert {entry.tenant for entry in entries} == {"acme"}
+    # A TEXT of MariaDB holds 65,535 bytes.
+    assert max(len(row.detail.encode()) for row in sync_database.sql("SELECT detail FROM {audit}")) <= 65_535
+    assert [key.id for key in keys.list("acme")] == ["new"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ['{"keys": ["a", "b', "", '["a"]', "7", "[" * 60_000],
+    ids=["cut off", "empty", "a list", "a number", "nested"],
+)
+def test_an_entry_whose_detail_cannot_be_read_is_shown_with_its_text(database: Database, stored: str) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme", key_id="k"))
+    database.do(keys.retire("acme", "k"))
+    database.sql("UPDATE {audit} SET detail = :stored WHERE action = 'retire'", stored=stored)
+
+    newest, oldest = database.do(keys.audit())
+
+    assert newest.detail == {"unreadable": stored}
+    assert oldest.detail == {"key": "k"}
 
 
 @pytest.mark.parametrize("actor", ["", " ", "a\nb", "x" * 256, 7, None])
