@@ -3,11 +3,11 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, select, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, Connection, Row, Select, cast, func, select, tuple_, union_all
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
@@ -17,7 +17,7 @@ from hmac_guard.core.numbers import check_count
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import SEALED
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import GUARD, READY, REFUSED, UNKNOWN
+from hmac_guard.keys.sql.tables import GUARD, MARIADB, MAX_NAME, READY, REFUSED, UNKNOWN, ByteText
 
 
 class NewKey(Frozen):
@@ -219,13 +219,22 @@ class Listing:
         check_count("SqlKeys: limit", limit)
         audit = self._store.audit.c
         wanted = {audit.tenant: tenant, audit.actor: actor, audit.action: action}
-        found = select(self._store.audit).where(
-            *(column == value for column, value in wanted.items() if value is not None)
-        )
+        found = select(self._store.audit)
+        for column, value in wanted.items():
+            if value is not None:
+                found = found.where(*_equals(connection, column, value))
         if before is not None:
             found = found.where(audit.id < before)
         rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
         return tuple(AuditEntry(**{**row._asdict(), "detail": _detail(row.detail)}) for row in rows)
+
+
+def _equals(connection: Connection, column: Column[str], value: str) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that a column has exactly this value."""
+    yield column == value  # An index serves this one.
+    if connection.dialect.name in MARIADB:
+        # Its usual collations ignore case, accents and white space at the end.
+        yield cast(column, ByteText(MAX_NAME)) == value
 
 
 def _detail(text: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret
-from hmac_guard.keys.sql.tables import GUARD, MAX_NAME, Tables, database_now
+from hmac_guard.keys.sql.tables import GUARD, MARIADB, MAX_NAME, Tables, database_now
 
 #: Seconds for which a key that has ended is still read, by the database's clock: the clock of a guard may be behind.
 ENDED_LATELY = 86_400.0
@@ -170,7 +170,7 @@ def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert a row. Return whether there was no such row. Wait for another transaction that does the same."""
     kind = connection.dialect.name
     statement: Any
-    if kind in ("mysql", "mariadb"):
+    if kind in MARIADB:
         statement = mysql.insert(table).prefix_with("IGNORE")
     else:
         statement = (postgresql if kind == "postgresql" else sqlite).insert(table).on_conflict_do_nothing()

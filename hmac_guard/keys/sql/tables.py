@@ -44,7 +44,8 @@ UNKNOWN, REFUSED, READY = "unknown", "refused", "ready"
 #: The tenant under which requests are counted that name none, or one that has no keys.
 NO_TENANT = ""
 
-_MARIADB = ("mysql", "mariadb")
+#: The dialects of MariaDB and MySQL.
+MARIADB = ("mysql", "mariadb")
 
 #: "No end" in the database: the last second of the year 9999. With it, one range of an index has all keys that can be
 #: active. A query for `NULL OR later` does not use such a range on every database.
@@ -80,14 +81,14 @@ class ByteText(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         kind: TypeEngine[Any] = String(self.size)
-        if dialect.name in _MARIADB:
+        if dialect.name in MARIADB:
             kind = VARBINARY(self.size)
         elif dialect.name == "postgresql":
             kind = String(self.size, collation="C")
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return value.encode() if value is not None and dialect.name in _MARIADB else value
+        return value.encode() if value is not None and dialect.name in MARIADB else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -123,7 +124,7 @@ def _postgresql(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) AS double precision)"
 
 
-@compiles(database_now, *_MARIADB)
+@compiles(database_now, *MARIADB)
 def _mariadb(element: database_now, compiler: SQLCompiler, **_: Any) -> str:
     # In whole seconds: with fractions it takes a date, which is not the same moment in each time zone.
     return "UNIX_TIMESTAMP()"

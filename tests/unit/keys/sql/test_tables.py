@@ -328,6 +328,29 @@ def test_a_key_that_changes_the_mode_of_its_tenant_is_two_entries_of_the_audit(d
     assert (entries[1].actor, entries[1].origin) == ("ann", "203.0.113.7")
 
 
+def test_the_audit_of_an_actor_has_no_entries_of_another_one(database: Database) -> None:
+    keys = database.keys()
+    actors = ["alice", "ALICE", "\u00e1lice", "alice ", "bob"]
+    for actor in actors:
+        database.do(keys.add("acme", actor=actor))
+
+    for actor in actors:
+        assert [entry.actor for entry in database.do(keys.audit(actor=actor))] == [actor]
+        # The limit counts the entries of this actor alone.
+        assert [entry.actor for entry in database.do(keys.audit(actor=actor, limit=1))] == [actor]
+    assert database.do(keys.audit(actor="Bob")) == ()
+
+
+def test_the_audit_of_an_action_has_no_entries_of_another_one(database: Database) -> None:
+    keys = database.keys()
+    for tenant in ("acme", "other"):
+        database.do(keys.add(tenant))
+    database.sql("UPDATE {audit} SET action = 'ADD ' WHERE tenant = 'other'")
+
+    assert [entry.tenant for entry in database.do(keys.audit(action="add"))] == ["acme"]
+    assert [entry.tenant for entry in database.do(keys.audit(action="ADD "))] == ["other"]
+
+
 # Each has 255 bytes at most, and takes more than most ids in JSON.
 LONG_IDS = {
     "four bytes a character": [f"{number:03}" + "\N{GRINNING FACE}" * 63 for number in range(100)],
