@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.output import CliError, Suggesting, follow_environment
+from hmac_guard.cli.output import CliError, Suggesting, escape_what_stdout_cannot_encode, follow_environment
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
 #: Where each command is: its module in this folder, and its name in it. A module is imported when its command is used.
@@ -57,3 +57,4 @@ def hmac_guard(ctx: click.Context) -> None:
     On a terminal the output has colour, unless the variable NO_COLOR is set.
     """
     follow_environment(ctx)
+    escape_what_stdout_cannot_encode()

@@ -1,8 +1,10 @@
 """`hmac-guard keys`: manages the keys of tenants in a database."""
 
+import errno
 import getpass
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from hmac_guard.cli.key_options import check_texts, takes_store, written
-from hmac_guard.cli.output import CliError, Suggesting, print_json, print_table
+from hmac_guard.cli.output import CliError, Suggesting, discard_output, print_json, print_table
 from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -350,13 +352,39 @@ def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, k
 
 
 def _show_new(new: Any, as_json: bool) -> None:
+    failure = ""
+    try:
+        _write_new(new, as_json)
+    except OSError as error:
+        failure = _advice_after(error, new)
+    # Raised outside of the `try` block, because the frames of the error contain the secret.
+    if failure:
+        discard_output()
+        raise CliError(failure)
+    if new.secret is not None and not as_json:
+        click.echo("The secret is not shown again.", err=True)
+
+
+def _write_new(new: Any, as_json: bool) -> None:
+    if sys.stdout is None:  # Python was started without it, and `click.echo` would write nothing.
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     if as_json:
         click.echo(json.dumps({"tenant": new.tenant, "id": new.id, "secret": new.secret}, indent=2))
         return
     click.echo(f"tenant  {new.tenant}\nkey     {new.id}")
     if new.secret is not None:
         click.echo(f"secret  {new.secret}")
-        click.echo("The secret is not shown again.", err=True)
+
+
+def _advice_after(error: OSError, new: Any) -> str:
+    """Return what to do with a key that is stored, but could not be shown."""
+    if new.secret is None:
+        return f"the key {new.id} is stored, but its id could not be written ({error.strerror}); do not add it again"
+    retire = shlex.join(["hmac-guard", "keys", "retire", new.tenant, new.id])
+    return (
+        f"the key {new.id} is stored, but its secret could not be written ({error.strerror}) and is lost; run this "
+        f"command again for a new key, and retire this one with `{retire}`"
+    )
 
 
 def _state(key: Any) -> str:

@@ -1,11 +1,13 @@
 """What the commands print: errors, colours, tables and JSON."""
 
+import io
 import json
 import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from typing import IO, Any
 
@@ -47,6 +49,23 @@ def follow_environment(ctx: click.Context) -> None:
     """Use no colour if `NO_COLOR` is set and not empty (https://no-color.org)."""
     if os.environ.get("NO_COLOR"):
         ctx.color = False
+
+
+def escape_what_stdout_cannot_encode() -> None:
+    """Write a character that the encoding of stdout does not have as an escape. stderr does so by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def echo_utf_8(text: str) -> None:
+    """Print what programs read, such as rows and pages. It is UTF-8 in every locale."""
+    click.echo(text.encode(), nl=False)
+
+
+def discard_output() -> None:
+    """Drop what is waiting for stdout. Python writes it again when it ends, and would fail again."""
+    with suppress(AttributeError, OSError):  # There is no stdout, or it is not a file.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def good(text: str) -> str:

@@ -15,7 +15,7 @@ import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
-from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, good
+from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import METHOD, compose
@@ -295,7 +295,7 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
 def _write_json(row: Row) -> None:
     text = json.dumps(row, ensure_ascii=False)
     # JSON can contain a lone surrogate as an escape. UTF-8 cannot, so it is written as an escape again.
-    click.echo(text if LONE_SURROGATE.search(text) is None else json.dumps(row))
+    echo_utf_8(f"{text if LONE_SURROGATE.search(text) is None else json.dumps(row)}\n")
 
 
 def _csv_writer() -> Callable[[Row], None]:
@@ -309,6 +309,6 @@ def _csv_writer() -> Callable[[Row], None]:
         if first:
             writer.writeheader()
         writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in row.items()})
-        click.echo(text.getvalue(), nl=False)
+        echo_utf_8(text.getvalue())
 
     return write

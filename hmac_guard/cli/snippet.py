@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
-from hmac_guard.cli.output import CliError
+from hmac_guard.cli.output import CliError, echo_utf_8
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.snippets import LANGUAGES, page, snippet
 
@@ -55,7 +55,7 @@ def command(
     if in_json:
         click.echo(json.dumps({language: snippet(scheme, language) for language in languages}, indent=2))
     elif form == "markdown":
-        click.echo(page(scheme, languages), nl=False)
+        echo_utf_8(page(scheme, languages))
     else:
         click.echo(_listing(scheme, languages), nl=False)
 

@@ -2,8 +2,13 @@
 
 import json
 import os
+import re
+import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from pwd import getpwuid
 from typing import Any
 
@@ -72,6 +77,52 @@ def test_a_secret_is_shown_once_and_the_notice_goes_to_stderr(run: Run) -> None:
     assert word == "secret"
     assert "not shown again" in result.stderr
     assert secret not in result.stderr + run("list").output + run("list", "--json").output
+
+
+def test_a_name_that_the_encoding_of_stdout_does_not_have_is_escaped(run: Run, sync_database: Database) -> None:
+    def run_in_cp1252(*words: str) -> Result:
+        return CliRunner(charset="cp1252").invoke(hmac_guard, ["keys", *words, "--table", sync_database.table])
+
+    added = run_in_cp1252("add", "Łódź")
+    assert added.exit_code == 0
+    assert added.stdout_bytes.startswith(b"tenant  \\u0141\xf3d\\u017a\nkey     ")
+    assert re.search(rb"\nsecret  [\w-]{43}\n", added.stdout_bytes)
+    for command in ("list", "readiness", "audit"):
+        listed = run_in_cp1252(command)
+        assert listed.exit_code == 0
+        assert b"\\u0141\xf3d\\u017a " in listed.stdout_bytes
+
+
+def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `hmac-guard keys` on a database in a folder, with its stdout as the shell writes the target."""
+    environ = {**os.environ, "HMAC_GUARD_DB": f"sqlite:///{folder / 'keys.db'}", "OLD_SECRET": KEY}
+    command = shlex.join([sys.executable, "-m", "hmac_guard.cli", "keys", *words])
+    return subprocess.run(["sh", "-c", f"{command} {target}"], env=environ, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("target", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("command", [["add"], ["add", "--json"], ["rotate"]], ids=" ".join)
+def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
+    command: list[str], target: str, tmp_path: Path
+) -> None:
+    into("", "add", "a b", folder=tmp_path)
+    result = into(target, *command, "a b", "--id", "lost", folder=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("Error: the key lost is stored, but its secret could not be written (")
+    assert "run this command again" in result.stderr
+    [retire] = re.findall("`hmac-guard keys (.*)`", result.stderr)
+    assert into("", *shlex.split(retire), folder=tmp_path).returncode == 0
+    assert "ended" in into("", "list", "a b", folder=tmp_path).stdout
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    result = into(">/dev/full", "add", "acme", "--secret-env", "OLD_SECRET", "--id", "k1", folder=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("Error: the key k1 is stored, but its id could not be written (No space left on")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("form", ["text", "hex"])

@@ -62,6 +62,21 @@ def test_a_lone_surrogate_is_written_as_an_escape_again() -> None:
     assert json.loads(output) == {**json.loads(given), "verified": False, "reason": "malformed"}
 
 
+@pytest.mark.parametrize(
+    ("form", "given"),
+    [("jsonl", '{"integration_id": "ü", "connection_id": "Ł"}\n'), ("csv", "integration_id,connection_id\nü,Ł\n")],
+)
+def test_rows_are_written_as_utf_8_in_every_locale(form: str, given: str) -> None:
+    words = [*SIGN_ROWS[:-1], form]
+    result = CliRunner(charset="cp1252").invoke(hmac_guard, words, input=given.encode(), env={"KEY": KEY})
+    code, output = run("verify", "nango", "--rows", form, given=result.stdout_bytes)
+
+    assert signed("ü:Ł").encode() in result.stdout_bytes
+    assert "ü" in result.stdout_bytes.decode()
+    assert "Ł" in result.stdout_bytes.decode()
+    assert (code, "true" in output) == (0, True)
+
+
 def test_csv_is_signed_and_keeps_its_cells() -> None:
     given = '\ufeffintegration_id,note,connection_id\r\na,"x, ""y""\nz",ü\r\nb,,\r\n'
 

@@ -289,6 +289,13 @@ def test_the_command_prints_one_language_or_all_as_text_or_json() -> None:
     assert json.loads(document) == {"go": snippet(NANGO, "go"), "php": snippet(NANGO, "php")}
 
 
+def test_a_page_is_utf_8_in_every_locale() -> None:
+    words = ["snippet", f"{__name__}:ODD", "--format", "markdown", "--lang", "go"]
+    result = CliRunner(charset="cp1252").invoke(hmac_guard, words)
+
+    assert result.stdout_bytes.decode() == page(ODD, ["go"])
+
+
 def test_the_help_names_every_language() -> None:
     _, text = run("snippet", "--help")
 
