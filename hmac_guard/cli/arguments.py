@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from hmac_guard import schemes
+from hmac_guard.cli.filled import filled
 from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme
@@ -32,7 +33,9 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--scheme", "own", metavar="MODULE:OBJECT", help="Your own scheme, instead of SCHEME.")
+        @click.option(
+            "--scheme", "own", metavar="MODULE:OBJECT", callback=filled, help="Your own scheme, instead of SCHEME."
+        )
         @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip(), shell_complete=_complete)
         @functools.wraps(function)
         def with_scheme(*, own: str | None, words: tuple[str, ...], **options: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
+from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import key_options, read_key, ring_of, takes_tenant
 from hmac_guard.cli.output import CliError
 from hmac_guard.core.key import Key, Keyring
@@ -26,10 +27,21 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @takes_tenant
     @key_options
-    @click.option("--previous-env", multiple=True, metavar="NAME", help="Also try a previous key of the tenant.")
-    @click.option("--previous-file", type=click.Path(), multiple=True, metavar="PATH", help="The same, from a file.")
-    @click.option("--other-env", multiple=True, metavar="NAME", help="Also try another tenant's key.")
-    @click.option("--other-file", type=click.Path(), multiple=True, metavar="PATH", help="The same, from a file.")
+    @click.option(
+        "--previous-env", multiple=True, callback=filled, metavar="NAME", help="Also try a previous key of the tenant."
+    )
+    @click.option(
+        "--previous-file",
+        type=click.Path(),
+        multiple=True,
+        callback=filled,
+        metavar="PATH",
+        help="The same, from a file.",
+    )
+    @click.option("--other-env", multiple=True, callback=filled, metavar="NAME", help="Also try another tenant's key.")
+    @click.option(
+        "--other-file", type=click.Path(), multiple=True, callback=filled, metavar="PATH", help="The same, from a file."
+    )
     @functools.wraps(function)
     def with_keys(
         *,

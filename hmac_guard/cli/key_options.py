@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from hmac_guard.cli.filled import filled
 from hmac_guard.cli.output import LONE_SURROGATE, CliError
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
@@ -32,8 +33,10 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="How the key is written: text is used unchanged, hex and base64 are decoded.",
         ),
-        click.option("--key-file", type=click.Path(), metavar="PATH", help="Read the key from this file."),
-        click.option("--key-env", metavar="NAME", help="Read the key from this environment variable."),
+        click.option(
+            "--key-file", type=click.Path(), metavar="PATH", callback=filled, help="Read the key from this file."
+        ),
+        click.option("--key-env", metavar="NAME", callback=filled, help="Read the key from this environment variable."),
     ):
         function = option(function)
     return function
@@ -136,6 +139,7 @@ def takes_store(function: Callable[..., Any], default: str | None = None) -> Cal
     @click.option(
         "--redis",
         metavar="URL",
+        callback=filled,
         envvar="HMAC_GUARD_REDIS",
         show_envvar=True,
         help="The Redis server that announces changes to caches.",
@@ -152,9 +156,16 @@ def takes_store(function: Callable[..., Any], default: str | None = None) -> Cal
 
 
 def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    table = click.option("--table", default="hmac_guard_keys", show_default=True, help="The name of the table of keys.")
+    table = click.option(
+        "--table", default="hmac_guard_keys", callback=filled, show_default=True, help="The name of the table of keys."
+    )
     db = click.option(
-        "--db", metavar="URL", envvar="HMAC_GUARD_DB", show_envvar=True, help="The SQLAlchemy URL of the database."
+        "--db",
+        metavar="URL",
+        callback=filled,
+        envvar="HMAC_GUARD_DB",
+        show_envvar=True,
+        help="The SQLAlchemy URL of the database.",
     )
     return db(table(function))
 
@@ -166,7 +177,7 @@ def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @_database_options
-    @click.option("--tenant", metavar="NAME", help="Use the keys of this tenant in the database.")
+    @click.option("--tenant", metavar="NAME", callback=filled, help="Use the keys of this tenant in the database.")
     @functools.wraps(function)
     def with_tenant(*, db: str | None, table: str, tenant: str | None, **others: Any) -> Any:
         database = hide(db)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import check_texts, takes_store, written
 from hmac_guard.cli.output import CliError, Suggesting, discard_output, print_json, print_table
 from hmac_guard.keys.forms import FORMS
@@ -66,10 +67,13 @@ def _takes_secret(function: Any) -> Any:
             "--secret-file",
             type=click.Path(),
             metavar="PATH",
+            callback=filled,
             help="Read the secret from this file; default: generate one.",
         ),
-        click.option("--secret-env", metavar="NAME", help="Read the secret from this environment variable."),
-        click.option("--id", "key_id", help="The id of the key, as verdicts and logs show it."),
+        click.option(
+            "--secret-env", metavar="NAME", callback=filled, help="Read the secret from this environment variable."
+        ),
+        click.option("--id", "key_id", callback=filled, help="The id of the key, as verdicts and logs show it."),
     ):
         function = option(function)
     return function
@@ -315,9 +319,9 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 
 
 @command.command("audit")
-@click.option("--tenant", help="Only changes of this tenant.")
-@click.option("--actor", help="Only changes by this person or program.")
-@click.option("--action", help='Only changes of this kind, for example "rotate".')
+@click.option("--tenant", callback=filled, help="Only changes of this tenant.")
+@click.option("--actor", callback=filled, help="Only changes by this person or program.")
+@click.option("--action", callback=filled, help='Only changes of this kind, for example "rotate".')
 @click.option("--before", type=click.IntRange(max=2**63 - 1), help="Start before the entry with this number.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
 @_as_json

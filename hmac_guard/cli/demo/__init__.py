@@ -10,6 +10,7 @@ import click
 
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.requests import HOST, SAMPLES, Answer, Case, all_cases, new_keys, send
+from hmac_guard.cli.filled import filled
 from hmac_guard.cli.output import CliError, bad, good, header
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
@@ -20,7 +21,13 @@ _ROW = "{:8} {:37} {:>8} {:>5}  {}"
 @click.option(
     "--serve", is_flag=True, help="Keep the servers running, and serve a page where you can try signed requests."
 )
-@click.option("--host", default=HOST, show_default=True, help="With --serve: the address or name at which it listens.")
+@click.option(
+    "--host",
+    default=HOST,
+    callback=filled,
+    show_default=True,
+    help="With --serve: the address or name at which it listens.",
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="With --serve: the port; default: a free one.")
 def command(serve: bool, host: str, port: int) -> None:
     """Guard a Flask, a FastAPI and a Django application, and attack them.

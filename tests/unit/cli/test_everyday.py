@@ -114,6 +114,26 @@ def test_each_help_shows_examples_that_are_accepted(names: tuple[str, ...]) -> N
             pass
 
 
+#: Options of text for which an empty text is a value: a filter that lets everything pass, and a signature to check.
+MAY_BE_EMPTY = {"--after", "--prefix", "--mount", "--signature"}
+
+OPTIONS = [
+    pytest.param(command, option, id=" ".join((*names, option.opts[0])))
+    for names, command in ALL.items()
+    for option in command.params
+    if isinstance(option, click.Option) and not option.is_flag and option.opts[0] not in MAY_BE_EMPTY
+]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_an_empty_option_is_an_error_that_names_it(command: click.Command, option: click.Option) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        command.make_context("example", [option.opts[0], ""])
+
+    assert raised.value.exit_code == 2
+    assert raised.value.param is option
+
+
 EXAMPLE = re.compile(r"^  (  )?(\w+ \| )?hmac-guard ").match
 
 

@@ -411,6 +411,8 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
         pytest.param(["add", " acme"], "none that a request could name", id="white space in a tenant"),
         pytest.param(["add", "acme", "--secret-env", "NOT_SET"], "NOT_SET is not set", id="a variable that is not set"),
         pytest.param(["add", "acme", "--secret-file", "/none"], "/none cannot be read", id="a missing file"),
+        pytest.param(["rotate", "acme", "--secret-file", ""], "'--secret-file': it is empty", id="no name of a file"),
+        pytest.param(["add", "acme", "--secret-env", ""], "'--secret-env': it is empty", id="no name of a variable"),
         pytest.param(["add", "acme", "--secret-env", "A", "--secret-file", "B"], "not both", id="two secrets"),
         pytest.param(["reseal"], "nothing to seal with", id="no master key"),
         pytest.param(["list", "--db", "nonsense"], "write it like", id="no URL"),
