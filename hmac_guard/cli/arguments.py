@@ -82,16 +82,25 @@ def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) 
     Args:
         scheme: The scheme.
         given: The values by name. Text of a body is encoded as UTF-8.
-        files: Whether a body may be `@FILE`. It may not in rows, which can come from an unknown source.
+        files: Whether a body may be `@FILE`, and may have bytes that are not UTF-8, as an argument may. It may not in
+            rows, which can come from an unknown source.
 
     Raises:
         CliError: The file cannot be read.
+        ConfigError: The text of a body has no UTF-8 form.
     """
     others = {name: given[name] for name in names_of_parts(scheme) if name in given and name not in scheme.ids}
     body = others.get("body")
     if isinstance(body, str):
-        others["body"] = _read(body[1:]) if files and body.startswith("@") else body.encode(errors="surrogateescape")
+        others["body"] = _read(body[1:]) if files and body.startswith("@") else _encoded(body, files)
     return others
+
+
+def _encoded(body: str, is_argument: bool) -> bytes:
+    try:
+        return body.encode(errors="surrogateescape" if is_argument else "strict")
+    except UnicodeEncodeError:
+        raise ConfigError("the body has a lone surrogate and no UTF-8 form; give the text that is sent") from None
 
 
 def _read(path: str) -> bytes:

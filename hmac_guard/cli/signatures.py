@@ -163,7 +163,10 @@ def _row_reason(scheme: Scheme, keys: Keyring, row: Row) -> Reason:
         return Reason.MISSING_SIGNATURE
     if not all(isinstance(text, str) for text in (*ids.values(), signature)):
         return Reason.MALFORMED
-    others = others_in(scheme, row)
+    try:
+        others = others_in(scheme, row)
+    except ConfigError:
+        return Reason.MALFORMED
     if any(name not in others for name in names_of_parts(scheme)):
         return Reason.MISSING_SIGNATURE
     return _reason(scheme, ids, others, keys, signature)

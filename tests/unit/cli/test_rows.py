@@ -77,6 +77,20 @@ def test_rows_are_written_as_utf_8_in_every_locale(form: str, given: str) -> Non
     assert (code, "true" in output) == (0, True)
 
 
+@pytest.mark.parametrize("body", [r"\ud800", r"a\udcffb"])
+def test_a_body_with_a_lone_surrogate_is_malformed(body: str) -> None:
+    row, good = f'{{"body": "{body}", "signature": "a"}}\n', f"sha256={signed('x')}"
+
+    code, output = run("verify", "github", "--rows", "jsonl", given=row + lines({"body": "x", "signature": good}))
+    assert (code, [json.loads(line)["reason"] for line in output.splitlines()]) == (1, ["malformed", "verified"])
+
+    code, output = run("sign", "github", "--rows", "jsonl", given=row)
+    assert (code, output.splitlines()) == (
+        2,
+        ["Error: line 1: the body has a lone surrogate and no UTF-8 form; give the text that is sent"],
+    )
+
+
 def test_csv_is_signed_and_keeps_its_cells() -> None:
     given = '\ufeffintegration_id,note,connection_id\r\na,"x, ""y""\nz",ü\r\nb,,\r\n'
 
