@@ -463,6 +463,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             connection.execute(update(self.table.settings).where(column.name == name).values(value=closed))
 
     def _known(self, connection: Connection, tenant: str) -> Row[Any]:
+        check_tenant(tenant)  # Not every text can be sent to a database.
         row = self.table.locked(connection, tenant)
         if row is None:
             raise ConfigError(f"SqlKeys: there is no tenant {tenant!r}; add makes it one with its first key")

@@ -274,6 +274,9 @@ def test_an_argument_that_no_database_can_store_is_an_error(run: Run, arguments:
     assert any(text in result.output for text in ("is not UTF-8; check the encoding", "is not in the range"))
 
 
+NOT_A_TENANT = "the tenant '\\udcff' is none that a request could name"
+
+
 def test_a_grace_time_after_the_year_9999_is_an_error(run: Run) -> None:
     run("add", "acme")
     result = run("rotate", "acme", "--grace", "9999999d")
@@ -414,6 +417,10 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
         pytest.param(["rotate", "acme", "--secret-file", ""], "'--secret-file': it is empty", id="no name of a file"),
         pytest.param(["add", "acme", "--secret-env", ""], "'--secret-env': it is empty", id="no name of a variable"),
         pytest.param(["add", "acme", "--secret-env", "A", "--secret-file", "B"], "not both", id="two secrets"),
+        pytest.param(["mode", "\udcff", "off"], NOT_A_TENANT, id="the mode of a tenant that is not UTF-8"),
+        pytest.param(["rotate", "\udcff"], NOT_A_TENANT, id="rotate a tenant that is not UTF-8"),
+        pytest.param(["retire", "\udcff", "k"], NOT_A_TENANT, id="retire a key of a tenant that is not UTF-8"),
+        pytest.param(["note", "\udcff", "k", "text"], NOT_A_TENANT, id="a note for a tenant that is not UTF-8"),
         pytest.param(["reseal"], "nothing to seal with", id="no master key"),
         pytest.param(["list", "--db", "nonsense"], "write it like", id="no URL"),
         pytest.param(["list", "--db", "postgresql+asyncpg://h/d"], "async driver", id="an async driver"),
