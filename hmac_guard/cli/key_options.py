@@ -229,7 +229,7 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_
 
 
 def _engine(db: Hidden[str | None]) -> Any:
-    from sqlalchemy import create_engine, make_url
+    from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     try:
@@ -238,7 +238,7 @@ def _engine(db: Hidden[str | None]) -> Any:
             raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
         if "@" in (url.get().host or ""):  # A part of the password, which the driver would look up and print.
             raise CliError("the URL of the database has two '@'; write %40 for one in the password")
-        return create_engine(url.get())
+        engine = create_engine(url.get())
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise CliError(
             "the URL of the database is not valid; write it like postgresql+psycopg://user:password@host:5432/name, "
@@ -248,6 +248,22 @@ def _engine(db: Hidden[str | None]) -> Any:
         raise CliError(
             f"the database's driver, {error.name}, is not installed; install it, or use another driver"
         ) from None
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
+    """Connect as SQLAlchemy does. The driver checks the options of the URL only now, with exceptions of Python."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        failure = type(error).__name__
+    # Raised outside of the `try` block, because the error can contain the password.
+    del arguments, options
+    raise CliError(
+        f"the driver {dialect.driver} cannot use the URL of the database ({failure}); check the names and values of "
+        "its options, after the '?'"
+    )
 
 
 def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:

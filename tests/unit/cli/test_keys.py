@@ -259,6 +259,20 @@ def test_a_url_of_a_database_that_is_not_valid_is_an_error_that_shows_no_passwor
 
 
 @pytest.mark.parametrize(
+    "option", ["ssl_mode=REQUIRED", "ssl=true", "charset=nonsense", "read_timeout=-1", "ssl_ca=/nowhere"]
+)
+def test_an_option_that_the_driver_does_not_take_is_an_error(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
+    monkeypatch.setenv("HMAC_GUARD_DB", f"mysql+pymysql://user:s3cret-of-a-user@127.0.0.1:1/db?{option}")
+
+    result = CliRunner().invoke(hmac_guard, ["keys", "list"])
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: the driver pymysql cannot use the URL of the database (")
+    assert "s3cret" not in result.output
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["keys", "audit", "--tenant", "\udcff"],
