@@ -273,6 +273,8 @@ def list_(
       hmac-guard keys list --ending 7d --json
     """
     if tenant is not None:
+        if any(given not in (None, "") for given in (after, limit, *filters.values())):
+            raise CliError("the options that choose tenants are for a list of all tenants; leave them out, or TENANT")
         stored = keys.list(tenant)
         if not stored:
             click.echo(f"There is no tenant {tenant!r}, or it has no keys.", err=True)

@@ -354,6 +354,27 @@ def test_an_unknown_tenant_is_reported_and_the_exit_code_is_1(run: Run) -> None:
         assert "no tenant" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--prefix", "a"],
+        ["--mode", "guard"],
+        ["--never-used"],
+        ["--ready"],
+        ["--ending", "7d"],
+        ["--limit", "5"],
+        ["--after", "a"],
+    ],
+    ids=" ".join,
+)
+def test_the_list_of_one_tenant_takes_no_option_that_chooses_tenants(run: Run, options: list[str]) -> None:
+    run("add", "acme")
+    result = run("list", "acme", *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "leave them out, or TENANT" in result.stderr
+
+
 def test_each_change_is_in_the_audit_with_the_user_of_the_process(run: Run, sync_database: Database) -> None:
     user = getpwuid(os.getuid()).pw_name
     key = shown(run("add", "acme", "--json"))["id"]
