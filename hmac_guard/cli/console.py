@@ -43,8 +43,9 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
     from hmac_guard.console.standalone import HOST, Standalone, serve
     from hmac_guard.keys.sql.resolver import shown_url
 
+    schemes = [find_scheme(name) for name in names]  # Before a wrong name leaves a database behind.
     keys.create_table()
-    app = Standalone(keys, [find_scheme(name) for name in names], who()["actor"])
+    app = Standalone(keys, schemes, who()["actor"])
     try:
         server = serve(app, port)
     except OSError:

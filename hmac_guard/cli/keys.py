@@ -143,8 +143,9 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
       hmac-guard keys add acme --mode report
       hmac-guard keys add acme --secret-file acme.key
     """
+    secret = _secret(**given)  # Before a secret that cannot be read leaves tables behind.
     keys.create_table()
-    _show_new(keys.add(tenant, **_secret(**given), mode=mode, **who()), as_json)
+    _show_new(keys.add(tenant, **secret, mode=mode, **who()), as_json)
 
 
 @command.command("rotate")

@@ -475,6 +475,13 @@ def test_an_error_is_one_sentence_with_its_fix(run: Run, arguments: list[str], s
     assert "Traceback" not in result.output
 
 
+def test_a_secret_that_cannot_be_read_leaves_no_tables(tmp_path: Path) -> None:
+    result = into("", "add", "acme", "--secret-file", str(tmp_path / "none"), folder=tmp_path)
+
+    assert result.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_table_is_reported(run: Run, sync_database: Database) -> None:
     sync_database.sql("DROP TABLE {tenants}")
     result = run("list")

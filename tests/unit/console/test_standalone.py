@@ -15,12 +15,14 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
+from click.testing import CliRunner
 from consoles import forms_of
 from databases import empty_keys
 from documented import under
 from key_sources import KEY, Clock
 from waiting import TIMEOUT
 
+from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.console.standalone import SESSION_COOKIE, Link, Sessions, Standalone, serve
 from hmac_guard.core.hidden import hide
 from hmac_guard.schemes import NANGO
@@ -192,6 +194,16 @@ def test_the_command_serves_and_prints_a_link(line: str, shown: str, tmp_path: P
         finally:
             process.terminate()
     assert (tmp_path / "keys.db").exists()
+
+
+def test_a_wrong_scheme_leaves_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HMAC_GUARD_DB", raising=False)
+    result = CliRunner().invoke(hmac_guard, ["console", "--scheme", "nagno"])
+
+    assert result.exit_code == 2
+    assert "there is no preset 'nagno'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_session_is_valid_at_a_clock_that_starts_at_zero() -> None:
