@@ -1,5 +1,6 @@
 """`hmac-guard console`: serves the operator's console on this machine."""
 
+import errno
 import sys
 import threading
 from contextlib import suppress
@@ -48,8 +49,9 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
     app = Standalone(keys, schemes, who()["actor"])
     try:
         server = serve(app, port)
-    except OSError:
-        raise CliError(f"the port {port} is in use; give another one with --port") from None
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise CliError(f"the port {port} {why}; give another one with --port") from None
     click.echo(f"The console of {shown_url(keys.engine)}. Press Ctrl-C to stop.")
     _print_link(app, HOST, server.port)
     if sys.stdin.isatty():

@@ -1,5 +1,6 @@
 """`hmac-guard console`: the link, the session, and what other sites and other ports can do."""
 
+import errno
 import os
 import re
 import shlex
@@ -204,6 +205,18 @@ def test_a_wrong_scheme_leaves_no_database(tmp_path: Path, monkeypatch: pytest.M
     assert result.exit_code == 2
     assert "there is no preset 'nagno'" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_the_user_may_not_use_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(app: Standalone, port: int) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("hmac_guard.console.standalone.serve", refuse)
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    result = CliRunner().invoke(hmac_guard, ["console", "--scheme", "nango", "--db", url, "--port", "80"])
+
+    assert result.exit_code == 2
+    assert "the port 80 cannot be used (Permission denied); give another one with --port" in result.stderr
 
 
 def test_no_session_is_valid_at_a_clock_that_starts_at_zero() -> None:
