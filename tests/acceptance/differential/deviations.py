@@ -13,6 +13,7 @@ from typing import NamedTuple
 from support import Sent
 
 from acceptance.differential.compare import Finding
+from acceptance.differential.grammar.ids import NOW
 
 ASGI_FRAMEWORKS = ("Quart", "Django (ASGI)", "Starlette", "FastAPI", "Litestar")
 
@@ -50,6 +51,11 @@ def _is_no_post(finding: Finding) -> bool:
 def _is_spelled_with_an_underscore(finding: Finding) -> bool:
     names = {name.lower() for name, _ in finding.sent.headers}
     return finding.answer.kind == "absent" and "x-sig" not in names and "x_sig" in names
+
+
+def _has_an_odd_charset(finding: Finding) -> bool:
+    kinds = [value for name, value in finding.sent.headers if name.lower() == "content-type"]
+    return finding.answer.kind == "absent" and "charset" in ";".join(kinds).lower()
 
 
 def _is_no_form(finding: Finding) -> bool:
@@ -105,6 +111,19 @@ DEVIATIONS = (
         instead="Send the id in a header or in the query.",
         known="https://github.com/python/cpython/issues/127195",
         applies=_is_lost_to_the_standard_library,
+    ),
+    Deviation(
+        frameworks=("Django", "DRF"),
+        examples={
+            source: Sent("GET", "/query", f"a={text}", [("Content-Type", "text/plain; charset=cp500")])
+            for source, text in (("query", "1"), ("time", f"{NOW}"))
+        },
+        what="If the Content-Type has a charset in which ASCII characters have other bytes, such as an EBCDIC one, "
+        "`request.GET` is empty on WSGI.",
+        why="By design, Django decodes the query with that charset.",
+        instead="Send `charset=utf-8`, or no charset.",
+        known="https://docs.djangoproject.com/en/stable/ref/request-response/#django.http.HttpRequest.encoding",
+        applies=_has_an_odd_charset,
     ),
     Deviation(
         frameworks=("Django", "Django (ASGI)"),
