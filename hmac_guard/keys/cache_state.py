@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from cachetools import FIFOCache
 
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import Keyring
 from hmac_guard.log import Failure
 
@@ -54,11 +55,13 @@ class SourceState:
     Attributes:
         is_slow: A look-up has run for `SLOW_AFTER` seconds.
         is_failing: Look-ups of two tenants with keys, or a probe, have failed.
+        loses_lookups: Since the last answer, the event loop of a look-up has ended before it, or has stood still.
     """
 
     def __init__(self) -> None:
         self.is_slow = False
         self.is_failing = False
+        self.loses_lookups = False
         self._failed: set[Tenant] = set()
         self._answered: deque[Tenant] = deque(maxlen=_PROBED)
         self._wants_probe = False
@@ -88,7 +91,7 @@ class SourceState:
     def answered(self, tenant: Tenant, started: float, now: float, *, has_keys: bool) -> None:
         """Record that a look-up that began at `started` was answered within the time-out."""
         self._worked_at = max(self._worked_at, started)
-        self.is_failing = self._wants_probe = False
+        self.is_failing = self.loses_lookups = self._wants_probe = False
         self._failed.clear()
         if now - started < SLOW_AFTER:
             self.is_slow = False
@@ -118,6 +121,11 @@ class SourceState:
             self.is_failing = True
         elif is_timely:
             self.is_failing = self.is_slow = False
+
+    def lost(self) -> None:
+        """Record that the event loop of a look-up has ended or stands still. The source may work or not."""
+        self.loses_lookups = True
+        self._wants_probe = self._wants_probe or not self.is_well
 
     def next_probe(self, now: float) -> list[Tenant]:
         """Return the tenant to look up now, to see whether the source answers; an empty list if no probe is due."""
@@ -278,7 +286,8 @@ class Lookup:
 
     Attributes:
         loop: The event loop of the request that started it; None under WSGI.
-        is_on_loop: It runs on that loop, not on a thread.
+        is_on_loop: It runs on that loop, not on a thread. A look-up on a thread goes on there if the source returns a
+            coroutine.
         is_ahead: It also runs if no request waits for it.
         waiting: The number of requests that wait for it now.
         since: When the source was asked, in seconds of the cache's clock; infinity before that.
@@ -288,6 +297,7 @@ class Lookup:
         is_void: The tenant was invalidated while it ran, so its answer is not kept.
         invalidations: The `invalidations` of its queue when it began.
         thread: The identifier of its thread.
+        answer: The coroutine that the source returned on a thread.
     """
 
     tenant: Tenant
@@ -303,6 +313,7 @@ class Lookup:
     is_void: bool = field(default=False, init=False)
     invalidations: int = field(default=0, init=False)
     thread: int = field(default=0, init=False)
+    answer: Hidden[Any] | None = field(default=None, init=False)
     future: "Future[LookupResult]" = field(default_factory=Future, init=False)
 
     def age(self, now: float) -> float:

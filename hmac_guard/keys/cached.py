@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
-from hmac_guard.core.hidden import hide
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
@@ -31,10 +32,12 @@ from hmac_guard.keys.cache_state import (
 )
 from hmac_guard.keys.calling import (
     await_if_needed,
+    close_unawaited,
     from_loop,
+    has_ended,
     has_stopped,
     is_trio,
-    run_to_completion_on,
+    run_to_completion,
     running_loop,
     spawn,
     wait_on_loop,
@@ -86,7 +89,8 @@ class CachedKeys(Resolver):
 
     A sync resolver runs on threads of the cache, under ASGI too; an async one runs on the event loop. A look-up that
     takes longer than `timeout` is given up, and another thread takes its place. The end of the process does not wait
-    for it.
+    for it. If the event loop of a request ends before its look-up, the look-up shows nothing about the source. While
+    the source is slow or failing, one request at a time then waits for a probe, so that the probe can end.
 
     Args:
         resolver: Any source of keys, sync or async. It gets only the tenant, without the ids of the request, because
@@ -244,12 +248,14 @@ class CachedKeys(Resolver):
             step = self._after(step)
         return step
 
-    def _ask(self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True) -> "_Wait | Keyring | None":
+    def _ask(
+        self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool = True, may_probe: bool = True
+    ) -> "_Wait | Keyring | None":
         """Return the keys of a tenant, or what to wait for. Raise `KeysUnavailable`."""
         with self._locked():
             if loop is not None:
                 self._set(_last_loop=loop)
-            answer = self._join_or_start(tenant, loop, until, may_retry=may_retry)
+            answer = self._join_or_start(tenant, loop, until, may_retry=may_retry, may_probe=may_probe)
         if isinstance(answer, Failure):
             self._counts[_ERROR] += 1
             self._log.failed(answer)
@@ -257,12 +263,16 @@ class CachedKeys(Resolver):
         return answer
 
     def _join_or_start(
-        self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool
+        self, tenant: Tenant, loop: Any, until: float, *, may_retry: bool, may_probe: bool
     ) -> "_Wait | Keyring | Failure | None":
         now, entry, state = self._clock(), self._entries.get(tenant), self._state
         may_start = not state.is_failing or state.may_try(now)
         self._set(_idle_looks=0)
-        self._start_probe(now, loop)
+        self._lose_ended()
+        probe = self._probe_first(now, loop) if may_probe else None
+        if probe is not None:
+            probe.waiting += 1
+            return _Wait(tenant, probe, loop, max(until - now, 0.0), until, may_retry, holds_thread=False)
         lookup = self._running(tenant, loop, now)
         is_usable = entry is not None and now < entry.usable_until
         if entry is not None and self._serves_known(entry, lookup, now):
@@ -284,8 +294,18 @@ class CachedKeys(Resolver):
             return _QUEUE_IS_FULL
         lookup.waiting += 1
         self._set(_held_threads=self._held_threads + holds_thread)
-        seconds = min(until - now, SLOW_AFTER) if is_usable else until - now
-        return _Wait(lookup, loop, seconds, until, may_retry and not is_new, holds_thread)
+        seconds = max(min(until - now, SLOW_AFTER) if is_usable else until - now, 0.0)
+        return _Wait(tenant, lookup, loop, seconds, until, may_retry and not is_new, holds_thread)
+
+    def _probe_first(self, now: float, loop: Any) -> Lookup | None:
+        """Begin a probe if it is time for one. Return it if the request has to wait for it."""
+        # If each request has its own loop, a probe has an answer only if the request waits for it. One at a time does:
+        # a source that hangs must not take the threads of the server.
+        has_to_wait = loop is not None and self._state.loses_lookups and not self._state.is_well
+        if has_to_wait and any(lookup.kind is Kind.PROBE and lookup.waiting for lookup in self._queue.running):
+            return None
+        probe = self._start_probe(now, loop)
+        return probe if has_to_wait else None
 
     def _serves_known(self, entry: Entry, lookup: Lookup | None, now: float) -> bool:
         """Return whether a request gets the known keys, and does not wait."""
@@ -302,6 +322,8 @@ class CachedKeys(Resolver):
     def _after(self, step: "_Wait") -> "_Wait | Keyring | None":
         """Return what follows a wait: the keys, or the next wait. Raise `KeysUnavailable`."""
         lookup, result = step.lookup, step.lookup.result
+        if lookup.kind is Kind.PROBE:
+            return self._ask(step.tenant, step.loop, step.until, may_retry=step.may_retry, may_probe=False)
         if result is not None and result.failure is None:
             self._counts[_MISS] += 1
             return result.ring
@@ -311,10 +333,12 @@ class CachedKeys(Resolver):
                 self._mark_slow(lookup)
             is_usable = entry is not None and now < entry.usable_until
             may_retry = step.may_retry and not self._state.is_failing
-        if entry is not None and is_usable:
+        may_ask = now < step.until and (result is None or may_retry)
+        # A look-up whose loop has ended shows nothing: another one is needed before old keys are used.
+        if entry is not None and is_usable and not (result is _LOST and may_ask):
             self._counts[_STALE] += 1
             return entry.ring
-        if now < step.until and (result is None or may_retry):
+        if may_ask:
             return self._ask(lookup.tenant, step.loop, step.until, may_retry=result is None)
         if result is None:
             self._log.failed(self._timed_out)
@@ -344,9 +368,9 @@ class CachedKeys(Resolver):
         for lookup in lookups:
             self._begin(lookup)
 
-    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_begin`, `_begin_watch`, `_run`,
-    # `_run_on_loop`, `_run_on_trio`, `_look_up`, `_look_up_on_loop`, `_result_of`, `_finish`, `_tell`, `_watch` and
-    # `_look_at_running` are not.
+    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_begin`, `_begin_watch`,
+    # `_begin_on_loop`, `_run`, `_continue_on_loop`, `_run_on_loop`, `_run_on_trio`, `_look_up`, `_look_up_on_loop`,
+    # `_result_of`, `_finish`, `_tell`, `_watch` and `_look_at_running` are not.
 
     def _running(self, tenant: Tenant, loop: Any, now: float) -> Lookup | None:
         """Return the running look-up of a tenant, if it may still end."""
@@ -374,27 +398,40 @@ class CachedKeys(Resolver):
 
     def _runs_ahead(self, loop: Any) -> bool:
         """Return whether a look-up can run beside the requests."""
+        if loop is not None and self._state.loses_lookups:
+            return False  # Each request may have its own loop, which ends with it.
         return runs_threads() or (loop is not None and self._source.needs_loop)
 
-    def _start_probe(self, now: float, loop: Any) -> None:
-        """Begin a probe if it is time for one."""
+    def _start_probe(self, now: float, loop: Any) -> Lookup | None:
+        """Begin a probe if it is time for one, and return it."""
         for tenant in self._state.next_probe(now) if self._queue.stuck < MAX_STUCK else []:
-            self._to_begin.append(self._queue.run(self._make(tenant, Kind.PROBE, loop, is_ahead=True), now))
+            probe = self._queue.run(self._make(tenant, Kind.PROBE, loop, is_ahead=True), now)
+            self._to_begin.append(probe)
+            return probe
+        return None
 
     def _begin_next(self, now: float) -> None:
         while (lookup := self._queue.next(now)) is not None:
-            self._to_begin.append(lookup)
+            if lookup.is_on_loop and has_ended(lookup.loop):
+                self._lose(lookup)
+            else:
+                self._to_begin.append(lookup)
 
     def _begin(self, lookup: Lookup) -> None:
         try:
             self._begin_watch()
             if lookup.is_on_loop:
-                spawn(lookup.loop, self._run_on_trio if is_trio(lookup.loop) else self._run_on_loop, lookup)
+                self._begin_on_loop(lookup, partial(self._source_on_loop, _claim_of(lookup.tenant)), 0.0)
             else:
                 self._threads.run(partial(self._run, lookup))
-        except Exception as error:  # No thread can be started, or the loop is closed.
+        except Exception as error:  # No thread can be started.
             with self._lock:
                 self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+
+    def _begin_on_loop(self, lookup: Lookup, ask: Callable[[], Any], waited: float) -> None:
+        run = self._run_on_trio if is_trio(lookup.loop) else self._run_on_loop
+        if not spawn(lookup.loop, run, lookup, ask, waited):
+            self._finish(lookup, None)
 
     def _begin_watch(self) -> None:
         with self._lock:
@@ -408,47 +445,70 @@ class CachedKeys(Resolver):
             raise
 
     def _run(self, lookup: Lookup) -> None:
-        lookup.thread, result = threading.get_ident(), _ENDED
+        lookup.thread = threading.get_ident()
+        result: LookupResult | None = _ENDED
         try:
             result = self._look_up(lookup)
         finally:  # Also if the source calls `sys.exit`.
-            self._finish(lookup, result)
+            if result is not None:
+                self._finish(lookup, result)
 
-    def _look_up(self, lookup: Lookup) -> LookupResult:
+    def _look_up(self, lookup: Lookup) -> LookupResult | None:
+        """Return the result of a look-up on a thread; None if it goes on on its event loop."""
         try:
-            return LookupResult(as_keyring(run_to_completion_on(lookup.loop, self._source(_claim_of(lookup.tenant)))))
+            answer = hide(self._source(_claim_of(lookup.tenant)))
+            if lookup.loop is None or not inspect.isawaitable(answer.get()):
+                return LookupResult(as_keyring(run_to_completion(answer.get())))
         except Exception as error:
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
+        self._continue_on_loop(lookup, answer)
+        return None
 
-    async def _run_on_loop(self, lookup: Lookup) -> None:
+    def _continue_on_loop(self, lookup: Lookup, answer: Hidden[Any]) -> None:
+        """Await an answer on the loop of the request: it may belong to that loop."""
+        with self._lock:
+            self._queue.stuck -= lookup.is_given_up
+            lookup.is_on_loop = True
+            waited = lookup.age(self._clock())
+            lookup.answer = answer
+        if waited < self._timeout:
+            self._begin_on_loop(lookup, answer.get, waited)
+        else:
+            self._finish(lookup, LookupResult(None, self._timed_out))
+            close_unawaited(answer)
+
+    async def _run_on_loop(self, lookup: Lookup, ask: Callable[[], Any], waited: float) -> None:
         result = None
-        task = asyncio.ensure_future(self._look_up_on_loop(lookup))
+        task = asyncio.ensure_future(self._look_up_on_loop(ask))
         try:
-            result = await self._result_of(task, lookup)
+            result = await self._result_of(task, lookup, waited)
         finally:  # If the loop ends first, the state of the source is unknown.
-            task.cancel()
-            self._finish(lookup, result)
+            # A task that is left on a closed loop ends in a garbage collection, maybe of a thread that holds the lock.
+            # `_lose_ended` finds its look-up.
+            if not has_ended(lookup.loop):
+                task.cancel()
+                self._finish(lookup, result)
 
-    async def _run_on_trio(self, lookup: Lookup) -> None:
+    async def _run_on_trio(self, lookup: Lookup, ask: Callable[[], Any], waited: float) -> None:
         import trio
 
         result = None
         try:
-            with trio.move_on_after(self._timeout) as scope:
-                result = await self._look_up_on_loop(lookup)
+            with trio.move_on_after(max(self._timeout - waited, 0.0)) as scope:
+                result = await self._look_up_on_loop(ask)
             if scope.cancelled_caught:
                 result = LookupResult(None, self._timed_out)
         finally:
             self._finish(lookup, result)
 
-    async def _look_up_on_loop(self, lookup: Lookup) -> LookupResult:
+    async def _look_up_on_loop(self, ask: Callable[[], Any]) -> LookupResult:
         try:
-            return LookupResult(as_keyring(await await_if_needed(self._source_on_loop(_claim_of(lookup.tenant)))))
+            return LookupResult(as_keyring(await await_if_needed(ask())))
         except Exception as error:
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
 
-    async def _result_of(self, task: "asyncio.Task[LookupResult]", lookup: Lookup) -> LookupResult:
-        loop, waited = asyncio.get_running_loop(), 0.0
+    async def _result_of(self, task: "asyncio.Task[LookupResult]", lookup: Lookup, waited: float) -> LookupResult:
+        loop = asyncio.get_running_loop()
         while waited < self._timeout:
             seconds, before = min(SLOW_AFTER, self._timeout - waited), loop.time()
             await asyncio.wait([task], timeout=seconds)
@@ -506,11 +566,20 @@ class CachedKeys(Resolver):
     def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
         """Drop a look-up whose event loop has stopped or does not run now. The state of the source stays unknown."""
         self._set(_loop_stands_still=self._loop_stands_still or stands_still)
+        self._state.lost()
         lookup.is_given_up = True
         self._queue.remove(lookup)
         self._queue.running.discard(lookup)
         self._forget(lookup)
-        lookup.resolve(_ENDED)
+        lookup.resolve(_LOST)
+        if lookup.answer is not None and has_ended(lookup.loop):
+            close_unawaited(lookup.answer)
+
+    def _lose_ended(self) -> None:
+        """Drop the look-ups whose event loops have ended. A task that has not begun by then does not say so."""
+        for lookup in tuple(self._queue.running):
+            if lookup.is_on_loop and has_ended(lookup.loop):
+                self._lose(lookup)
 
     def _void(self, lookups: Iterable[Lookup]) -> None:
         """Keep no answer of these running look-ups. Later requests start other ones."""
@@ -554,6 +623,7 @@ class CachedKeys(Resolver):
         """Give up the look-ups that have run out of time. Return whether to look again."""
         with self._locked():
             now = self._clock()
+            self._lose_ended()
             given_up = [lookup for lookup in tuple(self._queue.running) if self._gives_up(lookup, now)]
             may_probe = not self._source.needs_loop and self._idle_looks < MAX_IDLE_LOOKS
             if may_probe:
@@ -641,7 +711,8 @@ class _Wait(NamedTuple):
     """A request that waits for a look-up.
 
     Attributes:
-        lookup: The look-up.
+        tenant: The tenant of the request.
+        lookup: The look-up of this tenant, or a probe.
         loop: The event loop of the request; None under WSGI.
         seconds: How long it waits now.
         until: The time at which its wait ends, in seconds of the cache's clock.
@@ -649,6 +720,7 @@ class _Wait(NamedTuple):
         holds_thread: It is under WSGI, and has no usable keys.
     """
 
+    tenant: Tenant
     lookup: Lookup
     loop: Any
     seconds: float
@@ -667,6 +739,7 @@ class _Unavailable(KeysUnavailable):
 
 
 _ENDED = LookupResult(None, Failure("the look-up ended without an answer", ""))
+_LOST = LookupResult(None, Failure("the event loop of the look-up ended first", ""))
 _SLOW = Failure(f"no answer within {SLOW_AFTER:g} s", "")
 _QUEUE_IS_FULL = Failure("too many look-ups wait already (max_waiting)", "")
 

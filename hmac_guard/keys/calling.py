@@ -9,7 +9,6 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -93,6 +92,12 @@ async def await_if_needed(answer: Any) -> Any:
     return answer.get()
 
 
+def close_unawaited(answer: Hidden[Any]) -> None:
+    """Close a resolver's coroutine that has not begun and never will: Python would warn that it was never awaited."""
+    if inspect.iscoroutine(answer.get()) and inspect.getcoroutinestate(answer.get()) == inspect.CORO_CREATED:
+        answer.get().close()
+
+
 def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
     """Return a resolver for a worker thread, which raises `RuntimeError` in place of `StopIteration`.
 
@@ -107,18 +112,6 @@ def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
             raise RuntimeError("the key resolver raised StopIteration") from None
 
     return resolve
-
-
-def run_to_completion_on(loop: Any, answer: Any) -> Any:
-    """Like `run_to_completion`, for a request on an event loop: an awaitable answer may belong to that loop."""
-    if loop is None or type(answer) in IMMEDIATE_TYPES:
-        return run_to_completion(answer)
-    answer = hide(answer)
-    if not inspect.isawaitable(answer.get()):
-        return answer.get()
-    if is_trio(loop):
-        return _run_on_trio(loop, await_if_needed, answer)
-    return asyncio.run_coroutine_threadsafe(await_if_needed(answer), loop).result()
 
 
 def running_loop() -> Any:
@@ -143,21 +136,32 @@ def has_stopped(loop: Any) -> bool:
     return False
 
 
+def has_ended(loop: Any) -> bool:
+    """Return whether a loop will never run again."""
+    return has_stopped(loop) if is_trio(loop) else loop.is_closed()
+
+
 def _do_nothing() -> None:
     """Show that a loop runs."""
 
 
-def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
-    """Run a coroutine function on a loop, from any thread. Raise what asyncio raises if the loop is closed."""
-    if is_trio(loop):
-        _spawn_on_trio(loop, function, *arguments)
-        return
-    coroutine = function(*arguments)
+def spawn(loop: Any, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> bool:
+    """Run a coroutine function on a loop, from any thread. Return False if the loop has ended.
+
+    If the loop ends before the function begins, the function does not run.
+    """
+    coroutine = None
     try:
-        asyncio.run_coroutine_threadsafe(coroutine, loop)
+        if is_trio(loop):
+            _spawn_on_trio(loop, function, *arguments)
+        else:
+            coroutine = function(*arguments)
+            asyncio.run_coroutine_threadsafe(coroutine, loop)
     except RuntimeError:
-        coroutine.close()
-        raise
+        if coroutine is not None:
+            coroutine.close()
+        return False
+    return True
 
 
 async def wait_on_loop(future: "Future[Any]", seconds: float) -> None:
@@ -172,14 +176,11 @@ def _spawn_on_trio(token: Any, function: Callable[..., Awaitable[None]], *argume
     """Run an async function, which raises nothing, in its own task. From any thread."""
     import trio
 
-    token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, function, *arguments))
+    def begin() -> None:
+        with suppress(RuntimeError):  # The run is about to finish, and takes no tasks any more.
+            trio.lowlevel.spawn_system_task(function, *arguments)
 
-
-def _run_on_trio(token: Any, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Return the result of an async function. For a thread, which waits for it."""
-    import trio
-
-    return trio.from_thread.run(function, *arguments, trio_token=token)
+    token.run_sync_soon(begin)
 
 
 async def wait_on_trio(future: "Future[Any]", seconds: float) -> None:
