@@ -14,5 +14,6 @@ def filled(ctx: click.Context, param: click.Parameter, value: T) -> T:
     secret, or use another database.
     """
     if value == "" or (isinstance(value, tuple) and "" in value):
-        raise click.BadParameter("it is empty; give a value, or leave out the option", ctx, param)
+        otherwise = "" if param.required else ", or leave out the option"
+        raise click.BadParameter(f"it is empty; give a value{otherwise}", ctx, param)
     return value

@@ -253,7 +253,7 @@ def _engine(db: Hidden[str | None]) -> Any:
 
 
 def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
-    """Connect as SQLAlchemy does. The driver checks the options of the URL only now, with exceptions of Python."""
+    """Connect as SQLAlchemy does. The driver checks the parts of the URL only now, with exceptions of Python."""
     try:
         return dialect.connect(*arguments, **options)
     except (AttributeError, OSError, TypeError, ValueError) as error:
@@ -261,8 +261,8 @@ def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
     # Raised outside of the `try` block, because the error can contain the password.
     del arguments, options
     raise CliError(
-        f"the driver {dialect.driver} cannot use the URL of the database ({failure}); check the names and values of "
-        "its options, after the '?'"
+        f"the driver {dialect.driver} cannot use the URL of the database ({failure}); check its host, its "
+        "password, and its options (after the '?')"
     )
 
 
@@ -297,7 +297,7 @@ def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
 
 # A password before the host, as SQLAlchemy reads it: it may have any character but `@`. Or one in the query, as libpq,
 # the drivers of MariaDB and redis-py name it. `passfile` is the path of a file.
-_PASSWORD = re.compile(r"//[^:/]*:[^@]+@|[?&][^=&]*(?:pass(?!file)|pwd)[^=&]*=[^&]", re.IGNORECASE)
+_PASSWORD = re.compile(r"\A[^:]*://[^:/]*:[^@]+@|[?&][^=&]*(?:pass(?!file)|pwd)[^=&]*=[^&]", re.IGNORECASE)
 
 
 def _has_password(url: Hidden[str | None]) -> bool:

@@ -275,7 +275,9 @@ def list_(
     """
     if tenant is not None:
         if any(given not in (None, "") for given in (after, limit, *filters.values())):
-            raise CliError("the options that choose tenants are for a list of all tenants; leave them out, or TENANT")
+            raise CliError(
+                "the options that choose tenants are for a list of all tenants; leave them out, or leave out TENANT"
+            )
         stored = keys.list(tenant)
         if not stored:
             click.echo(f"There is no tenant {tenant!r}, or it has no keys.", err=True)
@@ -387,10 +389,11 @@ def _advice_after(error: OSError, new: Any) -> str:
     """Return what to do with a key that is stored, but could not be shown."""
     if new.secret is None:
         return f"the key {new.id} is stored, but its id could not be written ({error.strerror}); do not add it again"
-    retire = shlex.join(["hmac-guard", "keys", "retire", new.tenant, new.id])
+    retire = shlex.join(["hmac-guard", "keys", "retire", "--", new.tenant, new.id])
     return (
         f"the key {new.id} is stored, but its secret could not be written ({error.strerror}) and is lost; run this "
-        f"command again for a new key, and retire this one with `{retire}`"
+        "command again for a new key, without --id or with another one. Then retire the lost key with "
+        f"`{retire}`, with the same --db and --table, if you gave them"
     )
 
 

@@ -52,7 +52,7 @@ def follow_environment(ctx: click.Context) -> None:
 
 
 def escape_what_stdout_cannot_encode() -> None:
-    """Write a character that the encoding of stdout does not have as an escape. stderr does so by itself."""
+    """Write an escape for each character that the encoding of stdout does not have. Python does so for stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -43,7 +43,7 @@ class RedisInvalidation(Strict):
 
     Each change also counts in the key `<channel>:changes`. A worker that lost its connection compares the count after
     it has connected again with the count at its last connection. If there was a change in between, it looks up every
-    tenant again, since the messages that it received do not prove that it missed none. If the count cannot be read, or
+    tenant again: the messages that it received do not show whether it missed others. If the count cannot be read, or
     does not follow the changes because something else publishes them, the worker does so after each connection, at most
     once in 5 seconds. A client that can publish on the channel can cause look-ups, and nothing else. Times are measured
     by `time.monotonic`.

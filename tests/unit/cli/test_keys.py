@@ -100,20 +100,23 @@ def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess
     return subprocess.run(["sh", "-c", f"{command} {target}"], env=environ, capture_output=True, text=True)
 
 
+@pytest.mark.parametrize("tenant", ["a b", "-x"])
 @pytest.mark.parametrize("target", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("command", [["add"], ["add", "--json"], ["rotate"]], ids=" ".join)
 def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
-    command: list[str], target: str, tmp_path: Path
+    command: list[str], target: str, tenant: str, tmp_path: Path
 ) -> None:
-    into("", "add", "a b", folder=tmp_path)
-    result = into(target, *command, "a b", "--id", "lost", folder=tmp_path)
+    into("", "add", "--", tenant, folder=tmp_path)
+    result = into(target, *command, "--id", "lost", "--", tenant, folder=tmp_path)
 
     assert result.returncode == 2
     assert result.stderr.startswith("Error: the key lost is stored, but its secret could not be written (")
-    assert "run this command again" in result.stderr
+    assert "run this command again for a new key, without --id" in result.stderr
+    assert into("", *command, "--", tenant, folder=tmp_path).returncode == 0
     [retire] = re.findall("`hmac-guard keys (.*)`", result.stderr)
     assert into("", *shlex.split(retire), folder=tmp_path).returncode == 0
-    assert "ended" in into("", "list", "a b", folder=tmp_path).stdout
+    [lost] = re.findall(".* lost .*", into("", "list", "--", tenant, folder=tmp_path).stdout)
+    assert "ended" in lost
     assert result.stderr.count("\n") == 1
 
 
@@ -259,16 +262,26 @@ def test_a_url_of_a_database_that_is_not_valid_is_an_error_that_shows_no_passwor
 
 
 @pytest.mark.parametrize(
-    "option", ["ssl_mode=REQUIRED", "ssl=true", "charset=nonsense", "read_timeout=-1", "ssl_ca=/nowhere"]
+    "rest",
+    [
+        "@127.0.0.1:1/db?ssl_mode=REQUIRED",
+        "@127.0.0.1:1/db?ssl=true",
+        "@127.0.0.1:1/db?charset=nonsense",
+        "@127.0.0.1:1/db?read_timeout=-1",
+        "@127.0.0.1:1/db?ssl_ca=/nowhere",
+        "@a..b/db",
+        "€@127.0.0.1:1/db",
+    ],
 )
-def test_an_option_that_the_driver_does_not_take_is_an_error(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_that_the_driver_does_not_take_is_an_error(rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
-    monkeypatch.setenv("HMAC_GUARD_DB", f"mysql+pymysql://user:s3cret-of-a-user@127.0.0.1:1/db?{option}")
+    monkeypatch.setenv("HMAC_GUARD_DB", f"mysql+pymysql://user:s3cret-of-a-user{rest}")
 
     result = CliRunner().invoke(hmac_guard, ["keys", "list"])
 
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: the driver pymysql cannot use the URL of the database (")
+    assert "check its host, its password, and its options" in result.stderr
     assert "s3cret" not in result.output
 
 
@@ -372,7 +385,7 @@ def test_the_list_of_one_tenant_takes_no_option_that_chooses_tenants(run: Run, o
     result = run("list", "acme", *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "leave them out, or TENANT" in result.stderr
+    assert "leave them out, or leave out TENANT" in result.stderr
 
 
 def test_each_change_is_in_the_audit_with_the_user_of_the_process(run: Run, sync_database: Database) -> None:
@@ -510,7 +523,15 @@ def test_a_password_in_an_argument_causes_a_warning(run: Run, option: str, url: 
     assert "hunter2" not in result.output
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://me@127.0.0.1:1/d?passfile=/x", "sqlite:///none/k@k.db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me@127.0.0.1:1/d?passfile=/x",
+        "sqlite:///none/k@k.db",
+        "sqlite:///C:/none/a@b.db",
+        "sqlite:////none//x:y/a@b.db",
+    ],
+)
 def test_an_argument_without_a_password_causes_no_warning(run: Run, url: str) -> None:
     assert "Warning" not in run("list", "--db", url).output
 
