@@ -18,8 +18,8 @@ from hmac_guard.core.verdict import Reason, Refused
 MAX_DEPTH = 64
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
-_PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
+MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
+PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
 # RFC 2046 section 5.1.1, and the characters of a token (RFC 9110 section 5.6.2).
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?!#$%&*^`|~-]{1,70}")
 
@@ -57,13 +57,13 @@ def parse_media(line: str | list[str] | None) -> Media:
 
 @lru_cache(maxsize=64)
 def _parse_media(value: str) -> Media:
-    match = _MEDIA_TYPE.fullmatch(value)
+    match = MEDIA_TYPE.fullmatch(value)
     if match is None:
         return _UNCLEAR
     kind = _kind(match[1])
     if kind in _NOT_READ:
         return _NOT_READ[kind]
-    parameters = [(name.lower(), token or quoted) for name, token, quoted in _PARAMETER.findall(match[2])]
+    parameters = [(name.lower(), token or quoted) for name, token, quoted in PARAMETER.findall(match[2])]
     names = [name for name, _ in parameters]
     charsets = [value.lower() for name, value in parameters if name == "charset"]
     boundaries = [value for name, value in parameters if name == "boundary"]

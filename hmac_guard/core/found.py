@@ -1,8 +1,9 @@
 """The value that was found in one place of a request."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from hmac_guard.core.bodies import MEDIA_TYPE, PARAMETER
 from hmac_guard.core.request import Request
 from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import decode_field, is_visible
@@ -17,12 +18,11 @@ _TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")
 _COMMA = Refused(Reason.DUPLICATE, "has a comma, with which servers join two lines into one; use another place for it")
 _ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside; use another place for it")
 
-#: What follows the name of each parameter "charset" of a Content-Type.
-_CHARSETS = re.compile("charset([^;]*)", re.IGNORECASE)
-#: Charsets that decode ASCII as UTF-8 does.
-_LIKE_ASCII = re.compile(r"(?:us-)?ascii|latin-?1|iso-8859-\d{1,2}|windows-125\d", re.IGNORECASE)
-#: A query that is the same, or has no id, in each charset: ASCII without the characters that begin an escape.
-_SAME_IN_ALL = re.compile(r"[!-$&-*,-\[\]-}]*")
+#: A query in which no charset changes or hides an id: ASCII without the characters that begin an escape in UTF-7 (`+`),
+#: `unicode_escape`, HZ (`~`) or punycode (`-`).
+_SAME_IN_ALL = re.compile(r"[!-$&-*,.-\[\]-}]*")
+#: Charsets that decode ASCII as UTF-8 does, and no other byte as ASCII.
+_LIKE_ASCII = re.compile(r"us-ascii|iso-8859-\d{1,2}|windows-125\d")
 _NOT_ASCII = re.compile("[^\0-\x7f]|%[89a-f]", re.IGNORECASE)
 _ODD_CHARSET = Refused(
     Reason.MALFORMED,
@@ -30,22 +30,36 @@ _ODD_CHARSET = Refused(
 )
 
 
-def charset_problem(request: Request) -> Refused | None:
+def charset_problem(request: Request, values: Iterable[Sent]) -> Refused | None:
     """Return why Django on WSGI may read the query differently, or None. In UTF-7, for one, `+ACY-` is an `&`.
 
-    `WSGIRequest.GET` decodes the query with the charset of the Content-Type, before it splits it. Django finds the name
-    of the parameter in any case, and takes a value in quotes and one as in RFC 2231 (`charset*=`).
+    `WSGIRequest.GET` decodes the query with the charset of the Content-Type, before it splits it. Django also finds a
+    charset in a line that is not valid.
+
+    Args:
+        request: The request.
+        values: What the query has for the scheme, as it was sent.
     """
-    query = request.query
-    if _SAME_IN_ALL.fullmatch(query):
+    line = request.header("content-type")
+    if not line:
         return None
-    line = request.header("content-type") or ""
-    for after in _CHARSETS.findall(line if isinstance(line, str) else ",".join(line)):
-        charset = after.partition("=")[2].strip(' \t"').lower()
-        is_like_ascii = _LIKE_ASCII.fullmatch(charset) and not _NOT_ASCII.search(query)
-        if charset not in ("", "utf-8", "utf8") and not is_like_ascii:
-            return _ODD_CHARSET
-    return None
+    charsets = _charsets(line if isinstance(line, str) else ",".join(line))
+    if charsets <= {"utf-8", "utf8"} or _SAME_IN_ALL.fullmatch(request.query):
+        return None
+    is_ascii = not any(_NOT_ASCII.search(value) for value in values if isinstance(value, str))
+    return None if is_ascii and all(map(_LIKE_ASCII.fullmatch, charsets)) else _ODD_CHARSET
+
+
+def _charsets(content_type: str) -> set[str]:
+    """Return the charsets that a framework may find in a Content-Type, in lower case."""
+    if "charset" not in content_type.lower():
+        return set()
+    match = MEDIA_TYPE.fullmatch(content_type)
+    if match is None:
+        return {"not valid"}
+    parameters = PARAMETER.findall(match[2])
+    # RFC 2231 writes `charset*`.
+    return {(token or quoted).lower() for name, token, quoted in parameters if name.lower().startswith("charset")}
 
 
 def only(values: Sequence[Found] | Refused) -> Found:

@@ -178,14 +178,16 @@ class Places:
                 before.append(value)
             else:
                 found[slot] = [before, value]
-        if has_others:
+        # Punycode reads the end of the last field, and IDNA each part that begins with "xn--".
+        if has_others or ("-" in request.query and ("-" in field or "--" in request.query)):
             self._check_charset(request, found)
 
     def _check_charset(self, request: Request, found: list[Any]) -> None:
         """Refuse the query if a framework may decode it in another way."""
-        refused = charset_problem(request) if self._queries else None
+        slots = self._queries.values()
+        refused = charset_problem(request, (found[slot] for slot in slots)) if slots else None
         if refused is not None:
-            for slot in self._queries.values():
+            for slot in slots:
                 found[slot] = refused
 
     def _find_in_headers(self, request: Request, found: list[Sent]) -> None:

@@ -106,8 +106,29 @@ NAMED = [
     Mutant(
         "the charset of a query with other fields",
         "core.places:Places._find_in_query",
-        "if has_others:",
-        "if False:",
+        "has_others or",
+        "False or",
+        "test_reading.py",
+    ),
+    Mutant(
+        "the charset of a query with a hyphen at its end",
+        "core.places:Places._find_in_query",
+        '"-" in field or ',
+        "",
+        "test_reading.py",
+    ),
+    Mutant(
+        "the charset of a query with two hyphens",
+        "core.places:Places._find_in_query",
+        ' or "--" in request.query',
+        "",
+        "test_reading.py",
+    ),
+    Mutant(
+        "a charset in a type that is not valid",
+        "core.found:_charsets",
+        '{"not valid"}',
+        "set()",
         "test_reading.py",
     ),
     Mutant(
@@ -211,8 +232,8 @@ NAMED = [
     Mutant(
         "$ for end of string: media type",
         "core.bodies:_parse_media",
-        "_MEDIA_TYPE.fullmatch(value)",
-        're.match(_MEDIA_TYPE.pattern + "$", value)',
+        "MEDIA_TYPE.fullmatch(value)",
+        're.match(MEDIA_TYPE.pattern + "$", value)',
         "test_reading.py",
     ),
     Mutant(

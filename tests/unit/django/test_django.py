@@ -165,7 +165,7 @@ def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard | None = 
 
 @SERVERS
 @pytest.mark.parametrize("door", ["middleware", "view", "around the application"])
-@pytest.mark.parametrize("charset", ["utf-7", "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
+@pytest.mark.parametrize("charset", ["utf-7", '";utf-7"', "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
 def test_the_charset_of_a_body_does_not_change_the_ids_in_the_query(server: str, door: str, charset: str) -> None:
     """Django on WSGI decodes the query with it: in UTF-7, `+ACY-` is an `&` and `+AD0-` is a `=`."""
 

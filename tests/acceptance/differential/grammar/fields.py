@@ -136,6 +136,7 @@ def fields(rng: Random, value_of: Callable[[Random], str] = an_id) -> str:
 QUERY_TYPES = (
     *("text/plain; charset=utf-7", "text/plain; charset=utf-8", "text/plain; charset=iso-8859-1", "x; charset=utf-16"),
     *('text/plain; Charset="UTF-7"', ";charset=unicode_escape", "a/b; charset*=utf-8''utf-7", "a/b; charset=hz"),
+    *('a/b; charset=";utf-7"', "a/b; charset=punycode", "a/b; charset=idna", 'a/b; charset="utf-8;sig"'),
     *("a/b; charset=utf-8; charset=utf-7", "a/b; charset=shift_jis", "a/b; charset=cp500", "a/b; x=charset"),
 )
 
