@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from hmac_guard.core.bodies import begins_as_json
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.scheme import Scheme
@@ -16,6 +17,7 @@ from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path
 from hmac_guard.snippets.languages import braced_literal, camel, local_names, signed_names, templates
 
 HOST = "https://api.example.com"
+FORM_TYPE = "application/x-www-form-urlencoded"
 _SLOT = re.compile(r"\{(.+?)\}")
 
 
@@ -32,6 +34,7 @@ class Call(NamedTuple):
         document: The JSON body, or what is read from a signed JSON body.
         form: The form fields, or those that are read from a signed form.
         signs_body: Whether the raw body is signed. It is sent as it was signed.
+        media_type: The type of the body, or "" without a body.
     """
 
     template: str
@@ -43,13 +46,7 @@ class Call(NamedTuple):
     document: dict[str, Any]
     form: dict[str, str]
     signs_body: bool
-
-    @property
-    def media_type(self) -> str:
-        """The type of the body, or "" without a body. A signed body from which nothing is read is JSON."""
-        if self.form:
-            return "application/x-www-form-urlencoded"
-        return "application/json" if self.document or self.signs_body else ""
+    media_type: str
 
 
 def call_fields(scheme: Scheme) -> list[Field]:
@@ -70,7 +67,8 @@ def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
         ConfigError: One request cannot carry all the values.
     """
     places, fields = _fitting_places(scheme, body), call_fields(scheme)
-    call = Call(_template(places, [field.name for field in fields]), {}, {}, {}, {}, {}, {}, {}, scheme.signs_body)
+    template, media_type = _template(places, [field.name for field in fields]), _media_type(scheme, places, body)
+    call = Call(template, {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
     # Items of one header: times first, then signatures.
     order = sorted(range(len(fields)), key=lambda number: fields[number].name not in ("timestamp", "expires"))
     for number in order:
@@ -112,8 +110,26 @@ def _fitting_places(scheme: Scheme, body: str) -> tuple[Source, ...]:
 
 def _contradicts(place: Source, body: str) -> bool:
     """Return whether a known body does not look like one with this place."""
-    is_json = body.lstrip()[:1] in ("{", "[")
-    return bool(body and place.kinds) and is_json != isinstance(place, Json)
+    return bool(body and place.kinds) and _looks_like_json(body) != isinstance(place, Json)
+
+
+def _looks_like_json(body: str) -> bool:
+    return begins_as_json(body.encode(errors="replace"))
+
+
+def _media_type(scheme: Scheme, places: tuple[Source, ...], body: str) -> str:
+    """Return the type of the body, or "" without a body.
+
+    A guard refuses a body of a type that it reads nothing from, if its scheme reads bodies. So what is in the body
+    decides; if nothing is, what the scheme reads there; if that leaves both types, the body. An unknown one is JSON.
+    """
+    kinds = {kind for place in places for kind in place.kinds}
+    if not kinds and not scheme.signs_body:
+        return ""
+    kinds = kinds or {kind for field in call_fields(scheme) for kind in field.kinds}
+    reads_json, reads_forms = "json" in kinds, "form" in kinds
+    is_json = reads_json if reads_json != reads_forms else not body or _looks_like_json(body)
+    return "application/json" if is_json else FORM_TYPE
 
 
 def _has_body(call: Call) -> bool:

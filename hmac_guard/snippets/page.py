@@ -12,7 +12,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
-from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code, make_call
+from hmac_guard.snippets.frontend import FORM_TYPE, call_fields, curl_command, fetch_code, make_call
 from hmac_guard.snippets.languages import LANGUAGES, check_keys_are_text, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
@@ -133,7 +133,8 @@ def _body(scheme: Scheme, texts: Mapping[str, str], tenant: str) -> str:
     if not scheme.signs_body:
         return ""
     call = make_call(scheme, _values(scheme, texts, tenant))
-    return urlencode(call.form) if call.form else json.dumps(call.document or {"event": "order.paid"})
+    other = {"event": "order.paid"}
+    return urlencode(call.form or other) if call.media_type == FORM_TYPE else json.dumps(call.document or other)
 
 
 def _stem(name: str) -> str:

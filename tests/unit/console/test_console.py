@@ -949,16 +949,26 @@ def test_a_body_of_several_lines_is_checked_as_it_was_sent(keys: Any) -> None:
     assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
 
 
-@pytest.mark.parametrize("source", [Json("/id") | Form("id"), Form("id") | Json("/id")], ids=["JSON", "form"])
-@pytest.mark.parametrize("body", ['{"id": "u-1"}', "id=u-1"])
-def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, body: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "bodies"),
+    [
+        (Json("/id") | Form("id"), ['{"id": "u-1"}', "id=u-1"]),
+        (Form("id") | Json("/id"), ['{"id": "u-1"}', "id=u-1"]),
+        (Header("X-Id"), ["", "hello", '{"a": 1}']),
+        (Header("X-Id") | Form("id"), ["", "hello", "<x/>", "a=1&b=2", "[1]", '{"a": 1}']),
+        (Header("X-Id") | Json("/id"), ["", '"hello"', "[1]", '{"a": 1}', "1"]),
+        (Header("X-Id") | Form("id") | Json("/id"), ["", "hello", "<x/>", "a=1&b=2", "[1]", ' {"a": 1}']),
+    ],
+)
+def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, bodies: list[str]) -> None:
     scheme = Scheme(name="either", ids={"id": source}, message="{id}.{@body}", signature=Header("X-Sig"))
     keys.add("acme", KEY)
     vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
-    signature = scheme.sign(KEY, id="u-1", body=body.encode())
-    typed = {"kind": "ids", "scheme": "either", "tenant": "acme", "id.id": "u-1", "body": body}
 
-    assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature))
+    for body in bodies:
+        signature = scheme.sign(KEY, id="u-1", body=body.encode())
+        typed = {"kind": "ids", "scheme": "either", "tenant": "acme", "id.id": "u-1", "body": body}
+        assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=signature)), body
 
 
 @pytest.mark.parametrize(
