@@ -101,6 +101,7 @@ def test_an_unknown_language_is_refused() -> None:
         (["integration_id", "id"], go_camel, ["integrationID", "id"]),
         (["class", "key"], camel, ["classId", "keyId"]),
         (["analyse", "authorization", "gen"], snake, ["analyse_id", "authorization_id", "gen_id"]),
+        (["system_user", "json_object", "json"], snake, ["system_user_id", "json_object_id", "json_id"]),
         (["größe", "名", "_"], snake, ["groe", "id", "id_n2"]),
         (["a_b", "aB", "a__b"], camel, ["aB", "aBN2", "aBN3"]),
         (["x" * 60, "x" * 61], snake, ["x" * 40, "x" * 40 + "_n2"]),
