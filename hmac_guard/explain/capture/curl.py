@@ -25,8 +25,9 @@ _PIECE = re.compile(
 )
 _DOUBLE_ESCAPE = re.compile(r'\\(?:([$`"\\])|\r?\n)')
 _ANSI_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
-# In cmd of Windows, ^ escapes a quote and the end of a line. Between quotes of a POSIX shell it is a plain character.
-_CMD = re.compile(r'\^(?:"|[ \t\r]*\n)')
+# In cmd of Windows, ^ escapes a quote, an operator and the end of a line. Between quotes of a POSIX shell it is a plain
+# character.
+_CMD = re.compile(r'\^(?:["&|<>]|[ \t\r]*\n)')
 _NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
 
 

@@ -332,6 +332,10 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
         ('curl ^"https://h^" ^\n -H ^"a: b^"', "Copy as cURL (bash)"),
         ('curl "https://h" ^\r\n  -H "a: b"', "Copy as cURL (bash)"),
         ('curl "https://h" -d ^"it\'s^"', "Copy as cURL (bash)"),
+        ('curl https://h/?a=1^&b=2 ^\n  -H "X: y"', "Copy as cURL (bash)"),
+        ("curl https://h/?a=1^|2", "Copy as cURL (bash)"),
+        ("curl https://h/?a=^<b^>", "Copy as cURL (bash)"),
+        ("curl https://h/?a=b^>", "Copy as cURL (bash)"),
     ],
 )
 def test_invalid_input_is_refused_with_what_to_do(text: str, sentence: str) -> None:
