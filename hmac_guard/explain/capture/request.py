@@ -167,25 +167,21 @@ def from_url(text: str) -> Captured:
         CaptureError: The URL is not valid.
     """
     captured = from_sent_url(quote(re.sub(r"[\t\r\n]", "", text.strip()), safe=_LEFT_ALONE))
-    return without_dot_segments(captured, _ENCODED_DOT) if captured.headers else captured
+    return without_dot_segments(captured) if captured.headers else captured
 
 
-# Browsers (WHATWG URL, "single-dot" and "double-dot URL path segment") take this for a dot.
+# Browsers (WHATWG URL, "single-dot" and "double-dot URL path segment") and curl since 2025 take this for a dot. An
+# older curl sends it, but a command does not tell the version, and newer ones replace the older.
 _ENCODED_DOT = re.compile("%2e", re.IGNORECASE)
 
 
-def without_dot_segments(captured: Captured, encoded_dot: re.Pattern[str] | None = None) -> Captured:
-    """Return the request without the segments `.` and `..` of its path (RFC 3986 section 5.2.4).
-
-    Args:
-        captured: The request.
-        encoded_dot: What is a dot too.
-    """
+def without_dot_segments(captured: Captured) -> Captured:
+    """Return the request without the segments `.` and `..` of its path (RFC 3986 section 5.2.4)."""
     path, mark, query = captured.target.partition("?")
     kept: list[str] = []
     segment = ""
     for sent in path.split("/")[1:]:
-        segment = sent if encoded_dot is None else encoded_dot.sub(".", sent)
+        segment = _ENCODED_DOT.sub(".", sent)
         if segment == "..":
             del kept[-1:]
         elif segment != ".":

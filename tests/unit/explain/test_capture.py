@@ -277,6 +277,13 @@ def test_a_curl_command_is_read_as_curl_sends_it(command: str) -> None:
     assert comparable(capture(ran.encode())) == comparable(from_raw(received))
 
 
+def test_an_encoded_dot_is_a_dot_as_in_current_curl() -> None:
+    """The curl that runs the other tests may be older."""
+    assert capture(b"curl https://h/a/%2E%2e/b/.%2e/c/%2e").target == "/c/"
+    assert capture(b"curl https://h/a/%2e%2e%2fb").target == "/a/%2e%2e%2fb"
+    assert capture(b"curl --path-as-is https://h/a/%2e%2e/b").target == "/a/%2e%2e/b"
+
+
 def test_copy_as_curl_of_a_browser_is_read() -> None:
     command = (
         "$ curl 'https://h/a?x=1' \\\n  -H 'accept: */*' \\\n  -H 'cookie: a=b' \\\n"
