@@ -393,7 +393,7 @@ def _merged(body: bytes, fields: Hidden[Mapping[str, Any]]) -> bytes | None:
 
 
 class _Number(NamedTuple):
-    """A number as it is written: a float has fewer digits, and one way to write each number."""
+    """A number as its text. A float would lose digits, and would change `1e2` to `100.0`."""
 
     text: str
 
@@ -411,7 +411,7 @@ def _read_json(body: bytes) -> Any:
 
 
 def _json_of(node: Any) -> str:
-    """Return the JSON of a node. `json.dumps` would write a float for a number of any other class."""
+    """Return the JSON of a node. `json.dumps` cannot write a `_Number`: it would write a list."""
     if isinstance(node, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{_json_of(inner)}" for name, inner in node.items()) + "}"
     if isinstance(node, list):

@@ -168,7 +168,8 @@ def flask_blueprint(site: Site, name: str) -> Any:
         proxy: Any = request  # Flask types it as the request.
         current = proxy._get_current_object()
         environ |= {"SCRIPT_NAME": whole.removesuffix(own), "PATH_INFO": own, REQUEST: current}
-        # A `before_request` may have read the body. Its bytes are then gone from the server's stream.
+        # A `before_request` may have read the body. Its bytes are then gone from the server's stream. Flask keeps them,
+        # unless it was read with `cache=False`.
         if "form" in vars(current):
             body = urlencode([*current.form.items(multi=True)]).encode()
             environ |= {**_input_of(body), "CONTENT_TYPE": _URLENCODED}

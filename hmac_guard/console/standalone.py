@@ -205,7 +205,7 @@ def serve(app: Standalone, port: int = 0) -> BaseWSGIServer:
         port: The port. 0 chooses a free one.
 
     Raises:
-        OSError: The port is in use.
+        OSError: The port is in use, or cannot be used.
     """
     with socket.create_server((HOST, port)) as listener:
         return make_server(HOST, port, app, threaded=True, request_handler=_SilentHandler, fd=listener.fileno())
