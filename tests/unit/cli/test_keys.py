@@ -100,9 +100,11 @@ def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess
     return subprocess.run(["sh", "-c", f"{command} {target}"], env=environ, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("tenant", ["a b", "-x"])
-@pytest.mark.parametrize("target", [">/dev/full", ">&-"])
-@pytest.mark.parametrize("command", [["add"], ["add", "--json"], ["rotate"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("command", "target", "tenant"),
+    [(["add"], ">/dev/full", "a b"), (["add", "--json"], ">&-", "-x"), (["rotate"], ">&-", "a b")],
+    ids=str,
+)
 def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
     command: list[str], target: str, tenant: str, tmp_path: Path
 ) -> None:
