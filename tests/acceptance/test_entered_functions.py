@@ -10,8 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import flask
 import pytest
+
+pytest.importorskip("django", reason="not run: Django is not installed")
+pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
+pytest.importorskip("flask", reason="not run: Flask is not installed")
+
+import flask
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
