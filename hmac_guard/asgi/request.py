@@ -54,6 +54,7 @@ class HeaderNames:
         return found
 
     def _in_another_spelling(self, key: bytes, found: list[Line]) -> int | None:
+        """Return the number of a header that another spelling names, and mark a type named `Content_Type`."""
         number = self._numbers.get(key.translate(AS_ONE))
         if number is not None and found[number] is None and key.lower() == b"content_type":
             found[number] = []  # No framework takes this line for the type of the body, so the type is unclear.

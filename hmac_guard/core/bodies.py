@@ -18,8 +18,9 @@ from hmac_guard.core.verdict import Reason, Refused
 MAX_DEPTH = 64
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
-PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
+_MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
+_PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
+UTF_8 = frozenset({"utf-8", "utf8"})
 # RFC 2046 section 5.1.1, and the characters of a token (RFC 9110 section 5.6.2).
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?!#$%&*^`|~-]{1,70}")
 
@@ -33,16 +34,17 @@ class Media:
             "other" for any other type, "none" for no type, "unclear" for two types or one that cannot be read.
         readable: Whether a body of this kind can be read with these parameters.
         boundary: The boundary of a multipart body.
+        charsets: The charsets that a framework may find in the parameters, in lower case.
     """
 
     kind: str
     readable: bool = True
     boundary: str = ""
+    charsets: frozenset[str] = frozenset()
 
 
 # Some applications read a body of any type, such as Starlette's `request.json()`. They would read an unverified body.
 NO_MEDIA = Media("none", readable=False)
-_NOT_READ = {kind: Media(kind, readable=False) for kind in ("other", "ignored")}
 # Two Content-Type lines, or a line that is not valid: servers and frameworks use different parts of it.
 _UNCLEAR = Media("unclear", readable=False)
 
@@ -57,21 +59,20 @@ def parse_media(line: str | list[str] | None) -> Media:
 
 @lru_cache(maxsize=64)
 def _parse_media(value: str) -> Media:
-    match = MEDIA_TYPE.fullmatch(value)
-    if match is None:
+    if (match := _MEDIA_TYPE.fullmatch(value)) is None:
         return _UNCLEAR
     kind = _kind(match[1])
-    if kind in _NOT_READ:
-        return _NOT_READ[kind]
-    parameters = [(name.lower(), token or quoted) for name, token, quoted in PARAMETER.findall(match[2])]
+    parameters = [(name.lower(), token or quoted) for name, token, quoted in _PARAMETER.findall(match[2])]
     names = [name for name, _ in parameters]
-    charsets = [value.lower() for name, value in parameters if name == "charset"]
-    boundaries = [value for name, value in parameters if name == "boundary"]
-    readable = len(set(names)) == len(names) and not set(charsets) - {"utf-8", "utf8"}
+    charsets = frozenset(value.lower() for name, value in parameters if name.startswith("charset"))  # Or `charset*`.
+    if kind in ("other", "ignored"):
+        return Media(kind, readable=False, charsets=charsets)
+    readable = len(set(names)) == len(names) and charsets <= UTF_8
     if kind == "multipart":
-        readable = readable and set(names) <= {"boundary", "charset"} and len(boundaries) == 1
-        return Media(kind, readable and bool(_BOUNDARY.fullmatch(boundaries[0])), boundaries[0] if boundaries else "")
-    return Media(kind, readable and set(names) <= {"charset"})
+        boundary = dict(parameters).get("boundary", "")
+        readable = readable and set(names) <= {"boundary", "charset"} and bool(_BOUNDARY.fullmatch(boundary))
+        return Media(kind, readable, boundary, charsets)
+    return Media(kind, readable and set(names) <= {"charset"}, charsets=charsets)
 
 
 def _kind(essence: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from hmac_guard.core.bodies import MEDIA_TYPE, PARAMETER
+from hmac_guard.core.bodies import UTF_8, parse_media
 from hmac_guard.core.request import Request
 from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import decode_field, is_visible
@@ -18,8 +18,8 @@ _TWICE = Refused(Reason.DUPLICATE, "is there more than once; send it once")
 _COMMA = Refused(Reason.DUPLICATE, "has a comma, with which servers join two lines into one; use another place for it")
 _ODD_HEADER = Refused(Reason.MALFORMED, "is not visible ASCII with single spaces inside; use another place for it")
 
-#: A query in which no charset changes or hides an id: ASCII without the characters that begin an escape in UTF-7 (`+`),
-#: `unicode_escape`, HZ (`~`) or punycode (`-`).
+#: A query that has no other id in any charset: ASCII without the characters that begin an escape in UTF-7 (`+`),
+#: `unicode_escape`, HZ (`~`) or punycode (`-`). In some charsets it has no id.
 _SAME_IN_ALL = re.compile(r"[!-$&-*,.-\[\]-}]*")
 #: Charsets that decode ASCII as UTF-8 does, and no other byte as ASCII.
 _LIKE_ASCII = re.compile(r"us-ascii|iso-8859-\d{1,2}|windows-125\d")
@@ -41,25 +41,13 @@ def charset_problem(request: Request, values: Iterable[Sent]) -> Refused | None:
         values: What the query has for the scheme, as it was sent.
     """
     line = request.header("content-type")
-    if not line:
-        return None
-    charsets = _charsets(line if isinstance(line, str) else ",".join(line))
-    if charsets <= {"utf-8", "utf8"} or _SAME_IN_ALL.fullmatch(request.query):
+    media = parse_media(line)
+    is_unclear = media.kind == "unclear" and "charset" in str(line).lower()
+    if (media.charsets <= UTF_8 and not is_unclear) or _SAME_IN_ALL.fullmatch(request.query):
         return None
     is_ascii = not any(_NOT_ASCII.search(value) for value in values if isinstance(value, str))
-    return None if is_ascii and all(map(_LIKE_ASCII.fullmatch, charsets)) else _ODD_CHARSET
-
-
-def _charsets(content_type: str) -> set[str]:
-    """Return the charsets that a framework may find in a Content-Type, in lower case."""
-    if "charset" not in content_type.lower():
-        return set()
-    match = MEDIA_TYPE.fullmatch(content_type)
-    if match is None:
-        return {"not valid"}
-    parameters = PARAMETER.findall(match[2])
-    # RFC 2231 writes `charset*`.
-    return {(token or quoted).lower() for name, token, quoted in parameters if name.lower().startswith("charset")}
+    is_same = is_ascii and not is_unclear and all(map(_LIKE_ASCII.fullmatch, media.charsets - UTF_8))
+    return None if is_same else _ODD_CHARSET
 
 
 def only(values: Sequence[Found] | Refused) -> Found:

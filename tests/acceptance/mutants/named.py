@@ -126,9 +126,9 @@ NAMED = [
     ),
     Mutant(
         "a charset in a type that is not valid",
-        "core.found:_charsets",
-        '{"not valid"}',
-        "set()",
+        "core.found:charset_problem",
+        ' and "charset" in str(line).lower()',
+        " and False",
         "test_reading.py",
     ),
     Mutant(
@@ -232,8 +232,8 @@ NAMED = [
     Mutant(
         "$ for end of string: media type",
         "core.bodies:_parse_media",
-        "MEDIA_TYPE.fullmatch(value)",
-        're.match(MEDIA_TYPE.pattern + "$", value)',
+        "_MEDIA_TYPE.fullmatch(value)",
+        're.match(_MEDIA_TYPE.pattern + "$", value)',
         "test_reading.py",
     ),
     Mutant(
