@@ -223,20 +223,20 @@ class Decider(Frozen):
         if reading.refused is not None and not reading.tenant_is_certain:
             return None
         try:
-            answer = resolver.get()(self.claim(reading))
+            get = resolver.get
+            answer = get()(self.claim(reading))
         except Exception as error:
             return failure_of(error)
         return answer if type(answer) in ANSWERS else hide(answer)
 
     def claim(self, reading: Reading, detail: str = "") -> Claim:
         """Return what resolvers and callbacks see of a request."""
-        refused, request = reading.refused, reading.request
+        request = reading.request
         claim = new(Claim)
         claim.scheme = self.scheme.name
         claim.ids = reading.ids
         claim.tenant = reading.tenant
-        claim.problem = None if refused is None else refused.reason
-        claim.detail = detail if refused is None else refused.detail
+        claim.problem, claim.detail = reading.refused or (None, detail)
         claim.method = request.method
         # A call for each claim would take more time than the other lines here.
         claim.path = request.path if self._secret_in_path is None else self._shown(request.path)
@@ -266,13 +266,14 @@ class Decider(Frozen):
                 self._failures.succeeded()
             # No branch here: a tenant without keys takes the same instructions as any other.
             keyring = (ring, DUMMY_KEYRING)[ring is None]
-        own_mode, by_tenant = keyring.mode, self.by_tenant
-        mode = self._mode_of(reading, keyring) if by_tenant else self.mode
-        if own_mode is not None and (own_mode != mode or not by_tenant):
-            self._warn_of_mode(reading, own_mode)
-        if mode == "off":
-            outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
-            return self.finish(scope, reading.request, reading, outcome, started)
+        mode, by_tenant = self.mode, self.by_tenant
+        if by_tenant:
+            mode = self._mode_of(reading, keyring)
+            if mode == "off":
+                outcome = Outcome(unverified(Reason.OFF, self.scheme.name), mode)
+                return self.finish(scope, reading.request, reading, outcome, started)
+        if keyring.mode is not None and (keyring.mode != mode or not by_tenant):
+            self._warn_of_mode(reading, keyring.mode)
         scheme, judge_with = self.scheme, self._judge
         now = self.clock() if keyring.timed or scheme.times else 0.0
         verdict = judge_with(scheme, reading, keyring, now, by_tenant)
@@ -432,15 +433,15 @@ class Decider(Frozen):
         self, reading: Reading | None, verdict: Verdict, mode: str, refused: bool, detail: str, started: float
     ) -> None:
         # A callback that only counts needs no claim and no `Decision`. Making them takes half of the time.
-        count = self._count
+        count, on_verdict = self._count, self.on_verdict
         if count is not None:
             _call("on_decision", count, verdict, mode, refused, time.perf_counter() - started)
-            if self.on_verdict is None:
+            if on_verdict is None:
                 return
         claim = None if reading is None else self.claim(reading, detail)
-        if self.on_verdict is not None and claim is not None and verdict.reason is not Reason.OFF:
-            _call("on_verdict", self.on_verdict, verdict, claim)
-        if self.on_decision is not None and self._count is None:
+        if on_verdict is not None and claim is not None and verdict.reason is not _OFF:
+            _call("on_verdict", on_verdict, verdict, claim)
+        if count is None and self.on_decision is not None:
             decision = make(Decision, (verdict, claim, mode, refused, time.perf_counter() - started))
             _call("on_decision", self.on_decision, decision)
 
@@ -537,6 +538,7 @@ _TENANT_NOT_PROVEN = (
 #: Seconds for which a store remembers a token after its end: the clocks of hosts may differ by as much.
 _LONGER = 60.0
 # Constants: the look-up of a member of an enumeration takes longer than its use.
+_OFF = Reason.OFF
 _NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
 _NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
 _OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})

@@ -43,9 +43,10 @@ class Driver:
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
             request = read_scope(scope, self._names, self._with_body)
-            outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
-            if outcome is not None:
-                return decider.finish(scope, request, None, outcome, started), request
+            if not decider.sees_all or request.method == "OPTIONS":
+                outcome = decider.skip(request)
+                if outcome is not None:
+                    return decider.finish(scope, request, None, outcome, started), request
             if self._with_body:
                 began = perf_counter() if decider.is_timed else 0.0
                 rest = take_body(scope, request, decider.reader, receive, decider.max_body)

@@ -56,20 +56,19 @@ class GuardMiddleware(Strict):
             warn_of_cors_inside(self, scope, self.guard.scheme.name)
             await self.app(scope, self._closing(receive), send)
             return
-        decider = self._driver.decider
         # The application is called outside of the `try`, with nothing left to do that may fail.
-        refusal, failure, is_gone = None, None, False
+        failure = None
         try:
             refusal, request = await self._driver.decide(scope, receive)
-            is_gone = refusal is not None and request.is_gone
-            receive = receive if request.stream is None else request.stream
+            if refusal is not None and request.is_gone:
+                return
+            if request.stream is not None:
+                receive = request.stream
             del request  # It has the signature, and the application may raise: error trackers record local variables.
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
-            refusal = decider.fault(scope, failure)
-        elif is_gone:
-            return
+            refusal = self._driver.decider.fault(scope, failure)
         if refusal is not None:
             await send_refusal(refusal, scope, send)
             return

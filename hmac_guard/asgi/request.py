@@ -29,9 +29,10 @@ class HeaderNames:
 
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
         """Return the value of each header in any spelling; a list if there are several. Cookie lines count as one."""
-        found, numbers, lengths = self._blank.copy(), self._numbers, self._lengths
+        numbers, lengths = self._numbers, self._lengths
         if not numbers:
-            return found
+            return []
+        found = self._blank.copy()
         for key, value in headers:
             if len(key) in lengths:
                 number = numbers.get(key)
@@ -104,10 +105,9 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
     try:
         scope["headers"] = headers = [*scope["headers"]]
         request.method = scope["method"]
-        request.root = scope["root_path"]
-        request.path = path_of(scope) if request.root else scope["path"]
-        query = scope["query_string"]
-        request.query = query.decode("latin-1") if query else ""
+        request.root = root = scope["root_path"]
+        request.path = path_of(scope) if root else scope["path"]
+        request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.

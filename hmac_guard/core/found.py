@@ -41,6 +41,8 @@ def charset_problem(request: Request, values: Iterable[Sent]) -> Refused | None:
         values: What the query has for the scheme, as it was sent.
     """
     line = request.header("content-type")
+    if line is None:
+        return None
     media = parse_media(line)
     is_unclear = media.kind == "unclear" and "charset" in str(line).lower()
     if (media.charsets <= UTF_8 and not is_unclear) or _SAME_IN_ALL.fullmatch(request.query):

@@ -32,8 +32,9 @@ def judge(scheme: Scheme, reading: Reading, keyring: Keyring, now: float, by_ten
     message = reading.message
     if message is None:
         return unverified(reading.refused.reason if reading.refused else Reason.MALFORMED, scheme.name)
-    keys = keyring.active(now) if keyring.timed else keyring.keys
-    keys = keys or DUMMY_KEYRING.keys
+    keys = keyring.keys
+    if keyring.timed:
+        keys = keyring.active(now) or DUMMY_KEYRING.keys
     verifying_key = scheme.verifying_key(keys, message, reading.request.signature)
     if verifying_key is None or keys is DUMMY_KEYRING.keys:
         return unverified(_NOT_PROVEN[keys is DUMMY_KEYRING.keys], scheme.name)

@@ -167,8 +167,7 @@ class Places:
             slot = slots.get(name, -1)
             if slot < 0:
                 has_others = True
-                if "%" in name:
-                    slot = next((slot for wanted, slot in slots.items() if is_named(name, wanted)), -1)
+                slot = self._slot_of_encoded(name) if "%" in name else -1
                 if slot < 0:
                     continue
             before: Any = found[slot]
@@ -182,10 +181,13 @@ class Places:
         if has_others or ("-" in request.query and ("-" in field or "--" in request.query)):
             self._check_charset(request, found)
 
+    def _slot_of_encoded(self, name: str) -> int:
+        return next((slot for wanted, slot in self._queries.items() if is_named(name, wanted)), -1)
+
     def _check_charset(self, request: Request, found: list[Any]) -> None:
         """Refuse the query if a framework may decode it in another way."""
         slots = self._queries.values()
-        refused = charset_problem(request, (found[slot] for slot in slots)) if slots else None
+        refused = charset_problem(request, map(found.__getitem__, slots)) if slots else None
         if refused is not None:
             for slot in slots:
                 found[slot] = refused

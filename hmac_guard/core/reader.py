@@ -135,8 +135,7 @@ class Reader:
                 if end in text or not (is_time(text) if name in self._time_names else text):
                     return self._read_strictly(request, found)
         request.signature = proof = signature.encode()
-        reading.request = request
-        reading.ids = MappingProxyType(ids)
+        reading.request, reading.ids = request, MappingProxyType(ids)
         reading.tenant = tenant
         reading.tenant_is_certain = tenant is not None and self._saw_tenant(request)
         reading.refused = None
@@ -181,12 +180,13 @@ class Reader:
         """Return the signed bytes, or the first reason why the request cannot be verified."""
         if isinstance(tenant, Refused):
             return _labelled(self.fields[-1], tenant)
-        for field, text in zip(self.fields, texts, strict=False):
-            if isinstance(text, Refused):
-                return _labelled(field, text)
-            if text is None and field.name not in self._scheme.optional:
-                is_id_field = field.name in self._scheme.ids
-                return Refused(Reason.MISSING_ID if is_id_field else Reason.MISSING_SIGNATURE, _missing(field))
+        if len(ids) < len(texts):
+            for field, text in zip(self.fields, texts, strict=False):
+                if isinstance(text, Refused):
+                    return _labelled(field, text)
+                if text is None and field.name not in self._scheme.optional:
+                    is_id_field = field.name in self._scheme.ids
+                    return Refused(Reason.MISSING_ID if is_id_field else Reason.MISSING_SIGNATURE, _missing(field))
         message = compose(self._scheme.parts, ids)
         if message is None:
             return Refused(Reason.AMBIGUOUS, "an id contains the text that separates it from the next id")

@@ -62,9 +62,10 @@ class Driver:
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
             request = read_environ(environ, self._keys, self._with_body)
-            outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
-            if outcome is not None:
-                return decider.finish(environ, request, None, outcome, started)
+            if not decider.sees_all or request.method == "OPTIONS":
+                outcome = decider.skip(request)
+                if outcome is not None:
+                    return decider.finish(environ, request, None, outcome, started)
             if self._with_body:
                 began = perf_counter() if decider.is_timed else 0.0
                 _read_body(decider, request, environ)

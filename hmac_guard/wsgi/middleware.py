@@ -48,7 +48,7 @@ class GuardMiddleware(Strict):
         self.guard: Guard = hidden.get()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        refusal, failure = None, None
+        failure = None
         try:
             refusal = self._driver.decide(environ)
         except Exception as error:

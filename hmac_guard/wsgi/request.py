@@ -35,7 +35,7 @@ def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) 
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)
         if "HTTP_CONTENT_TYPE" in environ or "HTTP_CONTENT_LENGTH" in environ:
-            request.framing = [header_in(environ, name) for name in BODY_HEADERS]
+            request.framing = [*map(request.header, BODY_HEADERS)]
         request.media = parse_media(request.framing[0])
     request.lines = lines
     return request
