@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -53,6 +53,12 @@ def call_fields(scheme: Scheme) -> list[Field]:
     """Return the fields of a request, in the order in which `make_call` takes their values."""
     times = [time.field for time in scheme.times]
     return [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+
+
+def values_of(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: str = "") -> list[str]:
+    """Return the values of a request, as `make_call` takes them. An id may be called "tenant" or "signature"."""
+    own = {"the signature": signature, "the tenant": tenant}
+    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in call_fields(scheme)]
 
 
 def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
@@ -156,8 +162,7 @@ def fetch_code(scheme: Scheme) -> str:
     ids = [field.name for field in scheme.id_fields]
     *_, tenant = local_names([*ids, "tenant?"], camel).values()
     # A time that the message does not name is in the signed body.
-    others = {**dict.fromkeys((time.name for time in scheme.times), ""), "signature": "signature", "tenant": tenant}
-    call = make_call(scheme, [signed.get(field.name) or others[field.name] for field in call_fields(scheme)])
+    call = make_call(scheme, values_of(scheme, signed, tenant, "signature"))
     return templates.get_template("fetch.j2").render(
         url=HOST + _path(call, lambda name: f"${{encodeURIComponent({name})}}"),
         query=_object(call.query),

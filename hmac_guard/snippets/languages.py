@@ -90,26 +90,26 @@ _TAKEN = frozenset(
     boolean both box break btoa by byte call callable cap case cast catch chan char character check checked class clone
     coalesce collate collation column companion concat concurrently console const constraint constructor continue copy
     crate create cross crossinline crypto current data date debugger dec decimal declare def default defer deferrable
-    defined defmodule del delegate delete desc die diff digest distinct do double drop dyn dynamic each echo elif else
-    elseif elsif empty encoder end enddeclare endfor endforeach endif endswitch endwhile ensure enum err error eval
-    event except execute exists exit expect explicit export exports extends extern extract fallthrough false fetch field
-    file final finally fixed float fn for foreach foreign format freeze from full fun func function gen get global go
-    goto grant greatest group grouping hash hashlib having hex hmac if ilike impl implements implicit import in infinity
-    infix init initially inline inner inout instanceof insteadof int integer interface internal intersect interval into
-    iota is isnull isset it iterator join json key lambda lateinit lateral leading least left len let library like limit
-    list localtime localtimestamp lock long loop mac macro main make map match message method mod module move mut
-    namespace nan national native natural nchar new next nil noinline none nonlocal normalize not notnull null nullif
-    numeric object of offset ok on only open openssl operator or order out outer overlaps overlay override package panic
-    params pass perform placing pointer position precision primary print printf priv private proc process property
-    protected prototype pub public quote raise range readonly real record redo ref references register reified require
-    rescue reserved rest result retry return returning right row sbyte sealed secret select self session set setof
-    sha256 sha384 sha512 short sign signature signed signer similar sizeof smallint some stackalloc static str strict
-    strictfp string struct substring super superclass suspend switch symmetric synchronized system table tablesample
-    tailrec template text then this throw throws time timestamp to trailing trait transient treat trim true try type
-    typealias typedef typeof uint ulong unchecked undef undefined union unique unless unquote unsafe unset unsized until
-    use user ushort using utf8 val value values var vararg varchar variadic vec verbose virtual void volatile when where
-    while window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
-    xmlserialize xmltable xor yield
+    defined defmodule del delegate delete desc die diff digest distinct do document double drop dyn dynamic each echo
+    elif else elseif elsif empty encoder end enddeclare endfor endforeach endif endswitch endwhile ensure enum err error
+    eval event except execute exists exit expect explicit export exports extends extern extract fallthrough false fetch
+    field file final finally fixed float fn for foreach foreign format freeze from full fun func function gen get global
+    go goto grant greatest group grouping hash hashlib having hex hmac if ilike impl implements implicit import in
+    infinity infix init initially inline inner inout instanceof insteadof int integer interface internal intersect
+    interval into iota is isnull isset it iterator join json key lambda lateinit lateral leading least left len let
+    library like limit list localtime localtimestamp lock long loop mac macro main make map match message method mod
+    module move mut namespace nan national native natural nchar new next nil noinline none nonlocal normalize not
+    notnull null nullif numeric object of offset ok on only open openssl operator or order out outer overlaps overlay
+    override package panic params pass perform placing pointer position precision primary print printf priv private proc
+    process property protected prototype pub public query quote raise range readonly real record redo ref references
+    register reified require rescue reserved response rest result retry return returning right row sbyte sealed secret
+    select self session set setof sha256 sha384 sha512 short sign signature signed signer similar sizeof smallint some
+    stackalloc static str strict strictfp string struct substring super superclass suspend switch symmetric synchronized
+    system table tablesample tailrec template text then this throw throws time timestamp to trailing trait transient
+    treat trim true try type typealias typedef typeof uint ulong unchecked undef undefined union unique unless unquote
+    unsafe unset unsized until use user ushort using utf8 val value values var vararg varchar variadic vec verbose
+    virtual void volatile when where while window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
+    xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable xor yield
     """.split()  # noqa: SIM905 four hundred words read better without quotes
 )
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")

@@ -12,7 +12,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.explain.report import ENCODING_NAMES
 from hmac_guard.schemes import NANGO, SUPRSEND
-from hmac_guard.snippets.frontend import FORM_TYPE, call_fields, curl_command, fetch_code, make_call
+from hmac_guard.snippets.frontend import FORM_TYPE, curl_command, fetch_code, make_call, values_of
 from hmac_guard.snippets.languages import LANGUAGES, check_keys_are_text, snippet, templates
 
 EXAMPLE_KEY = "this-key-is-printed-in-the-documentation"
@@ -91,14 +91,8 @@ def _shorter(scheme: Scheme) -> str:
 
 def curl_of_example(scheme: Scheme, example: Example, tenant: str) -> str:
     """Return a curl command that sends an example of a tenant."""
-    values = _values(scheme, example.texts, tenant, example.signature)
+    values = values_of(scheme, example.texts, tenant, example.signature)
     return curl_command(scheme, values, example.texts.get(BODY, ""))
-
-
-def _values(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: str = "") -> list[str]:
-    """Return the values of a request, as `make_call` takes them. An id may be called "tenant" or "signature"."""
-    own = {"the signature": signature, "the tenant": tenant}
-    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in call_fields(scheme)]
 
 
 def worked_example(scheme: Scheme, tenant: str) -> Example:
@@ -132,7 +126,7 @@ def _body(scheme: Scheme, texts: Mapping[str, str], tenant: str) -> str:
     """Return a raw body with the strings that are sent in it, or "" if the scheme does not sign the body."""
     if not scheme.signs_body:
         return ""
-    call = make_call(scheme, _values(scheme, texts, tenant))
+    call = make_call(scheme, values_of(scheme, texts, tenant))
     other = {"event": "order.paid"}
     return urlencode(call.form or other) if call.media_type == FORM_TYPE else json.dumps(call.document or other)
 

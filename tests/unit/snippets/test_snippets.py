@@ -190,6 +190,20 @@ FORMS = Scheme(
     encoding="base64",
 )
 
+SAME_NAMES = Scheme(
+    name="same_names",
+    ids={
+        "signature": Query("a"),
+        "tenant": Header("X-B"),
+        "query": Query("c"),
+        "response": Query("d"),
+        "document": Query("e"),
+    },
+    message="{signature}:{tenant}:{query}:{response}:{document}",
+    signature=Query("sig"),
+    tenant=Query("t"),
+)
+
 # Schemes that sign a body and read ids and a tenant in it.
 IN_JSON = Scheme(
     name="in_json",
@@ -216,7 +230,9 @@ BODIES = {
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="not run: node is not installed")
-@pytest.mark.parametrize("scheme", [*PRESETS.values(), ODD, FORMS, *SIGNED_BODIES], ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize(
+    "scheme", [*PRESETS.values(), ODD, FORMS, SAME_NAMES, *SIGNED_BODIES], ids=lambda scheme: scheme.name
+)
 def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     names = [field.name for field in scheme.id_fields]
     ids = {name: f"user {number}+&" for number, name in enumerate(names)}
@@ -225,7 +241,8 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     given: dict[str, Any] = {name: parts[name] for name in names_of_parts(scheme)}
     signature = scheme.sign(EXAMPLE_KEY, ids, **given | ({"body": given["body"].encode()} if "body" in given else {}))
 
-    with serving(Guard(scheme, EXAMPLE_KEY, clock=lambda: EXAMPLE_TIME).wsgi(proven)) as port:
+    keys: Any = EXAMPLE_KEY if scheme.tenant is None else {"acme": EXAMPLE_KEY}
+    with serving(Guard(scheme, keys, clock=lambda: EXAMPLE_TIME).wsgi(proven)) as port:
         named = {**ids, **given, **{f"@{name}": text for name, text in given.items()}}
         spoken = signed_names(scheme, camel)
         variables = [*spoken.values(), *[*local_names([*names, "tenant?"], camel).values()][-1:], "signature"]
@@ -261,6 +278,13 @@ def test_the_request_of_a_page_has_the_signed_method(place: Any) -> None:
     assert explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY))).reason == "verified"
     assert text.count('method: "POST"') == 1
     assert command.count("-X POST") == (not isinstance(place, Json))
+
+
+@pytest.mark.parametrize("name", ["document", "fetch", "query", "response"])
+def test_no_variable_for_an_id_hides_a_name_that_the_code_for_browsers_uses(name: str) -> None:
+    scheme = Scheme(name="names", ids={name: Cookie("uid")}, message=f"{{{name}}}", signature=Query("sig"))
+
+    assert f'document.cookie = "uid=" + {name}Id;' in fetch_code(scheme)
 
 
 def test_a_cookie_is_set_before_the_request() -> None:
