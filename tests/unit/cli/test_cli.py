@@ -481,3 +481,29 @@ def test_the_list_of_presets_contains_items_and_times() -> None:
 
     assert stripe["times"] == {"timestamp": [{"in": "header", "name": "Stripe-Signature", "item": "t"}]}
     assert "header Stripe-Signature item 'v1'" in run("schemes")[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["schemes"],
+        ["schemes", "--json"],
+        ["sign", "suprsend", "distinct_id=user-42", "--key-env", "KEY"],
+        ["explain", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_is_an_error_of_one_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hmac_guard.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "KEY": "0123456789abcdef"},
+            text=True,
+            timeout=60,
+        )
+
+    assert done.returncode == 2
+    assert done.stderr == "Error: the output cannot be written: No space left on device\n"

@@ -130,6 +130,15 @@ def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> N
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["audit"]], ids=" ".join)
+def test_a_table_that_cannot_be_written_is_an_error_of_one_sentence(command: list[str], tmp_path: Path) -> None:
+    into("", "add", "acme", folder=tmp_path)
+    result = into(">/dev/full", *command, folder=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == "Error: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize("form", ["text", "hex"])
 def test_an_existing_secret_comes_from_a_file_or_the_environment(
     run: Run, sync_database: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, form: str
