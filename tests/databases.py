@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 from key_sources import claim_of
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
@@ -87,6 +87,24 @@ class Database:
         with engine.connect() as connection:
             connection.execute(text("VACUUM ANALYZE"))
         engine.dispose()
+
+    def cut_off(self) -> None:
+        """Let the server end the connection that the engine keeps."""
+        number = "pg_backend_pid()" if self.server == "postgr" else "CONNECTION_ID()"
+
+        def ask(connection: Connection) -> Any:
+            return connection.execute(text(f"SELECT {number}")).scalar_one()
+
+        async def ask_async() -> Any:
+            async with self.engine.connect() as connection:
+                return await connection.run_sync(ask)
+
+        if hasattr(self.engine, "sync_engine"):
+            pid = self.do(ask_async())
+        else:
+            with self.engine.connect() as connection:
+                pid = ask(connection)
+        self.sql(f"SELECT pg_terminate_backend({pid})" if self.server == "postgr" else f"KILL {pid}")
 
     def drop(self) -> None:
         """Drop the tables at the end, and leave them to no other test."""

@@ -26,7 +26,8 @@ EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How often a transaction is tried that the database gave up for the sake of another one, and the seconds between.
+#: How often a transaction is tried that the database gave up for the sake of another one, or that met a lost
+#: connection, and the seconds between.
 ATTEMPTS, PAUSE = 10, 0.1
 
 #: A deadlock and a failed serialization, as PostgreSQL and MariaDB number them.
@@ -69,7 +70,10 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
         return None
 
     def _may_pass(self, error: DBAPIError) -> bool:
-        """Return whether the same transaction may succeed when it is tried again."""
+        """Return whether the same transaction may succeed when it is tried again, and was not committed."""
+        # A commit has no statement. If the connection is lost there, the database may have done it or not.
+        if error.connection_invalidated and error.statement is not None:
+            return True
         # psycopg and asyncpg name it sqlstate, psycopg2 pgcode; in PyMySQL it is the first argument.
         names = [getattr(error.orig, name, None) for name in ("sqlstate", "pgcode")]
         codes = (*names, *getattr(error.orig, "args", ())[:1])

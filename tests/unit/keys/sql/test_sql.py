@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from cryptography.fernet import Fernet
 from databases import Database
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
-from sqlalchemy import create_engine, event
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from support import Call, Sent, ask_asgi, call_asgi
 
 from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
@@ -24,6 +25,7 @@ from hmac_guard.keys import SqlKeys
 from hmac_guard.keys.sql import NewKey, StoredKey
 from hmac_guard.keys.sql.operations import DAY
 from hmac_guard.keys.sql.tables import NO_END
+from hmac_guard.keys.sql.transaction import operation
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -568,6 +570,36 @@ def test_statements_are_logged_without_their_parameters(
     assert "INSERT INTO" in caplog.text
     assert KEY not in caplog.text
     assert not engine.hide_parameters
+
+
+def test_an_operation_is_done_once_after_the_server_has_closed_the_connection(database: Database) -> None:
+    if database.server == "sqlite":
+        pytest.skip("SQLite has no server")
+    keys = database.keys()
+    database.do(keys.add("acme", key_id="first"))
+    database.cut_off()
+    database.do(keys.rotate("acme", key_id="second"))
+    database.cut_off()
+
+    assert [key.id for key in database.do(keys.list("acme"))] == ["second", "first"]
+
+
+@pytest.mark.parametrize(("statement", "attempts"), [("INSERT", 2), (None, 1)], ids=["in a statement", "in the commit"])
+def test_a_lost_commit_is_not_repeated(sync_database: Database, statement: str | None, attempts: int) -> None:
+    tried: list[object] = []
+
+    class Lossy:
+        engine = sync_database.engine
+
+        @operation
+        def work(self, connection: Connection) -> None:
+            tried.append(connection)
+            if len(tried) == 1:
+                raise DBAPIError(statement, {}, Exception("lost"), connection_invalidated=True)
+
+    with nullcontext() if statement else pytest.raises(DBAPIError):
+        Lossy().work()
+    assert len(tried) == attempts
 
 
 def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
