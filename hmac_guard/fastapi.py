@@ -101,15 +101,16 @@ class GuardSecurity(SecurityBase, Strict):
         driver, scope = self._driver, request.scope
         decider = driver.decider
         if not isinstance(request, Request) or not decider.reader.needs_body or decider.mode == "off":
-            refusal, _ = await driver.decide(scope, None)
+            pending = driver.decide(scope, None)
         elif _is_gone(request) and getattr(request, "_form", None) is not None:
-            refusal = await driver.decide_parsed(scope, request._form)
+            return await driver.decide_parsed(scope, request._form)
         elif hasattr(request, "_body") or request._stream_consumed:
-            refusal, _ = await driver.decide(scope, _replay(await request.body()))
+            pending = driver.decide(scope, _replay(await request.body()))
         else:
-            refusal, read = await driver.decide(scope, request.receive)
-            if read.stream is not None:
-                request._receive = read.stream
+            pending = driver.decide(scope, request.receive)
+        refusal, read = pending if isinstance(pending, tuple) else await pending
+        if isinstance(request, Request) and read.stream is not None and not hasattr(request, "_body"):
+            request._receive = read.stream
         return refusal
 
 

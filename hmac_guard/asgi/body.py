@@ -73,9 +73,9 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
     try:
         message = await receive()
         body = message.get("body")
-        is_whole = type(body) is bytes and len(body) == length and not message.get("more_body")
-        if is_whole and reader is None and message["type"] == "http.request":
-            # The quick way: most servers send a small body in one message.
+        is_whole = type(body) is bytes and len(body) == (length or 0) and not message.get("more_body")
+        if is_whole and (reader is None or not body) and message["type"] == "http.request":
+            # The quick way: most servers send no body, or a small one, in one message.
             pending.append(message)
             request.body = body
             return

@@ -1,5 +1,6 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +18,9 @@ from hmac_guard.keys.calling import await_if_needed, from_loop
 from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import failure_of
 
+#: The refusal of a request, or None, and the request.
+Decided = tuple[Refusal | None, Request]
+
 
 class Driver:
     """Runs one decider, with its key resolver prepared for an event loop."""
@@ -28,9 +32,9 @@ class Driver:
         self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
         self._resolver = unwrapped(from_loop(decider.keys))
 
-    async def decide(
+    def decide(
         self, scope: Any, receive: Any, request: Request | None = None, started: float = 0.0
-    ) -> tuple[Refusal | None, Request]:
+    ) -> Decided | Coroutine[Any, Any, Decided]:
         """Return the refusal of a request, or None, and the request. The needed part of its body has been read.
 
         Args:
@@ -38,6 +42,9 @@ class Driver:
             receive: The server's `receive`.
             request: The request, if it has been read already.
             started: The `time.perf_counter()` at which that reading started.
+
+        Returns:
+            A tuple, or a coroutine for it if there is something to wait for.
         """
         decider = self.decider
         if request is None:
@@ -48,22 +55,37 @@ class Driver:
                 if outcome is not None:
                     return decider.finish(scope, request, None, outcome, started), request
             if self._with_body:
-                began = perf_counter() if decider.is_timed else 0.0
                 rest = take_body(scope, request, decider.reader, receive, decider.max_body)
                 if rest is not None:
-                    await rest
-                started += perf_counter() - began if decider.is_timed else 0.0
+                    return self._after_body(rest, scope, request, started)
         reading = decider.reader.read(request)
+        if self.merges_cookies:
+            merge_cookies(scope)
         ring: Any = decider.static_ring
         if ring is None:
             ring = decider.ask(self._resolver, reading)
             if type(ring) not in ANSWERS:
-                ring = await _keys_of(ring)
-        if self.merges_cookies:
-            merge_cookies(scope)
+                return self._after_keys(scope, reading, ring, started)
         if decider.once is not None:
-            await self._use_once(scope, reading, ring)
+            return self._after_use(scope, reading, ring, started)
         return decider.conclude(scope, reading, ring, started), request
+
+    async def _after_body(
+        self, rest: Coroutine[Any, Any, None], scope: Any, request: Request, started: float
+    ) -> Decided:
+        began = perf_counter()
+        await rest
+        started += perf_counter() - began
+        pending = self.decide(scope, None, request, started)
+        return pending if isinstance(pending, tuple) else await pending
+
+    async def _after_keys(self, scope: Any, reading: Reading, answer: Hidden[Any], started: float) -> Decided:
+        return await self._after_use(scope, reading, await _keys_of(answer), started)
+
+    async def _after_use(self, scope: Any, reading: Reading, ring: Ring, started: float) -> Decided:
+        if self.decider.once is not None:
+            await self._use_once(scope, reading, ring)
+        return self.decider.conclude(scope, reading, ring, started), reading.request
 
     def request(self, scope: Any) -> AsgiRequest:
         """Return the request as the guard reads it."""
@@ -90,8 +112,8 @@ class Driver:
         else:
             # The bytes are gone, and might have been JSON.
             request.body_problem = decider.reader.refuse_start(request, b"{")
-        refusal, _ = await self.decide(scope, None, request, started)
-        return refusal
+        pending = self.decide(scope, None, request, started)
+        return (pending if isinstance(pending, tuple) else await pending)[0]
 
     async def _use_once(self, scope: Any, reading: Reading, ring: Ring) -> None:
         """Ask the single-use store, if the request is proven."""

@@ -59,12 +59,14 @@ class GuardMiddleware(Strict):
         # The application is called outside of the `try`, with nothing left to do that may fail.
         failure = None
         try:
-            refusal, request = await self._driver.decide(scope, receive)
+            pending = self._driver.decide(scope, receive)
+            refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.is_gone:
                 return
             if request.stream is not None:
                 receive = request.stream
-            del request  # It has the signature, and the application may raise: error trackers record local variables.
+            # The request has the signature, and the application may raise: error trackers record local variables.
+            del request, pending
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:

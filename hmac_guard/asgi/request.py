@@ -115,7 +115,7 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
     if with_body:
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)
-        request.media = parse_media(content_type)
+        request.media, request.body_problem = parse_media(content_type), None
     request.lines = lines
     return request
 

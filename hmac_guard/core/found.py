@@ -40,7 +40,7 @@ def charset_problem(request: Request, values: Iterable[Sent]) -> Refused | None:
         request: The request.
         values: What the query has for the scheme, as it was sent.
     """
-    line = request.header("content-type")
+    line = request.framing[0] if request.framing else request.header("content-type")
     if line is None:
         return None
     media = parse_media(line)

@@ -89,8 +89,9 @@ class Places:
         self._cookies = [(slot, place.name) for slot, place in numbered if isinstance(place, Cookie)]
         self._queries = {place.name: slot for slot, place in numbered if isinstance(place, Query)}
         pointers = [(slot, place.tokens(), place.allow_int) for slot, place in numbered if isinstance(place, Json)]
+        # Most pointers have one token, the name of a member.
         self._json = [
-            (slot, tokens[0] if len(tokens) == 1 else None, tokens, allow_int) for slot, tokens, allow_int in pointers
+            (slot, tokens[0] if len(tokens) == 1 else None, (tokens, ints)) for slot, tokens, ints in pointers
         ]
         self._forms = [(slot, place.name) for slot, place in numbered if isinstance(place, Form)]
         self._cookie_line = len(names)
@@ -149,13 +150,17 @@ class Places:
                 )
 
     def _find_in_path(self, request: Request, found: list[Sent]) -> None:
-        readings = request.id_paths()
+        first, *others = request.id_paths()
         for slot, pattern in self._patterns:
-            text = text_in_path(readings[0], pattern)
-            found[slot] = text if all(text_in_path(path, pattern) == text for path in readings[1:]) else _TWO_PATHS
+            found[slot] = text_in_path(first, pattern)
+            for path in others:
+                if text_in_path(path, pattern) != found[slot]:
+                    found[slot] = _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:
         slots = self._queries
+        if not request.query:
+            return
         fields = request.query.split("&")
         if len(fields) > MAX_FIELDS:
             for slot in slots.values():
@@ -229,16 +234,16 @@ class Places:
                 found[slot] = only(cookie_values(name, line))
 
     def _find_in_json(self, document: Any, found: list[Sent]) -> None:
-        if isinstance(document, Refused):
-            for slot, *_ in self._json:
-                found[slot] = document
-            return
         members = document if type(document) is dict else {}
-        for slot, name, tokens, allow_int in self._json:
-            # Most pointers have one token, and it is there.
-            node = members[name] if name in members else step_down(document, tokens)
-            found[slot] = node if type(node) is str else json_text(node, allow_int=allow_int)
+        for slot, name, pointer in self._json:
+            node = members.get(name)
+            found[slot] = node if type(node) is str else _text_at(document, *pointer)
 
     def _find_in_form(self, form: Any, values_of: Callable[[str, Any], Any], found: list[Sent]) -> None:
         for slot, name in self._forms:
             found[slot] = form if isinstance(form, Refused) else only(values_of(name, form))
+
+
+def _text_at(document: Any, tokens: list[str], allow_int: bool) -> str | Refused | None:
+    """Return the text at a pointer in a document. A document that cannot be read is a `Refused`."""
+    return document if isinstance(document, Refused) else json_text(step_down(document, tokens), allow_int=allow_int)

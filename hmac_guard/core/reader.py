@@ -26,10 +26,9 @@ _TWO_PLACES = Refused(Reason.CONFLICT, "; send it in one place")
 class Reader:
     """Reads requests for one scheme that signs ids. It reads the tenant only if `with_tenant`."""
 
-    signs_body = False
-
     def __init__(self, scheme: Scheme, *, with_tenant: bool) -> None:
         self._scheme = scheme
+        self.signs_body = scheme.signs_body
         self.reads_tenant = with_tenant and scheme.tenant_field is not None
         layout = self._layout()
         self.fields = [part for part in layout if isinstance(part, Field)]
@@ -84,11 +83,10 @@ class Reader:
 
     def wants_all_of(self, request: Request) -> bool:
         """Return whether the whole body must be read, because a source reads bodies of its kind."""
-        media = request.media
-        coding = request.framing[2]
+        media, coding = request.media, request.framing[2]
         # The guard does not decompress. The application gets the compressed bytes, and a gateway may change them later.
-        plain = coding is None or (isinstance(coding, str) and coding.lower() == "identity")
-        return media.readable and media.kind in self._kinds and plain
+        is_plain = coding is None or (isinstance(coding, str) and coding.lower() == "identity")
+        return is_plain and media.readable and media.kind in self._kinds
 
     def knows_start(self, start: bytes) -> bool:
         """Return whether these first bytes of a body are enough for `refuse_start`."""
@@ -125,7 +123,8 @@ class Reader:
                 return self._read_strictly(request, found)
         signature = values[self._signature_at]
         tenant = values[-1] if self.reads_tenant else None
-        if not signature or tenant == "" or (self.needs_body and request.body_problem is not None):
+        is_blank = not signature or (self.reads_tenant and not tenant)
+        if is_blank or (self.needs_body and request.body_problem is not None):
             return self._read_strictly(request, found)
         reading = Reading()
         if self._others_at:

@@ -25,7 +25,6 @@ class SignedReader(Reader):
 
     def __init__(self, scheme: Scheme, *, with_tenant: bool) -> None:
         super().__init__(scheme, with_tenant=with_tenant)
-        self.signs_body = scheme.signs_body
         # If a time is in the body, the message is not the first part of the texts.
         signed = [part.name for part in scheme.parts if isinstance(part, Time)]
         self._reads_in_order = all(name in signed for name in self._time_names)

@@ -77,7 +77,9 @@ class DjangoDriver:
         try:
             request, started, refusal = self._read(django)
             if started is not None:
-                refusal = (await self._driver_on_loop.decide(request.scope, None, request, started))[0]
+                pending = self._driver_on_loop.decide(request.scope, None, request, started)
+                refusal = (pending if isinstance(pending, tuple) else await pending)[0]
+                del pending
             if refusal is None:
                 setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
             del request  # It has the signature, and the view may raise: error trackers record the variables of a frame.

@@ -126,15 +126,14 @@ def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: 
 
 def _read_start(request: Request, reader: Reader, body: Body, limit: int) -> Refused | None:
     """Read as much of a body of another type as shows whether it counts as absent."""
-    piece = b""
-    while not body.is_complete and not reader.knows_start(piece):
-        known = len(body.content)
-        if known > limit:
-            return TOO_LARGE
-        problem = body.read(max(_START, 2 * known))
+    problem = body.read(_START)
+    piece = body.content
+    while problem is None and piece:
         # One piece at a time: the bytes before the first byte of JSON do not matter.
+        problem = reader.refuse_start(request, piece)
+        if problem is not None or body.is_complete or reader.knows_start(piece):
+            break
+        known = len(body.content)
+        problem = TOO_LARGE if known > limit else body.read(2 * known)
         piece = body.content[known:]
-        problem = problem or reader.refuse_start(request, piece)
-        if problem is not None:
-            return problem
-    return None
+    return problem

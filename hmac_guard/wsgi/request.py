@@ -36,7 +36,7 @@ def read_environ(environ: dict[str, Any], keys: Iterable[str], with_body: bool) 
         request.framing = (content_type, length, coding, transfer_encoding)
         if "HTTP_CONTENT_TYPE" in environ or "HTTP_CONTENT_LENGTH" in environ:
             request.framing = [*map(request.header, BODY_HEADERS)]
-        request.media = parse_media(request.framing[0])
+        request.media, request.body_problem = parse_media(request.framing[0]), None
     request.lines = lines
     return request
 
