@@ -223,8 +223,7 @@ class Decider(Frozen):
         if reading.refused is not None and not reading.tenant_is_certain:
             return None
         try:
-            get = resolver.get
-            answer = get()(self.claim(reading))
+            answer = resolver.get()(self.claim(reading))
         except Exception as error:
             return failure_of(error)
         return answer if type(answer) in ANSWERS else hide(answer)

@@ -88,11 +88,9 @@ class Places:
         ]
         self._cookies = [(slot, place.name) for slot, place in numbered if isinstance(place, Cookie)]
         self._queries = {place.name: slot for slot, place in numbered if isinstance(place, Query)}
-        pointers = [(slot, place.tokens(), place.allow_int) for slot, place in numbered if isinstance(place, Json)]
+        pointers = [(slot, (place.tokens(), place.allow_int)) for slot, place in numbered if isinstance(place, Json)]
         # Most pointers have one token, the name of a member.
-        self._json = [
-            (slot, tokens[0] if len(tokens) == 1 else None, (tokens, ints)) for slot, tokens, ints in pointers
-        ]
+        self._json = [(slot, pointer[0][0] if len(pointer[0]) == 1 else None, pointer) for slot, pointer in pointers]
         self._forms = [(slot, place.name) for slot, place in numbered if isinstance(place, Form)]
         self._cookie_line = len(names)
         self.names = (*names, "cookie") if self._cookies else tuple(names)
