@@ -1,5 +1,6 @@
 """The guard for FastAPI: a `Security` dependency, which is shown in the OpenAPI document."""
 
+from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from hmac_guard import openapi
+from hmac_guard.asgi.body import replay, replays
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
 from hmac_guard.core.hidden import hide
@@ -90,7 +92,7 @@ class GuardSecurity(SecurityBase, Strict):
         judged = decider.judged(scope, self._driver.request(scope))
         if judged is None or judged.with_any_body or not isinstance(request, Request):
             return judged
-        if request._receive is judged.request.stream:
+        if replays(request._receive, judged.request):
             return judged
         # A body that was not read to its end may be large, and the endpoint may want to stream it.
         if judged.request.body is None or _is_gone(request):
@@ -105,12 +107,12 @@ class GuardSecurity(SecurityBase, Strict):
         elif _is_gone(request) and getattr(request, "_form", None) is not None:
             return await driver.decide_parsed(scope, request._form)
         elif hasattr(request, "_body") or request._stream_consumed:
-            pending = driver.decide(scope, _replay(await request.body()))
+            pending = driver.decide(scope, _receive_of(await request.body()))
         else:
             pending = driver.decide(scope, request.receive)
         refusal, read = pending if isinstance(pending, tuple) else await pending
         if isinstance(request, Request) and read.stream is not None and not hasattr(request, "_body"):
-            request._receive = read.stream
+            request._receive = partial(replay, read.stream, request.receive)
         return refusal
 
 
@@ -143,7 +145,7 @@ async def _answer(request: HTTPConnection, refused: GuardRefused) -> Response | 
     return Response(refusal.body, refusal.code, dict(refusal.headers))
 
 
-def _replay(body: bytes) -> Any:
+def _receive_of(body: bytes) -> Any:
     async def receive() -> Any:
         return {"type": "http.request", "body": body}
 

@@ -27,7 +27,9 @@ def take_body(
 ) -> Coroutine[Any, Any, None] | None:
     """Read as much of the body as the reader needs, into `request.body` or `request.body_problem`.
 
-    If anything was read, `request.stream` is the `receive` for the application.
+    Then `request.stream` has the messages that the application is to receive first: its `receive` is
+    `partial(replay, request.stream, receive)`. The request itself must not refer to `receive`: a server's `receive`
+    refers to the scope, which keeps the request, and only the garbage collector would free them all.
 
     Args:
         scope: The scope.
@@ -40,7 +42,7 @@ def take_body(
         None, or a coroutine that waits for the body.
     """
     if reader.signs_body and reader.refuses_ahead(request):
-        request.stream = receive
+        request.stream = []
         return None
     if scope["type"] != "http":
         request.body, request.body_problem = b"", _NO_BODY if reader.signs_body else None
@@ -67,9 +69,8 @@ async def _read_in_time(rest: Coroutine[Any, Any, None], request: Request) -> No
 
 async def _read(request: Request, reader: Reader | None, receive: Any, limit: int, length: int | None) -> None:
     """Read to the end. With a `reader`, read until the body shows whether it counts as absent."""
-    pending: list[Any] = []
     # Also after the deadline: in report mode the application gets the bytes that have arrived.
-    request.stream = partial(_replay, pending, receive)
+    request.stream = pending = []
     try:
         message = await receive()
         body = message.get("body")
@@ -80,7 +81,7 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
             request.body = body
             return
         start = None if reader is None else (reader, request)
-        problem = await _collect(partial(_replay, [message], receive), pending, start, limit)
+        problem = await _collect(partial(replay, [message], receive), pending, start, limit)
     except asyncio.TimeoutError:
         problem = _TOO_LATE
     except Exception:  # A server's own error while it reads: the body did not arrive whole.
@@ -135,9 +136,15 @@ async def _collect(
     return problem
 
 
-async def _replay(pending: list[Any], receive: Any) -> Any:
-    """Return the `receive` for the application. It returns what was read once, and then calls the server's.
+async def replay(pending: list[Any], receive: Any) -> Any:
+    """Return the next message for the application: each one that was read once, and then those of the server.
 
     A repeated body or an invented disconnect would freeze a streaming application, or cut it off.
     """
     return pending.pop(0) if pending else await receive()
+
+
+def replays(receive: Any, request: Request) -> bool:
+    """Return whether this `receive` replays the messages that were read for a request."""
+    is_ours = isinstance(receive, partial) and receive.func is replay
+    return is_ours and receive.args[0] is request.stream

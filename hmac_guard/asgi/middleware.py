@@ -1,9 +1,11 @@
 """The ASGI middleware. It lets the driver decide each request, and acts on the outcome."""
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.applications import MISSING_GUARD, AsgiApplication, warn_of_cors_inside
+from hmac_guard.asgi.body import replay
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
@@ -64,7 +66,7 @@ class GuardMiddleware(Strict):
             if refusal is not None and request.is_gone:
                 return
             if request.stream is not None:
-                receive = request.stream
+                receive = partial(replay, request.stream, receive)
             # The request has the signature, and the application may raise: error trackers record local variables.
             del request, pending
         except Exception as error:

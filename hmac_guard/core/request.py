@@ -31,9 +31,10 @@ class Request(ABC):
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
-        stream: The object that the application reads the body from: `wsgi.input`, or `receive`.
+        stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives
+            first.
         is_gone: Whether the client has closed the connection before its body was read.
-        source: Where further headers are: the scope or the environ; None after the verdict.
+        source: Where further headers are: the scope, the environ, or Django's request; None after the verdict.
         signature: The signature, after the reader has found it; a tuple of several, if any of them may verify.
         ahead: The `Reading` from before the body was read, for a scheme that signs the body.
     """

@@ -59,11 +59,11 @@ class DjangoDriver:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
         refusal, failure = None, None
         try:
-            request, started, refusal = self._read(django)
+            request, scope, started, refusal = self._read(django)
             if started is not None:
-                refusal = self._driver.decide(request.scope, request, started)
+                refusal = self._driver.decide(scope, request, started)
             if refusal is None:
-                setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
+                setattr(getattr(django, "_request", django), self.decider.annotate_as, scope[self.decider.annotate_as])
         except Exception as error:
             failure = failure_of(error)
         return refusal if failure is None else self._fault(django, failure)
@@ -75,13 +75,13 @@ class DjangoDriver:
         """
         refusal, failure = None, None
         try:
-            request, started, refusal = self._read(django)
+            request, scope, started, refusal = self._read(django)
             if started is not None:
-                pending = self._driver_on_loop.decide(request.scope, None, request, started)
+                pending = self._driver_on_loop.decide(scope, None, request, started)
                 refusal = (pending if isinstance(pending, tuple) else await pending)[0]
                 del pending
             if refusal is None:
-                setattr(request.django, self.decider.annotate_as, request.scope[self.decider.annotate_as])
+                setattr(getattr(django, "_request", django), self.decider.annotate_as, scope[self.decider.annotate_as])
             del request  # It has the signature, and the view may raise: error trackers record the variables of a frame.
         except Exception as error:
             failure = failure_of(error)
@@ -93,39 +93,40 @@ class DjangoDriver:
         """Return the verdict on a request that was not refused."""
         return verdict_from(request, self.decider.annotate_as)
 
-    def _read(self, django: Any) -> "tuple[DjangoRequest, float | None, Refusal | None]":
+    def _read(self, django: Any) -> "tuple[DjangoRequest, dict[str, Any], float | None, Refusal | None]":
         """Read a Django request, and its body if the guard must judge it.
 
         Returns:
-            The request for the guard, the start time of the decision, moved by the time that reading the body took, and
-            an earlier refusal. The time is None if the request is already judged, or if the guard skips it.
+            The request for the guard; the ASGI scope or the WSGI environ, for the verdict; the start time of the
+            decision, moved by the time that reading the body took; and an earlier refusal. The time is None if the
+            request is already judged, or if the guard skips it.
         """
         decider, reader = self.decider, self.decider.reader
         started = perf_counter() if decider.is_timed else 0.0
         # Django REST framework gives its views a request of its own around Django's.
         django = getattr(django, "_request", django)
         request = DjangoRequest()
-        request.django, request.is_asgi = django, hasattr(django, "scope")
+        request.source, request.is_asgi = django, hasattr(django, "scope")
         request.method = django.META.get("REQUEST_METHOD", "")
         request.path = django.path_info
         request.query = django.META.get("QUERY_STRING", "")
         if request.is_asgi:
-            request.scope = scope = django.scope = dict(django.scope)
+            scope = django.scope = dict(django.scope)
             request.root = django.path.removesuffix(django.path_info)
             request.lines = self._names.find(scope.get("headers", ())) if reader.names else []
         else:
-            request.scope = scope = django.environ
+            scope = django.environ
             request.root = settings.FORCE_SCRIPT_NAME or django.META.get("SCRIPT_NAME", "")
             request.lines = [*map(request.header, reader.names)]
         if reader.needs_body:
             request.read_framing()
         judged = decider.judged(scope, request) if decider.issued_as in scope else None
         if judged is not None and (judged.with_any_body or request.has_body_of(judged.request)):
-            return request, None, judged.refusal
+            return request, scope, None, judged.refusal
         outcome = None if decider.sees_all and request.method != "OPTIONS" else decider.skip(request)
         if outcome is not None:
             decider.finish(scope, request, None, outcome, started)
-            return request, None, None
+            return request, scope, None, None
         if request.is_asgi and self._driver_on_loop.merges_cookies:
             merge_cookies(scope)
             request.join_cookies()
@@ -133,7 +134,7 @@ class DjangoDriver:
             began = perf_counter()
             request.read_body(reader, decider.max_body)
             started += perf_counter() - began
-        return request, started, None
+        return request, scope, started, None
 
     def _fault(self, django: Any, failure: Failure) -> Refusal:
         return self.decider.fault(getattr(django, "scope", getattr(django, "environ", {})), failure)
@@ -155,14 +156,11 @@ class DjangoRequest(Request):
     of a header.
 
     Attributes:
-        django: Django's request.
+        source: Django's request; None after the verdict.
         is_asgi: Whether the request came from an ASGI server.
-        scope: The ASGI scope or the WSGI environ. The verdict is stored in it.
     """
 
-    django: Any
     is_asgi: bool
-    scope: dict[str, Any]
 
     def read_framing(self) -> None:
         """Read the headers that tell where the body ends and what it is."""
@@ -171,11 +169,11 @@ class DjangoRequest(Request):
 
     def header(self, name: str) -> Line:
         if not self.is_asgi:
-            return header_in(self.django.META, name)
-        return alone(name).find(self.scope.get("headers", ()))[0]
+            return header_in(self.source.META, name)
+        return alone(name).find(self.source.scope.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
-        return not self.is_asgi or any(key == name.encode() for key, _ in self.scope.get("headers", ()))
+        return not self.is_asgi or any(key == name.encode() for key, _ in self.source.scope.get("headers", ()))
 
     def read_body(self, reader: Reader, limit: int) -> None:
         """Read the part of the body that the reader needs. The view can still read the same bytes."""
@@ -187,7 +185,7 @@ class DjangoRequest(Request):
             return
         stream, ends = self._readable()
         body = take_body(self, reader, stream, ends, limit)
-        if body is not None and not self.django._read_started:
+        if body is not None and not self.source._read_started:
             self._give_back(body.rest())
         self.stream = self._body_stream()
 
@@ -197,30 +195,30 @@ class DjangoRequest(Request):
             return True
         if not self.is_asgi or self._is_gone() or judged.body is None:
             return False
-        same: bool = self.django.body == judged.body
+        same: bool = self.source.body == judged.body
         return same
 
     def join_cookies(self) -> None:
         """Join several Cookie lines with "; ". On ASGI, Django joins them with a comma and would read other values."""
-        lines = [value for name, value in self.scope["headers"] if name == b"cookie"]
-        meta = self.django.META
+        lines = [value for name, value in self.source.scope["headers"] if name == b"cookie"]
+        meta = self.source.META
         if len(lines) == 1 and meta.get("HTTP_COOKIE") != lines[0].decode("latin-1"):
             meta["HTTP_COOKIE"] = lines[0].decode("latin-1")
-            vars(self.django).pop("COOKIES", None)
+            vars(self.source).pop("COOKIES", None)
 
     def _is_gone(self) -> bool:
         """Return whether the body was read from the stream and Django did not keep it."""
-        return self.django._read_started and not hasattr(self.django, "_body")
+        return self.source._read_started and not hasattr(self.source, "_body")
 
     def _readable(self) -> tuple[Any, bool]:
         """Return the stream of the body, and whether the stream has an end."""
-        if self.django._read_started:  # Django keeps a body that was read completely.
-            return io.BytesIO(self.django.body), True
-        return self._body_stream(), self.is_asgi or bool(self.scope.get("wsgi.input_terminated"))
+        if self.source._read_started:  # Django keeps a body that was read completely.
+            return io.BytesIO(self.source.body), True
+        return self._body_stream(), self.is_asgi or bool(self.source.META.get("wsgi.input_terminated"))
 
     def _body_stream(self) -> Any:
         """Return the object from which Django reads the body."""
-        return self.django._stream if self.is_asgi else self.django.META.get("wsgi.input")
+        return self.source._stream if self.is_asgi else self.source.META.get("wsgi.input")
 
     def _take_parsed(self, reader: Reader) -> None:
         """Use the form that Django has already parsed as the body."""
@@ -229,15 +227,15 @@ class DjangoRequest(Request):
         elif reader.signs_body or self.media.kind == "json":
             raise BodyAlreadyRead
         else:
-            fields = [(name, value) for name, values in self.django.POST.lists() for value in values]
-            self.form, self.body = [*fields, *((name, None) for name in self.django.FILES)], b""
+            fields = [(name, value) for name, values in self.source.POST.lists() for value in values]
+            self.form, self.body = [*fields, *((name, None) for name in self.source.FILES)], b""
             # Django keeps an empty form if it could not parse the body, or if other code has read it.
             self.body_problem = None if self.form else _NOT_PARSED
 
     def _give_back(self, stream: Any) -> None:
         """Let Django read the body from the beginning."""
-        meta = self.django.META
-        self.django._stream = stream
+        meta = self.source.META
+        self.source._stream = stream
         if not self.is_asgi:
             meta["wsgi.input"] = stream
         if self.body is not None:

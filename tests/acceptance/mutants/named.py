@@ -443,9 +443,23 @@ NAMED = [
     Mutant(
         "the next handle of Django passes what was refused",
         "django.driver:DjangoDriver._read",
-        "return request, None, judged.refusal",
-        "return request, None, None",
+        "return request, scope, None, judged.refusal",
+        "return request, scope, None, None",
         "test_refused_again.py",
+    ),
+    Mutant(
+        "the scope keeps a request that refers to the scope",
+        "decider:Decider.conclude",
+        "        request.source = None\n",
+        "",
+        "test_garbage.py",
+    ),
+    Mutant(
+        "the scope keeps the receive of the server",
+        "asgi.body:_read",
+        "        message = await receive()\n",
+        "        message = await receive()\n        request.ahead = receive\n",
+        "test_garbage.py",
     ),
     Mutant(
         "a verdict stands for another request",
