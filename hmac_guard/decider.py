@@ -65,7 +65,8 @@ class Judged(NamedTuple):
         request: The request that it read.
         verdict: The verdict.
         refusal: The refusal, or None.
-        with_any_body: Whether the decision holds for another body too: the guard reads none, or it refused.
+        with_any_body: Whether the decision holds for another body too: the guard reads none, it refused, or no body can
+            change the verdict.
     """
 
     request: Request
@@ -457,7 +458,8 @@ class Decider(Frozen):
         if type(issued) is not tuple or not issued or issued[0] is not self.issuer:
             return None
         _, earlier, verdict, refusal = issued
-        found = Judged(earlier, verdict, refusal, refusal is not None or not self.reader.needs_body)
+        with_any_body = refusal is not None or not self.reader.needs_body or earlier.is_refused_ahead
+        found = Judged(earlier, verdict, refusal, with_any_body)
         if found.verdict.reason in _NOT_JUDGED or scope.get(self.annotate_as) is not found.verdict:
             return None
         return found if found.request.is_same_as(request) else None

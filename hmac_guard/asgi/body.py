@@ -27,9 +27,9 @@ def take_body(
 ) -> Coroutine[Any, Any, None] | None:
     """Read as much of the body as the reader needs, into `request.body` or `request.body_problem`.
 
-    Then `request.stream` has the messages that the application is to receive first: its `receive` is
-    `partial(replay, request.stream, receive)`. The request itself must not refer to `receive`: a server's `receive`
-    refers to the scope, which keeps the request, and only the garbage collector would free them all.
+    If anything was read, `request.stream` has the messages that the application receives first: its `receive` is
+    `partial(replay, request.stream, receive)`. The request does not refer to `receive`. A server's `receive` refers to
+    the scope, and the scope keeps the request: only the garbage collector would free them.
 
     Args:
         scope: The scope.
@@ -42,7 +42,6 @@ def take_body(
         None, or a coroutine that waits for the body.
     """
     if reader.signs_body and reader.refuses_ahead(request):
-        request.stream = []
         return None
     if scope["type"] != "http":
         request.body, request.body_problem = b"", _NO_BODY if reader.signs_body else None

@@ -37,6 +37,7 @@ class Request(ABC):
         source: Where further headers are: the scope, the environ, or Django's request; None after the verdict.
         signature: The signature, after the reader has found it; a tuple of several, if any of them may verify.
         ahead: The `Reading` from before the body was read, for a scheme that signs the body.
+        is_refused_ahead: Whether the guard refuses the request with any body, so that the body is not read.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Request(ABC):
     source: Any = None
     signature: bytes | tuple[bytes, ...] = b""
     ahead: Any = None
+    is_refused_ahead: bool = False
 
     @abstractmethod
     def header(self, name: str) -> Line:

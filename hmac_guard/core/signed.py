@@ -39,10 +39,12 @@ class SignedReader(Reader):
         if not self.signs_body or self._kinds:
             return False
         request.ahead = reading = self._read_head(request)
-        return reading.refused is not None
+        request.is_refused_ahead = reading.refused is not None
+        return request.is_refused_ahead
 
     def read(self, request: Request) -> Reading:
         reading: Reading | None = request.ahead
+        request.ahead = None  # It refers to the request.
         if reading is None:
             if self.signs_body and self._kinds and request.body_problem is None and not super().wants_all_of(request):
                 request.body_problem = self.refuse_start(request, request.body or b"")

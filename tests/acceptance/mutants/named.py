@@ -455,6 +455,13 @@ NAMED = [
         "test_garbage.py",
     ),
     Mutant(
+        "the request keeps what was read ahead of its body",
+        "core.signed:SignedReader.read",
+        "        request.ahead = None  # It refers to the request.\n",
+        "",
+        "test_garbage.py",
+    ),
+    Mutant(
         "the scope keeps the receive of the server",
         "asgi.body:_read",
         "        message = await receive()\n",
