@@ -574,7 +574,7 @@ def test_statements_are_logged_without_their_parameters(
 
 def test_an_operation_is_done_once_after_the_server_has_closed_the_connection(database: Database) -> None:
     if database.server == "sqlite":
-        pytest.skip("SQLite has no server")
+        pytest.skip("not run: SQLite has no server")
     keys = database.keys()
     database.do(keys.add("acme", key_id="first"))
     database.cut_off()
