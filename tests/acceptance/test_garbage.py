@@ -153,7 +153,7 @@ def garbage(app: Any, ask: Any, sent: Sent) -> int:
     else:
         ask(app, sent)
     was_enabled = gc.isenabled()
-    gc.collect()
+    # Then the collector looks only at what the requests have made.
     gc.freeze()
     gc.disable()
     try:
