@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from orders import GOOD, GOOD_JSON, KEY, ORDERS, UNSIGNED, hex_of
 from secrecy import SECRECY
-from support import Sent, ask_app, environ_for, run_asgi
+from support import Sent, ask_app, environ_for, run_asgi, scope_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import ConfigError, Decision, Guard, Reason, verdict_from
+from hmac_guard import ConfigError, Decision, Guard, Query, Reason, Scheme, verdict_from
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
@@ -23,6 +25,8 @@ from fastapi import FastAPI, Request, Security
 from flask import Flask, request
 from layers import under_base_http_middleware, under_mount, under_root_path
 
+from hmac_guard.asgi.body import replay, replays
+from hmac_guard.asgi.request import AsgiRequest
 from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded
 from hmac_guard.fastapi import GuardSecurity
@@ -242,3 +246,41 @@ def test_a_key_instead_of_a_guard_is_an_error_without_the_key(handle: Callable[[
     with pytest.raises(ConfigError, match="must be a Guard"):
         handle("a key in the place of a guard")
     assert SECRECY.found() == []
+
+
+def test_a_dependency_uses_the_verdict_about_an_upload_that_was_not_read_completely() -> None:
+    counted = Counted()
+    pieces = [b"image", *[b"x" * 1000] * 20]
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status", 0))
+
+    sent = replace(GOOD, method="POST", path="/orders", headers=[*GOOD.headers, ("Content-Type", "image/png")])
+    asyncio.run(counted.guard.asgi(fastapi_route(counted.guard))(scope_for(sent), receive, send))
+
+    assert statuses[0] == 200
+    assert counted.judged == [Reason.VERIFIED]
+
+
+def test_a_dependency_uses_the_verdict_about_a_body_that_no_guard_reads() -> None:
+    scheme = Scheme(name="raw", ids={"a": Query("a")}, message="{a}.{@body}", signature=Query("sig"))
+    decisions: list[Decision] = []
+    guard = Guard(scheme, KEY, mode="report", on_decision=decisions.append)
+    sent = Sent("POST", "/orders", "a=1", [("Content-Type", "text/plain")], b"hello")
+
+    assert run_asgi(guard.asgi(fastapi_route(guard)), sent).body == b"5"
+    assert [decision.verdict.reason for decision in decisions] == [Reason.MISSING_SIGNATURE]
+
+
+def test_the_messages_of_another_request_are_not_those_of_this_one() -> None:
+    read, other = AsgiRequest(), AsgiRequest()
+    read.stream, other.stream = [], []
+
+    assert replays(partial(replay, read.stream, None), read)
+    assert not replays(partial(replay, other.stream, None), read)
+    assert not replays(partial(print, read.stream), read)
+    assert not replays(replay, read)
