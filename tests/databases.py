@@ -88,23 +88,30 @@ class Database:
             connection.execute(text("VACUUM ANALYZE"))
         engine.dispose()
 
-    def cut_off(self) -> None:
+    def number_of(self, connection: Connection) -> int:
+        """Return the server's number of a connection."""
+        function = "pg_backend_pid" if self.server == "postgr" else "CONNECTION_ID"
+        number: int = connection.execute(text(f"SELECT {function}()")).scalar_one()
+        return number
+
+    def end(self, number: int) -> None:
+        """Let the server end a connection."""
+        self.sql(f"SELECT pg_terminate_backend({number})" if self.server == "postgr" else f"KILL {number}")
+
+    def end_kept(self) -> None:
         """Let the server end the connection that the engine keeps."""
-        number = "pg_backend_pid()" if self.server == "postgr" else "CONNECTION_ID()"
 
-        def ask(connection: Connection) -> Any:
-            return connection.execute(text(f"SELECT {number}")).scalar_one()
-
-        async def ask_async() -> Any:
+        async def number_on_loop() -> int:
             async with self.engine.connect() as connection:
-                return await connection.run_sync(ask)
+                number: int = await connection.run_sync(self.number_of)
+                return number
 
         if hasattr(self.engine, "sync_engine"):
-            pid = self.do(ask_async())
+            self.end(self.do(number_on_loop()))
         else:
             with self.engine.connect() as connection:
-                pid = ask(connection)
-        self.sql(f"SELECT pg_terminate_backend({pid})" if self.server == "postgr" else f"KILL {pid}")
+                number = self.number_of(connection)
+            self.end(number)
 
     def drop(self) -> None:
         """Drop the tables at the end, and leave them to no other test."""

@@ -7,7 +7,8 @@ import errno
 import sys
 from importlib.util import find_spec
 
-_DISK_FAILED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+#: Errors of a write alone. A read can fail with EIO, too.
+_NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     try:
         hmac_guard(prog_name="hmac-guard")
     except OSError as error:
-        if error.errno not in _DISK_FAILED:
+        if error.errno not in _NOT_WRITTEN:
             raise
         discard_output()
         CliError(f"the output cannot be written: {error.strerror}").show()

@@ -88,9 +88,11 @@ class Places:
         ]
         self._cookies = [(slot, place.name) for slot, place in numbered if isinstance(place, Cookie)]
         self._queries = {place.name: slot for slot, place in numbered if isinstance(place, Query)}
-        pointers = [(slot, (place.tokens(), place.allow_int)) for slot, place in numbered if isinstance(place, Json)]
+        pointers = [(slot, place.tokens(), place.allow_int) for slot, place in numbered if isinstance(place, Json)]
         # Most pointers have one token, the name of a member.
-        self._json = [(slot, pointer[0][0] if len(pointer[0]) == 1 else None, pointer) for slot, pointer in pointers]
+        self._json = [
+            (slot, tokens[0] if len(tokens) == 1 else None, (tokens, allow_int)) for slot, tokens, allow_int in pointers
+        ]
         self._forms = [(slot, place.name) for slot, place in numbered if isinstance(place, Form)]
         self._cookie_line = len(names)
         self.names = (*names, "cookie") if self._cookies else tuple(names)
@@ -185,6 +187,7 @@ class Places:
             self._check_charset(request, found)
 
     def _slot_of_encoded(self, name: str) -> int:
+        """Return the slot of a name with percent-escapes, or -1."""
         return next((slot for wanted, slot in self._queries.items() if is_named(name, wanted)), -1)
 
     def _check_charset(self, request: Request, found: list[Any]) -> None:

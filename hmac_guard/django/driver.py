@@ -97,9 +97,9 @@ class DjangoDriver:
         """Read a Django request, and its body if the guard must judge it.
 
         Returns:
-            The request for the guard; the ASGI scope or the WSGI environ, for the verdict; the start time of the
-            decision, moved by the time that reading the body took; and an earlier refusal. The time is None if the
-            request is already judged, or if the guard skips it.
+            The request for the guard; the ASGI scope or the WSGI environ, for the verdict; the time at which the
+            decision started, plus the time for reading the body; and an earlier refusal. The time is None if the guard
+            has judged the request before, or skips it.
         """
         decider, reader = self.decider, self.decider.reader
         started = perf_counter() if decider.is_timed else 0.0
