@@ -130,13 +130,13 @@ def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> N
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["audit"]], ids=" ".join)
-def test_a_table_that_cannot_be_written_is_an_error_of_one_sentence(command: list[str], tmp_path: Path) -> None:
+def test_a_table_that_cannot_be_written_is_an_error_of_one_sentence(tmp_path: Path) -> None:
     into("", "add", "acme", folder=tmp_path)
-    result = into(">/dev/full", *command, folder=tmp_path)
+    for command in (["list"], ["list", "--json"]):
+        result = into(">/dev/full", *command, folder=tmp_path)
 
-    assert result.returncode == 2
-    assert result.stderr == "Error: the output cannot be written: No space left on device\n"
+        assert result.returncode == 2
+        assert result.stderr == "Error: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("form", ["text", "hex"])
