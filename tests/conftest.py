@@ -90,10 +90,10 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure the tests of units alone, and a test that runs with each database with SQLite."""
-    is_unit = item.path.is_relative_to(UNITS) and not item.get_closest_marker("without_coverage")
-    trace(is_unit and not re.search("postgres|psycopg|mariadb|pymysql", item.name))
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Measure the tests of units alone, without their fixtures, and a test that runs with each database with SQLite."""
+    is_unit = pyfuncitem.path.is_relative_to(UNITS) and not pyfuncitem.get_closest_marker("without_coverage")
+    trace(is_unit and not re.search("postgres|psycopg|mariadb|pymysql", pyfuncitem.name))
     yield
     trace(False)
 
