@@ -99,6 +99,7 @@ check: $(VENV)/check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest --quiet -m types tests/acceptance/test_types.py
 	$(BIN)/lint-imports
 	$(SPHINX)
 

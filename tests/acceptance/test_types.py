@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mypy", reason="not run: mypy is not installed")
+pytestmark = pytest.mark.types
 
 #: A line of code, and the code of the expected mypy error, or nothing.
 LINES = {

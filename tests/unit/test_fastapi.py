@@ -141,6 +141,7 @@ def handle(request: pytest.FixtureRequest) -> Call:
     return HANDLES[request.param]
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("case", list(CASES))
 def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])

@@ -547,6 +547,7 @@ def test_gevent_that_patches_after_all_was_made_holds_up_no_request(tmp_path: Pa
     assert (run.stdout, run.stderr) == ("[50, 50, true]\n", "")
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("name", ["gunicorn sync", "gunicorn gevent"])
 def test_gunicorn_with_preload(name: str, tmp_path: Path) -> None:
     """`make test-forks` has the other servers and options."""

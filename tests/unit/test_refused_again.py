@@ -285,6 +285,7 @@ def test_there_is_a_request_for_each_reason_to_refuse() -> None:
     assert {case.reason for case in REFUSED.values()} == reasons - {Reason.BODY_TIMEOUT}
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_the_second_handle_refuses_what_the_first_has_refused(
     handle: Callable[[Guard, Sent, Reached], Reply], name: str, caplog: pytest.LogCaptureFixture
@@ -301,6 +302,7 @@ def test_the_second_handle_refuses_what_the_first_has_refused(
     assert len([record for record in caplog.records if record.name == "hmac_guard"]) == 1
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_in_report_mode_both_handles_let_the_request_pass(
     handle: Callable[[Guard, Sent, Reached], Reply], name: str

@@ -722,6 +722,7 @@ HUGE: dict[str, tuple[list[tuple[bytes, bytes]], list[Any]]] = {
 }
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("huge", list(HUGE))
 def test_the_work_is_linear_in_the_size_of_a_request(huge: str) -> None:
     headers, messages = HUGE[huge]

@@ -334,6 +334,7 @@ def test_no_signature_is_shown_for_ids_that_the_audit_would_not_name(keys: Any, 
     assert keys.audit(action="signature") == ()
 
 
+@pytest.mark.without_coverage
 def test_a_part_of_a_right_signature_reveals_nothing(keys: Any, vic: Browser) -> None:
     """Nothing that a viewer sees depends on fewer than 64 bits of a right signature: 16 characters of hex."""
     keys.add("acme", KEY)

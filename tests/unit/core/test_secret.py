@@ -88,6 +88,7 @@ def test_other_text_is_a_key(text: str, tmp_path: Path, monkeypatch: pytest.Monk
         make()
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("text", [*REFUSED, *BLANK])
 def test_a_resolver_that_gives_such_text_is_unavailable(call: Call, text: str) -> None:
     def keys(claim: object) -> str:

@@ -143,6 +143,7 @@ def path_is_mended(sent: Sent) -> bool:
     return sent.path == "" or "\xff" in sent.path
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("case", list(CASES))
 def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])

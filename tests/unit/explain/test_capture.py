@@ -369,6 +369,7 @@ def test_an_error_is_printable_for_every_url() -> None:
 SIZE = 300_000
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     "text",
     [

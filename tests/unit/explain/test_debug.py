@@ -36,6 +36,7 @@ def finding(caplog: pytest.LogCaptureFixture) -> str:
     return found
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     ("query", "cause"),
     [
@@ -118,6 +119,7 @@ def test_report_mode_is_explained_too(call: Call, caplog: pytest.LogCaptureFixtu
     assert "another case" in finding(caplog)
 
 
+@pytest.mark.without_coverage
 def test_nothing_secret_is_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     guard = debugged()

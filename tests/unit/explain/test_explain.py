@@ -599,6 +599,7 @@ def test_a_very_long_message_is_not_searched() -> None:
     assert "20,000 bytes" in " ".join(sentences(explanation))
 
 
+@pytest.mark.without_coverage
 def test_the_report_has_four_steps_and_fits_80_columns() -> None:
     report = as_text(explained(NANGO, GOOD.replace("user-42", "gr%C3%B6%C3%9Fe%20" + "x" * 500)))
 
@@ -611,6 +612,7 @@ def test_the_report_has_four_steps_and_fits_80_columns() -> None:
     assert max(map(len, report.splitlines())) <= 78
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     ("signature", "decoded"),
     [
@@ -758,6 +760,7 @@ def found_in(signature: str, scheme: Scheme = NANGO) -> list[str]:
     return [] if search is None else [mistake.name for mistake in search.mistakes]
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     "part",
     [

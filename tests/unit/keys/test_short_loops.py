@@ -215,6 +215,7 @@ def test_a_slow_source_that_is_fast_again_is_well_again(keys: CachedKeys, api: A
     assert recovers(keys, clock, run)
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("fails_before", [False, True], ids=["always well", "after a failure"])
 def test_a_revoked_key_is_used_for_its_ttl_at_most(
     keys: CachedKeys, api: Api, clock: Clock, run: Run, fails_before: bool

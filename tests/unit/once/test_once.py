@@ -131,6 +131,7 @@ def at_once(used: Used, token: bytes, clients: int) -> int:
         return sum(threads.map(use, range(clients)))
 
 
+@pytest.mark.without_coverage
 def test_of_many_at_once_one_is_the_first(used: Used) -> None:
     assert [at_once(used, token_for(str(number)), clients=12) for number in range(20)] == [1] * 20
 
@@ -190,6 +191,7 @@ def test_a_tenant_whose_tokens_have_ended_has_its_room_back() -> None:
     assert becomes_true(has_room)
 
 
+@pytest.mark.without_coverage
 def test_a_full_redis_refuses_and_forgets_nothing_early() -> None:
     with own_redis() as server:
         client = Redis.from_url(server.url)

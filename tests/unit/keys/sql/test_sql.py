@@ -546,6 +546,7 @@ def test_the_secret_of_a_key_that_ended_can_be_added_again_after_two_days(databa
     assert ids(database.ring(keys, "acme"), NOW) == ["new"]
 
 
+@pytest.mark.without_coverage
 def test_a_failing_statement_shows_no_secret(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     keys = database.keys()
     database.sql("DROP TABLE {keys}")

@@ -359,6 +359,7 @@ LONG_IDS = {
 }
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("ids", LONG_IDS.values(), ids=LONG_IDS)
 def test_the_audit_names_every_key_of_a_large_purge(sync_database: Database, ids: list[str]) -> None:
     keys = sync_database.keys()
