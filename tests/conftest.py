@@ -63,8 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than the processors: many tests wait for a database, a server or a time limit."""
-    return (os.cpu_count() or 1) + 2
+    """One more than the processors: many tests wait for a database, a server or a time limit. Each further process
+    reads all tests once more, which takes eight seconds."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
