@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,9 +164,10 @@ except ConfigError as error:
 """
 
 
-def test_keys_of_a_sync_engine_need_no_greenlet() -> None:
+def test_keys_of_a_sync_engine_need_no_greenlet(tmp_path: Path) -> None:
     """SQLAlchemy 2.1 brings none by itself, and without it `sqlalchemy.ext.asyncio` cannot be imported."""
-    run = subprocess.run([sys.executable, "-c", WITHOUT_GREENLET], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", WITHOUT_GREENLET]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     said, refused = run.stdout.splitlines()
 
     assert said == "False True True False"
