@@ -97,7 +97,7 @@ def local_console(folder: Path, *, filled: bool = True) -> Iterator[Local]:
         fill(keys)
         counts = refuse(keys)
     local = Local(keys, counts)
-    thread = threading.Thread(target=local.server.serve_forever)
+    thread = threading.Thread(target=local.server.serve_forever, args=[0.01])
     thread.start()
     try:
         yield local

@@ -38,7 +38,7 @@ class Local:
         self.keys.add("acme", KEY, key_id="k1")
         self.app = Standalone(self.keys, [NANGO], "ada", clock=self.clock)
         self.server = serve(self.app)
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=[0.01])
         self.thread.start()
         self.origin = f"http://127.0.0.1:{self.server.port}"
 
