@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -43,8 +44,13 @@ def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+@lru_cache(maxsize=1)
+def reader_of(scheme: Scheme) -> Reader:
+    return Reader(scheme, with_tenant=False)
+
+
 def reasons(guard: Guard, query: str) -> tuple[Reason, Reason]:
-    reader = Reader(guard.scheme, with_tenant=False)
+    reader = reader_of(guard.scheme)
     requests: list[Request] = [
         request_of(environ_for(Sent(query=query)), reader),
         read_scope(scope_for(Sent(query=query)), HeaderNames(reader.names), with_body=False),
