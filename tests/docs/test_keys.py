@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,17 +19,21 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from databases import REDIS, needs
 from documented import blocks, text_of
-from key_sources import KEY, OTHER_KEY, claim_of
+from key_sources import KEY, OTHER_KEY, Source, claim_of, follow
+from redis import Redis
 from remote import FORGED, SCHEME, Interface, signed
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support import call_wsgi
+from waiting import becomes_true
+from wires import own_redis
 
 import hmac_guard.keys
 from hmac_guard import Decision, Guard, Key, Reason, Verdict
 from hmac_guard.cli.commands import hmac_guard as command
 from hmac_guard.core.secret import _REPEATED_BELOW
-from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
+from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
+from hmac_guard.keys.redis import HEARTBEAT
 from hmac_guard.schemes import NANGO
 
 PAGE = text_of("docs/keys.md")
@@ -194,6 +199,36 @@ def test_the_cache_and_count_samples_match_the_docs(names: dict[str, Any]) -> No
 
     assert isinstance(names["keys"], CachedKeys)
     assert names["guard"].keys is names["keys"]
+
+
+def test_the_named_permissions_in_redis_are_enough(caplog: pytest.LogCaptureFixture) -> None:
+    """Without one of them, an operator gets an error, or a worker does not see the change."""
+    sentence = re.search(r"The Redis user needs (.+?), for this key", PAGE, re.DOTALL)
+    assert sentence
+    commands = [f"+{name.lower()}" for name in re.findall(r"`([A-Z]+)`", sentence[1])]
+    with own_redis() as server:
+        admin = Redis.from_url(server.url)
+        admin.acl_setuser(
+            "guard",
+            enabled=True,
+            passwords=["+s3cret"],
+            keys=["hmac_guard:keys:changes"],
+            channels=["hmac_guard:keys"],
+            commands=commands,
+        )
+        admin.close()
+        news = RedisInvalidation(server.url.replace("redis://", "redis://guard:s3cret@"))
+        source = Source(Key(KEY, "old"))
+        cached = CachedKeys(source.sync, ttl=3_600)
+        follow(cached, news, "acme")
+        source.answer = Key(OTHER_KEY, "new")
+
+        news.publish("acme")
+
+        assert becomes_true(lambda: [key.id for key in cached(claim_of("acme")).keys] == ["new"])
+        time.sleep(2 * HEARTBEAT)  # until a PING was sent
+        news.close()
+    assert [record for record in caplog.records if "Redis is away" in record.getMessage()] == []
 
 
 def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
