@@ -101,8 +101,11 @@ def token_for(text: str) -> bytes:
 def store_of(kind: str, folder: Path, url: str = "", **options: Any) -> Iterator[Used]:
     """A store of one of the kinds, its table made. `url` is where its server is; without one, this machine's."""
     # Not at the top: a process that uses a store has no pytest.
+    import pytest
     from databases import POSTGRES, REDIS, needs
 
+    if kind == "django":
+        pytest.importorskip("django", reason="not run: Django is not installed")
     name = f"once_{uuid4().hex[:12]}"
     if kind.startswith("sqlite"):
         url = url or f"sqlite:///{folder / 'once.db'}"
