@@ -6,7 +6,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
@@ -26,8 +27,7 @@ EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How often a transaction is tried that the database gave up for the sake of another one, or that met a lost
-#: connection, and the seconds between.
+#: How often a transaction is tried that the database gave up for the sake of another one, and the seconds between.
 ATTEMPTS, PAUSE = 10, 0.1
 
 #: A deadlock and a failed serialization, as PostgreSQL and MariaDB number them.
@@ -119,6 +119,26 @@ def is_async(engine: object) -> bool:
     return module is not None and isinstance(engine, getattr(module, "AsyncEngine", ()))
 
 
+class _Attempts:
+    """The attempts at one transaction."""
+
+    def __init__(self, may_pass: Callable[[DBAPIError], bool]) -> None:
+        self._may_pass = may_pass
+        self._left = ATTEMPTS
+        self._was_lost = False
+
+    def may_repeat(self, error: DBAPIError) -> bool:
+        """Return whether the transaction is tried again after this error.
+
+        A lost connection counts once: the pool then has new connections only. To the pool, a statement that has reached
+        the driver's time limit is a lost connection too.
+        """
+        self._left -= 1
+        is_lost, was_lost = error.connection_invalidated, self._was_lost
+        self._was_lost = is_lost or was_lost
+        return self._left > 0 and not (is_lost and was_lost) and self._may_pass(error)
+
+
 def _do_it(
     engine: Engine,
     work: Callable[..., T],
@@ -130,18 +150,23 @@ def _do_it(
     given = hide((args, options))
     del args, options
     use_own_pool(engine)
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = _Attempts(may_pass)
+    while True:
+        may_be_committed = False
         try:
             with engine.begin() as connection:
                 result = _work(connection, work, given)
-            break
+                may_be_committed = True
+            return result
         except DBAPIError as error:
-            if attempt == ATTEMPTS or not may_pass(error):
+            if not attempts.may_repeat(error):
                 raise
+            may_be_committed = False
+        finally:
+            # Also if the answer to the commit is lost: a change that was not made is announced without harm.
+            if may_be_committed and then is not None:
+                then(given.get()[0][0])
         time.sleep(pause())
-    if then is not None:
-        then(given.get()[0][0])
-    return result
 
 
 async def _await_it(
@@ -157,31 +182,36 @@ async def _await_it(
     given = hide((args, options))
     del args, options
     use_own_pool(engine)
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = _Attempts(may_pass)
+    while True:
+        may_be_committed = False
         try:
-            async with engine.connect() as connection:
-                result = await _await_work(connection, work, given)
-            break
+            async with engine.connect() as connection, _usable(connection), connection.begin():
+                result = await connection.run_sync(_work, work, given)
+                may_be_committed = True
+            return result
         except DBAPIError as error:
-            if attempt == ATTEMPTS or not may_pass(error):
+            if not attempts.may_repeat(error):
                 raise
+            may_be_committed = False
+        finally:
+            # Also if the call is cancelled during the commit, or now.
+            if may_be_committed and then is not None:
+                await asyncio.shield(sync_to_async(then, thread_sensitive=False)(given.get()[0][0]))
         await asyncio.sleep(pause())
-    if then is not None:
-        await sync_to_async(then, thread_sensitive=False)(given.get()[0][0])
-    return result
 
 
-async def _await_work(connection: Any, work: Callable[..., T], given: Hidden[Any]) -> T:
+@asynccontextmanager
+async def _usable(connection: Any) -> AsyncIterator[None]:
+    """Drop the connection after an error."""
     try:
-        async with connection.begin():
-            result: T = await connection.run_sync(_work, work, given)
+        yield
     except ConfigError:
         raise
     except Exception:
         # A connection of an event loop that is closed never works again, and its pool would not notice.
         await connection.invalidate()
         raise
-    return result
 
 
 def _do_batches(

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import Database
+from databases import ASYNC, Database, database_of
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from support import Call, Sent, ask_asgi, call_asgi
+from waiting import becomes_true
 
 from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
@@ -603,6 +605,76 @@ def test_an_operation_is_not_repeated_if_the_connection_is_lost_at_its_commit(sy
 
     assert raised.value.connection_invalidated
     assert len(done) == 1
+
+
+def test_an_operation_that_loses_each_connection_is_tried_twice(sync_database: Database) -> None:
+    """A time limit of PyMySQL is a lost connection, too. Ten attempts would take ten times as long."""
+    if sync_database.server == "sqlite":
+        pytest.skip("not run: SQLite has no server")
+    done: list[object] = []
+
+    class Store:
+        engine = sync_database.engine
+
+        @operation
+        def work(self, connection: Connection) -> None:
+            done.append(connection)
+            sync_database.end(sync_database.number_of(connection))
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError):
+        Store().work()
+
+    assert len(done) == 2
+
+
+def test_a_change_is_announced_if_the_answer_to_its_commit_is_lost(sync_database: Database) -> None:
+    """It may be committed, and then caches would use the old keys for their ttl."""
+    if sync_database.server == "sqlite":
+        pytest.skip("not run: SQLite has no server")
+    recorded: list[str] = []
+    keys = sync_database.keys(on_change=recorded.append)
+    new = keys.add("acme")
+    event.listen(
+        keys.engine, "commit", lambda connection: sync_database.end(sync_database.number_of(connection)), once=True
+    )
+
+    with pytest.raises(DBAPIError):
+        keys.retire("acme", new.id)
+
+    assert recorded == ["acme", "acme"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05], ids=["at once", "while on_change waits for a thread"])
+@pytest.mark.parametrize("kind", ASYNC)
+def test_a_change_whose_caller_gives_up_after_the_commit_is_announced(
+    kind: str, seconds: float, tmp_path: Path
+) -> None:
+    recorded: list[str] = []
+    with database_of(kind, tmp_path) as database:
+        keys = database.keys(on_change=recorded.append)
+        new = database.do(keys.add("acme"))
+
+        def cancel(*_: object) -> None:
+            if seconds:
+                database.loop.call_later(seconds, task.cancel)
+            else:
+                task.cancel()
+
+        async def give_up() -> None:
+            nonlocal task
+            database.loop.set_default_executor(ThreadPoolExecutor(1))
+            database.loop.run_in_executor(None, time.sleep, 2 * seconds)
+            task = asyncio.ensure_future(keys.retire("acme", new.id))
+            event.listen(database.engine.sync_engine, "checkin", cancel, once=True)
+            await task
+
+        task: Any = None
+        with pytest.raises(asyncio.CancelledError):
+            database.do(give_up())
+
+        assert database.do(keys.list("acme"))[0].not_after is not None
+        assert becomes_true(lambda: database.do(asyncio.sleep(0.01)) or recorded == ["acme", "acme"])
 
 
 def test_a_change_is_announced_once_it_is_committed(database: Database) -> None:
