@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, SingletonThreadPool
+from sqlalchemy import Connection, Engine, SingletonThreadPool, StaticPool
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from hmac_guard.core.errors import ConfigError
@@ -138,16 +138,30 @@ def _check_database(engine: Any) -> None:
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
         )
     check_pool("SqlKeys", engine)
+    # `create_engine` keeps the level of all connections in the dialect.
+    levels = (engine.get_execution_options().get("isolation_level"), engine.dialect._on_connect_isolation_level)
+    if "AUTOCOMMIT" in levels:
+        raise ConfigError(
+            "SqlKeys: with AUTOCOMMIT, a change that fails would be made in part; make another engine for the keys, "
+            "without isolation_level"
+        )
 
 
 def check_pool(owner: str, engine: Any) -> None:
-    """Raise `ConfigError` if each thread would have a database of its own."""
+    """Raise `ConfigError` if each thread would have a database of its own, or all would share one transaction."""
     if isinstance(engine.pool, SingletonThreadPool):
-        raise ConfigError(
-            f"{owner}: each thread would have its own database in memory; take a file, or one connection for all: "
-            'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
-            'connect_args={"check_same_thread": False})'
-        )
+        fault = "each thread would have its own database in memory"
+    elif isinstance(engine.pool, StaticPool):
+        fault = "with StaticPool, two threads or tasks would share a transaction, and one could undo what the other did"
+    else:
+        return
+    make = (
+        'create_async_engine("sqlite+aiosqlite://", poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)'
+        if is_async(engine)
+        else 'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
+        'connect_args={"check_same_thread": False})'
+    )
+    raise ConfigError(f"{owner}: {fault}; take a file, or one connection that is lent to one at a time: {make}")
 
 
 def _with_hidden_parameters(engine: Any) -> Any:

@@ -1,14 +1,15 @@
 """The extra `crypto`, which the extra `sql` needs for sealed secrets."""
 
 from cryptography.fernet import Fernet
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import QueuePool, create_engine, text
 
 from acceptance.extras.calls import SCHEME, SECRET, check, check_error, check_guard
 from hmac_guard import Guard
 from hmac_guard.keys import SqlKeys
 
-engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+engine = create_engine(
+    "sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
+)
 sealed = SqlKeys(engine, master_keys=Fernet.generate_key().decode())
 sealed.create_table()
 sealed.add("acme", SECRET)

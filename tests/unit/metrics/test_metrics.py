@@ -460,7 +460,7 @@ def test_keys_of_an_async_engine_are_refused_when_the_metrics_are_made() -> None
     asyncio_engines = pytest.importorskip("sqlalchemy.ext.asyncio", reason="not run: SQLAlchemy is not installed")
     from hmac_guard.keys import SqlKeys
 
-    keys = SqlKeys(asyncio_engines.create_async_engine("sqlite+aiosqlite://"))
+    keys = SqlKeys(asyncio_engines.create_async_engine("sqlite+aiosqlite:///none.db"))
     with pytest.raises(ConfigError, match="needs a SqlKeys with a sync engine; make a second one for it"):
         PrometheusMetrics(keys=keys, registry=CollectorRegistry())
 

@@ -522,7 +522,7 @@ def test_the_hours_of_a_tenant_are_listed(sync_database: Database) -> None:
 
 def test_an_async_engine_is_refused() -> None:
     with pytest.raises(ConfigError, match="sync engine"):
-        VerdictCounts(SqlKeys(create_async_engine("sqlite+aiosqlite://")))  # type: ignore[arg-type]
+        VerdictCounts(SqlKeys(create_async_engine("sqlite+aiosqlite:///none.db")))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="sync engine"):
         VerdictCounts("sqlite://")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="every"):

@@ -655,21 +655,14 @@ def test_a_change_whose_caller_gives_up_after_the_commit_is_announced(
         keys = database.keys(on_change=recorded.append)
         new = database.do(keys.add("acme"))
 
-        def cancel(*_: object) -> None:
-            if seconds:
-                database.loop.call_later(seconds, task.cancel)
-            else:
-                task.cancel()
-
         async def give_up() -> None:
-            nonlocal task
             database.loop.set_default_executor(ThreadPoolExecutor(1))
             database.loop.run_in_executor(None, time.sleep, 2 * seconds)
             task = asyncio.ensure_future(keys.retire("acme", new.id))
-            event.listen(database.engine.sync_engine, "checkin", cancel, once=True)
+            cancel = partial(database.loop.call_later, seconds, task.cancel) if seconds else task.cancel
+            event.listen(database.engine.sync_engine, "checkin", lambda *_: cancel(), once=True)
             await task
 
-        task: Any = None
         with pytest.raises(asyncio.CancelledError):
             database.do(give_up())
 

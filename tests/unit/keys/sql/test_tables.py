@@ -13,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from databases import TABLES, Database
 from key_sources import KEY, OTHER_KEY, Clock
-from sqlalchemy import QueuePool, create_engine, event, insert, inspect, select, update
+from sqlalchemy import QueuePool, StaticPool, create_engine, event, insert, inspect, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
@@ -427,6 +427,24 @@ def test_a_database_in_memory_works_on_several_threads_with_the_fix() -> None:
 
     assert len(keys.list()) == 32
     engine.dispose()
+
+
+def test_a_connection_that_several_threads_share_is_refused() -> None:
+    """A rollback of one thread would undo what another has done: `add` would return a key that is not stored."""
+    with pytest.raises(ConfigError, match=r"StaticPool.*create_engine.*QueuePool"):
+        SqlKeys(create_engine("sqlite://", poolclass=StaticPool))
+    # SQLAlchemy chooses it here by itself.
+    with pytest.raises(ConfigError, match=r"StaticPool.*create_async_engine.*AsyncAdaptedQueuePool"):
+        SqlKeys(create_async_engine("sqlite+aiosqlite://"))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_engine_without_transactions_is_refused(is_async: bool) -> None:
+    make: Any = create_async_engine if is_async else create_engine
+    url = "sqlite+aiosqlite:///keys.db" if is_async else "sqlite:///keys.db"
+    for engine in (make(url, isolation_level="AUTOCOMMIT"), make(url).execution_options(isolation_level="AUTOCOMMIT")):
+        with pytest.raises(ConfigError, match=r"AUTOCOMMIT.*made in part"):
+            SqlKeys(engine)
 
 
 def test_another_database_is_refused() -> None:
