@@ -20,7 +20,7 @@ from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.sources import HeaderItem
 from hmac_guard.core.strict import Strict
-from hmac_guard.core.verdict import Verdict
+from hmac_guard.core.verdict import Reason, Verdict
 from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.log import failure_of
@@ -94,6 +94,8 @@ class GuardSecurity(SecurityBase, Strict):
             return judged
         if replays(request._receive, judged.request):
             return judged
+        if judged.request.stream is None and judged.request.body_problem is not None:
+            return judged  # The headers were refused, and nothing was read.
         # A body that was not read to its end may be large, and the endpoint may want to stream it.
         if judged.request.body is None or _is_gone(request):
             return None
@@ -111,6 +113,9 @@ class GuardSecurity(SecurityBase, Strict):
         else:
             pending = driver.decide(scope, request.receive)
         refusal, read = pending if isinstance(pending, tuple) else await pending
+        if read.is_gone:
+            # Also in report mode. The endpoint would not see that the client has disconnected: servers say it once.
+            return decider.refusals[Reason.BAD_FRAMING]
         if isinstance(request, Request) and read.stream is not None and not hasattr(request, "_body"):
             request._receive = partial(replay, read.stream, request.receive)
         return refusal

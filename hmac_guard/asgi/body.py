@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from hmac_guard.asgi.deadline import within
+from hmac_guard.asgi.deadline import end_if_cancelled, within
 from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
@@ -80,7 +80,7 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
             request.body = body
             return
         start = None if reader is None else (reader, request)
-        problem = await _collect(partial(replay, [message], receive), pending, start, limit)
+        problem = await _collect(partial(_next, [message], receive), pending, start, limit)
     except asyncio.TimeoutError:
         problem = _TOO_LATE
     except Exception:  # A server's own error while it reads: the body did not arrive whole.
@@ -138,8 +138,15 @@ async def _collect(
 async def replay(pending: list[Any], receive: Any) -> Any:
     """Return the next message for the application: each one that was read once, and then those of the server.
 
-    A repeated body or an invented disconnect would freeze a streaming application, or cut it off.
+    A repeated body or an invented disconnect would freeze a streaming application, or cut it off. Starlette looks in a
+    cancelled scope whether the client has disconnected. A message that it gets there without a wait is lost.
     """
+    if pending:
+        await end_if_cancelled()
+    return await _next(pending, receive)
+
+
+async def _next(pending: list[Any], receive: Any) -> Any:
     return pending.pop(0) if pending else await receive()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Coroutine, Generator
+from math import inf
 from typing import Any
 
 from hmac_guard.keys.calling import runs_on_trio
@@ -28,6 +29,21 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, None]) -> Coroutine[An
     # `send` would raise StopIteration at the end of the coroutine, which takes more instructions.
     waits_for = next(coroutine.__await__(), _ENDED)
     return None if waits_for is _ENDED else _in_time(seconds, _Started(waits_for, coroutine))
+
+
+async def end_if_cancelled() -> None:
+    """End here if this runs in a cancelled scope of anyio, on asyncio or on trio. Otherwise do not wait."""
+    anyio = sys.modules.get("anyio")
+    if anyio is None:
+        return
+    try:
+        is_cancelled = anyio.current_effective_deadline() == -inf
+    except RuntimeError:  # There is no event loop.
+        return
+    if is_cancelled:
+        from anyio.lowlevel import checkpoint
+
+        await checkpoint()
 
 
 async def _in_time(seconds: float, started: Awaitable[None]) -> None:

@@ -20,10 +20,11 @@ class HeaderNames:
     def __init__(self, names: Sequence[str]) -> None:
         self._numbers = {name.encode(): number for number, name in enumerate(names)}
         self._lengths = frozenset(map(len, names))
-        # A name may begin with "-", too.
-        self._firsts = frozenset(
-            spelling[0] for name in self._numbers for spelling in (name, name.upper(), name.replace(b"-", b"_"))
-        )
+        # A name may begin with "-", too. Some test clients give text.
+        spellings = [
+            spelling for name in names for spelling in (name.lower(), name.upper(), name.replace("-", "_")) if spelling
+        ]
+        self._firsts = frozenset(first for spelling in spellings for first in (spelling[0], ord(spelling[0])))
         self._blank: list[Line] = [None] * len(names)
         self._cookie = self._numbers.get(b"cookie")
 
@@ -54,8 +55,14 @@ class HeaderNames:
             found[self._cookie] = "; ".join(cookies)
         return found
 
-    def _in_another_spelling(self, key: bytes, found: list[Line]) -> int | None:
-        """Return the number of a header that another spelling names, and mark a type named `Content_Type`."""
+    def _in_another_spelling(self, key: Any, found: list[Line]) -> int | None:
+        """Return the number of a header that another spelling names, and mark a type named `Content_Type`.
+
+        Raises:
+            TypeError: The name is text.
+        """
+        if isinstance(key, str):
+            raise TypeError
         number = self._numbers.get(key.translate(AS_ONE))
         if number is not None and found[number] is None and key.lower() == b"content_type":
             found[number] = []  # No framework takes this line for the type of the body, so the type is unclear.

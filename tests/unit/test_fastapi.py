@@ -361,6 +361,56 @@ def test_a_consumed_body_is_refused_if_the_guard_checks_the_request(mode: Mode, 
     assert run_asgi(app, GOOD_JSON).status == status
 
 
+@pytest.mark.parametrize("through", ["middleware", "dependency", "both"])
+def test_an_endpoint_may_ask_whether_the_client_has_gone_before_it_reads_the_body(through: str) -> None:
+    """Starlette asks in a cancelled scope, and drops a message that is there without a wait."""
+    guard = Guard(ORDERS, KEY)
+    app = FastAPI()
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(guard))] if through != "middleware" else [])
+    async def orders(request: Request) -> list[Any]:
+        return [await request.is_disconnected(), len(await request.body())]
+
+    if through != "dependency":
+        app.add_middleware(GuardMiddleware, guard=guard)
+
+    assert json.loads(run_asgi(app, GOOD_JSON).body) == [False, len(GOOD_JSON.body)]
+
+
+@pytest.mark.parametrize(("mode", "status"), [("enforce", 400), ("report", 400)])
+def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode, status: int) -> None:
+    """A server says once that the client has gone. An endless answer would not hear of it."""
+    app, called = FastAPI(), []
+    app.post("/orders", dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY, mode=mode)))])(lambda: called.append(1))
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope_for(Sent("POST", "/orders", headers=[JSON])), receive, send))
+
+    assert (called, sent[0]["status"]) == ([], status)
+
+
+@pytest.mark.parametrize("length", ["300", "x"], ids=["too large", "not a number"])
+def test_a_request_whose_headers_are_refused_is_counted_once(length: str) -> None:
+    decisions: list[Reason] = []
+    guard = Guard(
+        ORDERS, KEY, mode="report", max_body=100, on_decision=lambda decision: decisions.append(decision.verdict.reason)
+    )
+    app = FastAPI()
+    app.post("/orders", dependencies=[Security(GuardSecurity(guard))])(lambda: "reached")
+    app.add_middleware(GuardMiddleware, guard=guard)
+
+    reply = run_asgi(app, Sent("POST", "/orders", headers=[JSON, ("Content-Length", length)], body=b" " * 300))
+
+    assert (reply.status, len(decisions)) == (200, 1)
+
+
 def test_report_mode_replays_a_body_that_is_too_large() -> None:
     sent = Sent("POST", "/orders", headers=[JSON, ("Content-Length", "300")], body=b" " * 300)
     reply = through_route(Guard(ORDERS, KEY, mode="report", max_body=100), sent)

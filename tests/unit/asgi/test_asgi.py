@@ -678,9 +678,10 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
         {"query_string": memoryview(f"{QUERY}&a=x".encode())},
         {"query_string": bytearray(f"{QUERY}&a=x".encode())},
         {"query_string": f"{QUERY}&a=x".encode(), "headers": [("x-y", "1"), (memoryview(b"accept"), b"*/*")]},
+        {"query_string": QUERY.encode(), "headers": [("x-y", "1"), ("x-a", "x")]},
         {"query_string": f"{QUERY}&a=x".encode(), "headers": None, "root_path": None, "path": b"/x", "method": None},
     ],
-    ids=["text", "memoryview", "bytearray", "headers as text", "None and a path as bytes"],
+    ids=["text", "memoryview", "bytearray", "headers as text", "an id in a header as text", "None and a path as bytes"],
 )
 def test_values_in_the_types_of_test_clients_are_read(change: dict[str, Any]) -> None:
     scheme = Scheme(name="one", ids={"a": Query("a") | Header("X-A")}, message="{a}", signature=Query("sig"))

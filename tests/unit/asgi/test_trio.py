@@ -61,6 +61,20 @@ def test_a_body_in_chunks_is_read_and_passed_to_the_application(opens_scope: boo
     assert ask(Guard(SCHEME, KEY), *PIECES, opens_scope=opens_scope) == (200, "x")
 
 
+def test_a_cancelled_scope_takes_no_message_away() -> None:
+    """Starlette asks in such a scope whether the client has gone."""
+    anyio = pytest.importorskip("anyio", reason="not run: anyio is not installed")
+    pending = [PIECES[1]]
+
+    async def main() -> Any:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            return await asgi_body.replay(pending, None)
+
+    assert trio.run(main) is None
+    assert pending == [PIECES[1]]
+
+
 def test_a_body_that_does_not_arrive_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi_body, "DEADLINE", 0.05)
 
