@@ -95,7 +95,7 @@ class VerdictCounts(VerdictLedger):
                 recent = self._recent.take()
             tenants: set[str] = set()
             try:
-                if requests:
+                if requests or self._not_summed_up:
                     tenants = self.write(requests, known, int(self._keys.clock()) // HOUR)
                 if self._refusals is not None:
                     self.write_refusals(recent, HOUR * self._refusals)
@@ -162,7 +162,9 @@ class VerdictCounts(VerdictLedger):
 
     def _start_from_nothing(self) -> None:
         locks = {name: threading.Lock() for name in ("_lock", "_starting", "_writing")}
-        self._set(**locks, _tally=Tally(), _recent=RecentRefusals(), _writer=None, _due=None)
+        self._set(
+            **locks, _tally=Tally(), _recent=RecentRefusals(), _not_summed_up=set[Counted](), _writer=None, _due=None
+        )
 
     def __repr__(self) -> str:
         return f"VerdictCounts({self._keys!r})"

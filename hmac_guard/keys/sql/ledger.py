@@ -39,7 +39,7 @@ from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, NO_TENANT, READY, REFUSED, UNKNOWN, Counted, database_now
-from hmac_guard.keys.sql.transaction import operation, pause, use_own_pool
+from hmac_guard.keys.sql.transaction import operation, pause
 
 #: Hours for which a tenant's figures are summed up, and for which requests are kept.
 DAY, KEPT = 24, 31 * 24
@@ -100,11 +100,13 @@ class VerdictLedger(Frozen):
     engine: Engine
     _keys: SqlKeys[Engine]
     _store: Store
+    #: Written rows whose tenants' figures are not up to date yet. The hours do not matter.
+    _not_summed_up: set[Counted]
 
     def __init__(self, keys: SqlKeys[Engine]) -> None:
         if not isinstance(keys, SqlKeys) or keys.asgi_only:
             raise ConfigError(f"{type(self).__name__}: give a SqlKeys of a sync engine; it is written to on a thread")
-        self._set(engine=keys.engine, _keys=keys, _store=keys.table)
+        self._set(engine=keys.engine, _keys=keys, _store=keys.table, _not_summed_up=set())
 
     @operation
     def readiness(
@@ -208,7 +210,8 @@ class VerdictLedger(Frozen):
     def write(self, requests: "Counter[Counted]", known: "Counter[Counted]", hosts_hour: int) -> set[str]:
         """Add counts, and bring the figures of the tenants up to date.
 
-        What is written is removed from `requests` and `known`; the rest was not written.
+        What is written is removed from `requests` and `known`. The rest was not written, except if a connection was
+        lost at a commit: then it may have been. If the figures fail, the next call brings them up to date.
 
         Args:
             requests: The number of requests by row.
@@ -219,10 +222,7 @@ class VerdictLedger(Frozen):
         Returns:
             The tenants that have keys.
         """
-        use_own_pool(self.engine)
-        with self.engine.begin() as connection:
-            hour = self._hour(connection)
-            tenants = self._which(connection, {row.tenant for row in requests})
+        hour, tenants = self._hour_and_tenants({row.tenant for row in requests})
         rows: dict[Counted, list[Counted]] = defaultdict(list)
         for row in requests:
             there = row if row.tenant in tenants else row.without_tenant()
@@ -241,13 +241,20 @@ class VerdictLedger(Frozen):
 
         def done(part: Sequence[Counted]) -> None:
             for row in part:
+                if row.tenant:
+                    self._not_summed_up.add(row._replace(hour=0))
                 for each in rows[row]:
                     del requests[each], known[each]
 
         # In the order of the table, so that two workers never wait for each other.
         self._in_parts(sorted(rows), add, done)
-        self._sum_up(rows, hour)
+        self._sum_up(self._not_summed_up, hour)
+        self._not_summed_up.clear()
         return tenants
+
+    @operation
+    def _hour_and_tenants(self, connection: Connection, names: Collection[str]) -> tuple[int, set[str]]:
+        return self._hour(connection), self._which(connection, names)
 
     def _sum_up(self, rows: Iterable[Counted], hour: int) -> None:
         """Bring the figures of the tenants and keys in these rows up to date."""

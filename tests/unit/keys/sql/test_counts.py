@@ -215,6 +215,43 @@ def test_the_hour_is_that_of_the_request_and_not_of_the_write(sync_database: Dat
     assert rows[1][0] - rows[0][0] == 2
 
 
+def test_figures_that_fail_are_brought_up_to_date_later(sync_database: Database) -> None:
+    """Also if no further request is counted: an operator would take the key for unused."""
+    keys, counted = counting(sync_database)
+    keys.add("acme")
+    count(counted, "acme", verified=1)
+
+    def fail(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "_tenants SET verified" in statement:
+            raise RuntimeError("the database fails")
+
+    event.listen(keys.engine, "before_cursor_execute", fail)
+    with pytest.raises(RuntimeError):
+        counted.flush()
+    assert [tenant.name for tenant in keys.tenants(used=True)] == []
+    event.remove(keys.engine, "before_cursor_execute", fail)
+
+    counted.flush()
+
+    assert [tenant.name for tenant in keys.tenants(used=True)] == ["acme"]
+    assert [tenant.name for tenant in keys.tenants(ready=True)] == ["acme"]
+    assert sync_database.sql("SELECT requests FROM {hours}") == [(1,)]
+    counted.close()
+
+
+def test_the_last_counts_are_written_after_the_server_has_closed_the_connection(sync_database: Database) -> None:
+    if sync_database.server == "sqlite":
+        pytest.skip("not run: SQLite has no server")
+    keys, counted = counting(sync_database)
+    keys.add("acme")
+    count(counted, "acme", verified=7)
+    sync_database.end_kept()
+
+    counted.close()
+
+    assert counted.readiness()[0].verified == 7
+
+
 def test_what_the_database_does_not_take_is_written_later(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme")
