@@ -73,7 +73,7 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
     try:
         message = await receive()
         body = message.get("body")
-        is_whole = type(body) is bytes and len(body) == (length or 0) and not message.get("more_body")
+        is_whole = type(body) is bytes and len(body) == (length or 0) and message.get("more_body") is False
         if is_whole and (reader is None or not body) and message["type"] == "http.request":
             # The quick way: most servers send no body, or a small one, in one message.
             pending.append(message)

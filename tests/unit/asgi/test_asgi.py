@@ -142,6 +142,14 @@ def test_a_request_without_a_verdict_keeps_none_of_another_layer(guard: Guard, m
     assert not {"hmac_guard", "hmac_guard:issuer"} & {*scope}
 
 
+def test_a_message_that_does_not_say_whether_more_follows_is_replayed_with_it() -> None:
+    """The specification lets a server leave `more_body` out, and some applications look it up without a default."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
+    seen = run(GUARD, Server({"type": "http.request", "body": BODY}), headers=headers)
+
+    assert seen[1] == more(BODY, False)
+
+
 def test_report_mode_replays_the_body_before_a_disconnect() -> None:
     seen = run(Guard(SCHEME, KEY, mode="report"), Server(more(BODY[:3]), DISCONNECT), reads=2)
 
