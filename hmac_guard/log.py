@@ -35,7 +35,8 @@ class Failure(NamedTuple):
     logged: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind}\n{self.frames}".rstrip()
+        # Without a call: `logging` calls this, and prints the text of an error in it.
+        return f"{self.kind}\n{self.frames}" if self.frames else self.kind
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -263,8 +263,8 @@ class AsgiServer(RuleBasedStateMachine):
         if self.image:
             return Reason.VERIFIED if self.signed else Reason.INVALID_SIGNATURE
         document = self.taken.strip()
-        if document not in (SIGNED, OTHER, b""):
-            return Reason.MALFORMED
+        if self.taken and document not in (SIGNED, OTHER):
+            return Reason.MALFORMED  # also blanks alone
         if self.taken and self.in_query:
             return Reason.CONFLICT
         if not self.taken and not self.in_query:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import pickle
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from support import Call, Sent, ask_asgi, call_asgi
-from waiting import becomes_true
+from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
@@ -657,11 +658,15 @@ def test_a_change_whose_caller_gives_up_after_the_commit_is_announced(
 
         async def give_up() -> None:
             database.loop.set_default_executor(ThreadPoolExecutor(1))
-            database.loop.run_in_executor(None, time.sleep, 2 * seconds)
+            is_free = threading.Event()
+            database.loop.run_in_executor(None, is_free.wait, TIMEOUT)
             task = asyncio.ensure_future(keys.retire("acme", new.id))
             cancel = partial(database.loop.call_later, seconds, task.cancel) if seconds else task.cancel
             event.listen(database.engine.sync_engine, "checkin", lambda *_: cancel(), once=True)
-            await task
+            try:
+                await task
+            finally:
+                is_free.set()
 
         with pytest.raises(asyncio.CancelledError):
             database.do(give_up())
