@@ -189,8 +189,8 @@ BEYOND_MUTMUT = [
     Mutant(
         "a twin whose first letter is another",
         "asgi.request:HeaderNames.__init__",
-        '(name, name.upper(), name.replace(b"-", b"_"))',
-        "(name,)",
+        '(name.lower(), name.upper(), name.replace("-", "_"))',
+        "(name.lower(),)",
         "asgi/test_asgi.py",
     ),
     Mutant(
@@ -252,9 +252,37 @@ BEYOND_MUTMUT = [
     Mutant(
         "the first message of several as the whole body, ASGI",
         "asgi.body:_read",
-        ' and not message.get("more_body")',
+        ' and message.get("more_body") is False',
         "",
         "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "a message that does not say whether more follows, replayed as it is",
+        "asgi.body:_read",
+        'message.get("more_body") is False',
+        'not message.get("more_body")',
+        "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "a message that is lost in a cancelled scope",
+        "asgi.deadline:end_if_cancelled",
+        "if is_cancelled:",
+        "if not is_cancelled and is_cancelled:",
+        "asgi/test_trio.py",
+    ),
+    Mutant(
+        "a change that may be committed and is not announced",
+        "keys.sql.transaction:_do_it",
+        "if may_be_committed and then is not None:",
+        "if sys.exc_info()[0] is None and may_be_committed and then is not None:",
+        "keys/sql/test_sql.py",
+    ),
+    Mutant(
+        "an operation that is tried ten times on lost connections",
+        "keys.sql.transaction:_Attempts.may_repeat",
+        " and not (is_lost and was_lost)",
+        "",
+        "keys/sql/test_sql.py",
     ),
     Mutant(
         "a time that is no number",
