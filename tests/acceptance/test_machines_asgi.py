@@ -248,13 +248,16 @@ class AsgiServer(RuleBasedStateMachine):
             self.taken += bytes(piece or b"")
             self.complete = not message.get("more_body")
             start = self.taken.lstrip()[:1]
+            has_another_length = self.complete and self.announced and int(self.announced) != len(self.taken)
             if self.image and start:
                 # The first byte decides: the rest is not read.
-                self.outcome = Reason.UNSUPPORTED_BODY if start in (b"{", b"[") else self.judged()
+                is_json = start in (b"{", b"[")
+                decided = Reason.BAD_FRAMING if has_another_length else self.judged()
+                self.outcome = Reason.UNSUPPORTED_BODY if is_json else decided
                 return
             if len(self.taken) > LIMIT:
                 self.outcome = Reason.BODY_TOO_LARGE
-            elif self.complete and self.announced and int(self.announced) != len(self.taken):
+            elif has_another_length:
                 self.outcome = Reason.BAD_FRAMING
             elif self.complete:
                 self.outcome = self.judged()
