@@ -61,7 +61,7 @@ class HeaderNames:
         Raises:
             TypeError: The name is text.
         """
-        if isinstance(key, str):
+        if type(key) is str:
             raise TypeError
         number = self._numbers.get(key.translate(AS_ONE))
         if number is not None and found[number] is None and key.lower() == b"content_type":
