@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from hmac_guard.asgi.deadline import end_if_cancelled, within
+from hmac_guard.asgi.deadline import is_in_cancelled_scope, within
 from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
@@ -80,7 +80,7 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
             request.body = body
             return
         start = None if reader is None else (reader, request)
-        problem = await _collect(partial(_next, [message], receive), pending, start, limit)
+        problem = await _collect([message], receive, pending, start, limit)
     except asyncio.TimeoutError:
         problem = _TOO_LATE
     except Exception:  # A server's own error while it reads: the body did not arrive whole.
@@ -96,18 +96,19 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
 
 
 async def _collect(
-    receive: Any, pending: list[Any], start: "tuple[Reader, Request] | None", limit: int
+    first: list[Any], receive: Any, pending: list[Any], start: "tuple[Reader, Request] | None", limit: int
 ) -> Refused | None:
     """Read to the end. With a `start`, read until the body shows whether it counts as absent.
 
-    `pending` gets the messages that the application receives later: the body so far, and the disconnect of the client.
+    `first` has the first message. `pending` gets the messages that the application receives later: the body so far,
+    and the disconnect of the client.
     """
     pieces: list[bytes] = []
     size, has_started, more = 0, False, True
     problem = disconnect = None
     try:
         while more and problem is None:
-            message = await receive()
+            message = first.pop() if first else await receive()
             if message["type"] != "http.request":
                 disconnect = message if message["type"] == "http.disconnect" else None
                 return _CUT_OFF
@@ -141,12 +142,10 @@ async def replay(pending: list[Any], receive: Any) -> Any:
     A repeated body or an invented disconnect would freeze a streaming application, or cut it off. Starlette looks in a
     cancelled scope whether the client has disconnected. A message that it gets there without a wait is lost.
     """
-    if pending:
-        await end_if_cancelled()
-    return await _next(pending, receive)
+    if pending and is_in_cancelled_scope():
+        from anyio.lowlevel import checkpoint
 
-
-async def _next(pending: list[Any], receive: Any) -> Any:
+        await checkpoint()
     return pending.pop(0) if pending else await receive()
 
 

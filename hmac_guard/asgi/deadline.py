@@ -31,19 +31,15 @@ def within(seconds: float, coroutine: Coroutine[Any, Any, None]) -> Coroutine[An
     return None if waits_for is _ENDED else _in_time(seconds, _Started(waits_for, coroutine))
 
 
-async def end_if_cancelled() -> None:
-    """End here if this runs in a cancelled scope of anyio, on asyncio or on trio. Otherwise do not wait."""
+def is_in_cancelled_scope() -> bool:
+    """Return whether this runs in a cancelled scope of anyio, on asyncio or on trio."""
     anyio = sys.modules.get("anyio")
     if anyio is None:
-        return
+        return False
     try:
-        is_cancelled = anyio.current_effective_deadline() == -inf
+        return bool(anyio.current_effective_deadline() == -inf)
     except RuntimeError:  # There is no event loop.
-        return
-    if is_cancelled:
-        from anyio.lowlevel import checkpoint
-
-        await checkpoint()
+        return False
 
 
 async def _in_time(seconds: float, started: Awaitable[None]) -> None:

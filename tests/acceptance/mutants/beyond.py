@@ -265,9 +265,9 @@ BEYOND_MUTMUT = [
     ),
     Mutant(
         "a message that is lost in a cancelled scope",
-        "asgi.deadline:end_if_cancelled",
-        "if is_cancelled:",
-        "if not is_cancelled and is_cancelled:",
+        "asgi.body:replay",
+        "if pending and is_in_cancelled_scope():",
+        "if not pending and is_in_cancelled_scope():",
         "asgi/test_trio.py",
     ),
     Mutant(
