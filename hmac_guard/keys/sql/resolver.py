@@ -138,9 +138,9 @@ def _check_database(engine: Any) -> None:
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
         )
     check_pool("SqlKeys", engine)
-    # `create_engine` keeps the level of all connections in the dialect.
-    levels = (engine.get_execution_options().get("isolation_level"), engine.dialect._on_connect_isolation_level)
-    if "AUTOCOMMIT" in levels:
+    # `create_engine` keeps the level of all connections in a private attribute.
+    of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    if "AUTOCOMMIT" in (of_all, engine.get_execution_options().get("isolation_level")):
         raise ConfigError(
             "SqlKeys: with AUTOCOMMIT, a change that fails would be made in part; make another engine for the keys, "
             "without isolation_level"
