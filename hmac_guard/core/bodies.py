@@ -12,11 +12,11 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NoReturn
 
+from hmac_guard.core.errors import NotJson
 from hmac_guard.core.text import decode_field, field_values
 from hmac_guard.core.verdict import Reason, Refused
 
 MAX_DEPTH = 64
-
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})((?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|\"[^\"\\]*\"))*)")
 _PARAMETER = re.compile(rf"({TOKEN})=(?:({TOKEN})|\"([^\"\\]*)\")")
@@ -143,8 +143,10 @@ def parse_json(body: bytes) -> Any:
         return _TOO_DEEP
     except StopIteration as stop:
         why = str(json.JSONDecodeError("Expecting value", text, stop.value))
-    except ValueError as error:
+    except (json.JSONDecodeError, NotJson) as error:
         why = str(error)  # The parser's own text names a position and shows nothing of the body.
+    except ValueError:
+        why = "a number has too many digits"
     else:
         # A document with so few brackets cannot be deeper; most need no closer look.
         has_inner = "[" in text or text.find("{", 1) > 0
@@ -174,24 +176,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Error trackers record local variables where an exception is raised, and these may hold a signature.
         pairs.clear()
         del unique
-        raise ValueError(f"the key {twice[:40]!a} is there twice in one object")
+        raise NotJson(f"the key {twice[:40]!a} is there twice in one object")
     return unique
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"the number {text[:20]} is too large")
+        raise NotJson(f"the number {text[:20]} is too large")
     return number
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    raise NotJson(f"{text} is not JSON")
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
 _scan = _decoder.scan_once  # type: ignore[attr-defined]  # the type stubs leave it out
-
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 NOWHERE = object()
@@ -220,9 +221,8 @@ def json_text(node: Any, *, allow_int: bool) -> str | Refused | None:
         return ""
     if allow_int and type(node) is int and abs(node) <= _MAX_INT:
         return str(node)
-    return Refused(
-        Reason.MALFORMED, f"is {_JSON_KINDS.get(type(node), 'another value')}; send it as a string, in quotes"
-    )
+    kind = _JSON_KINDS.get(type(node), "another value")
+    return Refused(Reason.MALFORMED, f"is {kind}; send it as a string, in quotes")
 
 
 _JSON_KINDS = {int: "a number", float: "a number", bool: "true or false", list: "an array", dict: "an object"}

@@ -4,6 +4,7 @@
 - `KeysUnavailable`: the operator of the keys. The request is answered 503.
 - `WeakKeyWarning`: the owner of a key that works, but is too short.
 - `UnusableRequest`: the server. Internal; the request is answered 503.
+- `NotJson`: the sender. Internal; the request is refused.
 - `BodyAlreadyRead`: the application, which reads the body before the guard. Internal; the request is answered 503.
 """
 
@@ -24,6 +25,13 @@ class UnusableRequest(TypeError):
     """A server passes a part of a request with a type that the specification does not allow.
 
     Internal. The request is answered 503, and the log names the part.
+    """
+
+
+class NotJson(ValueError):
+    """A body is not JSON that every framework reads alike.
+
+    Internal. The request is refused, and the log has the text, which names a key or a number of the body.
     """
 
 
