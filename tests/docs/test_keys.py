@@ -206,7 +206,7 @@ def verifies(guard: Guard, key: str) -> bool:
 
 
 def test_the_named_permissions_in_redis_are_enough(caplog: pytest.LogCaptureFixture) -> None:
-    """Without one of them, an operator gets an error, or a worker does not see the change."""
+    """A user with these alone announces a change, and sees it."""
     sentence = re.search(r"The Redis user needs (.+?), for this key", PAGE, re.DOTALL)
     assert sentence
     commands = [f"+{name.lower()}" for name in re.findall(r"`([A-Z]+)`", sentence[1])]

@@ -377,9 +377,9 @@ def test_an_endpoint_may_ask_whether_the_client_has_gone_before_it_reads_the_bod
     assert json.loads(run_asgi(app, GOOD_JSON).body) == [False, len(GOOD_JSON.body)]
 
 
-@pytest.mark.parametrize(("mode", "status"), [("enforce", 400), ("report", 400)])
-def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode, status: int) -> None:
-    """A server says once that the client has gone. An endless answer would not hear of it."""
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode) -> None:
+    """A server says once that the client has gone. An endless answer would not end."""
     app, called = FastAPI(), []
     app.post("/orders", dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY, mode=mode)))])(lambda: called.append(1))
     messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
@@ -393,7 +393,7 @@ def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode, status
 
     asyncio.run(app(scope_for(Sent("POST", "/orders", headers=[JSON])), receive, send))
 
-    assert (called, sent[0]["status"]) == ([], status)
+    assert (called, sent[0]["status"]) == ([], 400)
 
 
 @pytest.mark.parametrize("length", ["300", "x"], ids=["too large", "not a number"])

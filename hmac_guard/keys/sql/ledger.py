@@ -258,7 +258,7 @@ class VerdictLedger(Frozen):
 
     def _sum_up(self, rows: Iterable[Counted], hour: int) -> None:
         """Bring the figures of the tenants and keys in these rows up to date."""
-        tenants = sorted({row.tenant for row in rows if row.tenant})
+        tenants = sorted({row.tenant for row in rows})
         keys: dict[str, set[str]] = defaultdict(set)
         for row in rows:
             if row.reason == Reason.VERIFIED.value:

@@ -588,45 +588,36 @@ def test_an_operation_is_done_once_after_the_server_has_closed_the_connection(da
     assert [key.id for key in database.do(keys.list("acme"))] == ["second", "first"]
 
 
-def test_an_operation_is_not_repeated_if_the_connection_is_lost_at_its_commit(sync_database: Database) -> None:
-    if sync_database.server == "sqlite":
+def attempts_without_connection(database: Database, *statements: str) -> int:
+    """Return how often an operation is tried if the server ends each connection before the statements or the commit."""
+    if database.server == "sqlite":
         pytest.skip("not run: SQLite has no server")
-    done: list[object] = []
+    attempts = 0
 
     class Store:
-        engine = sync_database.engine
+        engine = database.engine
 
         @operation
         def work(self, connection: Connection) -> None:
-            sync_database.end(sync_database.number_of(connection))
-            done.append(connection)
+            nonlocal attempts
+            attempts += 1
+            database.end(database.number_of(connection))
+            for statement in statements:
+                connection.execute(text(statement))
 
     with pytest.raises(DBAPIError) as raised:
         Store().work()
-
     assert raised.value.connection_invalidated
-    assert len(done) == 1
+    return attempts
+
+
+def test_an_operation_is_not_repeated_if_the_connection_is_lost_at_its_commit(sync_database: Database) -> None:
+    assert attempts_without_connection(sync_database) == 1
 
 
 def test_an_operation_that_loses_each_connection_is_tried_twice(sync_database: Database) -> None:
     """A time limit of PyMySQL is a lost connection, too. Ten attempts would take ten times as long."""
-    if sync_database.server == "sqlite":
-        pytest.skip("not run: SQLite has no server")
-    done: list[object] = []
-
-    class Store:
-        engine = sync_database.engine
-
-        @operation
-        def work(self, connection: Connection) -> None:
-            done.append(connection)
-            sync_database.end(sync_database.number_of(connection))
-            connection.execute(text("SELECT 1"))
-
-    with pytest.raises(DBAPIError):
-        Store().work()
-
-    assert len(done) == 2
+    assert attempts_without_connection(sync_database, "SELECT 1") == 2
 
 
 def test_a_change_is_announced_if_the_answer_to_its_commit_is_lost(sync_database: Database) -> None:
