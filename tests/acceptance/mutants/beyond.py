@@ -84,7 +84,7 @@ BEYOND_MUTMUT = [
         '"(?:/?(?:[^/~]|~[01])*)+"',
         "test_config_errors.py",
     ),
-    Mutant("plain dots in a path", "core.paths:_PLAIN", "/[0-9A-Za-z_-][", "/[", "test_paths.py"),
+    Mutant("plain dots in a path", "core.paths:_PLAIN", "/[0-9A-Za-z_-][", "/[0-9A-Za-z_.-][", "test_paths.py"),
     Mutant("plain empty segments", "core.paths:_PLAIN", "/[0-9A-Za-z_-][0-9", "/[0-9", "test_paths.py"),
     Mutant("an empty segment", "core.paths:_ODD", "//|/\\.", "/\\.", "test_policy.py"),
     Mutant("a segment of dots at the end", "core.paths:_ODD", "(?:/|\\Z)", "/", "test_policy.py"),

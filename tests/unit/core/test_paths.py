@@ -10,8 +10,13 @@ SEGMENTS = st.sampled_from(
 )
 
 
-@given(st.lists(SEGMENTS).map("/".join) | st.text("/.a%2f\\\0\n~"))
+@given(st.lists(SEGMENTS).map(lambda segments: "/" + "/".join(segments)) | st.text("/.a%2f\\\0\n~"))
 @example("/")
+@example("//")
+@example("/a//b")
+@example("/.")
+@example("/a/../b")
+@example("/a/..")
 @example("/a\n")
 @example("/a/")
 @example("a")
