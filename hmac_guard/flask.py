@@ -287,6 +287,9 @@ def _check(driver: Driver) -> Response | None:
     environ = request.environ
     refusal, failure = None, None
     try:
+        # A function before the guard may have set another method, and a class-based view then uses that one.
+        if request.method != environ["REQUEST_METHOD"].upper():
+            environ["REQUEST_METHOD"] = request.method
         judged = _judged(driver, environ)
         if judged is None:
             _rewind_body(driver, environ)
@@ -309,15 +312,33 @@ def _judged(driver: Driver, environ: dict[str, Any]) -> Judged | None:
 
 
 def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
-    """Let the guard read a body that Flask has cached, for example because `request.get_json()` was called before."""
-    if not driver.decider.reader.needs_body or "stream" not in vars(cast(Any, request)._get_current_object()):
+    """Let the guard read a body that Flask has cached, for example because `request.get_json()` was called before.
+
+    Raises:
+        BodyAlreadyRead: Flask has parsed the body as a form, or it is not certain that its bytes are still there.
+    """
+    if not driver.decider.reader.needs_body or "stream" not in _kept():
         return
     if driver.decider.skip(driver.request(environ)) is not None:
         return
+    is_cached, length = "_cached_data" in _kept(), request.content_length
+    may_be_gone = "HTTP_TRANSFER_ENCODING" in environ or any(map(_kept().get, ("form", "files")))
+    if may_be_gone and not is_cached:
+        raise BodyAlreadyRead
+    if not is_cached and (length is None or length > driver.decider.max_body):
+        # The driver reads as much as the guard needs. Then Flask opens the stream again.
+        del _kept()["stream"]
+        return
     body = request.get_data()
-    if "HTTP_TRANSFER_ENCODING" in environ or len(body) != (request.content_length or 0):
+    if length not in (None, len(body)) or (may_be_gone and not body):
         raise BodyAlreadyRead
     environ["wsgi.input"] = io.BytesIO(body)
+
+
+def _kept() -> dict[str, Any]:
+    """Return what Flask keeps of the current request: its stream, its bytes and its parsed form, if they were read."""
+    kept: dict[str, Any] = vars(cast(Any, request)._get_current_object())
+    return kept
 
 
 def _response(refusal: Refusal) -> Response:

@@ -22,10 +22,13 @@ from hmac_guard.wsgi.body import take_body
 from hmac_guard.wsgi.driver import Driver
 from hmac_guard.wsgi.request import header_in
 
-# The attributes of the class: an instance needs the settings, and the settings may import this package.
+# The attributes of the class: an instance needs the settings, and the settings may import this package. Django and its
+# applications set the others.
 _TAKEN = {
     *dir(HttpRequest),
     *("path_info", "resolver_match", "content_type", "content_params", "environ", "scope", "script_name"),
+    *("urlconf", "current_app", "auser", "site", "csrf_processing_done", "csrf_cookie_needs_update"),
+    *("sensitive_post_parameters", "exception_reporter_class", "exception_reporter_filter"),
 }
 
 
@@ -107,7 +110,9 @@ class DjangoDriver:
         django = getattr(django, "_request", django)
         request = DjangoRequest()
         request.source, request.is_asgi = django, hasattr(django, "scope")
-        request.method = django.META.get("REQUEST_METHOD", "")
+        sent = django.META.get("REQUEST_METHOD", "")
+        # Middleware may have set another method, and the view then uses that one.
+        request.method = sent if django.method == sent.upper() else django.method or ""
         request.path = django.path_info
         request.query = django.META.get("QUERY_STRING", "")
         if request.is_asgi:

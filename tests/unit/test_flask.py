@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import io
 import re
 import weakref
 from functools import wraps
@@ -14,7 +15,7 @@ pytest.importorskip("flask", reason="not run: Flask is not installed")
 from flask import Blueprint, Flask, Response, request
 from flask.views import MethodView
 from handles import check_case, check_generated
-from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
+from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from support import Call, Reply, Sent, environ_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.lint import LintMiddleware
@@ -202,12 +203,131 @@ def test_a_consumed_chunked_body_is_refused() -> None:
     assert here.seen == []
 
 
-def test_a_hook_that_reads_an_empty_body_changes_nothing() -> None:
+def overriding(app: Flask) -> None:
+    """Let a header name the method, as some applications do for clients that send only GET and POST."""
+
+    @app.before_request
+    def override_method() -> None:
+        request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+
+
+class PostOrDelete(MethodView):
+    def post(self) -> str:
+        return f"posted for {current_verdict.ids['user']}"
+
+    def delete(self) -> str:
+        return f"deleted for {current_verdict.ids['user']}"
+
+
+@pytest.mark.parametrize(
+    ("signed_for", "outer", "status"),
+    [("POST", False, 401), ("POST", True, 401), ("DELETE", False, 200)],
+    ids=["signed for the sent method", "that the middleware has verified", "signed for the used method"],
+)
+def test_the_method_that_the_view_uses_is_the_one_that_is_checked(signed_for: str, outer: bool, status: int) -> None:
+    scheme = Scheme(name="s", ids={"user": Query("user")}, message="{@method}:{user}", signature=Query("sig"))
+    guard, app = Guard(scheme, KEY), Flask("guarded")
+    overriding(app)
+    view = GuardExtension(guard).guarded(PostOrDelete.as_view("one"))
+    app.add_url_rule("/", view_func=view, methods=["POST", "DELETE"])
+    if outer:
+        app.wsgi_app = guard.wsgi(app.wsgi_app)  # type: ignore[method-assign]
+    query = f"user=ada&sig={scheme.sign(KEY, user='ada', method=signed_for)}"
+    reply = send(app, Sent("POST", "/", query, [("X-HTTP-Method-Override", "DELETE")]))
+
+    assert reply.status == status
+    assert status == 401 or reply.body == b"deleted for ada"
+
+
+def without_length(sent: Sent, **headers: str) -> dict[str, Any]:
+    """A request as a server gives it that was sent by HTTP/2 or in chunks: the body ends, and has no stated length."""
+    environ = {**environ_for(sent), **headers, "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+    return environ
+
+
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["a form", "a multipart form"])
+@pytest.mark.parametrize("cached", [False, True], ids=["only the form was read", "the empty rest was cached too"])
+def test_a_form_without_a_length_that_flask_has_parsed_is_refused(sent: Sent, cached: bool) -> None:
+    def read_body() -> None:
+        if cached:
+            request.get_data()
+
     here = App()
-    here.app.before_request(lambda: request.get_data() and None)
+    here.app.before_request(lambda: request.form.get("note"))
+    here.app.before_request(read_body)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = without_length(sent)
+    environ["QUERY_STRING"] = GOOD.query  # Without its body, the request is a good one.
+
+    assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+    assert here.seen == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"HTTP_TRANSFER_ENCODING": "chunked"}], ids=["HTTP/2", "chunked"])
+def test_a_body_without_a_length_that_flask_has_cached_is_verified(headers: dict[str, str]) -> None:
+    here = App()
+    here.app.before_request(lambda: request.get_json(silent=True) and None)
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
 
-    assert here.answer(GOOD).status == 200
+    forged = Sent("POST", "/orders", headers=[JSON], body=GOOD_JSON.body.replace(b"42", b"43"))
+
+    assert run_wsgi_app(here.app, without_length(GOOD_JSON, **headers))[1] == "200 OK"
+    assert run_wsgi_app(here.app, without_length(forged, **headers))[1] == "401 UNAUTHORIZED"
+
+
+def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused() -> None:
+    here = App()
+    here.app.before_request(lambda: request.stream.read() and None)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = without_length(GOOD_JSON, HTTP_TRANSFER_ENCODING="chunked")
+    environ["QUERY_STRING"] = GOOD.query
+
+    assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+
+
+def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked_at() -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    assert run_wsgi_app(here.app, {**environ_for(GOOD), "wsgi.input_terminated": True})[1] == "200 OK"
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+@pytest.mark.parametrize(
+    ("content_type", "answer", "most"),
+    [("application/json", 413, 0), ("application/octet-stream", 200, 512)],
+    ids=["JSON is refused unread", "of an upload the first bytes are read"],
+)
+def test_no_more_of_a_body_is_read_because_a_function_looked_at_the_form(
+    content_type: str, answer: int, most: int, terminated: bool
+) -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    GuardExtension(Guard(ORDERS, KEY, max_body=1000), here.app)
+    read_by_guard: list[int] = []
+    stream = io.BytesIO(b"x" * 100_000)
+    here.app.before_request(lambda: read_by_guard.append(stream.tell()))
+    here.app.add_url_rule("/orders", "order", lambda: {"size": len(request.get_data())}, methods=["POST"])
+    sent = Sent("POST", "/orders", GOOD.query, headers=[("Content-Type", content_type)], body=stream.getvalue())
+    environ = {**environ_for(sent), "wsgi.input": stream, "wsgi.input_terminated": terminated}
+    body, status, _ = run_wsgi_app(here.app, environ)
+
+    assert int(status[:3]) == answer
+    assert (read_by_guard or [stream.tell()]) == [most]
+    assert answer != 200 or b"100000" in b"".join(body)
+
+
+def test_a_hook_that_reads_an_empty_body_changes_nothing() -> None:
+    def read_body() -> None:
+        request.get_data()
+
+    here = App()
+    here.app.before_request(read_body)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    assert here.answer(GOOD).verdict
 
 
 def test_a_verdict_of_the_same_guard_is_used() -> None:

@@ -164,6 +164,51 @@ def reply_of(view: Any, sent: Sent, server: str = "wsgi", guard: Guard | None = 
         return send(server, sent)
 
 
+def overriding(get_response: Any) -> Any:
+    """Middleware that lets a header name the method, as django-method-override does."""
+
+    def override_method(request: HttpRequest) -> Any:
+        request.method = request.headers.get("X-HTTP-Method-Override", request.method)
+        return get_response(request)
+
+    return override_method
+
+
+OVERRIDING = f"{__name__}.overriding"
+PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST")]
+
+
+class PostOrDelete(View):
+    def post(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("posted")
+
+    def delete(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(f"deleted for {verdict_from(request).ids['user']}")
+
+
+@SERVERS
+@pytest.mark.parametrize("middleware", [[OVERRIDING], [OVERRIDING, GUARDED], [GUARDED, OVERRIDING]], ids=" then ".join)
+@pytest.mark.parametrize(
+    ("method", "headers", "signed_for", "status"),
+    [("POST", [], "POST", 401), ("POST", [], "DELETE", 200), ("OPTIONS", PREFLIGHT, "OPTIONS", 401)],
+    ids=["signed for the sent method", "signed for the used method", "a preflight"],
+)
+def test_the_method_that_the_view_uses_is_the_one_that_is_checked(
+    server: str, middleware: list[str], method: str, headers: list[tuple[str, str]], signed_for: str, status: int
+) -> None:
+    scheme = Scheme(name="s", ids={"user": Query("user")}, message="{@method}:{user}", signature=Query("sig"))
+    guarded_by_view = middleware[-1] == OVERRIDING
+    Guarded.guard = Guard(scheme, KEY, mode="report" if guarded_by_view else "enforce")
+    view: Any = PostOrDelete.as_view()
+    query = f"user=ada&sig={scheme.sign(KEY, user='ada', method=signed_for)}"
+    sent = Sent(method, "/", query, [*headers, ("X-HTTP-Method-Override", "DELETE")])
+    with project(hmac_guarded(Guard(scheme, KEY))(view) if guarded_by_view else view, MIDDLEWARE=middleware):
+        reply = send(server, sent)
+
+    assert reply.status == status
+    assert status == 401 or reply.body == b"deleted for ada"
+
+
 @SERVERS
 @pytest.mark.parametrize("door", ["middleware", "view", "around the application"])
 @pytest.mark.parametrize("charset", ["utf-7", '";utf-7"', "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
@@ -596,6 +641,32 @@ def test_a_class_is_guarded_by_its_dispatch_too(decorators: Any, later: bool) ->
 def test_an_impossible_configuration_is_a_config_error(make: Any, fix: str) -> None:
     with pytest.raises(ConfigError, match=fix):
         make()
+
+
+OF_DJANGO = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.sites.middleware.CurrentSiteMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+]
+
+
+@SERVERS
+def test_no_attribute_that_django_sets_is_a_name_for_the_verdict(server: str) -> None:
+    names: set[str] = {"urlconf", "current_app", "csrf_processing_done", "sensitive_post_parameters"}
+
+    def view(request: HttpRequest) -> HttpResponse:
+        names.update(vars(request))
+        return HttpResponse("")
+
+    with project(view, MIDDLEWARE=OF_DJANGO):
+        assert send(server, GOOD).status == 200
+    assert {"user", "session", "site", "LANGUAGE_CODE", "_messages"} < names
+    for name in sorted(names):
+        with pytest.raises(ConfigError, match=f"annotate_as '{name}' is"):
+            hmac_guarded(Guard(ORDERS, KEY, annotate_as=name))
 
 
 def test_settings_may_import_the_package() -> None:
