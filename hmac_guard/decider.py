@@ -308,7 +308,7 @@ class Decider(Frozen):
             is not asked: the request is not verified, or has already spent this token.
         """
         reading.verdict = reading.used = None
-        if reading.message is None or type(ring) is not Keyring:
+        if reading.message is None or not isinstance(ring, Keyring):
             return None
         if self.by_tenant and self._mode_of(reading, ring) == "off":
             return None
@@ -536,8 +536,9 @@ _TENANT_NOT_PROVEN = (
     "verdict.tenant stays None, since the key resolver does not say whether its keys are by tenant; mark it with "
     "hmac_guard.keys.per_tenant if each tenant has its own keys"
 )
-#: Seconds for which a store remembers a token after its end: the clocks of hosts may differ by as much.
-_LONGER = 60.0
+#: Seconds for which a store remembers a token after its end. The clocks of hosts may differ by 60 seconds, and a time is
+#: compared in whole units, so a signature is valid until almost one second after its end.
+_LONGER = 61.0
 # Constants: the look-up of a member of an enumeration takes longer than its use.
 _OFF = Reason.OFF
 _NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})

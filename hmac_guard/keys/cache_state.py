@@ -351,7 +351,7 @@ class LookupQueue:
         self.running: set[Lookup] = set()
         self.stuck = self.invalidations = 0
         self._max_lookups = max_lookups
-        self.share = max_lookups - max_lookups // 4
+        self.share = max(1, max_lookups * 3 // 4)
         self._max_waiting = max_waiting
         self._queues: dict[Kind, OrderedDict[Lookup, None]] = {Kind.KNOWN: OrderedDict(), Kind.NEW: OrderedDict()}
 

@@ -19,7 +19,6 @@ from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.cache_state import (
     MAX_STUCK,
-    PROBE_TENANT,
     SLOW_AFTER,
     Entries,
     Entry,
@@ -108,7 +107,7 @@ class CachedKeys(Resolver):
             the resolver.
         clock: Returns seconds that never jump. The times of a key are checked for each request, by the guard's clock.
         max_lookups: The most look-ups at a time in this process. At most three quarters of them are of names that this
-            process has not seen with keys, and at most three quarters of the others.
+            process has not seen with keys, and at most three quarters of the others. Of a single one this is not true.
         max_waiting: The most look-ups of either sort that wait to run. A request beyond them is answered 503 at once.
 
     Raises:
@@ -546,7 +545,7 @@ class CachedKeys(Resolver):
         entry = self._entries.get(lookup.tenant)
         is_latest = entry is None or entry.since <= lookup.since
         is_void = lookup.is_void or (lookup.is_given_up and lookup.invalidations < self._queue.invalidations)
-        if result.failure is None and is_latest and not is_void and lookup.tenant != PROBE_TENANT:
+        if result.failure is None and is_latest and not is_void:
             self._entries.keep(lookup.tenant, result.ring, lookup.since)
 
     def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:

@@ -191,7 +191,8 @@ def _decrypted(box: "Hidden[MultiFernet]", token: Hidden[str]) -> Hidden[list[An
     """Return what a master key sealed; None if none of them did."""
     from cryptography.fernet import InvalidToken
 
-    with suppress(InvalidToken):
+    # Fernet raises ValueError for a token that is not ASCII, and TypeError for one that is neither text nor bytes.
+    with suppress(InvalidToken, ValueError, TypeError):
         opened: Hidden[Any] = hide(json.loads(box.get().decrypt(token.get())))
         return opened if isinstance(opened.get(), list) else None
     return None

@@ -261,6 +261,14 @@ def test_a_look_up_that_no_request_waits_for_any_more_is_not_run(source: Hanging
     assert keys._lookups == {}
 
 
+@pytest.mark.parametrize("tenant", ["made up", PROBE_TENANT])
+def test_a_name_without_keys_is_looked_up_once(clock: Clock, source: Hanging, tenant: str) -> None:
+    keys = CachedKeys(source, clock=clock)
+
+    assert [keys(Claim("", {}, tenant)) for _ in range(3)] == [None] * 3
+    assert source.asked == [tenant]
+
+
 def test_a_request_beyond_the_queue_is_refused_at_once(clock: Clock, source: Hanging) -> None:
     source.hangs = True
     keys = CachedKeys(source, max_lookups=1, max_waiting=3, clock=clock)

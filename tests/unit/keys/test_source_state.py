@@ -167,16 +167,19 @@ def run_all(queue: LookupQueue) -> list[Lookup]:
     return list(iter(lambda: queue.next(1.0), None))
 
 
-def test_neither_sort_of_look_ups_takes_more_than_three_quarters() -> None:
+@pytest.mark.parametrize(
+    ("limit", "of_one_sort"), [(2, 1), (3, 2), (4, 3), (5, 3), (6, 4), (7, 5), (8, 6), (12, 9), (13, 9)]
+)
+def test_neither_sort_of_look_ups_takes_more_than_three_quarters(limit: int, of_one_sort: int) -> None:
     for first, second in ((Kind.NEW, Kind.KNOWN), (Kind.KNOWN, Kind.NEW)):
-        queue = LookupQueue(12, 1_000)
+        queue = LookupQueue(limit, 1_000)
         for lookup in lookups(first, 50):
             queue.add(lookup)
-        assert len(run_all(queue)) == 9
+        assert len(run_all(queue)) == of_one_sort
         for lookup in lookups(second, 50):
             queue.add(lookup)
 
-        assert [lookup.kind for lookup in run_all(queue)] == [second] * 3
+        assert [lookup.kind for lookup in run_all(queue)] == [second] * (limit - of_one_sort)
 
 
 def test_one_look_up_at_a_time_serves_both_sorts() -> None:

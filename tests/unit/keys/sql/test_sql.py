@@ -448,6 +448,7 @@ def test_a_row_of_another_tenant_is_not_taken(database: Database) -> None:
         pytest.param("secret", f"'rot13:{KEY}'", id="an unknown form"),
         pytest.param("secret", "'hex:xyz'", id="a form that does not fit"),
         pytest.param("secret", "'sealed:xyz'", id="garbage under the seal"),
+        pytest.param("secret", "'sealed:é'", id="another character under the seal"),
         pytest.param("not_after", f"{NOW}, not_before = {NOW + 5}", id="an end before the beginning"),
     ],
 )
@@ -456,10 +457,20 @@ def test_garbage_in_a_row_is_a_failure_and_shows_no_secret(database: Database, c
     database.do(keys.add("acme", KEY))
     database.sql(f"UPDATE {{keys}} SET {column} = {value}")
 
-    with pytest.raises(ConfigError) as failure:
+    with pytest.raises(ConfigError, match="acme") as failure:
         database.ring(keys, "acme")
 
     assert KEY not in "".join(traceback.format_exception(failure.value))
+
+
+@pytest.mark.parametrize("sealed", ["'sealed:xyz'", "'sealed:é'"], ids=["ASCII", "another character"])
+def test_a_damaged_seal_names_its_row(database: Database, sealed: str) -> None:
+    keys = database.keys(master_keys=Fernet.generate_key())
+    database.do(keys.add("acme"))
+    database.sql(f"UPDATE {{keys}} SET secret = {sealed}")
+
+    with pytest.raises(ConfigError, match="of the tenant 'acme' was sealed under none"):
+        database.ring(keys, "acme")
 
 
 # PostgreSQL keeps such values out of its columns.
