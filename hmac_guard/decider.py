@@ -536,8 +536,8 @@ _TENANT_NOT_PROVEN = (
     "verdict.tenant stays None, since the key resolver does not say whether its keys are by tenant; mark it with "
     "hmac_guard.keys.per_tenant if each tenant has its own keys"
 )
-#: Seconds for which a store remembers a token after its end. The clocks of hosts may differ by 60 seconds, and a time is
-#: compared in whole units, so a signature is valid until almost one second after its end.
+#: Seconds for which a store remembers a token after its end. The clocks of hosts may differ by 60 seconds. Times are
+#: compared in whole units, so a signature is valid until almost a second after its end.
 _LONGER = 61.0
 # Constants: the look-up of a member of an enumeration takes longer than its use.
 _OFF = Reason.OFF

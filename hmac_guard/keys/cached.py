@@ -6,7 +6,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
@@ -362,10 +362,16 @@ class CachedKeys(Resolver):
         """
         with self._lock:
             yield
-            lookups = self._to_begin
-            self._set(_to_begin=[])
-        for lookup in lookups:
+        # One at a time: with gevent, the request may end while a thread starts, and the next request begins the others.
+        while (lookup := self._next_to_begin()) is not None:
             self._begin(lookup)
+
+    def _next_to_begin(self) -> Lookup | None:
+        # Without the lock: several threads may take look-ups at a time.
+        try:
+            return self._to_begin.pop(0)
+        except IndexError:
+            return None
 
     # Look-ups. These functions are called with the lock held, down to `_reset`; only `_begin`, `_begin_watch`,
     # `_begin_on_loop`, `_run`, `_continue_on_loop`, `_run_on_loop`, `_run_on_trio`, `_look_up`, `_look_up_on_loop`,
@@ -418,7 +424,6 @@ class CachedKeys(Resolver):
 
     def _begin(self, lookup: Lookup) -> None:
         try:
-            self._begin_watch()
             if lookup.is_on_loop:
                 self._begin_on_loop(lookup, partial(self._source_on_loop, _claim_of(lookup.tenant)), 0.0)
             else:
@@ -426,6 +431,9 @@ class CachedKeys(Resolver):
         except Exception as error:  # No thread can be started.
             with self._lock:
                 self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+            return
+        with suppress(RuntimeError):  # The same. The next look-up tries it again.
+            self._begin_watch()
 
     def _begin_on_loop(self, lookup: Lookup, ask: Callable[[], Any], waited: float) -> None:
         run = self._run_on_trio if is_trio(lookup.loop) else self._run_on_loop

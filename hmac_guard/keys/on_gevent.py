@@ -36,11 +36,11 @@ def run_under_gevent(coroutine: Coroutine[Any, Any, T]) -> T:
     return result  # type: ignore[no-any-return]
 
 
-def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
+def _run(context: contextvars.Context, coroutine: Coroutine[Any, Any, T]) -> tuple[T | None, Any]:
     # gevent prints what a thread raises, with its text. That may hold a password.
     try:
         return context.run(asyncio.run, coroutine), None
-    except Exception as error:
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit) as error:
         return None, error
 
 

@@ -88,6 +88,7 @@ class RedisInvalidation(Strict):
         check_process()
         # First the count: a worker that misses the message finds the count changed.
         try:
+            self._start_count()
             self._redis.incr(self._counter)
         except (redis.ConnectionError, redis.TimeoutError):
             raise  # To publish would only wait for Redis a second time.
@@ -159,16 +160,17 @@ class RedisInvalidation(Strict):
             keys.expire()
 
     def _count(self) -> int | None:
-        """Return the number of changes so far; None if it cannot be read.
-
-        The count begins at a random number: a Redis that has lost its data must not count the same.
-        """
+        """Return the number of changes so far; None if it cannot be read."""
         try:
-            self._redis.set(self._counter, secrets.randbits(48), nx=True)
+            self._start_count()
             return int(self._redis.get(self._counter))
         except Exception as error:
             logger.info("the count of changes in Redis cannot be read: %s", where(error))
             return None
+
+    def _start_count(self) -> None:
+        """Begin the count at a random number: a Redis that has lost its data must not count the same."""
+        self._redis.set(self._counter, secrets.randbits(48), nx=True)
 
     def _renew_client(self) -> None:
         # A thread of the parent may hold a lock of its pool. To close it would wait for that.

@@ -79,8 +79,11 @@ class DaemonThreads:
             jobs = self._idle.pop() if self._idle else None
         if jobs is None:
             jobs = queue.SimpleQueue()
+            # First the job: with gevent, the request may be ended while the thread starts.
+            jobs.put(job)
             threading.Thread(target=self._work, args=[jobs], name=self._name, daemon=True).start()
-        jobs.put(job)
+        else:
+            jobs.put(job)
 
     def _work(self, jobs: "queue.SimpleQueue[Job]") -> None:
         while True:

@@ -222,6 +222,24 @@ def test_a_worker_that_was_cut_off_and_missed_a_change_acts_on_it(channel: str, 
         close([worker])
 
 
+def test_a_change_is_seen_after_redis_has_lost_its_data_and_counts_as_many_changes_again(
+    channel: str, server: RedisServer
+) -> None:
+    source = Source(Key(KEY, "old"))
+    with wire_to(LOCAL, server.port) as wire, Redis.from_url(server.url) as client:
+        RedisInvalidation(server.url, channel).publish("acme")
+        worker = Worker(f"redis://{LOCAL}:{wire.port}/0", channel, source)
+        wire.cut()
+        client.flushall()
+        source.answer = Key(OTHER_KEY, "new")
+        RedisInvalidation(server.url, channel).publish("acme")
+        assert key_id(worker.keys) == "old"
+        wire.restore()
+
+        assert becomes_true(lambda: key_id(worker.keys) == "new")
+        close([worker])
+
+
 def uncounted(channel: str, client: Redis, reconnect: Callable[[], None]) -> None:
     client.publish(channel, "other")
 

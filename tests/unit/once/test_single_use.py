@@ -415,6 +415,7 @@ def test_keys_that_say_whose_they_are_are_taken(call: Call) -> None:
         return KEY
 
     shared.per_tenant = False  # type: ignore[attr-defined]
+
     class Ring(Keyring):
         """A ring of the user's own."""
 
