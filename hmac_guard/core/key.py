@@ -63,7 +63,7 @@ class Key(Frozen):
             raise ConfigError("Key: id must be printable text, or None")
         for name, moment in (("not_before", not_before), ("not_after", not_after)):
             if moment is not None and (
-                isinstance(moment, bool) or not isinstance(moment, (int, float)) or math.isnan(moment)
+                isinstance(moment, bool) or not isinstance(moment, (int, float)) or not -math.inf <= moment <= math.inf
             ):
                 raise ConfigError(f"Key: {name} must be Unix seconds (a number), or None")
         if not_before is not None and not_after is not None and not_after < not_before:

@@ -1,13 +1,13 @@
 """Checks of options that are numbers."""
 
-import math
+import sys
 
 from hmac_guard.core.errors import ConfigError
 
 
 def check_seconds(option: str, value: object, *, zero: bool = False) -> None:
     """Raise `ConfigError` unless the value is a finite number above 0. `zero` also permits 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{option} must be a number of seconds")
     if value < 0 or (value == 0 and not zero):
         raise ConfigError(f"{option} must be {'at least' if zero else 'more than'} 0 seconds")

@@ -45,10 +45,12 @@ class Time(Frozen):
         kind = type(self).__name__
         if not isinstance(source, Source):
             raise ConfigError(f'{kind}: give a source such as Query("{self.name}"), not {type(source).__name__}')
-        if unit not in _PER_SECOND:
+        if unit not in tuple(_PER_SECOND):
             raise ConfigError(f'{kind}: unit must be "s" (seconds) or "ms" (milliseconds)')
         scale = _PER_SECOND[unit]
-        self._set(source=source, leeway=leeway, unit=unit, _scale=scale, _first=-before * scale, _last=after * scale)
+        # Rounded, since 1.001 * 1000 is less than 1001.
+        first, last = round(-before * scale, 6), round(after * scale, 6)
+        self._set(source=source, leeway=leeway, unit=unit, _scale=scale, _first=first, _last=last)
 
     @property
     def field(self) -> Field:

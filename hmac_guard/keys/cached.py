@@ -165,6 +165,8 @@ class CachedKeys(Resolver):
         check_seconds("CachedKeys: stale_if_error", stale_if_error, zero=True)
         for option, count in {"maxsize": maxsize, "max_lookups": max_lookups, "max_waiting": max_waiting}.items():
             check_count(f"CachedKeys: {option}", count)
+        if not callable(clock):
+            raise ConfigError("CachedKeys: clock must be a function that returns seconds, such as time.monotonic")
         source = as_resolver(resolver)
         if per_tenant is not None:
             _check_declared(source, per_tenant)

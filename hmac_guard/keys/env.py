@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.forms import key_from_text, shown, tenant_in
@@ -47,15 +48,16 @@ class EnvKeys(Resolver):
     blocking = False
 
     def __init__(self, *names: str, form: str = "text") -> None:
-        if not names:
+        # Hidden: a user may give the secret in place of its variable's name, and it must not be logged.
+        hidden = hide(names)
+        del names
+        if not hidden.get():
             raise ConfigError('EnvKeys: give the name of a variable: EnvKeys("NANGO_HMAC_KEY")')
-        for name in names:
-            if not isinstance(name, str) or not _NAME.fullmatch(name.replace("{tenant}", "T", 1)):
-                # Not shown: a user may pass the secret in place of its variable's name, and it must not be logged.
-                raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
-        per_tenant = any("{tenant}" in name for name in names)
-        rings: Any = _tenant_rings(names, form) if per_tenant else {None: Keyring(_named_keys(names, form))}
-        self._set(_names=names, _rings=rings, per_tenant=per_tenant)
+        if not all(map(_is_name, hidden.get())):
+            raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
+        per_tenant = "{tenant}" in "".join(hidden.get())
+        rings: Any = _tenant_rings(hidden.get(), form) if per_tenant else {None: Keyring(_named_keys(hidden, form))}
+        self._set(_names=hidden.get(), _rings=rings, per_tenant=per_tenant)
 
     def __call__(self, claim: Claim) -> Keyring | None:
         return self._rings.get(claim.tenant if self.per_tenant else None)
@@ -64,10 +66,14 @@ class EnvKeys(Resolver):
         return f"EnvKeys({', '.join(repr(shown(name)) for name in self._names)})"
 
 
-def _named_keys(names: tuple[str, ...], form: str) -> list[Key]:
-    if names[0] not in os.environ:
-        raise ConfigError(f"EnvKeys: the variable {shown(names[0])} is not set; set it to the secret")
-    return [_key(name, form) for name in names if name in os.environ]
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name.replace("{tenant}", "T", 1)) is not None
+
+
+def _named_keys(names: Hidden[tuple[str, ...]], form: str) -> list[Key]:
+    if names.get()[0] not in os.environ:
+        raise ConfigError(f"EnvKeys: the variable {shown(names.get()[0])} is not set; set it to the secret")
+    return [_key(name, form) for name in names.get() if name in os.environ]
 
 
 def _tenant_rings(patterns: tuple[str, ...], form: str) -> dict[str, Keyring]:

@@ -34,9 +34,9 @@ class FileKeys(Resolver):
     id of a key is the name of its file. Give each tenant its own secret. This is not checked: two tenants with the same
     secret can sign for each other.
 
-    If a new version cannot be read, is empty or is not a key, the last good one stays in use, and the log says so. A
-    tenant whose file is gone is unknown, even the last tenant. If the whole folder is gone, the last good keys stay in
-    use.
+    If a new version of a file cannot be read, is empty or is not a key, the last good one stays in use, and the log
+    says so; the other files are used as they are. A tenant whose file is gone is unknown, even the last tenant. If the
+    whole folder is gone, the last good keys stay in use.
 
     The files must be local: the thread of a request looks at them, once a second.
 
@@ -56,10 +56,22 @@ class FileKeys(Resolver):
         FileKeys("/etc/hmac-keys/{tenant}")
     """
 
-    __slots__ = ("__weakref__", "_due", "_faults", "_form", "_lock", "_paths", "_rings", "_stamps", "per_tenant")
+    __slots__ = (
+        "__weakref__",
+        "_due",
+        "_faults",
+        "_form",
+        "_keys",
+        "_lock",
+        "_paths",
+        "_rings",
+        "_stamps",
+        "per_tenant",
+    )
 
     _paths: tuple[Path, ...]
     _form: str
+    _keys: dict[Path, Key]
     _rings: dict[Tenant, Keyring]
     _faults: list[str]
     _stamps: list[Stamp] | None
@@ -69,13 +81,14 @@ class FileKeys(Resolver):
     blocking = False
 
     def __init__(self, *paths: "str | os.PathLike[str]", form: str = "text") -> None:
-        if not paths or not all(isinstance(path, (str, os.PathLike)) and os.fspath(path) for path in paths):
+        if not paths or not all(map(_is_path, paths)):
             raise ConfigError('FileKeys: give the path of a file: FileKeys("/run/secrets/hmac_key")')
         files = tuple(map(Path, paths))
         per_tenant = any("{tenant}" in str(path) for path in files)
         if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
-        self._set(_paths=files, _form=form, per_tenant=per_tenant, _rings={}, _faults=[], _stamps=None, _due=0.0)
+        self._set(_paths=files, _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults=[])
+        self._set(_stamps=None, _due=0.0)
         self._renew_lock()
         after_fork(self._renew_lock)
         self._refresh()
@@ -115,11 +128,11 @@ class FileKeys(Resolver):
         stamps = _stamps_of(files.values())
         if stamps == self._stamps:
             return
-        rings, faults = self._read(files)
+        keys, rings, faults = self._read(files)
         if self._rings and not rings:
             logger.error("FileKeys: no file like %s is left, so no tenant has keys", self._paths[0])
         is_final = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
-        self._set(_rings=rings, _faults=faults, _stamps=stamps if is_final else None)
+        self._set(_keys=keys, _rings=rings, _faults=faults, _stamps=stamps if is_final else None)
 
     def _files_by_tenant(self) -> dict[Tenant, Sequence[Path]]:
         if not self.per_tenant:
@@ -131,31 +144,45 @@ class FileKeys(Resolver):
             if (tenant := tenant_in(name, pattern.name)) and not name.startswith(".")
         }
 
-    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Tenant, Keyring], list[str]]:
-        """Return the rings in the files, or the last good ones, and what was wrong."""
+    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Path, Key], dict[Tenant, Keyring], list[str]]:
+        """Return the keys in the files, with the last good one of each bad file, their rings, and what was wrong."""
+        keys: dict[Path, Key] = {}
         rings: dict[Tenant, Keyring] = {}
         faults = []
         for tenant, paths in files.items():
+            for path in paths:
+                try:
+                    key = self._key_in(path, may_be_missing=path is not paths[0])
+                except ConfigError as error:
+                    faults.append(str(error))
+                    key = self._keys.get(path)
+                if key is not None:
+                    keys[path] = key
+            ring = [keys[path] for path in paths if path in keys]
             try:
-                rings[tenant] = Keyring(self._keys_in(paths))
-            except ConfigError as error:
+                if ring:
+                    rings[tenant] = Keyring(ring)
+            except ConfigError as error:  # Two keys are the same.
                 faults.append(str(error))
                 if tenant in self._rings:
                     rings[tenant] = self._rings[tenant]
-        return rings, faults
+        return keys, rings, faults
 
-    def _keys_in(self, paths: Sequence[Path]) -> list[Key]:
-        texts = {path: _text_of(path) for path in paths}
-        if texts[paths[0]] is None:
-            raise ConfigError(f"FileKeys: there is no file {paths[0]}; put the secret there")
-        return [
-            key_from_text(f"FileKeys: {path}", text, self._form, id=path.name)
-            for path, text in texts.items()
-            if text is not None
-        ]
+    def _key_in(self, path: Path, *, may_be_missing: bool) -> Key | None:
+        text = _text_of(path)
+        if text is not None:
+            return key_from_text(f"FileKeys: {path}", text, self._form, id=path.name)
+        if may_be_missing:
+            return None
+        raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
 
     def __repr__(self) -> str:
         return f"FileKeys({', '.join(repr(str(path)) for path in self._paths)})"
+
+
+def _is_path(path: object) -> bool:
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    return isinstance(text, str) and text != "" and "\0" not in text
 
 
 def _stamps_of(files: Iterable[Sequence[Path]]) -> list[Stamp]:

@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.hidden import hide
+from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import logger, where
+from hmac_guard.redis_clients import client_of_url, is_pipeline
 
 #: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
 #: quiet channel, and without one until the connection counts as lost.
@@ -71,7 +70,7 @@ class RedisInvalidation(Strict):
             raise ConfigError("RedisInvalidation: channel must be text")
         self._given = hidden
         self._is_own = isinstance(hidden.get(), (str, type(None)))
-        self._redis: Any = _client_of(hidden) if self._is_own else _checked(hidden).get()
+        self._redis: Hidden[Any] = _client_of(hidden) if self._is_own else _checked(hidden)
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
@@ -89,13 +88,13 @@ class RedisInvalidation(Strict):
         # First the count: a worker that misses the message finds the count changed.
         try:
             self._start_count()
-            self._redis.incr(self._counter)
+            self._redis.get().incr(self._counter)
         except (redis.ConnectionError, redis.TimeoutError):
             raise  # To publish would only wait for Redis a second time.
         except Exception:
-            self._redis.publish(self._channel, tenant)
+            self._redis.get().publish(self._channel, tenant)
             raise
-        self._redis.publish(self._channel, tenant)
+        self._redis.get().publish(self._channel, tenant)
 
     def watch(self, keys: CachedKeys) -> None:
         """Invalidate a cache on each announced change, on its own thread, until `close` or the end of the process.
@@ -125,13 +124,13 @@ class RedisInvalidation(Strict):
         while self._watches:
             self._watches.pop().stop()
         if self._is_own:
-            self._redis.close()
+            self._redis.get().close()
 
     def _follow(self, keys: CachedKeys, has_tried: threading.Event, stop: threading.Event) -> None:
         changes, is_away = _Changes(), False
         while not stop.is_set():
             try:
-                with self._redis.pubsub() as channel:
+                with self._redis.get().pubsub() as channel:
                     channel.subscribe(self._channel)
                     for message in _messages(channel, stop):
                         is_away = False
@@ -163,19 +162,19 @@ class RedisInvalidation(Strict):
         """Return the number of changes so far; None if it cannot be read."""
         try:
             self._start_count()
-            return int(self._redis.get(self._counter))
+            return int(self._redis.get().get(self._counter))
         except Exception as error:
             logger.info("the count of changes in Redis cannot be read: %s", where(error))
             return None
 
     def _start_count(self) -> None:
         """Begin the count at a random number: a Redis that has lost its data must not count the same."""
-        self._redis.set(self._counter, secrets.randbits(48), nx=True)
+        self._redis.get().set(self._counter, secrets.randbits(48), nx=True)
 
     def _renew_client(self) -> None:
         # A thread of the parent may hold a lock of its pool. To close it would wait for that.
         if self._is_own:
-            self._redis.auto_close_connection_pool = False
+            self._redis.get().auto_close_connection_pool = False
             self._redis = _client_of(self._given)
 
     def __repr__(self) -> str:
@@ -225,20 +224,17 @@ class _Changes:
         return True
 
 
-def _client_of(url: Any) -> Any:
-    try:
-        return redis.Redis.from_url(
-            url.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT
-        )
-    except (ValueError, TypeError, AttributeError):
-        raise ConfigError(
-            'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a client of your own'
-        ) from None
+def _client_of(url: Hidden[Any]) -> Hidden[Any]:
+    client = client_of_url(url, TIMEOUT)
+    if client is None:
+        raise ConfigError('RedisInvalidation: give a URL like "redis://localhost:6379/0", or a client of your own')
+    return client
 
 
-def _checked(client: Any) -> Any:
+def _checked(client: Hidden[Any]) -> Hidden[Any]:
     missing = [name for name in ("publish", "pubsub", "incr", "get", "set") if not hasattr(client.get(), name)]
-    if missing or inspect.iscoroutinefunction(client.get().publish) or "asyncio" in type(client.get()).__module__:
+    is_async = not missing and inspect.iscoroutinefunction(client.get().publish)
+    if missing or is_async or "asyncio" in type(client.get()).__module__ or is_pipeline(client):
         raise ConfigError(
             'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a sync client like redis.Redis'
         )

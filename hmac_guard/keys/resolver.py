@@ -158,6 +158,8 @@ class MappingKeys(Resolver):
         hidden: Hidden[Mapping[str, KeySource]] = hide(keys)
         del keys
         rings: dict[str, Keyring] = {}
+        if not isinstance(hidden.get(), Mapping):
+            raise ConfigError("MappingKeys: give a mapping of tenants to keys, such as a dict")
         if not all(map(_is_name, hidden.get())):
             raise ConfigError("keys: each tenant of a mapping must be text, as the request names it")
         # By its keys, since a loop over the items would hold each secret in a variable.

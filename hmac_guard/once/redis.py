@@ -7,8 +7,6 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -17,6 +15,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.log import logger
 from hmac_guard.once.store import TIMEOUT, seconds_until
+from hmac_guard.redis_clients import client_of_url, is_pipeline
 
 _POLICY = "maxmemory-policy"
 
@@ -50,7 +49,7 @@ class RedisOnce(Strict):
         self._prefix = prefix
         self._given = hidden
         self._client = _client_of(hidden, timeout)
-        self.asgi_only = isinstance(self._client, _ASYNC)
+        self.asgi_only = isinstance(self._client.get(), _ASYNC)
         self._has_asked = False
         after_fork(self._renew_client)
 
@@ -60,25 +59,25 @@ class RedisOnce(Strict):
         name, seconds = self._prefix + token.hex(), ceil(seconds_until(until))
         if self.asgi_only:
             return self._use_on_loop(name, seconds)
-        answer = self._client.set(name, b"1", nx=True, ex=seconds)
+        answer = self._client.get().set(name, b"1", nx=True, ex=seconds)
         if not self._has_asked:
             self._has_asked = True
-            with suppress(redis.RedisError):  # Not every user of a Redis may ask.
-                self._look_at(self._client.config_get(_POLICY))
-        return answer is not None
+            with suppress(Exception):  # Not every user of a Redis may ask, and some servers answer in another form.
+                self._look_at(self._client.get().config_get(_POLICY))
+        return _is_set(answer)
 
     async def _use_on_loop(self, name: str, seconds: int) -> bool:
-        answer = await self._client.set(name, b"1", nx=True, ex=seconds)
+        answer = await self._client.get().set(name, b"1", nx=True, ex=seconds)
         if not self._has_asked:
             self._has_asked = True
-            with suppress(redis.RedisError):
-                self._look_at(await self._client.config_get(_POLICY))
-        return answer is not None
+            with suppress(Exception):
+                self._look_at(await self._client.get().config_get(_POLICY))
+        return _is_set(answer)
 
     def _renew_client(self) -> None:
         # A thread of the parent may hold a lock of its pool. To close it would wait for that.
-        if self._given.get() is not self._client:
-            self._client.auto_close_connection_pool = False
+        if self._given.get() is not self._client.get():
+            self._client.get().auto_close_connection_pool = False
             self._client = _client_of(self._given, self.timeout)
 
     def _look_at(self, found: dict[Any, Any]) -> None:
@@ -100,15 +99,22 @@ _SYNC = (redis.Redis, redis.RedisCluster)
 _ASYNC = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
 
 
-def _client_of(given: Hidden[Any], timeout: float) -> Any:
-    if isinstance(given.get(), (*_SYNC, *_ASYNC)):
-        return given.get()
-    try:
-        # Without retries: a first SET whose answer was lost would be answered as a second use.
-        return redis.Redis.from_url(
-            given.get(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=timeout, socket_timeout=timeout
+def _is_set(answer: object) -> bool:
+    """Return whether a `SET NX` has set its key, by the answer of the client.
+
+    Raises:
+        TypeError: The answer says neither.
+    """
+    if answer is not None and answer is not True:
+        raise TypeError(
+            f"the client of Redis answers SET with {type(answer).__name__}; give a client without callbacks"
         )
-    except (ValueError, TypeError, AttributeError):
-        pass
-    # Raised out here, since the library's error may hold the password.
-    raise ConfigError('RedisOnce: give a URL like "redis://localhost:6379/0", or a client of redis-py')
+    return answer is True
+
+
+def _client_of(given: Hidden[Any], timeout: float) -> Hidden[Any]:
+    is_client = isinstance(given.get(), (*_SYNC, *_ASYNC)) and not is_pipeline(given)
+    client = given if is_client else client_of_url(given, timeout)
+    if client is None:
+        raise ConfigError('RedisOnce: give a URL like "redis://localhost:6379/0", or a client of redis-py')
+    return client

@@ -121,7 +121,7 @@ class MemoryOnce(Strict):
             StoreFull: The store is full, or the tenant has a quarter of it.
         """
         check_process()
-        tenant = getattr(token, "tenant", None)
+        tenant, token = getattr(token, "tenant", None), bytes(token)  # A `Token` takes 170 bytes more.
         with self._lock:
             now = time.monotonic()
             self._forget(now)

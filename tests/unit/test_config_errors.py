@@ -10,10 +10,10 @@ import pytest
 from secrecy import SECRECY
 from support import Sent, scope_for
 
-from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme, Timestamp
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.core.source import Source
-from hmac_guard.keys import EnvKeys
+from hmac_guard.keys import CachedKeys, EnvKeys, FileKeys, MappingKeys
 from hmac_guard.schemes import NANGO, SUPRSEND, raw_body, signed_ids, user_hash
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
@@ -61,6 +61,11 @@ class OneLoop:
 
     def __call__(self, claim: Any) -> str:
         return KEY
+
+
+class BytesPath:
+    def __fspath__(self) -> bytes:
+        return b"/run/key"
 
 
 CASES: dict[str, tuple[Callable[[], object], str]] = {
@@ -218,6 +223,14 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: EnvKeys("A_OLD_{tenant}", "B_{tenant}", "A_{tenant}"),
         "one variable may fit both A_OLD_{tenant} and A_{tenant}",
     ),
+    "a mapping that is none": (lambda: MappingKeys(5), "give a mapping"),  # type: ignore[arg-type]
+    "a path with a NUL": (lambda: FileKeys("/run/a\0b"), "path of a file"),
+    "a path of bytes": (lambda: FileKeys(b"/run/key"), "path of a file"),  # type: ignore[arg-type]
+    "a path object of bytes": (lambda: FileKeys(BytesPath()), "path of a file"),  # type: ignore[arg-type]
+    "a clock that is a number": (lambda: CachedKeys(KEY, clock=5), "clock must be a function"),  # type: ignore[arg-type]
+    "seconds beyond all numbers": (lambda: CachedKeys(KEY, ttl=10**400), "must be a number of seconds"),
+    "a key that ends beyond all numbers": (lambda: Key(KEY, not_before=2, not_after=-(10**400)), "never be active"),
+    "a list of units": (lambda: Timestamp(Query("t"), unit=["s"]), "unit must be"),  # type: ignore[arg-type]
     "names that one variable fits, by both ends": (lambda: EnvKeys("A_{tenant}", "{tenant}_B"), "may fit both"),
     "one name twice": (lambda: EnvKeys("A_{tenant}", "A_{tenant}"), "may fit both"),
 }

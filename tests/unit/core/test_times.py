@@ -45,6 +45,19 @@ def test_an_expiry_is_accepted_at_both_ends_of_its_window_and_not_beyond(fractio
     ]
 
 
+@pytest.mark.parametrize("seconds", [1.001, 0.29, 4.35, 16.1, 300.1])
+def test_a_fraction_of_a_second_is_a_whole_number_of_milliseconds(seconds: float) -> None:
+    """Some of these, times 1000, are a little less than a whole number."""
+    stamp, ms = Timestamp(SOURCE, max_age=seconds, leeway=seconds, unit="ms"), round(seconds * 1000)
+
+    assert [reason(stamp, NOW * 1000 + offset) for offset in (-ms - 1, -ms, ms, ms + 1)] == [
+        Reason.EXPIRED,
+        None,
+        None,
+        Reason.NOT_YET_VALID,
+    ]
+
+
 def test_milliseconds_have_the_same_windows_to_the_millisecond() -> None:
     stamp = Timestamp(SOURCE, max_age=300, leeway=60, unit="ms")
     end = Expires(SOURCE, max_lifetime=3_600, unit="ms")

@@ -149,6 +149,34 @@ def test_a_bad_new_version_leaves_the_last_good_one_in_use(
     assert OTHER_KEY not in caplog.text
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("")], ids=["gone", "empty"])
+@pytest.mark.parametrize("bad", ["key", "key_old"])
+def test_a_bad_file_does_not_keep_the_new_version_of_another_one_from_being_used(
+    tmp_path: Path, bad: str, spoil: Callable[[Path], object]
+) -> None:
+    """An operator spoils one file, and replaces a leaked key in the other."""
+    files = {name: write(tmp_path / name, f"{name} {KEY}") for name in ("key", "key_old")}
+    keys = FileKeys(*files.values())
+    assert verifies(keys, f"key {KEY}")
+    spoil(files[bad])
+    assert verifies(keys, f"{bad} {KEY}") == (bad == "key" or spoil is not Path.unlink)
+
+    other = next(name for name in files if name != bad)
+    files[other].write_text(OTHER_KEY)
+
+    assert verifies(keys, OTHER_KEY)
+    assert not verifies(keys, f"{other} {KEY}")
+
+
+def test_two_files_with_one_key_leave_the_last_good_ones_in_use(tmp_path: Path) -> None:
+    current, previous = write(tmp_path / "key", KEY), write(tmp_path / "key_old", OTHER_KEY)
+    keys = FileKeys(current, previous)
+    previous.write_text(KEY)
+
+    assert verifies(keys, KEY)
+    assert verifies(keys, OTHER_KEY)
+
+
 def test_a_good_version_after_a_bad_one_is_used(tmp_path: Path) -> None:
     path = write(tmp_path / "key", KEY)
     keys = FileKeys(path)

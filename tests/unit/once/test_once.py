@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +19,7 @@ from databases import POSTGRES, REDIS, needs
 from once_stores import ALL, SHARED, Used, answers_of, other_process, store_of, token_for
 from ports import LOCAL
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import Insert, create_engine, event, text
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
@@ -464,11 +466,55 @@ def test_a_token_is_another_one_wherever_scope_tenant_or_message_differ() -> Non
     assert token_of("a", "b", b"c") == tokens[0]
 
 
+@pytest.mark.parametrize("tenant", [None, "acme"])
+def test_a_token_in_memory_takes_about_250_bytes(tenant: str | None) -> None:
+    store = MemoryOnce(1_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            store.use(token_of("scope", tenant, str(number).encode()), time.time() + 300)
+        assert 150 < tracemalloc.get_traced_memory()[0] / 20_000 < 300
+    finally:
+        tracemalloc.stop()
+
+
+class Odd(Redis):
+    """A client whose callbacks change what Redis answers."""
+
+    answer: Any = None
+    policy: Any = None
+
+    def set(self, *arguments: Any, **options: Any) -> Any:
+        return self.answer
+
+    def config_get(self, *arguments: Any, **options: Any) -> Any:
+        return self.policy
+
+
+@pytest.mark.parametrize("answer", [False, "OK", b"OK", 1, object()], ids=repr)
+def test_an_answer_that_says_neither_is_a_failure(answer: object) -> None:
+    client = Odd()
+    client.answer = answer
+
+    with pytest.raises(TypeError, match="answers SET with"):
+        RedisOnce(client).use(token_for("a"), time.time() + 60)
+
+
+@pytest.mark.parametrize("policy", [None, [], b"noeviction", {"maxmemory-policy": 7}], ids=repr)
+def test_an_odd_answer_about_the_eviction_is_no_failure(policy: object) -> None:
+    client = Odd()
+    client.answer, client.policy = True, policy
+
+    assert RedisOnce(client).use(token_for("a"), time.time() + 60) is True
+
+
 def test_a_store_shows_no_password() -> None:
     redis = RedisOnce("redis://:open-sesame-open-sesame@localhost:1/0")
     sql = SqlOnce(create_engine("postgresql+psycopg://u:open-sesame-open-sesame@localhost:1/d"))
     in_query = SqlOnce(create_engine("postgresql+psycopg://u@localhost:1/d?password=open-sesame-open-sesame"))
 
+    # In some releases of redis-py, the attributes of a client show the password.
+    assert not any(isinstance(value, Redis) for value in vars(redis).values())
     assert "sesame" not in repr(redis) + repr(sql) + repr(MemoryOnce(4))
     assert repr(in_query) == "SqlOnce('postgresql+psycopg://u@localhost:1/d')"
 
@@ -504,6 +550,9 @@ CASES: dict[str, tuple[Any, str]] = {
     "a wait without an end": (lambda: RedisOnce("redis://x", timeout=float("inf")), "number of seconds"),
     "another server": (lambda: RedisOnce("http://localhost"), "redis://"),
     "no server": (lambda: RedisOnce(None), "redis://"),
+    "an unknown option in the URL": (lambda: RedisOnce("redis://localhost?foo=1"), "redis://"),
+    "a pipeline": (lambda: RedisOnce(Redis().pipeline()), "redis://"),
+    "an async pipeline": (lambda: RedisOnce(AsyncRedis().pipeline()), "redis://"),
     "a prefix that is no text": (lambda: RedisOnce("redis://x", prefix=b"p"), "prefix"),  # type: ignore[arg-type]
     "a URL for an engine": (lambda: SqlOnce("sqlite://"), "engine"),  # type: ignore[type-var]
     "an odd table": (lambda: SqlOnce(create_engine("sqlite:///x"), table="a b"), "name of a table"),
