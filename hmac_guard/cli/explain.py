@@ -64,6 +64,7 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             tuple(_named(other_env, other_file, key_form)),
             (key_env,) if key_env else (),
+            click.get_current_context().params["tenant"],
         )
         return function(keys=keys, **others)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.message import BODY, METHOD
+from hmac_guard.core.reading import Reading as ReadRequest
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
@@ -95,6 +96,7 @@ class Explanation(NamedTuple):
         sending: Mistakes in how the request was sent, because of which the guard does not find a string.
         found: What explains the signature. None if there is nothing to explain.
         right: The right signature for the message. None if the key is unknown. It is a credential: keep it secret.
+        wanted_tenant: The tenant that the request must name. None if the keys are not known to be by tenant.
     """
 
     scheme: Scheme
@@ -108,15 +110,24 @@ class Explanation(NamedTuple):
     sending: tuple[Found, ...]
     found: Search | None
     right: str | None
+    wanted_tenant: str | None = None
 
     @property
     def verified(self) -> bool:
         return self.reason is Reason.VERIFIED
 
     @property
+    def names_another_tenant(self) -> bool:
+        """Whether the guard looks up the keys of another tenant, which this explanation does not know."""
+        named = self.tenant.value if self.tenant else None
+        return None not in (named, self.wanted_tenant) and named != self.wanted_tenant
+
+    @property
     def problems(self) -> list[Reading]:
         """The strings that are missing or that the guard rejects."""
-        return [] if self.verified else [reading for reading in (*self.ids, self.signature) if reading.problem]
+        tenant = [self.tenant] if self.tenant and self.wanted_tenant is not None else []
+        readings = [*self.ids, self.signature, *tenant]
+        return [] if self.verified else [reading for reading in readings if reading.problem]
 
     def __repr__(self) -> str:
         return f"<Explanation {self.scheme.name}: {self.reason.value}>"
@@ -144,16 +155,21 @@ def explain_captured(
     Returns:
         The explanation. Its `right` is a credential.
     """
-    reader = reader_of(scheme, with_tenant=False)
+    reader = reader_of(scheme, with_tenant=keys.tenant is not None)
     request = as_request(captured, reader, mount)
     now = time()
-    if is_preflight(request):
-        reason = Reason.PREFLIGHT
-    else:
-        reason = judge(scheme, reader.read(request), Keyring(keys.current), now, by_tenant=False).reason
+    reason = Reason.PREFLIGHT if is_preflight(request) else _judged(scheme, reader.read(request), keys, now)
     late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
     request_texts = tuple(leaves(request.query, captured.headers, captured.body))
     return explain(scheme, request, reason, keys, request_texts, seconds, late)
+
+
+def _judged(scheme: Scheme, reading: ReadRequest, keys: KnownKeys, now: float) -> Reason:
+    """Return the reason of the verdict. With another tenant's keys, the guard refuses a signature of these keys."""
+    is_refused = reading.message is None
+    if keys.tenant is None or scheme.tenant_field is None or is_refused or reading.tenant == keys.tenant:
+        return judge(scheme, reading, Keyring(keys.current), now, by_tenant=False).reason
+    return Reason.UNKNOWN_KEY if reading.tenant is None else Reason.INVALID_SIGNATURE
 
 
 def explain(
@@ -180,7 +196,9 @@ def explain(
         The explanation. Its `right` is a credential.
     """
     request_texts = [*_path_leaves(scheme, request), *request_texts]
+    wanted = keys.tenant if keys else None
     ids, signature, tenant = read_all(scheme, request, request_texts)
+    tenant = tenant if tenant is None or wanted is None else _compared(tenant, wanted)
     sending = () if reason is Reason.VERIFIED else _sending(scheme, request, request_texts, (*ids, signature, tenant))
     if late is not None:
         texts = {reading.name: reading.value for reading in ids if reading.value is not None}
@@ -207,6 +225,20 @@ def explain(
         sending=sending,
         found=found[best],
         right=attempt.write(attempt.digest()) if keys else None,
+        wanted_tenant=wanted,
+    )
+
+
+def _compared(tenant: Reading, wanted: str) -> Reading:
+    """Return the reading of the tenant, with a problem if the request does not name the wanted one."""
+    if tenant.problem or tenant.value == wanted:
+        return tenant
+    if tenant.value is None:
+        return tenant._replace(problem="the request names no tenant; the guard answers 401")
+    named = f"{tenant.value!a}"
+    return tenant._replace(
+        problem=f"the request names the tenant {named}, not {wanted!a}; the guard answers 401, unless a key of {named} "
+        "made the signature"
     )
 
 

@@ -41,7 +41,8 @@ def _sentences(explanation: Explanation) -> list[str]:
     if explanation.reason is Reason.BODY_TOO_LARGE:
         problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
     problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]
-    return [f"Not verified: {explanation.reason.value}.", *problems, *_causes(explanation, bool(problems))]
+    lead = "Not verified." if explanation.names_another_tenant else f"Not verified: {explanation.reason.value}."
+    return [lead, *problems, *_causes(explanation, bool(problems))]
 
 
 def _without_tenant(explanation: Explanation) -> Iterator[str]:

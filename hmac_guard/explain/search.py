@@ -34,12 +34,14 @@ class KnownKeys(NamedTuple):
         previous: Previous keys of the same tenant, each with a name for the report.
         others: Keys of other tenants, each with a name for the report.
         variables: Names of settings that contain keys. A signer may have used the name instead of the value.
+        tenant: The tenant of the current key, which the request must name; None if the keys are not by tenant.
     """
 
     current: Key
     previous: tuple[tuple[str, Key], ...] = ()
     others: tuple[tuple[str, Key], ...] = ()
     variables: tuple[str, ...] = ()
+    tenant: str | None = None
 
 
 def secret_of(key: Key) -> bytes:

@@ -68,6 +68,7 @@ class Result:
     """The shown part of an explanation. It does not contain the right signature."""
 
     verified: bool
+    names_another_tenant: bool
     is_partial: bool
     key_id: str | None
     sentences: list[str]
@@ -106,11 +107,11 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
     is_pasted = context.field("kind") == "request"
     try:
         captured = hide(_pasted(context) if is_pasted else _typed(context, scheme))
-        tenant = context.field("tenant") or _tenant_in(scheme, captured)
+        tenant = context.field("tenant") or _tenant_in(context, scheme, captured)
         ring = _ring(context, scheme, tenant)
         partial = not is_pasted and not context.field("signature")
         key = _proving(context, scheme, captured, ring) or ring.active(context.now())[0]
-        explanation = _explained(context, scheme, captured, ring, key)
+        explanation = _explained(context, scheme, captured, ring, key, tenant)
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
             context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
@@ -203,8 +204,8 @@ def _pasted(context: Context) -> Captured:
         raise CheckError(str(error)) from None
 
 
-def _tenant_in(scheme: Scheme, captured: Hidden[Captured]) -> str:
-    request = as_request(captured.get(), reader_of(scheme, with_tenant=False))
+def _tenant_in(context: Context, scheme: Scheme, captured: Hidden[Captured]) -> str:
+    request = as_request(captured.get(), reader_of(scheme, with_tenant=False), context.field("mount"))
     request_texts = tuple(leaves(request.query, captured.get().headers, captured.get().body))
     reading = read_all(scheme, request, request_texts).tenant
     if reading is None or reading.value is None:
@@ -230,10 +231,11 @@ def _proving(context: Context, scheme: Scheme, captured: Hidden[Captured], ring:
 
 
 def _explained(
-    context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring, current: Key
+    context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring, current: Key, tenant: str
 ) -> Hidden[Explanation]:
     others = tuple((f"with the id {key.id}", key) for key in ring.keys if key is not current)
-    return hide(explain_captured(scheme, captured.get(), KnownKeys(current, others), context.field("mount")))
+    keys = KnownKeys(current, others, tenant=tenant)
+    return hide(explain_captured(scheme, captured.get(), keys, context.field("mount")))
 
 
 def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
@@ -260,15 +262,16 @@ def _result(
     """Return the shown part. `key` is the key that made the signature, or else the one that signs now."""
     found = explanation.get()
     readings = [(each.name, _shown(each.value), each.places, each.problem) for each in found.ids]
-    if found.tenant is not None and is_pasted:
+    if found.tenant is not None and (is_pasted or found.tenant.problem):
         readings.append((found.tenant.name, _shown(found.tenant.value), found.tenant.places, found.tenant.problem))
     if not is_partial:
         size = "-" if found.signature.value is None else f"{len(found.signature.value)} characters"
         readings.append(("signature", size, found.signature.places, found.signature.problem))
-    problems = [f"{each.name}: {each.problem}." for each in found.ids if each.problem]
+    problems = [f"{each.name}: {each.problem}." for each in found.problems if each is not found.signature]
     shown = found.message[:MAX_SHOWN_BYTES]
     return Result(
         verified=found.verified,
+        names_another_tenant=found.names_another_tenant,
         is_partial=is_partial,
         key_id=key.id if found.verified else None,
         sentences=problems if is_partial else sentences(found),

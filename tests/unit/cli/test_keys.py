@@ -248,6 +248,18 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
     assert "with the id old in the database" in explained.output
 
 
+@pytest.mark.parametrize("query", ["", "&public_key=globex", "&public_key=acme&public_key=acme"])
+def test_explain_verifies_only_a_request_that_names_the_tenant(run: Run, sync_database: Database, query: str) -> None:
+    sync_database.keys().add("acme", KEY)
+    signature = NANGO.sign(KEY, integration_id="i", connection_id="c")
+    url = f"https://x.example/oauth/connect/i?connection_id=c&hmac={signature}{query}"
+
+    explained = on_the_tenant(sync_database, "explain", "nango", url)
+
+    assert explained.exit_code == 1, explained.output
+    assert "Verified" not in explained.output
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

@@ -37,6 +37,7 @@ from support import Sent, call_wsgi
 from werkzeug.test import Client
 
 from hmac_guard import Cookie, Decision, Form, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
+from hmac_guard import Path as PathSource
 from hmac_guard.console import Console, Operator
 from hmac_guard.console.access import TokenProblem, check_token, make_token
 from hmac_guard.console.site import COOKIE, ROUTES
@@ -284,6 +285,59 @@ def test_a_signature_of_each_active_key_is_right(keys: Any, vic: Browser, key: s
 
     assert "Right This signature is right for acme" in page
     assert f"Made with the key {'first' if key == KEY else 'second'}" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("public_key=globex", "the request names the tenant 'globex', not 'acme'"),
+        ("public_key=nobody", "the request names the tenant 'nobody', not 'acme'"),
+        ("public_key=acme&public_key=acme", "the query parameter 'public_key' is there more than once"),
+        ("public_key=", "the request names no tenant; the guard answers 401"),
+        ("", "the request names no tenant; the guard answers 401"),
+    ],
+)
+def test_a_signature_of_the_typed_tenant_is_not_right_for_a_request_that_does_not_name_it(
+    keys: Any, vic: Browser, query: str, says: str
+) -> None:
+    keys.add("acme", KEY)
+    keys.add("globex", OTHER_KEY)
+    signature = NANGO.sign(KEY, integration_id="github", connection_id="u-1")
+    path, query = "/oauth/connect/github", f"connection_id=u-1&hmac={signature}&{query}"
+    guard = Guard(NANGO, keys)
+    assert call_wsgi(guard, Sent(path=path, query=query)).status == 401
+    page = words_of(
+        vic.post("/check", kind="request", scheme="nango", tenant="acme", request=f"https://x{path}?{query}")
+    )
+
+    assert "Not right" in page
+    assert "is right for" not in page
+    assert says in page
+    assert "Except for that, the signature is right." in page
+
+
+@pytest.mark.parametrize("signature", ["", SUPRSEND.sign(KEY, distinct_id="u")])
+def test_a_typed_tenant_that_the_guard_reads_as_another_one_is_reported(
+    keys: Any, vic: Browser, signature: str
+) -> None:
+    keys.add("pk:1", KEY)
+    typed = {"kind": "ids", "scheme": "suprsend", "tenant": "pk:1", "id.distinct_id": "u"}
+    page = words_of(vic.post("/check", **typed, signature=signature))
+
+    assert "This signature is right" not in page
+    assert "the request names the tenant 'pk', not 'pk:1'" in page
+
+
+def test_the_tenant_in_the_path_of_a_mounted_application_is_read(keys: Any) -> None:
+    scheme = Scheme(
+        name="paths", ids={"id": Query("id")}, message="{id}", signature=Query("sig"), tenant=PathSource("/t/{tenant}/")
+    )
+    keys.add("acme", KEY)
+    vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
+    request = f"https://x/api/t/acme/?id=1&sig={scheme.sign(KEY, id='1')}"
+    page = words_of(vic.post("/check", kind="request", scheme="paths", mount="/api", request=request))
+
+    assert "This signature is right for acme" in page
 
 
 def test_a_mistake_is_named_and_the_right_signature_is_not_shown(keys: Any, vic: Browser) -> None:

@@ -19,7 +19,7 @@ pytest.importorskip("click", reason="not run: click is not installed")
 from click.testing import CliRunner
 from vendor_rule import VENDOR_NANGO
 
-from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme
+from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme, schemes
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
@@ -707,6 +707,56 @@ def test_a_mounted_application_reads_the_path_after_its_mount_point() -> None:
 
     assert run("nango", url, "--key-env", "KEY")[0] == 1
     assert run("nango", url, "--key-env", "KEY", "--mount", "/api/v1")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "says"),
+    [
+        ("", "unknown_key", "tenant: the request names no tenant; the guard answers 401."),
+        ("&public_key=", "unknown_key", "tenant: the request names no tenant; the guard answers 401."),
+        (
+            "&public-key=acme",
+            "unknown_key",
+            "tenant: it is in the query parameter 'public-key', where",
+        ),
+        (
+            "&public_key=acme&public_key=acme",
+            "duplicate",
+            "tenant: the query parameter 'public_key' is there more",
+        ),
+        (
+            "&public_key=globex",
+            "invalid_signature",
+            "tenant: the request names the tenant 'globex', not 'acme'",
+        ),
+    ],
+)
+def test_a_right_signature_is_not_verified_if_the_request_does_not_name_the_tenant_of_the_keys(
+    query: str, reason: str, says: str
+) -> None:
+    explanation = explained(NANGO, GOOD + query, tenant="acme")
+    said = " ".join(sentences(explanation))
+
+    assert (explanation.verified, explanation.reason) == (False, reason)
+    assert says in said
+    assert "the signature is right." in said
+    assert ("Not verified: " not in said) == (reason == "invalid_signature")
+    assert as_json(explanation)["tenant"]["problem"]
+
+
+def test_a_wrong_signature_is_explained_too_if_the_request_names_another_tenant() -> None:
+    url = GOOD.replace(signed("github:user-42"), signed("user-42:github"))
+    said = " ".join(sentences(explained(NANGO, url + "&public_key=globex", tenant="acme")))
+
+    assert "not 'acme'" in said
+    assert "Another cause: " in said
+
+
+def test_the_tenant_of_the_keys_counts_only_if_the_scheme_reads_one() -> None:
+    request = f"POST / HTTP/1.1\nHost: h\nX-Hub-Signature-256: {schemes.GITHUB.sign(KEY, body=b'{}')}\n\n{{}}"
+
+    assert explained(NANGO, GOOD + "&public_key=acme", tenant="acme").verified
+    assert explained(schemes.GITHUB, request, tenant="acme").verified
 
 
 def test_a_verified_request_without_a_tenant_is_noted() -> None:
