@@ -33,14 +33,13 @@ if (live) {
   live.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(async () => {
-      if (![...live.querySelectorAll("[required], [data-needed]")].every((field) => field.value)) return;
       const number = ++asked;
-      const answer = await fetch(live.action, { method: "POST", body: new URLSearchParams(new FormData(live)) }).catch(() => null);
-      if (!answer || number !== asked || !answer.ok) return;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const result = page.querySelector(".result");
-      const place = document.querySelector(".live");
-      if (result && place && number === asked) place.replaceChildren(document.importNode(result, true));
+      const isComplete = [...live.querySelectorAll("[required], [data-needed]")].every((field) => field.value);
+      const sent = { method: "POST", body: new URLSearchParams(new FormData(live)) };
+      const text = isComplete ? await fetch(live.action, sent).then((answer) => answer.text()).catch(() => "") : "";
+      // An answer without a result, such as one that refuses the form, leaves none of other input.
+      const found = new DOMParser().parseFromString(text, "text/html").querySelector(".live")?.children ?? [];
+      if (number === asked) document.querySelector(".live").replaceChildren(...found);
     }, 500);
   });
 }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,62 @@ def test_a_signature_is_checked_while_the_user_types(browser: Any, filled: Local
         expect(result).to_contain_text("This signature is right for typed", timeout=TIMEOUT * 1_000)
         assert seen.page.locator("[name=signature]").input_value() == right
         assert not seen.complaints
+
+
+def test_a_result_of_other_input_does_not_stay_while_the_user_types(browser: Any, filled: Local) -> None:
+    filled.keys.add("retyped", KEY, key_id="k1")
+    with opened(browser, viewport=WIDE) as seen:
+        log_in(seen.page, filled)
+        seen.page.goto(filled.url("/check?name=retyped"))
+        result, alert = seen.page.locator(".live"), seen.page.get_by_role("alert")
+        integration, connection = seen.page.locator("[name^='id.']").all()
+        integration.fill("github")
+        wait = {"timeout": TIMEOUT * 1_000}
+
+        def show_a_result() -> None:
+            connection.fill("u-1")
+            expect(result).to_contain_text("The bytes to sign for retyped", **wait)
+            expect(alert).to_have_count(0, **wait)
+
+        show_a_result()
+        connection.fill("u-1 ")
+        expect(result).to_have_text(re.compile(r"^\s*Connection_id cannot be an id: [^.]+\.\s*$"), **wait)
+        show_a_result()
+        connection.fill("")
+        expect(result).to_have_text("", **wait)
+        seen.page.goto(filled.url("/check?name=retyped"))
+        integration.fill("github")
+        connection.fill("u-1 ")
+        seen.page.get_by_role("button", name="Check", exact=True).click()
+        expect(alert).to_have_count(1, **wait)
+        show_a_result()
+        for answered in ({"status": 403, "body": "<p role=alert>No</p>"}, None):
+            refused = partial(_answer, answered)
+            seen.page.route("**/check", refused)
+            connection.fill("u-2")
+            expect(result).to_have_text("", **wait)
+            seen.page.unroute("**/check", refused)
+            show_a_result()
+
+
+def _answer(answered: Any, route: Any) -> None:
+    if answered is None:
+        route.abort()
+    else:
+        route.fulfill(content_type="text/html", **answered)
+
+
+def test_a_typed_text_that_begins_with_a_line_end_stays_as_it_is(browser: Any, filled: Local) -> None:
+    """HTML ignores a line end at the start of a text of several lines."""
+    filled.keys.add("lines", KEY, key_id="k1", note="\nsecond line")
+    with opened(browser, viewport=WIDE) as seen:
+        log_in(seen.page, filled)
+        seen.page.goto(filled.url("/check?scheme=stripe&name=lines"))
+        body = seen.page.locator("[name=body]")
+        body.fill('\n{"a":1}')
+        for _ in range(2):
+            with seen.page.expect_navigation():
+                seen.page.get_by_role("button", name="Check", exact=True).click()
+            assert body.input_value() == '\n{"a":1}'
+        seen.page.goto(filled.url("/tenant/note?name=lines&key=k1"))
+        assert seen.page.locator("#note").input_value() == "\nsecond line"
