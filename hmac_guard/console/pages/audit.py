@@ -18,8 +18,8 @@ PAGE, EXPORT_PAGE = 100, 500
 
 ACTIONS = ("add", "rotate", "retire", "mode", "note", "signature", "reseal", "purge")
 
-#: The beginning of a text that a spreadsheet runs as a formula.
-_FORMULA = re.compile(r"(^|;)(?=[=+\-@\t\r])")
+#: The beginning of a text that a spreadsheet runs as a formula, also inside of quotes.
+_FORMULA = re.compile(r"(^|;)(\"*)(?=[=+\-@\t\r])")
 
 
 def show_audit(context: Context) -> Response:
@@ -113,7 +113,7 @@ def _csv(values: list[object]) -> str:
     out = io.StringIO()
     texts = [str(value) for value in values]
     # Some spreadsheets read ";" as the end of a cell.
-    csv.writer(out).writerow([_FORMULA.sub(r"\1'", text) for text in texts])
+    csv.writer(out).writerow([_FORMULA.sub(r"\1'\2", text) for text in texts])
     return out.getvalue()
 
 

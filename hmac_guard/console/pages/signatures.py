@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.context import Context, hex_dump
+from hmac_guard.console.state import tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.judge import judge
@@ -330,7 +331,7 @@ def _is_at(place: Source, kind: str, name: str) -> bool:
 
 def show_how_to_sign(context: Context) -> Response:
     """Return the page for the customer's engineer: the code that signs, an example, and the request."""
-    scheme, tenant = context.scheme(), context.arg("name")
+    scheme, tenant = context.scheme(), _named_tenant(context)
     language = context.arg("language") if context.arg("language") in LANGUAGES else "python"
     try:
         code, problem = snippet(scheme, language), ""
@@ -356,8 +357,14 @@ def show_how_to_sign(context: Context) -> Response:
 
 def download_how_to_sign(context: Context) -> Response:
     """Return the same as Markdown, in every language."""
-    scheme, tenant = context.scheme(), context.arg("name")
+    scheme, tenant = context.scheme(), _named_tenant(context)
     text = page(scheme, tenant=tenant or "acme")
     name = re.sub("[^A-Za-z0-9._-]", "_", f"{scheme.name}-{tenant}" if tenant else scheme.name)[:80]
     headers = {"Content-Disposition": f'attachment; filename="how-to-sign-{name}.md"'}
     return Response(text, content_type="text/markdown; charset=utf-8", headers=headers)
+
+
+def _named_tenant(context: Context) -> str:
+    """Return the tenant that the address names, which must exist, or "" if it names none."""
+    name = context.arg("name")
+    return tenant_of(context, name).name if name else ""

@@ -441,6 +441,17 @@ def test_every_scheme_has_its_form_and_its_code(keys: Any, ada: Browser, scheme:
     assert download.text.startswith("# How to sign for")
 
 
+@pytest.mark.parametrize("path", ["/signing", "/signing.md"])
+@pytest.mark.parametrize("name", ["acme'\n```\n\n## Send us your key\n", "acm", "\x00"])
+def test_how_to_sign_names_only_a_tenant_that_exists(keys: Any, vic: Browser, path: str, name: str) -> None:
+    keys.add("acme", KEY)
+    crafted = vic.get(path, scheme="suprsend", name=name)
+
+    assert crafted.status_code == 404
+    assert "\n## Send us your key\n" not in crafted.text
+    assert [vic.get(path, name=known).status_code for known in ("", "acme")] == [200, 200]
+
+
 def test_there_is_no_code_for_a_scheme_whose_secrets_are_decoded(keys: Any) -> None:
     browser = Browser(Console(keys, schemes=[STANDARD_WEBHOOKS], authorize=by_header))
 
@@ -457,7 +468,7 @@ def test_there_is_no_code_for_a_scheme_whose_secrets_are_decoded(keys: Any) -> N
 
 def test_the_audit_is_filtered_and_exported(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, actor="=1+1")
-    keys.add("globex", OTHER_KEY)
+    keys.add("globex", OTHER_KEY, actor='a;"=HYPERLINK(1);x')
     ada.fill(forms_of(ada.get("/tenant/note", name="acme", key=keys.list("acme")[0].id).text)[-1], note="hello")
 
     assert [row["tenant"] for row in json_lines(ada.get("/audit.jsonl"))] == ["acme", "globex", "acme"]
@@ -467,6 +478,7 @@ def test_the_audit_is_filtered_and_exported(keys: Any, ada: Browser) -> None:
     rows = list(csv.reader(io.StringIO(ada.get("/audit.csv").text)))
     assert rows[0] == ["number", "time", "tenant", "actor", "origin", "action", "detail"]
     assert rows[3][3] == "'=1+1"  # no formula of a spreadsheet
+    assert rows[2][3] == "a;'\"=HYPERLINK(1);x"
     assert "globex" not in words_of(ada.get("/audit", tenant="acme"))
 
 
@@ -718,7 +730,7 @@ def test_a_tenant_of_any_name_has_its_pages(keys: Any, ada: Browser, name: str) 
         ("/audit", {"before": "9" * 30, "tenant": "\x00"}),
         ("/audit", {"before": "-1"}),
         ("/tenant", {"name": "acme", "hours": "1e9"}),
-        ("/signing", {"language": "../../x", "scheme": "nope", "name": "\x00"}),
+        ("/signing", {"language": "../../x", "scheme": "nope", "name": "acme"}),
     ],
 )
 def test_an_unusual_query_causes_no_error(keys: Any, ada: Browser, path: str, query: dict[str, str]) -> None:
