@@ -1,26 +1,14 @@
 """`hmac-guard keygen`: makes a random key."""
 
-import base64
-import secrets
 import sys
-from collections.abc import Callable, Mapping
 
 import click
 
-KEY_BYTES = 32
-
-_WRITTEN: Mapping[str, Callable[[bytes], str]] = {
-    "text": lambda secret: base64.urlsafe_b64encode(secret).rstrip(b"=").decode(),
-    "hex": bytes.hex,
-    "base64": lambda secret: base64.b64encode(secret).decode(),
-    "whsec": lambda secret: "whsec_" + base64.b64encode(secret).decode(),
-}
+from hmac_guard.keys.forms import FORMS, random_secret
 
 
 @click.command("keygen")
-@click.option(
-    "--form", type=click.Choice(list(_WRITTEN)), default="text", show_default=True, help="How the key is written."
-)
+@click.option("--form", type=click.Choice(FORMS), default="text", show_default=True, help="How the key is written.")
 def command(form: str) -> None:
     """Print a key of 32 random bytes.
 
@@ -35,4 +23,4 @@ def command(form: str) -> None:
       hmac-guard keygen > inbox.key
       hmac-guard keygen --form whsec
     """
-    click.echo(_WRITTEN[form](secrets.token_bytes(KEY_BYTES)), nl=sys.stdout.isatty())
+    click.echo(random_secret(form).get(), nl=sys.stdout.isatty())

@@ -1,7 +1,9 @@
 """Stored secrets: how they are written, and the tenant in their name. The form is named, never guessed."""
 
+import base64
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
@@ -16,6 +18,14 @@ _MAKERS: dict[str, Callable[..., Key]] = {
     "whsec": Key.from_whsec,
 }
 FORMS = tuple(_MAKERS)
+
+KEY_BYTES = 32
+_WRITTEN: Mapping[str, Callable[[bytes], str]] = {
+    "text": lambda secret: base64.urlsafe_b64encode(secret).rstrip(b"=").decode(),
+    "hex": bytes.hex,
+    "base64": lambda secret: base64.b64encode(secret).decode(),
+    "whsec": lambda secret: "whsec_" + base64.b64encode(secret).decode(),
+}
 
 # Words of letters, each followed by a short number. A secret has digits anywhere.
 _WORD = "(?:[A-Z]{1,20}[0-9]{0,4}|[0-9]{1,4})"
@@ -47,6 +57,12 @@ def tenant_in(name: str, pattern: str) -> str | None:
     return tenant if tenant and name == before + tenant + after else None
 
 
+def random_secret(form: str) -> Hidden[str]:
+    """Return 32 random bytes, written in one of `FORMS`. Raise `ConfigError` for another form."""
+    _check_form("a new secret", form)
+    return hide(_WRITTEN[form](secrets.token_bytes(KEY_BYTES)))
+
+
 def key_from_text(
     where: str, text: "str | Hidden[str]", form: str, id: str | None = None, **times: float | None
 ) -> Key:
@@ -64,8 +80,7 @@ def key_from_text(
     """
     hidden: Hidden[Any] = hide(text)
     del text
-    if form not in FORMS:
-        raise ConfigError(f"{where}: form {form!r} is unknown; take one of {', '.join(FORMS)}")
+    _check_form(where, form)
     fault = fault_of_text(hidden)
     if fault:
         raise ConfigError(f"{where}: the secret {fault}")
@@ -73,3 +88,8 @@ def key_from_text(
         return _MAKERS[form](hidden.get(), id, **times)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_form(where: str, form: str) -> None:
+    if form not in FORMS:
+        raise ConfigError(f"{where}: form {form!r} is unknown; take one of {', '.join(FORMS)}")

@@ -10,14 +10,21 @@ from hmac_guard.console.context import Context, in_utc
 from hmac_guard.console.state import by_key, cache_note, key_of, open_windows, state_of, tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.keys.forms import FORMS
+from hmac_guard.core.secret import WEAK_BELOW
+from hmac_guard.explain.search import secret_of
+from hmac_guard.keys.forms import FORMS, key_from_text
 from hmac_guard.keys.sql import NewKey
 
 #: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
 DEFAULT_WINDOW = "86400"
 
-_FORM_NAMES = {"text": "Text, used as it is", "hex": "Hex", "base64": "Base64", "whsec": "whsec_…"}
+_FORM_NAMES = {
+    "text": "Text, used as it is",
+    "hex": "Hex",
+    "base64": "Base64",
+    "whsec": "whsec_…, for Standard Webhooks and Svix",
+}
 
 
 def tenant_form(context: Context, problem: str = "") -> Response:
@@ -185,9 +192,8 @@ def _draft(context: Context) -> dict[str, str]:
     form = context.field("form")
     if form not in FORMS:
         raise ConfigError("SqlKeys: choose the form of the secret")
-    own = context.field("source") == "own"
     note = context.field("note").strip()
-    return {"form": form if own else "text", "key_id": context.field("id") or _new_id(context.now()), "note": note}
+    return {"form": form, "key_id": context.field("id") or _new_id(context.now()), "note": note}
 
 
 def _grace(context: Context) -> float:
@@ -213,4 +219,12 @@ def _text_of(error: ConfigError) -> str:
 
 def _shown(context: Context, new: NewKey) -> Response:
     """Return the only page that shows a secret. The page is built last, so nothing can fail after it."""
-    return context.page("new_secret.html", tenant=new.tenant, key_id=new.id, new=new)
+    is_weak = new.secret is None and _is_weak(context)
+    return context.page("new_secret.html", tenant=new.tenant, key_id=new.id, new=new, is_weak=is_weak)
+
+
+def _is_weak(context: Context) -> bool:
+    """Return whether the customer's secret, which was stored, is short enough to guess."""
+    return (
+        len(secret_of(key_from_text("the secret", context.hidden_field("secret"), context.field("form")))) < WEAK_BELOW
+    )

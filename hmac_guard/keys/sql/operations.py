@@ -124,7 +124,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
         Args:
             tenant: The tenant. Its first key creates it.
-            secret: Text in the `form`, or bytes. None makes 32 random bytes.
+            secret: Text in the `form`, or bytes. None makes 32 random bytes, written in the `form`.
             form: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
             key_id: The key's id; None makes one.
             not_before: Unix seconds from which the key is active; None for no limit.

@@ -9,7 +9,6 @@ database from putting back an older row, which was sealed as well.
 
 import base64
 import json
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +17,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key
-from hmac_guard.keys.forms import FORMS, key_from_text
+from hmac_guard.keys.forms import FORMS, key_from_text, random_secret
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
@@ -71,9 +70,9 @@ class Secret(Frozen):
 
     @classmethod
     def of(cls, given: Hidden[Any], form: str) -> "Secret":
-        """Return the secret that an operator gave. None makes 32 random bytes, as text in base64url."""
+        """Return the secret that an operator gave. None makes 32 random bytes, written in the form."""
         if given.get() is None:
-            return cls("text", hide(secrets.token_urlsafe(32)))
+            return cls(form, random_secret(form))
         if isinstance(given.get(), bytes):
             return cls("base64", hide(base64.b64encode(given.get()).decode()))
         if not isinstance(given.get(), str):

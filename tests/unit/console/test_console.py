@@ -104,6 +104,48 @@ def test_a_form_that_is_sent_twice_makes_one_key(keys: Any, ada: Browser) -> Non
     assert len(keys.list("acme")) == 2
 
 
+@pytest.mark.parametrize(
+    ("form", "pattern", "made_of"),
+    [
+        ("text", "[A-Za-z0-9_-]{43}", Key),
+        ("hex", "[0-9a-f]{64}", Key.from_hex),
+        ("base64", "[A-Za-z0-9+/]{43}=", Key.from_base64),
+        ("whsec", "whsec_[A-Za-z0-9+/]{43}=", Key.from_whsec),
+    ],
+)
+def test_a_generated_key_is_written_in_the_chosen_form(
+    keys: Any, ada: Browser, form: str, pattern: str, made_of: Any
+) -> None:
+    added = secret_in(ada.fill(forms_of(ada.get("/new").text)[-1], name="acme", form=form))
+    rotated = secret_in(ada.fill(forms_of(ada.get("/tenant/rotate", name="acme").text)[-1], form=form))
+
+    for secret in (added, rotated):
+        assert re.fullmatch(pattern, secret)
+    newest, oldest = keys(claim_of("acme")).keys
+    assert newest.digest("sha256", b"m") == made_of(rotated).digest("sha256", b"m")
+    assert oldest.digest("sha256", b"m") == made_of(added).digest("sha256", b"m")
+
+
+@pytest.mark.parametrize(
+    ("form", "secret", "is_short"),
+    [
+        ("text", "123456789012345", True),
+        ("text", "1234567890123456", False),
+        ("hex", "0123456789abcdef0123456789abcd", True),
+        ("hex", "0123456789abcdef0123456789abcdef", False),
+    ],
+)
+def test_the_page_says_that_a_secret_of_fewer_than_sixteen_bytes_is_short(
+    keys: Any, ada: Browser, form: str, secret: str, is_short: bool
+) -> None:
+    new = forms_of(ada.get("/new").text)[-1]
+    made = ada.fill(new, name="acme", source="own", secret=secret, form=form)
+
+    assert made.status_code == 200
+    assert ("The secret is short." in words_of(made)) == is_short
+    assert "The secret is short." not in words_of(ada.fill(new, name="globex"))
+
+
 def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Browser) -> None:
     form = forms_of(ada.get("/new").text)[-1]
     made = ada.fill(form, name="acme", source="own", secret=KEY, form="hex", note="from <b>Bob</b>")
