@@ -12,6 +12,7 @@ from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.console.state import tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.items import item_values
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
@@ -19,7 +20,7 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Header, HeaderItem, Path, Query
 from hmac_guard.core.text import is_id, is_named
-from hmac_guard.core.verdict import NO_IDS, Claim
+from hmac_guard.core.verdict import NO_IDS, Claim, Refused
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
 from hmac_guard.explain.reading import leaves, read_all
@@ -167,20 +168,46 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
 
 def _typed(context: Context, scheme: Scheme) -> Captured:
     """Return a request with the typed values."""
-    values = []
+    typed = context.request.form.get("signature", "")
+    values, items = [], _items(scheme, typed)
     for field in call_fields(scheme):
         if field is scheme.signature_field:
-            values.append(context.request.form.get("signature", ""))
+            values.append(items.get(field.label, typed))
         elif field is scheme.tenant_field:
             values.append(context.field("tenant"))
         else:
             values.append(_id(context, scheme, field.name))
+            if items.get(field.label, values[-1]) != values[-1]:
+                raise CheckError(
+                    f"the typed header has another {field.name}, {items[field.label]!r}; type it there too"
+                )
     body = context.field("body")
     try:
         captured = capture(curl_command(scheme, values, body).encode(errors="replace"))
     except (CaptureError, ConfigError) as error:
         raise CheckError(str(error)) from None
     return captured._replace(method=context.field("method")) if scheme.signs_method else captured
+
+
+def _items(scheme: Scheme, text: str) -> dict[str, str]:
+    """Return the values in a whole header with the signature, by the labels of the fields; {} for a signature alone."""
+    header = next((place for place in _places(scheme.signature_field) if isinstance(place, HeaderItem)), None)
+    if header is None:
+        return {}
+    labels = {
+        place.key: field.label
+        for field in call_fields(scheme)
+        for place in _places(field)
+        if isinstance(place, HeaderItem) and place.name.lower() == header.name.lower()
+    }
+    found = item_values(text, header.between, header.inner, labels)
+    if isinstance(found, Refused) or header.key not in found:
+        return {}
+    return {
+        # Several signatures stay several items.
+        labels[key]: value if isinstance(value, str) else f"{header.between}{key}{header.inner}".join(value)
+        for key, value in found.items()
+    }
 
 
 def _id(context: Context, scheme: Scheme, name: str) -> str:

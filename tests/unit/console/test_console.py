@@ -1081,6 +1081,42 @@ def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, bodies: list
 
 
 @pytest.mark.parametrize(
+    ("scheme", "written"),
+    [
+        (STANDARD_WEBHOOKS, "v1,{}"),
+        (STANDARD_WEBHOOKS, "v1a,AAAA v1,{} v1,AAAA"),
+        (STANDARD_WEBHOOKS, "v1,AAAA v1,{}"),
+        (STRIPE, "t={now},v1={}"),
+        (STRIPE, "v1={}"),
+        (STRIPE, "v1=00,t={now},v1={},v0=00"),
+    ],
+    ids=lambda given: getattr(given, "name", given),
+)
+def test_a_signature_may_be_typed_with_its_key_or_as_the_whole_header(keys: Any, scheme: Scheme, written: str) -> None:
+    secret, form = ("whsec_" + "AQID" * 8, "whsec") if scheme is STANDARD_WEBHOOKS else (KEY, "text")
+    keys.add("acme", secret, form=form)
+    vic, now = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic"), int(time.time())
+    ids = {"message_id": "m"} if scheme is STANDARD_WEBHOOKS else {}
+    signature = scheme.sign(keys(claim_of("acme")).keys[0], ids, timestamp=now, body=b"{}")
+    times_and_ids = {"id.timestamp": str(now), **{f"id.{name}": value for name, value in ids.items()}}
+    typed = {"kind": "ids", "scheme": scheme.name, "tenant": "acme", "body": "{}", **times_and_ids}
+
+    for given in (signature, written.format(signature, now=now)):
+        assert "This signature is right for acme" in words_of(vic.post("/check", **typed, signature=given)), given
+    for given in (written.format("00", now=now), f"v2={signature}", f"v2,{signature}"):
+        assert "This signature is right" not in words_of(vic.post("/check", **typed, signature=given)), given
+
+
+def test_a_typed_header_with_another_time_than_the_typed_one_is_reported(keys: Any, vic: Browser) -> None:
+    keys.add("acme", KEY)
+    typed = {"kind": "ids", "scheme": "stripe", "tenant": "acme", "body": "{}", "id.timestamp": "1700000000"}
+    answer = vic.post("/check", **typed, signature="t=1700000001,v1=00")
+
+    assert answer.status_code == 400
+    assert "The typed header has another timestamp, '1700000001'; type it there too" in words_of(answer)
+
+
+@pytest.mark.parametrize(
     ("text", "body"), [("^", ""), ('x^"', ""), ("u", "@hello"), ("u", "@a\r\nb\n"), ("u", "^'\"^\n^")]
 )
 def test_no_typed_character_is_read_as_syntax_of_a_shell(keys: Any, text: str, body: str) -> None:

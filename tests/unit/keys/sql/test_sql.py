@@ -502,6 +502,7 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
         pytest.param(lambda keys: keys.add("acme", f"{KEY}\n"), "newline", id="add: a newline in the secret"),
         pytest.param(lambda keys: keys.add("acme", 7), "not int", id="add: a number for a secret"),
         pytest.param(lambda keys: keys.add("acme", KEY, form="rot13"), "rot13", id="add: an unknown form"),
+        pytest.param(lambda keys: keys.add("acme", form="rot13"), "rot13", id="add: an unknown form of a new secret"),
         pytest.param(lambda keys: keys.add("acme", OTHER_KEY), "same key", id="add: the key that it has"),
         pytest.param(lambda keys: keys.add("acme", key_id="k"), "'k' already", id="add: a key id that it has"),
         pytest.param(lambda keys: keys.add("acme", key_id="x" * 256), "too long", id="add: too long a key id"),
