@@ -104,8 +104,9 @@ def command(
     REQUEST is a URL, or @FILE; without it the request is read from stdin. The
     input is a URL, a curl command line, a raw HTTP request, or an entry of a
     browser's HAR file. The key comes from --key-env, --key-file, a hidden prompt,
-    or with --tenant from the database. The exit code is 0 if the request is verified, 1 if it is not
-    verified, and 2 if the command was used incorrectly.
+    or with --tenant from the database: then the request must name this tenant.
+    The exit code is 0 if the request is verified, 1 if it is not verified, and 2
+    if the command was used incorrectly.
 
     \b
       pbpaste | hmac-guard explain nango --key-env NANGO_HMAC_KEY
