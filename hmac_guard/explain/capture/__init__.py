@@ -1,12 +1,17 @@
 """Reads a copied request: a URL, a curl command line, a raw HTTP request or an entry of a HAR file."""
 
 import codecs
+import re
 
 from hmac_guard.explain.capture.curl import from_curl, is_curl
 from hmac_guard.explain.capture.request import Captured as Captured
 from hmac_guard.explain.capture.request import CaptureError as CaptureError
 from hmac_guard.explain.capture.request import as_request as as_request
 from hmac_guard.explain.capture.request import from_har, from_raw, from_url, is_raw
+
+# After a scheme there may be spaces or line breaks, because a URL may be copied before a browser encodes it.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:.*|[^ ]*)|/\S*|[\w.:@\[\]-]+(?:[/?#]\S*)?")
+_QUOTED = re.compile(r"""(["'])(?P<quoted>[^"']*)\1|<(?P<angled>[^<>]*)>""")
 
 
 def capture(given: bytes, entry: int | None = None) -> Captured:
@@ -32,6 +37,16 @@ def capture(given: bytes, entry: int | None = None) -> Captured:
         return from_curl(text)
     if text.startswith("{"):
         return from_har(text, entry)
-    if any(character.isspace() for character in text) and "://" not in text:
-        raise CaptureError("this is not a URL, a curl command, a raw HTTP request or a HAR entry")
-    return from_url(text)
+    url = _unquoted(text)
+    if not _URL.fullmatch(url):
+        raise CaptureError(
+            "this is not a URL, a curl command, a raw HTTP request or a HAR entry; choose 'Copy as cURL (bash)' in the "
+            "browser, or give the URL alone"
+        )
+    return from_url(url)
+
+
+def _unquoted(text: str) -> str:
+    """Return the text without the quotes or the angle brackets around it."""
+    match = _QUOTED.fullmatch(text)
+    return (match["quoted"] or match["angled"] or "") if match else text

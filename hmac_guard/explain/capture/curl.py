@@ -271,9 +271,13 @@ _BOUNDARY = "------------------------0123456789abcdef"
 _FORM = "application/x-www-form-urlencoded"
 
 
+# The comments and the prompt of a shell before a command.
+_BEFORE = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:[$%] +)?(?=curl(?:\.exe)?\s)")
+
+
 def is_curl(text: str) -> bool:
-    """Return whether the text is a curl command line, with or without the prompt of a shell."""
-    return re.match(r"\s*(?:\$ +)?curl\s", text) is not None
+    """Return whether the text is a curl command line. Comments and the prompt of a shell may be before it."""
+    return _BEFORE.match(text) is not None
 
 
 def from_curl(text: str) -> Captured:
@@ -282,7 +286,7 @@ def from_curl(text: str) -> Captured:
     Raises:
         CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
     """
-    words, end = first_command(re.sub(r"^\s*\$ +", "", text))
+    words, end = first_command(_BEFORE.sub("", text, count=1))
     command = read_options(words[1:])
     if not command.urls:
         raise CaptureError("the curl command has no URL; copy the whole command")

@@ -48,6 +48,13 @@ def pairs(captured: Captured) -> dict[str, str]:
         ("https://h/a/.../..;/%2e%2e%2fb/.a", "/a/.../..;/%2e%2e%2fb/.a"),
         # A path is not a URL.
         ("/a/../b/%2e", "/a/../b/%2e"),
+        ("HTTPS://h/a?x=1", "/a?x=1"),
+        ("me:pw@h:8000/a?x=1", "/a?x=1"),
+        ("[::1]:8000/a?x=1", "/a?x=1"),
+        ("'https://h/a?x=1'", "/a?x=1"),
+        ('"https://h/a?x=1"', "/a?x=1"),
+        ("<https://h/a?x=1>", "/a?x=1"),
+        ("https://h/a?x=1\n&y=2", "/a?x=1&y=2"),
     ],
 )
 def test_a_url_is_read_as_a_browser_sends_it(url: str, sent: str) -> None:
@@ -297,6 +304,40 @@ def test_copy_as_curl_of_a_browser_is_read() -> None:
     assert captured.body == '{"a":"it\'s ! ä"}'.encode()
 
 
+@pytest.mark.parametrize("before", ["% ", "# a comment\n", "# one\n\n  # two\n$ "])
+@pytest.mark.parametrize("program", ["curl", "curl.exe"])
+def test_a_prompt_and_comments_may_be_before_a_curl_command(before: str, program: str) -> None:
+    assert target(f'{before}{program} "https://h/a?x=1"') == "/a?x=1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'fetch("https://h/a?x=1", {\n  "method": "GET"\n});',
+        'Invoke-WebRequest -UseBasicParsing -Uri "https://h/a?x=1"',
+        "wget 'https://h/a?x=1'",
+        "http GET 'https://h/a?x=1'",
+        "time curl 'https://h/a?x=1'",
+        "SIGNATURE=1 curl 'https://h/a?x=1'",
+        "Request URL: https://h/a?x=1\nRequest Method: GET",
+        "URL:https://h/a?x=1 https://h/b",
+        ":authority: h\n:path: /a?x=1\norigin: https://app",
+        "> GET /a?x=1 HTTP/1.1\n> Host: h\n> Origin: https://app\n>",
+        '127.0.0.1 - - [01/Jan/2026:00:00:00 +0000] "GET /a?x=1 HTTP/1.1" 401 12 "https://app/" "Mozilla/5.0"',
+        "/a?x=1 https://app/",
+        "https://h/a?x=1\nMethod: GET",
+        "```\ncurl 'https://h/a?x=1'\n```",
+        "[the request](https://h/a?x=1)",
+        '[{"request": {"url": "https://h/a?x=1"}}]',
+        "x=1&redirect=https://h/a",
+        "'https://h/a' 'https://h/b'",
+    ],
+)
+def test_a_text_that_only_contains_a_url_is_refused(text: str) -> None:
+    with pytest.raises(CaptureError, match="this is not a URL, a curl command, a raw HTTP request or a HAR entry; "):
+        capture(text.encode())
+
+
 def test_a_url_that_the_shell_cuts_is_noted() -> None:
     captured = capture(b"curl https://h/a?x=1&hmac=2")
 
@@ -384,6 +425,10 @@ SIZE = 300_000
         b"curl " + b"$" * SIZE,
         b"curl " + b"^ " * (SIZE // 2),
         b"$" + b" " * SIZE,
+        b"#\n" * (SIZE // 2),
+        b"#" + b"\n " * (SIZE // 2) + b"x",
+        b"a:" * (SIZE // 2) + b" ",
+        b"'" * SIZE,
         b"curl https://h/ " + b"--url-query a " * (SIZE // 14),
         b"curl https://h/ -" + b"s" * SIZE,
         b'{"log": {"entries": [' + b"{}," * (SIZE // 3) + b"{}]}}",
