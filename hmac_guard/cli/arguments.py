@@ -139,7 +139,7 @@ def _imported(module: str, target: str) -> Scheme:
         imported = import_module(module)
     except ConfigError as error:
         raise CliError(f"{place} cannot be imported: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # A module may call sys.exit(), and 0 means "verified".
         raise CliError(
             f"{place} cannot be imported ({type(error).__name__}); run this in the module's folder, and see what "
             f"`python -c 'import {module}'` prints"

@@ -250,6 +250,14 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(
             ["sign", "misspelt:X"], "misspelt:X cannot be imported (AttributeError)", id="a module with a wrong name"
         ),
+        pytest.param(["sign", "ending:X"], "ending:X cannot be imported (SystemExit)", id="a module that exits"),
+        pytest.param(["verify", "ending:X"], "ending:X cannot be imported (SystemExit)", id="one that exits, verify"),
+        pytest.param(["snippet", "ending:X"], "ending:X cannot be imported (SystemExit)", id="one that exits, snippet"),
+        pytest.param(
+            ["console", "--scheme", "ending:X", "--db", "sqlite:///keys.db"],
+            "ending:X cannot be imported (SystemExit)",
+            id="one that exits, console",
+        ),
         pytest.param(["sign", "unset:X"], "unset:X cannot be imported: keys: give at least one key", id="a bad guard"),
     ],
 )
@@ -259,6 +267,7 @@ def test_wrong_use_is_reported_in_one_sentence(own_folder: Path, words: list[str
     (own_folder / "key").write_text(SECRET)
     (own_folder / "broken.py").write_text("X = 1 / 0")
     (own_folder / "misspelt.py").write_text("import os\nX = os.no_such_name")
+    (own_folder / "ending.py").write_text("import sys\nsys.exit()")
     (own_folder / "unset.py").write_text("from hmac_guard.keys import StaticKeys\nX = StaticKeys([])")
     keys = {"KEY": SECRET, "BLANK": " ", "LINE": SECRET + "\n", "STUB": "<HMAC-KEY>"}
 
