@@ -135,6 +135,7 @@ class Command:
     data_in_query: bool = False
     head: bool = False
     path_as_is: bool = False
+    globoff: bool = False
 
 
 def read_options(words: list[str]) -> Command:
@@ -251,7 +252,7 @@ _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "referer": lambda command, value: command.headers.append(f"Referer: {latin(value)}"),
     "upload-file": lambda _, value: _upload(value),
 }
-_SWITCHES = {"get": "data_in_query", "head": "head", "path-as-is": "path_as_is"}
+_SWITCHES = {"get": "data_in_query", "head": "head", "path-as-is": "path_as_is", "globoff": "globoff"}
 _SHORT = {
     "A": "user-agent",
     "F": "form",
@@ -263,6 +264,7 @@ _SHORT = {
     "b": "cookie",
     "d": "data",
     "e": "referer",
+    "g": "globoff",
     "u": "user",
 }
 
@@ -308,8 +310,36 @@ def _sent(command: Command) -> Captured:
     return captured._replace(headers=_headers(implied, command.headers), body=body)
 
 
+# What curl expands in a URL, unless there is a backslash before it. It sends `[]` and the address of an IPv6 host as
+# they are.
+_GLOB = re.compile(
+    r"""
+      \\(?P<escaped>[{}\[\]])
+    | \{(?P<only>(?:[^{}\[\],\\]|\\.)+)\}
+    | (?P<kept>\[\]|\[[0-9A-Fa-f.]{0,4}:[0-9A-Fa-f.]{0,4}:[0-9A-Fa-f:.]{0,40}(?:%\w{1,20})?\])
+    | [{}\[\]]
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def _expanded(url: str) -> str:
+    """Return the URL that curl sends for a URL with braces of one text each."""
+    return _GLOB.sub(_expansion, url)
+
+
+def _expansion(match: re.Match[str]) -> str:
+    if match.lastgroup is None:
+        raise CaptureError(
+            "curl expands the braces and brackets of the URL, and does not send them as they are; add -g to the "
+            "command, or percent-encode them"
+        )
+    return re.sub(r"\\(.)", r"\1", match["only"], flags=re.DOTALL) if match["only"] else match[match.lastgroup]
+
+
 def _url(command: Command) -> str:
-    url, hash_sign, fragment = latin(command.urls[0]).partition("#")
+    given = command.urls[0] if command.globoff else _expanded(command.urls[0])
+    url, hash_sign, fragment = latin(given).partition("#")
     path, question_mark, query = url.partition("?")
     # curl percent-encodes non-ASCII characters in the path only.
     url = re.sub("[^\0-\x7f]", lambda octet: f"%{ord(octet[0]):02x}", path) + question_mark + query

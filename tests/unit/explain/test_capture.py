@@ -229,6 +229,16 @@ COMMANDS = [
     """curl 'http://HOST/a' --json '{"a": "^", "re":"x^"}' -H "X-A: ^"'^' -H 'X-B: ^" ^'""",
     """curl http://HOST/ -d "x^" -d 'a^\nb' -d "c^\nd" -d \\^"e" -d ^ -d $'^"'""",
     "curl http://HOST/ --data-raw '@a\r\nb\n'",
+    # A pattern in a URL (man curl, "GLOBBING").
+    "curl 'http://HOST/{p}?a={x}&b={ü}#{y}'",
+    r"curl 'http://HOST/?a=\{x\}&b=\[y\]&c=\x&d=\\'",
+    r"curl 'http://HOST/?a={x\}\,\y}'",
+    "curl 'http://HOST/?a[]=1&a[]=2&b=[::1]&c=[fe80::1%25eth0]'",
+    "curl -g 'http://HOST/?a={x}&b[c]=[1-3]'",
+    r"curl --globoff 'http://HOST/?a=\{x,y\}'",
+    "curl -gsS 'http://HOST/?a={x,y}'",
+    "curl -G http://HOST/ -d 'a={x,y}' -H 'X-A: {x,y}'",
+    "curl http://HOST/ --url-query 'b=[1-3]' -d '{x,y}'",
 ]
 
 
@@ -385,6 +395,17 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
         ("curl https://h/?a=1^|2", "Copy as cURL (bash)"),
         ("curl https://h/?a=^<b^>", "Copy as cURL (bash)"),
         ("curl https://h/?a=b^>", "Copy as cURL (bash)"),
+        ("curl 'https://h/?a={x,y}'", "curl expands the braces and brackets of the URL"),
+        ("curl 'https://h/?a=[1-3]'", "add -g to the command, or percent-encode them"),
+        ("curl 'https://h/?a[b]=1'", "add -g"),
+        ("curl 'https://h/?a[1:2]=1'", "add -g"),
+        ("curl 'https://h/?a={}'", "add -g"),
+        ("curl 'https://h/?a={{x}}'", "add -g"),
+        ("curl 'https://h/?a={[}'", "add -g"),
+        ("curl 'https://h/?a={x'", "add -g"),
+        ("curl 'https://h/?a=x}'", "add -g"),
+        ("curl 'https://h/?a=x]'", "add -g"),
+        (r"curl 'https://h/?a=\\{x}'", "add -g"),
     ],
 )
 def test_invalid_input_is_refused_with_what_to_do(text: str, sentence: str) -> None:
@@ -423,6 +444,9 @@ SIZE = 300_000
         b"curl https://h/ " + b'"\\"' * (SIZE // 3),
         b"curl https://h/ " + b"$'\\'" * (SIZE // 4),
         b"curl " + b"$" * SIZE,
+        b"curl 'https://h/" + b"{a" * (SIZE // 2) + b"'",
+        b"curl 'https://h/[" + b":" * SIZE + b"'",
+        b"curl 'https://h/" + b"{a}[]" * (SIZE // 5) + b"'",
         b"curl " + b"^ " * (SIZE // 2),
         b"$" + b" " * SIZE,
         b"#\n" * (SIZE // 2),
