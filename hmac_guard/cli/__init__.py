@@ -1,32 +1,30 @@
 """The command `hmac-guard`: makes keys, makes and checks signatures, and explains why a request is refused.
 
-It needs click: `pip install 'hmac-guard[cli]'`.
+It needs click and Jinja2: `pip install 'hmac-guard[cli]'`.
 """
 
-import errno
+import os
 import sys
 from importlib.util import find_spec
 
-#: Errors of a write alone. A read can fail with EIO, too.
-_NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NEEDED = {"click": "click", "jinja2": "Jinja2"}
 
 
 def main() -> None:
     """Run the command.
 
-    The exit code is 2 if click is not installed, or if the output cannot be written. 1 means "not verified".
+    The exit code is 2 if click or Jinja2 is not installed, or if the output cannot be written. 1 means "not verified".
     """
-    if find_spec("click") is None:
-        print("hmac-guard needs click: pip install 'hmac-guard[cli]'", file=sys.stderr)
+    missing = " and ".join(title for name, title in _NEEDED.items() if find_spec(name) is None)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 it is open until the process ends
+    if missing:
+        print(f"hmac-guard needs {missing}: pip install 'hmac-guard[cli]'", file=sys.stderr)
         sys.exit(2)
     from hmac_guard.cli.commands import hmac_guard
-    from hmac_guard.cli.output import CliError, discard_output
+    from hmac_guard.cli.output import CliError
 
-    try:
-        hmac_guard(prog_name="hmac-guard")
-    except OSError as error:
-        if error.errno not in _NOT_WRITTEN:
-            raise
-        discard_output()
-        CliError(f"the output cannot be written: {error.strerror}").show()
+    if sys.stdout is None:  # Python was started without it, and `click.echo` would write nothing.
+        CliError("there is no standard output; give it a file or a pipe").show()
         sys.exit(2)
+    hmac_guard(prog_name="hmac-guard")

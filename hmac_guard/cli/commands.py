@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.output import CliError, Suggesting, escape_what_stdout_cannot_encode, follow_environment
+from hmac_guard.cli.output import (
+    CliError,
+    Suggesting,
+    escape_what_stdout_cannot_encode,
+    follow_environment,
+    reporting_lost_output,
+)
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 
 #: Where each command is: its module in this folder, and its name in it. A module is imported when its command is used.
@@ -36,9 +42,14 @@ class Commands(Suggesting):
         command: click.Command = getattr(import_module(f"hmac_guard.cli.{module}"), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with reporting_lost_output():  # Of --help and --version.
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with reporting_lost_output():
+                return super().invoke(ctx)
         except (ConfigError, KeysUnavailable) as error:
             raise CliError(str(error)) from None
 

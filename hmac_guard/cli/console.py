@@ -13,7 +13,7 @@ from hmac_guard.cli.arguments import find_scheme
 from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
-from hmac_guard.cli.output import CliError
+from hmac_guard.cli.output import CliError, has_terminal
 
 DEFAULT_DB = "sqlite:///keys.db"
 
@@ -54,7 +54,7 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
         raise CliError(f"the port {port} {why}; give another one with --port") from None
     click.echo(f"The console of {shown_url(keys.engine)}. Press Ctrl-C to stop.")
     _print_link(app, HOST, server.port)
-    if sys.stdin.isatty():
+    if has_terminal():
         threading.Thread(target=_print_links, args=(app, HOST, server.port), daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.serve_forever()
@@ -63,7 +63,7 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
 
 def _print_link(app: Any, host: str, port: int) -> None:
     click.echo(f"Open http://{host}:{port}/login#{app.link.make().get()}")
-    click.echo("It works once, for 15 minutes." + (" Press Enter for another one." if sys.stdin.isatty() else ""))
+    click.echo("It works once, for 15 minutes." + (" Press Enter for another one." if has_terminal() else ""))
 
 
 def _print_links(app: Any, host: str, port: int) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import click
 from hmac_guard.cli.arguments import takes_scheme
 from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import key_options, read_key, ring_of, takes_tenant
-from hmac_guard.cli.output import CliError
+from hmac_guard.cli.output import CliError, standard_input
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.explain import CaptureError, KnownKeys, capture, explain_captured
@@ -127,7 +126,7 @@ def _given(words: tuple[str, ...]) -> bytes:
     if len(words) > 1:
         raise CliError("the request is more than one argument; put it in quotes, or write it to a file and give @FILE")
     if not words or words[0] == "-":
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     if not words[0].startswith("@"):
         return words[0].encode(errors="surrogateescape")
     try:

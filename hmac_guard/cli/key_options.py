@@ -3,7 +3,6 @@
 import functools
 import os
 import re
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from hmac_guard.cli.filled import filled
-from hmac_guard.cli.output import LONE_SURROGATE, CliError
+from hmac_guard.cli.output import LONE_SURROGATE, CliError, has_terminal
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
@@ -108,9 +107,16 @@ def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
         return f"the variable {env}", hide(os.environ[env])
     if file:
         return f"the file {file}", _text_of(Path(file))
-    if not sys.stdin.isatty():
+    if not has_terminal():
         raise CliError("there is no key, and no terminal for a prompt; give --key-env NAME or --key-file PATH")
-    return "the prompt", hide(click.prompt("Key (hidden)", hide_input=True, err=True))
+    return "the prompt", _prompted()
+
+
+def _prompted() -> Hidden[str]:
+    with suppress(UnicodeDecodeError):
+        return hide(click.prompt("Key (hidden)", hide_input=True, err=True))
+    # Raised outside of the `with` block, because the decoder's error contains the secret.
+    raise CliError("the key is not UTF-8; check the encoding of the terminal, or write it as hex with --key-form hex")
 
 
 def _text_of(path: Path) -> Hidden[str]:

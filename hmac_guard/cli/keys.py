@@ -1,6 +1,5 @@
 """`hmac-guard keys`: manages the keys of tenants in a database."""
 
-import errno
 import getpass
 import json
 import os
@@ -375,8 +374,6 @@ def _show_new(new: Any, as_json: bool) -> None:
 
 
 def _write_new(new: Any, as_json: bool) -> None:
-    if sys.stdout is None:  # Python was started without it, and `click.echo` would write nothing.
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     if as_json:
         click.echo(json.dumps({"tenant": new.tenant, "id": new.id, "secret": new.secret}, indent=2))
         return

@@ -1,19 +1,23 @@
 """What the commands print: errors, colours, tables and JSON."""
 
+import errno
 import io
 import json
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import click
 
 from hmac_guard.core.strict import nearest
+
+#: Errors of a write alone. A read can fail with EIO, too.
+_NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE})
 
 
 class CliError(click.ClickException):
@@ -60,6 +64,34 @@ def escape_what_stdout_cannot_encode() -> None:
 def echo_utf_8(text: str) -> None:
     """Print what programs read, such as rows and pages. It is UTF-8 in every locale."""
     click.echo(text.encode(), nl=False)
+
+
+def standard_input() -> BinaryIO:
+    """Return the bytes of stdin.
+
+    Raises:
+        CliError: Python was started without it.
+    """
+    if sys.stdin is None:
+        raise CliError("there is no standard input; give it a file or a pipe")
+    return sys.stdin.buffer
+
+
+def has_terminal() -> bool:
+    """Return whether stdin is a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+@contextmanager
+def reporting_lost_output() -> Iterator[None]:
+    """Raise `CliError` for output that cannot be written. click exits with 1 if a pipe is closed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        discard_output()
+        raise CliError(f"the output cannot be written: {error.strerror}") from None
 
 
 def discard_output() -> None:

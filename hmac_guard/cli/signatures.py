@@ -15,7 +15,7 @@ import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
-from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good
+from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good, standard_input
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import METHOD, compose
@@ -247,7 +247,7 @@ def _progress() -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda size: None
         return
-    length = os.fstat(sys.stdin.fileno()).st_size or None
+    length = os.fstat(standard_input().fileno()).st_size or None
     with click.progressbar(iter(()), length=length, label="bytes", show_pos=True, file=sys.stderr) as bar:
         waiting, shown_at = 0, monotonic()
 
@@ -263,7 +263,7 @@ def _progress() -> Iterator[Callable[[int], None]]:
 
 
 def _lines(count: Callable[[int], None]) -> Iterator[str]:
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    for number, line in enumerate(standard_input(), 1):
         count(len(line))
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

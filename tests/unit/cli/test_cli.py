@@ -1,10 +1,12 @@
 """The command `hmac-guard`: known answers of other implementations, and every wrong use."""
 
 import base64
+import contextlib
 import hmac
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -381,14 +383,17 @@ def test_the_entry_point_runs_the_command(monkeypatch: pytest.MonkeyPatch, capsy
     assert len(capsys.readouterr().out) == 43
 
 
-def test_without_click_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "click", None)
+def test_without_a_library_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module, named in (("jinja2", "Jinja2"), ("click", "click and Jinja2")):
+        monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(SystemExit) as ended:
-        main()
+        with pytest.raises(SystemExit) as ended:
+            main()
 
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == "hmac-guard needs click: pip install 'hmac-guard[cli]'\n"
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == f"hmac-guard needs {named}: pip install 'hmac-guard[cli]'\n"
 
 
 def test_a_webhook_is_signed_and_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,3 +521,62 @@ def test_a_full_disk_is_an_error_of_one_sentence(words: list[str]) -> None:
 
     assert done.returncode == 2
     assert done.stderr == "Error: the output cannot be written: No space left on device\n"
+
+
+NO_OUTPUT = "Error: there is no standard output; give it a file or a pipe\n"
+NO_INPUT = "Error: there is no standard input; give it a file or a pipe\n"
+CUT_OUTPUT = "Error: the output cannot be written: Broken pipe\n"
+SIGNED = "sign intercom id=1234 --key-env KEY"
+SIGNATURE = hmac.digest(b"0123456789abcdef", b"1234", "sha256").hex()
+CHECKED = f"verify intercom id=1234 --key-env KEY --signature {SIGNATURE}"
+
+
+@pytest.mark.parametrize(
+    ("words", "streams", "code", "error"),
+    [
+        (SIGNED, ">&-", 2, NO_OUTPUT),
+        ("keygen", ">&-", 2, NO_OUTPUT),
+        ("--help", ">&-", 2, NO_OUTPUT),
+        (SIGNED, ">&- 2>&-", 2, ""),
+        ("explain intercom --key-env KEY", "<&-", 2, NO_INPUT),
+        ("sign intercom --rows jsonl --key-env KEY", "<&-", 2, NO_INPUT),
+        ("verify intercom --rows csv --key-env KEY", "<&-", 2, NO_INPUT),
+        ("verify intercom --rows csv --key-env KEY", "</dev/null 2>&-", 0, ""),
+        ("sign intercom id=1234", "<&-", 2, "Error: there is no key, and no terminal for a prompt; give --key-env"),
+        (SIGNED, "<&-", 0, ""),
+        (CHECKED, "| true", 2, CUT_OUTPUT),
+        ("--help", "| true", 2, CUT_OUTPUT),
+        ("sign --help", "| true", 2, CUT_OUTPUT),
+    ],
+)
+def test_a_missing_stream_is_an_error_of_one_sentence(words: str, streams: str, code: int, error: str) -> None:
+    command = f"set -o pipefail; {shlex.quote(sys.executable)} -m hmac_guard.cli {words} {streams}"
+    environ = {**os.environ, "KEY": "0123456789abcdef"}
+    done = subprocess.run(["bash", "-c", command], env=environ, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr[: len(error) or None]) == (code, error)
+    assert done.stderr.count("\n") == bool(error)
+
+
+def test_a_key_at_the_prompt_that_is_not_utf_8_is_refused() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hmac_guard.cli", "sign", "intercom", "id=42"]
+    environ = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = os.read(ours, 100)
+        while b"Key (hidden): " not in shown:
+            shown += os.read(ours, 100)
+        os.write(ours, b"do-not-print-\xff\xfe\n")
+        with contextlib.suppress(OSError):  # Linux says so that the other end is closed.
+            while more := os.read(ours, 4096):
+                shown += more
+        printed, _ = process.communicate(timeout=60)
+    os.close(ours)
+
+    assert (process.returncode, printed) == (2, b"")
+    assert b"the key is not UTF-8; check the encoding of the terminal" in shown
+    assert b"Traceback" not in shown
+    assert b"do-not-print" not in shown

@@ -102,7 +102,7 @@ def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess
 
 @pytest.mark.parametrize(
     ("command", "target", "tenant"),
-    [(["add"], ">/dev/full", "a b"), (["add", "--json"], ">&-", "-x"), (["rotate"], ">&-", "a b")],
+    [(["add"], ">/dev/full", "a b"), (["add", "--json"], ">/dev/full", "-x"), (["rotate"], ">/dev/full", "a b")],
     ids=str,
 )
 def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
@@ -120,6 +120,14 @@ def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
     [lost] = re.findall(".* lost .*", into("", "list", "--", tenant, folder=tmp_path).stdout)
     assert "ended" in lost
     assert result.stderr.count("\n") == 1
+
+
+def test_without_stdout_no_key_is_stored(tmp_path: Path) -> None:
+    into("", "add", "acme", "--id", "kept", folder=tmp_path)
+    for command in ("add", "rotate"):
+        assert into(">&-", command, "acme", "--id", "lost", folder=tmp_path).returncode == 2
+
+    assert "lost" not in into("", "list", "acme", folder=tmp_path).stdout
 
 
 def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
