@@ -18,6 +18,7 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
+from hmac_guard.explain.misplaced import KEY_SENT, is_key, swapped
 from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
@@ -97,6 +98,7 @@ class Explanation(NamedTuple):
         found: What explains the signature. None if there is nothing to explain.
         right: The right signature for the message. None if the key is unknown. It is a credential: keep it secret.
         wanted_tenant: The tenant that the request must name. None if the keys are not known to be by tenant.
+        signature_sent_as: The name of the id in whose place the signature was sent. "" if it was sent in its own.
     """
 
     scheme: Scheme
@@ -111,6 +113,12 @@ class Explanation(NamedTuple):
     found: Search | None
     right: str | None
     wanted_tenant: str | None = None
+    signature_sent_as: str = ""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the signature of the request is a key. A report must not show any of it."""
+        return self.found is not None and KEY_SENT in self.found.mistakes
 
     @property
     def verified(self) -> bool:
@@ -205,7 +213,10 @@ def explain(
         sending += tuple(Found(*found) for found in clock_mistakes(scheme, texts, late))
     meanings = list(islice(_meanings(scheme, (*ids, signature), request_texts), _MAX_MEANINGS))
     found: list[Search | None] = [None]
+    sent_as = ""
     if keys is not None:
+        sent_as, meanings = _unswapped(scheme, request, keys, meanings)
+        sending += (swapped(sent_as),) if sent_as else ()
         whose = tenant.value if tenant else None
         found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
     best = next((number for number, result in enumerate(found) if result and result.explains), 0)
@@ -226,6 +237,7 @@ def explain(
         found=found[best],
         right=attempt.write(attempt.digest()) if keys else None,
         wanted_tenant=wanted,
+        signature_sent_as=sent_as,
     )
 
 
@@ -277,6 +289,21 @@ def _meanings(scheme: Scheme, readings: Sequence[Reading], request_texts: Sequen
         yield _Meaning(named, signed)
 
 
+def _unswapped(
+    scheme: Scheme, request: Request, keys: KnownKeys, meanings: list[_Meaning]
+) -> tuple[str, list[_Meaning]]:
+    """Return the id in whose place the right signature was sent, and that meaning. Return "" if there is none."""
+    for ids, signature in meanings:
+        for name, text in ids.items():
+            if signature is None or len(text) > _MAX_MESSAGE_LENGTH:
+                continue
+            exchanged = {**ids, name: signature}
+            attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, exchanged))
+            if len(attempt.message()) <= _MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
+                return name, [_Meaning(exchanged, text)]
+    return "", meanings
+
+
 def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tuple[str | None, ...]:
     leaf = near(field, request_texts) if reading.problem and reading.value is None and not reading.guesses else None
     return reading._replace(guesses=(leaf.value,)).meanings() if leaf else reading.meanings()
@@ -290,5 +317,7 @@ def _search(
     attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, ids))
     if signature is None or len(attempt.message()) > _MAX_MESSAGE_LENGTH:
         return None
+    if is_key(signature, scheme.prefix, keys):
+        return Search(right=False, mistakes=(KEY_SENT,))
     mistakes = mistakes_for(scheme, request, keys, ids, tenant, signature)
     return search(attempt, signature, decode(signature, scheme).digest, mistakes, seconds)

@@ -100,17 +100,27 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     yield from ("", "1. What the guard reads in the request")
     for reading in (*explanation.ids, explanation.tenant, explanation.signature):
         if reading is not None:
-            yield from _reading_lines(reading, hidden=reading is explanation.signature and not show_signature)
+            yield from _reading_lines(reading, hidden=_is_hidden(explanation, reading, show_signature))
     yield from ("", f"2. The bytes to sign: {len(explanation.message)} bytes")
     yield from _byte_lines(explanation.message)
     yield from ("", "3. The decoded signature")
     decoded = explanation.decoded
-    yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is no signature", "   ")
+    if explanation.has_key:
+        yield from _wrapped("it is a key, and is not shown", "   ")
+    else:
+        yield from _wrapped(decoded.describe(whole=show_signature) if decoded else "there is no signature", "   ")
     if show_signature:
         yield from _wrapped(f"the right signature is {explanation.right}", "   ")
     yield from ("", "4. The result")
     for sentence in sentences(explanation):
         yield from _wrapped(sentence, "   ")
+
+
+def _is_hidden(explanation: Explanation, reading: Reading, show_signature: bool) -> bool:
+    """Return whether a report must not show what was read: a signature, or a key that was sent as one."""
+    if reading is explanation.signature:
+        return explanation.has_key or not show_signature
+    return reading.name == explanation.signature_sent_as != "" and not show_signature
 
 
 def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
@@ -153,14 +163,19 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
         The report. Each mistake has a stable "name", a "description" and a "fix".
     """
     found, decoded = explanation.found, explanation.decoded
-    signature = _reading_document(explanation.signature, with_value=show_signature)
+    signature = _reading_document(
+        explanation.signature, with_value=not _is_hidden(explanation, explanation.signature, show_signature)
+    )
     if decoded is not None:
         signature |= {"encoding": decoded.encoding, "bytes": len(decoded.digest)}
     return {
         "verified": explanation.verified,
         "reason": explanation.reason.value,
         "scheme": explanation.scheme.name,
-        "ids": [_reading_document(reading) for reading in explanation.ids],
+        "ids": [
+            _reading_document(reading, with_value=not _is_hidden(explanation, reading, show_signature))
+            for reading in explanation.ids
+        ],
         "tenant": _reading_document(explanation.tenant) if explanation.tenant else None,
         "signature": signature | ({"right": explanation.right} if show_signature else {}),
         "message": {

@@ -849,3 +849,69 @@ def test_no_explanation_confirms_a_piece_of_a_key_that_can_be_guessed(key: str, 
 
     assert not explanation.verified
     assert explanation.found is None or explanation.found.mistakes == ()
+
+
+def reports(explanation: Explanation) -> str:
+    """Return all reports of an explanation, with the right signature and without."""
+    shown = [
+        text
+        for whole in (False, True)
+        for text in (
+            as_text(explanation, show_signature=whole),
+            json.dumps(as_json(explanation, show_signature=whole)),
+        )
+    ]
+    return "\n".join([*shown, *sentences(explanation)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        KEY.encode().hex(),
+        KEY.encode().hex().upper(),
+        base64.b64encode(KEY.encode()).decode(),
+        base64.urlsafe_b64encode(KEY.encode()).decode().rstrip("="),
+        "whsec_" + base64.b64encode(KEY.encode()).decode(),
+        "a previous key of this tenant",
+        "a key of another tenant",
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "v1="])
+def test_a_key_sent_as_the_signature_is_named_and_not_shown(text: str, prefix: str) -> None:
+    known = {
+        "previous": (("before", Key("a previous key of this tenant")),),
+        "others": (("of acme", Key("a key of another tenant")),),
+    }
+    explanation = explained(EVERYWHERE, f"GET /x/2?a=1 HTTP/1.1\nX-Sig: {prefix}{text}\nCookie: sig=1\n\n", **known)
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["key_sent"]
+    assert "the signature is the key itself. Fix: sign with the key instead of sending it; replace the key" in " ".join(
+        sentences(explanation)
+    )
+    shown = reports(explanation)
+    assert text not in shown
+    assert text[4:12] not in shown
+    assert text.encode()[:4].hex(" ") not in shown
+    assert KEY.encode()[:4].hex(" ") not in shown
+
+
+@pytest.mark.parametrize("swapped_id", ["integration_id", "connection_id"])
+def test_an_id_and_the_signature_in_each_others_place_are_named_and_the_signature_is_not_shown(swapped_id: str) -> None:
+    sent = {"integration_id": "github", "connection_id": "user-42", "hmac": signed("github:user-42")}
+    sent[swapped_id], sent["hmac"] = sent["hmac"], sent[swapped_id]
+    explanation = explained(NANGO, "https://h/?" + "&".join(f"{name}={text}" for name, text in sent.items()))
+
+    assert [found.name for found in explanation.sending] == ["signature_swapped"]
+    answer = " ".join(sentences(explanation))
+    assert (
+        f"{swapped_id} and the signature were sent in each other's place. Fix: send each of them in its own" in answer
+    )
+    assert "Except for that, the signature is right." in answer
+    signature = signed("github:user-42")
+    plain = as_text(explanation) + json.dumps(as_json(explanation)) + answer
+    assert signature[:12] not in re.sub(r"\s", "", plain)
+    assert signature.encode()[:12].hex() not in re.sub(r"\s", "", plain)
+    assert signature in re.sub(r"\s", "", as_text(explanation, show_signature=True))
+    assert explanation.message == b"github:user-42"
