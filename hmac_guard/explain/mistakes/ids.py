@@ -212,7 +212,7 @@ ID_MISTAKES = (
         "{what} was signed with other white space at its start or end than it was sent with",
         "sign exactly what is sent, and send ids without white space at their start or end",
         str.strip,
-        *(lambda text, end=end: text + end for end in ("\n", " ", "\r\n", "\t")),
+        *(lambda text, end=end: text + end for end in ("\n", " ", "\r\n", "\r", "\t")),
         lambda text: " " + text,
         lambda text: f" {text} ",
     ),

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from uuid import UUID
 
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_key
 
@@ -49,6 +50,20 @@ def _decoded_without_prefix(text: str) -> bytes | None:
     return None if bare is None else _lenient_base64(bare)
 
 
+_UUID = re.compile("[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}")
+_URL_SAFE, _STANDARD = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+
+
+def _translated(alphabet: bytes, pad: Callable[[bytes], bytes]) -> Callable[[bytes], bytes | None]:
+    """Return a function that writes a base64 key in another alphabet, and returns None if it is the same text."""
+
+    def change(key: bytes) -> bytes | None:
+        translated = key.translate(alphabet)
+        return None if translated == key else pad(translated)
+
+    return change
+
+
 def _hashes(key: bytes) -> Iterator[bytes]:
     for algorithm in ("sha256", "md5", "sha1", "sha512"):
         digest = hashlib.new(algorithm, key).digest()
@@ -67,6 +82,7 @@ KEY_MISTAKES = (
         "strip the key where the signer reads it; a file, or echo, adds the newline",
         lambda key: key + b"\n",
         lambda key: key + b"\r\n",
+        lambda key: key + b"\r",
         lambda key: b"\n" + key,
     ),
     of_key(
@@ -159,6 +175,23 @@ KEY_MISTAKES = (
         lambda key: base64.urlsafe_b64encode(key).rstrip(b"="),
         lambda key: b"whsec_" + base64.b64encode(key),
         lambda key: b"whsec_" + base64.b64encode(key).rstrip(b"="),
+    ),
+    of_key(
+        "key_uuid",
+        "the key was used as another spelling of the same UUID",
+        "use the text of the key unchanged",
+        _textual(lambda text: text.replace("-", "") if _UUID.fullmatch(text) else None),
+        _textual(lambda text: str(UUID(text)) if _UUID.fullmatch(text) else None),
+        _textual(lambda text: "{" + text + "}" if _UUID.fullmatch(text) else None),
+    ),
+    of_key(
+        "key_base64_alphabet",
+        "the key was used in the other alphabet of base64: with '-' and '_' for '+' and '/', or the reverse",
+        "use the text of the key unchanged",
+        _translated(_URL_SAFE, bytes),
+        _translated(_URL_SAFE, lambda key: key.rstrip(b"=")),
+        _translated(_STANDARD, bytes),
+        _translated(_STANDARD, lambda key: key + b"=" * (-len(key) % 4)),
     ),
     of_key(
         "key_case",

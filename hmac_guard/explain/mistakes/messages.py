@@ -38,6 +38,7 @@ MESSAGE_MISTAKES = (
         "sign without it: use printf '%s' instead of echo, and strip() after reading a line",
         lambda text: text + "\n",
         lambda text: text + "\r\n",
+        lambda text: text + "\r",
     ),
     of_message(
         "message_spaces",

@@ -361,6 +361,51 @@ def test_a_byte_order_mark_and_a_literal_newline_in_a_key_are_named(guards: byte
     assert "literal \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
 
 
+UUID_KEY = b"8f4f6a52-5d0b-4a5e-9e0f-3d9b1c7a2e11"
+
+
+@pytest.mark.parametrize(
+    ("guards", "signers", "name"),
+    [
+        (KEY.encode(), KEY.encode() + b"\r", "key_newline"),
+        (UUID_KEY, b"8f4f6a525d0b4a5e9e0f3d9b1c7a2e11", "key_uuid"),
+        (b"8f4f6a525d0b4a5e9e0f3d9b1c7a2e11", UUID_KEY, "key_uuid"),
+        (UUID_KEY, b"{" + UUID_KEY + b"}", "key_uuid"),
+        (b"ab+/" * 8, b"ab-_" * 8, "key_base64_alphabet"),
+        (b"ab-_" * 8, b"ab+/" * 8, "key_base64_alphabet"),
+        (b"ab+/" * 8 + b"cQ==", b"ab-_" * 8 + b"cQ", "key_base64_alphabet"),
+        (b"ab-_" * 8 + b"cQ", b"ab+/" * 8 + b"cQ==", "key_base64_alphabet"),
+        (b"abcd" * 8 + b"cQ==", b"abcd" * 8 + b"cQ", "key_cut"),
+    ],
+)
+def test_another_spelling_of_a_key_is_named(guards: bytes, signers: bytes, name: str) -> None:
+    signature = hmac.new(signers, b"github:user-42", hashlib.sha256).hexdigest()
+    captured = capture(f"/oauth/connect/github?connection_id=user-42&hmac={signature}".encode())
+
+    explanation = explain_captured(NANGO, captured, KnownKeys(Key(guards)), seconds=60)
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == [name]
+
+
+@pytest.mark.parametrize(
+    ("message", "name"), [("github\r:user-42", "id_trimmed"), ("github:user-42\r", "id_trimmed")], ids=ascii_start
+)
+def test_a_carriage_return_at_the_end_of_an_id_is_named(message: str, name: str) -> None:
+    explanation = explained(NANGO, GOOD.replace(signed("github:user-42"), signed(message)))
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == [name]
+
+
+def test_a_carriage_return_at_the_end_of_a_message_is_named() -> None:
+    ends = Scheme(name="ends", ids={"a": Query("a")}, message="{a}.", signature=Query("sig"))
+    explanation = explained(ends, f"/?a=1&sig={signed('1.' + chr(13))}")
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["message_newline"]
+
+
 def test_a_problem_and_a_mistake_are_both_named() -> None:
     said = sentences(explained(NANGO, f"/?integration_id=a%20&connection_id=b&hmac={signed('a:b', KEY + chr(10))}"))
 
