@@ -119,15 +119,27 @@ def _prompted() -> Hidden[str]:
     raise CliError("the key is not UTF-8; check the encoding of the terminal, or write it as hex with --key-form hex")
 
 
+_SUFFIX = re.compile("[.][a-z]{1,6}")
+
+
 def _text_of(path: Path) -> Hidden[str]:
     try:
         secret = hide(path.read_bytes())
     except OSError as error:
-        raise CliError(f"the key file {path} cannot be read ({error.strerror}); give a readable file") from None
+        raise CliError(
+            f"the key file {_shown_path(path)} cannot be read ({error.strerror}); give a readable file"
+        ) from None
     with suppress(UnicodeDecodeError):
         return hide(secret.get().decode())
     # Raised outside of the `with` block, because the decoder's error contains the secret.
     raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex")
+
+
+def _shown_path(path: Path) -> str:
+    """Return a path that cannot be read; "..." if it does not look like one. A user may pass the secret itself."""
+    in_a_folder = len(path.parts) > 1 and path.parent.is_dir()
+    named = all(shown(part) == part for part in path.parts if part != path.anchor)
+    return str(path) if path.exists() or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
 
 
 MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"

@@ -225,6 +225,31 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         ),
         pytest.param([*SIGN, "--key-env", "KEY", "--key-form", "base64"], "the text is not base64", id="not base64"),
         pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is given twice", id="two keys"),
+        pytest.param([*SIGN, "--key-file", SECRET], "the key file ... cannot be read", id="a secret as a path"),
+        pytest.param(
+            [*SIGN, "--key-file", "8f4f6a52-5d0b-4a5e-9e0f-3d9b1c7a2e11"],
+            "the key file ... cannot be read",
+            id="a UUID as a path",
+        ),
+        pytest.param(
+            [*SIGN, "--key-file", "q83v/Bb+T0k1Y/wq8Zr4Jg=="], "the key file ... cannot be read", id="base64 as a path"
+        ),
+        pytest.param(
+            ["keys", "add", "acme", "--db", "sqlite:///k.db", "--secret-file", SECRET],
+            "the key file ... cannot be read",
+            id="a secret as the path of a secret",
+        ),
+        pytest.param(
+            ["explain", "nango", "/", "--key-env", "KEY", "--previous-file", "Zm9vYmFyQmF6"],
+            "the key file ... cannot be read",
+            id="a secret as the path of a previous key",
+        ),
+        pytest.param(
+            [*SIGN, "--key-file", "no/Inbox2k8s9"], "the key file ... cannot be read", id="a folder that is not there"
+        ),
+        pytest.param([*SIGN, "--key-file", "/2k8s9"], "the key file /2k8s9 cannot be read", id="a path in a folder"),
+        pytest.param([*SIGN, "--key-file", "no/2k8s9.key"], "the key file no/2k8s9.key cannot be read", id="a suffix"),
+        pytest.param([*SIGN, "--key-file", "/run/no/key"], "the key file /run/no/key cannot be read", id="plain names"),
         pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
         pytest.param(
             [*SIGN, "--key-file", "."],
