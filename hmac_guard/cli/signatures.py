@@ -276,7 +276,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=lambda pairs, line=number: _without_repeats(line, pairs))
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
@@ -284,9 +284,20 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
+def _without_repeats(line: int, pairs: list[tuple[str, Any]]) -> Row:
+    """Return the pairs as a dict. Raise `CliError` if a name is there twice: only one of the values would be signed."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in row if names.count(name) > 1)
+        raise CliError(f"line {line} has the name {twice!a} twice; give each name once")
+    return row
+
+
 def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
     reader = csv.DictReader(lines, strict=True)
     try:
+        _without_repeats(1, [(name, None) for name in reader.fieldnames or ()])
         for row in reader:
             if None in row or None in row.values():
                 raise CliError(f"line {reader.line_num} has a different number of cells than the first line")

@@ -242,3 +242,30 @@ def test_nothing_is_drawn_without_a_terminal() -> None:
 
     assert len(done.stdout.splitlines()) == 2000
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "error"),
+    [
+        ("csv", "integration_id,connection_id,integration_id\na,b,c\n", "line 1 has the name 'integration_id' twice"),
+        ("csv", "integration_id,connection_id,note,note\na,b,c,d\n", "line 1 has the name 'note' twice"),
+        (
+            "jsonl",
+            '{"integration_id": "a", "connection_id": "b"}\n'
+            '{"integration_id": "a", "connection_id": "b", "integration_id": "c"}\n',
+            "line 2 has the name 'integration_id' twice",
+        ),
+        (
+            "jsonl",
+            '{"integration_id": "a", "connection_id": "b", "note": {"x": 1, "x": 2}}\n',
+            "has the name 'x' twice",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["sign", "verify"])
+def test_a_name_that_is_in_a_row_twice_is_refused(command: str, form: str, given: str, error: str) -> None:
+    code, output = run(command, "nango", "--rows", form, given=given)
+
+    assert code == 2
+    assert output.splitlines()[-1].startswith("Error: line ")
+    assert f"{error}; give each name once" in output
