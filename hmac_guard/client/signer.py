@@ -22,7 +22,7 @@ from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import fields_in_body
 from hmac_guard.core.source import Source
-from hmac_guard.core.sources import Form, Header, Path
+from hmac_guard.core.sources import Header, Path
 from hmac_guard.core.verdict import Refused
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Signer(Frozen):
             ValueError: An id cannot be signed, or nothing can be placed in this body.
         """
         kind = parse_media(request.content_type).kind
-        fields = hide(self.fields(request, is_form=kind == "form"))
+        fields = hide(self.fields(request, kind if kind in ("form", "json") else ""))
         body, content_type = None, ""
         # First, since it may raise: until then, no variable shows the signature.
         if fields.get().json:
@@ -176,8 +176,12 @@ class Signer(Frozen):
         kept = [part for part in request.query.split("&") if part and _name_of(part) not in placed]
         return Signed("&".join([*kept, *filter(None, [urlencode(placed, quote_via=quote)])]), headers, body)
 
-    def fields(self, request: Outgoing, *, is_form: bool = False) -> SignedFields:
+    def fields(self, request: Outgoing, kind: str = "") -> SignedFields:
         """Return what is placed into a request.
+
+        Args:
+            request: The request.
+            kind: The kind of its body, if fields can be placed into it: "form" or "json".
 
         Raises:
             ValueError: An id cannot be signed, the URL has another one, or the URL lacks one.
@@ -192,7 +196,7 @@ class Signer(Frozen):
                 f"the path {request.path!a:.200} has no {name!r}, which the scheme reads from "
                 f"{self._scheme.ids[name].describe()}; leave this signer out of a request that no guard checks"
             )
-        scheme = _arranged(self._scheme, frozenset(in_path), is_form)
+        scheme = _arranged(self._scheme, frozenset(in_path), kind)
         return scheme.sign_fields(
             self._key.get(),
             ids,
@@ -324,21 +328,21 @@ def _with_cookies(header: str, cookies: Mapping[str, str]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _arranged(scheme: Scheme, in_path: frozenset[str], is_form: bool) -> Scheme:
+def _arranged(scheme: Scheme, in_path: frozenset[str], kind: str) -> Scheme:
     """Return the scheme for one kind of request.
 
     Args:
         scheme: The scheme.
         in_path: The ids that the path carries, which are placed nowhere else.
-        is_form: Whether the body is a form: then a field of it comes before a place in JSON.
+        kind: "form", "json" or "". The places in a body of this kind come before those in another one.
     """
 
     def arranged(name: str, source: Source) -> Source:
         places = [place for place in source.places() if name not in in_path or isinstance(place, Path)]
-        first, *others = sorted(places, key=lambda place: is_form and bool(place.kinds) and not isinstance(place, Form))
+        first, *others = sorted(places, key=lambda place: bool(kind and place.kinds) and kind not in place.kinds)
         return reduce(or_, others, first)
 
-    if not in_path and not is_form:
+    if not in_path and not kind:
         return scheme
     changes: dict[str, Any] = {"ids": {name: arranged(name, source) for name, source in scheme.ids.items()}}
     changes["signature"] = arranged("", scheme.signature)

@@ -12,7 +12,7 @@ from serving import threaded
 
 from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Scheme, verdict_from
 from hmac_guard.once import MemoryOnce
-from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, signed_ids
+from hmac_guard.schemes import NANGO, PUSHER, STANDARD_WEBHOOKS, signed_ids
 
 pytest.importorskip("httpx", reason="not run: httpx is not installed")
 pytest.importorskip("requests", reason="not run: requests is not installed")
@@ -495,3 +495,24 @@ def test_an_error_about_a_body_shows_no_field_that_was_placed_before() -> None:
 
 def test_half_a_character_is_sent_as_it_was() -> None:
     assert json_with(b'{"t":"\\ud800"}', "json", hide({"sig": "s"})) == b'{"t":"\\ud800","sig":"s"}'
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        pytest.param({"json": {"x": 1}}, "{", id="JSON"),
+        pytest.param({"data": {"x": "1"}}, "x=1&", id="a form"),
+        pytest.param({}, "socket_id=", id="no body"),
+    ],
+)
+def test_fields_are_placed_into_a_body_of_its_own_kind(
+    sites: Callable[..., Sites], send: Send, options: dict[str, Any], kind: str
+) -> None:
+    site = sites(PUSHER)
+    ids = {"socket_id": "1.2", "channel_name": "private-a"}
+
+    status, _, text = send(PUSHER, [site.url], f"{site.url}/inbox", "POST", ids, **options)
+
+    assert status == 200
+    assert json.loads(text)["ids"] == ids
+    assert json.loads(text)["body"].startswith(kind)
