@@ -212,6 +212,8 @@ def _object(fields: dict[str, Any]) -> str:
 
 
 def _key(name: str) -> str:
+    if name == "__proto__":
+        return f"[{braced_literal(name)}]"  # Without the brackets, JavaScript sets the prototype of the object.
     return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else braced_literal(name)
 
 

@@ -204,6 +204,16 @@ SAME_NAMES = Scheme(
     tenant=Query("t"),
 )
 
+PROTOTYPES = Scheme(
+    name="prototypes",
+    ids={"a": Json("/__proto__"), "b": Json("/x/__proto__"), "c": Query("__proto__")},
+    message="{a}|{b}|{c}",
+    signature=Json("/sig"),
+)
+IN_FORMS = Scheme(
+    name="prototype_in_form", ids={"a": Form("__proto__"), "b": Form("b")}, message="{a}|{b}", signature=Query("sig")
+)
+
 # Schemes that sign a body and read ids and a tenant in it.
 IN_JSON = Scheme(
     name="in_json",
@@ -231,7 +241,9 @@ BODIES = {
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="not run: node is not installed")
 @pytest.mark.parametrize(
-    "scheme", [*PRESETS.values(), ODD, FORMS, SAME_NAMES, *SIGNED_BODIES], ids=lambda scheme: scheme.name
+    "scheme",
+    [*PRESETS.values(), ODD, FORMS, SAME_NAMES, PROTOTYPES, IN_FORMS, *SIGNED_BODIES],
+    ids=lambda scheme: scheme.name,
 )
 def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     names = [field.name for field in scheme.id_fields]
