@@ -17,14 +17,15 @@ from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
 from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good, standard_input
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import METHOD, compose
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
-from hmac_guard.core.sources import METHOD_NAME
+from hmac_guard.core.sources import METHOD_NAME, HeaderItem
 from hmac_guard.core.text import is_id
 from hmac_guard.core.times import is_time
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import Reason, Refused
 
 Row = dict[str, Any]
 #: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
@@ -185,11 +186,24 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     active = keys.active(clock())
     if not active:
         return Reason.UNKNOWN_KEY
-    if scheme.verifying_key(active, message, signature.encode(errors="replace")) is None:
+    if scheme.verifying_key(active, message, _sent(scheme, signature)) is None:
         return Reason.INVALID_SIGNATURE
     times = [time for time in scheme.times if time.name in others]
     outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
+
+
+def _sent(scheme: Scheme, signature: str) -> bytes | tuple[bytes, ...]:
+    """Return the signature, and those in it if it is the whole value of a header with items."""
+    texts = [signature]
+    for place in scheme.signature.places():
+        if not isinstance(place, HeaderItem):
+            continue
+        items = item_values(signature, place.between, place.inner, {place.key})
+        found = None if isinstance(items, Refused) else one_of(items.get(place.key), is_signature=True)
+        texts += [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    first, *others = (text.encode(errors="replace") for text in texts)
+    return (first, *others) if others else first
 
 
 def _message(scheme: Scheme, ids: dict[str, str], others: dict[str, Any]) -> bytes | Reason:

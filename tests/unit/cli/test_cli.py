@@ -9,6 +9,7 @@ import pty
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -487,6 +488,31 @@ def test_what_no_guard_accepts_is_not_verified(
 
     assert code == (2 if "used as text" in says else 1)
     assert says in output
+
+
+@pytest.mark.parametrize(
+    ("preset", "ids", "header"),
+    [
+        ("stripe", ["timestamp={now}"], "t={now},v1={right}"),
+        ("stripe", ["timestamp={now}"], "t={now},v1={wrong},v1={right},v0={wrong}"),
+        ("standard_webhooks", ["message_id=m", "timestamp={now}"], "v1,{right}"),
+        ("standard_webhooks", ["message_id=m", "timestamp={now}"], "v1,{wrong} v1,{right}"),
+    ],
+)
+def test_a_signature_may_be_the_whole_value_of_its_header(preset: str, ids: list[str], header: str) -> None:
+    now = int(time.time())
+    message = f"{now}.x" if preset == "stripe" else f"m.{now}.x"
+    right, wrong = (
+        digest.hex() if preset == "stripe" else base64.b64encode(digest).decode()
+        for digest in (hmac.digest(b"0" * 32, message.encode(), "sha256"), b"1" * 32)
+    )
+    words = ["verify", preset, *(text.format(now=now) for text in ids), "body=x", "--key-env", "KEY"]
+    words += ["--key-form", "hex"]
+
+    for sent, verified in ((header, True), (header.replace("{right}", "{wrong}"), False), ("{right}", True)):
+        signature = sent.format(now=now, right=right, wrong=wrong)
+        code, output = run(*words, "--signature", signature, KEY="30" * 32)
+        assert (code, output.startswith("verified")) == (int(not verified), verified)
 
 
 @pytest.mark.parametrize("body", [{"a": 1}, None, 5])
