@@ -14,7 +14,7 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Query
 from hmac_guard.core.text import MAX_ID_BYTES
 from hmac_guard.explain.mistakes import MISTAKES
-from hmac_guard.explain.mistakes.ids import of_absent_id, of_further_ids, of_longer_ids, of_other_texts
+from hmac_guard.explain.mistakes.ids import of_absent_id, of_further_ids, of_longer_ids, of_other_texts, of_raw_ids
 from hmac_guard.explain.mistakes.keys import of_known_texts, of_other_keys
 from hmac_guard.explain.mistakes.requests import REQUEST_MISTAKES
 from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
@@ -70,6 +70,7 @@ def mistakes_for(
         of_further_ids([("the tenant", tenant) for tenant in tenants], _separator(scheme)),
         of_other_texts((what, _with_utf8(text)) for what, text in _other_texts(scheme, request)),
         of_longer_ids(dict(_longer(scheme, request, ids))),
+        of_raw_ids(dict(_raw(scheme, request, ids))),
     ]
     if scheme.id_fields and scheme.id_fields[-1].name not in ids:
         known.append(of_absent_id(_separator(scheme)))
@@ -107,6 +108,23 @@ def _other_texts(scheme: Scheme, request: Request) -> Iterator[tuple[str, str]]:
 
 def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield ids of the query, joined with the unnamed fields after them: an unencoded '&' may have cut the id."""
+    for name, after in _in_query(scheme, request, ids):
+        rest = list(takewhile(lambda field: "=" not in field, after.split("&")[1:]))
+        longer = "&".join([ids[name], *map(unquote_plus, rest)])
+        if rest and len(longer) <= MAX_ID_BYTES:
+            yield name, longer
+
+
+def _raw(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield ids of the query as they are in it, if they have escapes."""
+    for name, after in _in_query(scheme, request, ids):
+        raw = after.partition("&")[0]
+        if "%" in raw and raw != ids[name]:
+            yield name, raw
+
+
+def _in_query(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the ids of the query, each with the encoded text from its value on."""
     places = [
         (name, place)
         for name in ids
@@ -116,11 +134,9 @@ def _longer(scheme: Scheme, request: Request, ids: Mapping[str, str]) -> Iterato
     ]
     for name, place in places:
         _, found, after = f"&{request.query}".partition(f"&{place.name}=")
-        # No id is longer than this, so the rest of the query does not matter.
-        rest = list(takewhile(lambda field: "=" not in field, after[:_MAX_ENCODED_LENGTH].split("&")[1:]))
-        longer = "&".join([ids[name], *map(unquote_plus, rest)])
-        if found and rest and len(longer) <= MAX_ID_BYTES:
-            yield name, longer
+        if found:
+            # No id is longer than this, so the rest of the query does not matter.
+            yield name, after[:_MAX_ENCODED_LENGTH]
 
 
 SECONDS = 0.8

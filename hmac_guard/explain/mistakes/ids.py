@@ -19,6 +19,11 @@ _SEPARATORS = (
 )
 _ABSENT = ("", "undefined", "null", "None", "nil", "NaN", "0", "false")
 _MAX_ORDERS = 24
+_URL_ENCODED = (
+    "id_url_encoded",
+    "{what} was URL-encoded before it was signed, or was sent with one encoding less",
+    "sign the id itself, and percent-encode it once when it is sent",
+)
 
 
 def _arrangement(
@@ -154,18 +159,26 @@ def of_further_ids(texts: Iterable[tuple[str, str]], separator: str) -> Mistake:
 
 def of_longer_ids(longer: Mapping[str, str]) -> Mistake:
     """Return the mistake of sending an unencoded id that contains '&'. `longer` has the probable ids by name."""
-
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-        for name, text in longer.items():
-            ids = tuple(text if name == own else kept for own, kept in zip(attempt.names, attempt.ids, strict=True))
-            yield name, attempt._replace(ids=ids)
-
     return _arrangement(
         "id_cut",
         "{what} was signed, but a '&' in it ended it in the URL",
         "percent-encode the id when it is sent",
-        vary,
+        _replaced_by(longer),
     )
+
+
+def of_raw_ids(raw: Mapping[str, str]) -> Mistake:
+    """Return the mistake of signing an id as it is in the URL. `raw` has these texts by the names of the ids."""
+    return _arrangement(*_URL_ENCODED, _replaced_by(raw))
+
+
+def _replaced_by(texts: Mapping[str, str]) -> Callable[[Attempt], Iterator[tuple[str, Attempt]]]:
+    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+        for name, text in texts.items():
+            ids = tuple(text if name == own else kept for own, kept in zip(attempt.names, attempt.ids, strict=True))
+            yield name, attempt._replace(ids=ids)
+
+    return vary
 
 
 def _with_pluses(text: str, which: int) -> str:
@@ -234,9 +247,7 @@ ID_MISTAKES = (
         *map(_normal, ("NFC", "NFD", "NFKC", "NFKD")),
     ),
     of_ids(
-        "id_url_encoded",
-        "{what} was URL-encoded before it was signed, or was sent with one encoding less",
-        "sign the id itself, and percent-encode it once when it is sent",
+        *_URL_ENCODED,
         lambda text: quote(text, safe=""),
         quote_plus,
         quote,

@@ -361,6 +361,16 @@ def test_a_byte_order_mark_and_a_literal_newline_in_a_key_are_named(guards: byte
     assert "literal \\n" in " ".join(sentences(explanation)) or "newline_written" not in name
 
 
+@pytest.mark.parametrize("raw", ["a%41b", "gr%c3%b6%C3%9Fe"])
+def test_an_id_that_was_signed_as_it_is_in_the_url_is_named(raw: str) -> None:
+    explanation = explained(
+        NANGO, f"/oauth/connect/github?x=1&connection_id={raw}&hmac={signed(f'github:{raw}')}&connection_id_2=3"
+    )
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["id_url_encoded"]
+
+
 UUID_KEY = b"8f4f6a52-5d0b-4a5e-9e0f-3d9b1c7a2e11"
 
 
