@@ -272,6 +272,8 @@ def _engine(db: Hidden[str | None]) -> Any:
 
 def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
     """Connect as SQLAlchemy does. The driver checks the parts of the URL only now, with exceptions of Python."""
+    if dialect.name == "sqlite":
+        _create_private(arguments[0])
     try:
         return dialect.connect(*arguments, **options)
     except (AttributeError, OSError, TypeError, ValueError) as error:
@@ -282,6 +284,13 @@ def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
         f"the driver {dialect.driver} cannot use the URL of the database ({failure}); check its host, its "
         "password, and its options (after the '?')"
     )
+
+
+def _create_private(file: str) -> None:
+    """Create the file of a SQLite database that does not exist. Only its owner may read it: it contains secrets."""
+    if os.path.isabs(file):  # It is not ":memory:" or a URI.
+        with suppress(OSError):
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:

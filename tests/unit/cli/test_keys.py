@@ -130,6 +130,17 @@ def test_without_stdout_no_key_is_stored(tmp_path: Path) -> None:
     assert "lost" not in into("", "list", "acme", folder=tmp_path).stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="not run: Windows has no modes of files")
+def test_only_its_owner_can_read_a_new_file_of_sqlite(tmp_path: Path) -> None:
+    file = tmp_path / "keys.db"
+    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+
+    file.chmod(0o640)
+    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
 def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     result = into(">/dev/full", "add", "acme", "--secret-env", "OLD_SECRET", "--id", "k1", folder=tmp_path)
 
