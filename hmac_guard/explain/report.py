@@ -40,6 +40,8 @@ def _sentences(explanation: Explanation) -> list[str]:
     problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
     if explanation.reason is Reason.BODY_TOO_LARGE:
         problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
+    if explanation.reason is Reason.MISSING_ID and explanation.scheme.signs_body_alone:
+        problems.append("The body is empty, and nothing else is signed. Send the body that was signed.")
     problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]
     lead = "Not verified." if explanation.names_another_tenant else f"Not verified: {explanation.reason.value}."
     return [lead, *problems, *_causes(explanation, bool(problems))]

@@ -14,7 +14,7 @@ from waiting import TIMEOUT
 from hmac_guard import Expires, Header, Key, Query, Scheme, Timestamp
 from hmac_guard.explain import KnownKeys, capture, explain_captured
 from hmac_guard.explain.report import as_json, as_text, sentences
-from hmac_guard.schemes import SLACK, STANDARD_WEBHOOKS, STRIPE
+from hmac_guard.schemes import GITHUB, SLACK, STANDARD_WEBHOOKS, STRIPE
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
 KEYS = KnownKeys(Key(KEY))
@@ -246,3 +246,16 @@ def test_a_body_of_any_bytes_is_explained(body: bytes) -> None:
 
     assert as_json(explained)["verified"] is False
     assert as_text(explained)
+
+
+@pytest.mark.parametrize("message", [b"", b"{}"], ids=["its signature", "the signature of another body"])
+def test_an_empty_body_that_alone_is_signed_is_named(message: bytes) -> None:
+    headers = f"X-Hub-Signature-256: sha256={hex_of(message)}"
+    captured = capture(raw(headers, b""))
+
+    said = sentences(explain_captured(GITHUB, captured, KEYS))
+
+    assert said[:2] == [
+        "Not verified: missing_id.",
+        "The body is empty, and nothing else is signed. Send the body that was signed.",
+    ]
