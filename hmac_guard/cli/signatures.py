@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from time import time as clock
 from typing import Any
@@ -290,7 +291,7 @@ def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=lambda pairs, line=number: _without_repeats(line, pairs))
+            row = json.loads(line, object_pairs_hook=partial(_without_repeats, number))
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
