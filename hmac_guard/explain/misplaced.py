@@ -1,8 +1,8 @@
 """Credentials in a wrong place: the key sent as the signature, and an id and the signature in each other's place."""
 
 import base64
+import hashlib
 from collections.abc import Iterator
-from hmac import compare_digest
 
 from hmac_guard.explain.search import Found, KnownKeys, secret_of
 
@@ -31,9 +31,9 @@ def is_key(signature: str, prefix: str, keys: KnownKeys) -> bool:
         keys: The known keys.
     """
     text = signature.strip(" \t\r\n\"'").removeprefix(prefix)
-    sent = _bare(text.encode("utf-8", "replace"))
+    sent = _hash(text.encode("utf-8", "replace"))
     known = (keys.current, *(key for _, key in (*keys.previous, *keys.others)))
-    return any(compare_digest(sent, _bare(form)) for key in known for form in _forms(secret_of(key)))
+    return any(sent == _hash(form) for key in known for form in _forms(secret_of(key)))
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:
@@ -41,5 +41,6 @@ def _forms(secret: bytes) -> Iterator[bytes]:
     yield from (base64.b64encode(secret), base64.urlsafe_b64encode(secret))
 
 
-def _bare(text: bytes) -> bytes:
-    return text.removeprefix(b"whsec_").rstrip(b"=")
+def _hash(text: bytes) -> bytes:
+    """Return a hash without prefix and padding. The time of a comparison of hashes does not show the key."""
+    return hashlib.sha256(text.removeprefix(b"whsec_").rstrip(b"=")).digest()
