@@ -116,6 +116,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         not_before: float | None = None,
         not_after: float | None = None,
         mode: str | None = None,
+        to_existing: bool = True,
         note: str = "",
         actor: str = APPLICATION,
         origin: str | None = None,
@@ -130,6 +131,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             not_before: Unix seconds from which the key is active; None for no limit.
             not_after: Unix seconds until which it is active; None for no limit.
             mode: The tenant's mode from now on: "enforce", "report" or "off". None does not change it.
+            to_existing: False refuses a tenant that exists, also one without keys.
             note: A note for operators, at most 1,000 characters.
             actor: Who makes the change, for the audit.
             origin: From where, for the audit; None is the name of this host.
@@ -138,7 +140,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             The key, with its secret if that was made here.
 
         Raises:
-            ConfigError: An argument is not valid, or the tenant has 8 active or future keys.
+            ConfigError: An argument is not valid, the tenant has 8 active or future keys, or it exists and
+                `to_existing` is False.
         """
         draft = Draft(hide(secret), form, key_id, note, not_before, not_after)
         del secret
@@ -146,12 +149,14 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         by = Change.by(actor, origin)
         if mode is not None:
             _check_mode(mode)
-        self.table.add_tenant(connection, tenant, self.clock(), self._sealing)
+        is_new = self.table.add_tenant(connection, tenant, self.clock(), self._sealing)
+        if not is_new and not to_existing:
+            raise ConfigError(f"SqlKeys: the tenant {tenant!r} exists already; add a key to the existing one")
         row, rows = self._known(connection, tenant), self.table.keys_of(connection, tenant)
         new = self._insert(connection, by, "add", tenant, rows, draft, mode=mode)
         if mode is not None:
             self._set_mode(connection, row, mode)
-            if rows and row.mode != mode:  # A tenant that exists: its readiness depends on when its mode changed.
+            if not is_new and row.mode != mode:  # Its readiness depends on when its mode changed.
                 self._note_mode(connection, by, row, mode)
         return new
 

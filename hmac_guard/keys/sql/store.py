@@ -170,10 +170,14 @@ def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert a row. Return whether there was no such row. Wait for another transaction that does the same."""
     kind = connection.dialect.name
     statement: Any
+    if kind == "postgresql":
+        # The cursor of psycopg is closed after an INSERT, and then does not know its number of rows.
+        statement = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        return connection.execute(statement.values(**values)).first() is not None
     if kind in MARIADB:
         statement = mysql.insert(table).prefix_with("IGNORE")
     else:
-        statement = (postgresql if kind == "postgresql" else sqlite).insert(table).on_conflict_do_nothing()
+        statement = sqlite.insert(table).on_conflict_do_nothing()
     return connection.execute(statement.values(**values)).rowcount == 1
 
 

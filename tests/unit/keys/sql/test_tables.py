@@ -328,6 +328,52 @@ def test_a_key_that_changes_the_mode_of_its_tenant_is_two_entries_of_the_audit(d
     assert (entries[1].actor, entries[1].origin) == ("ann", "203.0.113.7")
 
 
+def without_keys(database: Database, mode: str) -> Any:
+    """Return keys with the tenant "acme", whose only key was deleted."""
+    keys = database.keys()
+    database.do(keys.add("acme", key_id="k1", mode=mode, not_before=time.time() + 3_600))
+    database.do(keys.retire("acme", "k1"))
+    assert database.do(keys.list("acme")) == ()
+    return keys
+
+
+def test_a_tenant_without_keys_keeps_its_mode_or_the_audit_has_the_change(database: Database) -> None:
+    keys = without_keys(database, "enforce")
+
+    with pytest.raises(ConfigError, match="the tenant 'acme' exists already; add a key to the existing one"):
+        database.do(keys.add("acme", mode="report", to_existing=False))
+    assert [(found.mode, found.keys) for found in database.do(keys.tenants())] == [("enforce", ())]
+    assert [entry.action for entry in database.do(keys.audit())] == ["retire", "add"]
+
+    database.do(keys.add("acme", mode="report"))
+    newest, *_ = database.do(keys.audit())
+    assert (newest.action, newest.detail) == ("mode", {"mode": "report", "before": "enforce"})
+
+
+def test_one_of_several_workers_adds_a_new_tenant(sync_database: Database) -> None:
+    keys = sync_database.keys()
+    begin, results = threading.Barrier(4), []
+
+    def work(mode: str) -> None:
+        begin.wait(TIMEOUT)
+        try:
+            keys.add("acme", key_id=mode, mode=mode, to_existing=False)
+        except ConfigError as error:
+            results.append(str(error))
+        else:
+            results.append(mode)
+
+    threads = [threading.Thread(target=work, args=[mode]) for mode in ("enforce", "report", "off", "report")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+
+    [added] = [result for result in results if "exists already" not in result]
+    assert len(results) == 4
+    assert [(key.id, key.mode) for key in keys.list("acme")] == [(added, added)]
+
+
 def test_the_audit_of_an_actor_has_no_entries_of_another_one(database: Database) -> None:
     keys = database.keys()
     actors = ["alice", "ALICE", "\u00e1lice", "alice ", "bob"]
