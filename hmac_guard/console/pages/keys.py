@@ -1,5 +1,6 @@
 """The forms that add, rotate and end keys, and write notes on them."""
 
+import math
 import re
 import secrets
 from datetime import datetime, timezone
@@ -7,13 +8,13 @@ from datetime import datetime, timezone
 from werkzeug.wrappers import Response
 
 from hmac_guard.console.context import Context, in_utc
-from hmac_guard.console.state import by_key, cache_note, key_of, open_windows, state_of, tenant_of
+from hmac_guard.console.state import by_key, cache_note, is_active, key_of, open_windows, state_of, tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.secret import WEAK_BELOW
 from hmac_guard.explain.search import secret_of
 from hmac_guard.keys.forms import FORMS, key_from_text
-from hmac_guard.keys.sql import NewKey
+from hmac_guard.keys.sql import NewKey, StoredKey
 
 #: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
@@ -29,7 +30,7 @@ _FORM_NAMES = {
 
 def tenant_form(context: Context, problem: str = "") -> Response:
     """Return the form for a new tenant and its first key."""
-    return _form_page(context, "new_tenant.html", "", problem)
+    return _form_page(context, "new_tenant.html", "", (), problem)
 
 
 def add_tenant(context: Context) -> Response:
@@ -37,12 +38,16 @@ def add_tenant(context: Context) -> Response:
     console, name = context.console, context.field("name")
     mode = context.field("mode")
     try:
-        if console.keys.list(name):
-            raise ConfigError(f"SqlKeys: the tenant {name!r} exists already; open its page and add a key there")
-        options = {"mode": mode if mode in ("enforce", "report", "off") else None}
-        new = console.keys.add(name, _given(context).get(), **_draft(context), **options, **context.audit_fields())
+        new = console.keys.add(
+            name,
+            _given(context).get(),
+            **_draft(context),
+            mode=mode if mode in ("enforce", "report", "off") else None,
+            to_existing=False,
+            **context.audit_fields(),
+        )
     except ConfigError as error:
-        return tenant_form(context, _text_of(error))
+        return tenant_form(context, _why_refused(context, name, error))
     console.changed(name)
     return _shown(context, new)
 
@@ -50,7 +55,7 @@ def add_tenant(context: Context) -> Response:
 def key_form(context: Context, problem: str = "") -> Response:
     """Return the form for a further key of a tenant."""
     tenant = tenant_of(context, context.request.values.get("name", ""))
-    return _form_page(context, "new_key.html", tenant.name, problem)
+    return _form_page(context, "new_key.html", tenant.name, tenant.keys, problem)
 
 
 def add_key(context: Context) -> Response:
@@ -59,7 +64,7 @@ def add_key(context: Context) -> Response:
     try:
         new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.audit_fields())
     except ConfigError as error:
-        return key_form(context, _text_of(error))
+        return key_form(context, _why_refused(context, tenant.name, error))
     context.console.changed(tenant.name)
     return _shown(context, new)
 
@@ -71,9 +76,11 @@ def rotation_form(context: Context, problem: str = "") -> Response:
         context,
         "rotate.html",
         tenant.name,
+        tenant.keys,
         problem,
         keys=[(key, state_of(key, now)) for key in tenant.keys if state_of(key, now).name != "ended"],
         open=open_windows(tenant.keys, now),
+        added=[key for key in _added(context, tenant.keys) if state_of(key, now).name != "ended"],
         windows=WINDOWS,
         chosen=context.request.form.get("end", DEFAULT_WINDOW),
         at=context.request.form.get("at", ""),
@@ -91,10 +98,11 @@ def rotate(context: Context) -> Response:
             **_draft(context),
             grace=_grace(context),
             while_open=context.field("while_open") == "yes",
+            newest=_known(context),
             **context.audit_fields(),
         )
     except ConfigError as error:
-        return rotation_form(context, _text_of(error))
+        return rotation_form(context, _why_refused(context, tenant.name, error))
     context.console.changed(tenant.name)
     return _shown(context, new)
 
@@ -157,8 +165,10 @@ def _env(secret: Hidden[str]) -> Hidden[str]:
     return hide(f"HMAC_GUARD_KEY='{secret.get()}'\n")
 
 
-def _form_page(context: Context, template: str, tenant: str, problem: str, **more: object) -> Response:
-    form = context.request.form
+def _form_page(
+    context: Context, template: str, tenant: str, stored: tuple[StoredKey, ...], problem: str, **more: object
+) -> Response:
+    form, known = context.request.form, _known(context)
     return context.page(
         template,
         400 if problem else 200,
@@ -166,6 +176,7 @@ def _form_page(context: Context, template: str, tenant: str, problem: str, **mor
         problem=problem,
         # The id is chosen with the form, so that a form that is sent twice makes one key.
         key_id=form.get("id") or _new_id(context.now()),
+        newest=known if known < math.inf else max((key.made_at for key in stored), default=0.0),
         note=form.get("note", ""),
         name=form.get("name", context.arg("name")),
         source=form.get("source", "generated"),
@@ -211,6 +222,29 @@ def _grace(context: Context) -> float:
     if grace < 0 or in_utc(at.timestamp()) is None:
         raise ConfigError("SqlKeys: that time is in the past; choose a later one, or Now")
     return grace
+
+
+def _known(context: Context) -> float:
+    """Return when the newest key was added that the sender of the form has seen."""
+    return max(context.request.form.getlist("newest", type=float), default=math.inf)
+
+
+def _added(context: Context, keys: tuple[StoredKey, ...]) -> list[StoredKey]:
+    """Return the keys that were added after the form was loaded, the newest first."""
+    return [key for key in keys if key.made_at > _known(context)]
+
+
+def _why_refused(context: Context, tenant: str, error: ConfigError) -> str:
+    """Return why no key was made."""
+    key_id = context.field("id")
+    if all(key.id != key_id for key in _added(context, context.console.keys.list(tenant))):
+        return _text_of(error)
+    if context.field("source") == "own":
+        return f"this form was sent twice. The key {key_id!r} exists"
+    return (
+        f"this form was sent twice. The key {key_id!r} exists, and its secret was in the answer to the first sending. "
+        f"If you did not see it, end {key_id!r} and make another key"
+    )
 
 
 def _text_of(error: ConfigError) -> str:

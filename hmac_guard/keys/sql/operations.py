@@ -172,6 +172,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         key_id: str | None = None,
         grace: float = DAY,
         while_open: bool = True,
+        newest: float | None = None,
         note: str = "",
         actor: str = APPLICATION,
         origin: str | None = None,
@@ -184,13 +185,15 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             grace: Seconds until the other keys end, before the year 9999. This should be more than the `ttl` of any
                 cache.
             while_open: False refuses the rotation while the old key of an earlier one still verifies.
+            newest: The `made_at` of the newest key that the caller knows. A newer one that has not ended refuses the
+                rotation. None allows every key.
 
         Returns:
             The key, with its secret if that was made here.
 
         Raises:
-            ConfigError: As of `add`; also if the tenant is unknown, another key begins only after `grace`, or an
-                earlier rotation is open.
+            ConfigError: As of `add`; also if the tenant is unknown, another key begins only after `grace`, an
+                earlier rotation is open, or there is a newer key than `newest`.
         """
         draft = Draft(hide(secret), form, key_id, note)
         del secret
@@ -203,6 +206,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             raise ConfigError("SqlKeys: grace must end before the year 9999")
         if not while_open:
             _check_closed(rows, now)
+        if newest is not None:
+            _check_known(rows, now, newest)
         for row in rows:
             if row.not_after is None or row.not_after > end:
                 if row.not_before is not None and row.not_before > end:
@@ -479,7 +484,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         for row in self.table.keys_of(connection, tenant):
             if row.id == key_id:
                 return row
-        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has no key {key_id!r}; see which it has with list()")
+        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has no key {key_id!r}; look at the list of its keys")
 
     def _set_mode(self, connection: Connection, row: Row[Any], mode: str) -> None:
         # Opened for what that refuses: a mode that was sealed, where there is no master key.
@@ -544,8 +549,15 @@ def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
         until = datetime.fromtimestamp(max(open_until), timezone.utc)
         raise ConfigError(
             f"SqlKeys: the last rotation is still open, until {until:%Y-%m-%d %H:%M} UTC; end the old key first, or "
-            "rotate with while_open"
+            "rotate anyway"
         )
+
+
+def _check_known(rows: Sequence[Row[Any]], now: float, newest: float) -> None:
+    """Raise `ConfigError` if a key that has not ended was added after the newest one that the caller knows."""
+    for row in rows:
+        if row.made_at > newest and not has_ended(row, now):
+            raise ConfigError(f"SqlKeys: the key {row.id!r} was added since you read the keys; look at it first")
 
 
 def _check_mode(mode: object) -> None:

@@ -90,6 +90,17 @@ def test_the_first_tenant_gets_to_a_verified_request(keys: Any, ada: Browser) ->
     assert secret not in ada.get("/tenant", name="acme").text
 
 
+def test_a_new_tenant_does_not_change_one_that_has_no_keys(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1", mode="enforce", not_before=time.time() + 3_600)
+    keys.retire("acme", "k1")
+
+    answer = ada.fill(forms_of(ada.get("/new").text)[-1], name="acme")
+
+    assert answer.status_code == 400
+    assert "The tenant 'acme' exists already" in words_of(answer)
+    assert [(found.mode, found.keys) for found in keys.tenants()] == [("enforce", ())]
+
+
 # Rotation, ends, notes, modes
 
 
@@ -100,7 +111,7 @@ def test_a_form_that_is_sent_twice_makes_one_key(keys: Any, ada: Browser) -> Non
     first, second = ada.fill(form), ada.fill(form)
 
     assert (first.status_code, second.status_code) == (200, 400)
-    assert "has a key" in words_of(second)
+    assert "This form was sent twice" in words_of(second)
     assert len(keys.list("acme")) == 2
 
 
@@ -144,6 +155,54 @@ def test_the_page_says_that_a_secret_of_fewer_than_sixteen_bytes_is_short(
     assert made.status_code == 200
     assert ("The secret is short." in words_of(made)) == is_short
     assert "The secret is short." not in words_of(ada.fill(new, name="globex"))
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("/new", {"name": "globex"}),
+        ("/tenant/key", {}),
+        ("/tenant/rotate", {"end": "0"}),
+        ("/tenant/rotate", {"end": "86400"}),
+    ],
+)
+def test_a_form_that_is_sent_twice_says_where_the_secret_was(
+    keys: Any, ada: Browser, path: str, changed: dict[str, str]
+) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    form = forms_of(ada.get(path, name="acme").text)[-1]
+    made, key_id = ada.fill(form, **changed), form.fields["id"]
+    before = stored_state(keys)
+
+    again = ada.fill(form, **changed)
+
+    assert (made.status_code, again.status_code) == (200, 400)
+    assert stored_state(keys) == before
+    assert (
+        f"This form was sent twice. The key '{key_id}' exists, and its secret was in the answer to the first sending. "
+        f"If you did not see it, end '{key_id}' and make another key."
+    ) in words_of(again)
+    assert "end the old key first" not in words_of(again)
+
+
+def test_a_form_with_the_customers_secret_that_is_sent_twice_advises_to_end_no_key(keys: Any, ada: Browser) -> None:
+    form = forms_of(ada.get("/new").text)[-1]
+    own = {"name": "acme", "source": "own", "secret": KEY, "id": "k1"}
+    ada.fill(form, **own)
+
+    page = words_of(ada.fill(form, **own))
+
+    assert "This form was sent twice. The key 'k1' exists. " in page
+    assert "end 'k1'" not in page
+
+
+def test_an_id_that_was_in_use_before_is_no_form_that_was_sent_twice(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+
+    page = words_of(ada.fill(forms_of(ada.get("/tenant/key", name="acme").text)[-1], id="k1"))
+
+    assert "The tenant 'acme' has a key 'k1' already" in page
+    assert "sent twice" not in page
 
 
 def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Browser) -> None:
@@ -194,10 +253,43 @@ def test_a_rotation_is_refused_while_one_is_open_unless_the_form_allows_it(keys:
 
     refused = ada.fill(forms_of(page.text)[-1])
     assert refused.status_code == 400
-    assert "still open" in words_of(refused)
+    assert "is still open, until" in words_of(refused)
+    assert "end the old key first, or rotate anyway." in words_of(refused)
     assert len(keys.list("acme")) == 2
     assert ada.fill(forms_of(page.text)[-1], while_open="yes").status_code == 200
     assert len(keys.list("acme")) == 3
+
+
+def test_a_rotation_does_not_end_a_key_that_its_sender_has_not_seen(keys: Any, console: Console) -> None:
+    """Two operators open the form. The rotation of the second one would end the new key of the first one at once."""
+    keys.add("acme", KEY, key_id="k1")
+    ada, bob = Browser(console), Browser(console)
+    form, other = (forms_of(each.get("/tenant/rotate", name="acme").text)[-1] for each in (ada, bob))
+    ada.fill(form, end="0", id="k2")
+    before = stored_state(keys)
+
+    refused = bob.fill(other, end="0", id="k3")
+
+    assert refused.status_code == 400
+    assert stored_state(keys) == before
+    assert "k2 was added since you opened this page. If you rotate, it ends too. End it too" in words_of(refused)
+    asked = forms_of(refused.text)[-1]
+    assert bob.fill(asked, end="0").status_code == 400  # Without the box.
+    keys.add("acme", OTHER_KEY, key_id="later")
+    asked_again = bob.fill(asked, end="0", **ticked(refused))
+    assert (asked_again.status_code, keys.list("acme")[0].not_after) == (400, None)
+    assert " later was added since you opened this page" in words_of(asked_again)
+    assert bob.fill(forms_of(asked_again.text)[-1], end="0", **ticked(asked_again)).status_code == 200
+    assert [key.id for key in keys.list("acme") if key.not_after is None] == ["k3"]
+
+
+def test_a_rotation_asks_for_no_key_that_has_ended(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    form = forms_of(ada.get("/tenant/rotate", name="acme").text)[-1]
+    keys.add("acme", OTHER_KEY, key_id="k2")
+    keys.retire("acme", "k2")
+
+    assert ada.fill(form, end="0").status_code == 200
 
 
 def test_an_open_window_is_ended_early(keys: Any, ada: Browser) -> None:
@@ -932,6 +1024,11 @@ def count(keys: Any, tenant: str, **reasons: int) -> None:
     counts.close()
 
 
+def ticked(page: Any) -> dict[str, Any]:
+    """The fields of the box "End it too": the hidden one has the same name."""
+    return {"newest": re.findall(r'name="newest" value="([^"]+)"', page.text)}
+
+
 def listed(answer: Any) -> list[str]:
     return re.findall(r'class="cover" href="[^"]+">([^<]+)<', answer.text)
 
@@ -966,7 +1063,7 @@ def test_the_console_runs_on_each_database(sync_database: Database) -> None:
         ("/tenant/rotate", {"name": "acme", "end": "never", "form": "text"}, 400, "Choose when the old key ends"),
         ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose the form of the secret"),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
-        ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key"),
+        ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key 'no such key'; look at the list of its keys."),
         ("/tenant/note", {"name": "unknown", "key": "k1"}, 404, "There is no tenant"),
         ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "The tenant 'acme' exists already"),
         ("/new", {"name": " x ", "form": "text", "mode": "report"}, 400, "is none that a request could name"),

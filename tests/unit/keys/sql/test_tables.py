@@ -374,6 +374,19 @@ def test_one_of_several_workers_adds_a_new_tenant(sync_database: Database) -> No
     assert [(key.id, key.mode) for key in keys.list("acme")] == [(added, added)]
 
 
+def test_a_rotation_ends_no_key_that_its_caller_does_not_know(database: Database) -> None:
+    keys = database.keys()
+    database.do(keys.add("acme", key_id="k1"))
+    [known] = database.do(keys.list("acme"))
+    database.do(keys.rotate("acme", key_id="k2", grace=0, newest=known.made_at))
+
+    with pytest.raises(ConfigError, match="the key 'k2' was added since you read the keys; look at it first"):
+        database.do(keys.rotate("acme", key_id="k3", grace=0, newest=known.made_at))
+    newest, _ = database.do(keys.list("acme"))
+    assert (newest.id, newest.not_after) == ("k2", None)
+    database.do(keys.rotate("acme", key_id="k3", grace=0, newest=newest.made_at))
+
+
 def test_the_audit_of_an_actor_has_no_entries_of_another_one(database: Database) -> None:
     keys = database.keys()
     actors = ["alice", "ALICE", "\u00e1lice", "alice ", "bob"]
