@@ -414,7 +414,8 @@ def _verdict(row: Any) -> tuple[str, str]:
     if row.known:
         reasons += f" (at least {row.known} of them with ids that were also verified)"
     enforced = f"the mode of the guard is {row.applied}, so nothing is enforced" if row.guard_is_less_strict else ""
-    why = ", ".join(filter(None, [reasons, enforced])) or ("" if counted else "no requests")
+    unchecked = f"{row.unchecked} not checked (off)" if row.unchecked else ""
+    why = ", ".join(filter(None, [reasons, unchecked, enforced])) or ("" if counted else "no requests")
     return "yes" if row.ready else "no" if counted else "unknown", why
 
 

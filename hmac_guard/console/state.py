@@ -88,7 +88,7 @@ def cache_note(context: Context) -> str:
     )
 
 
-State = Literal["unknown", "ready", "refused"]
+State = Literal["unknown", "unchecked", "ready", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,11 @@ class Evidence:
 
     @property
     def state(self) -> State:
-        if self.counted.ready:
-            return "ready"
-        return "refused" if self.total else "unknown"
+        if self.refused:
+            return "refused"
+        if self.counted.unchecked:
+            return "unchecked"
+        return "ready" if self.counted.ready else "unknown"
 
     @property
     def reasons(self) -> list[tuple[str, int]]:

@@ -67,6 +67,7 @@ class Readiness(NamedTuple):
         known: The least number of refused requests that state ids which were also verified, as one process has seen it.
         applied: The mode that applied lately. If the guard's own is less strict than the tenant's, it is the guard's.
             None if no request since the last change of the tenant's mode shows it.
+        unchecked: The number of requests that were not checked, since the mode was "off".
     """
 
     tenant: str
@@ -75,10 +76,11 @@ class Readiness(NamedTuple):
     refused: Mapping[str, int]
     known: int = 0
     applied: str | None = None
+    unchecked: int = 0
 
     @property
     def ready(self) -> bool:
-        """Whether there were requests, and "enforce" would have refused none of them."""
+        """Whether requests were checked, and "enforce" would have refused none of them."""
         return self.verified > 0 and not self.refused
 
     @property
@@ -385,15 +387,17 @@ class VerdictLedger(Frozen):
 
 
 def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
-    verified, known, refused = 0, 0, Counter[str]()
+    verified, known, unchecked, refused = 0, 0, 0, Counter[str]()
     for _, _, reason, requests, of_known, _ in rows:
         if reason == Reason.VERIFIED.value:
             verified += int(requests)
+        elif reason == Reason.OFF.value:
+            unchecked += int(requests)
         elif reason not in NEITHER:
             refused[reason] += int(requests)
             known += int(of_known)
     own = None if mode == GUARD else mode
-    return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, _applied(rows, ()))
+    return Readiness(tenant, own, verified, dict(sorted(refused.items())), known, _applied(rows, ()), unchecked)
 
 
 def _applied(rows: Sequence[Any], changes: Collection[tuple[int, str]]) -> str | None:

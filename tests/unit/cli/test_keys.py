@@ -222,7 +222,9 @@ def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: 
     counts = VerdictCounts(keys)
     for tenant in ("failing", "idle", "ready"):
         keys.add(tenant, mode="report")
+    keys.add("off", mode="off")
     for tenant, reason, times in (
+        ("off", Reason.OFF, 5),
         ("ready", Reason.VERIFIED, 3),
         ("failing", Reason.VERIFIED, 1),
         ("failing", Reason.MALFORMED, 2),
@@ -237,12 +239,14 @@ def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: 
         ["(no", "tenant)", "guard", "0", "4", "no", "unknown_key", "4"],
         ["failing", "report", "1", "2", "no", "malformed", "2"],
         ["idle", "report", "0", "0", "unknown", "no", "requests"],
+        ["off", "off", "0", "0", "unknown", *"5 not checked (off)".split()],
         ["ready", "report", "3", "0", "yes"],
     ]
     assert {row["tenant"]: row["ready"] for row in shown(run("readiness", "--json"))} == {
         "": False,
         "failing": False,
         "idle": False,
+        "off": False,
         "ready": True,
     }
 

@@ -363,6 +363,71 @@ def test_a_tenant_whose_requests_are_all_verified_is_ready(keys: Any, ada: Brows
     assert "Ready. All 2 requests" in words_of(ada.get("/tenant/switch", name="acme"))
 
 
+def test_one_verified_request_is_counted_in_the_singular(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, mode="report")
+    count(keys, "acme", verified=1)
+
+    assert "Ready. The only request in the last 24 hours had" in words_of(ada.get("/tenant/switch", name="acme"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "counted", "says"),
+    [
+        (
+            "off",
+            {"off": 5},
+            "Not ready. 5 requests in the last 24 hours were not checked because the mode is off; switch to report "
+            "first.",
+        ),
+        (
+            "report",
+            {"off": 1},
+            "Not ready. 1 request in the last 24 hours was not checked because the mode was off.",
+        ),
+        (
+            "report",
+            {"off": 200, "verified": 1},
+            "Not ready. 200 requests in the last 24 hours were not checked because the mode was off. 1 request was "
+            "checked and had a valid signature.",
+        ),
+        (
+            "report",
+            {"off": 200, "verified": 1, "missing_signature": 2},
+            "Of 3 requests in the last 24 hours 2 would have been refused: missing_signature 2. 200 requests in the "
+            "last 24 hours were not checked because the mode was off.",
+        ),
+    ],
+    ids=["the mode is off", "the mode was off", "one was verified later", "some were refused later"],
+)
+def test_requests_that_were_not_checked_are_no_evidence(
+    keys: Any, ada: Browser, mode: str, counted: dict[str, int], says: str
+) -> None:
+    keys.add("acme", KEY, mode=mode)
+    count(keys, "acme", **counted)
+    confirm = words_of(ada.get("/tenant/switch/confirm", name="acme", mode="enforce"))
+    page = ada.get("/tenant", name="acme")
+
+    assert says in confirm
+    assert not re.search("No requests yet| Ready| All [0-9]", confirm)
+    assert not re.search('class="button primary" href="[^"]*/tenant/switch', page.text)
+    assert "No request was counted" not in words_of(page)
+    if len(counted) == 1:
+        assert says.removeprefix("Not ready. ") in words_of(page)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "guard"])
+def test_a_mode_that_may_refuse_is_confirmed_with_what_is_known(keys: Any, ada: Browser, mode: str) -> None:
+    keys.add("acme", KEY, key_id="k1", mode="report")
+    count(keys, "acme", verified=1, missing_signature=2)
+    keys.retire("acme", "k1")
+
+    page = words_of(ada.get("/tenant/switch/confirm", name="acme", mode=mode))
+
+    assert "Of 3 requests in the last 24 hours 2 would have been refused" in page
+    assert "No key of this tenant is active, so every request would be refused" in page
+    assert ("if the mode of the guard is enforce" in page) == (mode == "guard")
+
+
 def test_a_less_strict_mode_of_the_guard_is_reported(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, mode="enforce")
     count(keys, "acme", verified=2)
@@ -392,6 +457,21 @@ def test_the_list_is_searched_filtered_and_paged(keys: Any, ada: Browser, monkey
     assert "tenant-11" not in listed(ada.get("/", show="not-ready"))
     assert "tenant-11" not in listed(ada.get("/", show="unused"))
     assert "No name of this filter begins with" in words_of(ada.get("/", show="report", prefix="zzz"))
+
+
+def test_the_list_has_no_numbers_of_another_day(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY)
+    count(keys, "acme", verified=7, missing_signature=3)
+    shown = ">{}<".format
+
+    for days, verified, refused in ((0, 7, 3), (3, 0, 0)):
+        with keys.engine.begin() as connection:
+            connection.execute(text(f"UPDATE {keys.table.hours.name} SET hour = hour - {24 * days}"))
+        page = ada.get("/").text
+        assert shown(verified) in re.findall('data-label="Verified, 24 h"[^>]*>[^<]*<', page)[0]
+        assert shown(refused) in re.findall('data-label="Refused, 24 h"[^>]*>[^<]*<', page)[0]
+        assert f"{verified} verified, {refused} refused in 24 hours" in page
+    assert "No request was counted in the last 24 hours." in words_of(ada.get("/tenant", name="acme"))
 
 
 # Check
@@ -1063,7 +1143,12 @@ def test_the_console_runs_on_each_database(sync_database: Database) -> None:
         ("/tenant/rotate", {"name": "acme", "end": "never", "form": "text"}, 400, "Choose when the old key ends"),
         ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose the form of the secret"),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
-        ("/tenant/end", {"name": "acme", "key": "no such key"}, 400, "has no key 'no such key'; look at the list of its keys."),
+        (
+            "/tenant/end",
+            {"name": "acme", "key": "no such key"},
+            400,
+            "has no key 'no such key'; look at the list of its keys.",
+        ),
         ("/tenant/note", {"name": "unknown", "key": "k1"}, 404, "There is no tenant"),
         ("/new", {"name": "acme", "form": "text", "mode": "report"}, 400, "The tenant 'acme' exists already"),
         ("/new", {"name": " x ", "form": "text", "mode": "report"}, 400, "is none that a request could name"),

@@ -74,6 +74,20 @@ def test_it_says_who_would_be_refused_and_why(sync_database: Database, call: Cal
     counted.close()
 
 
+def test_requests_in_the_mode_off_are_counted_as_unchecked(sync_database: Database, call: Call) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY, mode="off")
+    for _ in range(2):
+        call(Guard(SCHEME, keys, on_decision=counted), Sent(query="a=x&t=acme"))
+    keys.set_mode("acme", "report")
+    call(Guard(SCHEME, keys, on_decision=counted), Sent(query=f"a=x&sig={SCHEME.sign(KEY, a='x')}&t=acme"))
+    counted.flush()
+
+    [found] = counted.readiness()
+    assert (found.verified, found.refused, found.unchecked, found.ready) == (1, {}, 2, True)
+    counted.close()
+
+
 def test_a_tenant_in_enforce_under_a_guard_in_report_is_shown_as_what_it_is(
     sync_database: Database, call: Call
 ) -> None:
