@@ -113,13 +113,15 @@ def end_form(context: Context) -> Response:
     key = key_of(tenant, context.arg("key"))
     rows = context.console.ledger.hours([tenant.name])
     others = [other for other in tenant.keys if other.id != key.id and state_of(other, now).name != "ended"]
+    is_last = is_active(key, now) and not any(is_active(other, now) for other in others)
     return context.page(
         "end.html",
         tenant=tenant,
         key=key,
         state=state_of(key, now),
         verified=by_key(rows)[key.id],
-        others=others,
+        is_last=is_last,
+        next_key=min(others, key=lambda other: other.not_before or 0.0, default=None),
         cache_note=cache_note(context),
     )
 

@@ -239,7 +239,7 @@ def test_readiness_shows_which_tenants_can_be_enforced(run: Run, sync_database: 
         ["(no", "tenant)", "guard", "0", "4", "no", "unknown_key", "4"],
         ["failing", "report", "1", "2", "no", "malformed", "2"],
         ["idle", "report", "0", "0", "unknown", "no", "requests"],
-        ["off", "off", "0", "0", "unknown", *"5 not checked (off)".split()],
+        ["off", "off", "0", "0", "unknown", "5", "not", "checked", "(off)"],
         ["ready", "report", "3", "0", "yes"],
     ]
     assert {row["tenant"]: row["ready"] for row in shown(run("readiness", "--json"))} == {

@@ -313,6 +313,28 @@ def test_a_key_that_verifies_says_how_often_before_it_ends(keys: Any, ada: Brows
     assert "It is the only key of acme" in page
 
 
+def test_the_end_of_the_only_active_key_is_warned_of(tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)  # 2027-01-15 08:00 UTC
+    keys = empty_keys(tmp_path, clock=clock)
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header, clock=clock))
+    keys.add("acme", KEY, key_id="k1")
+    for number, days in enumerate((9, 7), 2):
+        keys.add("acme", key_id=f"k{number}", not_before=clock.now + days * 86_400)
+
+    page = words_of(ada.get("/tenant/end", name="acme", key="k1"))
+    assert (
+        "It is the only active key of acme. The key k3 begins on 22 Jan 2027, 08:00 UTC . "
+        "Until then every request of this tenant is refused."
+    ) in page
+    assert "It is the only" not in words_of(ada.get("/tenant/end", name="acme", key="k2"))
+    keys.add("acme", OTHER_KEY, key_id="k4", not_after=clock.now + 3_600)
+    assert "It is the only" not in words_of(ada.get("/tenant/end", name="acme", key="k1"))
+    keys.retire("acme", "k1")
+    clock.pass_by(1)
+    assert "It is the only active key of acme." in words_of(ada.get("/tenant/end", name="acme", key="k4"))
+    assert "It is the only" not in words_of(ada.get("/tenant/end", name="acme", key="k1"))
+
+
 def test_a_note_is_saved(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, key_id="k1")
     form = forms_of(ada.get("/tenant/note", name="acme", key="k1").text)[-1]
