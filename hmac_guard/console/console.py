@@ -1,7 +1,8 @@
 """`Console`: its arguments, and the applications that serve its pages."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -100,10 +101,15 @@ class Console(Strict):
         """Whether keys are stored unencrypted."""
         return not self.keys._sealing
 
-    def changed(self, tenant: str) -> None:
-        """Remove a tenant from the cache of this process, so that the next request reads it again."""
-        if self.cache is not None:
-            self.cache.invalidate(tenant)
+    @contextmanager
+    def changing(self, tenant: str) -> Iterator[SqlKeys[Any]]:
+        """Change a tenant, then remove it from the cache of this process, so that the next request reads it again."""
+        try:
+            yield self.keys
+        finally:
+            # Also after an error: if the answer to a commit is lost, the change may be made.
+            if self.cache is not None:
+                self.cache.invalidate(tenant)
 
     def __repr__(self) -> str:
         return f"Console({self.keys!r})"

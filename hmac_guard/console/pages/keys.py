@@ -35,20 +35,19 @@ def tenant_form(context: Context, problem: str = "") -> Response:
 
 def add_tenant(context: Context) -> Response:
     """Add a tenant with its first key, and show the secret once."""
-    console, name = context.console, context.field("name")
-    mode = context.field("mode")
+    name, mode = context.field("name"), context.field("mode")
     try:
-        new = console.keys.add(
-            name,
-            _given(context).get(),
-            **_draft(context),
-            mode=mode if mode in ("enforce", "report", "off") else None,
-            to_existing=False,
-            **context.audit_fields(),
-        )
+        with context.console.changing(name) as keys:
+            new = keys.add(
+                name,
+                _given(context).get(),
+                **_draft(context),
+                mode=mode if mode in ("enforce", "report", "off") else None,
+                to_existing=False,
+                **context.audit_fields(),
+            )
     except ConfigError as error:
         return tenant_form(context, _why_refused(context, name, error))
-    console.changed(name)
     return _shown(context, new)
 
 
@@ -62,10 +61,10 @@ def add_key(context: Context) -> Response:
     """Add a key to a tenant, and show the secret once."""
     tenant = tenant_of(context, context.field("name"))
     try:
-        new = context.console.keys.add(tenant.name, _given(context).get(), **_draft(context), **context.audit_fields())
+        with context.console.changing(tenant.name) as keys:
+            new = keys.add(tenant.name, _given(context).get(), **_draft(context), **context.audit_fields())
     except ConfigError as error:
         return key_form(context, _why_refused(context, tenant.name, error))
-    context.console.changed(tenant.name)
     return _shown(context, new)
 
 
@@ -92,18 +91,18 @@ def rotate(context: Context) -> Response:
     """Add a new key, let the old keys end, and show the secret once."""
     tenant = tenant_of(context, context.field("name"))
     try:
-        new = context.console.keys.rotate(
-            tenant.name,
-            _given(context).get(),
-            **_draft(context),
-            grace=_grace(context),
-            while_open=context.field("while_open") == "yes",
-            newest=_known(context),
-            **context.audit_fields(),
-        )
+        with context.console.changing(tenant.name) as keys:
+            new = keys.rotate(
+                tenant.name,
+                _given(context).get(),
+                **_draft(context),
+                grace=_grace(context),
+                while_open=context.field("while_open") == "yes",
+                newest=_known(context),
+                **context.audit_fields(),
+            )
     except ConfigError as error:
         return rotation_form(context, _why_refused(context, tenant.name, error))
-    context.console.changed(tenant.name)
     return _shown(context, new)
 
 
@@ -129,8 +128,8 @@ def end_form(context: Context) -> Response:
 def end_key(context: Context) -> Response:
     """End a key now."""
     tenant = tenant_of(context, context.field("name"))
-    context.console.keys.retire(tenant.name, context.field("key"), **context.audit_fields())
-    context.console.changed(tenant.name)
+    with context.console.changing(tenant.name) as keys:
+        keys.retire(tenant.name, context.field("key"), **context.audit_fields())
     return context.redirect("/tenant", name=tenant.name, done="ended")
 
 

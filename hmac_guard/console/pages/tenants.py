@@ -124,8 +124,8 @@ def change_mode(context: Context) -> Response:
     """Set the mode of a tenant, and send the browser to the page of the tenant."""
     tenant = tenant_of(context, context.field("name"))
     mode = _mode(context.field("mode"))
-    context.console.keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.audit_fields())
-    context.console.changed(tenant.name)
+    with context.console.changing(tenant.name) as keys:
+        keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.audit_fields())
     return context.redirect("/tenant", name=tenant.name, done="mode")
 
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import sqlite3
 import time
 from html import unescape
 from pathlib import Path
@@ -1069,6 +1070,42 @@ def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
     time.sleep(0.01)
     assert call_wsgi(guard, sent).status == 401
     assert "(60 seconds)" in words_of(ada.get("/tenant", name="acme"))
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("/tenant/end", {"key": "k1"}),
+        ("/tenant/rotate", {"end": "0", "form": "text"}),
+        ("/tenant/key", {"form": "text"}),
+        ("/tenant/switch/confirm", {"mode": "enforce"}),
+    ],
+)
+def test_a_change_reaches_the_cache_of_the_guard_if_the_answer_to_its_commit_is_lost(
+    keys: Any, monkeypatch: pytest.MonkeyPatch, path: str, changed: dict[str, str]
+) -> None:
+    cached = CachedKeys(keys)
+    ada = Browser(Console(cached, schemes=[NANGO], authorize=by_header))
+    keys.add("acme", KEY, key_id="k1", mode="report")
+    token, commit = ada.token(), keys.engine.dialect.do_commit
+
+    def seen(source: Any) -> Any:
+        ring = source(claim_of("acme"))
+        return ring.mode, [(key.id, key.not_after) for key in ring.keys]
+
+    before = seen(cached)
+
+    def lose_the_answer(connection: Any) -> None:
+        was_needed = connection.in_transaction
+        commit(connection)
+        if was_needed:
+            raise sqlite3.OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(keys.engine.dialect, "do_commit", lose_the_answer)
+    assert ada.post(path, token=token, name="acme", **changed).status_code == 503
+    monkeypatch.undo()
+
+    assert before != seen(keys) == seen(cached)
 
 
 # Wrong arguments
