@@ -181,9 +181,8 @@ class Site:
 
     def _set_cookie(self, request: Request, response: Response, session: str) -> None:
         secure = request.is_secure or any(origin.startswith("https:") for origin in self._console.origins)
-        response.set_cookie(
-            COOKIE, session, path=url_below(request, "/"), secure=secure, httponly=True, samesite="Strict"
-        )
+        # Lax, since it is no login: a link on another site must not begin a new session, in which open forms fail.
+        response.set_cookie(COOKIE, session, path=url_below(request, "/"), secure=secure, httponly=True, samesite="Lax")
 
 
 def problem(request: Request, title: str, status: int, text: str) -> Response:

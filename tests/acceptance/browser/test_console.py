@@ -242,6 +242,33 @@ def test_the_flow_below_a_prefix_of_another_application(
     engine.dispose()
 
 
+def test_a_link_on_another_site_leaves_open_forms_usable(browser: Any, tmp_path: Path, origin: str) -> None:
+    pytest.importorskip("flask", reason="not run: flask is not installed")
+    from console_apps import DB
+
+    url = f"sqlite:///{tmp_path / 'keys.db'}"
+    engine = create_engine(url)
+    keys = SqlKeys(engine)
+    keys.create_table()
+    keys.add("acme", KEY, key_id="k1")
+    [found] = [each for each in SERVERS if each.name == "waitress"]
+    with (
+        serving(found, "console_apps:flask", tmp_path, {DB: url}) as running,
+        opened(browser, viewport=WIDE, extra_http_headers={WHO: "ada"}) as seen,
+    ):
+        home = f"http://127.0.0.1:{running.port}{PREFIX}"
+        seen.page.goto(f"{home}/tenant/note?name=acme&key=k1")
+        seen.page.locator("[name=note]").fill("ask Bob")
+        other = seen.page.context.new_page()
+        other.goto(origin.replace("127.0.0.1", "localhost"))
+        other.set_content(f'<a href="{home}/">the console</a>')
+        other.get_by_role("link").click()
+        other.wait_for_url(f"{home}/")
+        seen.page.get_by_role("button", name="Save").click()
+        expect(seen.page.locator("main")).to_contain_text("The note is saved.", timeout=TIMEOUT * 1_000)
+    engine.dispose()
+
+
 def test_the_token_of_the_link_stays_in_no_address_or_history(browser: Any, filled: Local) -> None:
     link = filled.link()
     token = link.partition("#")[2]

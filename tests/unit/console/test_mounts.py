@@ -1,6 +1,8 @@
 """The console below `/console/` of each framework, mounted as docs/console.md says, on real servers."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from key_sources import KEY
 from servers import SERVERS, Running, Server, serving
 from sqlalchemy import create_engine
 from waiting import becomes_true
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
@@ -177,7 +180,7 @@ def test_django_sends_pages_cookies_and_exports(keys: Any, monkeypatch: pytest.M
     assert page.status_code == 200
     assert b"k1" in page.content
     assert page["Cache-Control"] == "no-store"
-    assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/console/", "Strict", True)
+    assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/console/", "Lax", True)
     assert b"".join(export.streaming_content).count(b"\n") == b"".join(parts).count(b"\n") == 1
 
 
@@ -329,3 +332,17 @@ def test_the_recipe_for_a_reverse_proxy() -> None:
     assert authorize(asked()) == Operator("ada", "operator")
     assert authorize(Request(direct.environ)) is None
     assert authorize(Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7"})) is None
+
+
+@pytest.mark.parametrize(("peer", "status"), [("10.0.0.7", 200), ("203.0.113.9", 403)])
+def test_the_recipe_for_a_reverse_proxy_behind_proxy_fix(keys: Any, peer: str, status: int) -> None:
+    """With the address that docs/console.md names. A client can write `X-Forwarded-For`."""
+    [named] = re.findall(r'`(request\.environ\["werkzeug\.[^`]+)`', Path("docs/console.md").read_text())
+    block = BLOCKS["A header that a reverse proxy sets"]
+    assert "request.remote_addr" in block.text
+    behind = replace(block, text=block.text.replace("request.remote_addr", named))
+    authorize = behind.run(Operator=Operator)["authorize_proxy"]
+    client = Client(ProxyFix(Console(keys, schemes=[NANGO], authorize=authorize).wsgi))
+    headers = {"X-Forwarded-User": "ada", "X-Forwarded-For": "10.0.0.7"}
+
+    assert client.get("/", headers=headers, environ_base={"REMOTE_ADDR": peer}).status_code == status
