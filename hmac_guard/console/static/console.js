@@ -1,4 +1,5 @@
-// The console works without this file. It copies, checks while the user types, and removes secrets from a page that is left.
+// The console works without this file. It copies, checks while the user types, sends a form once, and removes secrets from a page
+// that is left.
 "use strict";
 for (const button of document.querySelectorAll("[data-copy]")) {
   const source = document.querySelector(button.dataset.copy);
@@ -26,6 +27,13 @@ function wipe() {
 }
 addEventListener("pagehide", wipe);
 addEventListener("pageshow", (event) => { if (event.persisted) { wipe(); location.reload(); } });
+// A second click would take the place of the first answer, which alone has the secret.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  const disable = (disabled) => form.querySelectorAll("button").forEach((button) => { button.disabled = disabled; });
+  // Later, because a disabled button is not sent.
+  form.addEventListener("submit", () => { setTimeout(disable, 0, true); });
+  addEventListener("pageshow", () => { disable(false); });
+}
 // Check while the user types: the same form, sent the same way, half a second after the last key.
 const live = document.querySelector("form[data-live]");
 if (live) {

@@ -269,6 +269,40 @@ def test_a_link_on_another_site_leaves_open_forms_usable(browser: Any, tmp_path:
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("path", "button"),
+    [
+        ("/tenant/rotate?name=twice", "Rotate"),
+        ("/tenant/key?name=twice", "Add the key"),
+        ("/tenant/end?name=twice&key=k1", "End this key now"),
+        ("/tenant/switch/confirm?name=twice&mode=report", "Report for twice"),
+        ("/new?name=new", "Create the tenant and its key"),
+    ],
+)
+def test_a_second_click_does_not_send_a_form_again(browser: Any, empty: Local, path: str, button: str) -> None:
+    empty.keys.add("twice", KEY, key_id="k1")
+    sent: list[Any] = []
+    with opened(browser, viewport=WIDE) as seen:
+        page = seen.page
+        log_in(page, empty)
+        page.goto(empty.url(path))
+        found = page.get_by_role("button", name=button, exact=True)
+        found.scroll_into_view_if_needed()
+        # As after "Back", with a button that was disabled before.
+        found.evaluate("button => { button.disabled = true; dispatchEvent(new PageTransitionEvent('pageshow')); }")
+        expect(found).to_be_enabled()
+        box = found.bounding_box()
+        page.route("**" + path.partition("?")[0], lambda route: sent.append(route))  # A slow answer.
+        for _ in range(2):
+            page.mouse.click(box["x"] + 5, box["y"] + 5)
+            page.wait_for_timeout(300)
+        assert len(sent) == 1
+        sent[0].continue_()
+        expect(page.locator("main")).to_contain_text(re.compile("is shown once|has ended|is set"), timeout=TIMEOUT * 1_000)
+        assert not seen.complaints
+    assert len(empty.keys.audit()) == 2
+
+
 def test_the_token_of_the_link_stays_in_no_address_or_history(browser: Any, filled: Local) -> None:
     link = filled.link()
     token = link.partition("#")[2]
