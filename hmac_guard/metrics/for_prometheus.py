@@ -60,7 +60,7 @@ class PrometheusMetrics(Collector):
         ending_days: How soon, in days.
         tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
             tenant is a series.
-        registry: Where the metrics are registered.
+        registry: The `CollectorRegistry` of prometheus_client where the metrics are registered.
 
     Raises:
         ConfigError: An argument is not valid.
@@ -84,6 +84,11 @@ class PrometheusMetrics(Collector):
         check_count("PrometheusMetrics: ending_days", ending_days)
         if key_cache is not None and not hasattr(key_cache, "stats"):
             raise ConfigError(f"PrometheusMetrics: key_cache must be a CachedKeys, not {type(key_cache).__name__}")
+        if not isinstance(registry, CollectorRegistry):
+            raise ConfigError(
+                "PrometheusMetrics: registry must be a CollectorRegistry of prometheus_client, not "
+                f"{type(registry).__name__}; leave registry= out for the default one"
+            )
         self._labels = (*REQUESTS[2], "tenant") if tenants else REQUESTS[2]
         self._cache = key_cache
         self._ending = None if hidden.get() is None else EndingKeys(hidden, ending_days)

@@ -298,7 +298,9 @@ def test_a_second_click_does_not_send_a_form_again(browser: Any, empty: Local, p
             page.wait_for_timeout(300)
         assert len(sent) == 1
         sent[0].continue_()
-        expect(page.locator("main")).to_contain_text(re.compile("is shown once|has ended|is set"), timeout=TIMEOUT * 1_000)
+        expect(page.locator("main")).to_contain_text(
+            re.compile("is shown once|has ended|is set"), timeout=TIMEOUT * 1_000
+        )
         assert not seen.complaints
     assert len(empty.keys.audit()) == 2
 

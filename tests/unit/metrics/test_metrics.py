@@ -484,6 +484,12 @@ def test_wrong_arguments_are_errors() -> None:
         "ending_days": lambda: PrometheusMetrics(ending_days=0, keys=KEY),
         "key_cache must be a CachedKeys, not str": lambda: PrometheusMetrics(key_cache="x"),
         "cannot be listed; leave keys= out": lambda: PrometheusMetrics(keys=lambda claim: KEY),
+        "registry must be a CollectorRegistry .*, not NoneType; leave registry= out": lambda: PrometheusMetrics(
+            registry=None  # type: ignore[arg-type]
+        ),
+        "registry must be a CollectorRegistry .*, not str": lambda: PrometheusMetrics(
+            registry="x"  # type: ignore[arg-type]
+        ),
     }
     for error, cause in causes.items():
         with pytest.raises(ConfigError, match=error):
