@@ -285,10 +285,10 @@ def _bind(guard: Any) -> _Bound:
 
 def _check(driver: Driver) -> Response | None:
     environ = request.environ
-    refusal, failure = None, None
+    refusal, failure, sent = None, None, environ["REQUEST_METHOD"]
     try:
         # A function before the guard may have set another method, and a class-based view then uses that one.
-        if request.method != environ["REQUEST_METHOD"].upper():
+        if request.method != sent.upper():
             environ["REQUEST_METHOD"] = request.method
         judged = _judged(driver, environ)
         if judged is None:
@@ -298,6 +298,7 @@ def _check(driver: Driver) -> Response | None:
             refusal = judged.refusal
     except Exception as error:
         failure = failure_of(error)
+    environ["REQUEST_METHOD"] = sent  # By this one, Werkzeug decides whether an answer has a body.
     if failure is not None:
         refusal = driver.decider.fault(environ, failure)
     return None if refusal is None else _response(refusal)
@@ -325,14 +326,21 @@ def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
     may_be_gone = "HTTP_TRANSFER_ENCODING" in environ or any(map(_kept().get, ("form", "files")))
     if may_be_gone and not is_cached:
         raise BodyAlreadyRead
-    if not is_cached and (length is None or length > driver.decider.max_body):
-        # The driver reads as much as the guard needs. Then Flask opens the stream again.
+    if is_cached or (length is not None and length <= driver.decider.max_body):
+        body = request.get_data(cache=False)
+        if length not in (None, len(body)) or (may_be_gone and not body):
+            raise BodyAlreadyRead
+        environ["wsgi.input"] = io.BytesIO(body)
+    elif "form" not in _kept() and (length is not None or _may_have_body(environ)):
+        raise BodyAlreadyRead  # A function may have read a part from the stream.
+    if not is_cached:
+        # Flask opens the stream again, after the driver has read as much as the guard needs.
         del _kept()["stream"]
-        return
-    body = request.get_data()
-    if length not in (None, len(body)) or (may_be_gone and not body):
-        raise BodyAlreadyRead
-    environ["wsgi.input"] = io.BytesIO(body)
+
+
+def _may_have_body(environ: dict[str, Any]) -> bool:
+    """Return whether a request without a length may have a body that Flask reads."""
+    return bool(environ.get("wsgi.input_terminated")) and request.method not in ("GET", "HEAD", "OPTIONS")
 
 
 def _kept() -> dict[str, Any]:

@@ -107,7 +107,7 @@ class CachedKeys(Resolver):
             the resolver.
         clock: Returns seconds that never jump. The times of a key are checked for each request, by the guard's clock.
         max_lookups: The most look-ups at a time in this process. At most three quarters of them are of names that this
-            process has not seen with keys, and at most three quarters of the others. Of a single one this is not true.
+            process has not seen with keys, and at most three quarters of the others. With 1, either may use it.
         max_waiting: The most look-ups of either sort that wait to run. A request beyond them is answered 503 at once.
 
     Raises:
@@ -357,7 +357,7 @@ class CachedKeys(Resolver):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock, then begin the look-ups that were chosen in the block.
+        """Hold the lock, then begin the look-ups that were chosen.
 
         They begin without the lock: with gevent, other greenlets run while a thread starts, and would wait for the lock
         without an end.
@@ -433,8 +433,9 @@ class CachedKeys(Resolver):
         except Exception as error:  # No thread can be started.
             with self._lock:
                 self._end(lookup, LookupResult(None, failure_of(error)), self._clock())
+                self._begin_next(self._clock())  # `_locked`, which calls this, begins it.
             return
-        with suppress(RuntimeError):  # The same. The next look-up tries it again.
+        with suppress(RuntimeError):  # No thread for the watch can be started. The next look-up tries it again.
             self._begin_watch()
 
     def _begin_on_loop(self, lookup: Lookup, ask: Callable[[], Any], waited: float) -> None:

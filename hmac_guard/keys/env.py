@@ -56,7 +56,7 @@ class EnvKeys(Resolver):
         if not all(map(_is_name, hidden.get())):
             raise ConfigError("EnvKeys: give the name of a variable (letters, digits and '_'), not its value")
         per_tenant = "{tenant}" in "".join(hidden.get())
-        rings: Any = _tenant_rings(hidden.get(), form) if per_tenant else {None: Keyring(_named_keys(hidden, form))}
+        rings: Any = _tenant_rings(hidden, form) if per_tenant else {None: Keyring(_named_keys(hidden, form))}
         self._set(_names=hidden.get(), _rings=rings, per_tenant=per_tenant)
 
     def __call__(self, claim: Claim) -> Keyring | None:
@@ -76,10 +76,10 @@ def _named_keys(names: Hidden[tuple[str, ...]], form: str) -> list[Key]:
     return [_key(name, form) for name in names.get() if name in os.environ]
 
 
-def _tenant_rings(patterns: tuple[str, ...], form: str) -> dict[str, Keyring]:
+def _tenant_rings(patterns: Hidden[tuple[str, ...]], form: str) -> dict[str, Keyring]:
     _check_patterns(patterns)
     keys: dict[str, list[Key]] = {}
-    for pattern in patterns:
+    for pattern in patterns.get():
         for name in os.environ:
             tenant = tenant_in(name, pattern)
             if tenant is not None:
@@ -91,12 +91,12 @@ def _tenant_rings(patterns: tuple[str, ...], form: str) -> dict[str, Keyring]:
     return rings
 
 
-def _check_patterns(patterns: tuple[str, ...]) -> None:
-    if not all("{tenant}" in pattern for pattern in patterns):
+def _check_patterns(patterns: Hidden[tuple[str, ...]]) -> None:
+    if not all("{tenant}" in pattern for pattern in patterns.get()):
         raise ConfigError("EnvKeys: put {tenant} into each of the names, or into none of them")
-    if "{tenant}" in patterns:
+    if "{tenant}" in patterns.get():
         raise ConfigError("EnvKeys: put a fixed text beside {tenant}, or any variable would be some tenant's key")
-    for one, other in combinations(patterns, 2):
+    for one, other in combinations(patterns.get(), 2):
         # The key of the tenant "a_OLD" under K_{tenant} would also be a key of the tenant "a" under K_{tenant}_OLD.
         if _may_share_a_variable(one, other):
             raise ConfigError(

@@ -148,36 +148,48 @@ class FileKeys(Resolver):
         """Return the keys in the files, with the last good one of each bad file, their rings, and what was wrong."""
         keys: dict[Path, Key] = {}
         rings: dict[Tenant, Keyring] = {}
-        faults = []
+        faults: list[str] = []
         for tenant, paths in files.items():
-            for path in paths:
-                try:
-                    key = self._key_in(path, may_be_missing=path is not paths[0])
-                except ConfigError as error:
-                    faults.append(str(error))
-                    key = self._keys.get(path)
-                if key is not None:
-                    keys[path] = key
-            ring = [keys[path] for path in paths if path in keys]
+            found = [(path, *self._key_in(path, faults, may_be_missing=path is not paths[0])) for path in paths]
+            keys.update((path, key) for path, key, _ in found if key is not None)
             try:
-                if ring:
-                    rings[tenant] = Keyring(ring)
+                ring = _ring_of([(key, is_kept) for _, key, is_kept in found if key is not None])
             except ConfigError as error:  # Two keys are the same.
                 faults.append(str(error))
-                if tenant in self._rings:
-                    rings[tenant] = self._rings[tenant]
+                ring = self._rings.get(tenant)
+            if ring is not None:
+                rings[tenant] = ring
         return keys, rings, faults
 
-    def _key_in(self, path: Path, *, may_be_missing: bool) -> Key | None:
-        text = _text_of(path)
-        if text is not None:
-            return key_from_text(f"FileKeys: {path}", text, self._form, id=path.name)
-        if may_be_missing:
-            return None
-        raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
+    def _key_in(self, path: Path, faults: list[str], *, may_be_missing: bool) -> tuple[Key | None, bool]:
+        """Return the key in a file, or the last good one, and whether it is the last good one."""
+        try:
+            text = _text_of(path)
+            if text is not None:
+                return key_from_text(f"FileKeys: {path}", text, self._form, id=path.name), False
+            if not may_be_missing:
+                raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
+        except ConfigError as error:
+            faults.append(str(error))
+        else:
+            if path.parent.is_dir():
+                return None, False
+        return self._keys.get(path), True
 
     def __repr__(self) -> str:
         return f"FileKeys({', '.join(repr(str(path)) for path in self._paths)})"
+
+
+def _ring_of(keys: list[tuple[Key, bool]]) -> Keyring | None:
+    """Return the ring of these keys. A last good key does not count if a file has the same key now.
+
+    Raises:
+        ConfigError: Two files have the same key.
+    """
+    read = [key for key, is_kept in keys if not is_kept]
+    with suppress(ConfigError):
+        return Keyring([key for key, _ in keys]) if keys else None
+    return Keyring(read)
 
 
 def _is_path(path: object) -> bool:

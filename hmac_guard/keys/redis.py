@@ -227,7 +227,10 @@ class _Changes:
 def _client_of(url: Hidden[Any]) -> Hidden[Any]:
     client = client_of_url(url, TIMEOUT)
     if client is None:
-        raise ConfigError('RedisInvalidation: give a URL like "redis://localhost:6379/0", or a client of your own')
+        raise ConfigError(
+            'RedisInvalidation: give a URL like "redis://localhost:6379/0", with options that redis-py knows, or a '
+            "client of your own"
+        )
     return client
 
 
@@ -236,7 +239,8 @@ def _checked(client: Hidden[Any]) -> Hidden[Any]:
     is_async = not missing and inspect.iscoroutinefunction(client.get().publish)
     if missing or is_async or "asyncio" in type(client.get()).__module__ or is_pipeline(client):
         raise ConfigError(
-            'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a sync client like redis.Redis'
+            'RedisInvalidation: give a URL like "redis://localhost:6379/0", or a sync client like redis.Redis that is '
+            "no pipeline"
         )
     return client
 

@@ -116,5 +116,8 @@ def _client_of(given: Hidden[Any], timeout: float) -> Hidden[Any]:
     is_client = isinstance(given.get(), (*_SYNC, *_ASYNC)) and not is_pipeline(given)
     client = given if is_client else client_of_url(given, timeout)
     if client is None:
-        raise ConfigError('RedisOnce: give a URL like "redis://localhost:6379/0", or a client of redis-py')
+        raise ConfigError(
+            'RedisOnce: give a URL like "redis://localhost:6379/0", with options that redis-py knows, or a client of '
+            "redis-py that is no pipeline"
+        )
     return client

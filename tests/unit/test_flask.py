@@ -5,6 +5,7 @@ import gc
 import io
 import re
 import weakref
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -284,6 +285,70 @@ def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused() ->
     environ["QUERY_STRING"] = GOOD.query
 
     assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+
+
+READERS: dict[str, Callable[[], object]] = {
+    "stream.read": lambda: request.stream.read(),
+    "a part of the stream": lambda: request.stream.read(4),
+    "get_data without cache": lambda: request.get_data(cache=False),
+    "get_json without cache": lambda: request.get_json(force=True, silent=True, cache=False),
+}
+
+
+@pytest.mark.parametrize("reader", list(READERS))
+@pytest.mark.parametrize("length", [True, False], ids=["a large body", "a body without a length"])
+def test_a_body_that_a_function_may_have_read_from_the_stream_is_refused(reader: str, length: bool) -> None:
+    def read() -> None:
+        READERS[reader]()
+
+    here = App()
+    here.app.before_request(read)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY, max_body=1000)).guarded(here.view))
+    sent = Sent("POST", "/orders", GOOD.query, [("Content-Type", "image/png")], b"x" * 100_000)
+    environ = {**environ_for(sent), "wsgi.input_terminated": True} if length else without_length(GOOD_JSON)
+    environ["QUERY_STRING"] = GOOD.query
+
+    assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+    assert here.seen == []
+
+
+@pytest.mark.parametrize("size", [0, 100, 5_000], ids=["no body", "a small one", "a large one"])
+@pytest.mark.parametrize("content_type", ["application/octet-stream", "image/png"])
+def test_a_view_reads_the_stream_of_an_upload_after_a_function_has_looked_at_the_form(
+    size: int, content_type: str
+) -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    GuardExtension(Guard(ORDERS, KEY, max_body=1000), here.app)
+    here.app.add_url_rule("/orders", "order", lambda: {"size": len(request.stream.read())}, methods=["POST"])
+    sent = Sent("POST", "/orders", GOOD.query, [("Content-Type", content_type)], b"x" * size)
+
+    assert send(here.app, sent).body == b'{"size":%d}\n' % size
+
+
+@pytest.mark.parametrize(("sent", "used"), [("HEAD", "GET"), ("POST", "HEAD")])
+def test_the_server_and_werkzeug_see_the_method_that_was_sent(sent: str, used: str) -> None:
+    here = App()
+    overriding(here.app)
+    here.app.add_url_rule("/orders", "order", lambda: "reached", methods=["GET", "POST"])
+    GuardExtension(Guard(ORDERS, KEY), here.app)
+    environ = environ_for(Sent(sent, "/orders", GOOD.query, [("X-HTTP-Method-Override", used)]))
+    body, status, _ = run_wsgi_app(here.app, environ)
+
+    assert (status, environ["REQUEST_METHOD"]) == ("200 OK", sent)
+    assert b"".join(body) == (b"" if sent == "HEAD" else b"reached")
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+def test_a_request_without_body_is_verified_after_a_function_has_looked_at_its_stream(terminated: bool) -> None:
+    def look() -> None:
+        assert request.stream is not None
+
+    here = App()
+    here.app.before_request(look)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    assert run_wsgi_app(here.app, {**environ_for(GOOD), "wsgi.input_terminated": terminated})[1] == "200 OK"
 
 
 def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked_at() -> None:

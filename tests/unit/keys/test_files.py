@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -166,6 +167,27 @@ def test_a_bad_file_does_not_keep_the_new_version_of_another_one_from_being_used
 
     assert verifies(keys, OTHER_KEY)
     assert not verifies(keys, f"{other} {KEY}")
+
+
+def test_a_key_that_moves_is_not_held_by_the_last_good_one_of_its_old_file(tmp_path: Path) -> None:
+    """The key in `key` has leaked. The operator puts the other key in its place, and empties its file."""
+    current, previous = write(tmp_path / "key", KEY), write(tmp_path / "key_old", OTHER_KEY)
+    keys = FileKeys(current, previous)
+    current.write_text(OTHER_KEY)
+    previous.write_text("")
+
+    assert verifies(keys, OTHER_KEY)
+    assert not verifies(keys, KEY)
+
+
+def test_both_keys_stay_in_use_if_their_folder_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    keys = FileKeys(write(folder / "key", KEY), write(folder / "key_old", OTHER_KEY), tmp_path / "none" / "key")
+    shutil.rmtree(folder)
+
+    assert verifies(keys, KEY)
+    assert verifies(keys, OTHER_KEY)
 
 
 def test_two_files_with_one_key_leave_the_last_good_ones_in_use(tmp_path: Path) -> None:

@@ -630,6 +630,31 @@ def test_an_outage_is_one_line_that_names_the_error(clock: Clock, caplog: pytest
     assert lines == ["the source of cached keys failed: builtins.ConnectionRefusedError (errno 111)"]
 
 
+def test_a_look_up_begins_after_one_that_got_no_thread(source: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting, may_fail = threading.Event(), threading.Event()
+    run, failures = DaemonThreads.run, [RuntimeError("can't start new thread")]
+
+    def fail_once(threads: DaemonThreads, job: Any) -> None:
+        if failures:
+            starting.set()
+            may_fail.wait(TIMEOUT)
+            raise failures.pop()
+        run(threads, job)
+
+    monkeypatch.setattr(DaemonThreads, "run", fail_once)
+    keys = CachedKeys(source, timeout=TIMEOUT, max_lookups=1)
+    with requests() as ask:
+        first = ask(keys, "acme")
+        assert starting.wait(TIMEOUT)
+        second = ask(keys, "globex")
+        assert becomes_true(lambda: len(keys._lookups) == 2)
+        may_fail.set()
+
+        with pytest.raises(KeysUnavailable):
+            first.result(TIMEOUT)
+        assert second.result(TIMEOUT / 2)
+
+
 def test_a_process_ends_while_look_ups_are_stuck() -> None:
     program = """
 import threading, types

@@ -550,6 +550,8 @@ CASES: dict[str, tuple[Any, str]] = {
     "a wait without an end": (lambda: RedisOnce("redis://x", timeout=float("inf")), "number of seconds"),
     "another server": (lambda: RedisOnce("http://localhost"), "redis://"),
     "no server": (lambda: RedisOnce(None), "redis://"),
+    "an unknown protocol in the URL": (lambda: RedisOnce("redis://localhost?protocol=4"), "redis://"),
+    "an unknown rule for certificates": (lambda: RedisOnce("rediss://localhost?ssl_cert_reqs=x"), "redis://"),
     "an unknown option in the URL": (lambda: RedisOnce("redis://localhost?foo=1"), "redis://"),
     "a pipeline": (lambda: RedisOnce(Redis().pipeline()), "redis://"),
     "an async pipeline": (lambda: RedisOnce(AsyncRedis().pipeline()), "redis://"),
