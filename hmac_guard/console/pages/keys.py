@@ -177,7 +177,7 @@ def _form_page(
         problem=problem,
         # The id is chosen with the form, so that a form that is sent twice makes one key.
         key_id=form.get("id") or _new_id(context.now()),
-        newest=known if known < math.inf else max((key.made_at for key in stored), default=0.0),
+        newest=known if known < math.inf else max((key.made_at for key in stored), default=context.now()),
         note=form.get("note", ""),
         name=form.get("name", context.arg("name")),
         source=form.get("source", "generated"),
@@ -238,7 +238,8 @@ def _added(context: Context, keys: tuple[StoredKey, ...]) -> list[StoredKey]:
 def _why_refused(context: Context, tenant: str, error: ConfigError) -> str:
     """Return why no key was made."""
     key_id = context.field("id")
-    if all(key.id != key_id for key in _added(context, context.console.keys.list(tenant))):
+    added = _added(context, context.console.keys.list(tenant))
+    if (key_id, context.operator.name) not in {(key.id, key.made_by) for key in added}:
         return _text_of(error)
     if context.field("source") == "own":
         return f"this form was sent twice. The key {key_id!r} exists"

@@ -206,6 +206,27 @@ def test_an_id_that_was_in_use_before_is_no_form_that_was_sent_twice(keys: Any, 
     assert "sent twice" not in page
 
 
+@pytest.mark.parametrize("path", ["/new", "/tenant/key"])
+def test_an_id_that_another_operator_used_is_no_form_that_was_sent_twice(keys: Any, ada: Browser, path: str) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    form = forms_of(ada.get(path, name="acme").text)[-1]
+    keys.add("acme", OTHER_KEY, key_id="k2", actor="bob@example.com")
+
+    page = words_of(ada.fill(form, name="acme", id="k2"))
+
+    assert re.search("The tenant 'acme' (exists|has a key 'k2') already", page)
+    assert "sent twice" not in page
+
+
+def test_a_tenant_that_the_operator_added_before_is_no_form_that_was_sent_twice(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="main", actor=ADA.name)
+
+    page = words_of(ada.fill(forms_of(ada.get("/new").text)[-1], name="acme", id="main"))
+
+    assert "The tenant 'acme' exists already" in page
+    assert "sent twice" not in page
+
+
 def test_the_customers_own_secret_is_stored_and_never_shown(keys: Any, ada: Browser) -> None:
     form = forms_of(ada.get("/new").text)[-1]
     made = ada.fill(form, name="acme", source="own", secret=KEY, form="hex", note="from <b>Bob</b>")
