@@ -30,8 +30,12 @@ addEventListener("pageshow", (event) => { if (event.persisted) { wipe(); locatio
 // A second click would take the place of the first answer, which alone has the secret.
 for (const form of document.querySelectorAll("form[data-once]")) {
   const disable = (disabled) => form.querySelectorAll("button").forEach((button) => { button.disabled = disabled; });
-  // Later, because a disabled button is not sent.
-  form.addEventListener("submit", () => { setTimeout(disable, 0, true); });
+  form.addEventListener("submit", () => {
+    // Later, because a disabled button is not sent.
+    setTimeout(disable, 0, true);
+    // No event says that the user has stopped the page from loading.
+    setTimeout(disable, 10_000, false);
+  });
   addEventListener("pageshow", () => { disable(false); });
 }
 // Check while the user types: the same form, sent the same way, half a second after the last key.
@@ -40,8 +44,11 @@ if (live) {
   let timer = 0, asked = 0;
   live.addEventListener("input", () => {
     clearTimeout(timer);
+    // An answer to older input, also one that comes later, is none to this.
+    asked++;
+    document.querySelector(".live").replaceChildren();
     timer = setTimeout(async () => {
-      const number = ++asked;
+      const number = asked;
       const isComplete = [...live.querySelectorAll("[required], [data-needed]")].every((field) => field.value);
       const sent = { method: "POST", body: new URLSearchParams(new FormData(live)) };
       const text = isComplete ? await fetch(live.action, sent).then((answer) => answer.text()).catch(() => "") : "";

@@ -305,6 +305,24 @@ def test_a_second_click_does_not_send_a_form_again(browser: Any, empty: Local, p
     assert len(empty.keys.audit()) == 2
 
 
+def test_a_form_that_was_stopped_can_be_sent_again(browser: Any, empty: Local) -> None:
+    with opened(browser, viewport=WIDE) as seen:
+        page = seen.page
+        log_in(page, empty)
+        page.clock.install()
+        page.goto(empty.url("/new?name=stopped"))
+        button = page.get_by_role("button", name="Create the tenant and its key")
+        page.route("**/new", lambda route: None)  # No answer.
+        button.evaluate("button => { button.click(); setTimeout(() => window.stop(), 500); }")
+        page.wait_for_timeout(1_000)
+        expect(button).to_be_disabled()
+        page.clock.fast_forward(11_000)
+        expect(button).to_be_enabled()
+        page.unroute("**/new")
+        button.click()
+        expect(page.locator("main")).to_contain_text("is shown once", timeout=TIMEOUT * 1_000)
+
+
 def test_the_token_of_the_link_stays_in_no_address_or_history(browser: Any, filled: Local) -> None:
     link = filled.link()
     token = link.partition("#")[2]
@@ -463,6 +481,27 @@ def test_a_result_of_other_input_does_not_stay_while_the_user_types(browser: Any
             expect(result).to_have_text("", **wait)
             seen.page.unroute("**/check", refused)
             show_a_result()
+
+
+def test_a_result_is_removed_with_the_first_changed_character(browser: Any, filled: Local) -> None:
+    filled.keys.add("changed", KEY, key_id="k1")
+    asked: list[Any] = []
+    with opened(browser, viewport=WIDE) as seen:
+        log_in(seen.page, filled)
+        seen.page.goto(filled.url("/check?name=changed"))
+        result, connection = seen.page.locator(".live"), seen.page.locator("[name='id.connection_id']")
+        seen.page.locator("[name='id.integration_id']").fill("github")
+        connection.fill("u-1")
+        expect(result).to_contain_text("The bytes to sign for changed", timeout=TIMEOUT * 1_000)
+        seen.page.route("**/check", lambda route: asked.append(route))
+
+        with seen.page.expect_request("**/check"):
+            connection.fill("u-2")
+            assert result.inner_text() == ""
+        connection.fill("u-3")
+        asked[0].continue_()  # A late answer, to "u-2".
+        seen.page.wait_for_timeout(300)
+        assert result.inner_text() == ""
 
 
 def _answer(answered: Any, route: Any) -> None:
