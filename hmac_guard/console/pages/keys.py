@@ -14,7 +14,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.secret import WEAK_BELOW
 from hmac_guard.explain.search import secret_of
 from hmac_guard.keys.forms import FORMS, key_from_text
-from hmac_guard.keys.sql import NewKey, StoredKey
+from hmac_guard.keys.sql import NewKey, StoredKey, StoredTenant
 
 #: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
@@ -108,18 +108,21 @@ def rotate(context: Context) -> Response:
 
 def end_form(context: Context) -> Response:
     """Return the page that asks before a key is ended."""
-    tenant, now = tenant_of(context, context.arg("name")), context.now()
-    key = key_of(tenant, context.arg("key"))
+    return _end_page(context, tenant_of(context, context.arg("name")), context.arg("key"))
+
+
+def _end_page(context: Context, tenant: StoredTenant, key_id: str, status: int = 200) -> Response:
+    key, now = key_of(tenant, key_id), context.now()
     rows = context.console.ledger.hours([tenant.name])
     others = [other for other in tenant.keys if other.id != key.id and state_of(other, now).name != "ended"]
-    is_last = is_active(key, now) and not any(is_active(other, now) for other in others)
     return context.page(
         "end.html",
+        status,
         tenant=tenant,
         key=key,
         state=state_of(key, now),
         verified=by_key(rows)[key.id],
-        is_last=is_last,
+        is_last=_is_last(tenant, key.id, now),
         next_key=min(others, key=lambda other: other.not_before or 0.0, default=None),
         cache_note=cache_note(context),
     )
@@ -127,10 +130,18 @@ def end_form(context: Context) -> Response:
 
 def end_key(context: Context) -> Response:
     """End a key now."""
-    tenant = tenant_of(context, context.field("name"))
+    tenant, key_id = tenant_of(context, context.field("name")), context.field("key")
+    # Another key may have ended since the page was opened.
+    if _is_last(tenant, key_id, context.now()) and not context.field("warned"):
+        return _end_page(context, tenant, key_id, 400)
     with context.console.changing(tenant.name) as keys:
-        keys.retire(tenant.name, context.field("key"), **context.audit_fields())
+        keys.retire(tenant.name, key_id, **context.audit_fields())
     return context.redirect("/tenant", name=tenant.name, done="ended")
+
+
+def _is_last(tenant: StoredTenant, key_id: str, now: float) -> bool:
+    """Return whether this key is active, and no other one of the tenant."""
+    return [key.id for key in tenant.keys if is_active(key, now)] == [key_id]
 
 
 def note_form(context: Context, problem: str = "") -> Response:

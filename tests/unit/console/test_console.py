@@ -357,6 +357,37 @@ def test_the_end_of_the_only_active_key_is_warned_of(tmp_path: Path) -> None:
     assert "It is the only" not in words_of(ada.get("/tenant/end", name="acme", key="k1"))
 
 
+def test_the_last_active_key_ends_only_after_the_warning(keys: Any, console: Console) -> None:
+    """Two operators end the two keys. Each opened the page while the other key was active."""
+    for number in (1, 2):
+        keys.add("acme", key_id=f"k{number}")
+    ada, bob = Browser(console), Browser(console)
+    form, other = (
+        forms_of(each.get("/tenant/end", name="acme", key=f"k{number}").text)[-1]
+        for number, each in enumerate((ada, bob), 1)
+    )
+    assert ada.fill(form).status_code == 303
+    before = stored_state(keys)
+
+    refused = bob.fill(other)
+
+    assert refused.status_code == 400
+    assert stored_state(keys) == before
+    assert "It is the only key of acme." in words_of(refused)
+    assert bob.fill(forms_of(refused.text)[-1]).status_code == 303
+    assert keys(claim_of("acme")).active(time.time()) == ()
+
+
+def test_a_key_that_has_not_begun_is_deleted(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1", not_before=time.time() + 3_600)
+    page = ada.get("/tenant/end", name="acme", key="k1")
+
+    assert "It is deleted, because it has not begun." in words_of(page)
+    assert "are refused from now on" not in words_of(page)
+    assert ada.fill(forms_of(page.text)[-1]).status_code == 303
+    assert keys.list("acme") == ()
+
+
 def test_a_note_is_saved(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, key_id="k1")
     form = forms_of(ada.get("/tenant/note", name="acme", key="k1").text)[-1]
@@ -770,7 +801,7 @@ def changing_forms(keys: Any, console: Console) -> list[tuple[str, dict[str, str
         ("/tenant/key", {"name": "acme", **secret}),
         ("/tenant/env", {"name": "acme", "secret": "x"}),
         ("/tenant/rotate", {"name": "acme", "end": "3600", **secret, "id": "rotated"}),
-        ("/tenant/end", {"name": "acme", "key": "k1"}),
+        ("/tenant/end", {"name": "acme", "key": "k1", "warned": "yes"}),
         ("/tenant/note", {"name": "acme", "key": "k1", "note": "changed"}),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "off"}),
         ("/check", fields()),
@@ -1074,7 +1105,7 @@ def test_each_change_is_announced_to_other_workers(tmp_path: Path) -> None:
     ada.post("/tenant/key", name="acme", id="k2", **made)
     ada.post("/tenant/rotate", name="acme", id="k3", end="0", **made)
     ada.post("/tenant/switch/confirm", name="acme", mode="enforce")
-    ada.post("/tenant/end", name="acme", key="k3")
+    ada.post("/tenant/end", name="acme", key="k3", warned="yes")
     assert announced == ["acme"] * 5
 
 
@@ -1096,7 +1127,7 @@ def test_a_change_reaches_the_cache_of_the_guard(keys: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "changed"),
     [
-        ("/tenant/end", {"key": "k1"}),
+        ("/tenant/end", {"key": "k1", "warned": "yes"}),
         ("/tenant/rotate", {"end": "0", "form": "text"}),
         ("/tenant/key", {"form": "text"}),
         ("/tenant/switch/confirm", {"mode": "enforce"}),
