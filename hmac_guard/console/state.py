@@ -117,9 +117,9 @@ class Evidence:
     def state(self) -> State:
         if self.refused:
             return "refused"
-        if self.counted.unchecked:
-            return "unchecked"
-        return "ready" if self.counted.ready else "unknown"
+        if self.counted.ready:
+            return "ready"
+        return "unchecked" if self.counted.unchecked else "unknown"
 
     @property
     def reasons(self) -> list[tuple[str, int]]:

@@ -45,6 +45,7 @@ from hmac_guard.console.site import COOKIE, ROUTES
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.keys import CachedKeys, SqlKeys, VerdictCounts
+from hmac_guard.keys.sql import VerdictLedger
 from hmac_guard.schemes import GITHUB, NANGO, STANDARD_WEBHOOKS, STRIPE, SUPRSEND
 
 SCHEMES = [NANGO, SUPRSEND, GITHUB, STRIPE]
@@ -449,6 +450,37 @@ def test_one_verified_request_is_counted_in_the_singular(keys: Any, ada: Browser
     ("mode", "counted", "says"),
     [
         (
+            "report",
+            {"off": 2, "verified": 3},
+            "Ready. 3 of 5 requests in the last 24 hours were checked, and all of them had a valid signature. 2 were "
+            "not checked because the mode was off.",
+        ),
+        (
+            "off",
+            {"off": 1, "verified": 1},
+            "Ready. 1 of 2 requests in the last 24 hours was checked, and it had a valid signature. 1 was not checked "
+            "because the mode is off.",
+        ),
+    ],
+    ids=["the mode was off", "the mode is off"],
+)
+def test_a_tenant_with_requests_that_were_not_checked_is_ready_as_on_the_command_line(
+    keys: Any, ada: Browser, mode: str, counted: dict[str, int], says: str
+) -> None:
+    keys.add("acme", KEY, mode=mode)
+    count(keys, "acme", **counted)
+    page = ada.get("/tenant/switch", name="acme")
+
+    assert VerdictLedger(keys).readiness()[0].ready
+    assert says in words_of(page)
+    assert "note good" not in page.text
+    assert not re.search('class="button primary" href="[^"]*/tenant/switch', ada.get("/tenant", name="acme").text)
+
+
+@pytest.mark.parametrize(
+    ("mode", "counted", "says"),
+    [
+        (
             "off",
             {"off": 5},
             "Not ready. 5 requests in the last 24 hours were not checked because the mode is off; switch to report "
@@ -461,18 +493,12 @@ def test_one_verified_request_is_counted_in_the_singular(keys: Any, ada: Browser
         ),
         (
             "report",
-            {"off": 200, "verified": 1},
-            "Not ready. 200 requests in the last 24 hours were not checked because the mode was off. 1 request was "
-            "checked and had a valid signature.",
-        ),
-        (
-            "report",
             {"off": 200, "verified": 1, "missing_signature": 2},
             "Of 3 requests in the last 24 hours 2 would have been refused: missing_signature 2. 200 requests in the "
             "last 24 hours were not checked because the mode was off.",
         ),
     ],
-    ids=["the mode is off", "the mode was off", "one was verified later", "some were refused later"],
+    ids=["the mode is off", "the mode was off", "some were refused later"],
 )
 def test_requests_that_were_not_checked_are_no_evidence(
     keys: Any, ada: Browser, mode: str, counted: dict[str, int], says: str
@@ -547,6 +573,31 @@ def test_the_list_has_no_numbers_of_another_day(keys: Any, ada: Browser) -> None
         assert shown(refused) in re.findall('data-label="Refused, 24 h"[^>]*>[^<]*<', page)[0]
         assert f"{verified} verified, {refused} refused in 24 hours" in page
     assert "No request was counted in the last 24 hours." in words_of(ada.get("/tenant", name="acme"))
+
+
+@pytest.mark.parametrize(
+    ("refused", "verified", "hours", "says", "has_steps"),
+    [
+        (0, 0, "24", "24 hours", True),
+        (3, 0, "24", "24 hours", True),
+        (3, 0, "168", "7 days", True),
+        (0, 1, "168", "7 days", False),
+    ],
+    ids=["none was counted", "some were refused", "some were refused, 7 days", "one was verified"],
+)
+def test_a_tenant_without_requests_in_the_span_has_the_first_steps_until_one_is_verified(
+    keys: Any, ada: Browser, refused: int, verified: int, hours: str, says: str, has_steps: bool
+) -> None:
+    keys.add("acme", KEY)
+    count(keys, "acme", missing_signature=refused, verified=verified)
+    with keys.engine.begin() as connection:
+        connection.execute(text(f"UPDATE {keys.table.hours.name} SET hour = hour - {24 * 8}"))
+
+    page = words_of(ada.get("/tenant", name="acme", hours=hours))
+
+    assert f"No request was counted in the last {says}." in page
+    assert "counted yet" not in page
+    assert ("How to get the first verified request:" in page) is has_steps
 
 
 # Check
