@@ -290,7 +290,8 @@ def _create_private(file: str) -> None:
     """Create the file of a SQLite database that does not exist. Only its owner may read it: it contains secrets."""
     if os.path.isabs(file):  # It is not ":memory:" or a URI.
         with suppress(OSError):
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            # O_EXCL follows no symbolic link to a file that does not exist; SQLite does.
+            os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:

@@ -141,6 +141,13 @@ def test_only_its_owner_can_read_a_new_file_of_sqlite(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.skipif(os.name == "nt", reason="not run: Windows has no modes of files")
+def test_only_its_owner_can_read_a_new_file_of_sqlite_behind_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "keys.db").symlink_to(tmp_path / "stored.db")
+    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert (tmp_path / "stored.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     result = into(">/dev/full", "add", "acme", "--secret-env", "OLD_SECRET", "--id", "k1", folder=tmp_path)
 
