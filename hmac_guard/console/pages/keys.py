@@ -15,6 +15,7 @@ from hmac_guard.core.secret import WEAK_BELOW
 from hmac_guard.explain.search import secret_of
 from hmac_guard.keys.forms import FORMS, key_from_text
 from hmac_guard.keys.sql import NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.operations import NewerKey
 
 #: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
@@ -183,7 +184,7 @@ def _form_page(
     form, known = context.request.form, _known(context)
     return context.page(
         template,
-        400 if problem else 200,
+        400 if form else 200,
         tenant=tenant,
         problem=problem,
         # The id is chosen with the form, so that a form that is sent twice makes one key.
@@ -247,11 +248,11 @@ def _added(context: Context, keys: tuple[StoredKey, ...]) -> list[StoredKey]:
 
 
 def _why_refused(context: Context, tenant: str, error: ConfigError) -> str:
-    """Return why no key was made."""
+    """Return why no key was made; "" if the form itself says it."""
     key_id = context.field("id")
     added = _added(context, context.console.keys.list(tenant))
     if (key_id, context.operator.name) not in {(key.id, key.made_by) for key in added}:
-        return _text_of(error)
+        return "" if isinstance(error, NewerKey) else _text_of(error)
     if context.field("source") == "own":
         return f"this form was sent twice. The key {key_id!r} exists"
     return (

@@ -53,6 +53,10 @@ _CONSOLE_SECRET = "console_secret"
 AnyEngine = TypeVar("AnyEngine", bound="Engine | AsyncEngine")
 
 
+class NewerKey(ConfigError):
+    """A rotation would end a key that the caller does not know."""
+
+
 class Draft(NamedTuple):
     """A key that an operator asks for. What is None is chosen for it."""
 
@@ -554,10 +558,10 @@ def _check_closed(rows: Sequence[Row[Any]], now: float) -> None:
 
 
 def _check_known(rows: Sequence[Row[Any]], now: float, newest: float) -> None:
-    """Raise `ConfigError` if a key that has not ended was added after the newest one that the caller knows."""
+    """Raise `NewerKey` if a key that has not ended was added after the newest one that the caller knows."""
     for row in rows:
         if row.made_at > newest and not has_ended(row, now):
-            raise ConfigError(f"SqlKeys: the key {row.id!r} was added since you read the keys; look at it first")
+            raise NewerKey(f"SqlKeys: the key {row.id!r} was added since you read the keys; look at it first")
 
 
 def _check_mode(mode: object) -> None:

@@ -296,6 +296,7 @@ def test_a_rotation_does_not_end_a_key_that_its_sender_has_not_seen(keys: Any, c
     assert refused.status_code == 400
     assert stored_state(keys) == before
     assert "k2 was added since you opened this page. If you rotate, it ends too. End it too" in words_of(refused)
+    assert "since you read the keys" not in words_of(refused)
     asked = forms_of(refused.text)[-1]
     assert bob.fill(asked, end="0").status_code == 400  # Without the box.
     keys.add("acme", OTHER_KEY, key_id="later")
