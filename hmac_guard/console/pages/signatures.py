@@ -270,10 +270,11 @@ def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
     """Return the ids and times that the guard reads. The explanation guesses others, but a guess is not signed.
 
     Raises:
-        CheckError: An id or a time is not read, or is refused.
+        CheckError: An id or a time is not read, or is refused, or the signature was sent in the place of an id.
     """
     for each in explanation.ids:
-        if each.problem or (each.value is None and each.name not in scheme.optional):
+        is_missing = each.value is None and each.name not in scheme.optional
+        if each.problem or is_missing or each.name == explanation.signature_sent_as:
             raise CheckError(f"the guard does not read {each.name} in this request, so there is no right signature")
     return {each.name: each.value for each in explanation.ids if each.value is not None}
 

@@ -10,6 +10,7 @@ import time
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -727,6 +728,23 @@ def test_no_signature_is_shown_for_ids_that_the_audit_would_not_name(keys: Any, 
         assert 'id="right"' not in answer.text
     assert "the guard does not read connection_id" in words_of(guessed).replace("The guard", "the guard")
     assert keys.audit(action="signature") == ()
+
+
+@pytest.mark.parametrize("swapped_id", ["integration_id", "connection_id"])
+def test_a_signature_in_the_place_of_an_id_is_not_stored_in_the_audit(
+    keys: Any, ada: Browser, vic: Browser, swapped_id: str
+) -> None:
+    keys.add("acme", KEY)
+    sent = {"integration_id": "github", "connection_id": "u-1"}
+    signature = NANGO.sign(KEY, **sent)
+    sent["hmac"], sent[swapped_id] = sent[swapped_id], signature
+    request = f"https://x/?public_key=acme&{urlencode(sent)}"
+    answer = ada.post("/check/signature", kind="request", scheme="nango", request=request)
+
+    assert answer.status_code == 400
+    assert "there is no right signature" in words_of(answer)
+    assert keys.audit(action="signature") == ()
+    assert signature not in vic.get("/audit").text + vic.get("/audit.csv").text
 
 
 @pytest.mark.without_coverage
