@@ -137,9 +137,10 @@ def _text_of(path: Path) -> Hidden[str]:
 
 def _shown_path(path: Path) -> str:
     """Return a path that cannot be read; "..." if it does not look like one. A user may pass the secret itself."""
-    in_a_folder = len(path.parts) > 1 and path.parent.is_dir()
+    # `Path.is_dir` and `Path.exists` raise for a text that is too long, and in a folder without permission.
+    in_a_folder = len(path.parts) > 1 and os.path.isdir(path.parent)
     named = all(shown(part) == part for part in path.parts if part != path.anchor)
-    return str(path) if path.exists() or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
+    return str(path) if os.path.exists(path) or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
 
 
 MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"

@@ -236,6 +236,9 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
             [*SIGN, "--key-file", "q83v/Bb+T0k1Y/wq8Zr4Jg=="], "the key file ... cannot be read", id="base64 as a path"
         ),
         pytest.param(
+            [*SIGN, "--key-file", SECRET * 20], "the key file ... cannot be read", id="a long secret as a path"
+        ),
+        pytest.param(
             ["keys", "add", "acme", "--db", "sqlite:///k.db", "--secret-file", SECRET],
             "the key file ... cannot be read",
             id="a secret as the path of a secret",
@@ -306,6 +309,22 @@ def test_wrong_use_is_reported_in_one_sentence(own_folder: Path, words: list[str
     assert sentence in output.splitlines()[-1]
     assert "Traceback" not in output
     assert SECRET not in output
+
+
+def test_a_key_file_in_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    folder, user = tmp_path / "private", os.geteuid()
+    folder.mkdir(0)
+    run(*SIGN, "--key-file", "nope")  # Another user may not read the modules that a command imports.
+    try:
+        if user == 0:
+            os.seteuid(65_534)
+        code, output = run(*SIGN, "--key-file", str(folder / "inbox.key"))
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+    error = f"Error: the key file {folder}/inbox.key cannot be read (Permission denied); give a readable file\n"
+    assert (code, output) == (2, error)
 
 
 def test_no_option_takes_a_key_as_its_value() -> None:
