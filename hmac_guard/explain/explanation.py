@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, product
 from time import time
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.capture import Captured, as_request
-from hmac_guard.explain.misplaced import KEY_SENT, is_key, swapped
+from hmac_guard.explain.misplaced import KEY_SENT, bare, is_key, swapped
 from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
@@ -63,21 +63,18 @@ def decode(signature: str, scheme: Scheme) -> Decoded:
     """Decode a signature.
 
     Args:
-        signature: The signature, as it was sent. White space, quotes and a prefix are removed.
+        signature: The signature, as it was sent. The function removes white space, quotes and a prefix.
         scheme: The scheme. If the text fits several encodings, its encoding is preferred.
     """
-    text = signature.strip(" \t\r\n\"'")
-    text = (
-        text.removeprefix(scheme.prefix) if scheme.prefix else re.sub(r"^[A-Za-z0-9-]{1,12}[=,: ](?=.{16})", "", text)
-    )
+    text = bare(signature, scheme.prefix)
     if re.fullmatch(r"(?:[0-9A-Fa-f]{2})+", text) and not (scheme.encoding != "hex" and len(text) < 64):
         return Decoded("hex" if text == text.lower() else "upper-case hex", bytes.fromhex(text))
     if not re.fullmatch(r"[A-Za-z0-9+/_-]+={0,2}", text):
         return Decoded(None, b"")
     name = "base64url" if re.search("[_-]", text) or (scheme.encoding == "base64url" and "+" not in text) else "base64"
-    bare = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    digits = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
     try:
-        return Decoded(name, base64.b64decode(bare + "=" * (-len(bare) % 4)))
+        return Decoded(name, base64.b64decode(digits + "=" * (-len(digits) % 4)))
     except binascii.Error:
         return Decoded(None, b"")
 
@@ -217,6 +214,8 @@ def explain(
     if keys is not None:
         sent_as, meanings = _unswapped(scheme, request, keys, meanings)
         sending += (swapped(sent_as),) if sent_as else ()
+        read = {reading.name for reading in ids if reading.value is not None}
+        meanings = [_without_keys(scheme, meaning, read, keys) for meaning in meanings]
         whose = tenant.value if tenant else None
         found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
     best = next((number for number, result in enumerate(found) if result and result.explains), 0)
@@ -298,10 +297,17 @@ def _unswapped(
             if signature is None or len(text) > _MAX_MESSAGE_LENGTH:
                 continue
             exchanged = {**ids, name: signature}
-            attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, exchanged))
-            if len(attempt.message()) <= _MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
-                return name, [_Meaning(exchanged, text)]
+            for key in (keys.current, *(previous for _, previous in keys.previous)):
+                attempt = right_attempt(scheme, secret_of(key), _named(scheme, request, exchanged))
+                if len(attempt.message()) <= _MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
+                    return name, [_Meaning(exchanged, text)]
     return "", meanings
+
+
+def _without_keys(scheme: Scheme, meaning: _Meaning, read: Collection[str], keys: KnownKeys) -> _Meaning:
+    """Return the meaning without guessed ids that are keys, because a report shows the ids. `read` are not guessed."""
+    ids = {name: text for name, text in meaning.ids.items() if name in read or not is_key(text, scheme.prefix, keys)}
+    return meaning._replace(ids=ids)
 
 
 def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tuple[str | None, ...]:

@@ -16,7 +16,7 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import METHOD_FIELD, Cookie, Form, Header, Json, Path, Query
+from hmac_guard.core.sources import METHOD_FIELD, Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.text import field_values
 from hmac_guard.core.verdict import Refused
 from hmac_guard.explain.printable import excerpt
@@ -58,7 +58,9 @@ def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     """Return the text of a request that is probably meant as `field`, or None: the place or the name is similar."""
     places = field.source.places()
     pointers = {place.pointer for place in places if isinstance(place, Json)}
-    wanted = {_bare(name) for name in (field.name, *map(_name, places))} - {""}
+    # A whole header with items is no id: the signature, or a key sent as one, is in it.
+    named = [place for place in places if field.name == "signature" or not isinstance(place, HeaderItem)]
+    wanted = {_bare(name) for name in (field.name, *map(_name, named))} - {""}
     sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
     at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
     return next(chain(at_its_place, (leaf for leaf in sent if _bare(leaf.name) in wanted)), None)

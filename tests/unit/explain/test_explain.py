@@ -932,7 +932,7 @@ def reports(explanation: Explanation) -> str:
         "a key of another tenant",
     ],
 )
-@pytest.mark.parametrize("prefix", ["", "v1="])
+@pytest.mark.parametrize("prefix", ["", "v1=", "sha256=", "hmac:", "v1,", "Bearer "])
 def test_a_key_sent_as_the_signature_is_named_and_not_shown(text: str, prefix: str) -> None:
     known = {
         "previous": (("before", Key("a previous key of this tenant")),),
@@ -952,19 +952,53 @@ def test_a_key_sent_as_the_signature_is_named_and_not_shown(text: str, prefix: s
     assert KEY.encode()[:4].hex(" ") not in shown
 
 
+def test_a_key_that_begins_like_a_prefix_is_named() -> None:
+    key = "app-1:of-the-key-that-signs-all-of-this"
+    request = capture(f"https://h/?integration_id=a&connection_id=b&hmac={key}".encode())
+    explanation = explain_captured(NANGO, request, KnownKeys(Key(key)))
+
+    assert explanation.has_key
+
+
+@pytest.mark.parametrize(
+    ("scheme", "request_text"),
+    [
+        pytest.param(NANGO, "/?integration_id=a&hmac={key}' -H 'Connection-Id: {key}'", id="a header"),
+        pytest.param(NANGO, "/?integration_id=a&hmac={key}&connection_id={key}&connection_id=b'", id="twice"),
+        pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: {key}' -d x", id="a header with items"),
+        pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: t=5, v1={key}' -d x", id="a space"),
+        pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: t=5;v1={key}' -d x", id="a semicolon"),
+    ],
+)
+def test_a_key_is_not_shown_as_a_guessed_id(scheme: Scheme, request_text: str) -> None:
+    explanation = explained(scheme, f"curl 'https://h{request_text.format(key=KEY)}")
+
+    shown = re.sub(r"\s", "", reports(explanation))
+    assert KEY not in shown
+    assert KEY[-12:] not in shown
+    assert KEY.encode()[:4].hex() not in shown
+
+
+@pytest.mark.parametrize("key", [KEY, "a previous key of this tenant"])
 @pytest.mark.parametrize("swapped_id", ["integration_id", "connection_id"])
-def test_an_id_and_the_signature_in_each_others_place_are_named_and_the_signature_is_not_shown(swapped_id: str) -> None:
-    sent = {"integration_id": "github", "connection_id": "user-42", "hmac": signed("github:user-42")}
+def test_an_id_and_the_signature_in_each_others_place_are_named_and_the_signature_is_not_shown(
+    swapped_id: str, key: str
+) -> None:
+    sent = {"integration_id": "github", "connection_id": "user-42", "hmac": signed("github:user-42", key)}
     sent[swapped_id], sent["hmac"] = sent["hmac"], sent[swapped_id]
-    explanation = explained(NANGO, "https://h/?" + "&".join(f"{name}={text}" for name, text in sent.items()))
+    explanation = explained(
+        NANGO,
+        "https://h/?" + "&".join(f"{name}={text}" for name, text in sent.items()),
+        previous=(("before", Key("a previous key of this tenant")),),
+    )
 
     assert [found.name for found in explanation.sending] == ["signature_swapped"]
     answer = " ".join(sentences(explanation))
     assert (
         f"{swapped_id} and the signature were sent in each other's place. Fix: send each of them in its own" in answer
     )
-    assert "Except for that, the signature is right." in answer
-    signature = signed("github:user-42")
+    assert ("Except for that, the signature is right." in answer) == (key == KEY)
+    signature = signed("github:user-42", key)
     plain = as_text(explanation) + json.dumps(as_json(explanation)) + answer
     assert signature[:12] not in re.sub(r"\s", "", plain)
     assert signature.encode()[:12].hex() not in re.sub(r"\s", "", plain)
