@@ -27,6 +27,7 @@ from hmac_guard.core.sources import METHOD_NAME, HeaderItem
 from hmac_guard.core.text import is_id
 from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Reason, Refused
+from hmac_guard.explain.items import items_in
 
 Row = dict[str, Any]
 #: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
@@ -131,6 +132,7 @@ def verify(
         ctx.exit(0 if _verify_rows(scheme, keys, rows) else 1)
     if signature is None:
         raise CliError("the signature is missing; add --signature SIGNATURE")
+    _check_complete(scheme, ids, others, signature)
     reason = _reason(scheme, ids, others, keys, signature)
     verified = reason is Reason.VERIFIED
     if in_json:
@@ -171,16 +173,32 @@ def _row_reason(scheme: Scheme, keys: Keyring, row: Row) -> Reason:
         return Reason.MALFORMED
     if any(name not in others for name in names_of_parts(scheme)):
         return Reason.MISSING_SIGNATURE
-    return _reason(scheme, ids, others, keys, signature)
+    is_other = _other_item(scheme, ids, others, signature) is not None
+    return Reason.CONFLICT if is_other else _reason(scheme, ids, others, keys, signature)
 
 
-def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: Keyring, signature: str) -> Reason:
+def _check_complete(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], signature: str) -> None:
+    """Raise `CliError` if something that is signed is missing, or differs from the header with the signature."""
     missing = [name for name in scheme.ids if name not in ids and name not in scheme.optional]
     if missing:
         raise CliError(f"the id {missing[0]!r} is missing; add {missing[0]}=VALUE")
     absent = [name for name in names_of_parts(scheme) if name not in others]
     if absent:
         raise CliError(f"the scheme signs {absent[0]}; add {absent[0]}=VALUE")
+    other = _other_item(scheme, ids, others, signature)
+    if other is not None:
+        raise CliError(f"the header in --signature has another {other}; give the {other} that is in the header")
+
+
+def _other_item(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], signature: str) -> str | None:
+    """Return the name of an id or a time that has another value in a whole header with the signature, or None."""
+    items, given = items_in(scheme, signature), {**ids, **others}
+    fields = [*scheme.id_fields, *(time.field for time in scheme.times)]
+    sent = [(field.name, items[field.label]) for field in fields if field.label in items]
+    return next((name for name, text in sent if text != str(given.get(name, ""))), None)
+
+
+def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: Keyring, signature: str) -> Reason:
     message = _message(scheme, ids, others)
     if isinstance(message, Reason):
         return message

@@ -12,7 +12,6 @@ from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.console.state import tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.items import item_values
 from hmac_guard.core.judge import judge
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
@@ -20,9 +19,10 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Header, HeaderItem, Path, Query
 from hmac_guard.core.text import is_id, is_named
-from hmac_guard.core.verdict import NO_IDS, Claim, Refused
+from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
+from hmac_guard.explain.items import items_in
 from hmac_guard.explain.reading import leaves, read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
@@ -169,7 +169,7 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
 def _typed(context: Context, scheme: Scheme) -> Captured:
     """Return a request with the typed values."""
     typed = context.request.form.get("signature", "")
-    values, items = [], _items(scheme, typed)
+    values, items = [], items_in(scheme, typed)
     for field in call_fields(scheme):
         if field is scheme.signature_field:
             values.append(items.get(field.label, typed))
@@ -187,27 +187,6 @@ def _typed(context: Context, scheme: Scheme) -> Captured:
     except (CaptureError, ConfigError) as error:
         raise CheckError(str(error)) from None
     return captured._replace(method=context.field("method")) if scheme.signs_method else captured
-
-
-def _items(scheme: Scheme, text: str) -> dict[str, str]:
-    """Return the values in a whole header with the signature, by the labels of the fields; {} for a signature alone."""
-    header = next((place for place in _places(scheme.signature_field) if isinstance(place, HeaderItem)), None)
-    if header is None:
-        return {}
-    labels = {
-        place.key: field.label
-        for field in call_fields(scheme)
-        for place in _places(field)
-        if isinstance(place, HeaderItem) and place.name.lower() == header.name.lower()
-    }
-    found = item_values(text, header.between, header.inner, labels)
-    if isinstance(found, Refused) or header.key not in found:
-        return {}
-    return {
-        # Several signatures stay several items.
-        labels[key]: value if isinstance(value, str) else f"{header.between}{key}{header.inner}".join(value)
-        for key, value in found.items()
-    }
 
 
 def _id(context: Context, scheme: Scheme, name: str) -> str:

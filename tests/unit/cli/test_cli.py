@@ -70,6 +70,10 @@ ORDERS = Scheme(
     signature=Query("sig"), algorithm="sha512", encoding="base64url", prefix="v1=",
 )
 guard = Guard(ORDERS, keys="0123456789abcdef")
+PAIR = Scheme(
+    name="pair", ids={"user": Header("X-Sig").item("u", separators=(",", "="))}, message="{user}",
+    signature=Header("X-Sig").item("s", separators=(",", "=")),
+)
 CALLS = Scheme(name="calls", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
 NUMBER = 42
 """
@@ -532,6 +536,44 @@ def test_a_signature_may_be_the_whole_value_of_its_header(preset: str, ids: list
         signature = sent.format(now=now, right=right, wrong=wrong)
         code, output = run(*words, "--signature", signature, KEY="30" * 32)
         assert (code, output.startswith("verified")) == (int(not verified), verified)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "t=1,v1={right}",
+        "v1={right},t=1",
+        "t=1,v1={wrong},v1={right}",
+        pytest.param("t={now},t={now},v1={right}", id="the time twice"),
+    ],
+)
+def test_a_header_with_another_time_is_not_verified(header: str) -> None:
+    now = int(time.time())
+    right = hmac.digest(SECRET.encode(), f"{now}.x".encode(), "sha256").hex()
+    signature = header.format(now=now, right=right, wrong="0" * 64)
+    words = ["verify", "stripe", f"timestamp={now}", "body=x", "--key-env", "KEY"]
+    error = "the header in --signature has another timestamp; give the timestamp that is in the header"
+
+    assert run(*words, "--signature", signature, KEY=SECRET) == (2, f"Error: {error}\n")
+    assert run(*words, "--signature", f"t={now},v1={right}", KEY=SECRET) == (0, "verified\n")
+
+    rows = [
+        {"timestamp": sent, "body": "x", "signature": given}
+        for sent, given in ((now, signature), (str(now), signature), (now, f"t={now},v1={right}"), (now, right))
+    ]
+    words = ["verify", "stripe", "--rows", "jsonl", "--key-env", "KEY"]
+    result = CliRunner().invoke(hmac_guard, words, input="\n".join(map(json.dumps, rows)), env={"KEY": SECRET})
+    reasons = [json.loads(line)["reason"] for line in result.stdout.splitlines()]
+
+    assert (result.exit_code, reasons) == (1, ["conflict", "conflict", "verified", "verified"])
+
+
+def test_a_header_with_another_id_is_not_verified(own_folder: Path) -> None:
+    right = hmac.digest(SECRET.encode(), b"a", "sha256").hex()
+    words = ["verify", "shop:PAIR", "user=a", "--key-env", "KEY", "--signature"]
+
+    assert run(*words, f"u=a,s={right}", KEY=SECRET) == (0, "verified\n")
+    assert run(*words, f"u=b,s={right}", KEY=SECRET)[0] == 2
 
 
 @pytest.mark.parametrize("body", [{"a": 1}, None, 5])
