@@ -99,7 +99,7 @@ def rotate(context: Context) -> Response:
                 **_draft(context),
                 grace=_grace(context),
                 while_open=context.field("while_open") == "yes",
-                newest=_known(context),
+                newest=_known(context) if "newest" in context.request.form else None,
                 **context.audit_fields(),
             )
     except ConfigError as error:

@@ -202,6 +202,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         draft = Draft(hide(secret), form, key_id, note)
         del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
+        if newest is not None:
+            check_seconds("SqlKeys: newest", newest, zero=True)
         by = Change.by(actor, origin)
         self._known(connection, tenant)
         rows, now = self.table.keys_of(connection, tenant), self.clock()

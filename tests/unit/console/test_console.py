@@ -1323,6 +1323,10 @@ def test_the_console_runs_on_each_database(sync_database: Database) -> None:
         ("/tenant/env", {"name": "acme", "secret": "two\nlines"}, 400, "a quote or a line end"),
         ("/tenant/rotate", {"name": "acme", "end": "never", "form": "text"}, 400, "Choose when the old key ends"),
         ("/tenant/rotate", {"name": "acme", "end": "0", "form": "rot13"}, 400, "Choose the form of the secret"),
+        *(
+            ("/tenant/rotate", {"name": "acme", "end": "0", "form": "text", "newest": newest}, 400, "Newest must be")
+            for newest in ("nan", "inf", "k1")
+        ),
         ("/tenant/switch/confirm", {"name": "acme", "mode": "strict"}, 400, "The mode is missing"),
         (
             "/tenant/end",
