@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 class Commands(Suggesting):
-    """Finds a command by its name, and prints errors of the configuration and of keys as one sentence."""
+    """Finds a command by its name, and prints errors of the configuration and of keys, and Ctrl-C, as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -52,6 +52,8 @@ class Commands(Suggesting):
                 return super().invoke(ctx)
         except (ConfigError, KeysUnavailable) as error:
             raise CliError(str(error)) from None
+        except (click.Abort, EOFError, KeyboardInterrupt):  # click exits with 1, which means "not verified".
+            raise CliError("stopped") from None
 
 
 @click.command(cls=Commands)

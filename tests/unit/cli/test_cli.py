@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -177,6 +178,33 @@ def test_the_prompt_for_a_key_does_not_show_it() -> None:
 
     assert (process.returncode, signature.decode()) == (0, SUPRSEND_SIGNATURE + "\n")
     assert shown.split() == [b"Key", b"(hidden):"]
+
+
+@pytest.mark.parametrize("stop", ["Ctrl-C", "Ctrl-D"])
+def test_a_prompt_that_is_stopped_does_not_mean_not_verified(stop: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hmac_guard.cli", "verify", "intercom", "id=42", "--signature", "0" * 64]
+    environ = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = os.read(ours, 100)
+        while b"Key (hidden): " not in shown:
+            shown += os.read(ours, 100)
+        if stop == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(ours, b"\x04")
+        with contextlib.suppress(OSError):  # Linux says so that the other end is closed.
+            while more := os.read(ours, 4096):
+                shown += more
+        printed, _ = process.communicate(timeout=60)
+    os.close(ours)
+
+    assert (process.returncode, printed) == (2, b"")
+    assert shown.splitlines()[-1] == b"Error: stopped"
+    assert b"Traceback" not in shown
 
 
 def test_a_short_key_causes_a_warning_and_is_used() -> None:
