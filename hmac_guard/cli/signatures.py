@@ -328,13 +328,17 @@ def _without_repeats(line: int, pairs: list[tuple[str, Any]]) -> Row:
 
 
 def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
-    reader = csv.DictReader(lines, strict=True)
+    reader = csv.reader(lines, strict=True)
     try:
-        _without_repeats(1, [(name, None) for name in reader.fieldnames or ()])
-        for row in reader:
-            if None in row or None in row.values():
+        names = next(reader, [])
+        _without_repeats(1, [(name, None) for name in names if name])
+        for cells in filter(None, reader):
+            if len(cells) != len(names):
                 raise CliError(f"line {reader.line_num} has a different number of cells than the first line")
-            yield reader.line_num, row
+            # A spreadsheet adds empty columns without a name. They are written as one.
+            if names.count("") > 1 and any(cell for name, cell in zip(names, cells, strict=True) if not name):
+                raise CliError(f"line {reader.line_num} has a cell without a name; name its column in the first line")
+            yield reader.line_num, dict(zip(names, cells, strict=True))
     except csv.Error as error:
         raise CliError(f"line {reader.line_num} is not CSV: {error}") from None
 

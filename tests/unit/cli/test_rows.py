@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -101,6 +102,18 @@ def test_csv_is_signed_and_keeps_its_cells() -> None:
         {"integration_id": "a", "note": 'x, "y"\nz', "connection_id": "ü", "signature": signed("a:ü")},
         {"integration_id": "b", "note": "", "connection_id": "", "signature": signed("b")},
     ]
+
+
+@pytest.mark.parametrize("names", ["integration_id,connection_id,,", ",integration_id,connection_id,"])
+def test_several_columns_of_csv_may_have_no_name_if_they_are_empty(names: str) -> None:
+    row = names.replace("integration_id", "a").replace("connection_id", "b")
+
+    code, output = run("sign", "nango", "--rows", "csv", given=f"{names}\n{row}\n")
+    assert code == 0
+    assert [cells["signature"] for cells in csv.DictReader(io.StringIO(output))] == [signed("a:b")]
+
+    code, output = run("sign", "nango", "--rows", "csv", given=f"{names}\n{row}x\n")
+    assert (code, output) == (2, "Error: line 2 has a cell without a name; name its column in the first line\n")
 
 
 def test_rows_are_verified_each_with_its_reason() -> None:
@@ -202,6 +215,23 @@ def test_each_row_is_written_before_the_next_row_is_read() -> None:
             assert json.loads(process.stdout.readline())["signature"] == signed(f"{text}:x")
         process.stdin.close()
         assert process.wait(TIMEOUT) == 0
+
+
+@pytest.mark.parametrize("command", ["sign", "verify"])
+def test_ctrl_c_does_not_mean_that_a_row_is_not_verified(command: str) -> None:
+    words = [*COMMAND, command, *SIGN_ROWS[1:]]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "KEY": KEY}
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines({"integration_id": "a", "connection_id": "b", "signature": signed("a:b")}).encode())
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT)
+
+    assert (process.returncode, errors) == (2, b"Error: stopped\n")
 
 
 ROWS = lines(*({"integration_id": "a", "connection_id": f"c{number}"} for number in range(2000))).encode()
