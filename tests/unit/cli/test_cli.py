@@ -260,7 +260,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param([*SIGN, "--key-env", "KEY", "--key-file", "key"], "the key is given twice", id="two keys"),
         pytest.param([*SIGN, "--key-file", SECRET], "the key file ... cannot be read", id="a secret as a path"),
         pytest.param(
-            [*SIGN, "--key-file", "8f4f6a52-5d0b-4a5e-9e0f-3d9b1c7a2e11"],
+            [*SIGN, "--key-file", "c2d0e4a7-61f3-4b8e-9d25-7f1a3b6c8e90"],
             "the key file ... cannot be read",
             id="a UUID as a path",
         ),
