@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interrupts import restore_interrupts
 
 pytest.importorskip("click", reason="not run: click is not installed")
 
@@ -186,17 +187,25 @@ def test_a_prompt_that_is_stopped_does_not_mean_not_verified(stop: str) -> None:
     command = [sys.executable, "-m", "hmac_guard.cli", "verify", "intercom", "id=42", "--signature", "0" * 64]
     environ = {**os.environ, "NO_COLOR": "1"}
     with subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ, start_new_session=True
+        command,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environ,
+        preexec_fn=restore_interrupts,
+        start_new_session=True,
     ) as process:
         os.close(theirs)
         shown = os.read(ours, 100)
         while b"Key (hidden): " not in shown:
             shown += os.read(ours, 100)
-        if stop == "Ctrl-C":
-            process.send_signal(signal.SIGINT)
-        else:
-            os.write(ours, b"\x04")
         with contextlib.suppress(OSError):  # Linux says so that the other end is closed.
+            if stop == "Ctrl-C":
+                process.send_signal(signal.SIGINT)
+                # The signal may come just before Python reads, which then waits for a line.
+                os.write(ours, b"\n")
+            else:
+                os.write(ours, b"\x04")
             while more := os.read(ours, 4096):
                 shown += more
         printed, _ = process.communicate(timeout=60)

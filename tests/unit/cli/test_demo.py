@@ -23,6 +23,7 @@ pytest.importorskip("flask", reason="not run: flask is not installed")
 
 import httpx
 from click.testing import CliRunner
+from interrupts import restore_interrupts
 from ports import accepts, own_port
 from waiting import TIMEOUT, becomes_true
 
@@ -315,16 +316,11 @@ def test_an_address_that_cannot_be_opened_is_refused(host: str) -> None:
     assert "--host" in result.output
 
 
-def restore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def serving(*options: str) -> Iterator[tuple["subprocess.Popen[str]", str, set[int]]]:
     """`hmac-guard demo --serve` in its own session, with the address of its page and all ports that it prints."""
     command = [sys.executable, "-u", "-m", "hmac_guard.cli", "demo", "--serve", *options]
     pipe = subprocess.PIPE
-    # A background process of a shell ignores Ctrl-C, and so do its child processes.
     with subprocess.Popen(
         command, stdout=pipe, stderr=pipe, text=True, preexec_fn=restore_interrupts, start_new_session=True
     ) as process:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from interrupts import restore_interrupts
 
 pytest.importorskip("click", reason="not run: click is not installed")
 
@@ -221,7 +222,12 @@ def test_each_row_is_written_before_the_next_row_is_read() -> None:
 def test_ctrl_c_does_not_mean_that_a_row_is_not_verified(command: str) -> None:
     words = [*COMMAND, command, *SIGN_ROWS[1:]]
     with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "KEY": KEY}
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "KEY": KEY},
+        preexec_fn=restore_interrupts,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
