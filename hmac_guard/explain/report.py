@@ -122,7 +122,7 @@ def _is_hidden(explanation: Explanation, reading: Reading, show_signature: bool)
     """Return whether a report must not show what was read: a signature, or a key that was sent as one."""
     if reading is explanation.signature:
         return explanation.has_key or not show_signature
-    return reading.name == explanation.signature_sent_as != "" and not show_signature
+    return reading.name == explanation.signature_sent_as and not show_signature
 
 
 def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:

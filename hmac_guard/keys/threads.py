@@ -76,14 +76,12 @@ class DaemonThreads:
             _do(job)
             return
         with self._lock:
-            jobs = self._idle.pop() if self._idle else None
-        if jobs is None:
-            jobs = queue.SimpleQueue()
-            # First the job: with gevent, the request may be ended while the thread starts.
-            jobs.put(job)
+            idle = self._idle.pop() if self._idle else None
+        jobs = queue.SimpleQueue() if idle is None else idle
+        # Before the thread starts: with gevent, the request may be ended while it does.
+        jobs.put(job)
+        if idle is None:
             threading.Thread(target=self._work, args=[jobs], name=self._name, daemon=True).start()
-        else:
-            jobs.put(job)
 
     def _work(self, jobs: "queue.SimpleQueue[Job]") -> None:
         while True:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import secrets
 from datetime import datetime, timezone
 
 from werkzeug.wrappers import Response
@@ -15,7 +14,7 @@ from hmac_guard.core.secret import WEAK_BELOW
 from hmac_guard.explain.search import secret_of
 from hmac_guard.keys.forms import FORMS, key_from_text
 from hmac_guard.keys.sql import NewKey, StoredKey, StoredTenant
-from hmac_guard.keys.sql.operations import NewerKey
+from hmac_guard.keys.sql.operations import NewerKey, new_id
 
 #: How long the old keys of a rotation stay valid, in seconds.
 WINDOWS = {"0": "Now", "3600": "In 1 hour", "86400": "In 24 hours", "604800": "In 7 days"}
@@ -188,7 +187,7 @@ def _form_page(
         tenant=tenant,
         problem=problem,
         # The id is chosen with the form, so that a form that is sent twice makes one key.
-        key_id=form.get("id") or _new_id(context.now()),
+        key_id=form.get("id") or new_id(context.now()),
         newest=known if known < math.inf else max((key.made_at for key in stored), default=context.now()),
         note=form.get("note", ""),
         name=form.get("name", context.arg("name")),
@@ -198,10 +197,6 @@ def _form_page(
         forms=_FORM_NAMES,
         **more,
     )
-
-
-def _new_id(now: float) -> str:
-    return f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%d}-{secrets.token_hex(4)}"
 
 
 def _given(context: Context) -> Hidden[str | None]:
@@ -217,7 +212,7 @@ def _draft(context: Context) -> dict[str, str]:
     if form not in FORMS:
         raise ConfigError("SqlKeys: choose the form of the secret")
     note = context.field("note").strip()
-    return {"form": form, "key_id": context.field("id") or _new_id(context.now()), "note": note}
+    return {"form": form, "key_id": context.field("id") or new_id(context.now()), "note": note}
 
 
 def _grace(context: Context) -> float:

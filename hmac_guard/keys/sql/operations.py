@@ -512,7 +512,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     ) -> NewKey:
         self._check_sealing(connection)
         now = self.clock()
-        key_id = _new_id(now) if draft.id is None else draft.id
+        key_id = new_id(now) if draft.id is None else draft.id
         secret = Secret.of(draft.secret, draft.form)
         _check_note(draft.note)
         _check_room(tenant, key_id, rows, [row for row in rows if not has_ended(row, now)])
@@ -536,7 +536,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             raise ConfigError("SqlKeys: the secrets in these tables are sealed; give SqlKeys its master_keys")
 
 
-def _new_id(now: float) -> str:
+def new_id(now: float) -> str:
+    """Return an id for a key that is made at `now` (Unix seconds)."""
     return f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%d}-{secrets.token_hex(4)}"
 
 
