@@ -208,9 +208,7 @@ def test_a_worker_that_was_cut_off_and_missed_nothing_keeps_its_keys(channel: st
         close([worker])
 
 
-@pytest.mark.parametrize(
-    "loses_data", [False, True], ids=["the count goes on", "the count is lost"]
-)
+@pytest.mark.parametrize("loses_data", [False, True], ids=["the count goes on", "the count is lost"])
 def test_a_worker_that_was_cut_off_and_missed_a_change_acts_on_it(
     channel: str, server: RedisServer, loses_data: bool
 ) -> None:
