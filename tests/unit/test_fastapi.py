@@ -147,8 +147,6 @@ def test_a_handle_answers_like_the_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
-# This test opens no socket. Hypothesis collects garbage here, and with it an unclosed socket of an earlier test.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.without_coverage
 def test_a_handle_decides_generated_requests_like_the_middleware(handle: Call) -> None:
     check_generated(handle)
