@@ -668,12 +668,14 @@ def test_a_change_whose_caller_gives_up_after_the_commit_is_announced(
             is_free = threading.Event()
             database.loop.run_in_executor(None, is_free.wait, TIMEOUT)
             task = asyncio.ensure_future(keys.retire("acme", new.id))
-            cancel = partial(database.loop.call_later, seconds, task.cancel) if seconds else task.cancel
-            event.listen(database.engine.sync_engine, "checkin", lambda *_: cancel(), once=True)
-            try:
-                await task
-            finally:
-                is_free.set()
+
+            def cancel() -> None:
+                task.cancel()
+                database.loop.call_later(0.1, is_free.set)
+
+            begin = partial(database.loop.call_later, seconds, cancel) if seconds else cancel
+            event.listen(database.engine.sync_engine, "checkin", lambda *_: begin(), once=True)
+            await task
 
         with pytest.raises(asyncio.CancelledError):
             database.do(give_up())
