@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import redis
 import werkzeug.test
 from databases import ASYNC, SYNC, Database, database_of
 from secrecy import SECRECY, watch, watched
@@ -29,6 +30,20 @@ watch()
 # The test client of werkzeug makes the boundary of an upload from the time and this. Now and then it has over 70
 # characters, the most that RFC 2046 allows, and the guard refuses it.
 vars(werkzeug.test)["random"] = lambda: 0.5
+
+#: The pools of connections to Redis that a test has made. Neither a guard nor Django's cache of each thread closes its
+#: pool. The socket of a pool may be garbage before the pool, and then Python warns in a later test.
+POOLS: list[redis.ConnectionPool] = []
+make_pool = redis.ConnectionPool.__init__
+
+
+@wraps(make_pool)
+def keep_pool(pool: redis.ConnectionPool, *arguments: Any, **options: Any) -> None:
+    make_pool(pool, *arguments, **options)
+    POOLS.append(pool)
+
+
+redis.ConnectionPool.__init__ = keep_pool  # type: ignore[assignment]
 
 UNITS = Path(__file__).parent / "unit"
 #: What measures coverage in this thread and in new ones. A debugger is left alone.
@@ -46,6 +61,13 @@ WARNINGS_OF_OLD_VERSIONS = (
 @pytest.fixture(autouse=True)
 def secrecy() -> Iterator[None]:
     yield from watched()
+
+
+@pytest.fixture(autouse=True)
+def close_pools() -> Iterator[None]:
+    yield
+    while POOLS:
+        POOLS.pop().disconnect(inuse_connections=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
-import redis
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -31,21 +30,6 @@ _DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgres-async": "postgresql+asyncpg",
 }
-
-
-class KeptPool(redis.ConnectionPool):
-    """A pool of a Django cache. Each thread has its own cache, and Django closes none: `close_all` closes them."""
-
-    _made: ClassVar[list[redis.ConnectionPool]] = []
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._made.append(self)
-
-    @classmethod
-    def close_all(cls) -> None:
-        while cls._made:
-            cls._made.pop().disconnect()
 
 
 class Used:
@@ -85,14 +69,7 @@ class Used:
 
         backend = "django.core.cache.backends.redis.RedisCache"
         self._settings = override_settings(
-            CACHES={
-                "default": {
-                    "BACKEND": backend,
-                    "LOCATION": self.url,
-                    "KEY_PREFIX": self.name,
-                    "OPTIONS": {"pool_class": KeptPool},
-                }
-            }
+            CACHES={"default": {"BACKEND": backend, "LOCATION": self.url, "KEY_PREFIX": self.name}}
         )
         self._settings.enable()
         return DjangoCacheOnce(**options)
@@ -112,7 +89,6 @@ class Used:
             self.do(self.engine.dispose())
         if self.kind == "django":
             self._settings.disable()
-            KeptPool.close_all()
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
