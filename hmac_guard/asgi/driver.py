@@ -1,5 +1,6 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
+from asyncio import CancelledError
 from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
 from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
-from hmac_guard.keys.calling import await_if_needed, from_loop
+from hmac_guard.keys.calling import await_if_needed, from_loop, is_cancellation
 from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import failure_of
 
@@ -131,7 +132,9 @@ class Driver:
             rest = within(decider.once.timeout, ask())
             if rest is not None:
                 await rest
-        except Exception as error:
+        except (Exception, CancelledError) as error:
+            if is_cancellation(error):
+                raise
             answer = failure_of(error)
         decider.note_use(scope, reading, wanted[0], answer)
 
@@ -140,5 +143,7 @@ async def _keys_of(answer: Hidden[Any]) -> Ring:
     """Return the keys for a resolver's answer, and wait for it if it is awaitable."""
     try:
         return keyring_of(await await_if_needed(answer))
-    except Exception as error:
+    except (Exception, CancelledError) as error:
+        if is_cancellation(error):
+            raise
         return failure_of(error)

@@ -469,7 +469,7 @@ class CachedKeys(Resolver):
             answer = hide(self._source(_claim_of(lookup.tenant)))
             if lookup.loop is None or not inspect.isawaitable(answer.get()):
                 return LookupResult(as_keyring(run_to_completion(answer.get())))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # A thread is never cancelled.
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
         self._continue_on_loop(lookup, answer)
         return None

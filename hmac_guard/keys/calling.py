@@ -74,6 +74,17 @@ def runs_on_trio() -> bool:
     return True
 
 
+def is_cancellation(error: object) -> bool:
+    """Return whether an exception cancels the running task. It may also be from something that the task waited for.
+
+    On Python 3.10 a task does not say whether it is being cancelled, so each `CancelledError` counts.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    cancelling: Callable[[], int] = getattr(asyncio.current_task(), "cancelling", lambda: 1)
+    return cancelling() > 0
+
+
 def run_to_completion(answer: Any) -> Any:
     """Return a resolver's answer, and wait for it if it is awaitable. For threads without an event loop."""
     if type(answer) in IMMEDIATE_TYPES:

@@ -1,5 +1,6 @@
 """Decides one WSGI request: the I/O between the steps of the decider."""
 
+from asyncio import CancelledError
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,10 @@ class Driver:
         reading = decider.reader.read(request)
         ring: Any = decider.static_ring
         if ring is None:
-            ring = decider.ask(self._resolver, reading)
+            try:
+                ring = decider.ask(self._resolver, reading)
+            except CancelledError as error:  # A sync resolver may run an event loop of its own.
+                ring = failure_of(error)
             if type(ring) not in ANSWERS:
                 ring = _keys_of(ring)
         if decider.once is not None:
@@ -85,7 +89,7 @@ def _keys_of(answer: Hidden[Any]) -> Ring:
     """Return the keys for a resolver's answer, and wait for it if it is awaitable."""
     try:
         return keyring_of(run_to_completion(answer))
-    except Exception as error:
+    except (Exception, CancelledError) as error:
         return failure_of(error)
 
 

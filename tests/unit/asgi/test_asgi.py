@@ -249,6 +249,29 @@ def test_cancellation_is_not_caught() -> None:
     assert asyncio.run(cancelled()) == (True, [])
 
 
+def test_cancellation_during_a_look_up_is_not_caught() -> None:
+    async def cancelled() -> tuple[bool, list[Any]]:
+        server, is_asked = Server(more(BODY, False)), asyncio.Event()
+        called: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            called.append(scope)
+
+        async def keys(claim: Any) -> str:
+            is_asked.set()
+            await asyncio.sleep(TIMEOUT)
+            return KEY
+
+        scope = scope_for(Sent("POST", query=QUERY, headers=[JSON]))
+        task = asyncio.create_task(Guard(SCHEME, keys).asgi(app)(scope, server.receive, server.send))
+        await is_asked.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled(), called + server.sent
+
+    assert asyncio.run(cancelled()) == (True, [])
+
+
 def test_only_the_start_of_a_body_of_an_unread_type_is_read() -> None:
     server = Server(more(b"image", True), more(b" and its rest", False))
     query = f"{QUERY}&a=x".encode()
