@@ -329,6 +329,20 @@ NAMED = [
         "keys/test_keys.py",
     ),
     Mutant(
+        "the cancellation of a request is taken for a failure of its key resolver",
+        "keys.calling:is_cancellation",
+        "return cancelling() > 0",
+        "return False",
+        "asgi/test_asgi.py",
+    ),
+    Mutant(
+        "a cancellation inside of a key resolver is taken for that of the request",
+        "keys.calling:is_cancellation",
+        "return cancelling() > 0",
+        "return True",
+        "keys/test_faults.py",
+    ),
+    Mutant(
         "empty key accepted",
         "core.secret:_is_blank",
         "return not",
