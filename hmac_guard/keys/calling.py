@@ -75,7 +75,7 @@ def runs_on_trio() -> bool:
 
 
 def is_cancellation(error: object) -> bool:
-    """Return whether an exception cancels the running task. It may also be from something that the task waited for.
+    """Return whether an exception is the cancellation of the running task, and not of something that it waits for.
 
     On Python 3.10 a task does not say whether it is being cancelled, so each `CancelledError` counts.
     """

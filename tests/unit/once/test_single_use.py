@@ -13,7 +13,7 @@ import pytest
 from databases import POSTGRES, REDIS, needs
 from once_stores import store_of
 from ports import LOCAL
-from support import Call, Reply, Sent, ask_asgi, call_asgi, call_wsgi
+from support import Call, Reply, Sent, ask_asgi, call_asgi, call_wsgi, scope_for
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
@@ -298,6 +298,32 @@ def test_an_async_store_that_is_slow_is_given_up(call: Call) -> None:
     began = time.monotonic()
     assert Asked(AsyncStore(slow, timeout=0.1)).ask(call, request()) == (503, Reason.KEYS_UNAVAILABLE)
     assert time.monotonic() - began < TIMEOUT / 2
+
+
+def test_cancellation_during_a_question_to_the_store_is_not_caught() -> None:
+    async def cancelled() -> tuple[bool, list[Any]]:
+        is_asked = asyncio.Event()
+        sent: list[Any] = []
+
+        async def wait() -> bool:
+            is_asked.set()
+            await asyncio.sleep(TIMEOUT)
+            return True
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            sent.append(scope)
+
+        guarded = Asked(AsyncStore(wait)).guard.asgi(app)
+        task = asyncio.ensure_future(guarded(scope_for(request()), None, send))
+        await is_asked.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled(), sent
+
+    assert asyncio.run(cancelled()) == (True, [])
 
 
 def test_one_tenant_that_fills_a_memory_leaves_room_for_the_others(call: Call) -> None:
