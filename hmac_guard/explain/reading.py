@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain, islice
 from typing import Any, NamedTuple
@@ -112,7 +111,10 @@ class _Node(NamedTuple):
     parent: Any
     name: str
     value: Any
-    depth: int = 0
+
+    def children(self) -> Iterator["_Node"]:
+        named = self.value.items() if isinstance(self.value, dict) else enumerate(self.value)
+        return (_Node(self, str(name), value) for name, value in named)
 
     def pointer(self) -> str:
         """The RFC 6901 pointer. It is built on demand, because many nodes may share one long name."""
@@ -125,18 +127,18 @@ class _Node(NamedTuple):
 
 
 def _json_leaves(document: Any) -> Iterator[Leaf]:
-    """Yield the texts and numbers of a document, the top level first."""
-    nodes = deque([_Node(None, "", document)])
-    while nodes:
-        node = nodes.popleft()
-        if isinstance(node.value, (dict, list)):
-            named = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
-            if node.depth < _MAX_DEPTH:
-                nodes.extend(_Node(node, str(name), value, node.depth + 1) for name, value in named)
-        elif node.value is not None:
-            text = node.value if isinstance(node.value, str) else json.dumps(node.value)
-            pointer = node.pointer()
-            yield Leaf(f"the JSON body at {excerpt(pointer, _MAX_NAME_LENGTH)}", node.name, text, pointer)
+    """Yield the texts and numbers of a document, the top level first, and look at no more of it than is asked for."""
+    level: Iterable[_Node] = [_Node(None, "", document)]
+    for _ in range(_MAX_DEPTH + 1):
+        parents = []
+        for node in level:
+            if isinstance(node.value, (dict, list)):
+                parents.append(node)
+            elif node.value is not None:
+                text = node.value if isinstance(node.value, str) else json.dumps(node.value)
+                pointer = node.pointer()
+                yield Leaf(f"the JSON body at {excerpt(pointer, _MAX_NAME_LENGTH)}", node.name, text, pointer)
+        level = chain.from_iterable(map(_Node.children, parents))
 
 
 class Reading(NamedTuple):
