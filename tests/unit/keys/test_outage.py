@@ -27,6 +27,9 @@ from hmac_guard.keys.threads import DaemonThreads
 
 HOT = ["acme", "globex", "initech"]
 
+#: The threads that hang in a source.
+HANGING: set[int | None] = set()
+
 
 class Hanging:
     """A source that gives each tenant a key until it hangs; `let_go` gives those who wait an answer."""
@@ -41,7 +44,9 @@ class Hanging:
         self.asked.append(claim.tenant)
         key = Key(self.key, str(len(self.asked)))
         if self.hangs:
+            HANGING.add(threading.get_ident())
             self._released.wait(TIMEOUT)
+            HANGING.discard(threading.get_ident())
         return None if str(claim.tenant).startswith(("made up", PROBE_TENANT)) else key
 
     def let_go(self) -> None:
@@ -73,7 +78,13 @@ def pass_by(keys: CachedKeys, clock: Clock, seconds: float) -> None:
     for _ in range(round(seconds / cached.WATCH_EVERY)):
         clock.pass_by(cached.WATCH_EVERY)
         keys._look_at_running()
-        becomes_true(lambda: not keys._queue.running, 0.01)  # Look-ups that do not hang end.
+        # Look-ups that do not hang end.
+        assert becomes_true(lambda: all(lookup.thread in HANGING for lookup in tuple(keys._queue.running)))
+
+
+def let_go(source: Hanging, keys: CachedKeys) -> None:
+    source.let_go()
+    assert becomes_true(lambda: not keys._queue.running and not keys._queue.stuck)
 
 
 def warm(keys: CachedKeys, *tenants: str) -> list[Keyring | None]:
@@ -361,8 +372,7 @@ def test_a_stuck_thread_is_given_up_and_replaced(clock: Clock, source: Hanging) 
 
     assert keys._queue.stuck == 1
     assert becomes_true(lambda: keys(claim_of("new")) is not None)
-    source.let_go()
-    assert becomes_true(lambda: keys._queue.stuck == 0)
+    let_go(source, keys)
 
 
 def test_the_answer_of_a_look_up_that_was_given_up_is_kept(clock: Clock, source: Hanging) -> None:
@@ -389,8 +399,7 @@ def test_the_answer_of_a_look_up_from_before_an_invalidation_is_not_kept(clock: 
 
     source.key = OTHER_KEY
     keys.invalidate("acme")
-    source.let_go()
-    assert becomes_true(lambda: not keys._queue.running)
+    let_go(source, keys)
 
     assert len(source.asked) == 2
     assert keys(claim_of("acme")) is not None
@@ -418,8 +427,7 @@ def test_the_late_answer_of_a_look_up_from_before_a_change_is_not_kept(
         keys.invalidate("acme")
     else:
         keys.expire()
-    source.let_go()
-    assert becomes_true(lambda: keys._queue.stuck == 0)
+    let_go(source, keys)
 
     used = []
     for _ in range(8):  # As long as the source is slow, the known keys serve after `expire`.
