@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial, wraps
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,6 +45,10 @@ def keep_pool(pool: redis.ConnectionPool, *arguments: Any, **options: Any) -> No
 
 
 redis.ConnectionPool.__init__ = keep_pool  # type: ignore[assignment]
+
+#: Counts the tests of this process, and how many run before the garbage collector looks at all objects.
+TESTS = count(1)
+TESTS_PER_COLLECTION = 250
 
 UNITS = Path(__file__).parent / "unit"
 #: What measures coverage in this thread and in new ones. A debugger is left alone.
@@ -101,10 +106,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection() -> Iterator[None]:
     """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time.
-    Afterwards, to look at all of it again and again would take a twelfth of the time of the tests, so this is rare. No
+    Afterwards, to look at all of it takes up to a second, so no test does it; see `pytest_runtest_protocol`. No
     `gc.freeze`: Hypothesis asks the garbage collector who refers to an object."""
     gc.disable()
-    gc.set_threshold(700, 10, 200)
+    gc.set_threshold(700, 10, 1_000_000)
     sys.meta_path.insert(0, MeasuredImports)
     trace(False)
     yield
@@ -119,6 +124,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     trace(is_unit and not re.search("postgres|psycopg|mariadb|pymysql", pyfuncitem.name))
     yield
     trace(False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Look for garbage among all objects between two tests. Within a test it looks like a slow package."""
+    yield
+    if next(TESTS) % TESTS_PER_COLLECTION == 0:
+        gc.collect()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
-from cpu_time import cpu_time
 from support import Sent, scope_for
 from waiting import TIMEOUT
 
@@ -770,7 +770,7 @@ def test_the_work_is_linear_in_the_size_of_a_request(huge: str) -> None:
         pass
 
     scope = {**scope_for(Sent("POST", query=QUERY)), "headers": headers}
-    with cpu_time() as took:
-        asyncio.run(Guard(SCHEME, KEY).asgi(app)(scope, receive, send))
+    began = time.process_time()
+    asyncio.run(Guard(SCHEME, KEY).asgi(app)(scope, receive, send))
 
-    assert took.seconds < 6
+    assert time.process_time() - began < 6

@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
-from cpu_time import cpu_time
 from waiting import TIMEOUT
 
 from hmac_guard.explain import Captured, CaptureError, capture
@@ -460,6 +460,7 @@ SIZE = 300_000
     ids=lambda text: ascii(text[:40].decode()) + "..." + ascii(text[-10:].decode()),
 )
 def test_long_input_takes_linear_time(text: bytes) -> None:
-    with cpu_time() as took, contextlib.suppress(CaptureError):
+    began = time.thread_time()
+    with contextlib.suppress(CaptureError):
         capture(text)
-    assert took.seconds < 2.0
+    assert time.thread_time() - began < 2.0

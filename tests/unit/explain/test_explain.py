@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 pytest.importorskip("click", reason="not run: click is not installed")
 
 from click.testing import CliRunner
-from cpu_time import cpu_time
 from vendor_rule import VENDOR_NANGO
 
 from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme, schemes
@@ -540,12 +540,10 @@ def test_no_request_makes_explain_raise(path: str, query: Any, headers: Any, bod
 
 @pytest.mark.without_coverage
 def test_a_search_keeps_its_time_limit_and_reports_it() -> None:
-    sent = capture(GOOD[:-64].encode() + b"0" * 64)
+    began = time.thread_time()
+    explanation = explain_captured(NANGO, capture(GOOD[:-64].encode() + b"0" * 64), KnownKeys(Key(KEY)), seconds=0.01)
 
-    with cpu_time() as took:
-        explanation = explain_captured(NANGO, sent, KnownKeys(Key(KEY)), seconds=0.01)
-
-    assert took.seconds < 0.25  # The whole search takes twice as long.
+    assert time.thread_time() - began < 0.25  # The whole search takes twice as long.
     assert explanation.found is not None
     assert not explanation.found.is_complete
     assert "the time was too short" in " ".join(sentences(explanation))
@@ -557,10 +555,10 @@ def test_a_search_keeps_its_time_limit_with_a_long_message(text: str) -> None:
     body = json.dumps({"identifier": text, "identifier_hash": "0" * 64})
     captured = capture(POST.format(JSON, body).encode())
 
-    with cpu_time() as took:
-        explanation = explain_captured(CHATWOOT, captured, KnownKeys(Key(KEY)), seconds=0.01)
+    began = time.thread_time()
+    explanation = explain_captured(CHATWOOT, captured, KnownKeys(Key(KEY)), seconds=0.01)
 
-    assert took.seconds < 0.25
+    assert time.thread_time() - began < 0.25
     assert explanation.found is not None
     assert not explanation.found.is_complete
 
@@ -586,12 +584,12 @@ LARGE = 262_144
 )
 @pytest.mark.without_coverage
 def test_the_texts_of_a_large_body_are_found_quickly_and_limited(body: str) -> None:
-    with cpu_time() as took:
-        every = list(leaves(body, [("Cookie", 'a="' + r"\0" * 30_000)], body.encode()))
-        for field in (*CHATWOOT.id_fields, CHATWOOT.signature_field):
-            near(field, every)
+    began = time.thread_time()
+    every = list(leaves(body, [("Cookie", 'a="' + r"\0" * 30_000)], body.encode()))
+    for field in (*CHATWOOT.id_fields, CHATWOOT.signature_field):
+        near(field, every)
 
-    assert took.seconds < 1.0
+    assert time.thread_time() - began < 1.0
     assert len(every) <= 3 * MAX_LEAVES
     assert sum(len(leaf.where) + len(leaf.pointer) for leaf in every) < 2_000_000
 
@@ -656,10 +654,10 @@ def test_a_text_used_as_the_key_is_escaped_in_the_report() -> None:
 def test_a_long_value_is_cut_in_the_report_but_not_in_json() -> None:
     explanation = explained(NANGO, f"/?integration_id={'a' * 500_000}&hmac=0")
 
-    with cpu_time() as took:
-        report = as_text(explanation)
+    began = time.thread_time()
+    report = as_text(explanation)
 
-    assert took.seconds < 0.5
+    assert time.thread_time() - began < 0.5
     assert len(report) < 10_000
     assert as_json(explanation)["message"]["text"] == "a" * 500_000
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 pytest.importorskip("click", reason="not run: click is not installed")
 
 from click.testing import CliRunner
-from cpu_time import cpu_time
 
 from hmac_guard.cli.commands import hmac_guard
 
@@ -186,14 +186,15 @@ def test_hostile_input_is_answered_with_a_message(kind: Callable[[random.Random]
         given = kind(source)
         words = [source.choice(("nango", "suprsend", "chatwoot", "pusher")), "--key-env", "KEY"]
         words += source.choice(([], ["--json"], ["--show-signature"]))
-        with cpu_time() as took:
-            result = CliRunner().invoke(hmac_guard, ["explain", *words], input=given, env={"KEY": KEY})
+        began = time.thread_time()
+        result = CliRunner().invoke(hmac_guard, ["explain", *words], input=given, env={"KEY": KEY})
+        took = time.thread_time() - began
 
         about = f"{kind.__name__} {number}, {words[0]}: {given[:200]!r}"
         assert isinstance(result.exception, SystemExit), f"{result.exception!r} for {about}"
         assert result.exit_code in (1, 2), about
         assert result.output.strip(), about
         assert set(result.output) <= set(map(chr, range(32, 127))) | {"\n"}, about
-        assert took.seconds < SECONDS, f"{took.seconds:.1f} s for {about}"
-        slowest = max(slowest, took.seconds)
+        assert took < SECONDS, f"{took:.1f} s for {about}"
+        slowest = max(slowest, took)
     print(f"{OF_EACH_KIND} of {kind.__name__}, the slowest in {slowest:.2f} s")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -279,15 +280,13 @@ def test_a_failing_store_is_reported_to_the_application_in_report_mode(call: Cal
 
 
 def test_a_sync_store_that_is_slow_is_given_up(call: Call) -> None:
-    def slow() -> bool:
-        time.sleep(1.0)
-        return True
-
-    asked = Asked(Store(slow, timeout=0.1))
+    released = threading.Event()
+    asked = Asked(Store(lambda: released.wait(TIMEOUT), timeout=0.1))
     began = time.monotonic()
 
     assert asked.ask(call, request()) == (503, Reason.KEYS_UNAVAILABLE)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < TIMEOUT / 2
+    released.set()
 
 
 def test_an_async_store_that_is_slow_is_given_up(call: Call) -> None:
