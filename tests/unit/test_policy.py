@@ -389,6 +389,13 @@ def test_a_browser_sends_no_preflight_with_credentials_or_a_body(call: Call, mor
     assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*headers, more])).status == 401
 
 
+def test_a_preflight_may_have_an_empty_cookie(call: Call) -> None:
+    """Django's test client sends one with each request."""
+    headers = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET"), ("Cookie", "")]
+
+    assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers)).status == 200
+
+
 def test_a_refused_request_stays_refused_if_the_mode_cannot_be_read(call: Call) -> None:
     def away(claim: Any) -> Any:
         raise KeysUnavailable

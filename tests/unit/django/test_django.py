@@ -22,6 +22,7 @@ from django.core.checks import run_checks
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
+from django.test import Client
 from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -184,6 +185,13 @@ class PostOrDelete(View):
 
     def delete(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse(f"deleted for {verdict_from(request).ids['user']}")
+
+
+def test_a_preflight_of_the_test_client_passes_the_middleware() -> None:
+    """The client sends an empty Cookie with each request."""
+    Guarded.guard = GUARD
+    with project(lambda request: HttpResponse(), MIDDLEWARE=[GUARDED]):
+        assert Client().options("/", headers=dict(PREFLIGHT)).status_code == 200
 
 
 @SERVERS
