@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from time import time
 from typing import NamedTuple
@@ -130,7 +130,7 @@ class Explanation(NamedTuple):
     @property
     def problems(self) -> list[Reading]:
         """The strings that are missing or that the guard rejects."""
-        tenant = [self.tenant] if self.tenant and self.wanted_tenant is not None else []
+        tenant = [self.tenant] if self.tenant and (self.wanted_tenant is not None or self.tenant.is_key) else []
         readings = [*self.ids, self.signature, *tenant]
         return [] if self.verified else [reading for reading in readings if reading.problem]
 
@@ -203,6 +203,9 @@ def explain(
     request_texts = [*_path_leaves(scheme, request), *request_texts]
     wanted = keys.tenant if keys else None
     ids, signature, tenant = read_all(scheme, request, request_texts)
+    if keys is not None:
+        ids = tuple(_hidden_if_key(scheme, reading, keys) for reading in ids)
+        tenant = tenant and _hidden_if_key(scheme, tenant, keys)
     tenant = tenant if tenant is None or wanted is None else _compared(tenant, wanted)
     sending = () if reason is Reason.VERIFIED else _sending(scheme, request, request_texts, (*ids, signature, tenant))
     if late is not None:
@@ -214,8 +217,7 @@ def explain(
     if keys is not None:
         sent_as, meanings = _unswapped(scheme, request, keys, meanings)
         sending += (swapped(sent_as),) if sent_as else ()
-        read = {reading.name for reading in ids if reading.value is not None}
-        meanings = [_without_keys(scheme, meaning, read, keys) for meaning in meanings]
+        meanings = [_without_keys(scheme, meaning, keys) for meaning in meanings]
         whose = tenant.value if tenant else None
         found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
     best = next((number for number, result in enumerate(found) if result and result.explains), 0)
@@ -304,9 +306,15 @@ def _unswapped(
     return "", meanings
 
 
-def _without_keys(scheme: Scheme, meaning: _Meaning, read: Collection[str], keys: KnownKeys) -> _Meaning:
-    """Return the meaning without guessed ids that are keys, because a report shows the ids. `read` are not guessed."""
-    ids = {name: text for name, text in meaning.ids.items() if name in read or not is_key(text, scheme.prefix, keys)}
+def _hidden_if_key(scheme: Scheme, reading: Reading, keys: KnownKeys) -> Reading:
+    """Return the reading, without its value if that is a key, because a report shows the ids and the tenant."""
+    is_shown = reading.value is None or not is_key(reading.value, scheme.prefix, keys)
+    return reading if is_shown else reading.without_key()
+
+
+def _without_keys(scheme: Scheme, meaning: _Meaning, keys: KnownKeys) -> _Meaning:
+    """Return the meaning without ids that are keys, because a report shows the ids."""
+    ids = {name: text for name, text in meaning.ids.items() if not is_key(text, scheme.prefix, keys)}
     return meaning._replace(ids=ids)
 
 

@@ -5,6 +5,8 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+from hmac_guard.core.hidden import hide
+from hmac_guard.core.secret import from_base64
 from hmac_guard.explain.search import Found, KnownKeys, secret_of
 
 KEY_SENT = Found(
@@ -37,23 +39,27 @@ def bare(signature: str, prefix: str) -> str:
     return text.removeprefix(prefix) if prefix and text.startswith(prefix) else _PREFIX.sub("", text)
 
 
-def is_key(signature: str, prefix: str, keys: KnownKeys) -> bool:
-    """Return whether a signature is one of the keys, or the hex or base64 text of one.
+def is_key(text: str, prefix: str, keys: KnownKeys) -> bool:
+    """Return whether a text is one of the keys, or the hex or base64 text of one.
 
     Args:
-        signature: The signature of the request. The function removes white space, quotes and the prefix.
+        text: The signature, an id or the tenant of the request. The function removes white space, quotes and the
+            prefix.
         prefix: The prefix of the scheme.
         keys: The known keys.
     """
     # A key itself may begin like a prefix.
-    sent = {_hash(text.encode("utf-8", "replace")) for text in (signature.strip(_AROUND), bare(signature, prefix))}
+    sent = {_hash(form.encode("utf-8", "replace")) for form in (text.strip(_AROUND), bare(text, prefix))}
     known = (keys.current, *(key for _, key in (*keys.previous, *keys.others)))
     return any(_hash(form) in sent for key in known for form in _forms(secret_of(key)))
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:
-    yield from (secret, secret.hex().encode(), secret.hex().upper().encode())
-    yield from (base64.b64encode(secret), base64.urlsafe_b64encode(secret))
+    """Yield the texts of a key. A key of text may be base64, and its bytes may have been sent in another encoding."""
+    decoded = from_base64(hide(secret.removeprefix(b"whsec_").decode("latin-1")))
+    for each in (secret, *([decoded.get()] if decoded else [])):
+        yield from (each, each.hex().encode(), each.hex().upper().encode())
+        yield from (base64.b64encode(each), base64.urlsafe_b64encode(each))
 
 
 def _hash(text: bytes) -> bytes:

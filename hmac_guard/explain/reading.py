@@ -26,6 +26,7 @@ MAX_LEAVES = 1000
 _MAX_NAME_LENGTH = 256
 # A guard refuses a body with deeper nesting.
 _MAX_DEPTH = 64
+_KEY_SENT = "it is a key, and is not shown; send the right value, and replace the key, because it was sent"
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
 
@@ -160,6 +161,15 @@ class Reading(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Reading of {self.name}, problem={self.problem!r}>"
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the request has a key in this place."""
+        return self.problem == _KEY_SENT
+
+    def without_key(self) -> "Reading":
+        """Return the reading of a value that is a key. It does not show the key."""
+        return self._replace(value=None, problem=_KEY_SENT, guesses=())
 
     def meanings(self) -> tuple[str | None, ...]:
         """Return the value, or else the guesses, as texts that UTF-8 can encode."""

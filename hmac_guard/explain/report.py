@@ -31,13 +31,14 @@ def sentences(explanation: Explanation) -> list[str]:
 
 def _sentences(explanation: Explanation) -> list[str]:
     if explanation.verified:
-        return ["Verified: the signature is the right one.", *_without_tenant(explanation)]
+        keys = [_problem(reading) for reading in explanation.ids if reading.is_key]
+        return ["Verified: the signature is the right one.", *keys, *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
         return [
             "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "
             "after it."
         ]
-    problems = [f"{reading.name}: {reading.problem}." for reading in explanation.problems]
+    problems = list(map(_problem, explanation.problems))
     if explanation.reason is Reason.BODY_TOO_LARGE:
         problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
     if explanation.reason is Reason.MISSING_ID and explanation.scheme.signs_body_alone:
@@ -45,6 +46,10 @@ def _sentences(explanation: Explanation) -> list[str]:
     problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]
     lead = "Not verified." if explanation.names_another_tenant else f"Not verified: {explanation.reason.value}."
     return [lead, *problems, *_causes(explanation, bool(problems))]
+
+
+def _problem(reading: Reading) -> str:
+    return f"{reading.name}: {reading.problem}."
 
 
 def _without_tenant(explanation: Explanation) -> Iterator[str]:
@@ -127,7 +132,7 @@ def _is_hidden(explanation: Explanation, reading: Reading, show_signature: bool)
 
 def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
     if reading.value is None:
-        value = "nothing"
+        value = "a key" if reading.is_key else "nothing"
     elif hidden:
         value = f"{len(reading.value)} characters"
     else:

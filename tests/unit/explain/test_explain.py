@@ -9,7 +9,7 @@ import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -977,6 +977,17 @@ def test_a_key_that_begins_like_a_prefix_is_named() -> None:
     assert explanation.has_key
 
 
+@pytest.mark.parametrize("start", ["", "whsec_"])
+def test_a_key_of_text_that_is_sent_as_the_hex_of_its_bytes_is_named_and_not_shown(start: str) -> None:
+    secret = bytes(range(40, 72))
+    key = Key(start + base64.b64encode(secret).decode())
+    request = capture(f"https://h/?integration_id=a&connection_id=b&hmac={secret.hex()}".encode())
+    explanation = explain_captured(NANGO, request, KnownKeys(key))
+
+    assert explanation.has_key
+    assert secret[:4].hex() not in re.sub(r"\s", "", reports(explanation))
+
+
 @pytest.mark.parametrize(
     ("scheme", "request_text"),
     [
@@ -994,6 +1005,33 @@ def test_a_key_is_not_shown_as_a_guessed_id(scheme: Scheme, request_text: str) -
     assert KEY not in shown
     assert KEY[-12:] not in shown
     assert KEY.encode()[:4].hex() not in shown
+
+
+@pytest.mark.parametrize("is_signed", [True, False], ids=["signed", "not signed"])
+@pytest.mark.parametrize("name", ["integration_id", "connection_id"])
+def test_a_key_sent_in_the_place_of_an_id_is_named_and_not_shown(name: str, is_signed: bool) -> None:
+    ids = {"integration_id": "github", "connection_id": "user-42", name: KEY}
+    signature = signed(":".join(ids.values())) if is_signed else "0" * 64
+    explanation = explained(NANGO, f"/?{urlencode({**ids, 'hmac': signature})}")
+
+    assert explanation.verified == is_signed
+    assert f"{name}: it is a key, and is not shown; send the right value, and replace the key" in " ".join(
+        sentences(explanation)
+    )
+    shown = re.sub(r"\s", "", reports(explanation))
+    assert KEY.replace(" ", "") not in shown
+    assert KEY[-12:] not in shown
+    assert KEY.encode()[:4].hex() not in shown
+
+
+@pytest.mark.parametrize("wanted", ["acme", None])
+def test_a_key_sent_in_the_place_of_the_tenant_is_named_and_not_shown(wanted: str | None) -> None:
+    scheme = NANGO.replace(tenant=Header("X-Tenant"))
+    request = f"GET /?integration_id=a&connection_id=b&hmac={'0' * 64} HTTP/1.1\nX-Tenant: {KEY}\n\n"
+    explanation = explained(scheme, request, tenant=wanted)
+
+    assert "tenant: it is a key, and is not shown; send the right value" in " ".join(sentences(explanation))
+    assert KEY[-12:] not in re.sub(r"\s", "", reports(explanation))
 
 
 @pytest.mark.parametrize("key", [KEY, "a previous key of this tenant"])
