@@ -7,7 +7,7 @@ SPHINX := PYTHONPATH=. $(BIN)/sphinx-build --quiet --fail-on-warning --keep-goin
 SOURCES := $(shell find hmac_guard examples -type f -not -path '*/__pycache__/*') pyproject.toml hatch_build.py README.md LICENSE
 
 .PHONY: help demo serve test slow test-versions test-pythons test-extras test-docs test-conformance test-browser test-languages test-explain \
-	screenshots check docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \
+	screenshots check lint types docs dist sbom test-wire test-chaos test-soak test-forks test-races test-vendors fuzz fuzz-differential fuzz-atheris \
 	mutants bench bench-check bench-timing clean
 
 help:
@@ -31,6 +31,8 @@ help:
 	@echo "make test-languages  run the code for customers in fourteen languages; installs them from Debian if possible"
 	@echo "make test-explain  explain two thousand generated requests with mistakes"
 	@echo "make check  check format, lint, types, imports and documentation"
+	@echo "make lint   check format, lint and imports"
+	@echo "make types  check the types of the package and of code that uses it"
 	@echo "make docs   write the site of the documentation to build/docs"
 	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
 	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
@@ -95,13 +97,17 @@ test-languages: $(VENV)/test $(VENV)/wheel
 test-explain: $(VENV)/test $(VENV)/wheel
 	$(BIN)/pytest -m corpus --timeout=900 tests/acceptance/test_explain_corpus.py -s $(ARGS)
 
-check: $(VENV)/check
+# With `--jobs=2`, its parts run at the same time.
+check: lint types docs
+
+lint: $(VENV)/check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/check
 	$(BIN)/mypy
 	$(BIN)/pytest --quiet -m types tests/acceptance/test_types.py
-	$(BIN)/lint-imports
-	$(SPHINX)
 
 # The site, in build/docs. A warning is an error, and nothing is fetched.
 docs: $(VENV)/check
