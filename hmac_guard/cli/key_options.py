@@ -240,6 +240,8 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_
         yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
     except SQLAlchemyError as error:
         failure = _first_line(error)
+        if _NO_TABLE.search(failure):
+            failure += "; `hmac-guard keys add` creates the tables"
     finally:
         engine.dispose()
     # Raised outside of the `try` block, because the driver's error contains the parameters, and so the secret.
@@ -273,8 +275,12 @@ def _engine(db: Hidden[str | None]) -> Any:
 
 def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
     """Connect as SQLAlchemy does. The driver checks the parts of the URL only now, with exceptions of Python."""
-    if dialect.name == "sqlite":
-        _create_private(arguments[0])
+    # SQLite would create the file. `keys add` has done that before it connects.
+    if dialect.name == "sqlite" and os.path.isabs(arguments[0]) and not os.path.exists(arguments[0]):
+        raise CliError(
+            f"there is no database {arguments[0]}; check the URL, or create it with `hmac-guard keys add`, in a folder "
+            "that exists"
+        )
     try:
         return dialect.connect(*arguments, **options)
     except (AttributeError, OSError, TypeError, ValueError) as error:
@@ -285,14 +291,6 @@ def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
         f"the driver {dialect.driver} cannot use the URL of the database ({failure}); check its host, its "
         "password, and its options (after the '?')"
     )
-
-
-def _create_private(file: str) -> None:
-    """Create the file of a SQLite database that does not exist. Only its owner may read it: it contains secrets."""
-    if os.path.isabs(file):  # It is not ":memory:" or a URI.
-        with suppress(OSError):
-            # O_EXCL follows no symbolic link to a file that does not exist; SQLite does.
-            os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:
@@ -331,6 +329,10 @@ _PASSWORD = re.compile(r"\A[^:]*://[^:/]*:[^@]+@|[?&][^=&]*(?:pass(?!file)|pwd)[
 
 def _has_password(url: Hidden[str | None]) -> bool:
     return _PASSWORD.search(url.get() or "") is not None
+
+
+#: What SQLite, PostgreSQL, and MariaDB or MySQL say.
+_NO_TABLE = re.compile(r"no such table|relation \".*\" does not exist|Table '.*' doesn't exist")
 
 
 def _first_line(error: Exception) -> str:

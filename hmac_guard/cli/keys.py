@@ -127,6 +127,16 @@ def _progress(what: str) -> Callable[[int, str], None]:
     return show
 
 
+def _warn_without_keys(keys: Any, tenant: str) -> None:
+    now = time.time()
+    if not any((key.not_before or now) <= now <= (key.not_after or now) for key in keys.list(tenant)):
+        click.echo(
+            f"Warning: no key of {tenant!r} is active, so each of its requests is refused as unknown_key in the mode "
+            "enforce; add a key with `hmac-guard keys add`",
+            err=True,
+        )
+
+
 @command.command("add")
 @click.argument("tenant")
 @click.option("--mode", type=click.Choice(["enforce", "report", "off"]), help="Also set the mode of the tenant.")
@@ -144,26 +154,38 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     """
     secret = _secret(**given)  # Before a secret that cannot be read leaves tables behind.
     keys.create_table()
+    before = [key.mode for key in keys.list(tenant)]
     _show_new(keys.add(tenant, **secret, mode=mode, **who()), as_json)
+    if mode is not None and before and before[0] != mode:
+        click.echo(f"The mode of {tenant!r} was {before[0] or 'guard'}, and is {mode} now.", err=True)
 
 
 @command.command("rotate")
 @click.argument("tenant")
-@click.option("--grace", default="24h", show_default=True, callback=_seconds, help="How long the old keys stay valid.")
+@click.option(
+    "--grace", default="24h", show_default=True, callback=_seconds, help="How long the old keys stay valid at most."
+)
 @_takes_secret
 @_as_json
 @takes_store
 def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) -> None:
     """Add a new key to TENANT, and let the old keys expire.
 
-    The old keys stay valid for the time of --grace. Give the new secret to the
-    signer when every cache has it: a second later with --redis, otherwise
-    after the ttl of the caches.
+    The old keys stay valid for the time of --grace, or until an earlier end
+    that they already have. Give the new secret to the signer when every cache
+    has it: a second later with --redis, otherwise after the ttl of the caches.
 
     \b
       hmac-guard keys rotate acme --grace 7d
     """
-    _show_new(keys.rotate(tenant, **_secret(**given), grace=grace, **who()), as_json)
+    secret = _secret(**given)
+    ends = {key.id: key.not_after for key in keys.list(tenant) if key.not_after is not None}
+    _show_new(keys.rotate(tenant, **secret, grace=grace, **who()), as_json)
+    for key in keys.list(tenant):
+        if key.not_after != ends.get(key.id, key.not_after):
+            click.echo(
+                f"The key {key.id} ends at {_when(key.not_after)}, and no longer at {_when(ends[key.id])}.", err=True
+            )
 
 
 @command.command("retire")
@@ -177,6 +199,7 @@ def retire(keys: Any, tenant: str, key_id: str) -> None:
       hmac-guard keys retire acme 20260102-1f2e3d4c
     """
     keys.retire(tenant, key_id, **who())
+    _warn_without_keys(keys, tenant)
 
 
 @command.command("mode")
@@ -190,6 +213,7 @@ def mode(keys: Any, tenant: str, mode: str) -> None:
       hmac-guard keys mode acme enforce
     """
     keys.set_mode(tenant, None if mode == "guard" else mode, **who())
+    _warn_without_keys(keys, tenant)
 
 
 @command.command("note")

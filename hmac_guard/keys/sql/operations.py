@@ -482,7 +482,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         check_tenant(tenant)  # Not every text can be sent to a database.
         row = self.table.locked(connection, tenant)
         if row is None:
-            raise ConfigError(f"SqlKeys: there is no tenant {tenant!r}; add makes it one with its first key")
+            raise ConfigError(f"SqlKeys: there is no tenant {tenant!r}; create it with its first key (add)")
         return row
 
     def _key(self, connection: Connection, tenant: str, key_id: str) -> Row[Any]:
@@ -533,7 +533,10 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         column = self.table.settings.c
         value: Any = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
         if not self._sealing and is_sealed(hide(value)):
-            raise ConfigError("SqlKeys: the secrets in these tables are sealed; give SqlKeys its master_keys")
+            raise ConfigError(
+                "SqlKeys: the secrets in these tables are sealed; give SqlKeys its master_keys, or the commands "
+                "HMAC_GUARD_MASTER_KEYS"
+            )
 
 
 def new_id(now: float) -> str:

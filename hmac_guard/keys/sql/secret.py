@@ -168,7 +168,7 @@ class Sealing(Frozen):
     def _opened(self, what: str, sealed: Sealed, token: Hidden[str]) -> Hidden[list[Any]]:
         """Return what was sealed after the values of `sealed`."""
         if self._box is None:
-            raise ConfigError(f"{what} is sealed; give SqlKeys its master_keys")
+            raise ConfigError(f"{what} is sealed; give SqlKeys its master_keys, or the commands HMAC_GUARD_MASTER_KEYS")
         opened, size = _decrypted(self._box, token), len(sealed)
         if opened is None or opened.get()[:size] != [*sealed]:
             raise ConfigError(

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
@@ -91,8 +91,30 @@ class change(operation[P, T]):  # noqa: N801 - a decorator
 class creation(operation[P, T]):  # noqa: N801 - a decorator
     """An operation that creates what is missing. It fails if another worker creates the same at the same moment."""
 
+    def __get__(self, owner: Any, kind: Any) -> Any:
+        run = super().__get__(owner, kind)
+        if owner is None:
+            return run
+
+        def create(*arguments: P.args, **options: P.kwargs) -> Any:
+            _create_private_file(owner.engine)
+            return run(*arguments, **options)
+
+        return create
+
     def _may_pass(self, error: DBAPIError) -> bool:
         return True
+
+
+def _create_private_file(engine: "Engine | AsyncEngine") -> None:
+    """Create the file of a SQLite database that does not exist. Only its owner may read it: it contains secrets."""
+    if engine.dialect.name != "sqlite":
+        return
+    [file, *_], _ = engine.dialect.create_connect_args(engine.url)
+    if os.path.isabs(file):  # It is not ":memory:" or a URI.
+        with suppress(OSError):
+            # O_EXCL follows no symbolic link to a file that does not exist; SQLite does.
+            os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 class in_batches(operation[P, T]):  # noqa: N801 - a decorator

@@ -69,6 +69,25 @@ def test_a_key_is_made_rotated_and_retired(run: Run, sync_database: Database) ->
     assert {key["mode"] for key in shown(run("list", "--json"))} == {None}
 
 
+def test_what_a_command_changes_besides_is_reported(run: Run) -> None:
+    assert "mode" not in run("add", "acme", "--mode", "enforce", "--id", "one").stderr
+    assert "The mode of 'acme' was enforce, and is report now." in run("add", "acme", "--mode", "report").stderr
+    assert "mode" not in run("add", "acme", "--mode", "report").stderr
+
+    assert "ends at" not in run("rotate", "acme", "--grace", "7d").stderr
+    assert "The key one ends at " in run("rotate", "acme", "--grace", "1h").stderr
+    assert "ends at" not in run("rotate", "acme", "--grace", "7d", "--id", "last").stderr
+
+
+def test_a_tenant_without_an_active_key_is_reported(run: Run) -> None:
+    run("add", "acme", "--id", "one")
+    run("add", "acme", "--id", "two")
+    reports = [run(*words).stderr for words in (("retire", "acme", "one"), ("retire", "acme", "two"))]
+    reports.append(run("mode", "acme", "enforce").stderr)
+
+    assert ["no key of 'acme' is active" in said for said in reports] == [False, True, True]
+
+
 def test_a_secret_is_shown_once_and_the_notice_goes_to_stderr(run: Run) -> None:
     result = run("add", "acme")
     [*_, line] = result.stdout.splitlines()
@@ -548,12 +567,23 @@ def test_a_secret_that_cannot_be_read_leaves_no_tables(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [["list"], ["rotate", "acme"], ["readiness"]], ids=" ".join)
+def test_a_missing_file_of_sqlite_is_reported_and_not_created(tmp_path: Path, words: list[str]) -> None:
+    result = into("", *words, folder=tmp_path)
+
+    assert result.returncode == 2
+    assert "there is no database" in result.stderr
+    assert "`hmac-guard keys add`" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_table_is_reported(run: Run, sync_database: Database) -> None:
     sync_database.sql("DROP TABLE {tenants}")
     result = run("list")
 
     assert result.exit_code == 2
     assert f"{sync_database.table[:-5]}_tenants" in result.stderr
+    assert "`hmac-guard keys add` creates the tables" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The tables on SQLite, PostgreSQL and MariaDB: made once by several workers, and changed whole or not at all."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -13,7 +14,17 @@ import pytest
 from cryptography.fernet import Fernet
 from databases import TABLES, Database
 from key_sources import KEY, OTHER_KEY, Clock
-from sqlalchemy import QueuePool, StaticPool, create_engine, event, insert, inspect, select, update
+from sqlalchemy import (
+    AsyncAdaptedQueuePool,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
@@ -86,6 +97,26 @@ def test_a_new_worker_does_not_wait_for_the_transactions_of_older_ones(sync_data
     older.commit()
     older.close()
     assert [key.id for key in keys.list()] == [key.id for key in listed]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="not run: Windows has no modes of files")
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_only_its_owner_can_read_a_new_file_of_sqlite(tmp_path: Path, is_async: bool) -> None:
+    file = tmp_path / "keys.db"
+    if is_async:
+        asyncio.run(create_tables(file))
+    else:
+        engine = create_engine(f"sqlite:///{file}")
+        SqlKeys(engine).create_table()
+        engine.dispose()
+
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def create_tables(file: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=AsyncAdaptedQueuePool)
+    await SqlKeys(engine).create_table()
+    await engine.dispose()
 
 
 def test_a_database_that_takes_no_table_is_an_error(tmp_path: Path) -> None:
