@@ -14,6 +14,7 @@ pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
 from console_apps import APPLICATIONS, BLOCKS, DB, FIRST, make
 from consoles import PREFIX, WHO, forms_of
+from documented import text_of
 from key_sources import KEY
 from servers import SERVERS, Running, Server, serving
 from sqlalchemy import create_engine
@@ -337,7 +338,7 @@ def test_the_recipe_for_a_reverse_proxy() -> None:
 @pytest.mark.parametrize(("peer", "status"), [("10.0.0.7", 200), ("203.0.113.9", 403)])
 def test_the_recipe_for_a_reverse_proxy_behind_proxy_fix(keys: Any, peer: str, status: int) -> None:
     """With the address that docs/console.md names. A client can write `X-Forwarded-For`."""
-    [named] = re.findall(r'`(request\.environ\["werkzeug\.[^`]+)`', Path("docs/console.md").read_text())
+    [named] = re.findall(r'`(request\.environ\["werkzeug\.[^`]+)`', text_of("docs/console.md"))
     block = BLOCKS["A header that a reverse proxy sets"]
     assert "request.remote_addr" in block.text
     behind = replace(block, text=block.text.replace("request.remote_addr", named))
