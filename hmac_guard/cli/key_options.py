@@ -253,6 +253,8 @@ def _engine(db: Hidden[str | None]) -> Any:
     from sqlalchemy import create_engine, event, make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+    if str(db.get()) != str(db.get()).strip():  # SQLite would make a file of that name.
+        raise CliError("the URL of the database starts or ends with white space or a newline; remove it")
     try:
         url = hide(make_url(str(db.get())))  # a tuple that contains the password
         if url.get().get_dialect().is_async:

@@ -46,11 +46,11 @@ _PIECE = 65_536
 def parse_multipart(boundary: str, body: bytes) -> list[Part] | Refused:
     """Return the parts of a multipart body. Its delimiter must be only where a part begins or ends."""
     pieces = body.split(b"--" + boundary.encode())
-    # Test clients write blank lines around the parts, which every framework skips.
-    if len(pieces) < 3 or len(pieces) > MAX_FIELDS + 2 or pieces[0] not in _BLANK or pieces[-1] not in _ENDS:
+    # Test clients write blank lines around the parts, which every framework skips. An empty form has no parts.
+    if len(pieces) < 2 or len(pieces) > MAX_FIELDS + 2 or pieces[0] not in _BLANK or pieces[-1] not in _ENDS:
         return _NOT_STRICT
     parts = [_parse_part(piece) for piece in pieces[1:-1]]
-    if parts[-1] and (len(body) - len(pieces[-1]) + 1) % _PIECE == 0:
+    if parts and parts[-1] and (len(body) - len(pieces[-1]) + 1) % _PIECE == 0:
         # A piece ends between the two "-" at the end. Werkzeug 3.1 then adds a CR to the last text.
         parts[-1] = parts[-1]._replace(is_text=False)
     return _NOT_STRICT if None in parts else [part for part in parts if part]

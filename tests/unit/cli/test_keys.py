@@ -317,6 +317,7 @@ def test_explain_verifies_only_a_request_that_names_the_tenant(run: Run, sync_da
         ("postgresql+psycopg://user:s3cret@127.0.0.1:abc/db", "percent-encode the password"),
         ("postgresql+psycopg://user:s3cret@[::1/db", "percent-encode the password"),
         ("sqlite:///x?timeout=s3cret", "percent-encode the password"),
+        ("sqlite:///x?timeout=1\n", "starts or ends with white space"),
     ],
 )
 @pytest.mark.parametrize("place", ["--db", "HMAC_GUARD_DB"])

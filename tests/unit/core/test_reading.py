@@ -452,7 +452,11 @@ MULTIPART: dict[str, str | Reason] = {
     part(value="1\r\n--BX") + "--B--\r\n": Reason.MALFORMED,
     part().replace("\r\n", "\n") + "--B--\n": Reason.MALFORMED,
     part().replace("\r\n\r\n", "\r\n") + "--B--\r\n": Reason.MALFORMED,
-    "--B--\r\n": Reason.MALFORMED,
+    "--B--": Reason.MISSING_ID,
+    "--B--\r\n": Reason.MISSING_ID,
+    "--B": Reason.MALFORMED,
+    "--B--\r\nepilogue": Reason.MALFORMED,
+    "": Reason.MISSING_ID,
     part() * 1 + part('name="b"') * 999 + "--B--\r\n": "1",
     part() * 1 + part('name="b"') * 1000 + "--B--\r\n": Reason.MALFORMED,
 }
@@ -488,6 +492,13 @@ def test_a_boundary_may_have_the_characters_of_a_token(call: Call, boundary: str
 @pytest.mark.parametrize("body", list(MULTIPART), ids=lambda body: ascii(body)[:60])
 def test_multipart(call: Call, body: str) -> None:
     assert read(call, Form("a"), post(body.encode(), B)) == MULTIPART[body]
+
+
+def test_an_empty_form_of_a_browser_does_not_hide_the_id_in_the_query(call: Call) -> None:
+    """`new FormData()` without a field is sent as a boundary that ends the body; Django's test client sends it too."""
+    sent = Sent("POST", query="a=1", headers=[("Content-Type", B)], body=b"--B--\r\n")
+
+    assert read(call, Query("a") | Form("a"), sent) == "1"
 
 
 @pytest.mark.parametrize("at", ["header", "value"])
