@@ -172,6 +172,14 @@ def test_a_page_says_which_ids_are_required() -> None:
     assert required not in page(SUPRSEND, ["python"])
 
 
+def test_a_page_says_that_a_nonce_is_different_in_each_request() -> None:
+    ids = {"user_id": Header("X-User"), "nonce": Header("X-Nonce")}
+    scheme = Scheme(name="once", ids=ids, message="{user_id}:{nonce}", signature=Header("X-Signature"))
+
+    assert "- `nonce` is a text that is different in each request" in page(scheme)
+    assert "nonce" not in page(NANGO)
+
+
 def test_unusual_texts_are_code_and_keep_the_page_valid() -> None:
     text = page(ODD, ["python"])
 
