@@ -19,12 +19,14 @@ from hmac_guard.console.state import (
     tenant_of,
 )
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.keys.sql import StoredKey
+from hmac_guard.keys.sql import StoredKey, StoredTenant
 
 #: The tenants, or the refused requests, of one page.
 PAGE = 50
 #: A key that ends within so many seconds is about to end.
 SOON = 7 * 86_400.0
+#: The modes in which requests may be refused.
+MAY_REFUSE = ("enforce", "guard")
 #: The hours that the plot of a tenant shows, by their name in the address.
 SPANS = {"24": 24, "168": 168}
 
@@ -107,15 +109,21 @@ def show_modes(context: Context) -> Response:
 
 def confirm_mode(context: Context) -> Response:
     """Return the page that asks before the mode is changed."""
-    tenant = tenant_of(context, context.arg("name"))
+    return _confirm_page(context, tenant_of(context, context.arg("name")), _mode(context.arg("mode")))
+
+
+def _confirm_page(context: Context, tenant: StoredTenant, to: str, status: int = 200) -> Response:
     return context.page(
         "confirm.html",
+        status,
         tenant=tenant,
-        to=_mode(context.arg("mode")),
+        to=to,
+        may_refuse=to in MAY_REFUSE,
         modes=MODES,
         current=tenant.mode or "guard",
+        is_stale=_is_stale(context, tenant),
         evidence=evidence_of(context, tenant.name),
-        has_key=any(is_active(key, context.now()) for key in tenant.keys),
+        has_key=_has_key(context, tenant),
         cache_note=cache_note(context),
     )
 
@@ -124,9 +132,23 @@ def change_mode(context: Context) -> Response:
     """Set the mode of a tenant, and send the browser to the page of the tenant."""
     tenant = tenant_of(context, context.field("name"))
     mode = _mode(context.field("mode"))
+    # The mode may have changed, or the last key ended, since the page was opened.
+    is_unwarned = mode in MAY_REFUSE and not _has_key(context, tenant) and not context.field("warned")
+    if is_unwarned or _is_stale(context, tenant):
+        return _confirm_page(context, tenant, mode, 400)
     with context.console.changing(tenant.name) as keys:
         keys.set_mode(tenant.name, None if mode == "guard" else mode, **context.audit_fields())
     return context.redirect("/tenant", name=tenant.name, done="mode")
+
+
+def _is_stale(context: Context, tenant: StoredTenant) -> bool:
+    """Return whether the tenant has another mode than the sender of the form has seen."""
+    current = tenant.mode or "guard"
+    return context.request.form.get("current", current) != current
+
+
+def _has_key(context: Context, tenant: StoredTenant) -> bool:
+    return any(is_active(key, context.now()) for key in tenant.keys)
 
 
 def _mode(text: str) -> str:

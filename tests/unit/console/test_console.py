@@ -531,6 +531,57 @@ def test_a_mode_that_may_refuse_is_confirmed_with_what_is_known(keys: Any, ada: 
     assert ("if the mode of the guard is enforce" in page) == (mode == "guard")
 
 
+@pytest.mark.parametrize("to", ["report", "enforce"])
+def test_a_mode_is_not_changed_if_its_sender_has_seen_another_one(keys: Any, console: Console, to: str) -> None:
+    keys.add("acme", KEY, mode="off")
+    ada, bob = Browser(console), Browser(console)
+    form, other = (
+        forms_of(each.get("/tenant/switch/confirm", name="acme", mode=mode).text)[-1]
+        for each, mode in ((ada, "enforce"), (bob, to))
+    )
+    assert ada.fill(form).status_code == 303
+    before = stored_state(keys)
+
+    refused = bob.fill(other)
+
+    assert refused.status_code == 400
+    assert stored_state(keys) == before
+    assert "The mode was changed since you opened this page." in words_of(refused)
+    assert "The mode is now Enforce ." in words_of(refused)
+    if to == "enforce":
+        assert "The tenant is in this mode already." in words_of(refused)
+        assert not any(form.action.endswith("/confirm") for form in forms_of(refused.text))
+    else:
+        assert bob.fill(forms_of(refused.text)[-1]).status_code == 303
+        assert keys.list("acme")[0].mode == to
+
+
+@pytest.mark.parametrize("mode", ["enforce", "guard"])
+def test_a_mode_that_may_refuse_is_set_without_a_key_only_after_the_warning(keys: Any, ada: Browser, mode: str) -> None:
+    keys.add("acme", KEY, key_id="k1", mode="report")
+    form = forms_of(ada.get("/tenant/switch/confirm", name="acme", mode=mode).text)[-1]
+    keys.retire("acme", "k1")
+    before = stored_state(keys)
+
+    refused = ada.fill(form)
+
+    assert refused.status_code == 400
+    assert stored_state(keys) == before
+    assert "No key of this tenant is active" in words_of(refused)
+    assert "since you opened this page" not in words_of(refused)
+    assert ada.fill(forms_of(refused.text)[-1]).status_code == 303
+    assert (keys.list("acme")[0].mode or "guard") == mode
+
+
+@pytest.mark.parametrize("mode", ["report", "off"])
+def test_a_mode_that_refuses_nothing_needs_no_key(keys: Any, ada: Browser, mode: str) -> None:
+    keys.add("acme", KEY, key_id="k1", mode="enforce")
+    form = forms_of(ada.get("/tenant/switch/confirm", name="acme", mode=mode).text)[-1]
+    keys.retire("acme", "k1")
+
+    assert ada.fill(form).status_code == 303
+
+
 def test_a_less_strict_mode_of_the_guard_is_reported(keys: Any, ada: Browser) -> None:
     keys.add("acme", KEY, mode="enforce")
     count(keys, "acme", verified=2)
