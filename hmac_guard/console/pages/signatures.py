@@ -158,10 +158,11 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
         yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
     for time in scheme.times:
         unit = {"s": "Unix seconds", "ms": "Unix milliseconds"}[time.unit]
-        typed = request.form.get(f"id.{time.name}", str(time.ticks(now)))
+        # The time of a refused request is not stored. With another one, the check names a wrong mistake.
+        typed = request.form.get(f"id.{time.name}", "" if refusal else str(time.ticks(now)))
         yield Input(f"id.{time.name}", time.name, typed, hint=unit)
     if scheme.signs_method:
-        yield Input("method", "method", request.form.get("method", "POST"))
+        yield Input("method", "method", request.form.get("method", refusal.method if refusal else "POST"))
     if scheme.signs_body:
         yield Input("body", "body", request.form.get("body", ""), is_long=True, hint="exactly as it is sent")
 

@@ -38,7 +38,7 @@ from sqlalchemy import create_engine, text
 from support import Sent, call_wsgi
 from werkzeug.test import Client
 
-from hmac_guard import Cookie, Decision, Form, Guard, Header, Json, Key, Query, Reason, Scheme, Verdict
+from hmac_guard import Cookie, Decision, Form, Guard, Header, Json, Key, Query, Reason, Scheme, Timestamp, Verdict
 from hmac_guard import Path as PathSource
 from hmac_guard.console import Console, Operator
 from hmac_guard.console.access import TokenProblem, check_token, make_token
@@ -1563,6 +1563,39 @@ def test_a_har_file_is_checked_by_its_entry(keys: Any, vic: Browser) -> None:
     assert "This signature is right for acme" in words_of(vic.post("/check", **given, entry="1"))
     assert vic.post("/check", **given, entry="7").status_code == 400
     assert vic.post("/check", **given).status_code in (200, 400)
+
+
+def test_the_check_of_a_refused_request_has_its_method_and_no_other_time(keys: Any) -> None:
+    scheme = Scheme(
+        name="timed",
+        ids={"a": Query("a")},
+        message="{@method} {a} {timestamp} {@body}",
+        timestamp=Timestamp(Query("timestamp")),
+        signature=Query("sig"),
+        tenant=Query("tenant"),
+    )
+    keys.add("acme", KEY)
+    counts, sent_at = VerdictCounts(keys, refusals=24), int(time.time()) - 3_600
+    signature = scheme.sign(KEY, {"a": "1"}, timestamp=sent_at, method="GET", body=b"")
+    query = f"a=1&timestamp={sent_at}&sig={signature}&tenant=acme"
+    assert call_wsgi(Guard(scheme, keys, on_decision=counts), Sent(method="GET", path="/x", query=query)).status == 401
+    counts.close()
+    ada = Browser(Console(keys, schemes=[scheme], authorize=by_header, counts=counts))
+    [refused] = counts.refusals("acme")
+
+    page = ada.get("/check", refusal=str(refused.id))
+    form = forms_of(page.text)[0]
+
+    assert (refused.reason, form.fields["method"], form.fields["id.timestamp"]) == ("expired", "GET", "")
+    assert (
+        "Its signature is not stored: paste it. Its time is not stored: type the time of the request, not the time "
+        "now. Its body is not stored: paste it."
+    ) in words_of(page)
+    assert ada.fill(form, signature=signature).status_code == 400
+    typed = ada.fill(form, signature=signature, **{"id.timestamp": str(sent_at)})
+    assert "Except for that, the signature is right." in words_of(typed)
+    [now] = [each for name, each in forms_of(ada.get("/check").text)[0].fields.items() if name == "id.timestamp"]
+    assert abs(int(now) - time.time()) < 60
 
 
 def test_a_scheme_that_signs_the_method(keys: Any) -> None:

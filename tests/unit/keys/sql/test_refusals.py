@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,9 @@ def test_the_page_links_to_the_check_by_the_number_of_the_row(keys: Any) -> None
     assert "not verified" in words_of(page)
     assert "Stored for 24 hours" in words_of(page)
     assert f'href="/console/check?refusal={number}"' in page.text
-    form = forms_of(ada.get("/check", refusal=str(number)).text)[0]
+    check = ada.get("/check", refusal=str(number))
+    assert not re.search("Its (time|body) is not stored", words_of(check))
+    form = forms_of(check.text)[0]
     assert form.fields["id.connection_id"] == "<b>u&1"
     assert form.fields["tenant"] == "acme"
     answer = ada.fill(form, signature=NANGO.sign(KEY, integration_id="github", connection_id="<b>u&1"))
