@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
+from hmac_guard.console.context import ASSETS
 from hmac_guard.console.site import MAX_BYTES, Site
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
@@ -179,8 +180,12 @@ def flask_blueprint(site: Site, name: str) -> Any:
 
     # Flask must not answer OPTIONS: its answer lacks the headers of the console.
     methods = ["GET", "POST"]
-    blueprint.add_url_rule("/", "index", serve, methods=methods, provide_automatic_options=False)
-    blueprint.add_url_rule("/<path:path>", "page", serve, methods=methods, provide_automatic_options=False)
+    add_rule = partial(blueprint.add_url_rule, methods=methods, provide_automatic_options=False)
+    add_rule("/", "index", serve)
+    # At the same path, Flask's rule for static files would go before the last one here.
+    for asset in ASSETS:
+        add_rule(f"/static/{asset}", "page", serve, defaults={"path": f"static/{asset}"})
+    add_rule("/<path:path>", "page", serve)
     return blueprint
 
 

@@ -134,7 +134,13 @@ def test_uncovered_routes_lists_the_console(keys: Any, monkeypatch: pytest.Monke
     app = make("Flask", app=flask.Flask("console"))["app"]
     mounted = make("Starlette and FastAPI", app=starlette.Starlette(), GuardMiddleware=GuardMiddleware)["app"]
 
-    assert hmac_guard.flask.uncovered_routes(app) == ["/console/", "/console/<path:path>"]
+    assert hmac_guard.flask.uncovered_routes(app) == [
+        "/console/",
+        "/console/<path:path>",
+        "/console/static/console.css",
+        "/console/static/console.js",
+        "/console/static/icon.svg",
+    ]
     assert hmac_guard.starlette.uncovered_routes(mounted) == ["/console/{path:path}"]
 
 
@@ -220,6 +226,29 @@ def test_a_body_that_flask_has_read_before_the_view_is_used(keys: Any, read: Any
 
     assert answer.status_code == 303
     assert [key.note for key in keys.list("acme")] == ["ä note"]
+
+
+@pytest.mark.parametrize(
+    ("static_url_path", "url_prefix"), [("/static", None), ("/static", "/"), ("/console/static", "/console")]
+)
+def test_flask_serves_the_files_of_the_console_where_it_has_its_own_static_files(
+    keys: Any, static_url_path: str, url_prefix: str | None, tmp_path: Path
+) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    (tmp_path / "own.css").write_text("own")
+    app = flask.Flask("console", static_folder=str(tmp_path), static_url_path=static_url_path)
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
+    app.register_blueprint(console.blueprint(), url_prefix=url_prefix)
+    client = app.test_client()
+
+    page = client.get(f"{static_url_path.removesuffix('/static')}/")
+    linked = re.findall(r'(?:href|src)="([^"]*/static/[^"]+)"', page.text)
+
+    assert len(linked) == 3
+    assert [client.get(url).status_code for url in linked] == [200] * 3
+    assert client.get(f"{static_url_path}/console.css").mimetype == "text/css"
+    with client.get(f"{static_url_path}/own.css") as own:
+        assert own.text == "own"
 
 
 def test_flask_serves_a_path_with_two_slashes_below_one(keys: Any) -> None:
