@@ -117,7 +117,8 @@ class Site:
         session = given if is_session(given) else new_session()
         context = Context(self._console, request, operator, session)
         response = self._page(context)
-        if session != given and response.status_code < 500:
+        # A browser sends no cookie with a form of another site, but stores that of the answer: open forms would fail.
+        if session != given and request.method != "POST" and response.status_code < 500:
             self._set_cookie(request, response, session)
         return response
 

@@ -1088,6 +1088,15 @@ def test_the_cookie_is_http_only_and_a_link_of_another_site_sends_it(ada: Browse
     assert "Set-Cookie" not in ada.get("/").headers
 
 
+@pytest.mark.parametrize(("path", "status"), [("/tenant/end", 403), ("/check", 403), ("/nothing", 404), ("/", 405)])
+def test_a_form_of_another_site_begins_no_new_session(ada: Browser, path: str, status: int) -> None:
+    headers = {**ada.headers, "Origin": "https://evil.example"}
+    answer = ada.client.post(PREFIX + path, data={}, headers=headers)
+
+    assert answer.status_code == status
+    assert "Set-Cookie" not in answer.headers
+
+
 # Hostile values
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
