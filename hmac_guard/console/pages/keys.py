@@ -149,17 +149,37 @@ def note_form(context: Context, problem: str = "") -> Response:
     tenant = tenant_of(context, context.request.values.get("name", ""))
     key = key_of(tenant, context.request.values.get("key", ""))
     text = context.request.form.get("note", key.note)
-    return context.page("note.html", 400 if problem else 200, tenant=tenant, key=key, text=text, problem=problem)
+    is_stale = _is_stale(context, key)
+    return context.page(
+        "note.html",
+        400 if problem or is_stale else 200,
+        tenant=tenant,
+        key=key,
+        text=text,
+        is_stale=is_stale,
+        problem=problem,
+    )
+
+
+def _is_stale(context: Context, key: StoredKey) -> bool:
+    """Return whether the key has a note that the sender of the form has neither seen nor written."""
+    return "old" in context.request.form and key.note not in (context.field("old"), _note(context))
 
 
 def save_note(context: Context) -> Response:
     """Write the note on a key."""
-    name = context.field("name")
+    name, key_id = context.field("name"), context.field("key")
+    if _is_stale(context, key_of(tenant_of(context, name), key_id)):
+        return note_form(context)
     try:
-        context.console.keys.note(name, context.field("key"), context.field("note").strip(), **context.audit_fields())
+        context.console.keys.note(name, key_id, _note(context), **context.audit_fields())
     except ConfigError as error:
         return note_form(context, _text_of(error))
     return context.redirect("/tenant", name=name, done="note")
+
+
+def _note(context: Context) -> str:
+    return context.field("note").strip()
 
 
 def download_env(context: Context) -> Response:
@@ -211,8 +231,7 @@ def _draft(context: Context) -> dict[str, str]:
     form = context.field("form")
     if form not in FORMS:
         raise ConfigError("SqlKeys: choose the form of the secret")
-    note = context.field("note").strip()
-    return {"form": form, "key_id": context.field("id") or new_id(context.now()), "note": note}
+    return {"form": form, "key_id": context.field("id") or new_id(context.now()), "note": _note(context)}
 
 
 def _grace(context: Context) -> float:

@@ -400,6 +400,36 @@ def test_a_note_is_saved(keys: Any, ada: Browser) -> None:
     assert "at most 1,000" in words_of(ada.fill(form, note="x" * 1001))
 
 
+@pytest.mark.parametrize("other", ['ask Eve\n"today"', ""])
+def test_a_note_is_not_saved_over_one_that_its_sender_has_not_seen(keys: Any, console: Console, other: str) -> None:
+    keys.add("acme", KEY, key_id="k1", note="first\nline")
+    ada, bob = Browser(console), Browser(console)
+    mine, his = (forms_of(each.get("/tenant/note", name="acme", key="k1").text)[-1] for each in (ada, bob))
+    assert ada.fill(mine, note=other).status_code == 303
+    before = stored_state(keys)
+
+    refused = bob.fill(his, note="ask Zoe")
+
+    assert refused.status_code == 400
+    assert stored_state(keys) == before
+    says = "The note was changed since you opened this page. If you save, your text replaces "
+    assert says + (f"this note: {other}" if other else "an empty note.").replace("\n", " ") in words_of(refused)
+    assert ">\nask Zoe</textarea>" in refused.text
+    assert bob.fill(forms_of(refused.text)[-1], note="ask Zoe").status_code == 303
+    assert keys.list("acme")[0].note == "ask Zoe"
+
+
+def test_a_note_that_is_sent_twice_is_saved(keys: Any, ada: Browser) -> None:
+    keys.add("acme", KEY, key_id="k1")
+    form = forms_of(ada.get("/tenant/note", name="acme", key="k1").text)[-1]
+
+    assert [ada.fill(form, note="one\r\ntwo").status_code for _ in range(2)] == [303, 303]
+    assert keys.list("acme")[0].note == "one\ntwo"
+    again = forms_of(ada.get("/tenant/note", name="acme", key="k1").text)[-1]
+    sent = {**again.fields, "old": again.fields["old"].replace("\n", "\r\n")}  # As a browser sends it.
+    assert ada.post("/tenant/note", **{**sent, "note": "three"}).status_code == 303
+
+
 def test_the_env_file_has_the_secret_and_nothing_else(ada: Browser) -> None:
     answer = ada.post("/tenant/env", name='a"c/me', secret=KEY)
 
