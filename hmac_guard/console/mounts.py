@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hmac_guard.console.context import ASSETS
-from hmac_guard.console.site import MAX_BYTES, Site
+from hmac_guard.console.site import MAX_BYTES, TOO_LARGE, Site
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 
@@ -21,7 +21,6 @@ REQUEST = "hmac_guard.console.request"
 THREADS, MAX_REQUESTS = 8, 200
 
 _URLENCODED = "application/x-www-form-urlencoded"
-_TOO_LARGE = b"The form is larger than 1 MiB.\n"
 _TOO_MANY = b"The console answers too many requests. Try again.\n"
 
 Receive = Callable[[], Awaitable[Any]]
@@ -52,7 +51,7 @@ class AsgiSite:
         if body is None:
             return
         if len(body) > MAX_BYTES:
-            await _send_text(send, 413, _TOO_LARGE)
+            await _send_text(send, 413, f"{TOO_LARGE}\n".encode())
             return
         environ = environ_of_scope(scope, body)
         try:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.access import check_token, is_own_origin, is_session, new_session, operator_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: The maximum size of a form, in bytes.
 MAX_BYTES = 1_048_576
+TOO_LARGE = "The form is larger than 1 MiB. Send less: of a HAR file, paste only the entry of one request."
 
 COOKIE = "hmac_guard_console"
 
@@ -102,7 +103,7 @@ class Site:
         try:
             response = self._answer(request)
         except HTTPException as error:
-            response = problem(request, self._console.title, error.code or 400, error.description or "")
+            response = problem_of(request, self._console.title, error)
         return with_security_headers(response)
 
     def _answer(self, request: Request) -> Response:
@@ -198,6 +199,12 @@ def problem(request: Request, title: str, status: int, text: str) -> Response:
         home=url_below(request, "/"),
         asset=lambda file: asset_url(request, file),
     )
+
+
+def problem_of(request: Request, title: str, error: HTTPException) -> Response:
+    """Return the page for an error of werkzeug."""
+    text = TOO_LARGE if isinstance(error, RequestEntityTooLarge) else error.description or ""
+    return problem(request, title, error.code or 400, text)
 
 
 def with_security_headers(response: Response) -> Response:

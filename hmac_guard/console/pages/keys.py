@@ -224,6 +224,8 @@ def _given(context: Context) -> Hidden[str | None]:
     if context.field("source") != "own":
         return hide(None)
     secret: Hidden[str | None] = hide(context.request.form.get("secret", ""))
+    if not (secret.get() or "").strip():
+        raise ConfigError("SqlKeys: the customer's secret is empty; enter it, or choose to generate one")
     return secret
 
 
@@ -276,7 +278,10 @@ def _why_refused(context: Context, tenant: str, error: ConfigError) -> str:
 
 
 def _text_of(error: ConfigError) -> str:
-    return str(error).removeprefix("SqlKeys: ")
+    """Return an error in the words of the form."""
+    text = str(error).removeprefix("SqlKeys: ")
+    fault = re.sub(r"Key\.from_\w+: the text", "the secret", text)
+    return text if fault == text else f'{fault}; correct it, or choose another form at "Written as"'
 
 
 def _shown(context: Context, new: NewKey) -> Response:

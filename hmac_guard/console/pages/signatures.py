@@ -193,10 +193,11 @@ def _typed(context: Context, scheme: Scheme) -> Captured:
 def _id(context: Context, scheme: Scheme, name: str) -> str:
     text = context.request.form.get(f"id.{name}", "")
     if not text and name not in scheme.optional:
-        raise CheckError(f"{name} is missing")
+        raise CheckError(f"the value of {name} is missing; enter it")
     if text and not is_id(text):
         raise CheckError(
-            f"{name} cannot be an id: an id has 1 to 1,024 bytes, no control character, and no space at either end"
+            f"the value of {name} cannot be an id: an id has 1 to 1,024 bytes, no control character, and no space at "
+            "either end"
         )
     return text
 

@@ -515,6 +515,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         key_id = new_id(now) if draft.id is None else draft.id
         secret = Secret.of(draft.secret, draft.form)
         _check_note(draft.note)
+        _check_id(key_id)
         _check_room(tenant, key_id, rows, [row for row in rows if not has_ended(row, now)])
         # The newest row is the one that was added last, even if the clocks of two hosts differ.
         made_at = max([now, *(row.made_at + 0.001 for row in rows)])
@@ -545,8 +546,8 @@ def new_id(now: float) -> str:
 
 
 def _check_room(tenant: str, key_id: str, rows: Sequence[Row[Any]], lasting: Sequence[Row[Any]]) -> None:
-    if len(key_id.encode(errors="replace")) > MAX_ID or any(row.id == key_id for row in rows):
-        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already, or the id is too long")
+    if any(row.id == key_id for row in rows):
+        raise ConfigError(f"SqlKeys: the tenant {tenant!r} has a key {key_id!r} already; choose another id")
     if len(lasting) >= MAX_KEYS:
         raise ConfigError(f"SqlKeys: the tenant {tenant!r} has {MAX_KEYS} keys, which is the most; retire one first")
 
@@ -578,6 +579,13 @@ def _check_mode(mode: object) -> None:
 def _check_note(note: object) -> None:
     if not isinstance(note, str) or len(note) > MAX_NOTE or (not note.replace("\n", "").isprintable() and note):
         raise ConfigError(f"SqlKeys: note must be printable text of at most {MAX_NOTE:,} characters")
+
+
+def _check_id(key_id: object) -> None:
+    if not (isinstance(key_id, str) and key_id.isprintable() and key_id.strip()):
+        raise ConfigError("SqlKeys: a key's id must be printable text; choose another id")
+    if len(key_id.encode()) > MAX_ID:
+        raise ConfigError(f"SqlKeys: the key's id is too long; it may have at most {MAX_ID} bytes")
 
 
 def _moment(given: float | None) -> float | None:

@@ -130,6 +130,7 @@ def test_reading_of_a_form_stops_after_a_mebibyte(console: Console) -> None:
     sent = call(console, scope("/console/check", method="POST"), *left)
 
     assert sent[0]["status"] == 413
+    assert b"larger than 1 MiB. Send less: of a HAR file, paste only the entry" in sent[1]["body"]
 
 
 def test_a_client_that_goes_away_gets_no_answer(console: Console) -> None:

@@ -1189,7 +1189,10 @@ def test_an_unusual_query_causes_no_error(keys: Any, ada: Browser, path: str, qu
 
 
 def test_a_form_larger_than_a_mebibyte_is_refused(ada: Browser) -> None:
-    assert ada.post("/check", request="x" * 1_100_000).status_code == 413
+    answer = ada.post("/check", request="x" * 1_100_000)
+
+    assert answer.status_code == 413
+    assert "The form is larger than 1 MiB. Send less: of a HAR file, paste only the entry of one" in words_of(answer)
 
 
 # The database, several workers
@@ -1439,6 +1442,55 @@ def test_a_form_with_an_impossible_value_names_the_problem(
     assert answer.status_code == status
     assert says in words_of(answer)
     assert stored_state(keys) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"secret": ""}, "The customer's secret is empty; enter it, or choose to generate one."),
+        ({"secret": " \t"}, "The customer's secret is empty; enter it, or choose to generate one."),
+        ({"secret": "xyz", "form": "hex"}, ": the secret is not an even number of hex digits; "),
+        ({"secret": "x!", "form": "base64"}, ": the secret is not base64; "),
+        ({"secret": KEY, "form": "whsec"}, '; correct it, or choose another form at "Written as".'),
+        ({"id": "a\tb"}, "A key's id must be printable text; choose another id."),
+        ({"id": "é" * 128}, "The key's id is too long; it may have at most 255 bytes."),
+        ({"id": " "}, "A key's id must be printable text; choose another id."),
+    ],
+)
+@pytest.mark.parametrize("path", ["/new", "/tenant/key", "/tenant/rotate"])
+def test_a_form_for_a_key_says_what_is_wrong_and_what_to_do(
+    keys: Any, ada: Browser, path: str, changed: dict[str, str], says: str
+) -> None:
+    keys.add("acme", OTHER_KEY, key_id="k1")
+    before = stored_state(keys)
+    form = forms_of(ada.get(path, name="acme").text)[-1]
+    given = {"source": "own", "secret": KEY, **({"name": "globex"} if path == "/new" else {}), **changed}
+    answer = ada.fill(form, **given)
+
+    assert answer.status_code == 400
+    assert says in words_of(answer)
+    assert not re.search(r"Key\.|Key:|None|variable", words_of(answer))
+    assert stored_state(keys) == before
+
+
+def test_the_id_of_a_key_may_have_255_bytes(keys: Any, ada: Browser) -> None:
+    made = ada.fill(forms_of(ada.get("/new").text)[-1], name="acme", id="x" * 255)
+
+    assert made.status_code == 200
+    assert keys.list("acme")[0].id == "x" * 255
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("", "The value of integration_id is missing; enter it."),
+        (" u", "The value of integration_id cannot be an id: an id has"),
+    ],
+)
+def test_the_check_keeps_the_name_of_an_id_as_it_is(keys: Any, vic: Browser, value: str, says: str) -> None:
+    keys.add("acme", KEY)
+
+    assert says in words_of(vic.post("/check", **fields(**{"id.integration_id": value})))
 
 
 def test_an_unknown_page_is_404(keys: Any, ada: Browser) -> None:
