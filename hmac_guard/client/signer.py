@@ -131,6 +131,8 @@ class Signer(Frozen):
         if missing:
             raise ConfigError(f"{owner}: the scheme {scheme.name!r} needs the id {missing[0]!r}; give {missing[0]}=")
         fields = [*scheme.id_fields, scheme.signature_field, *(each.field for each in scheme.times)]
+        if scheme.tenant_field is not None and tenant is not None:
+            fields.append(scheme.tenant_field)
         self._set(
             needs_body=scheme.signs_body or any(field.kinds for field in fields),
             _scheme=scheme,

@@ -141,6 +141,13 @@ def test_a_form_gets_the_ids_as_fields(client: Any) -> None:
     assert found["form"] == {"note": "a b", "user": "u&1", "sig": found["form"]["sig"]}
 
 
+def test_a_body_into_which_only_the_tenant_is_placed_keeps_the_rest(client: Any) -> None:
+    guard = Guard(IN_HEADER.replace(tenant=Json("/tenant")), {"acme": KEY})
+    status, found = client(guard, lambda each: signed_client(each, guard, user="u1", tenant="acme"))(json={"amount": 5})
+
+    assert (status, found["json"]) == (200, {"amount": 5, "tenant": "acme"})
+
+
 def test_a_signed_body_is_sent_as_it_was_signed(client: Any) -> None:
     key = b"a key of thirty-two bytes, or so"
     clock = Clock(1_800_000_000)

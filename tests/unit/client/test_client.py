@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -59,10 +60,10 @@ class Site:
 
 def by_httpx(library: str, is_async: bool) -> Send:
     def send(
-        scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, **options: Any
+        scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, tenant: Any = None, **options: Any
     ) -> tuple[int, str, str]:
         httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
-        auth = HttpxAuth(scheme, KEY, origins, ids or {"user": "u1"})
+        auth = HttpxAuth(scheme, KEY, origins, ids or {"user": "u1"}, tenant=tenant)
 
         async def sent() -> Any:
             async with httpx.AsyncClient(follow_redirects=True) as client:
@@ -79,12 +80,12 @@ def by_httpx(library: str, is_async: bool) -> Send:
 
 
 def by_requests(
-    scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, **options: Any
+    scheme: Scheme, origins: Any, url: str, method: str = "GET", ids: Any = None, tenant: Any = None, **options: Any
 ) -> tuple[int, str, str]:
     if "content" in options:
         options["data"] = options.pop("content")
     with requests.Session() as session:
-        auth = RequestsAuth(scheme, KEY, origins, ids or {"user": "u1"})
+        auth = RequestsAuth(scheme, KEY, origins, ids or {"user": "u1"}, tenant=tenant)
         answer = session.request(method, url, auth=auth, **options)
         return answer.status_code, answer.url, answer.text
 
@@ -105,9 +106,9 @@ def send(request: pytest.FixtureRequest) -> Send:
 class Sites:
     """Two servers. The first one guards `/inbox`."""
 
-    def __init__(self, scheme: Scheme, stack: ExitStack, **options: Any) -> None:
+    def __init__(self, stack: ExitStack, scheme: Scheme, keys: Any = KEY, **options: Any) -> None:
         self.ours, self.other = Site(), Site()
-        guard = Guard(scheme, KEY, only=("/inbox",), **options)
+        guard = Guard(scheme, keys, only=("/inbox",), **options)
         self.url = f"http://127.0.0.1:{stack.enter_context(threaded(guard.wsgi(self.ours)))}"
         self.other_url = f"http://127.0.0.1:{stack.enter_context(threaded(self.other))}"
 
@@ -115,7 +116,7 @@ class Sites:
 @pytest.fixture
 def sites() -> Iterator[Callable[..., Sites]]:
     with ExitStack() as stack:
-        yield lambda scheme, **options: Sites(scheme, stack, **options)
+        yield partial(Sites, stack)
 
 
 SCHEMES = [NONCE, IN_COOKIE, IN_BODY]
@@ -516,3 +517,41 @@ def test_fields_are_placed_into_a_body_of_its_own_kind(
     assert status == 200
     assert json.loads(text)["ids"] == ids
     assert json.loads(text)["body"].startswith(kind)
+
+
+OF_TENANT = Scheme(
+    name="of a tenant",
+    ids={"user": Header("X-User")},
+    message="{user}",
+    signature=Header("X-Sig"),
+    tenant=Json("/tenant") | Form("tenant"),
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"json": {"amount": 5}}, '{"amount":5,"tenant":"acme"}'),
+        ({"data": {"amount": "5"}}, "amount=5&tenant=acme"),
+    ],
+    ids=["JSON", "a form"],
+)
+def test_a_body_into_which_only_the_tenant_is_placed_keeps_the_rest(
+    sites: Callable[..., Sites], send: Send, options: dict[str, Any], sent: str
+) -> None:
+    site = sites(OF_TENANT, {"acme": KEY})
+
+    status, _, text = send(OF_TENANT, [site.url], f"{site.url}/inbox", "POST", tenant="acme", **options)
+
+    assert (status, json.loads(text)["body"]) == (200, sent)
+
+
+def test_a_body_in_pieces_keeps_them_if_only_the_tenant_is_placed_in_it() -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    auth = HttpxAuth(OF_TENANT, KEY, ["https://a.example"], user="u1", tenant="acme")
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=request.read()))
+    with httpx.Client(transport=transport, auth=auth) as client:
+        pieces, headers = iter([b'{"amount":', b"5}"]), {"Content-Type": "application/json"}
+        answer = client.post("https://a.example/", content=pieces, headers=headers)
+
+    assert answer.text == '{"amount":5,"tenant":"acme"}'
