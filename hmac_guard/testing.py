@@ -76,9 +76,9 @@ def signed_client(
     elif _is(client, ("werkzeug.test",), ("Client",)):
         signed.application = _SignedWsgi(signed.application, signer())
     elif _is(client, ("django.test.client", "django.test"), ("Client",)):
-        signed.handler = _SignedWsgi(signed.handler, signer())
+        signed.handler = _SignedWsgi(copy.copy(signed.handler), signer())
     elif _is(client, ("django.test.client", "django.test"), ("AsyncClient",)):
-        signed.handler = _SignedScope(signed.handler, signer())
+        signed.handler = _SignedScope(copy.copy(signed.handler), signer())
     else:
         raise ConfigError(
             f"signed_client: {type(client).__name__} is not a known client; give the test client of Flask, Django, "
@@ -102,15 +102,30 @@ def _base(client: Any) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-class _SignedWsgi:
-    """A WSGI application, or Django's test handler, that gets signed requests. Otherwise it is the one inside."""
+class _Signed:
+    """An application, or a test handler of Django, that gets signed requests. It has the attributes of the one inside.
+
+    REST framework's `force_authenticate` sets attributes of the handler.
+    """
+
+    _inner: Any
+    _signer: Signer
 
     def __init__(self, inner: Any, signer: Signer) -> None:
-        self._inner = inner
-        self._signer = signer
+        vars(self).update(_inner=inner, _signer=signer)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._inner, name, value)
+
+    def __copy__(self) -> "_Signed":
+        return type(self)(copy.copy(self._inner), self._signer)
+
+
+class _SignedWsgi(_Signed):
+    """As a WSGI application, or as the handler of Django's `Client`."""
 
     def __call__(self, environ: MutableMapping[str, Any], *start_response: Any) -> Any:
         _sign_environ(self._signer, environ)
@@ -132,15 +147,8 @@ def _sign_environ(signer: Signer, environ: MutableMapping[str, Any]) -> None:
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(sent), str(len(sent))
 
 
-class _SignedScope:
-    """The handler of Django's `AsyncClient`, that gets signed requests."""
-
-    def __init__(self, inner: Any, signer: Signer) -> None:
-        self._inner = inner
-        self._signer = signer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+class _SignedScope(_Signed):
+    """As the handler of Django's `AsyncClient`."""
 
     async def __call__(self, scope: MutableMapping[str, Any]) -> Any:
         _sign_scope(self._signer, scope)

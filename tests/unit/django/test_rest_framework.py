@@ -31,6 +31,7 @@ from hmac_guard import ConfigError, Cookie, Guard, Header, Keyring, Query, Reaso
 from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded, uncovered_routes
 from hmac_guard.django.rest import GuardAuthentication, SignedCaller
+from hmac_guard.testing import signed_client
 
 GUARD = Guard(ORDERS, KEY)
 SERVERS = pytest.mark.parametrize("server", ["wsgi", "asgi"])
@@ -467,3 +468,32 @@ def test_a_view_is_listed_exactly_if_an_unsigned_request_reaches_it() -> None:
     with project(urls=[path(name, view) for name, view in views.items()], HMAC_GUARD=GUARD):
         reached = [f"/{name}" for name in views if send("wsgi", Sent("GET", f"/{name}")).status == 200]
         assert uncovered_routes() == sorted(reached) == sorted(f"/{name}" for name in views if name[:4] == "open")
+
+
+def test_a_signed_client_is_authenticated_as_its_user_and_the_client_itself_is_not() -> None:
+    from rest_framework.test import APIClient
+
+    class Who(Orders):
+        authentication_classes = (SessionAuthentication,)
+        permission_classes = ()
+
+        def get(self, request: Any) -> Response:
+            return Response(str(request.user))
+
+    class User:
+        is_active = is_authenticated = True
+
+        def __str__(self) -> str:
+            return "ada"
+
+    plain: Any = APIClient()
+    user: Any = User()
+    signed = signed_client(plain, GUARD, tenant_id="acme", order_id="42")
+    signed.force_authenticate(user=user)
+    with project(Who.as_view(), MIDDLEWARE=[GUARDED]):
+        Guarded.guard = GUARD
+        assert signed.get("/").json() == "ada"
+        assert plain.get(f"/?{query_of()}").json() == "AnonymousUser"
+    again = signed_client(signed, GUARD, tenant_id="acme", order_id="43")
+    again.force_authenticate(user=AnonymousUser())
+    assert (signed.handler._force_user is user, again.handler._force_user is user) == (True, False)
