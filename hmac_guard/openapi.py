@@ -8,6 +8,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
 from hmac_guard.guard import Guard
+from hmac_guard.markdown import code
 
 _ENCODINGS = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
@@ -35,9 +36,9 @@ def scheme_name(guard: Guard) -> str:
 def description(guard: Guard) -> str:
     """Return a description in Markdown: what is signed and how, and where each id and the signature are sent."""
     scheme = guard.scheme
-    prefix = f"`{scheme.prefix}` and then " if scheme.prefix else ""
+    written = (f"{code(scheme.prefix)} and then " if scheme.prefix else "") + _ENCODINGS[scheme.encoding]
     lines = [
-        f"HMAC-{scheme.algorithm.upper()} over `{scheme.message}`, written as {prefix}{_ENCODINGS[scheme.encoding]}.",
+        f"HMAC-{scheme.algorithm.upper()} over {code(scheme.message)}, written as {written}.",
         "",
         f"- signature: {_places(scheme.signature)}",
         *(f"- `{name}`{_optional(scheme, name)}: {_places(source)}" for name, source in scheme.ids.items()),
@@ -63,7 +64,7 @@ def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
 
 
 def _places(source: Source) -> str:
-    return ", or ".join(place.describe("`{}`".format) for place in source.places())
+    return ", or ".join(place.describe(code) for place in source.places())
 
 
 def _optional(scheme: Scheme, name: str) -> str:

@@ -1,7 +1,6 @@
 """Generates a page for customers: what to sign, the code, an example to check it, and the request."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.explain.report import ENCODING_NAMES
+from hmac_guard.markdown import code
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import FORM_TYPE, curl_command, fetch_code, make_call, values_of
 from hmac_guard.snippets.languages import LANGUAGES, check_keys_are_text, snippet, templates
@@ -135,12 +135,4 @@ def _stem(name: str) -> str:
     return name.removesuffix("_id")
 
 
-def _code(text: str) -> str:
-    """Return a text as Markdown code. Characters that are not printable are escaped."""
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
-    space = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""
-    return f"{fence}{space}{shown}{space}{fence}"
-
-
-templates.filters["code"] = _code
+templates.filters["code"] = code

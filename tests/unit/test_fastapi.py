@@ -37,6 +37,7 @@ from support import Call, Reply, Sent, run_asgi, scope_for
 from hmac_guard import (
     ConfigError,
     Cookie,
+    Expires,
     Guard,
     Header,
     Json,
@@ -53,7 +54,8 @@ from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.fastapi import GuardRefused, GuardSecurity, uncovered_routes
 from hmac_guard.guard import Mode
 from hmac_guard.once import MemoryOnce
-from hmac_guard.schemes import NANGO
+from hmac_guard.openapi import description
+from hmac_guard.schemes import NANGO, signed_ids
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
 
@@ -585,6 +587,18 @@ def test_the_description_names_the_place_of_the_signature(signature: Any, descri
     assert "written as `v1=` and then lower-case hex" in found["description"]
     assert "- tenant: header `Authorization` before `:`" in found["description"]
     assert "path" not in found["description"]
+
+
+def test_the_description_shows_what_markdown_would_change() -> None:
+    lines = signed_ids(ids={"user": Header("X`User")}, expires=Expires(Query("expires"), max_lifetime=60))
+    found = description(Guard(lines, KEY))
+    assert found.startswith(r"HMAC-SHA256 over `{user}\n{expires}`, written as lower-case hex.")
+    assert "- `user`: header ``X`User``" in found
+
+    ticks = NANGO.replace(message="{integration_id}`{connection_id}", prefix="v``=")
+    assert description(Guard(ticks, KEY)).startswith(
+        "HMAC-SHA256 over ``{integration_id}`{connection_id}``, written as ```v``=``` and then lower-case hex."
+    )
 
 
 def test_the_responses_of_a_scheme_without_body_sources_omit_body_errors() -> None:
