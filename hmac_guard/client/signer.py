@@ -20,7 +20,7 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.signing import fields_in_body
+from hmac_guard.core.signing import fields_in_body, tenant_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Path
 from hmac_guard.core.verdict import Refused
@@ -120,7 +120,7 @@ class Signer(Frozen):
         del key
         if not isinstance(scheme, Scheme):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
-        in_body = {field.name for field in fields_in_body(scheme)}
+        in_body = {field.name for field in fields_in_body(scheme, ids)}
         in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
         missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *in_body, *in_path}]
         unknown = [name for name in ids if name not in scheme.ids]
@@ -144,7 +144,7 @@ class Signer(Frozen):
             _tenant=tenant,
             _clock=clock or time.time,
         )
-        if not in_body:
+        if not in_body and tenant_in_body(scheme, tenant) is None:
             sample = _sample_for(scheme)
             given = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
             samples = {**dict.fromkeys(in_path, sample), **given}

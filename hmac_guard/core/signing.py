@@ -52,12 +52,15 @@ def sign_fields(
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
     if scheme.expires is not None and "expires" in given:
         given["expires"] = _time_text("expires", given["expires"])
-    for field in fields_in_body(scheme):
-        _read_out(field, body, given, field.name in scheme.optional)
+    for field in fields_in_body(scheme, given):
+        _read_out(field, body, given)
     times = _times_at(scheme, time.time() if now is None else now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
     if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
         raise ConfigError("sign_fields: tenant is text, and only for a scheme that has a tenant")
+    in_body = tenant_in_body(scheme, tenant)
+    if in_body is not None:
+        _read_out(in_body, body, {in_body.name: tenant})
     placing = Placing(scheme.signs_body)
     for field in (*(each.field for each in scheme.times), *scheme.id_fields):
         if field.name in times or field.name in given:
@@ -131,17 +134,30 @@ def _body_of(value: object) -> bytes:
     return bytes(value)
 
 
-def fields_in_body(scheme: "Scheme") -> Iterator[Field]:
+def fields_in_body(scheme: "Scheme", given: Mapping[str, Any]) -> Iterator[Field]:
     """Yield the ids and times that can be sent only in a signed body, or in the path."""
     for field in (*scheme.id_fields, *(each.field for each in scheme.times)):
-        if scheme.signs_body and field.kinds and all(place.kinds or is_path(place) for place in field.source.places()):
+        if _is_in_body(scheme, field, given.get(field.name)):
             yield field
 
 
-def _read_out(field: Field, body: bytes, given: dict[str, Any], optional: bool) -> None:
+def tenant_in_body(scheme: "Scheme", tenant: Any) -> Field | None:
+    """Return the field of a tenant that can be sent only in a signed body, or in the path; None for any other."""
+    field = scheme.tenant_field
+    return field if field is not None and tenant is not None and _is_in_body(scheme, field, tenant) else None
+
+
+def _is_in_body(scheme: "Scheme", field: Field, text: Any) -> bool:
+    if not scheme.signs_body or not field.kinds:
+        return False
+    outside = [place for place in field.source.places() if not place.kinds and not is_path(place)]
+    return not any(not isinstance(text, str) or place.can_carry(text) for place in outside)
+
+
+def _read_out(field: Field, body: bytes, given: dict[str, Any]) -> None:
     """Take a field from the body that contains it. Raise `ConfigError` if another value is given."""
     found = next((text for place in field.source.places() for text in _texts_in(body, place)), None)
-    if found is None and (optional or any(map(is_path, field.source.places()))):
+    if found is None and any(map(is_path, field.source.places())):
         return
     if not isinstance(found, str):
         raise ConfigError(f"sign_fields: {field.label} is read from the body, and is not in it")

@@ -555,3 +555,16 @@ def test_a_body_in_pieces_keeps_them_if_only_the_tenant_is_placed_in_it() -> Non
         answer = client.post("https://a.example/", content=pieces, headers=headers)
 
     assert answer.text == '{"amount":5,"tenant":"acme"}'
+
+
+def test_an_id_and_a_tenant_in_a_signed_body_are_those_that_are_given(send: Send, sites: Any) -> None:
+    signed = OF_TENANT.replace(ids={"user": Header("X-User") | Json("/user")}, message="{user}.{@body}")
+    site = sites(signed, {"acme": KEY})
+    ids, body = {"user": "zo\u00eb"}, {"user": "zo\u00eb", "tenant": "acme"}
+
+    status, _, text = send(signed, [site.url], f"{site.url}/inbox", "POST", ids, "acme", json=body)
+
+    assert (status, json.loads(text)["ids"]) == (200, ids)
+    for wrong in ({**body, "user": "eve"}, {**body, "tenant": "other"}):
+        with pytest.raises(ConfigError, match="in the body with another value"):
+            send(signed, [site.url], f"{site.url}/inbox", "POST", ids, "acme", json=wrong)

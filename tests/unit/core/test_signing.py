@@ -302,6 +302,38 @@ def test_an_id_that_a_signed_body_does_not_have_is_left_to_the_path() -> None:
         either.sign_fields(KEY, order_id="43", body=b'{"order": {"id": "42"}}')
 
 
+EITHER = Scheme(
+    name="either",
+    ids={"user": Header("X-User") | Json("/user")},
+    message="{user}.{@body}",
+    signature=Header("X-Sig"),
+    tenant=Json("/tenant"),
+)
+
+
+def test_an_id_that_no_other_place_can_carry_is_in_the_signed_body() -> None:
+    body = '{"user": "zo\u00eb"}'.encode()
+
+    assert EITHER.sign_fields(KEY, user="zo\u00eb", body=body).headers == {"X-Sig": hex_of("zo\u00eb.".encode() + body)}
+    assert EITHER.sign_fields(KEY, user="bob", body=b"{}").headers == {"X-User": "bob", "X-Sig": hex_of(b"bob.{}")}
+    for wrong, says in ((b'{"a": 1}', "is not in it"), (b'{"user": "eve"}', "another value")):
+        with pytest.raises(ConfigError, match=f"the id 'user' is .*{says}"):
+            EITHER.sign_fields(KEY, user="zo\u00eb", body=wrong)
+
+
+def test_the_tenant_is_the_one_in_the_signed_body() -> None:
+    body = b'{"tenant": "acme"}'
+    expected = {"X-User": "bob", "X-Sig": hex_of(b"bob." + body)}
+
+    assert EITHER.sign_fields(KEY, user="bob", tenant="acme", body=body).headers == expected
+    assert EITHER.sign_fields(KEY, user="bob", body=body).headers == expected
+    for wrong, says in ((b"{}", "is not in it"), (b'{"tenant": "other"}', "another value")):
+        with pytest.raises(ConfigError, match=f"the tenant is .*{says}"):
+            EITHER.sign_fields(KEY, user="bob", tenant="acme", body=wrong)
+    outside = EITHER.replace(tenant=Query("tenant") | Json("/tenant"))
+    assert outside.sign_fields(KEY, user="bob", tenant="acme", body=b"{}").query == {"tenant": "acme"}
+
+
 def test_a_time_in_a_signed_body_is_not_made_again() -> None:
     body = b'{"webhookTimestamp": 1710000000000}'
     assert LINEAR.sign_fields(KEY, now=NOW, body=body).headers == {"Linear-Signature": hex_of(body)}
