@@ -85,8 +85,8 @@ class Signer(Frozen):
         origins: The origins for which requests are signed; None for every origin.
         tenant: The tenant's name, for a scheme that has one.
         clock: Gives the Unix time of signing.
-        ids: The ids: text, or a function that gives the text for each request. An id `nonce` that is not given is a new
-            random text for each request, and one that is not given and is sent in the path is read from the URL.
+        ids: The ids: text, or a function that gives the text for each request. An id that is not given is read from the
+            URL or from a signed body, if it is sent there; another id `nonce` is a new random text for each request.
 
     Raises:
         ConfigError: No request could be signed with this.
@@ -122,7 +122,8 @@ class Signer(Frozen):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
         in_body = {field.name for field in fields_in_body(scheme, ids)}
         in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
-        missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *in_body, *in_path}]
+        found = {*in_body, *in_path}
+        missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *found}]
         unknown = [name for name in ids if name not in scheme.ids]
         if unknown:
             raise ConfigError(
@@ -140,7 +141,7 @@ class Signer(Frozen):
             _to_find=frozenset(in_path) - {*ids, *scheme.optional, *in_body},
             _key=hide(as_key(hidden)),
             _origins=None if origins is None else _origins(owner, origins),
-            _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids else {}), **ids},
+            _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids and "nonce" not in found else {}), **ids},
             _tenant=tenant,
             _clock=clock or time.time,
         )

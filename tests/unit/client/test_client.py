@@ -338,6 +338,25 @@ def test_a_path_without_the_id_that_it_must_have_is_an_error(sign: Any) -> None:
         signer.sign(other)
 
 
+@pytest.mark.parametrize("nonce", [Path("/{nonce}"), Path("/{nonce}") | Header("X-Nonce")], ids=repr)
+def test_a_nonce_in_the_path_is_not_made(send: Send, sites: Any, nonce: Any) -> None:
+    scheme = NONCE.replace(ids={**NONCE.ids, "nonce": nonce})
+    made = sites(scheme)
+
+    status, _, text = send(scheme, [made.url], f"{made.url}/inbox")
+
+    assert (status, json.loads(text)["ids"]) == (200, {"user": "u1", "nonce": "inbox"})
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_nonce_in_a_signed_body_is_not_made(sign: Any) -> None:
+    scheme = Scheme(name="hook", ids={"nonce": Json("/nonce")}, message="{nonce}.{@body}", signature=Header("X-Sig"))
+
+    signed = sign(scheme, KEY, ["https://a.example"]).signer.sign(Outgoing("POST", "/inbox", body=b'{"nonce":"n1"}'))
+
+    assert signed.headers == {"X-Sig": scheme.sign(KEY, nonce="n1", body=b'{"nonce":"n1"}')}
+
+
 def test_a_body_that_cannot_hold_the_fields_is_an_error(send: Send, sites: Any) -> None:
     made = sites(IN_BODY)
 
