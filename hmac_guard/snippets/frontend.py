@@ -160,7 +160,7 @@ def fetch_code(scheme: Scheme) -> str:
     """Return JavaScript that sends the request with `fetch`. The backend makes the signature."""
     signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
-    *_, tenant = local_names([*ids, "tenant?"], camel).values()
+    *_, tenant = local_names([*ids, "tenant?"], camel)
     # A time that the message does not name is in the signed body.
     call = make_call(scheme, values_of(scheme, signed, tenant, "signature"))
     return templates.get_template("fetch.j2").render(

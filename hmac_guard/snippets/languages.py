@@ -82,9 +82,9 @@ def shell_format(text: str) -> str:
 # an id has the same name in all of them.
 _TAKEN = frozenset(
     """
-    current_catalog current_date current_role current_schema current_time current_timestamp current_user json_array
-    json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table json_value
-    merge_action session_user system_user
+    create_hmac current_catalog current_date current_role current_schema current_time current_timestamp current_user
+    json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table
+    json_value merge_action session_user system_user
     abstract actual after alias alignas alignof all analyse analyze and annotation any append args arguments argv array
     as asc assert asymmetric async at authorization auto await base base64 become begin between bigint binary bit bool
     boolean both box break btoa by byte call callable cap case cast catch chan char character check checked class clone
@@ -93,9 +93,9 @@ _TAKEN = frozenset(
     defined defmodule del delegate delete desc die diff digest distinct do document double drop dyn dynamic each echo
     elif else elseif elsif empty encoder end enddeclare endfor endforeach endif endswitch endwhile ensure enum err error
     eval event except execute exists exit expect explicit export exports extends extern extract fallthrough false fetch
-    field file final finally fixed float fn for foreach foreign format freeze from full fun func function gen get global
-    go goto grant greatest group grouping hash hashlib having hex hmac if ilike impl implements implicit import in
-    infinity infix init initially inline inner inout instanceof insteadof int integer interface internal intersect
+    field file final finally fixed float fn for foreach foreign format found freeze from full fun func function gen get
+    global go goto grant greatest group grouping hash hashlib having hex hmac if ilike impl implements implicit import
+    in infinity infix init initially inline inner inout instanceof insteadof int integer interface internal intersect
     interval into iota is isnull isset it iterator join json key lambda lateinit lateral leading least left len let
     library like limit list localtime localtimestamp lock long loop mac macro main make map match message method mod
     module move mut namespace nan national native natural nchar new next nil noinline none nonlocal normalize not
@@ -138,18 +138,17 @@ _PARTS = {"timestamp": "signed_at", "expires": "expires_at", METHOD: "http_metho
 def signed_names(scheme: Scheme, style: Callable[[list[str]], str]) -> dict[str, str]:
     """Return a name for each id, time, method and body of a message, in its order, by the name of the part."""
     parts = [part for part in scheme.parts if not isinstance(part, Literal)]
-    own_names = {part.name: part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts}
-    names = local_names(own_names.values(), style)
-    return {name: names[own] for name, own in own_names.items()}
+    own_names = (part.name if isinstance(part, Id) else _PARTS[part.name] for part in parts)
+    return dict(zip((part.name for part in parts), local_names(own_names, style), strict=True))
 
 
-def local_names(ids: Iterable[str], style: Callable[[list[str]], str]) -> dict[str, str]:
-    """Return a different local name for each id."""
-    names: dict[str, str] = {}
-    for own in ids:
+def local_names(own_names: Iterable[str], style: Callable[[list[str]], str]) -> list[str]:
+    """Return a different local name for each of these names, also if two of them are equal."""
+    names: list[str] = []
+    for own in own_names:
         words = _words(own)
         numbered = (style([*words, f"n{number}"]) for number in itertools.count(2))
-        names[own] = next(name for name in itertools.chain([style(words)], numbered) if name not in names.values())
+        names.append(next(name for name in itertools.chain([style(words)], numbered) if name not in names))
     return names
 
 

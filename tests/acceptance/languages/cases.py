@@ -114,12 +114,13 @@ BREAKOUTS = (
 # A reserved word of each language and template.
 _KEYWORDS = tuple(
     """
-    abstract and array async await begin between bigint break byte case catch char class const current_date data date
-    declare def default defer defmodule delete do double dyn each else end enum eval export extends false final fn for
-    from fun func function go goto grant hashlib hex hmac if impl import in init int interface internal interval is it
-    key lambda let list loop mac match message mod mut namespace new nil none not null object of open operator out
-    package private proc public raise return secret select self sha256 sign static string struct super switch
-    """.split()  # noqa: SIM905 eighty words read better without quotes
+    abstract and array async await begin between bigint break byte case catch char class const create_hmac current_date
+    data date declare def default defer defmodule delete do double dyn each else end enum eval export extends false
+    final fn for found from fun func function go goto grant hashlib hex hmac if impl import in init int interface
+    internal interval is it key lambda let list loop mac match message mod mut namespace new nil none not null object of
+    open operator out package private proc public raise return secret select self sha256 sign static string struct super
+    switch
+    """.split()  # noqa: SIM905 a hundred words read better without quotes
 )
 _ODD_NAMES = ("class", "größe", "id", "名", "__a__", "end")
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from serving import proven, serving
 from vendor_rule import VENDOR_NANGO
 
-from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Query, Scheme, schemes
+from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Key, Query, Scheme, Timestamp, schemes
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.core.signing import names_of_parts
@@ -102,6 +102,7 @@ def test_an_unknown_language_is_refused() -> None:
         (["class", "key"], camel, ["classId", "keyId"]),
         (["analyse", "authorization", "gen"], snake, ["analyse_id", "authorization_id", "gen_id"]),
         (["system_user", "json_object", "json"], snake, ["system_user_id", "json_object_id", "json_id"]),
+        (["create_hmac", "found"], camel, ["createHmacId", "foundId"]),
         (["größe", "名", "_"], snake, ["groe", "id", "id_n2"]),
         (["a_b", "aB", "a__b"], camel, ["aB", "aBN2", "aBN3"]),
         (["x" * 60, "x" * 61], snake, ["x" * 40, "x" * 40 + "_n2"]),
@@ -109,7 +110,25 @@ def test_an_unknown_language_is_refused() -> None:
     ],
 )
 def test_an_id_gets_a_valid_name_in_the_language(ids: list[str], style: Any, names: list[str]) -> None:
-    assert list(local_names(ids, style).values()) == names
+    assert local_names(ids, style) == names
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_id_and_a_part_with_its_local_name_get_different_names(language: str) -> None:
+    ids = {name: Query(name) for name in ("signed_at", "expires_at", "http_method", "raw_body")}
+    parts = ["@method", "timestamp", "expires", *ids, "@body"]
+    scheme = Scheme(
+        name="local",
+        ids=ids,
+        message=":".join(f"{{{part}}}" for part in parts),
+        signature=Header("X-Sig"),
+        timestamp=Timestamp(Query("timestamp")),
+        expires=Expires(Query("expires"), max_lifetime=60),
+    )
+    names = signed_names(scheme, LANGUAGES[language].style)
+
+    assert list(names) == parts
+    assert len({*names.values()}) == len(parts)
 
 
 def test_no_name_is_a_reserved_word_of_postgresql() -> None:
@@ -124,7 +143,7 @@ def test_no_name_is_a_reserved_word_of_postgresql() -> None:
     words = {word for (word,) in rows}
 
     assert {"authorization", "select", "values"} <= words
-    assert not words & {*local_names(sorted(words), snake).values()}
+    assert not words & {*local_names(sorted(words), snake)}
 
 
 @pytest.mark.parametrize("name", ["nango", "suprsend"])
@@ -265,7 +284,7 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
     with serving(Guard(scheme, keys, clock=lambda: EXAMPLE_TIME).wsgi(proven)) as port:
         named = {**ids, **given, **{f"@{name}": text for name, text in given.items()}}
         spoken = signed_names(scheme, camel)
-        variables = [*spoken.values(), *[*local_names([*names, "tenant?"], camel).values()][-1:], "signature"]
+        variables = [*spoken.values(), *local_names([*names, "tenant?"], camel)[-1:], "signature"]
         values = [*(named[name] for name in spoken), "acme", signature]
         lines = [f"const {name} = {json.dumps(value)};" for name, value in zip(variables, values, strict=True)]
         code = fetch_code(scheme).replace(HOST, f"http://127.0.0.1:{port}")
