@@ -119,7 +119,8 @@ class Header(Source):
         return HeaderItem(self.name, key, separators)
 
     def can_carry(self, text: str) -> bool:
-        return bool(HEADER_VALUE.fullmatch(text)) and "," not in text and not (self.before and self.before in text)
+        read = (text + self.before).partition(self.before)[0] if self.before else text
+        return bool(HEADER_VALUE.fullmatch(text)) and "," not in text and read == text
 
     def describe(self, quote: Quote = ascii) -> str:
         return f"header {quote(self.name)}" + (f" before {quote(self.before)}" if self.before else "")
@@ -146,11 +147,10 @@ class HeaderItem(Source):
                     "Header: a separator is one character of visible ASCII that no name or number has, such as ',' or "
                     "'='; between two items it may be a space"
                 )
-        between, inner = separators
-        if inner == " ":
+        if separators[1] == " ":
             raise ConfigError("Header: a space cannot separate a key from its value; give '=' or another character")
         check_name("Header", key, _ITEM_KEY, "the key of an item: letters, digits, '-', '_' and '.'")
-        self._set(name=name, key=key, between=between, inner=inner)
+        self._set(name=name, key=key, between=separators[0], inner=separators[1])
 
     @property
     def parameter(self) -> tuple[str, str]:

@@ -168,6 +168,28 @@ def test_a_string_goes_into_the_first_place_that_can_carry_it() -> None:
     assert scheme.sign_fields(KEY, a="\u00e9").query == {"a": "\u00e9"}
 
 
+@pytest.mark.parametrize(
+    ("before", "text", "expected"),
+    [
+        ("::", "a", {"X-A": "a::"}),
+        ("::", ":a", {"X-A": ":a::"}),
+        ("::", "a:", {}),
+        ("::", "a::b", {}),
+        ("aba", "xb", {"X-A": "xbaba"}),
+        ("aba", "xab", {}),
+        (":", "a:", {}),
+    ],
+)
+def test_a_header_carries_what_is_read_whole_before_the_separator(
+    before: str, text: str, expected: dict[str, str]
+) -> None:
+    ids = {"a": Header("X-A", before=before) | Query("a")}
+    fields = Scheme(name="before", ids=ids, message="{a}", signature=Query("sig")).sign_fields(KEY, a=text)
+
+    assert fields.headers == expected
+    assert fields.query.get("a", text) == text
+
+
 def test_ids_of_a_path_are_left_to_the_url() -> None:
     scheme = Scheme(name="p", ids={"a": Path("/x/{a}")}, message="{a}", signature=Query("sig"))
 
