@@ -193,7 +193,7 @@ def sign_request(
         tenant: The tenant's name, for a scheme that has one.
         now: The Unix time of signing in seconds; None is the time of the guard's clock.
         body: The body of the request.
-        method: The method of the request.
+        method: The method of the request. It is signed in capitals, as most clients send it.
         path: The path of the request. An id in it is placed nowhere else.
         named: The ids.
 
@@ -208,7 +208,7 @@ def sign_request(
     hidden = hide(key)
     del key
     signer = signer_for("sign_request", guard, hidden, {**(ids or {}), **named}, tenant=tenant, now=now)
-    return signer.fields(Outgoing(method, path, body=body))
+    return signer.fields(Outgoing(method.upper(), path, body=body))
 
 
 def signer_for(

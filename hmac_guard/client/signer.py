@@ -42,7 +42,7 @@ class Outgoing(NamedTuple):
     """The part of a request that is signed or changed.
 
     Attributes:
-        method: The method.
+        method: The method, as it is sent.
         path: The path, decoded.
         query: The query string as it is sent, without the `?`.
         content_type: The `Content-Type` header; "" if there is none.
@@ -205,7 +205,7 @@ class Signer(Frozen):
             ids,
             now=self._clock(),
             body=request.body,
-            method=request.method.upper(),
+            method=request.method,
             tenant=self._tenant,
         )
 

@@ -265,6 +265,17 @@ def test_a_signed_client_of_flask_keeps_its_sessions_and_contexts() -> None:
         assert verdict_from(flask.request).ids == {"user": "u1"}
 
 
+@pytest.mark.parametrize("method", ["POST", "post", "Post"])
+def test_the_method_is_signed_as_it_is_sent(method: str) -> None:
+    werkzeug = pytest.importorskip("werkzeug.test", reason="not run: Werkzeug is not installed")
+    scheme = Scheme(name="m", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
+    guard = Guard(scheme, KEY)
+    client = signed_client(werkzeug.Client(guard.wsgi(proven)), guard, user="u1")
+
+    assert client.open("/", method=method).json == {"user": "u1"}
+    assert sign_request(guard, user="u1", method=method).query["sig"] == scheme.sign(KEY, user="u1", method="POST")
+
+
 def test_a_websocket_is_signed() -> None:
     pytest.importorskip("starlette", reason="not run: Starlette is not installed")
     from starlette.applications import Starlette
