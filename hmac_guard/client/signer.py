@@ -326,8 +326,10 @@ def _pattern_of(name: str, source: Source) -> "re.Pattern[str] | None":
 
 
 def _with_cookies(header: str, cookies: Mapping[str, str]) -> str:
-    kept = [pair for pair in header.split("; ") if pair and pair.split("=")[0] not in cookies]
-    return "; ".join([*kept, *(f"{name}={text}" for name, text in cookies.items())])
+    pairs = [pair for pair in header.split(";") if pair.strip() and pair.split("=")[0].strip() not in cookies]
+    # A quoted value may have a ";", so the others are not changed.
+    kept = ";".join(pairs).strip()
+    return "; ".join([*filter(None, [kept]), *(f"{name}={text}" for name, text in cookies.items())])
 
 
 @lru_cache(maxsize=256)

@@ -257,6 +257,26 @@ def test_a_hook_reads_and_changes_the_headers_of_a_signed_request(library: str, 
     assert not {"X_NONCE", "ACCEPT"} & got.keys()
 
 
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        ("", ""),
+        ("user=old", ""),
+        ("a=1;user=old", "a=1; "),
+        ("a=1;  user=old;b=2", "a=1;b=2; "),
+        ("user=old; a=1", "a=1; "),
+        ("a=1; user =old;; b=2;", "a=1; b=2; "),
+        ('a="1;2"; user2=x', 'a="1;2"; user2=x; '),
+    ],
+)
+def test_a_cookie_takes_the_place_of_the_old_one(header: str, kept: str) -> None:
+    signed = HttpxAuth(IN_COOKIE, KEY, ["https://a.example"], user="u1").signer.sign(
+        Outgoing("GET", "/", cookie=header)
+    )
+
+    assert signed.headers["Cookie"] == f"{kept}user=u1; sig={IN_COOKIE.sign(KEY, user='u1')}"
+
+
 def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
     for make in (HttpxAuth, RequestsAuth):
         name = make.__name__
