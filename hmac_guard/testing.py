@@ -61,12 +61,12 @@ def signed_client(
             client = signed_client(app.test_client(), guard, user_id="u1")
             assert client.get("/inbox").status_code == 200
     """
-    hidden = hide(key)
-    del key
+    hidden_guard, hidden = hide(guard), hide(key)
+    del guard, key
     given = {**(ids or {}), **named}
 
     def signer(origins: Iterable[str] | None = None) -> Signer:
-        return signer_for("signed_client", guard, hidden, given, tenant=tenant, now=now, origins=origins)
+        return signer_for("signed_client", hidden_guard, hidden, given, tenant=tenant, now=now, origins=origins)
 
     signed: Any = copy.copy(client)
     if _is(client, ("httpx", "httpx2"), ("Client", "AsyncClient")):
@@ -205,9 +205,9 @@ def sign_request(
         fields = sign_request(guard, user_id="u1")
         client.get("/inbox", query_string=fields.query, headers=fields.headers)
     """
-    hidden = hide(key)
-    del key
-    signer = signer_for("sign_request", guard, hidden, {**(ids or {}), **named}, tenant=tenant, now=now)
+    hidden_guard, hidden = hide(guard), hide(key)
+    del guard, key
+    signer = signer_for("sign_request", hidden_guard, hidden, {**(ids or {}), **named}, tenant=tenant, now=now)
     return signer.fields(Outgoing(method.upper(), path, body=body))
 
 
@@ -226,12 +226,14 @@ def signer_for(
     Raises:
         ConfigError: The guard has no key for these ids, or no request could be signed with this.
     """
-    hidden = hide(key)
-    del key
+    # A user may give the key in the place of the guard.
+    hidden_guard, hidden = hide(guard), hide(key)
+    del guard, key
     clock = (lambda: now) if isinstance(now, (int, float)) else now
-    scheme = guard
-    if not isinstance(guard, Scheme):
-        decider = decider_of(owner, guard)
+    scheme = hidden_guard
+    if not isinstance(hidden_guard.get(), Scheme):
+        decider = decider_of(owner, hidden_guard)
+        guard = hidden_guard.get()
         scheme, clock = guard.scheme, clock or decider.clock
         if hidden.get() is None:
             hidden = _key_of(owner, guard, ids, tenant, decider.clock())

@@ -109,17 +109,19 @@ class Signer(Frozen):
     def __init__(
         self,
         owner: str,
-        scheme: Scheme,
+        scheme: Scheme | Hidden[Scheme],
         key: Any,
-        origins: Iterable[str] | None,
+        origins: Iterable[str] | Hidden[Any] | None,
         tenant: str | None,
         clock: Callable[[], float] | None,
         ids: Mapping[str, IdValue],
     ) -> None:
-        hidden = hide(key)
-        del key
-        if not isinstance(scheme, Scheme):
+        # A user may give the key in the place of another argument.
+        hidden_scheme, hidden, hidden_origins = hide(scheme), hide(key), hide(origins)
+        del scheme, key, origins
+        if not isinstance(hidden_scheme.get(), Scheme):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
+        scheme = hidden_scheme.get()
         in_body = {field.name for field in fields_in_body(scheme, ids)}
         in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
         found = {*in_body, *in_path}
@@ -140,7 +142,7 @@ class Signer(Frozen):
             _in_path=in_path,
             _to_find=frozenset(in_path) - {*ids, *scheme.optional, *in_body},
             _key=hide(as_key(hidden)),
-            _origins=None if origins is None else _origins(owner, origins),
+            _origins=_origins(owner, hidden_origins),
             _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids and "nonce" not in found else {}), **ids},
             _tenant=tenant,
             _clock=clock or time.time,
@@ -241,10 +243,9 @@ class Signing:
         clock: Callable[[], float] | None = None,
         **ids: IdValue,
     ) -> None:
-        hidden = hide(key)
-        del key
-        owner = type(self).__name__
-        self.signer = Signer(owner, scheme, hidden, origins, tenant, clock, {**(mapping or {}), **ids})
+        given = hide(scheme), hide(key), hide(origins)
+        del scheme, key, origins
+        self.signer = Signer(type(self).__name__, *given, tenant, clock, {**(mapping or {}), **ids})
 
     @classmethod
     def of(cls, signer: Signer) -> "Self":
@@ -280,14 +281,16 @@ def _in_ascii(host: str) -> str:
     return host if _HOST.fullmatch(host) else ""
 
 
-def _origins(owner: str, given: Iterable[str]) -> frozenset[str]:
-    listed = [given] if isinstance(given, str) else list(given)
-    for text in listed:
-        if not _origin(text):
-            raise ConfigError(f"{owner}: {_shown(text)} is not an origin; write it as 'https://api.example.com'")
-    if not listed:
+def _origins(owner: str, given: Hidden[Any]) -> frozenset[str] | None:
+    if given.get() is None:
+        return None
+    listed: Hidden[list[Any]] = hide([given.get()] if isinstance(given.get(), str) else list(given.get()))
+    wrong = [_shown(text) for text in listed.get() if not _origin(text)]
+    if wrong:
+        raise ConfigError(f"{owner}: {wrong[0]} is not an origin; write it as 'https://api.example.com'")
+    if not listed.get():
         raise ConfigError(f"{owner}: origins is empty; name the origins that requests are signed for")
-    return frozenset(map(_origin, listed))
+    return frozenset(map(_origin, listed.get()))
 
 
 def _origin(text: Any) -> str:

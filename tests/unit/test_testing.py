@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from secrecy import SECRECY
 from serving import proven, threaded
 
 from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Query, Scheme, verdict_from
@@ -237,6 +239,19 @@ def test_what_cannot_be_signed_says_so_when_the_client_is_made() -> None:
     for error, cause in causes.items():
         with pytest.raises(ValueError, match=error):
             cause()
+
+
+@pytest.mark.parametrize("key", [None, NANGO])
+def test_a_key_in_the_place_of_the_guard_is_in_no_variable(key: Any) -> None:
+    httpx = pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    # `secrecy` searches the local variables of every error for each key of a test.
+    SECRECY.made.add(b"a key in the place of a guard")
+    with httpx.Client(base_url="https://a.example") as client:
+        signs: list[Any] = [sign_request, partial(signed_client, client)]
+        for sign in signs:
+            with pytest.raises(ConfigError, match="guard must be a Guard, not str"):
+                sign("a key in the place of a guard", key=key)
+    assert SECRECY.found() == []
 
 
 def test_an_id_in_the_path_is_read_there_and_placed_nowhere_else() -> None:

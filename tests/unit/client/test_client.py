@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from secrecy import SECRECY
 from serving import threaded
 
 from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Scheme, verdict_from
@@ -312,6 +313,20 @@ def test_a_key_in_the_place_of_the_origins_is_not_shown(sign: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         sign(NONCE, "https://api.example.com/of/32/bytes", [OTHER], user="u1")
     assert OTHER not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+@pytest.mark.parametrize(
+    "arguments",
+    [(OTHER, NONCE, ["https://a.example"]), (NONCE, ["https://a.example"], OTHER), (NONCE, KEY, [OTHER])],
+    ids=["the scheme", "the origins", "an origin"],
+)
+def test_a_key_in_the_place_of_another_argument_is_in_no_variable(sign: Any, arguments: Any) -> None:
+    # `secrecy` searches the local variables of every error for each key of a test.
+    SECRECY.made.add(OTHER.encode())
+    with pytest.raises(ConfigError):
+        sign(*arguments, user="u1")
+    assert SECRECY.found() == []
 
 
 @pytest.mark.parametrize("origin", ["https://B\u00fccher.example", "https://xn--bcher-kva.example:443/"])
