@@ -202,6 +202,11 @@ def as_key(secret: Any) -> Key:
     return key
 
 
+def are_same(one: Key, other: Key) -> bool:
+    """Return whether two keys are the same key to HMAC."""
+    return any(one.padded(algorithm) == other.padded(algorithm) for algorithm in ALGORITHMS)
+
+
 def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
     """Return two owners of rings with a key in common, as HMAC compares keys; None if there are none."""
     for algorithm in ALGORITHMS:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.key import Key, Keyring, are_same
 from hmac_guard.core.verdict import Claim
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.forms import key_from_text, tenant_in
@@ -25,6 +26,10 @@ _STILL_WARM = 2.0
 
 Tenant = str | None
 Stamp = tuple[str, int, int, int]
+#: What is wrong, and what is used until it is right.
+Faults = dict[str, str]
+
+_LAST_GOOD = "the last good keys stay in use"
 
 
 class FileKeys(Resolver):
@@ -35,8 +40,9 @@ class FileKeys(Resolver):
     secret can sign for each other.
 
     If a new version of a file cannot be read, is empty or is not a key, the last good one stays in use, and the log
-    says so; the other files are used as they are. A tenant whose file is gone is unknown, even the last tenant. If the
-    whole folder is gone, the last good keys stay in use.
+    says so; the other files are used as they are. If two files get the same key, it is used once, and the log says so.
+    A tenant whose file is gone is unknown, even the last tenant. If the whole folder is gone, the last good keys stay
+    in use.
 
     The files must be local: the thread of a request looks at them, once a second.
 
@@ -47,7 +53,7 @@ class FileKeys(Resolver):
         form: How the secrets are written: "text" (used as UTF-8), "hex", "base64" or "whsec" (used decoded).
 
     Raises:
-        ConfigError: There is no file, or a file is not a key when this is made.
+        ConfigError: There is no file, a file is not a key, or two files have the same key when this is made.
 
     Example::
 
@@ -73,7 +79,7 @@ class FileKeys(Resolver):
     _form: str
     _keys: dict[Path, Key]
     _rings: dict[Tenant, Keyring]
-    _faults: list[str]
+    _faults: Faults
     _stamps: list[Stamp] | None
     _due: float
     _lock: threading.Lock
@@ -87,13 +93,13 @@ class FileKeys(Resolver):
         per_tenant = any("{tenant}" in str(path) for path in files)
         if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
-        self._set(_paths=files, _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults=[])
+        self._set(_paths=files, _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults={})
         self._set(_stamps=None, _due=0.0)
         self._renew_lock()
         after_fork(self._renew_lock)
         self._refresh()
         if self._faults:
-            raise ConfigError(self._faults[0])
+            raise ConfigError(next(iter(self._faults)))
         if not self._rings:
             raise ConfigError(f"FileKeys: there is no file like {files[0]}; put one there for each tenant")
 
@@ -112,9 +118,9 @@ class FileKeys(Resolver):
             self._refresh()
         finally:
             self._set(_due=time.monotonic() + EVERY)
-        for fault in self._faults:
+        for fault, used in self._faults.items():
             if fault not in known_faults:
-                logger.error("%s; the last good keys stay in use", fault)
+                logger.error("%s; %s", fault, used)
 
     def _renew_lock(self) -> None:
         self._set(_lock=threading.Lock())
@@ -123,7 +129,8 @@ class FileKeys(Resolver):
         try:
             files = self._files_by_tenant()
         except OSError as error:
-            self._set(_faults=[f"FileKeys: {self._paths[0].parent} cannot be listed ({error.strerror})"], _stamps=None)
+            fault = f"FileKeys: {self._paths[0].parent} cannot be listed ({error.strerror})"
+            self._set(_faults={fault: _LAST_GOOD}, _stamps=None)
             return
         stamps = _stamps_of(files.values())
         if stamps == self._stamps:
@@ -144,24 +151,20 @@ class FileKeys(Resolver):
             if (tenant := tenant_in(name, pattern.name)) and not name.startswith(".")
         }
 
-    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Path, Key], dict[Tenant, Keyring], list[str]]:
+    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Path, Key], dict[Tenant, Keyring], Faults]:
         """Return the keys in the files, with the last good one of each bad file, their rings, and what was wrong."""
         keys: dict[Path, Key] = {}
         rings: dict[Tenant, Keyring] = {}
-        faults: list[str] = []
+        faults: Faults = {}
         for tenant, paths in files.items():
-            found = [(path, *self._key_in(path, faults, may_be_missing=path is not paths[0])) for path in paths]
-            keys.update((path, key) for path, key, _ in found if key is not None)
-            try:
-                ring = _ring_of([(key, is_kept) for _, key, is_kept in found if key is not None])
-            except ConfigError as error:  # Two keys are the same.
-                faults.append(str(error))
-                ring = self._rings.get(tenant)
-            if ring is not None:
-                rings[tenant] = ring
+            looked_up = [(path, *self._key_in(path, faults, may_be_missing=path is not paths[0])) for path in paths]
+            found = [(path, key, is_kept) for path, key, is_kept in looked_up if key is not None]
+            keys.update((path, key) for path, key, _ in found)
+            if found:
+                rings[tenant] = _ring_of(found, faults)
         return keys, rings, faults
 
-    def _key_in(self, path: Path, faults: list[str], *, may_be_missing: bool) -> tuple[Key | None, bool]:
+    def _key_in(self, path: Path, faults: Faults, *, may_be_missing: bool) -> tuple[Key | None, bool]:
         """Return the key in a file, or the last good one, and whether it is the last good one."""
         try:
             text = _text_of(path)
@@ -170,7 +173,7 @@ class FileKeys(Resolver):
             if not may_be_missing:
                 raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
         except ConfigError as error:
-            faults.append(str(error))
+            faults[str(error)] = _LAST_GOOD
         else:
             if path.parent.is_dir():
                 return None, False
@@ -180,16 +183,19 @@ class FileKeys(Resolver):
         return f"FileKeys({', '.join(repr(str(path)) for path in self._paths)})"
 
 
-def _ring_of(keys: list[tuple[Key, bool]]) -> Keyring | None:
-    """Return the ring of these keys. A last good key does not count if a file has the same key now.
-
-    Raises:
-        ConfigError: Two files have the same key.
-    """
-    read = [key for key, is_kept in keys if not is_kept]
-    with suppress(ConfigError):
-        return Keyring([key for key, _ in keys]) if keys else None
-    return Keyring(read)
+def _ring_of(found: list[tuple[Path, Key, bool]], faults: Faults) -> Keyring:
+    """Return the ring of these keys, each once. Add a fault for each two files that have the same key now."""
+    used: dict[Path, Key] = {}
+    # First the keys that the files have now: a last good one that is the same is not used.
+    for path, key, is_kept in sorted(found, key=itemgetter(2)):
+        same = next((other for other in used if are_same(used[other], key)), None)
+        if same is None:
+            used[path] = key
+        elif not is_kept:
+            fault = f"FileKeys: {same} and {path} have the same key; put another one into one of them"
+            faults[fault] = "it is used once"
+    paths = [path for path, *_ in found]
+    return Keyring([used[path] for path in sorted(used, key=paths.index)])
 
 
 def _is_path(path: object) -> bool:

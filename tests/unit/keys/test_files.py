@@ -190,13 +190,54 @@ def test_both_keys_stay_in_use_if_their_folder_is_gone(tmp_path: Path) -> None:
     assert verifies(keys, OTHER_KEY)
 
 
-def test_two_files_with_one_key_leave_the_last_good_ones_in_use(tmp_path: Path) -> None:
-    current, previous = write(tmp_path / "key", KEY), write(tmp_path / "key_old", OTHER_KEY)
-    keys = FileKeys(current, previous)
-    previous.write_text(KEY)
+def test_a_path_that_is_given_twice_is_used_once(tmp_path: Path) -> None:
+    previous = tmp_path / "key_old"
+    keys = FileKeys(write(tmp_path / "key", KEY), previous, previous)
+    for spoilt in (OTHER_KEY, ""):
+        previous.write_text(spoilt)
+        assert verifies(keys, KEY)
+        assert verifies(keys, OTHER_KEY)
 
-    assert verifies(keys, KEY)
-    assert verifies(keys, OTHER_KEY)
+
+@pytest.mark.parametrize("changed", ["key", "key_old"])
+def test_two_files_with_one_key_keep_no_key_in_use_that_no_file_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: str
+) -> None:
+    """The key in `changed` has leaked, and the operator copies the other file over it."""
+    paths = {name: write(tmp_path / name, f"{name} {KEY}") for name in ("key", "key_old")}
+    keys = FileKeys(*paths.values())
+    kept = next(name for name in paths if name != changed)
+
+    paths[changed].write_text(f"{kept} {KEY}")
+    for _ in range(3):
+        assert verifies(keys, f"{kept} {KEY}")
+        assert not verifies(keys, f"{changed} {KEY}")
+
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (
+            logging.ERROR,
+            f"FileKeys: {paths['key']} and {paths['key_old']} have the same key; put another one into one of them; "
+            "it is used once",
+        )
+    ]
+    for path in paths.values():
+        path.write_text("")
+    assert verifies(keys, f"{kept} {KEY}")
+    assert not verifies(keys, f"{changed} {KEY}")
+
+
+def test_the_other_files_are_used_if_two_files_have_one_key(tmp_path: Path) -> None:
+    """`key_a` and `key_b` get one key, `key_c` is spoilt, and `key_d` gets the last good key of `key_c`."""
+    paths = [write(tmp_path / f"key_{name}", f"{name} {KEY}") for name in "abcde"]
+    keys = FileKeys(*paths)
+    for path, text in zip(paths, [f"b {KEY}", f"b {KEY}", "", f"c {KEY}", ""], strict=True):
+        path.write_text(text)
+
+    ring = keys(claim_of(None))
+
+    assert ring is not None
+    assert [key.id for key in ring.keys] == ["key_a", "key_d", "key_e"]
+    assert [name for name in "abcde" if verifies(keys, f"{name} {KEY}")] == ["b", "c", "e"]
 
 
 def test_a_good_version_after_a_bad_one_is_used(tmp_path: Path) -> None:
