@@ -710,8 +710,8 @@ class CachedKeys(Resolver):
     def is_shared(self) -> bool:
         return super().is_shared or self._source.is_shared
 
-    def modes(self) -> Mapping[str, str | None]:
-        return self._source.modes()
+    def known_rings(self) -> Mapping[str, Keyring]:
+        return self._source.known_rings()
 
     def __repr__(self) -> str:
         return f"CachedKeys({self._source!r})"

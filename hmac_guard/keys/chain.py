@@ -9,7 +9,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.calling import await_if_needed, from_loop, run_to_completion
-from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
+from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver, check_owners
 
 
 class ChainKeys(Resolver):
@@ -25,7 +25,8 @@ class ChainKeys(Resolver):
         sources: The sources. Each is anything that a guard's `keys` may be, sync or async.
 
     Raises:
-        ConfigError: There is no source, or keys for every tenant are not last.
+        ConfigError: There is no source, keys for every tenant are not last, or two tenants have the same secret in
+            mappings and variables.
 
     Example::
 
@@ -57,6 +58,7 @@ class ChainKeys(Resolver):
             _sources=chain,
             _asks_on_loop=tuple(map(from_loop, chain)),
         )
+        check_owners("ChainKeys", self.known_rings())
 
     def __call__(self, claim: Claim) -> Keyring | None:
         for source in self._sources:
@@ -96,9 +98,9 @@ class ChainKeys(Resolver):
     def is_shared(self) -> bool:
         return any(source.is_shared for source in self._sources)
 
-    def modes(self) -> Mapping[str, str | None]:
+    def known_rings(self) -> Mapping[str, Keyring]:
         # The first source that knows a tenant answers for it.
-        return {tenant: mode for source in reversed(self._sources) for tenant, mode in source.modes().items()}
+        return {tenant: ring for source in reversed(self._sources) for tenant, ring in source.known_rings().items()}
 
     def __repr__(self) -> str:
         return f"ChainKeys({', '.join(map(repr, self._sources))})"

@@ -62,6 +62,9 @@ class EnvKeys(Resolver):
     def __call__(self, claim: Claim) -> Keyring | None:
         return self._rings.get(claim.tenant if self.per_tenant else None)
 
+    def known_rings(self) -> Mapping[str, Keyring]:
+        return {tenant: ring for tenant, ring in self._rings.items() if tenant is not None}
+
     def __repr__(self) -> str:
         return f"EnvKeys({', '.join(repr(shown(name)) for name in self._names)})"
 

@@ -84,8 +84,8 @@ class Resolver(Frozen):
         """Whether this or a part of it has keys that are the same for every tenant."""
         return self.per_tenant is False
 
-    def modes(self) -> Mapping[str, str | None]:
-        """Return the tenants whose rings were known when this was made, and their modes."""
+    def known_rings(self) -> Mapping[str, Keyring]:
+        """Return the rings, by tenant, that were known when this was made."""
         return {}
 
     def known_keys(self) -> Iterable[Key]:
@@ -176,8 +176,8 @@ class MappingKeys(Resolver):
     def __call__(self, claim: Claim) -> Keyring | None:
         return self._rings.get(claim.tenant) if claim.tenant is not None else None
 
-    def modes(self) -> Mapping[str, str | None]:
-        return {tenant: ring.mode for tenant, ring in self._rings.items()}
+    def known_rings(self) -> Mapping[str, Keyring]:
+        return self._rings
 
     def known_keys(self) -> Iterable[Key]:
         return [key for ring in self._rings.values() for key in ring.keys]
@@ -301,7 +301,7 @@ def per_tenant(resolver: R) -> R:
 
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
     """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the less strict mode applies."""
-    enforced = sorted(tenant for tenant, mode in resolver.modes().items() if mode == "enforce")
+    enforced = sorted(tenant for tenant, ring in resolver.known_rings().items() if ring.mode == "enforce")
     if enforced and guard_mode != "enforce":
         raise ConfigError(
             f"Guard: the tenant {enforced[0]!r} has a Keyring with mode='enforce', but the guard's mode is "

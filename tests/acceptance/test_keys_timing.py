@@ -23,7 +23,7 @@ SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Quer
 SOURCES: dict[str, Callable[[], Any]] = {
     "a mapping": lambda: MappingKeys({"acme": KEY}),
     "a cache": lambda: CachedKeys({"acme": KEY}, clock=Clock()),
-    "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": KEY}, {"acme": KEY}), clock=Clock()),
+    "a cache of a chain": lambda: CachedKeys(ChainKeys({"other": f"{KEY} of other"}, {"acme": KEY}), clock=Clock()),
     "its own mode": lambda: CachedKeys({"acme": Keyring(KEY, "enforce")}, clock=Clock()),
 }
 

@@ -66,7 +66,7 @@ def test_keys_for_every_tenant_may_stand_last(call: Call) -> None:
         ([lambda claim: None, KEY], None),
         ([{"a": KEY}, KEY], None),
         ([lambda claim: None, {"a": KEY}], None),
-        ([{"a": KEY}, {"b": KEY}], True),
+        ([{"a": KEY}, {"b": OTHER_KEY}], True),
         ([{"a": KEY}, CachedKeys(lambda claim: KEY, per_tenant=True)], True),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_chain_is_by_tenant_where_every_source_is(sources: list[Any], per_tena
 
 
 def test_a_chain_answers_an_event_loop_at_once_where_its_sources_do() -> None:
-    cached = CachedKeys({"b": KEY})
+    cached = CachedKeys({"b": OTHER_KEY})
     cached(claim_of("b"))
     chain = ChainKeys({"a": KEY}, cached)
 

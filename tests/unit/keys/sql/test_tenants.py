@@ -272,6 +272,30 @@ def test_one_secret_for_two_tenants_is_refused_in_variables(monkeypatch: pytest.
     assert KEY not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "sources",
+    [
+        [{"acme": KEY}, EnvKeys],
+        [EnvKeys, {"acme": KEY}],
+        [{"acme": KEY}, {"globex": KEY}],
+        [{"acme": KEY}, lookup, CachedKeys({"globex": KEY})],
+        [{"acme": KEY}, ChainKeys({"globex": [OTHER_KEY, KEY]}, "keys of every tenant")],
+    ],
+    ids=["a mapping, variables", "variables, a mapping", "two mappings", "a cache", "a chain"],
+)
+def test_one_secret_for_two_tenants_is_refused_in_a_chain(sources: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY_globex", KEY)
+    given = [source("TEST_KEY_{tenant}") if source is EnvKeys else source for source in sources]
+
+    with pytest.raises(ConfigError, match=r"ChainKeys: the tenants '.*' and '.*' have the same secret") as refused:
+        ChainKeys(*given)
+    assert KEY not in str(refused.value)
+
+
+def test_a_ring_that_is_never_asked_for_shares_no_secret() -> None:
+    ChainKeys({"acme": KEY}, {"acme": OTHER_KEY, "globex": f"{KEY} of globex"}, {"umbrella": OTHER_KEY})
+
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "alone": lambda keys: keys,
     "in a cache": CachedKeys,
