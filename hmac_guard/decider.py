@@ -366,7 +366,8 @@ class Decider(Frozen):
         if not self.by_tenant:
             self._warn_once(
                 "a Keyring has a mode, but its resolver does not say that its keys are by tenant, so the "
-                "mode does not count; mark the resolver with hmac_guard.keys.per_tenant"
+                "mode does not count; mark the resolver with hmac_guard.keys.per_tenant, and make ChainKeys of keys "
+                "by tenant alone"
             )
         elif reading.tenant_is_certain:
             self._warn_once(

@@ -19,7 +19,7 @@ class ChainKeys(Resolver):
     fail could choose the keys of the next one.
 
     Keys that are the same for every tenant must be last. They are the keys of every tenant that no other source knows,
-    and prove no tenant: `verdict.tenant` is set only if every source is by tenant.
+    and prove no tenant: `verdict.tenant` is set, and the mode of a tenant counts, only if every source is by tenant.
 
     Args:
         sources: The sources. Each is anything that a guard's `keys` may be, sync or async.

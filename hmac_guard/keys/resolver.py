@@ -300,7 +300,17 @@ def per_tenant(resolver: R) -> R:
 
 
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
-    """Raise `ConfigError` if a tenant's mode is stricter than the guard's mode: the less strict mode applies."""
+    """Raise `ConfigError` if the mode of a tenant cannot apply.
+
+    No mode of a tenant does beside keys for every tenant, which prove no tenant. Otherwise the less strict of the
+    tenant's mode and the guard's mode applies.
+    """
+    with_mode = sorted(tenant for tenant, ring in resolver.known_rings().items() if ring.mode is not None)
+    if with_mode and resolver.is_shared:
+        raise ConfigError(
+            f"Guard: the tenant {with_mode[0]!r} has a Keyring with a mode, which does not count beside keys that are "
+            "the same for every tenant; give the mode to the Guard, or make ChainKeys of keys by tenant alone"
+        )
     enforced = sorted(tenant for tenant, ring in resolver.known_rings().items() if ring.mode == "enforce")
     if enforced and guard_mode != "enforce":
         raise ConfigError(

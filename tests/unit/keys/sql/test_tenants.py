@@ -331,6 +331,20 @@ def test_other_modes_of_tenants_go_with_any_guard(
     Guard(SCHEME, way({"acme": Keyring(KEY, mode="enforce")}))
 
 
+@pytest.mark.parametrize("mode", ["enforce", "report", "off"])
+@pytest.mark.parametrize("guard_mode", ["enforce", "report", "off"])
+@pytest.mark.parametrize("way", [lambda keys: keys, CachedKeys], ids=["a chain", "a chain in a cache"])
+def test_the_mode_of_a_tenant_is_refused_beside_keys_for_every_tenant(
+    way: Callable[[Any], Any], mode: str, guard_mode: Mode
+) -> None:
+    """Such keys prove no tenant, so the mode would not count."""
+    keys = way(ChainKeys({"globex": KEY}, {"acme": Keyring(f"{KEY} of acme", mode=mode)}, OTHER_KEY))
+
+    with pytest.raises(ConfigError, match="the tenant 'acme' has a Keyring with a mode, which does not count"):
+        Guard(SCHEME, keys, mode=guard_mode)
+    Guard(SCHEME, way(ChainKeys({"acme": Keyring(KEY)}, OTHER_KEY)), mode=guard_mode)
+
+
 @pytest.mark.parametrize("mode", ["report", None])
 def test_the_mode_of_a_ring_that_is_never_asked_for_does_not_count(mode: str | None) -> None:
     rings = {"acme": Keyring(KEY, mode=mode)}
