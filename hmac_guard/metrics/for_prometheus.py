@@ -31,7 +31,7 @@ SECONDS = ("hmac_guard_decision_seconds", "Time of a decision, without the wait 
 CACHE = ("hmac_guard_key_cache", "Requests for keys by how CachedKeys served them.", ("outcome",))
 ENDING = ("hmac_guard_keys_ending", "Keys that end within so many days.", ("days",))
 #: prometheus_client still knows the second one.
-_MULTIPROC = frozenset({"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"})
+_MULTIPROC = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _OUTCOMES = ("hit", "miss", "stale", "error")
 
 
@@ -63,7 +63,7 @@ class PrometheusMetrics(Collector):
         registry: The `CollectorRegistry` of prometheus_client where the metrics are registered.
 
     Raises:
-        ConfigError: An argument is not valid.
+        ConfigError: An argument is not valid, or `PROMETHEUS_MULTIPROC_DIR` is set and names no folder.
 
     Example::
 
@@ -89,6 +89,7 @@ class PrometheusMetrics(Collector):
                 "PrometheusMetrics: registry must be a CollectorRegistry of prometheus_client, not "
                 f"{type(registry).__name__}; leave registry= out for the default one"
             )
+        is_multiprocess = _is_multiprocess()
         self._labels = (*REQUESTS[2], "tenant") if tenants else REQUESTS[2]
         self._cache = key_cache
         self._ending = None if hidden.get() is None else EndingKeys(hidden, ending_days)
@@ -98,7 +99,7 @@ class PrometheusMetrics(Collector):
         self._cells: dict[_Key, _Cell] = {}
         self._shared = None
         try:
-            if not _MULTIPROC.isdisjoint(os.environ):
+            if is_multiprocess:
                 self._shared = _Shared(self._labels, key_cache, self._ending, registry)
             else:
                 registry.register(self)
@@ -180,6 +181,21 @@ class PrometheusMetrics(Collector):
 
     def __repr__(self) -> str:
         return "<PrometheusMetrics>"
+
+
+def _is_multiprocess() -> bool:
+    """Return whether the processes share their numbers.
+
+    Raises:
+        ConfigError: There is no folder for them. prometheus_client finds this out at the first request.
+    """
+    name = next((name for name in _MULTIPROC if name in os.environ), None)
+    if name is not None and not os.path.isdir(os.environ[name]):
+        raise ConfigError(
+            f"PrometheusMetrics: {name} is {os.environ[name]!r}, which is no folder; make the folder before the server "
+            "starts, or unset the variable"
+        )
+    return name is not None
 
 
 class _Shared:

@@ -241,9 +241,11 @@ def test_a_callback_that_fails_does_not_change_the_decision(call: Call, caplog: 
     assert "on_decision failed, the verdict stands: builtins.AttributeError" in caplog.text
 
 
-def test_a_multiprocess_directory_set_after_the_import_is_ignored(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_multiprocess_directory_set_after_the_import_is_ignored(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """prometheus_client chose where numbers are kept when it was imported: here it keeps them in memory."""
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "unused")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     registry = CollectorRegistry()
     cache = CachedKeys(lambda claim: KEY, per_tenant=False)
     ends = Key(KEY, not_after=time.time() + 86_400)
@@ -261,6 +263,27 @@ def test_a_multiprocess_directory_set_after_the_import_is_ignored(call: Call, mo
     assert found["hmac_guard_decision_seconds_count"] == {(("inbox",), ""): 3}
     assert found["hmac_guard_keys_ending"] == {(("30",), ""): 1}
     assert found["hmac_guard_key_cache_total"] == {(("hit",), ""): 1, (("miss",), ""): 1}
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("keys", [None, KEY], ids=["without keys", "with keys"])
+@pytest.mark.parametrize("folder", ["", "none", "file"])
+def test_a_multiprocess_directory_that_does_not_exist_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str, keys: str | None, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setenv(name, folder)
+
+    with pytest.raises(ConfigError, match=f"{name} is '{folder}', which is no folder"):
+        PrometheusMetrics(keys=keys, registry=CollectorRegistry())
+
+
+def test_the_multiprocess_directory_is_that_of_the_new_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setenv("prometheus_multiproc_dir", "none")
+
+    PrometheusMetrics(registry=CollectorRegistry())
 
 
 FORKING = f"""
