@@ -4,6 +4,7 @@ To guard a Starlette application, use the ASGI middleware: `Middleware(GuardMidd
 `hmac_guard.asgi`.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from inspect import isfunction
@@ -25,7 +26,8 @@ def uncovered_routes(app: Any) -> list[str]:
 
     A route is covered by `GuardMiddleware` around the application, or in the middleware of the application, a mount or
     the route. In FastAPI it is also covered by `GuardSecurity` in the dependencies of the application, the router or
-    the route. A route is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off.
+    the route, but not by a subclass with its own `__call__`. A route is uncovered if `only` or `exempt` of the guard
+    may skip it, or if the guard is off.
 
     `/static/{path:path}` stands for a mounted application whose routes are unknown. A route of an unknown type is
     listed unless a guard covers every path.
@@ -159,8 +161,11 @@ def _past(guards: Iterable[Guard], found: list[_Open]) -> Iterator[_Open]:
 
 def _guards_among(dependant: Any) -> Iterator[Guard]:
     """Yield the guards in the dependencies of a FastAPI route."""
+    # Not imported: that module imports this one, and needs FastAPI.
+    security: Any = getattr(sys.modules.get("hmac_guard.fastapi"), "GuardSecurity", ())
     for dependency in getattr(dependant, "dependencies", ()):
-        guard = getattr(dependency.call, "guard", None)
-        if isinstance(guard, Guard):
-            yield guard.for_route()
+        found = dependency.call
+        # A subclass with its own `__call__` may let any request through.
+        if isinstance(found, security) and type(found).__call__ is security.__call__:
+            yield found.guard.for_route()
         yield from _guards_among(dependency)

@@ -636,6 +636,34 @@ def test_routes_that_no_guard_covers_are_listed(tmp_path: Any) -> None:
     ]
 
 
+class Lenient(GuardSecurity):
+    async def __call__(self, *_: object, **__: object) -> Verdict:
+        return Verdict(Reason.VERIFIED, "orders")
+
+
+class Named(GuardSecurity):
+    """A subclass that guards as its base does."""
+
+
+class HasGuard:
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+
+    def __call__(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("kind", "covers"), [(GuardSecurity, True), (Named, True), (Lenient, False), (HasGuard, False)]
+)
+def test_a_dependency_covers_a_route_only_if_it_calls_the_guard(kind: Any, covers: bool) -> None:
+    dependency = kind(Guard(ORDERS, KEY))
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/a", lambda: None, dependencies=[Depends(dependency)])
+
+    assert uncovered_routes(app) == ([] if covers else ["/a"])
+    assert run_asgi(app, Sent(path="/a")).status == (401 if covers else 200)
+
+
 async def websocket_endpoint(websocket: WebSocket) -> None: ...
 
 
