@@ -34,7 +34,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
-from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing
+from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing, detail_of
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
@@ -157,12 +157,14 @@ class VerdictLedger(Frozen):
         ]
 
     def _changes_of_mode(self, connection: Connection, tenants: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
-        """Return the changes of the modes of tenants: the hour, and the mode before."""
+        """Return the changes of the modes of tenants that can be read: the hour, and the mode before."""
         changes: dict[str, list[tuple[int, str]]] = defaultdict(list)
         audit = self._store.audit.c
         noted = select(audit.tenant, audit.at, audit.detail).where(audit.tenant.in_(tenants), audit.action == "mode")
         for row in connection.execute(noted) if tenants else ():
-            changes[row.tenant].append((int(row.at) // HOUR, json.loads(row.detail)["before"]))
+            detail = detail_of(row.detail)
+            if "before" in detail:
+                changes[row.tenant].append((int(row.at) // HOUR, detail["before"]))
         return changes
 
     @operation

@@ -226,7 +226,7 @@ class Listing:
         if before is not None:
             found = found.where(audit.id < before)
         rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
-        return tuple(AuditEntry(**{**row._asdict(), "detail": _detail(row.detail)}) for row in rows)
+        return tuple(AuditEntry(**{**row._asdict(), "detail": detail_of(row.detail)}) for row in rows)
 
 
 def _equals(connection: Connection, column: Column[str], value: str) -> Iterator[ColumnElement[bool]]:
@@ -237,7 +237,8 @@ def _equals(connection: Connection, column: Column[str], value: str) -> Iterator
         yield cast(column, ByteText(MAX_NAME)) == value
 
 
-def _detail(text: str) -> Mapping[str, Any]:
+def detail_of(text: str) -> Mapping[str, Any]:
+    """Return the values of a stored change; the text under "unreadable" if it is not a JSON object."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

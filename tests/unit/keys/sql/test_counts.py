@@ -136,6 +136,20 @@ def test_requests_from_before_a_change_of_the_mode_do_not_show_the_mode_of_the_g
     assert (found.mode, found.applied, found.guard_is_less_strict) == ("enforce", applied, shown)
 
 
+@pytest.mark.parametrize("stored", ['{"mode": "enfor', "[]", '{"mode": "enforce"}'])
+def test_a_change_of_a_mode_that_cannot_be_read_does_not_count(sync_database: Database, stored: str) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme", KEY, mode="report")
+    counted(decided(Reason.VERIFIED, "acme", "report", own=True))
+    keys.set_mode("acme", "enforce")
+    counted.flush()
+    sync_database.sql("UPDATE {audit} SET detail = :stored WHERE action = 'mode'", stored=stored)
+
+    [found] = counted.readiness()
+    assert (found.mode, found.applied, found.verified) == ("enforce", "report", 1)
+    counted.close()
+
+
 def test_refusals_of_ids_that_were_also_verified_are_counted_separately(sync_database: Database) -> None:
     keys, counted = counting(sync_database)
     keys.add("acme", mode="report")
