@@ -14,7 +14,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring, are_same
 from hmac_guard.core.verdict import Claim
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.forms import key_from_text, tenant_in
+from hmac_guard.keys.forms import key_from_text, shown_path, tenant_in
 from hmac_guard.keys.resolver import Resolver
 from hmac_guard.log import logger
 
@@ -87,9 +87,14 @@ class FileKeys(Resolver):
     blocking = False
 
     def __init__(self, *paths: "str | os.PathLike[str]", form: str = "text") -> None:
-        if not paths or not all(map(_is_path, paths)):
+        # Hidden: a user may give the secret in place of its file's path, and it must not be logged.
+        hidden = hide(paths)
+        del paths
+        if not hidden.get() or not all(map(_is_path, hidden.get())):
             raise ConfigError('FileKeys: give the path of a file: FileKeys("/run/secrets/hmac_key")')
-        files = tuple(map(Path, paths))
+        if "{tenant}" not in os.fspath(hidden.get()[0]) and shown_path(Path(hidden.get()[0])) == "...":
+            raise ConfigError("FileKeys: there is no such file; give the path of a file, not the secret itself")
+        files = tuple(map(Path, hidden.get()))
         per_tenant = any("{tenant}" in str(path) for path in files)
         if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
@@ -180,7 +185,7 @@ class FileKeys(Resolver):
         return self._keys.get(path), True
 
     def __repr__(self) -> str:
-        return f"FileKeys({', '.join(repr(str(path)) for path in self._paths)})"
+        return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"
 
 
 def _ring_of(found: list[tuple[Path, Key, bool]], faults: Faults) -> Keyring:
@@ -219,7 +224,7 @@ def _text_of(path: Path) -> Hidden[str] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"FileKeys: {path} cannot be read ({error.strerror})") from None
+        raise ConfigError(f"FileKeys: {shown_path(path)} cannot be read ({error.strerror})") from None
     with suppress(UnicodeDecodeError):
         return hide(secret.get().decode())
     # Raised out here, since the decoder's error holds the secret.

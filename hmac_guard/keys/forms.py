@@ -1,9 +1,11 @@
 """Stored secrets: how they are written, and the tenant in their name. The form is named, never guessed."""
 
 import base64
+import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
@@ -30,6 +32,7 @@ _WRITTEN: Mapping[str, Callable[[bytes], str]] = {
 # Words of letters, each followed by a short number. A secret has digits anywhere.
 _WORD = "(?:[A-Z]{1,20}[0-9]{0,4}|[0-9]{1,4})"
 _NAME = re.compile(f"_*{_WORD}(?:_+{_WORD})*_*")
+_SUFFIX = re.compile("[.][a-z]{1,6}")
 
 
 def shown(name: str) -> str:
@@ -40,6 +43,17 @@ def shown(name: str) -> str:
     fixed = name.replace("{tenant}", "")
     in_one_case = fixed in (fixed.upper(), fixed.lower())
     return name if in_one_case and _NAME.fullmatch(fixed.upper()) else "..."
+
+
+def shown_path(path: Path) -> str:
+    """Return a path; "..." if there is no such file and it does not look like a path.
+
+    A user may pass the secret itself in place of the path, and must not find it in a log.
+    """
+    # `Path.is_dir` and `Path.exists` raise for a text that is too long, and in a folder without permission.
+    in_a_folder = len(path.parts) > 1 and os.path.isdir(path.parent)
+    named = all(shown(part) == part for part in path.parts if part != path.anchor)
+    return str(path) if os.path.exists(path) or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
 
 
 def tenant_in(name: str, pattern: str) -> str | None:

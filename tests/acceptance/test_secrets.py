@@ -385,6 +385,8 @@ MISTAKES: dict[str, Mistake] = {
     "a file with a newline": lambda secret, folder: FileKeys(a_file(folder, secret.encode() + b"\n")),
     "a file of no hex": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="hex"),
     "a file in no form": lambda secret, folder: FileKeys(a_file(folder, secret.encode()), form="utf-8"),
+    "a secret for the path of a file": lambda secret, folder: FileKeys(secret),
+    "a long secret for the path of a file": lambda secret, folder: FileKeys(secret * 20),
     "a secret beside a name with a tenant": lambda secret, folder: EnvKeys("KEY_{tenant}", f"s{secret.encode().hex()}"),
     "a secret for the name of a variable": lambda secret, folder: EnvKeys(secret),
     "a list for a mapping": lambda secret, folder: MappingKeys([secret]),  # type: ignore[arg-type]

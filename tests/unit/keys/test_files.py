@@ -359,6 +359,34 @@ def test_files_that_cannot_work_are_refused(tmp_path: Path, paths: list[object],
     assert OTHER_KEY not in str(refusal.value)
 
 
+@pytest.mark.parametrize("form", ["{}", "q83v/{}/wq8Zr4Jg==", "{0}{0}{0}{0}{0}{0}{0}{0}"])
+def test_a_secret_in_the_place_of_a_path_is_not_shown(tmp_path: Path, form: str) -> None:
+    secret = form.format("c2d0e4a7-61f3-4b8e-9d25-7f1a3b6c8e90")
+    with pytest.raises(ConfigError, match="there is no such file; give the path of a file, not the secret itself"):
+        FileKeys(secret)
+
+    path = write(tmp_path / "key", KEY)
+    if len(secret) < 256:
+        assert repr(FileKeys(path, secret)) == f"FileKeys('{path}', '...')"
+        return
+    with pytest.raises(ConfigError, match=r"FileKeys: \.\.\. cannot be read"):
+        FileKeys(path, secret)
+
+
+@pytest.mark.parametrize("path", ["none", "no/such/hmac_key", "2k8s9.key"])
+def test_a_path_of_no_file_is_shown(path: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no file {path}; put the secret there"):
+        FileKeys(path)
+
+
+@pytest.mark.parametrize("path", ["2k8s9{tenant}", "{tenant}", "2k8s9"])
+def test_any_path_of_a_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path(path.replace("{tenant}", "acme")), KEY)
+
+    assert verifies(FileKeys(path), KEY, "acme")
+
+
 def test_the_representation_shows_the_path_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "key", KEY)
 
