@@ -25,6 +25,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring, owners_of_one_key
+from hmac_guard.core.text import is_id
 from hmac_guard.core.verdict import Claim
 
 #: One key, or several keys; any of them verifies.
@@ -140,8 +141,8 @@ class MappingKeys(Resolver):
         keys: The keys by tenant, as the request names it.
 
     Raises:
-        ConfigError: A tenant is not text or has no key, the mapping is empty, or two tenants have the same secret. A
-            signature of one of them would prove the other.
+        ConfigError: A tenant is not text that a request can name or has no key, the mapping is empty, or two tenants
+            have the same secret. A signature of one of them would prove the other.
 
     Example::
 
@@ -161,7 +162,10 @@ class MappingKeys(Resolver):
         if not isinstance(hidden.get(), Mapping):
             raise ConfigError("MappingKeys: give a mapping of tenants to keys, such as a dict")
         if not all(map(_is_name, hidden.get())):
-            raise ConfigError("keys: each tenant of a mapping must be text, as the request names it")
+            raise ConfigError(
+                "keys: each tenant of a mapping must be text that a request can name: 1 to 1,024 bytes without control "
+                "characters and without white space at either end"
+            )
         # By its keys, since a loop over the items would hold each secret in a variable.
         for tenant in hidden.get():
             ring = as_keyring(hidden.get()[tenant])
@@ -373,7 +377,7 @@ def check_function(owner: str, argument: str, function: Any, takes: str) -> None
 
 
 def _is_name(tenant: object) -> bool:
-    return isinstance(tenant, str) and bool(tenant.strip())
+    return isinstance(tenant, str) and is_id(tenant)
 
 
 def _check_callable(keys: Hidden[Any]) -> None:

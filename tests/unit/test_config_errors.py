@@ -190,6 +190,10 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a tenant without a key": (lambda: Guard(NANGO, {"acme": []}), "has no key"),
     "a tenant whose key is None": (lambda: Guard(NANGO, {"acme": None}), "has no key"),  # type: ignore[dict-item]
     "a tenant that is no text": (lambda: Guard(NANGO, {3: KEY}), "must be text"),  # type: ignore[dict-item]
+    "a tenant with a newline at its end": (lambda: Guard(NANGO, {"acme\n": KEY}), "without white space"),
+    "a tenant with a space at its end": (lambda: Guard(NANGO, {"acme ": KEY}), "that a request can name"),
+    "a tenant that is too long": (lambda: Guard(NANGO, {"é" * 513: KEY}), "1 to 1,024 bytes"),
+    "a tenant that is half a character": (lambda: Guard(NANGO, {"a\ud800": KEY}), "that a request can name"),
     "a resolver without an argument": (lambda: guard(lambda: KEY), "one argument"),
     "a generator as a resolver": (lambda: guard(generator), "'yield'"),
     "an async generator as a resolver": (lambda: guard(functools.partial(async_generator)), "'yield'"),
