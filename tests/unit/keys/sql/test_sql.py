@@ -507,6 +507,12 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
         pytest.param(lambda keys: keys.add("acme", key_id="k"), "'k' already", id="add: a key id that it has"),
         pytest.param(lambda keys: keys.add("acme", key_id="x" * 256), "too long", id="add: too long a key id"),
         pytest.param(lambda keys: keys.add("acme", key_id=" "), "id must be", id="add: a blank key id"),
+        pytest.param(
+            lambda keys: keys.add("acme", key_id=5), "id must be printable text", id="add: a number as a key id"
+        ),
+        pytest.param(
+            lambda keys: keys.rotate("acme", key_id=b"k"), "id must be printable text", id="rotate: bytes as a key id"
+        ),
         pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
         pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
         pytest.param(
