@@ -110,10 +110,8 @@ class VerdictLedger(Frozen):
             raise ConfigError(f"{type(self).__name__}: give a SqlKeys of a sync engine; it is written to on a thread")
         self._set(engine=keys.engine, _keys=keys, _store=keys.table, _not_summed_up=set())
 
-    @operation
     def readiness(
         self,
-        connection: Connection,
         *,
         after: str | None = None,
         limit: int | None = None,
@@ -125,8 +123,25 @@ class VerdictLedger(Frozen):
         """Return how ready each tenant is for "enforce", in the order of the bytes of their names.
 
         The options are those of `SqlKeys.tenants`; without a `limit`, all tenants are returned. Without any option, the
-        first item is about the requests that named no tenant with keys, if there were any.
+        first item is about the requests that named no tenant with keys, if there were any. With `ready`, the figures of
+        earlier hours are computed again first.
         """
+        if ready is not None:
+            # The statement looks at the figures, which are of the last hour in which a worker wrote.
+            self.sum_up_stale()
+        return self._page_of_readiness(after, limit, prefix, mode, ready, used)
+
+    @operation
+    def _page_of_readiness(
+        self,
+        connection: Connection,
+        after: str | None,
+        limit: int | None,
+        prefix: str,
+        mode: str | None,
+        ready: bool | None,
+        used: bool | None,
+    ) -> tuple[Readiness, ...]:
         listing, found = Listing(self._store), []
         if (after, prefix, mode, ready, used) == (None, "", None, None, None):
             found += [row for row in self._readiness(connection, {NO_TENANT: None}) if row.refused or row.verified]

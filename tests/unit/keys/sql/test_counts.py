@@ -213,6 +213,26 @@ def test_a_day_later_nothing_is_counted_any_more(sync_database: Database) -> Non
     assert sync_database.sql("SELECT reason FROM {hours}") == []
 
 
+@pytest.mark.parametrize(("verified", "refused", "stored"), [(72, 72, "ready"), (1, 24, "refused")])
+def test_who_is_ready_is_known_if_no_worker_has_written_since(
+    sync_database: Database, verified: int, refused: int, stored: str
+) -> None:
+    """The last requests were so many hours ago."""
+    keys, counted = counting(sync_database)
+    keys.add("acme")
+    count(counted, "acme", verified=1, missing_signature=1)
+    counted.flush()
+    for reason, hours in {"verified": verified, "missing_signature": refused}.items():
+        sync_database.sql("UPDATE {hours} SET hour = hour - :hours WHERE reason = :reason", hours=hours, reason=reason)
+    sync_database.sql("UPDATE {tenants} SET counted = counted - 1, ready = :ready", ready=stored)
+
+    [found] = counted.readiness()
+
+    assert counted.readiness(ready=found.ready) == (found,)
+    assert counted.readiness(ready=not found.ready) == ()
+    counted.close()
+
+
 @pytest.mark.parametrize("ahead", [400 * 24, 5, -5, -400 * 24])
 def test_a_host_whose_clock_is_wrong_counts_in_the_hour_that_it_is(sync_database: Database, ahead: int) -> None:
     keys, counted = counting(sync_database)
