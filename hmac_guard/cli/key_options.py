@@ -19,7 +19,7 @@ from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import NO_IDS, Claim
-from hmac_guard.keys.forms import FORMS, key_from_text, shown
+from hmac_guard.keys.forms import FORMS, key_from_text, shown, shown_path
 
 
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,28 +119,17 @@ def _prompted() -> Hidden[str]:
     raise CliError("the key is not UTF-8; check the encoding of the terminal, or write it as hex with --key-form hex")
 
 
-_SUFFIX = re.compile("[.][a-z]{1,6}")
-
-
 def _text_of(path: Path) -> Hidden[str]:
     try:
         secret = hide(path.read_bytes())
     except OSError as error:
         raise CliError(
-            f"the key file {_shown_path(path)} cannot be read ({error.strerror}); give a readable file"
+            f"the key file {shown_path(path)} cannot be read ({error.strerror}); give a readable file"
         ) from None
     with suppress(UnicodeDecodeError):
         return hide(secret.get().decode())
     # Raised outside of the `with` block, because the decoder's error contains the secret.
     raise CliError(f"the key file {path} is not text; write the key as hex and add --key-form hex")
-
-
-def _shown_path(path: Path) -> str:
-    """Return a path that cannot be read; "..." if it does not look like one. A user may pass the secret itself."""
-    # `Path.is_dir` and `Path.exists` raise for a text that is too long, and in a folder without permission.
-    in_a_folder = len(path.parts) > 1 and os.path.isdir(path.parent)
-    named = all(shown(part) == part for part in path.parts if part != path.anchor)
-    return str(path) if os.path.exists(path) or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
 
 
 MASTER_KEYS = "HMAC_GUARD_MASTER_KEYS"

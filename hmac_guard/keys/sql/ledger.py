@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,6 +29,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
@@ -127,8 +129,10 @@ class VerdictLedger(Frozen):
         earlier hours are computed again first.
         """
         if ready is not None:
-            # The statement looks at the figures, which are of the last hour in which a worker wrote.
-            self.sum_up_stale()
+            # The statement looks at the figures, which are of the last hour in which a worker wrote. A user of the
+            # database that may only read gets them as they are.
+            with suppress(DBAPIError):
+                self.sum_up_stale()
         return self._page_of_readiness(after, limit, prefix, mode, ready, used)
 
     @operation

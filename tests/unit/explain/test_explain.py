@@ -144,7 +144,7 @@ SIG = f"v1={signed('1:2')}"
         (PUSHER, POST.format("application/x-www-form-urlencoded", "x;socket_id=1"), "is after a raw ';' in the form"),
         (
             PUSHER,
-            POST.format("multipart/form-data; boundary=x", "--x--"),
+            POST.format("multipart/form-data; boundary=x", "--x"),
             "the multipart body does not follow",
         ),
         (EVERYWHERE, "GET /x/2 HTTP/1.1\nX-A: 1\nX-A: 1\n", "a: the header 'X-A' is there more than once"),

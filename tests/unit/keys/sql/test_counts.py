@@ -17,13 +17,14 @@ import pytest
 from databases import SYNC, Database
 from key_sources import KEY, OTHER_KEY, Clock
 from sqlalchemy import create_engine, event, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from support import Call, Sent
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Decision, Guard, Query, Reason, Scheme, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
-from hmac_guard.keys.sql import Readiness, counts
+from hmac_guard.keys.sql import Readiness, VerdictLedger, counts
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -231,6 +232,38 @@ def test_who_is_ready_is_known_if_no_worker_has_written_since(
     assert counted.readiness(ready=found.ready) == (found,)
     assert counted.readiness(ready=not found.ready) == ()
     counted.close()
+
+
+READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
+
+
+def test_a_user_that_may_only_read_sees_who_is_ready(sync_database: Database) -> None:
+    keys, counted = counting(sync_database)
+    keys.add("acme")
+    count(counted, "acme", verified=1)
+    counted.close()
+    sync_database.sql("UPDATE {hours} SET hour = hour - 72")
+    sync_database.sql("UPDATE {tenants} SET counted = counted - 72")
+
+    engine = create_engine(sync_database.url)
+
+    @event.listens_for(engine, "connect")
+    def read_only(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(READ_ONLY[engine.dialect.name])
+        cursor.close()
+        connection.commit()
+
+    reader = SqlKeys(engine, table=sync_database.table)
+    with pytest.raises(DBAPIError):
+        reader.add("globex")
+    [found] = VerdictLedger(reader).readiness(ready=True)
+    assert found.tenant == "acme"
+    engine.dispose()
 
 
 @pytest.mark.parametrize("ahead", [400 * 24, 5, -5, -400 * 24])
