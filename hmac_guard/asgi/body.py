@@ -140,12 +140,17 @@ async def replay(pending: list[Any], receive: Any) -> Any:
     """Return the next message for the application: each one that was read once, and then those of the server.
 
     A repeated body or an invented disconnect would freeze a streaming application, or cut it off. Starlette looks in a
-    cancelled scope whether the client has disconnected. A message that it gets there without a wait is lost.
+    cancelled scope whether the client has disconnected. A message that it gets there without a wait is lost, so it gets
+    none of the body, and after a whole body a message of the server, which is kept.
     """
     if pending and is_in_cancelled_scope():
-        from anyio.lowlevel import checkpoint
+        if pending[-1].get("more_body"):
+            from anyio.lowlevel import checkpoint
 
-        await checkpoint()
+            await checkpoint()
+        if pending[-1]["type"] == "http.request":
+            pending.append(await receive())
+        return pending[-1]
     return pending.pop(0) if pending else await receive()
 
 

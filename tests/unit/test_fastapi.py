@@ -379,6 +379,36 @@ def test_an_endpoint_may_ask_whether_the_client_has_gone_before_it_reads_the_bod
     assert json.loads(run_asgi(app, GOOD_JSON).body) == [False, len(GOOD_JSON.body)]
 
 
+@pytest.mark.parametrize("through", ["middleware", "dependency", "both"])
+def test_an_endpoint_that_does_not_read_the_body_sees_that_the_client_has_gone(through: str) -> None:
+    """A long poll ends with its client. Afterwards the body is still there."""
+    guard = Guard(ORDERS, KEY)
+    app, gone = FastAPI(), asyncio.Event()
+    seen: list[object] = []
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(guard))] if through != "middleware" else [])
+    async def orders(request: Request) -> None:
+        seen.append(await request.is_disconnected())
+        gone.set()
+        seen.append(await request.is_disconnected())
+        seen.append(len(await request.body()))
+
+    if through != "dependency":
+        app.add_middleware(GuardMiddleware, guard=guard)
+    messages = [{"type": "http.request", "body": GOOD_JSON.body, "more_body": False}]
+
+    async def receive() -> Any:
+        if not messages:
+            await gone.wait()
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    asyncio.run(app(scope_for(GOOD_JSON), receive, send))
+    assert seen == [False, True, len(GOOD_JSON.body)]
+
+
 @pytest.mark.parametrize("mode", ["enforce", "report"])
 def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode) -> None:
     """A server says once that the client has gone. An endless answer would not end."""

@@ -597,6 +597,43 @@ def test_the_view_uses_the_verdict_of_the_same_guard_around_the_project() -> Non
         assert len(decisions) == 1
 
 
+@SERVERS
+def test_the_view_uses_the_verdict_on_an_upload_that_is_too_large_for_a_field(server: str) -> None:
+    """Django limits the size of `request.body` by `DATA_UPLOAD_MAX_MEMORY_SIZE`, and not that of a file."""
+    scheme = Scheme(name="upload", ids={"a": Form("a")}, message="{a}", signature=Query("sig"))
+    parts = (
+        'Content-Disposition: form-data; name="a"\r\n\r\nx',
+        'Content-Disposition: form-data; name="f"; filename="f"',
+    )
+    body = "".join(f"--B\r\n{part}\r\n" for part in parts) + "\r\n" + "y" * 10_000 + "\r\n--B--\r\n"
+    sent = Sent("POST", "/", f"sig={scheme.sign(KEY, a='x')}", [("Content-Type", "multipart/form-data; boundary=B")])
+    decisions: list[object] = []
+    guard = Guard(scheme, KEY, on_decision=decisions.append)
+
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(str(request.FILES["f"].size))
+
+    with project(hmac_guarded(guard)(view), MIDDLEWARE=[], DATA_UPLOAD_MAX_MEMORY_SIZE=5_000):
+        reply = send(server, replace(sent, body=body.encode()), guard)
+
+    assert (reply.status, reply.body, len(decisions)) == (200, b"10000", 1)
+
+
+@SERVERS
+def test_a_body_that_middleware_has_changed_is_judged_again(server: str) -> None:
+    Guarded.guard = GUARD
+    with project(hmac_guarded(GUARD)(Seen().sync), MIDDLEWARE=[GUARDED, f"{__name__}.changing"]):
+        assert send(server, GOOD_JSON).status == 401
+
+
+def changing(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    def middleware(request: Any) -> HttpResponse:
+        request._body = request.body.replace(b"acme", b"evil")
+        return get_response(request)
+
+    return middleware
+
+
 def test_no_variable_holds_the_request_of_the_guard_while_an_async_view_runs() -> None:
     found: list[str] = []
 
