@@ -128,8 +128,7 @@ def _progress(what: str) -> Callable[[int, str], None]:
 
 
 def _warn_without_keys(keys: Any, tenant: str) -> None:
-    now = time.time()
-    if not any((key.not_before or now) <= now <= (key.not_after or now) for key in keys.list(tenant)):
+    if not any(_is_active(key) for key in keys.list(tenant)):
         click.echo(
             f"Warning: no key of {tenant!r} is active, so each of its requests is refused as unknown_key in the mode "
             "enforce; add a key with `hmac-guard keys add`",
@@ -154,7 +153,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     """
     secret = _secret(**given)  # Before a secret that cannot be read leaves tables behind.
     keys.create_table()
-    before = [key.mode for key in keys.list(tenant)]
+    before = [each.mode for each in keys.tenants(prefix=tenant, limit=1) if each.name == tenant]
     _show_new(keys.add(tenant, **secret, mode=mode, **who()), as_json)
     if mode is not None and before and before[0] != mode:
         click.echo(f"The mode of {tenant!r} was {before[0] or 'guard'}, and is {mode} now.", err=True)
@@ -425,6 +424,10 @@ def _state(key: Any) -> str:
     if key.not_before is not None and key.not_before > now:
         return f"from {_when(key.not_before)}"
     return "active" if key.not_after is None else f"until {_when(key.not_after)}"
+
+
+def _is_active(key: Any) -> bool:
+    return _state(key).startswith(("active", "until"))
 
 
 def _when(moment: float) -> str:

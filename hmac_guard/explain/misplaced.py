@@ -15,7 +15,8 @@ KEY_SENT = Found(
     "sign with the key instead of sending it; replace the key, because it was sent",
 )
 
-_AROUND = " \t\r\n\"'"
+# Quotes, a comma, a byte order mark, white space and other control characters.
+_AROUND = "\"',\ufeff\x7f" + "".join(map(chr, range(33)))
 _PREFIX = re.compile("^[A-Za-z0-9-]{1,12}[=,: ](?=.{16})")
 
 

@@ -94,11 +94,13 @@ class FileKeys(Resolver):
             raise ConfigError('FileKeys: give the path of a file: FileKeys("/run/secrets/hmac_key")')
         if "{tenant}" not in os.fspath(hidden.get()[0]) and shown_path(Path(hidden.get()[0])) == "...":
             raise ConfigError("FileKeys: there is no such file; give the path of a file, not the secret itself")
-        files = tuple(map(Path, hidden.get()))
-        per_tenant = any("{tenant}" in str(path) for path in files)
-        if per_tenant and (len(files) > 1 or "{tenant}" not in files[0].name or "{tenant}" in str(files[0].parent)):
+        files = hide(tuple(map(Path, hidden.get())))
+        per_tenant = any("{tenant}" in str(path) for path in files.get())
+        if per_tenant and (
+            len(files.get()) > 1 or "{tenant}" not in files.get()[0].name or "{tenant}" in str(files.get()[0].parent)
+        ):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
-        self._set(_paths=files, _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults={})
+        self._set(_paths=files.get(), _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults={})
         self._set(_stamps=None, _due=0.0)
         self._renew_lock()
         after_fork(self._renew_lock)
@@ -106,7 +108,7 @@ class FileKeys(Resolver):
         if self._faults:
             raise ConfigError(next(iter(self._faults)))
         if not self._rings:
-            raise ConfigError(f"FileKeys: there is no file like {files[0]}; put one there for each tenant")
+            raise ConfigError(f"FileKeys: there is no file like {files.get()[0]}; put one there for each tenant")
 
     def __call__(self, claim: Claim) -> Keyring | None:
         if time.monotonic() >= self._due:

@@ -50,8 +50,10 @@ def shown_path(path: Path) -> str:
 
     A user may pass the secret itself in place of the path, and must not find it in a log.
     """
-    # `Path.is_dir` and `Path.exists` raise for a text that is too long, and in a folder without permission.
-    in_a_folder = len(path.parts) > 1 and os.path.isdir(path.parent)
+    # `Path.is_dir` and `Path.exists` raise for a text that is too long, and in a folder without permission. Only the
+    # first folder must be there: a later one may be missing or unreadable. A secret in base64 may begin with "/".
+    first = 1 + bool(path.anchor)
+    in_a_folder = len(path.parts) > first and os.path.isdir(Path(*path.parts[:first]))
     named = all(shown(part) == part for part in path.parts if part != path.anchor)
     return str(path) if os.path.exists(path) or in_a_folder or named or _SUFFIX.fullmatch(path.suffix) else "..."
 

@@ -69,10 +69,12 @@ def test_a_key_is_made_rotated_and_retired(run: Run, sync_database: Database) ->
     assert {key["mode"] for key in shown(run("list", "--json"))} == {None}
 
 
-def test_what_a_command_changes_besides_is_reported(run: Run) -> None:
+def test_what_a_command_changes_besides_is_reported(run: Run, sync_database: Database) -> None:
     assert "mode" not in run("add", "acme", "--mode", "enforce", "--id", "one").stderr
     assert "The mode of 'acme' was enforce, and is report now." in run("add", "acme", "--mode", "report").stderr
     assert "mode" not in run("add", "acme", "--mode", "report").stderr
+    sync_database.sql("DELETE FROM {keys}")
+    assert "was report, and is off now" in run("add", "acme", "--mode", "off", "--id", "one").stderr
 
     assert "ends at" not in run("rotate", "acme", "--grace", "7d").stderr
     assert "The key one ends at " in run("rotate", "acme", "--grace", "1h").stderr

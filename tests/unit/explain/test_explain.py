@@ -1007,6 +1007,13 @@ def test_a_key_is_not_shown_as_a_guessed_id(scheme: Scheme, request_text: str) -
     assert KEY.encode()[:4].hex() not in shown
 
 
+@pytest.mark.parametrize("around", [("", "\0"), ("", ","), ("\ufeff", ""), ("\x7f", "\x1f")], ids=ascii)
+def test_a_key_with_other_characters_around_it_is_not_shown(around: tuple[str, str]) -> None:
+    request = f"/?{urlencode({'integration_id': KEY.join(around), 'connection_id': 'c', 'hmac': '0' * 64})}"
+
+    assert KEY[-12:] not in re.sub(r"\s", "", reports(explained(NANGO, request)))
+
+
 @pytest.mark.parametrize("is_signed", [True, False], ids=["signed", "not signed"])
 @pytest.mark.parametrize("name", ["integration_id", "connection_id"])
 def test_a_key_sent_in_the_place_of_an_id_is_named_and_not_shown(name: str, is_signed: bool) -> None:

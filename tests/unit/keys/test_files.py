@@ -359,7 +359,7 @@ def test_files_that_cannot_work_are_refused(tmp_path: Path, paths: list[object],
     assert OTHER_KEY not in str(refusal.value)
 
 
-@pytest.mark.parametrize("form", ["{}", "q83v/{}/wq8Zr4Jg==", "{0}{0}{0}{0}{0}{0}{0}{0}"])
+@pytest.mark.parametrize("form", ["{}", "q83v/{}/wq8Zr4Jg==", "/k3jdQ9x+{}=", "{0}{0}{0}{0}{0}{0}{0}{0}"])
 def test_a_secret_in_the_place_of_a_path_is_not_shown(tmp_path: Path, form: str) -> None:
     secret = form.format("c2d0e4a7-61f3-4b8e-9d25-7f1a3b6c8e90")
     with pytest.raises(ConfigError, match="there is no such file; give the path of a file, not the secret itself"):
@@ -375,6 +375,12 @@ def test_a_secret_in_the_place_of_a_path_is_not_shown(tmp_path: Path, form: str)
 
 @pytest.mark.parametrize("path", ["none", "no/such/hmac_key", "2k8s9.key"])
 def test_a_path_of_no_file_is_shown(path: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no file {path}; put the secret there"):
+        FileKeys(path)
+
+
+def test_a_path_below_a_folder_that_is_missing_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "hmac-Keys" / "v2-key"
     with pytest.raises(ConfigError, match=f"there is no file {path}; put the secret there"):
         FileKeys(path)
 
