@@ -292,7 +292,9 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         pytest.param(
             [*SIGN, "--key-file", "no/Inbox2k8s9"], "the key file ... cannot be read", id="a folder that is not there"
         ),
-        pytest.param([*SIGN, "--key-file", "/usr/2k8s9"], "the key file /usr/2k8s9 cannot be read", id="a path in a folder"),
+        pytest.param(
+            [*SIGN, "--key-file", "/usr/2k8s9"], "the key file /usr/2k8s9 cannot be read", id="a path in a folder"
+        ),
         pytest.param([*SIGN, "--key-file", "no/2k8s9.key"], "the key file no/2k8s9.key cannot be read", id="a suffix"),
         pytest.param([*SIGN, "--key-file", "/run/no/key"], "the key file /run/no/key cannot be read", id="plain names"),
         pytest.param([*SIGN, "--key-file", "nope"], "the key file nope cannot be read (No such file", id="no file"),
