@@ -144,12 +144,12 @@ async def replay(pending: list[Any], receive: Any) -> Any:
     none of the body, and after a whole body a message of the server, which is kept.
     """
     if pending and is_in_cancelled_scope():
-        if pending[-1].get("more_body"):
+        if pending[-1]["type"] == "http.request" and not pending[-1].get("more_body"):
+            pending.append(await receive())
+        if pending[-1]["type"] != "http.disconnect":
             from anyio.lowlevel import checkpoint
 
             await checkpoint()
-        if pending[-1]["type"] == "http.request":
-            pending.append(await receive())
         return pending[-1]
     return pending.pop(0) if pending else await receive()
 
