@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote_plus
 
 from hmac_guard.explain.capture.request import Captured, CaptureError, from_sent_url, without_dot_segments
@@ -120,6 +121,15 @@ _OTHER_VALUES = frozenset(
 _OTHER_SHORT_VALUES = "CDEKPQUYchmoqrtwxyz"
 
 
+class FormField(NamedTuple):
+    """A field of a multipart form. A field with a file name is a file for the server."""
+
+    name: str
+    text: str
+    media_type: str = ""
+    file_name: str = ""
+
+
 @dataclass
 class Command:
     """The options of a command line, combined."""
@@ -129,7 +139,7 @@ class Command:
     headers: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     json: list[str] = field(default_factory=list)
-    form: list[tuple[str, str, str]] = field(default_factory=list)
+    form: list[FormField] = field(default_factory=list)
     query: list[str] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
     data_in_query: bool = False
@@ -193,15 +203,40 @@ def _no_file(what: str, value: str, marks: str = "@") -> str:
     return value
 
 
-def _form_field(value: str) -> tuple[str, str, str]:
+# The text of a field and the options after it (man curl, "--form"). A ';' in a type can begin a parameter of the type.
+_FORM_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_FORM_TEXT = rf"\s*(?:{_FORM_QUOTED})?[^;]*"
+_FORM_OPTION = re.compile(
+    rf"""
+      ;\s*(?:
+        (?P<type>type=(?:[^;]|;(?!\s*(?:type|filename|headers|encoder)=))*)
+      | (?P<filename>filename={_FORM_TEXT})
+      | {_FORM_TEXT}
+      )
+    """,
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _form_field(value: str) -> FormField:
     name, _, content = value.partition("=")
-    text, _, media_type = _no_file(f"the form field {excerpt(name)}", content, "@<").partition(";type=")
-    return name, text, media_type
+    _no_file(f"the form field {excerpt(name)}", content, "@<")
+    _, text, after = re.split(f"^({_FORM_TEXT})", content, maxsplit=1, flags=re.DOTALL)
+    options = dict.fromkeys(("type", "filename"), "")
+    for option in _FORM_OPTION.finditer(after):
+        if option.lastgroup:
+            options[option.lastgroup] = option[option.lastgroup].partition("=")[2]
+    return FormField(name, _form_text(text), options["type"].strip(), _form_text(options["filename"]))
 
 
-def _form_string(value: str) -> tuple[str, str, str]:
+def _form_text(text: str) -> str:
+    quoted = re.match(_FORM_QUOTED, text.strip(), re.DOTALL)
+    return re.sub(r'\\(["\\])', r"\1", quoted[0][1:-1]) if quoted else text.strip()
+
+
+def _form_string(value: str) -> FormField:
     name, _, text = value.partition("=")
-    return name, text, ""
+    return FormField(name, text)
 
 
 def _encoded(value: str) -> str:
@@ -380,10 +415,11 @@ def _headers(implied: list[tuple[str, str]], given: list[str]) -> tuple[tuple[st
 _IN_NAMES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
-def _multipart(fields: list[tuple[str, str, str]]) -> bytes:
+def _multipart(fields: list[FormField]) -> bytes:
     pieces = []
-    for name, text, media_type in fields:
+    for name, text, media_type, file_name in fields:
+        filed = f'; filename="{file_name.translate(_IN_NAMES)}"' if file_name else ""
         typed = f"Content-Type: {media_type}\r\n" if media_type else ""
-        heading = f'Content-Disposition: form-data; name="{name.translate(_IN_NAMES)}"\r\n{typed}'
+        heading = f'Content-Disposition: form-data; name="{name.translate(_IN_NAMES)}"{filed}\r\n{typed}'
         pieces.append(f"--{_BOUNDARY}\r\n{heading}\r\n{text}\r\n")
     return octets("".join([*pieces, f"--{_BOUNDARY}--\r\n"]))
