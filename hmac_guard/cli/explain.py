@@ -10,7 +10,7 @@ import click
 
 from hmac_guard.cli.arguments import takes_scheme
 from hmac_guard.cli.filled import filled
-from hmac_guard.cli.key_options import key_options, read_key, ring_of, takes_tenant
+from hmac_guard.cli.key_options import check_keys, key_options, read_key, ring_of, takes_tenant
 from hmac_guard.cli.output import CliError, standard_input
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
@@ -111,6 +111,7 @@ def command(
       pbpaste | hmac-guard explain nango --key-env NANGO_HMAC_KEY
       hmac-guard explain suprsend @request.har --key-file inbox.key
     """
+    check_keys(scheme, keys.all)
     try:
         captured = capture(_given(words), entry)
     except CaptureError as error:

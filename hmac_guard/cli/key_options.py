@@ -5,7 +5,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hmac_guard.cli.output import LONE_SURROGATE, CliError, has_terminal
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.forms import FORMS, key_from_text, shown, shown_path
 
@@ -71,6 +72,17 @@ def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) 
         raise CliError("the key is given twice; use --tenant, --key-env or --key-file, not several")
     active = ring.active(time.time())
     return [*active, *(key for key in ring.keys if key not in active)]
+
+
+def check_keys(scheme: Scheme, keys: Iterable[Key]) -> None:
+    """Refuse keys that verify nothing with this scheme.
+
+    Raises:
+        CliError: The scheme finds a fault in a key.
+    """
+    fault = next(filter(None, map(scheme.fault_of_key, keys)), None)
+    if fault is not None:
+        raise CliError(fault)
 
 
 def read_key(env: str | None, file: str | None, form: str) -> Key:

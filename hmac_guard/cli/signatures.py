@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
-from hmac_guard.cli.key_options import key_options, ring_of, takes_key, takes_tenant
+from hmac_guard.cli.key_options import check_keys, key_options, ring_of, takes_key, takes_tenant
 from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good, standard_input
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.items import item_values, one_of
@@ -124,9 +124,7 @@ def verify(
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
     keys = Keyring(ring_of(ring, key_env, key_file, key_form))
-    fault = next(filter(None, map(scheme.fault_of_key, keys.keys)), None)
-    if fault is not None:
-        raise CliError(fault)
+    check_keys(scheme, keys.keys)
     if rows is not None:
         check_no_arguments(ids or others or signature)
         ctx.exit(0 if _verify_rows(scheme, keys, rows) else 1)

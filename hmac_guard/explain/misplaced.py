@@ -51,8 +51,7 @@ def is_key(text: str, prefix: str, keys: KnownKeys) -> bool:
     """
     # A key itself may begin like a prefix.
     sent = {_hash(form.encode("utf-8", "replace")) for form in (text.strip(_AROUND), bare(text, prefix))}
-    known = (keys.current, *(key for _, key in (*keys.previous, *keys.others)))
-    return any(_hash(form) in sent for key in known for form in _forms(secret_of(key)))
+    return any(_hash(form) in sent for key in keys.all for form in _forms(secret_of(key)))
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:

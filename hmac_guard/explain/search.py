@@ -43,6 +43,10 @@ class KnownKeys(NamedTuple):
     variables: tuple[str, ...] = ()
     tenant: str | None = None
 
+    @property
+    def all(self) -> tuple[Key, ...]:
+        return (self.current, *(key for _, key in (*self.previous, *self.others)))
+
 
 def secret_of(key: Key) -> bytes:
     """Return the bytes of a key. They are used in attempts only, and attempts are not kept."""

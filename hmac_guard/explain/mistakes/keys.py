@@ -153,7 +153,8 @@ KEY_MISTAKES = (
     of_key(
         "key_base64_decoded",
         "the key was base64-decoded before use",
-        "use the text of the key unchanged, or give the guard Key.from_base64(...) if the key has to be decoded",
+        "use the text of the key unchanged, or if the key has to be decoded, give the guard Key.from_base64(...), and "
+        "Key.from_whsec(...) for a text that begins with 'whsec_'",
         _textual(_lenient_base64),
         _textual(lambda text: base64.b64decode(text + "===")),
         _textual(_decoded_without_prefix),

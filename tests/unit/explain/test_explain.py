@@ -854,6 +854,27 @@ def test_wrong_use_is_reported_with_what_to_do(words: list[str], sentence: str) 
     assert sentence in output
 
 
+WHSEC = "whsec_" + base64.b64encode(KEY.encode()).decode()
+
+
+@pytest.mark.parametrize("option", ["--key-env", "--previous-env", "--other-env"])
+def test_a_key_that_the_scheme_uses_decoded_is_refused_as_text(option: str) -> None:
+    code, output = run("standard_webhooks", "/", "--key-env", "KEY", option, "W", W=WHSEC)
+
+    assert code == 2
+    assert "make it with Key.from_whsec, or read it with form=" in output
+
+
+def test_the_fix_for_a_decoded_key_names_the_form_that_the_text_has() -> None:
+    captured = capture(f"/?user_id=a&user_hash={signed('a')}".encode())
+    scheme = user_hash(id=Query("user_id"), signature=Query("user_hash"))
+
+    answer = " ".join(sentences(explain_captured(scheme, captured, KnownKeys(Key(WHSEC)), seconds=60)))
+
+    assert "the key was base64-decoded before use" in answer
+    assert "Key.from_whsec(...) for a text that begins with 'whsec_'" in answer
+
+
 def test_nothing_secret_is_in_a_repr() -> None:
     explanation = explained(NANGO, GOOD)
     attempt = right_attempt(NANGO, KEY.encode(), {"integration_id": "a", "connection_id": "b"})
