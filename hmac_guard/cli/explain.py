@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,10 @@ def _given(words: tuple[str, ...]) -> bytes:
     if not words or words[0] == "-":
         return standard_input().read()
     if not words[0].startswith("@"):
+        # A copied command may be longer than a path can be, which is an error of the system.
+        with suppress(OSError):
+            if Path(words[0]).is_file():
+                raise CliError(f"{words[0]} is a file; write @{words[0]} to read the request in it")
         return words[0].encode(errors="surrogateescape")
     try:
         return Path(words[0][1:]).read_bytes()

@@ -875,6 +875,18 @@ def test_the_fix_for_a_decoded_key_names_the_form_that_the_text_has() -> None:
     assert "Key.from_whsec(...) for a text that begins with 'whsec_'" in answer
 
 
+def test_a_file_without_its_mark_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("request.txt").write_text(GOOD)
+
+    code, output = run("nango", "request.txt", "--key-env", "KEY")
+
+    assert code == 2
+    assert "request.txt is a file; write @request.txt" in output
+    assert run("nango", "@request.txt", "--key-env", "KEY")[0] == 0
+    assert run("nango", GOOD + "&x=" + "y" * 5000, "--key-env", "KEY")[0] == 0
+
+
 def test_nothing_secret_is_in_a_repr() -> None:
     explanation = explained(NANGO, GOOD)
     attempt = right_attempt(NANGO, KEY.encode(), {"integration_id": "a", "connection_id": "b"})
