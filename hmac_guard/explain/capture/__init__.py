@@ -4,10 +4,10 @@ import codecs
 import re
 
 from hmac_guard.explain.capture.curl import from_curl, is_curl
+from hmac_guard.explain.capture.request import NO_REQUEST, from_har, from_raw, from_url, is_raw
 from hmac_guard.explain.capture.request import Captured as Captured
 from hmac_guard.explain.capture.request import CaptureError as CaptureError
 from hmac_guard.explain.capture.request import as_request as as_request
-from hmac_guard.explain.capture.request import from_har, from_raw, from_url, is_raw
 
 # After a scheme there may be spaces or line breaks, because a URL may be copied before a browser encodes it.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:.*|[^ ]*)|/\S*|[\w.:@\[\]-]+(?:[/?#]\S*)?")
@@ -39,10 +39,7 @@ def capture(given: bytes, entry: int | None = None) -> Captured:
         return from_har(text, entry)
     url = _unquoted(text)
     if not _URL.fullmatch(url):
-        raise CaptureError(
-            "this is not a URL, a curl command, a raw HTTP request or a HAR entry; choose 'Copy as cURL (bash)' in the "
-            "browser, or give the URL alone"
-        )
+        raise CaptureError(NO_REQUEST)
     return from_url(url)
 
 

@@ -87,7 +87,15 @@ def _header_bytes(value: str) -> bytes:
         return value.encode("utf-8", "replace")
 
 
+#: What is wrong with a text that is no request.
+NO_REQUEST = (
+    "this is not a URL, a curl command, a raw HTTP request or a HAR entry; choose 'Copy as cURL (bash)' in the "
+    "browser, or give the URL alone"
+)
+
 _METHOD = re.compile(rb"[A-Z]+")
+# What a log writes after the target: the version and more, or the status.
+_LOGGED = re.compile(rb" HTTP/[0-9]| [1-5][0-9]{2}(?: |$)")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _MAX_CHUNK_LINE = 4096
@@ -122,7 +130,11 @@ def _request_line(line: bytes) -> tuple[str, str]:
     """Return the method and the target. The target may contain spaces if a tool has decoded it."""
     method, _, rest = line.strip().partition(b" ")
     target, _, version = rest.rpartition(b" ")
-    target = target.strip() if _VERSION.fullmatch(version) else rest.strip()
+    has_version = _VERSION.fullmatch(version) is not None
+    target = target.strip() if has_version else rest.strip()
+    # Between a target and a version there is no status, but a decoded target may contain a number.
+    if not has_version and _LOGGED.search(target):
+        raise CaptureError(NO_REQUEST)
     if not target or not _METHOD.fullmatch(method):
         raise CaptureError("the first line is not a request line; begin with a line such as 'GET /path?query HTTP/1.1'")
     return method.decode(), target.decode("latin-1")
