@@ -47,11 +47,21 @@ class Explainer:
     def _finding(self, request: Request, reading: Reading, outcome: Outcome) -> str:
         reason = outcome.verdict.reason
         if reason is Reason.UNKNOWN_KEY:
-            return f"Not verified: unknown_key. The tenant {reading.tenant!a} has no active key."
+            return f"Not verified: unknown_key. {_without_key(self._scheme, reading.tenant, outcome.ring)}"
+        if reason is Reason.BODY_TOO_LARGE:
+            return "Not verified: body_too_large. The body is larger than max_body of the guard."
         request_texts = tuple(leaves(request.query, (), request.body or b""))
         keys = _known_keys(outcome.ring)
         late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
         return " ".join(sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late)))
+
+
+def _without_key(scheme: Scheme, tenant: str | None, ring: Keyring | None) -> str:
+    if tenant is not None:
+        return f"The tenant {tenant!a} has no active key."
+    if ring is None and scheme.tenant_field is not None:
+        return "The request names no tenant."
+    return "The guard has no active key."
 
 
 def _known_keys(keyring: Keyring | None) -> KnownKeys | None:

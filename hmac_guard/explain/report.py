@@ -38,9 +38,12 @@ def _sentences(explanation: Explanation) -> list[str]:
             "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "
             "after it."
         ]
-    problems = list(map(_problem, explanation.problems))
     if explanation.reason is Reason.BODY_TOO_LARGE:
-        problems = ["The body is larger than the 262,144 bytes that a guard reads by default."]
+        return [
+            "Not verified: body_too_large. The body is larger than the 262,144 bytes that a guard reads by default. "
+            "Send a smaller one, or give the guard a larger max_body."
+        ]
+    problems = list(map(_problem, explanation.problems))
     if explanation.reason is Reason.MISSING_ID and explanation.scheme.signs_body_alone:
         problems.append("The body is empty, and nothing else is signed. Send the body that was signed.")
     problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support import Call, Sent
 
-from hmac_guard import ConfigError, Guard, Keyring, Query
+from hmac_guard import ConfigError, Guard, Key, Keyring, Query
 from hmac_guard.explain.debug import DebugWarning
-from hmac_guard.schemes import NANGO, SUPRSEND, user_hash
+from hmac_guard.schemes import GITHUB, NANGO, SUPRSEND, user_hash
 
 KEY = "the-key-that-signs-all-of-this"
 
@@ -97,6 +97,38 @@ def test_a_tenant_without_keys_and_a_keyring_of_several_keys_are_explained(
     call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={second}&public_key=acme"))
     assert "number 2 of the keyring" in finding(caplog)
     assert "newline" in finding(caplog)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"acme": KEY}, "The request names no tenant."),
+        (Key(KEY, not_after=10.0), "The guard has no active key."),
+        (lambda claim: Keyring(Key(KEY, not_after=10.0)), "The guard has no active key."),
+    ],
+    ids=["no tenant", "an expired key", "an expired key of a resolver"],
+)
+def test_a_refusal_without_a_tenant_names_none(
+    call: Call, caplog: pytest.LogCaptureFixture, keys: Any, sentence: str
+) -> None:
+    guard = debugged(keys)
+    caplog.clear()
+
+    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed('a:b')}"))
+
+    assert finding(caplog) == f"debug: Not verified: unknown_key. {sentence}"
+
+
+def test_a_body_over_the_limit_of_the_guard_names_the_option(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.warns(DebugWarning, match="not for production"):
+        guard = Guard(GITHUB, KEY, max_body=4, debug=True)
+    caplog.clear()
+    headers = [("X-Hub-Signature-256", GITHUB.sign(KEY, body=b"12345"))]
+
+    reply = call(guard, Sent("POST", headers=headers, body=b"12345"))
+
+    assert reply.status == 413
+    assert finding(caplog) == "debug: Not verified: body_too_large. The body is larger than max_body of the guard."
 
 
 def test_a_tenant_whose_guard_is_off_is_not_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:

@@ -430,6 +430,20 @@ def test_a_preflight_is_not_checked() -> None:
     assert sentences(explained(NANGO, request))[0].startswith("Not checked: a browser cannot sign a CORS preflight")
 
 
+def test_a_signature_of_a_body_over_the_limit_is_not_explained() -> None:
+    body = b"x" * 300_000
+    signature = schemes.GITHUB.sign(KEY, body=body)
+
+    answer = sentences(
+        explained(schemes.GITHUB, f"POST / HTTP/1.1\nX-Hub-Signature-256: {signature}\n\n".encode() + body)
+    )
+
+    assert answer == [
+        "Not verified: body_too_large. The body is larger than the 262,144 bytes that a guard reads by default. Send a "
+        "smaller one, or give the guard a larger max_body."
+    ]
+
+
 def test_an_id_cut_by_an_ampersand_is_found() -> None:
     explanation = explained(NANGO, f"/?integration_id=a&connection_id=b&c%20d&hmac={signed('a:b&c d')}")
 
