@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.key import Key
-from hmac_guard.core.message import Id, Literal
+from hmac_guard.core.message import BODY, Id, Literal
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Query
@@ -350,4 +350,7 @@ def _pairs_without_a_digest(
 
 
 def _found(variant: _Variant) -> Found:
-    return Found(variant.mistake.name, variant.mistake.description.format(what=variant.what), variant.mistake.fix)
+    name, _, description, fix, _, body_fix = variant.mistake
+    is_body = variant.what == BODY
+    what = "the body" if is_body else variant.what
+    return Found(name, description.format(what=what), (is_body and body_fix) or fix)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import permutations, product
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlencode
 
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_ids, utf8
+from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, Attempt, Mistake, Part, of_ids, utf8
 
 _SEPARATORS = (
     *("", ":", ".", "-", "_", "|", "/", ",", ";", " ", "\n", "&", "=", "+", "#", "~", "@", "$", "*", "!", "\t", "\0"),
@@ -27,9 +27,9 @@ _URL_ENCODED = (
 
 
 def _arrangement(
-    name: str, description: str, fix: str, vary: Callable[[Attempt], Iterator[tuple[str, Attempt]]]
+    name: str, description: str, fix: str, vary: Callable[[Attempt], Iterator[tuple[str, Attempt]]], body_fix: str = ""
 ) -> Mistake:
-    return Mistake(name, Part.MESSAGE, description, fix, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary, body_fix)
 
 
 def _as_one(attempt: Attempt, text: str) -> Attempt:
@@ -94,6 +94,7 @@ ARRANGEMENT_MISTAKES = (
         "{what} was not signed, or was empty when it was signed",
         "sign every id of the message; check that the variable has a value at that time",
         _left_out,
+        BODY_ABSENT_FIX,
     ),
     _arrangement(
         "separator",

@@ -8,7 +8,7 @@ from typing import Any
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.times import Expires, Timestamp, is_time
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part
+from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, BODY_FIX, Attempt, Mistake, Part
 
 TIMES = ("timestamp", "expires")
 _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
@@ -57,7 +57,7 @@ def _pretty(body: str) -> Iterator[str]:
 
 
 def _with_other_ends(body: str) -> Iterator[str]:
-    yield from (body + "\n", body + "\r\n", body.rstrip("\r\n"), body.strip(), body.lstrip("\ufeff"))
+    yield from (body + "\n", body + "\r\n", body.rstrip("\r\n"), body.strip())
     yield from (body.replace("\r\n", "\n"), re.sub("\r?\n", "\r\n", body))
 
 
@@ -93,8 +93,22 @@ REQUEST_MISTAKES = (
         (BODY,),
         "body_ends",
         "the body was signed with different line ends, or with a different line end at its end",
-        "sign the bytes that are sent, and change nothing after that",
+        BODY_FIX,
         _with_other_ends,
+    ),
+    _of_named(
+        (BODY,),
+        "body_bom",
+        "the body was sent with a byte order mark (BOM) before it, and signed without it",
+        "send the body without a BOM, and sign the bytes that are sent",
+        lambda body: iter((body.removeprefix("\ufeff"),)),
+    ),
+    _of_named(
+        (BODY,),
+        "body_spaces",
+        "the body was signed with '+' for a space and sent with '%20', or the reverse",
+        BODY_FIX,
+        lambda body: iter((body.replace("+", "%20"), body.replace("%20", "+"))),
     ),
     _of_named(
         (BODY,),
@@ -121,7 +135,7 @@ REQUEST_MISTAKES = (
         (BODY,),
         "body_absent",
         "an empty body was signed",
-        "sign the body that is sent; other code may have read it before",
+        BODY_ABSENT_FIX,
         lambda body: iter(("", "{}", "null")),
     ),
     _of_named(

@@ -143,6 +143,7 @@ class Mistake(NamedTuple):
         description: A clause that describes the mistake. `{what}` is replaced by the description of the variant.
         fix: A clause that says how to fix it.
         vary: Returns the changed attempts.
+        body_fix: The same as `fix`, if the changed text is the body. "" if `fix` is right for a body too.
     """
 
     name: str
@@ -150,8 +151,12 @@ class Mistake(NamedTuple):
     description: str
     fix: str
     vary: Callable[[Attempt], Variants]
+    body_fix: str = ""
 
 
+#: The fixes of a body that was not signed, and of one that was changed.
+BODY_ABSENT_FIX = "sign the body that is sent; other code may have read it before"
+BODY_FIX = "sign the bytes that are sent, and change nothing after that"
 #: A shorter piece of a key could be guessed, and the explanation would say that the guess is right.
 _MIN_KEY_LENGTH = 16
 
@@ -188,7 +193,7 @@ def of_ids(name: str, description: str, fix: str, *functions: Callable[[str], st
                     made.add(ids)
                     yield what, attempt._replace(ids=ids)
 
-    return Mistake(name, Part.MESSAGE, description, fix, vary)
+    return Mistake(name, Part.MESSAGE, description, fix, vary, BODY_FIX)
 
 
 def _or_none(function: Callable[[str], str | None]) -> Callable[[str], str | None]:

@@ -185,6 +185,52 @@ def test_the_mistake_is_named_in_two_hundred_requests() -> None:
     assert not [found for _, found in wrong if found], "another mistake was named"
 
 
+BODY_FIX = "sign the bytes that are sent, and change nothing after that"
+
+
+@pytest.mark.parametrize(
+    ("signed_body", "sent_body", "name", "says", "fix"),
+    [
+        (b"a=b%20c", b"a=b+c", "body_spaces", "for a space and sent with '%20', or the reverse", BODY_FIX),
+        (b"a=b+c", b"a=b%20c", "body_spaces", "for a space and sent with '%20', or the reverse", BODY_FIX),
+        (b"a=b%20c", b"a=b c", "id_url_encoded", "the body was URL-encoded before it was signed, or", BODY_FIX),
+        (b"a=b+c", b"a=b c", "id_plus", "the body was signed with '+' and read with a space", BODY_FIX),
+        (b"a", b"A", "id_case", "the body was signed in another case than it was sent in", BODY_FIX),
+        (b"undefined", b"A", "id_missing", "the body was not signed, or was empty", "sign the body that is sent"),
+        (
+            b"{}",
+            b"\xef\xbb\xbf{}",
+            "body_bom",
+            "the body was sent with a byte order mark",
+            "send the body without a BOM",
+        ),
+    ],
+)
+@pytest.mark.parametrize("write", [as_slack, as_mine])
+def test_a_changed_body_has_a_fix_for_a_body(
+    write: Callable[[Made], tuple[Scheme, str]], signed_body: bytes, sent_body: bytes, name: str, says: str, fix: str
+) -> None:
+    made = Made(signed_body=signed_body, sent_body=sent_body)
+    scheme, headers = write(made)
+
+    said = " ".join(sentences(explain_captured(scheme, capture(raw(headers, sent_body)), KEYS, seconds=TIMEOUT)))
+
+    assert says in said
+    assert f"Fix: {fix}" in said
+    assert "@body" not in said
+    assert named(made, write) == [name]
+
+
+def test_an_id_beside_a_body_keeps_its_own_fix() -> None:
+    made = Made(signed_body=b"x", sent_body=b"x")
+    scheme, headers = as_mine(made)
+    sent = raw(headers.replace("e-1", "E-1"), b"x")
+
+    said = " ".join(sentences(explain_captured(scheme, capture(sent), KEYS, seconds=TIMEOUT)))
+
+    assert "event_id was signed in another case than it was sent in. Fix: sign exactly what is sent; ids are" in said
+
+
 def test_another_signed_method_is_named() -> None:
     assert named(Made(signed_method="GET", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
     assert named(Made(signed_method="post", signed_body=b"x", sent_body=b"x"), as_mine) == ["method_other"]
