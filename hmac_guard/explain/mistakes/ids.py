@@ -118,16 +118,24 @@ ARRANGEMENT_MISTAKES = (
 
 
 def of_absent_id(separator: str) -> Mistake:
-    """Return the mistake of signing the separator, or a word, for an id that is absent."""
+    """Return the mistake of signing the separator, or a word, for an id that is absent.
+
+    Without another id there is no separator: the word alone is the message.
+    """
 
     def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         for word in _ABSENT:
-            yield ascii(word), attempt._replace(texts=(*attempt.texts[:-1], separator + word + attempt.texts[-1]))
+            signed = [(f"{word!a} and the separator were", separator + word)]
+            if not attempt.ids:
+                signed.insert(0, (f"{word!a} was", word))
+            for what, text in signed:
+                yield what, attempt._replace(texts=(*attempt.texts[:-1], text + attempt.texts[-1]))
 
     return _arrangement(
         "id_absent",
-        "{what} and the separator were signed for the id that is absent",
-        "send the id that was signed; if the id is optional, sign neither the id nor the separator",
+        "{what} signed for the id that is absent",
+        "check that the variable has a value, and send it; for an optional id without one, sign neither the id nor the "
+        "separator",
         vary,
     )
 

@@ -444,6 +444,25 @@ def test_a_signature_of_a_body_over_the_limit_is_not_explained() -> None:
     ]
 
 
+@pytest.mark.parametrize("word", ["null", "undefined", "None", "0"])
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        POST.format(JSON, '{{"identifier": null, "identifier_hash": "{}"}}'),
+        POST.format(JSON, '{{"identifier": "", "identifier_hash": "{}"}}'),
+        POST.format(JSON, '{{"identifier_hash": "{}"}}'),
+    ],
+)
+def test_a_word_signed_for_the_only_id_is_named(request_text: str, word: str) -> None:
+    explanation = explained(CHATWOOT, request_text.format(signed(word)))
+
+    said = " ".join(sentences(explanation))
+
+    assert explanation.found is not None
+    assert [found.name for found in explanation.found.mistakes] == ["id_absent"]
+    assert f"'{word}' was signed for the id that is absent. Fix: check that the variable has a value" in said
+
+
 def test_an_id_cut_by_an_ampersand_is_found() -> None:
     explanation = explained(NANGO, f"/?integration_id=a&connection_id=b&c%20d&hmac={signed('a:b&c d')}")
 
