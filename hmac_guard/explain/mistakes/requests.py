@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from hmac_guard.core.message import BODY, METHOD
@@ -15,15 +17,20 @@ _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 #: Seconds by which a time may differ from the time in another zone and still count as this time.
 _NEAR = 120
 _YEAR = 366 * 86_400
+_COMPACT = (",", ":")
 _JSON_FORMS: tuple[dict[str, Any], ...] = (
-    {"separators": (",", ":")},
+    {"separators": _COMPACT},
     {},
-    {"separators": (",", ":"), "ensure_ascii": False},
+    {"separators": _COMPACT, "ensure_ascii": False},
     {"ensure_ascii": False},
-    {"separators": (",", ":"), "sort_keys": True},
+    {"separators": _COMPACT, "sort_keys": True},
     {"sort_keys": True},
-    {"separators": (",", ":"), "sort_keys": True, "ensure_ascii": False},
+    {"separators": _COMPACT, "sort_keys": True, "ensure_ascii": False},
 )
+# Only such numbers are other ones in JavaScript. To read and write the JSON once more takes time.
+_OTHER_IN_JAVASCRIPT = re.compile("[0-9](?:[.eE]|[0-9]{15})")
+# What Go and Rails escape in the texts of JSON. Outside of texts JSON has none of these characters.
+_HTML_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
 def _of_named(
@@ -40,20 +47,43 @@ def _of_named(
     return Mistake(name, Part.MESSAGE, description, fix, vary)
 
 
-def _dumped(body: str, **form: int | str) -> Iterator[str]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return
-    for options in (form,) if form else _JSON_FORMS:
-        yield json.dumps(document, **options)
+def _parsed(body: str, **options: Any) -> Iterator[Any]:
+    """Yield the JSON document, or nothing if the body is not JSON."""
+    with suppress(ValueError, RecursionError):
+        yield json.loads(body, **options)
+
+
+def _dumped(body: str) -> Iterator[str]:
+    for document in _parsed(body):
+        written = [json.dumps(document, **form) for form in _JSON_FORMS]
+        yield from written
+        # PHP escapes each slash, with and without JSON_UNESCAPED_UNICODE.
+        yield from (text.replace("/", "\\/") for text in (written[0], written[2]) if "/" in text)
+        # Go sorts the keys of a map.
+        yield from (text.translate(_HTML_ESCAPES) for text in (written[2], written[6]))
+    if _OTHER_IN_JAVASCRIPT.search(body):
+        for document in _parsed(body, parse_float=_javascript_number, parse_int=_javascript_number):
+            yield json.dumps(document, separators=_COMPACT, ensure_ascii=False)
+
+
+def _javascript_number(text: str) -> float | int:
+    """Return the number that JavaScript prints: 10.0 as 10, and no digits after the seventeenth."""
+    number = float(text)
+    return int(Decimal(repr(number))) if number.is_integer() and abs(number) < 1e21 else number
 
 
 def _pretty(body: str) -> Iterator[str]:
-    for indent in (2, 4, "\t", 1, 3):
-        for text in _dumped(body, indent=indent):
-            yield text
-            yield text + "\n"
+    for document in _parsed(body):
+        for indent in (2, 4, "\t", 1, 3):
+            plain = json.dumps(document, indent=indent, ensure_ascii=False)
+            # Escaping the few other characters is faster than writing the JSON again.
+            for text in dict.fromkeys((re.sub("[^\0-\x7f]", _escaped, plain), plain)):
+                yield text
+                yield text + "\n"
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return json.dumps(character[0])[1:-1]
 
 
 def _with_other_ends(body: str) -> Iterator[str]:

@@ -185,6 +185,30 @@ def test_the_mistake_is_named_in_two_hundred_requests() -> None:
     assert not [found for _, found in wrong if found], "another mistake was named"
 
 
+# What each library writes for the document that json.dumps has written.
+JSON_TEXTS = [
+    ("PHP's json_encode", {"a": "b/\u00e9"}, rb'{"a":"b\/\u00e9"}'),
+    ("PHP's json_encode without escapes of Unicode", {"a": "b/\u00e9"}, b'{"a":"b\\/\xc3\xa9"}'),
+    (
+        "Go's json.Marshal of a map",
+        {"b": "<\u00e9>", "a": "&\u2028"},
+        b'{"a":"\\u0026\\u2028","b":"\\u003c\xc3\xa9\\u003e"}',
+    ),
+    ("Rails' to_json", {"b": "<\u00e9>", "a": "&"}, b'{"b":"\\u003c\xc3\xa9\\u003e","a":"\\u0026"}'),
+    ("JSON.stringify of numbers", {"a": 10.0, "b": -0.5, "c": 2**53 + 1}, b'{"a":10,"b":-0.5,"c":9007199254740992}'),
+    ("JSON.stringify(x, null, 2)", {"a": "\u00e9"}, b'{\n  "a": "\xc3\xa9"\n}'),
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "signed_body"), [each[1:] for each in JSON_TEXTS], ids=[each[0] for each in JSON_TEXTS]
+)
+def test_the_json_of_another_language_is_named(document: dict[str, object], signed_body: bytes) -> None:
+    made = Made(signed_body=signed_body, sent_body=json.dumps(document).encode())
+
+    assert named(made) == ["body_pretty" if b"\n" in signed_body else "body_dumped"]
+
+
 BODY_FIX = "sign the bytes that are sent, and change nothing after that"
 
 
@@ -285,7 +309,9 @@ def test_a_whsec_key_in_the_other_form_is_named() -> None:
     assert [mistake.name for mistake in standard.found.mistakes] == ["key_base64_encoded"]
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe\x00", bytes(range(256)), b"\xed\xa0\x80", b"{" * 2_000])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe\x00", bytes(range(256)), b"\xed\xa0\x80", b"{" * 2_000, b'{"a":"\\ud800"}', b"[1e999, 1e400]"]
+)
 def test_a_body_of_any_bytes_is_explained(body: bytes) -> None:
     scheme, headers = as_slack(Made(signed_body=body, sent_body=body))
     explained = explain_captured(scheme, capture(raw(headers, body + b"?")), KEYS)
