@@ -34,6 +34,10 @@ def _wrapped(width: int) -> Callable[[str], str]:
     return lambda text: "\n".join(text[at : at + width] for at in range(0, len(text), width))
 
 
+def _with_end(end: str) -> Callable[[str], str]:
+    return lambda text: text + end
+
+
 def _other_encoding(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
     yield "hex", attempt._replace(encode=_hex)
     yield "base64", attempt._replace(encode=_base64)
@@ -52,10 +56,20 @@ def _other_case(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
 
 
 def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
-    variants = {attempt.prefix.upper(), attempt.prefix.lower(), attempt.prefix + " ", f"{attempt.algorithm}="}
+    own = attempt.prefix
+    variants = {own.upper(), own.lower(), own + " ", own + own, f"{attempt.algorithm}="}
     for prefix in (*_PREFIXES, *_SCHEMES, *sorted(variants)):
         if prefix != attempt.prefix:
             yield f"the prefix {prefix!r}" if prefix else "no prefix", attempt._replace(prefix=prefix)
+
+
+def _program_output(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    name = attempt.algorithm.upper()
+    for label in ("(stdin)= ", f"{name}(stdin)= ", f"{name.replace('SHA', 'SHA2-')}(stdin)= "):
+        for prefix in dict.fromkeys((attempt.prefix, "")):
+            yield "openssl", attempt._replace(prefix=prefix + label)
+    for program, end in (("openssl", " *stdin"), ("a program such as sha256sum", "  -")):
+        yield program, attempt._replace(signature_transforms=(*attempt.signature_transforms, _with_end(end)))
 
 
 _PADDING = (
@@ -127,6 +141,13 @@ SIGNATURE_MISTAKES = (
         "the signature was sent with {what}",
         "send it with the prefix of the scheme, or without a prefix if the scheme has none",
         _other_prefix,
+    ),
+    Mistake(
+        "signature_output",
+        Part.SIGNATURE,
+        "the whole output of {what} was sent",
+        "send only the hex digits in it",
+        _program_output,
     ),
     of_signature(
         "signature_quoted",

@@ -269,6 +269,29 @@ def test_a_correct_request_is_verified() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "name", "says"),
+    [
+        ("(stdin)= {}", "signature_output", "the whole output of openssl was sent"),
+        ("sha256=(stdin)= {}", "signature_output", "the whole output of openssl was sent"),
+        ("sha256=SHA256(stdin)= {}", "signature_output", "the whole output of openssl was sent"),
+        ("SHA2-256(stdin)= {}", "signature_output", "the whole output of openssl was sent"),
+        ("sha256={} *stdin", "signature_output", "the whole output of openssl was sent"),
+        ("sha256={}  -", "signature_output", "the whole output of a program such as sha256sum was sent"),
+        ("sha256=sha256={}", "prefix", "the signature was sent with the prefix 'sha256=sha256='"),
+    ],
+)
+def test_the_output_of_a_program_and_a_doubled_prefix_are_named(sent: str, name: str, says: str) -> None:
+    signature = hex_of(b"x")
+    captured = capture(raw(f"X-Hub-Signature-256: {sent.format(signature)}", b"x"))
+
+    explanation = explain_captured(GITHUB, captured, KEYS, seconds=TIMEOUT)
+
+    assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == [name]
+    assert says in " ".join(sentences(explanation))
+    assert signature not in as_text(explanation)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("1800000000.5", "is not a Unix time"),
