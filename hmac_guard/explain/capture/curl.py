@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
@@ -29,6 +30,8 @@ _ANSI_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{
 # In cmd of Windows, ^ escapes a quote, an operator and the end of a line. Between quotes of a POSIX shell it is a plain
 # character.
 _CMD = re.compile(r'\^(?:["&|<>]|[ \t\r]*\n)')
+# What a POSIX shell replaces outside of single quotes.
+_REPLACED = re.compile(r"\\.|(?P<replaced>\$[\w({]|`)", re.ASCII | re.DOTALL)
 _NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
 
 
@@ -61,6 +64,18 @@ def first_command(text: str) -> tuple[list[str], str]:
         if kind == "operator":
             return words, piece[0]
     return ([*words, "".join(word)] if started else words), ""
+
+
+def _has_replaced(text: str) -> bool:
+    """Return whether the first command has a variable or another command, which a shell replaces by a text."""
+    for piece in takewhile(lambda piece: piece.lastgroup != "operator", _PIECE.finditer(text)):
+        # The '(' of an unquoted $( is the next piece, an operator.
+        end = piece.end() + (piece.lastgroup == "plain")
+        if piece.lastgroup in ("plain", "double") and any(
+            match["replaced"] for match in _REPLACED.finditer(text, piece.start(), end)
+        ):
+            return True
+    return False
 
 
 def _in_double_quotes(text: str) -> str:
@@ -308,6 +323,7 @@ _BOUNDARY = "------------------------0123456789abcdef"
 _FORM = "application/x-www-form-urlencoded"
 
 
+_POSTMAN_VARIABLE = re.compile(r"\{\{[^{}\"':,]+\}\}")
 # The comments and the prompt of a shell before a command.
 _BEFORE = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:[$%] +)?(?=curl(?:\.exe)?\s)")
 
@@ -323,13 +339,23 @@ def from_curl(text: str) -> Captured:
     Raises:
         CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
     """
-    words, end = first_command(_BEFORE.sub("", text, count=1))
+    text = _BEFORE.sub("", text, count=1)
+    words, end = first_command(text)
+    notes = tuple(_notes(text, words, end))
     command = read_options(words[1:])
     if not command.urls:
-        raise CaptureError("the curl command has no URL; copy the whole command")
+        raise CaptureError("; ".join(["the curl command has no URL; copy the whole command", *notes]))
     captured = _sent(command)
-    cut = "the URL is not quoted: the shell ends the command at '&', and the text after it is not sent"
-    return captured._replace(notes=(*captured.notes, cut)) if end == "&" else captured
+    return captured._replace(notes=captured.notes + notes)
+
+
+def _notes(text: str, words: list[str], end: str) -> Iterator[str]:
+    if _has_replaced(text):
+        yield "the command has a '$' or '`' that a shell replaces, and explain does not; write the value in its place"
+    if any(_POSTMAN_VARIABLE.search(word) for word in words):
+        yield "the command has a variable of Postman ({{...}}), which is not replaced; write the value in its place"
+    if end == "&":
+        yield "the URL is not quoted: the shell ends the command at '&', and the text after it is not sent"
 
 
 def _sent(command: Command) -> Captured:

@@ -369,6 +369,32 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
     assert "not quoted" in captured.notes[0]
 
 
+SHELL_NOTE = "the command has a '$' or '`' that a shell replaces, and explain does not; write the value in its place"
+POSTMAN_NOTE = "the command has a variable of Postman ({{...}}), which is not replaced; write the value in its place"
+
+
+@pytest.mark.parametrize(
+    ("command", "notes"),
+    [
+        ('curl "https://h/?sig=$SIG"', (SHELL_NOTE,)),
+        ("curl https://h/?sig=$SIG", (SHELL_NOTE,)),
+        ('curl https://h/ -H "X-Sig: ${SIG}"', (SHELL_NOTE,)),
+        ('curl https://h/ -H "X-Sig: $(sign x)"', (SHELL_NOTE,)),
+        ('curl https://h/ -H "X-Sig: `sign x`"', (SHELL_NOTE,)),
+        ("curl https://h/?sig=$(sign x)", (SHELL_NOTE,)),
+        ("curl https://h/?sig=`sign x`", (SHELL_NOTE,)),
+        ("curl -g 'https://h/?sig={{sig}}' -H 'X: {{$guid}}'", (POSTMAN_NOTE,)),
+        ('curl "https://h/" -d "$BODY" -H \'X-Sig: {{sig}}\'', (SHELL_NOTE, POSTMAN_NOTE)),
+        ("curl 'https://h/?sig=$SIG' -d '`x`$(y)' -H $'X: $a'", ()),
+        (r'curl "https://h/?sig=\$SIG" -d "\`x\`" -d \$SIG -d a$ -d "a$" -d "$ b" -d $', ()),
+        ("""curl https://h/ --json '{"a":{"b":{"c":1}}}' --json '{{"a":1}}' -d '{{}}'""", ()),
+        ('curl https://h/ | jq "$x"', ()),
+    ],
+)
+def test_a_variable_that_is_not_replaced_is_noted(command: str, notes: tuple[str, ...]) -> None:
+    assert capture(command.encode()).notes == notes
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -392,6 +418,7 @@ def test_a_url_that_the_shell_cuts_is_noted() -> None:
         ('{"request": {"url": 1, "headers": 2}}', "not a HAR entry"),
         ("https://[h/a", "the URL cannot be read"),
         ("curl -H 'a: b'", "has no URL"),
+        ("curl -H X:$(sign) https://h", f"has no URL; copy the whole command; {SHELL_NOTE}"),
         ("curl 'https://h", "is not closed"),
         ("curl https://h -d @file", "comes from the file 'file'"),
         ("curl https://h --data-binary @-", "comes from the file '-'"),
@@ -458,6 +485,8 @@ SIZE = 300_000
         b"curl https://h/ " + b'"\\"' * (SIZE // 3),
         b"curl https://h/ " + b"$'\\'" * (SIZE // 4),
         b"curl " + b"$" * SIZE,
+        b'curl h "' + b"{{" * (SIZE // 2) + b'"',
+        b"curl h '{{" + b"x" * SIZE + b"'",
         b"curl 'https://h/" + b"{a" * (SIZE // 2) + b"'",
         b"curl 'https://h/[" + b":" * SIZE + b"'",
         b"curl 'https://h/" + b"{a}[]" * (SIZE // 5) + b"'",
