@@ -82,7 +82,7 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
 
 def _cause(lead: str, mistakes: Sequence[Found]) -> str:
     says = ", and ".join(mistake.description for mistake in mistakes)
-    return f"{lead}: {says}. Fix: {'; '.join(mistake.fix for mistake in mistakes)}."
+    return f"{lead}: {says}. Fix: {'; '.join(dict.fromkeys(mistake.fix for mistake in mistakes))}."
 
 
 def as_text(explanation: Explanation, notes: Sequence[str] = (), *, show_signature: bool = False) -> str:

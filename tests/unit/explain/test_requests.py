@@ -245,6 +245,16 @@ def test_a_changed_body_has_a_fix_for_a_body(
     assert named(made, write) == [name]
 
 
+def test_a_fix_of_two_mistakes_in_a_body_is_written_once() -> None:
+    made = Made(signed_body=b"a=b%20c\n", sent_body=b"a=b+c")
+    scheme, headers = as_slack(made)
+
+    said = " ".join(sentences(explain_captured(scheme, capture(raw(headers, made.sent_body)), KEYS, seconds=TIMEOUT)))
+
+    assert named(made) == ["body_ends", "body_spaces"]
+    assert said.count(BODY_FIX) == 1
+
+
 def test_an_id_beside_a_body_keeps_its_own_fix() -> None:
     made = Made(signed_body=b"x", sent_body=b"x")
     scheme, headers = as_mine(made)
