@@ -378,8 +378,8 @@ class Decider(Frozen):
     def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
         reason = verdict.reason
         detail = reading.refused.detail if reading.refused else self._detail(reading, reason)
-        if self.by_tenant and reading.tenant is None and reason is Reason.UNKNOWN_KEY:
-            detail = "the request names no tenant"
+        if reading.tenant is None and reason is Reason.UNKNOWN_KEY:
+            detail = "the request names no tenant" if self.by_tenant else "the guard has no active key"
         if mode == "enforce":
             return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
         tenant = reading.tenant if ring is not None and reading.tenant_is_certain and self.by_tenant else None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support import Call, Reply, Sent
 
-from hmac_guard import ConfigError, Guard, Header, Json, KeysUnavailable, Query, Reason, Scheme, Verdict
+from hmac_guard import ConfigError, Guard, Header, Json, Key, KeysUnavailable, Query, Reason, Scheme, Verdict
 from hmac_guard.decider import decider_of
 
 KEY = "a key that is long enough"
@@ -251,6 +251,23 @@ def test_the_log_names_the_reason_and_never_the_signature(call: Call, caplog: py
     ]
     assert GOOD[-60:-1] not in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keys", "detail"),
+    [
+        (Key(KEY, not_after=10.0), "the guard has no active key"),
+        (lambda claim: None, "the guard has no active key"),
+        ({"acme": KEY}, "the request names no tenant"),
+    ],
+    ids=["an ended key", "a function without keys", "keys by tenant"],
+)
+def test_the_log_of_a_request_without_a_tenant_names_none(
+    call: Call, caplog: pytest.LogCaptureFixture, keys: Any, detail: str
+) -> None:
+    call(Guard(ORDERS, keys), Sent(query=GOOD))
+
+    assert caplog.messages == [f"refused: unknown_key: {detail}; GET / (scheme orders)"]
 
 
 def test_the_log_names_would_be_refusals_and_truncates_the_tenant(call: Call, caplog: pytest.LogCaptureFixture) -> None:
