@@ -357,7 +357,9 @@ def uncovered_routes(app: Flask) -> list[str]:
     """Return the rules that no guard covers.
 
     A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
-    `guarded` on its view. A rule is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off.
+    `guarded` on its view. It is not covered by a subclass of `GuardMiddleware` with its own `__call__`, or of
+    `GuardExtension` with its own `before_any_request` or `before_request`. A rule is uncovered if `only` or `exempt` of
+    the guard may skip it, or if the guard is off.
 
     A layer around `app.wsgi_app`, outside of the guard's middleware, may answer requests itself. It is listed by its
     name, for example `<flask_socketio._SocketIOMiddleware around the application>`. Layers that are known to run no
@@ -385,10 +387,13 @@ def _is_open(app: Flask, rule: Rule, layers: Layers) -> bool:
 def _guards_before(app: Flask, endpoint: str) -> Iterator[Guard]:
     blueprints = accumulate(endpoint.split(".")[:-1], "{}.{}".format)
     for hook in [hook for name in (None, *blueprints) for hook in app.before_request_funcs.get(name, ())]:
-        extension = getattr(hook, "__self__", None)
-        if isinstance(extension, GuardExtension):
-            bound = extension.bound_to(app)
-            yield bound.guard if hook == extension.before_any_request else bound.guard.for_route()
+        extension: Any = getattr(hook, "__self__", None)
+        method = getattr(hook, "__func__", None)
+        # Another method of a subclass may let any request through.
+        if method is GuardExtension.before_any_request:
+            yield extension.bound_to(app).guard
+        elif method is GuardExtension.before_request:
+            yield extension.bound_to(app).guard.for_route()
     marked = getattr(app.view_functions.get(endpoint), "hmac_guard", None)
     if isinstance(marked, GuardExtension):
         yield marked.bound_to(app).guard.for_route()

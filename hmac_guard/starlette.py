@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
 
 from hmac_guard.asgi import GuardMiddleware
-from hmac_guard.coverage import OWN_PATH, Declared, Layers, covered, held
+from hmac_guard.coverage import OWN_PATH, Declared, Layers, covered, guards_as, held
 from hmac_guard.guard import Guard
 
 _ANY_PATH = "/{path:path}"
@@ -26,8 +26,8 @@ def uncovered_routes(app: Any) -> list[str]:
 
     A route is covered by `GuardMiddleware` around the application, or in the middleware of the application, a mount or
     the route. In FastAPI it is also covered by `GuardSecurity` in the dependencies of the application, the router or
-    the route, but not by a subclass with its own `__call__`. A route is uncovered if `only` or `exempt` of the guard
-    may skip it, or if the guard is off.
+    the route. A subclass of these with its own `__call__` covers no route. A route is uncovered if `only` or `exempt`
+    of the guard may skip it, or if the guard is off.
 
     `/static/{path:path}` stands for a mounted application whose routes are unknown. A route of an unknown type is
     listed unless a guard covers every path.
@@ -165,7 +165,6 @@ def _guards_among(dependant: Any) -> Iterator[Guard]:
     security: Any = getattr(sys.modules.get("hmac_guard.fastapi"), "GuardSecurity", ())
     for dependency in getattr(dependant, "dependencies", ()):
         found = dependency.call
-        # A subclass with its own `__call__` may let any request through.
-        if isinstance(found, security) and type(found).__call__ is security.__call__:
+        if guards_as(type(found), security):
             yield found.guard.for_route()
         yield from _guards_among(dependency)

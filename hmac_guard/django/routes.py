@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -6,7 +7,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 from django.utils.module_loading import import_string
 
-from hmac_guard.coverage import covered
+from hmac_guard.coverage import covered, guards_as
 from hmac_guard.django.middleware import GuardMiddleware
 from hmac_guard.guard import Guard
 
@@ -15,8 +16,9 @@ def uncovered_routes() -> list[str]:
     """Return the routes that no guard covers.
 
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
-    route is uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in
-    the URLconf. A regular expression is treated as if it matches any path.
+    subclass with its own `__call__` or `authenticate` covers no route. A route is uncovered if `only` or `exempt` of
+    the guard may skip it, or if the guard is off. Routes are listed as in the URLconf. A regular expression is treated
+    as if it matches any path.
 
     The list does not include applications around `get_wsgi_application()` or `get_asgi_application()`, such as
     Socket.IO or a router of Channels. It does not include middleware above the guard, which may also answer requests.
@@ -26,7 +28,8 @@ def uncovered_routes() -> list[str]:
         def test_every_route_is_guarded():
             assert uncovered_routes() == ["/health/"]
     """
-    around = [middleware.guard_in_use() for _, middleware in guard_middleware()]
+    classes = [middleware for _, middleware in guard_middleware()]
+    around = [middleware.guard_in_use() for middleware in classes if guards_as(middleware, GuardMiddleware)]
     open_routes = set()
     for patterns, view in _routes(get_resolver(), ()):
         start, fixed = _start_of(patterns)
@@ -49,9 +52,11 @@ def _guards_on(view: Any) -> Iterator[Guard]:
     marked = getattr(view, "hmac_guard", None)
     if isinstance(marked, Guard):
         yield marked
+    # Not imported: that module needs REST framework.
+    ours: Any = getattr(sys.modules.get("hmac_guard.django.rest"), "GuardAuthentication", ())
     # Only the first class counts: Django REST framework stops at the first class that finds a user.
     for authentication in _authentication_classes(view)[:1]:
-        if hasattr(authentication, "guard_in_use"):
+        if guards_as(authentication, ours, "authenticate"):
             yield authentication.guard_in_use().for_route()
 
 

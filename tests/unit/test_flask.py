@@ -28,6 +28,7 @@ from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Scheme, 
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.flask import GuardExtension, current_verdict, uncovered_routes
 from hmac_guard.guard import Mode
+from hmac_guard.wsgi import GuardMiddleware
 
 METHODS = ["GET", "POST", "PUT", "OPTIONS"]
 
@@ -910,7 +911,7 @@ KNOWN: dict[str, Any] = {
 def application_in(*layers: Any, policy: Any = None) -> Flask:
     """An application with one route, inside these layers, the outermost first. `guarded` stands for a guard."""
     app = Flask("layers", static_folder=None)
-    app.add_url_rule("/orders", "orders", a_view)
+    app.add_url_rule("/orders", "orders", lambda: "reached")
     guard = Guard(ORDERS, KEY, **(policy or {}))
     for layer in reversed(layers):
         app.wsgi_app = guard.wsgi(app.wsgi_app) if layer == "guarded" else layer(app.wsgi_app)  # type: ignore[method-assign]
@@ -940,6 +941,58 @@ def test_routes_behind_an_opaque_layer_are_uncovered() -> None:
     assert hidden[0] == "/orders"
     assert [each.rpartition(".")[2] for each in hidden[1:]] == ["layer around the application>"]
     assert uncovered_routes(application_in(ProxyFix, "guarded", opaque)) == []
+
+
+class Lenient(GuardMiddleware):
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+class Named(GuardMiddleware):
+    """A subclass that guards as its base does."""
+
+
+def test_a_subclass_of_the_middleware_covers_routes_only_if_it_checks_requests_as_its_base_does() -> None:
+    guard = Guard(ORDERS, KEY)
+    lenient, named = (application_in(functools.partial(kind, guard=guard)) for kind in (Lenient, Named))
+
+    assert uncovered_routes(lenient) == ["/orders", f"<{__name__}.Lenient around the application>"]
+    assert lenient.test_client().get("/orders").status_code == 200
+    assert uncovered_routes(named) == []
+    assert named.test_client().get("/orders").status_code == 401
+
+
+class LenientExtension(GuardExtension):
+    def before_any_request(self) -> None:
+        """Refuse nothing."""
+
+    def before_request(self) -> None:
+        """Refuse nothing."""
+
+    def count(self) -> None:
+        """Count a request."""
+
+
+class NamedExtension(GuardExtension):
+    """A subclass that guards as its base does."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "hook", "covers"),
+    [
+        (NamedExtension, "before_any_request", True),
+        (NamedExtension, "before_request", True),
+        (LenientExtension, "before_any_request", False),
+        (LenientExtension, "before_request", False),
+        (LenientExtension, "count", False),
+    ],
+)
+def test_a_method_of_an_extension_covers_routes_only_if_it_checks_requests(kind: Any, hook: str, covers: bool) -> None:
+    app = application_in()
+    app.before_request(getattr(kind(Guard(ORDERS, KEY)), hook))
+
+    assert uncovered_routes(app) == ([] if covers else ["/orders"])
+    assert app.test_client().get("/orders").status_code == (401 if covers else 200)
 
 
 def test_routes_are_uncovered_if_a_layer_can_bypass_the_guard() -> None:

@@ -297,6 +297,30 @@ def test_a_guard_among_the_middleware_is_found(guarding: Middleware, started: bo
     assert uncovered_routes(application_in(guarding, Middleware(Layer), started=started)) == []
 
 
+class Lenient(GuardMiddleware):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+class Named(GuardMiddleware):
+    """A subclass that guards as its base does."""
+
+
+def test_a_subclass_of_the_middleware_covers_routes_only_if_it_checks_requests_as_its_base_does() -> None:
+    opened = ["/orders", "<Lenient around the application>"]
+    sent = Sent("GET", "/orders")
+
+    for started in (False, True):
+        app = application_in(Middleware(Lenient, guard=GUARD), started=started)
+        assert names_of(uncovered_routes(app)) == opened
+        assert run_asgi(app, sent).status == 200
+    assert names_of(uncovered_routes(Lenient(application_in(), guard=GUARD))) == opened
+    named = application_in(Middleware(Named, guard=GUARD), started=True)
+    for app in (named, Named(application_in(), guard=GUARD)):
+        assert uncovered_routes(app) == []
+        assert run_asgi(app, sent).status == 401
+
+
 def test_layers_around_an_application_are_listed_up_to_the_guard() -> None:
     app = application_in()
 

@@ -841,7 +841,13 @@ class Clashing(GuardMiddleware):
     guard = Guard(ORDERS, KEY, annotate_as="body")
 
 
+class Lenient(Partner):
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
 PARTNER, CLASHING, USUAL = f"{__name__}.Partner", f"{__name__}.Clashing", "hmac_guard.django.GuardMiddleware"
+LENIENT = f"{__name__}.Lenient"
 CORS = "django_project.CorsMiddleware"
 
 
@@ -854,6 +860,8 @@ CORS = "django_project.CorsMiddleware"
         ([PARTNER, SYNC_ONLY, CORS, USUAL], ["hmac_guard.W001"]),
         ([USUAL, USUAL], ["hmac_guard.E005"]),
         ([CLASHING], ["hmac_guard.E005"]),
+        ([LENIENT, CORS], ["hmac_guard.W001"]),
+        ([PARTNER, LENIENT], ["hmac_guard.E005"]),
     ],
 )
 def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
@@ -915,3 +923,13 @@ def test_a_route_that_the_policy_may_skip_is_listed(policy: Any, uncovered: list
     urls = [path("health/", view), path("orders/<int:id>/", view), re_path("^files/", view)]
     with project(urls=urls, MIDDLEWARE=[SYNC_ONLY, USUAL], HMAC_GUARD=Guard(ORDERS, KEY, **policy)):
         assert uncovered_routes() == uncovered
+
+
+@pytest.mark.parametrize(("middleware", "covers"), [([PARTNER], True), ([LENIENT], False), ([LENIENT, USUAL], True)])
+def test_a_middleware_covers_routes_only_if_it_checks_requests_as_the_guard_does(
+    middleware: list[str], covers: bool
+) -> None:
+    urls = [path("orders", lambda request: HttpResponse())]
+    with project(urls=urls, MIDDLEWARE=middleware, HMAC_GUARD=GUARD):
+        assert uncovered_routes() == ([] if covers else ["/orders"])
+        assert send("wsgi", Sent("GET", "/orders")).status == (401 if covers else 200)

@@ -440,6 +440,24 @@ class AuthenticatesOnDemand(Answers):
         """Wait for the first use of `request.user`."""
 
 
+class Lenient(GuardAuthentication):
+    def authenticate(self, request: Any) -> None:
+        """Refuse nothing."""
+
+
+class HasGuard(BaseAuthentication):
+    def authenticate(self, request: Any) -> None:
+        """Refuse nothing."""
+
+    @classmethod
+    def guard_in_use(cls) -> Guard:
+        return GUARD
+
+
+class OwnGuard(GuardAuthentication):
+    guard = Guard(ORDERS, KEY)
+
+
 @api_view()
 @authentication_classes([GuardAuthentication])
 def guarded_function(request: Any) -> Response:
@@ -458,6 +476,10 @@ def test_a_view_is_listed_exactly_if_an_unsigned_request_reaches_it() -> None:
         "open-class": AnswersWithoutAuthentication.as_view(),
         "argument": AnswersWithoutAuthentication.as_view(authentication_classes=[GuardAuthentication]),
         "open-argument": Answers.as_view(authentication_classes=[]),
+        "own-guard": Answers.as_view(authentication_classes=[OwnGuard]),
+        "open-lenient": Answers.as_view(authentication_classes=[Lenient]),
+        "open-has-guard": Answers.as_view(authentication_classes=[HasGuard]),
+        "open-made": Answers.as_view(authentication_classes=[lambda: Lenient()]),
         "view-set": Listed.as_view({"get": "list"}),
         "open-action": Listed.as_view({"get": "public"}, **Listed.public.kwargs),  # As a router does it.
         "function": guarded_function,
