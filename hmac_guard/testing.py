@@ -17,6 +17,7 @@ from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signing import given_ids
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
@@ -61,9 +62,9 @@ def signed_client(
             client = signed_client(app.test_client(), guard, user_id="u1")
             assert client.get("/inbox").status_code == 200
     """
-    hidden_guard, hidden = hide(guard), hide(key)
-    del guard, key
-    given = {**(ids or {}), **named}
+    hidden_guard, hidden, hidden_ids = hide(guard), hide(key), hide(ids)
+    del guard, key, ids
+    given = {**given_ids("signed_client", hidden_ids), **named}
 
     def signer(origins: Iterable[str] | None = None) -> Signer:
         return signer_for("signed_client", hidden_guard, hidden, given, tenant=tenant, now=now, origins=origins)
@@ -205,9 +206,10 @@ def sign_request(
         fields = sign_request(guard, user_id="u1")
         client.get("/inbox", query_string=fields.query, headers=fields.headers)
     """
-    hidden_guard, hidden = hide(guard), hide(key)
-    del guard, key
-    signer = signer_for("sign_request", hidden_guard, hidden, {**(ids or {}), **named}, tenant=tenant, now=now)
+    hidden_guard, hidden, hidden_ids = hide(guard), hide(key), hide(ids)
+    del guard, key, ids
+    given = {**given_ids("sign_request", hidden_ids), **named}
+    signer = signer_for("sign_request", hidden_guard, hidden, given, tenant=tenant, now=now)
     return signer.fields(Outgoing(method.upper(), path, body=body))
 
 

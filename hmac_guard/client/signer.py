@@ -20,7 +20,7 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.signing import fields_in_body, tenant_in_body
+from hmac_guard.core.signing import fields_in_body, given_ids, tenant_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Path
 from hmac_guard.core.verdict import Refused
@@ -243,9 +243,10 @@ class Signing:
         clock: Callable[[], float] | None = None,
         **ids: IdValue,
     ) -> None:
-        given = hide(scheme), hide(key), hide(origins)
-        del scheme, key, origins
-        self.signer = Signer(type(self).__name__, *given, tenant, clock, {**(mapping or {}), **ids})
+        given, hidden = (hide(scheme), hide(key), hide(origins)), hide(mapping)
+        del scheme, key, origins, mapping
+        owner = type(self).__name__
+        self.signer = Signer(owner, *given, tenant, clock, {**given_ids(owner, hidden), **ids})
 
     @classmethod
     def of(cls, signer: Signer) -> "Self":

@@ -165,9 +165,9 @@ class Scheme(Frozen):
             ValueError: No request with these could be verified. An id is missing, unknown, not valid, cannot be sent in
                 its source, or contains the separator after it; or a time is not valid.
         """
-        hidden = hide(key)
-        del key
-        return sign(self, hidden, ids or {}, named)
+        hidden, given = hide(key), hide(ids)
+        del key, ids
+        return sign(self, hidden, given, named)
 
     def sign_fields(
         self,
@@ -198,9 +198,9 @@ class Scheme(Frozen):
         Raises:
             ValueError: As of `sign`, or a string cannot be placed in one request.
         """
-        hidden = hide(key)
-        del key
-        return sign_fields(self, hidden, {**(ids or {}), **named}, now=now, body=body, method=method, tenant=tenant)
+        hidden, given = hide(key), hide(ids)
+        del key, ids
+        return sign_fields(self, hidden, given, named, now=now, body=body, method=method, tenant=tenant)
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
         return self._encode(key.digest(self.algorithm, message))

@@ -25,20 +25,34 @@ def names_of_parts(scheme: "Scheme") -> list[str]:
     return [part.name.removeprefix("@") for part in scheme.parts if isinstance(part, (Time, Method, Body))]
 
 
-def sign(scheme: "Scheme", key: Hidden[Any], ids: Mapping[str, str], named: Mapping[str, Any]) -> str:
+def given_ids(owner: str, ids: Hidden[Any]) -> Mapping[str, Any]:
+    """Return the ids that a user gives as a mapping; none for None.
+
+    Raises:
+        ConfigError: It is not a mapping. It may be a key, which must not be in a variable of an error.
+    """
+    if ids.get() is not None and not isinstance(ids.get(), Mapping):
+        raise ConfigError(f"{owner}: ids must be a mapping of names to texts, not {type(ids.get()).__name__}")
+    mapping: Mapping[str, Any] = ids.get() or {}
+    return mapping
+
+
+def sign(scheme: "Scheme", key: Hidden[Any], ids: Hidden[Any], named: Mapping[str, Any]) -> str:
     """Return the signature over `ids` and what else is named. Raise `ConfigError`."""
+    mapping = given_ids("sign", ids)
     given = dict(named)
     parts = {name: given.pop(name, None) for name in names_of_parts(scheme)}
     for name, value in parts.items():
         if value is None:
             raise ConfigError(f"sign: the message names {name!r}; give {name}=")
-    return _signature(scheme, key, _message(scheme, {**ids, **given}, parts))
+    return _signature(scheme, key, _message(scheme, {**mapping, **given}, parts))
 
 
 def sign_fields(
     scheme: "Scheme",
     key: Hidden[Any],
-    ids: Mapping[str, str],
+    ids: Hidden[Any],
+    named: Mapping[str, Any],
     *,
     now: float | None,
     body: Any,
@@ -46,7 +60,7 @@ def sign_fields(
     tenant: str | None,
 ) -> SignedFields:
     """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
-    given = dict(ids)
+    given = {**given_ids("sign_fields", ids), **named}
     body = _body_of(body)
     if scheme.timestamp is not None and "timestamp" in given:
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")

@@ -424,6 +424,8 @@ MISTAKES: dict[str, Mistake] = {
     "a key in the place of the scheme": lambda secret, folder: Guard(secret, ORDERS),  # type: ignore[arg-type]
     "a key in the place of a guard, WSGI": lambda secret, folder: wsgi_middleware.GuardMiddleware(print, guard=secret),  # type: ignore[arg-type]
     "a key in the place of a guard, ASGI": lambda secret, folder: asgi_middleware.GuardMiddleware(print, guard=secret),  # type: ignore[arg-type]
+    "a key in the place of ids": lambda secret, folder: ORDERS.sign("k" * 32, secret),  # type: ignore[arg-type]
+    "a key in the place of ids, for fields": lambda secret, folder: ORDERS.sign_fields("k" * 32, secret),  # type: ignore[arg-type]
     "a Redis that is none": lambda secret, folder: RedisInvalidation(secret),
 }
 

@@ -268,6 +268,11 @@ WHOLE: dict[str, Callable[[], object]] = {
         lambda: Cookie("a;")
     ),
     "Scheme: there is no option 'encodin'; did you mean 'encoding'?": lambda: scheme(encodin="hex"),
+    "sign: ids must be a mapping of names to texts, not str": lambda: scheme().sign({"a": "x"}, KEY),  # type: ignore[arg-type]
+    "sign: ids must be a mapping of names to texts, not list": lambda: scheme().sign(KEY, []),  # type: ignore[arg-type]
+    "sign_fields: ids must be a mapping of names to texts, not bytes": (
+        lambda: scheme().sign_fields({"a": "x"}, b"")  # type: ignore[arg-type]
+    ),
     "Guard: there is no option 'exmpt'; did you mean 'exempt'?": lambda: guard(exmpt=()),
     "signed_ids: there is no option 'expire'; did you mean 'expires'?": (
         lambda: signed_ids(ids={"a": Query("a")}, expire=Query("t"))  # type: ignore[call-arg]

@@ -254,6 +254,31 @@ def test_a_key_in_the_place_of_the_guard_is_in_no_variable(key: Any) -> None:
     assert SECRECY.found() == []
 
 
+def test_a_key_in_the_place_of_the_ids_is_in_no_variable() -> None:
+    pytest.importorskip("httpx", reason="not run: httpx is not installed")
+    pytest.importorskip("requests", reason="not run: requests is not installed")
+    import httpx
+
+    from hmac_guard.client import HttpxAuth, RequestsAuth
+
+    # `secrecy` searches the local variables of every error for each key of a test.
+    SECRECY.made.add(b"a key in the place of the ids")
+    origins = ["https://a.example"]
+    with httpx.Client(base_url=origins[0]) as client:
+        signs: dict[str, Callable[[Any], object]] = {
+            "sign": lambda ids: IN_QUERY.sign(KEY, ids),
+            "sign_fields": lambda ids: IN_QUERY.sign_fields(KEY, ids),
+            "sign_request": lambda ids: sign_request(IN_QUERY, ids, key=KEY),
+            "signed_client": lambda ids: signed_client(client, IN_QUERY, ids, key=KEY),
+            "HttpxAuth": lambda ids: HttpxAuth(IN_QUERY, KEY, origins, ids),
+            "RequestsAuth": lambda ids: RequestsAuth(IN_QUERY, KEY, origins, ids),
+        }
+        for name, sign in signs.items():
+            with pytest.raises(ConfigError, match=f"^{name}: ids must be a mapping of names to texts, not str$"):
+                sign("a key in the place of the ids")
+    assert SECRECY.found() == []
+
+
 def test_an_id_in_the_path_is_read_there_and_placed_nowhere_else() -> None:
     scheme = Scheme(name="path", ids={"user": Path("/of/{user}")}, message="{user}", signature=Query("sig"))
 
