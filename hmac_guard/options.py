@@ -47,12 +47,6 @@ def check_functions(**functions: Any) -> None:
     """Raise `ConfigError` if a function cannot be called with its arguments. Only the clock must not be None."""
     takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision", "clock": ""}
     for argument, function in functions.items():
-        # A class can be called as well: it would make an object for each request, which counts nothing.
-        if argument in ("on_verdict", "on_decision") and isinstance(function, type):
-            raise ConfigError(
-                f"Guard: {argument} is the class {function.__name__}; make one object of it, such as "
-                f"{argument}={function.__name__}()"
-            )
         if function is not None or argument == "clock":
             check_function("Guard", argument, function, takes[argument])
 

@@ -13,6 +13,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.strict import Strict
+from hmac_guard.keys.resolver import check_function
 from hmac_guard.keys.sql import SqlKeys, VerdictLedger
 
 _MIN_SECRET_LENGTH = 32
@@ -33,9 +34,9 @@ class Console(Strict):
     Args:
         keys: A `SqlKeys` of a sync engine, or a `CachedKeys` around one.
         schemes: The schemes of the guards, each with its own name.
-        authorize: Returns the `Operator` who sent a request, or None for a 403. It is called for every page, on a
-            worker thread, with werkzeug's request; `request.environ["hmac_guard.console.request"]` is the request of
-            the framework. An exception in it is a 403.
+        authorize: A sync function that returns the `Operator` who sent a request, or None for a 403. It is called for
+            every page, on a worker thread, with werkzeug's request; `request.environ["hmac_guard.console.request"]` is
+            the request of the framework. An exception in it is a 403.
         counts: The `VerdictCounts` of the guard, or a `VerdictLedger`. None reads the counts in the tables of `keys`.
         title: The name of the console on every page.
         secret: At least 32 characters, the same for all workers. None uses the one that `create_table` has stored.
@@ -62,8 +63,7 @@ class Console(Strict):
         hidden, source = hide(secret), hide(keys)
         del secret, keys  # What is given instead of a SqlKeys may be secrets.
         stored, cache = _unwrapped(source)
-        if not callable(authorize):
-            raise ConfigError("Console: authorize must be a function of the request; it returns an Operator or None")
+        check_function("Console", "authorize", authorize, "request")
         if counts is not None and not isinstance(counts, VerdictLedger):
             raise ConfigError("Console: counts must be the VerdictCounts of the guard, or None")
         if not isinstance(title, str) or not title.strip() or not title.isprintable():

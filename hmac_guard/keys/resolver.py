@@ -364,8 +364,14 @@ def check_function(owner: str, argument: str, function: Any, takes: str) -> None
         takes: The names of the arguments that the function gets, with ", " between them.
 
     Raises:
-        ConfigError: It is not a sync function, or it cannot be called with these arguments.
+        ConfigError: It is a class, not a sync function, or it cannot be called with these arguments.
     """
+    # A class can be called as well, but each call would only make an object.
+    if isinstance(function, type):
+        raise ConfigError(
+            f"{owner}: {argument} is the class {function.__name__}; make one object of it: "
+            f"{argument}={function.__name__}(…)"
+        )
     if not callable(function) or is_async(function):
         raise ConfigError(f"{owner}: {argument} must be a sync function")
     try:

@@ -144,7 +144,10 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a path with its query": (lambda: guard(exempt=("/inbox?x=1",)), "looks like a pattern"),
     "a path that is not decoded": (lambda: guard(exempt=("/caf%C3%A9",)), "not decoded"),
     "an on_verdict without arguments": (lambda: guard(on_verdict=lambda: None), "on_verdict(verdict, claim)"),
-    "an on_verdict that is a class": (lambda: guard(on_verdict=Counts), "on_verdict=Counts()"),
+    "an on_verdict that is a class": (
+        lambda: guard(on_verdict=Counts),
+        "Guard: on_verdict is the class Counts; make one object of it: on_verdict=Counts(…)",
+    ),
     "an on_decision that is a class": (lambda: guard(on_decision=Counts), "make one object of it"),
     "an async on_verdict object": (lambda: guard(on_verdict=AsyncCall()), "sync function"),
     "a clock with an argument": (lambda: guard(clock=lambda zone: 0.0), "callable as clock()"),

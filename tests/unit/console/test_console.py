@@ -1326,6 +1326,10 @@ def test_a_change_reaches_the_cache_of_the_guard_if_the_answer_to_its_commit_is_
 # Wrong arguments
 
 
+async def authorize_later(request: Any) -> Operator:
+    return Operator("ada", "operator")
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
@@ -1333,7 +1337,10 @@ def test_a_change_reaches_the_cache_of_the_guard_if_the_answer_to_its_commit_is_
         ({"schemes": []}, "at least one Scheme"),
         ({"schemes": NANGO}, "as a list"),
         ({"schemes": [NANGO, NANGO]}, "same name"),
-        ({"authorize": None}, "authorize must be a function"),
+        ({"authorize": None}, "Console: authorize must be a sync function"),
+        ({"authorize": Browser}, r"Console: authorize is the class Browser; make .*: authorize=Browser\(…\)$"),
+        ({"authorize": authorize_later}, "Console: authorize must be a sync function"),
+        ({"authorize": lambda: None}, r"Console: authorize must be callable as authorize\(request\)"),
         ({"counts": 1}, "VerdictCounts"),
         ({"title": " "}, "title"),
         ({"secret": "short"}, "at least 32"),

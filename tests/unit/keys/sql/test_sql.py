@@ -6,6 +6,7 @@ import pickle
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -755,6 +756,7 @@ def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_databa
         pytest.param({"on_change": ""}, "on_change", id="an empty text for a function"),
         pytest.param({"on_change": publish}, "sync function", id="an async function listens for a change"),
         pytest.param({"on_change": partial(publish)}, "sync function", id="a part of an async function"),
+        pytest.param({"on_change": Counter}, r"make one object of it: on_change=Counter\(…\)$", id="a class"),
         pytest.param({"on_change": lambda: None}, r"on_change\(tenant\)", id="a function without an argument"),
     ],
 )
