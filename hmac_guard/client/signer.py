@@ -151,7 +151,8 @@ class Signer(Frozen):
             sample = _sample_for(scheme)
             given = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
             samples = {**dict.fromkeys(in_path, sample), **given}
-            scheme.sign_fields(self._key.get(), samples, body=b"x", tenant=tenant)
+            # The body has no fields, so that none of them is another id than the sample.
+            scheme.sign_fields(self._key.get(), samples, body=b"&", tenant=tenant)
 
     def signs_for(self, url: str) -> bool:
         """Return whether the URL is of one of the origins."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.core.bodies import NOWHERE, form_values, json_text, parse_form, parse_json, step_down
+from hmac_guard.core.bodies import NOWHERE, begins_as_json, form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import Placing, SignedFields, is_path
 from hmac_guard.core.hidden import Hidden, hide
@@ -12,7 +12,7 @@ from hmac_guard.core.key import as_key
 from hmac_guard.core.message import Body, Method, Time, compose
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_NAME, Form, Json
-from hmac_guard.core.text import is_id
+from hmac_guard.core.text import is_id, is_visible
 from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Refused
 
@@ -66,21 +66,19 @@ def sign_fields(
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
     if scheme.expires is not None and "expires" in given:
         given["expires"] = _time_text("expires", given["expires"])
-    for field in fields_in_body(scheme, given):
-        _read_out(field, body, given)
+    fields = (*(each.field for each in scheme.times), *scheme.id_fields)
+    in_body = {field.name for field in fields if _read_out(scheme, field, body, given)}
     times = _times_at(scheme, time.time() if now is None else now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
     if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
         raise ConfigError("sign_fields: tenant is text, and only for a scheme that has a tenant")
-    in_body = tenant_in_body(scheme, tenant)
-    if in_body is not None:
-        _read_out(in_body, body, {in_body.name: tenant})
     placing = Placing(scheme.signs_body)
-    for field in (*(each.field for each in scheme.times), *scheme.id_fields):
-        if field.name in times or field.name in given:
+    for field in fields:
+        if field.name not in in_body and (field.name in times or field.name in given):
             placing.place(field, hide(times.get(field.name) or given[field.name]))
-    if scheme.tenant_field is not None and tenant is not None:
-        placing.place(scheme.tenant_field, hide(tenant))
+    where = scheme.tenant_field
+    if where is not None and tenant is not None and not _read_out(scheme, where, body, {where.name: tenant}):
+        placing.place(where, hide(tenant))
     placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
     return placing.placed()
 
@@ -168,15 +166,25 @@ def _is_in_body(scheme: "Scheme", field: Field, text: Any) -> bool:
     return not any(not isinstance(text, str) or place.can_carry(text) for place in outside)
 
 
-def _read_out(field: Field, body: bytes, given: dict[str, Any]) -> None:
-    """Take a field from the body that contains it. Raise `ConfigError` if another value is given."""
-    found = next((text for place in field.source.places() for text in _texts_in(body, place)), None)
-    if found is None and any(map(is_path, field.source.places())):
-        return
+def _read_out(scheme: "Scheme", field: Field, body: bytes, given: dict[str, Any]) -> bool:
+    """Take a field from a signed body that has it. Return whether it has: guards refuse a field in two places.
+
+    Raises:
+        ConfigError: The body has another value than the one that is given, or lacks a field that only it can have.
+    """
+    places = field.source.places()
+    is_expected = _is_in_body(scheme, field, given.get(field.name))
+    # The Content-Type is not known here. A file may have the text `&user=`, and is no form.
+    kind = "json" if begins_as_json(body) else "form" if is_visible(body.decode("latin-1")) else ""
+    texts = (text for place in places if is_expected or kind in place.kinds for text in _texts_in(body, place))
+    found = next(texts, None) if scheme.signs_body else None
+    if found is None and (not is_expected or any(map(is_path, places))):
+        return False
     if not isinstance(found, str):
-        raise ConfigError(f"sign_fields: {field.label} is read from the body, and is not in it")
+        raise ConfigError(f"sign_fields: {field.label} is read from the body, and is not in it as text")
     if given.setdefault(field.name, found) != found:
         raise ConfigError(f"sign_fields: {field.label} is in the body with another value than the one that is given")
+    return True
 
 
 def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, str]:
@@ -200,4 +208,5 @@ def _texts_in(body: bytes, place: Source) -> Iterator[str | Refused]:
             yield text
     elif isinstance(place, Form):
         form = parse_form(body)
-        yield from [] if isinstance(form, Refused) else form_values(place.name, form)
+        values = form if isinstance(form, Refused) else form_values(place.name, form)
+        yield from [] if isinstance(values, Refused) else values

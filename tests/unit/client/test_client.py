@@ -611,6 +611,22 @@ def test_a_body_in_pieces_keeps_them_if_only_the_tenant_is_placed_in_it() -> Non
     assert answer.text == '{"amount":5,"tenant":"acme"}'
 
 
+def test_an_id_and_a_tenant_that_a_signed_body_has_are_sent_there_alone(send: Send, sites: Any) -> None:
+    signed = OF_TENANT.replace(
+        ids={"user": Header("X") | Json("/user") | Form("x")},
+        message="{user}.{@body}",
+        tenant=Header("X-Tenant") | Json("/tenant"),
+    )
+    site = sites(signed, {"acme": KEY})
+    ids = {"user": "bob"}
+
+    for body in ({**ids, "tenant": "acme"}, ids, {"tenant": "acme"}, {}):
+        status, _, text = send(signed, [site.url], f"{site.url}/inbox", "POST", ids, "acme", json=body)
+        assert (status, json.loads(text)["ids"]) == (200, ids)
+    with pytest.raises(ConfigError, match="in the body with another value"):
+        send(signed, [site.url], f"{site.url}/inbox", "POST", ids, "acme", json={"user": "eve"})
+
+
 def test_an_id_and_a_tenant_in_a_signed_body_are_those_that_are_given(send: Send, sites: Any) -> None:
     signed = OF_TENANT.replace(ids={"user": Header("X-User") | Json("/user")}, message="{user}.{@body}")
     site = sites(signed, {"acme": KEY})

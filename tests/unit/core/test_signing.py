@@ -356,6 +356,55 @@ def test_the_tenant_is_the_one_in_the_signed_body() -> None:
     assert outside.sign_fields(KEY, user="bob", tenant="acme", body=b"{}").query == {"tenant": "acme"}
 
 
+IN_BOTH = EITHER.replace(
+    ids={"user": Header("X-User") | Json("/user") | Form("user")}, tenant=Query("tenant") | Json("/tenant")
+)
+
+
+def test_what_a_signed_body_has_is_placed_nowhere_else() -> None:
+    """A guard refuses an id, a time or a tenant in two places."""
+    body = b'{"user": "bob", "tenant": "acme"}'
+    fields = IN_BOTH.sign_fields(KEY, user="bob", tenant="acme", body=body)
+
+    assert (fields.headers, fields.query) == ({"X-Sig": hex_of(b"bob." + body)}, {})
+    assert IN_BOTH.sign_fields(KEY, tenant="acme", body=body).headers == fields.headers
+    assert IN_BOTH.sign_fields(KEY, user="bob", body=b"user=bob").headers == {"X-Sig": hex_of(b"bob.user=bob")}
+    wrong: dict[str, dict[str, Any]] = {"the id 'user'": {"user": "eve"}, "the tenant": {"tenant": "other"}}
+    for says, given in wrong.items():
+        with pytest.raises(ConfigError, match=f"{says} is in the body with another value"):
+            IN_BOTH.sign_fields(KEY, body=body, **given)
+    with pytest.raises(ConfigError, match="the id 'user' is read from the body, and is not in it as text"):
+        IN_BOTH.sign_fields(KEY, user="5", body=b'{"user": 5}')
+    timed = IN_BOTH.replace(
+        message="{user}.{timestamp}.{@body}", timestamp=Timestamp(Header("X-Time") | Json("/at", allow_int=True))
+    )
+    dated = timed.sign_fields(KEY, user="bob", body=b'{"at": 1800000000}')
+    assert dated.headers == {"X-User": "bob", "X-Sig": hex_of(b'bob.1800000000.{"at": 1800000000}')}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"link": "https://a.example/?page=2&user=eve"}',
+        b'["/?page=2&user=eve"]',
+        b"link,name\n/?page=2&user=eve,Eve\n",
+        b"\xff&user=eve",
+        b"user=bob;user=eve",
+        b"users=eve",
+        b"",
+    ],
+)
+def test_an_id_that_a_signed_body_does_not_have_is_placed_outside(body: bytes) -> None:
+    assert IN_BOTH.sign_fields(KEY, user="bob", body=body).headers == {"X-User": "bob", "X-Sig": hex_of(b"bob." + body)}
+
+
+def test_a_form_that_frameworks_split_in_two_ways_has_no_id() -> None:
+    form = EITHER.replace(ids={"user": Form("user")}, tenant=None)
+    for ids in ({}, {"user": "bob"}):
+        with pytest.raises(ConfigError, match="is not in it as text"):
+            form.sign_fields(KEY, ids, body=b"user=bob;user=eve")
+
+
 def test_a_time_in_a_signed_body_is_not_made_again() -> None:
     body = b'{"webhookTimestamp": 1710000000000}'
     assert LINEAR.sign_fields(KEY, now=NOW, body=body).headers == {"Linear-Signature": hex_of(body)}
