@@ -50,8 +50,9 @@ class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
         tenant: The tenant's name, for a scheme that has one.
         clock: Returns the Unix time of signing; None is the system's clock.
         ids: The ids: text, or a function that returns the text for each request. Give them as keywords, or as a mapping
-            if an id has the name of an option. An id that is not given is read from the URL or from a signed body, if
-            it is sent there; another id `nonce` is new for each request.
+            if an id has the name of an option. An id that is not given is read from the path if it may be sent there,
+            and from a signed body if it can be sent only in a body or a path. If neither applies, an id `nonce` is a
+            new random text for each request.
 
     Raises:
         ConfigError: No request could be signed with these arguments.

@@ -86,7 +86,8 @@ class Signer(Frozen):
         tenant: The tenant's name, for a scheme that has one.
         clock: Gives the Unix time of signing.
         ids: The ids: text, or a function that gives the text for each request. An id that is not given is read from the
-            URL or from a signed body, if it is sent there; another id `nonce` is a new random text for each request.
+            path if it may be sent there, and from a signed body if it can be sent only in a body or a path. If neither
+            applies, an id `nonce` is a new random text for each request.
 
     Raises:
         ConfigError: No request could be signed with this.

@@ -199,8 +199,8 @@ def _ring_of(found: list[tuple[Path, Key, bool]], faults: Faults) -> Keyring:
         if same is None:
             used[path] = key
         elif not is_kept:
-            fault = f"FileKeys: {same} and {path} have the same key; put another one into one of them"
-            faults[fault] = "it is used once"
+            fault = f"FileKeys: {same} and {path} have the same key; put a different key into one of the files"
+            faults[fault] = "until then, this key is used once"
     paths = [path for path, *_ in found]
     return Keyring([used[path] for path in sorted(used, key=paths.index)])
 

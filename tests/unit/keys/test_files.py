@@ -216,8 +216,8 @@ def test_two_files_with_one_key_keep_no_key_in_use_that_no_file_has(
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (
             logging.ERROR,
-            f"FileKeys: {paths['key']} and {paths['key_old']} have the same key; put another one into one of them; "
-            "it is used once",
+            f"FileKeys: {paths['key']} and {paths['key_old']} have the same key; put a different key into one of the "
+            "files; until then, this key is used once",
         )
     ]
     for path in paths.values():
