@@ -17,6 +17,7 @@ from hmac_guard.keys.connections import in_use, shut_down
 from hmac_guard.keys.resolver import Resolver, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
+from hmac_guard.keys.sql.session import check_arguments, check_charset
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, use_own_pool
 from hmac_guard.log import logger, where
@@ -106,6 +107,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         return read_async(self._reading, ring) if self.asgi_only else read(self._reading, ring)
 
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
+        check_charset(connection)
         marker = secrets.token_hex(8)
         try:
             rows = connection.execute(self.table.look_up, {"tenant": tenant, "marker": marker}).all()
@@ -138,6 +140,7 @@ def _check_database(engine: Any) -> None:
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
         )
     check_pool("SqlKeys", engine)
+    check_arguments(engine)
     # `create_engine` keeps the level of all connections in a private attribute.
     of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)
     if "AUTOCOMMIT" in (of_all, engine.get_execution_options().get("isolation_level")):

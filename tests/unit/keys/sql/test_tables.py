@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import TABLES, Database
-from key_sources import KEY, OTHER_KEY, Clock
+from databases import MARIADB, TABLES, Database, needs
+from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import (
+    URL,
     AsyncAdaptedQueuePool,
     QueuePool,
     StaticPool,
@@ -535,6 +536,43 @@ def test_an_engine_without_transactions_is_refused(is_async: bool) -> None:
     for engine in (make(url, isolation_level="AUTOCOMMIT"), make(url).execution_options(isolation_level="AUTOCOMMIT")):
         with pytest.raises(ConfigError, match=r"AUTOCOMMIT.*made in part"):
             SqlKeys(engine)
+
+
+OTHER_CHARSETS = [
+    pytest.param({"query": {"charset": "gbk"}}, {}, id="in the URL"),
+    pytest.param({}, {"charset": "GBK"}, id="in connect_args"),
+    pytest.param({"query": {"charset": "utf8mb4"}}, {"charset": "sjis"}, id="in connect_args, which win"),
+]
+
+
+@pytest.mark.parametrize(("parts", "arguments"), OTHER_CHARSETS)
+def test_a_charset_in_which_a_tenant_can_end_a_literal_is_refused(
+    parts: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    engine = create_engine(URL.create("mariadb+pymysql", host="localhost", **parts), connect_args=arguments)
+    with pytest.raises(ConfigError, match=r"charset.*utf8mb4 in the URL"):
+        SqlKeys(engine)
+
+
+@pytest.mark.parametrize("charset", ["utf8", "utf8mb3", "utf8mb4", "UTF8MB4"])
+def test_each_name_of_utf_8_is_accepted(charset: str) -> None:
+    assert SqlKeys(create_engine(f"mariadb+pymysql://localhost/?charset={charset}")).blocking
+
+
+def test_a_charset_that_no_engine_shows_is_refused_at_the_first_use() -> None:
+    """It is in a file of MariaDB, or in a `creator`."""
+    needs(MARIADB, "MariaDB")
+    driver = pytest.importorskip("pymysql")
+
+    def connect() -> Any:
+        return driver.connect(host=MARIADB.host, port=MARIADB.port or 3306, user=MARIADB.username, charset="gbk")
+
+    engine = create_engine("mariadb+pymysql://", creator=connect)
+    keys = SqlKeys(engine)
+    for use in (lambda: keys(claim_of("\N{EURO SIGN}' OR 1 = 1 -- ")), keys.list):
+        with pytest.raises(ConfigError, match="charset"):
+            use()
+    engine.dispose()
 
 
 def test_another_database_is_refused() -> None:
