@@ -17,7 +17,7 @@ from hmac_guard.keys.connections import in_use, shut_down
 from hmac_guard.keys.resolver import Resolver, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
-from hmac_guard.keys.sql.session import check_arguments, check_charset
+from hmac_guard.keys.sql.session import NEEDS_TRANSACTIONS, check_arguments, check_charset
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, use_own_pool
 from hmac_guard.log import logger, where
@@ -86,12 +86,12 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         use_own_pool(engine)
         if on_change is not None:  # What an async function returns would never run.
             check_function("SqlKeys", "on_change", on_change, "tenant")
-        with_hidden_parameters: Any = _with_hidden_parameters(engine)
+        own: Any = _engine_of_keys(engine)
         self._set(
             asgi_only=is_async(engine),
             blocking=not is_async(engine),
-            engine=with_hidden_parameters,
-            _reading=for_reading(with_hidden_parameters),
+            engine=own,
+            _reading=for_reading(own),
             announce=None if on_change is None else self._announce,
             table=Store(table),
             _sealing=Sealing(masters.get(), allow_clear),
@@ -167,9 +167,12 @@ def check_pool(owner: str, engine: Any) -> None:
     raise ConfigError(f"{owner}: {fault}; take a file, or one connection that is lent to one at a time: {make}")
 
 
-def _with_hidden_parameters(engine: Any) -> Any:
-    """Return the same engine, on the same pool, without parameters in logs and errors. A secret is one of them."""
-    copy = engine.execution_options()
+def _engine_of_keys(engine: Any) -> Any:
+    """Return the same engine, on the same pool, with transactions and without parameters in logs and errors.
+
+    A secret is one of the parameters.
+    """
+    copy = engine.execution_options(**{NEEDS_TRANSACTIONS: True})
     getattr(copy, "sync_engine", copy).hide_parameters = True
     return copy
 

@@ -9,12 +9,19 @@ from sqlalchemy import Connection
 
 from hmac_guard.core.errors import ConfigError
 
+#: The option of an engine whose operations need transactions. `SqlOnce` does not: it inserts one row.
+NEEDS_TRANSACTIONS = "hmac_guard_needs_transactions"
+
+#: What `autocommit` of a driver is if it begins transactions. sqlite3 has a number for how it always did.
+_TRANSACTIONS = (None, False, -1)
+
 _UTF8 = ("utf8", "utf8mb3", "utf8mb4")
 
 
 def check_arguments(engine: Any) -> None:
     """Raise `ConfigError` if the URL or the `connect_args` of an engine make connections that cannot hold keys."""
     _check_charset(_argument(engine, "charset"))
+    _check_transactions(_argument(engine, "autocommit") in _TRANSACTIONS)
 
 
 def check_charset(connection: Connection) -> None:
@@ -23,6 +30,22 @@ def check_charset(connection: Connection) -> None:
     The charset of a connection may come from a file or from the user's own `creator`, which no engine shows.
     """
     _check_charset(getattr(connection.connection.driver_connection, "charset", None))
+
+
+def check_transactions(connection: Connection) -> None:
+    """Raise `ConfigError` if the operations of an engine need transactions, and the driver begins none."""
+    if connection.get_execution_options().get(NEEDS_TRANSACTIONS):
+        driver = connection.connection.driver_connection
+        ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
+        _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
+
+
+def _check_transactions(are_begun: bool) -> None:
+    if not are_begun:
+        raise ConfigError(
+            "SqlKeys: with autocommit, a change that fails would be made in part; make another engine for the keys, "
+            "without autocommit in the URL, in connect_args or in a creator"
+        )
 
 
 def _check_charset(charset: object) -> None:

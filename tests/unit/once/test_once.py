@@ -388,6 +388,21 @@ def test_several_workers_create_the_table_at_once(kind: str, tmp_path: Path) -> 
         engine.dispose()
 
 
+@pytest.mark.parametrize("options", [{"isolation_level": "AUTOCOMMIT"}, {"connect_args": {"autocommit": True}}])
+def test_a_store_in_a_database_needs_no_transactions(options: dict[str, Any]) -> None:
+    """Each use is one insert."""
+    needs(POSTGRES, "PostgreSQL")
+    engine = create_engine(POSTGRES.set(drivername="postgresql+psycopg"), **options)
+    store = SqlOnce(engine, table=f"once_{os.urandom(6).hex()}")
+    store.create_table()
+    try:
+        assert [store.use(b"x" * 32, time.time() + TEN_MINUTES) for _ in range(2)] == [True, False]
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {store._table.name}"))
+        engine.dispose()
+
+
 def test_a_forked_child_can_use_a_memory_whose_lock_its_parent_held() -> None:
     code = """
 import os, sys, time

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import MARIADB, TABLES, Database, needs
+from databases import MARIADB, TABLES, Database, database_of, needs
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import (
     URL,
@@ -536,6 +536,53 @@ def test_an_engine_without_transactions_is_refused(is_async: bool) -> None:
     for engine in (make(url, isolation_level="AUTOCOMMIT"), make(url).execution_options(isolation_level="AUTOCOMMIT")):
         with pytest.raises(ConfigError, match=r"AUTOCOMMIT.*made in part"):
             SqlKeys(engine)
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg_async", "mariadb+pymysql"])
+@pytest.mark.parametrize("place", ["the URL", "connect_args"])
+def test_a_driver_that_begins_no_transactions_is_refused(driver: str, place: str) -> None:
+    make: Any = create_async_engine if driver.endswith("async") else create_engine
+    in_url = place == "the URL"
+    engine = make(
+        f"{driver}://localhost/keys{'?autocommit=true' if in_url else ''}",
+        connect_args={} if in_url else {"autocommit": True},
+    )
+    with pytest.raises(ConfigError, match=r"autocommit.*made in part"):
+        SqlKeys(engine)
+
+
+@pytest.mark.parametrize(
+    ("kind", "autocommit"), [("postgresql+psycopg", True), ("mariadb+pymysql", True), ("mariadb+pymysql", None)]
+)
+def test_a_creator_whose_driver_begins_no_transactions_is_refused_before_a_change(
+    tmp_path: Path, kind: str, autocommit: bool | None
+) -> None:
+    """None is what the server does: MariaDB begins no transaction by itself."""
+    with database_of(kind, tmp_path) as database:
+        keys = database.keys()
+        first = keys.add("acme")
+        dialect = database.engine.dialect
+        positional, named = dialect.create_connect_args(database.url)
+        engine = create_engine(
+            database.url, creator=lambda: dialect.connect(*positional, **named, autocommit=autocommit)
+        )
+        without = SqlKeys(engine, table=database.table)
+        with pytest.raises(ConfigError, match=r"autocommit.*made in part"):
+            without.rotate("acme", first.secret, grace=0)
+        engine.dispose()
+
+        assert [key.not_after for key in keys.list("acme")] == [None]
+
+
+def test_sqlalchemys_own_way_to_begin_transactions_in_sqlite_is_accepted(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'keys.db'}", connect_args={"isolation_level": None})
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    keys = SqlKeys(engine)
+    keys.create_table()
+    keys.add("acme")
+
+    assert len(keys.list()) == 1
+    engine.dispose()
 
 
 OTHER_CHARSETS = [
