@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -141,7 +142,15 @@ class RedisInvalidation(Strict):
                     logger.warning("Redis is away, changes of keys are seen within the ttl: %s", where(error))
                 is_away = True
                 _set_once(has_tried)
+                self._find_nodes()
                 stop.wait(RETRY)
+
+    def _find_nodes(self) -> None:
+        """Let a client of a cluster look up its nodes: it does so after a failed command, not after a subscription."""
+        nodes = getattr(self._redis.get(), "nodes_manager", None)
+        if nodes is not None:
+            with suppress(Exception):  # No node can be reached, or this is another library's client.
+                nodes.initialize()
 
     def _handle_message(
         self, message: dict[str, Any] | None, keys: CachedKeys, changes: "_Changes", channel: Any

@@ -386,19 +386,35 @@ def sentinel_of(master: RedisServer, folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def cluster_of(_: RedisServer, folder: Path) -> Iterator[Any]:
-    """A client of a cluster of one node, which is another server."""
+def node_in(folder: Path) -> Iterator[RedisServer]:
+    """A node of a cluster, which knows no other node yet."""
+    folder.mkdir(exist_ok=True)
     with (
         own_port() as bus,
         own_redis(
-            dir=str(folder), cluster_enabled="yes", cluster_config_file="nodes.conf", cluster_port=str(bus)
+            dir=str(folder),
+            cluster_enabled="yes",
+            cluster_config_file="nodes.conf",
+            cluster_port=str(bus),
+            cluster_node_timeout="1000",
+            repl_diskless_sync_delay="0",
+            repl_ping_replica_period="1",
         ) as node,
     ):
-        with Redis.from_url(node.url) as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-            assert becomes_true(
-                lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=[])
-            )
+        yield node
+
+
+def serve_all_slots(node: RedisServer) -> None:
+    with Redis.from_url(node.url) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+        assert becomes_true(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=[]))
+
+
+@contextmanager
+def cluster_of(_: RedisServer, folder: Path) -> Iterator[Any]:
+    """A client of a cluster of one node, which is another server."""
+    with node_in(folder) as node:
+        serve_all_slots(node)
         yield RedisCluster(host=LOCAL, port=node.port, socket_timeout=1.0)
 
 
@@ -438,6 +454,33 @@ def test_changes_are_seen_again_after_a_sentinel_has_promoted_a_replica(
         assert becomes_true(lambda: key_id(keys) == "new")
         news.close()
         server.start()
+
+
+def test_changes_are_seen_again_after_a_replica_has_taken_over_in_a_cluster(channel: str, tmp_path: Path) -> None:
+    source = Source(Key(KEY, "old"))
+    with node_in(tmp_path / "first") as first, node_in(tmp_path / "second") as second:
+        serve_all_slots(first)
+        with Redis.from_url(first.url) as direct, Redis.from_url(second.url) as replica:
+            name = direct.execute_command("CLUSTER", "MYID")
+            replica.execute_command("CLUSTER", "MEET", LOCAL, first.port, direct.config_get()["cluster-port"])
+            assert becomes_true(lambda: name in replica.execute_command("CLUSTER", "NODES", NEVER_DECODE=[]))
+            replica.execute_command("CLUSTER", "REPLICATE", name)
+            assert becomes_true(lambda: replica.info("replication").get("master_link_status") == "up")
+            client: Any = RedisCluster(host=LOCAL, port=first.port, socket_timeout=1.0)
+            assert becomes_true(lambda: client.nodes_manager.initialize() or len(client.get_nodes()) == 2)
+            keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
+            follow(keys, news, "acme")
+
+            first.stop()
+            replica.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
+            source.answer = Key(OTHER_KEY, "new")
+            assert becomes_true(lambda: number_of_watchers(second, channel) == 1)
+            RedisInvalidation(second.url, channel).publish("acme")
+
+            assert becomes_true(lambda: key_id(keys) == "new")
+            news.close()
+            client.close()
+        first.start()
 
 
 def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> None:
