@@ -23,6 +23,7 @@ class Wire:
         self._flowing.set()
         self._ends: set[socket.socket] = set()
         self._lost: set[socket.socket] = set()
+        self._ended: set[socket.socket] = set()
         self.restore()
 
     def cut(self) -> None:
@@ -55,6 +56,10 @@ class Wire:
         them; new ones work."""
         self._lost |= self._ends
 
+    def end_when_used(self) -> None:
+        """Break each connection that there is when something is sent through it. Before, its ends do not notice."""
+        self._ended |= self._ends
+
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
@@ -68,6 +73,8 @@ class Wire:
         with suppress(OSError):
             while data := source.recv(65_536):
                 self._flowing.wait()
+                if source in self._ended:
+                    break
                 if source not in self._lost:
                     target.sendall(data)
         for end in (source, target):

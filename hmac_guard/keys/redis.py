@@ -86,6 +86,17 @@ class RedisInvalidation(Strict):
             redis.RedisError: Redis cannot be reached, or refuses. Your own client may raise other exceptions.
         """
         check_process()
+        try:
+            self._publish(tenant)
+        except redis.ConnectionError:
+            if not self._is_own:
+                raise
+            # A connection that was not used for some time may be lost, and so may all others in the pool. A change
+            # that was counted or published before it is repeated only causes look-ups.
+            self._redis.get().connection_pool.disconnect(inuse_connections=False)
+            self._publish(tenant)
+
+    def _publish(self, tenant: str) -> None:
         # First the count: a worker that misses the message finds the count changed.
         try:
             self._start_count()

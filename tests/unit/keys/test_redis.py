@@ -18,6 +18,7 @@ from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
 from ports import LOCAL, own_port
 from redis import Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as LostConnection
 from waiting import TIMEOUT, becomes_true
 from wires import RedisServer, own_redis, wire_to
 
@@ -481,6 +482,58 @@ def test_changes_are_seen_again_after_a_replica_has_taken_over_in_a_cluster(chan
             news.close()
             client.close()
         first.start()
+
+
+def test_a_change_is_announced_although_all_connections_in_the_pool_are_lost(
+    channel: str, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(server.url, channel, Source())
+    known = worker.keys(claim_of("acme"))
+    publish, taken = RedisInvalidation._publish, []
+
+    def publish_while_others_do(self: RedisInvalidation, tenant: str) -> None:
+        """Take the connection that has failed, as another thread may, so that another lost one is next."""
+        try:
+            publish(self, tenant)
+        finally:
+            taken.append(self._redis.get().client())
+
+    with wire_to(LOCAL, server.port) as wire:
+        news = RedisInvalidation(f"redis://{LOCAL}:{wire.port}/0", channel)
+        with news._redis.get().client() as other:
+            other.ping()
+            news.publish("another")
+        wire.end_when_used()
+        monkeypatch.setattr(RedisInvalidation, "_publish", publish_while_others_do)
+
+        news.publish("acme")
+
+        assert becomes_true(lambda: worker.keys(claim_of("acme")) is not known)
+        for client in taken:
+            client.close()
+        news.close()
+    close([worker])
+
+
+class Refusing:
+    """A client of the user's own, which has repeated the command already if it is to be repeated."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def _refuse(self, *_: Any, **__: Any) -> None:
+        self.attempts += 1
+        raise LostConnection
+
+    publish = pubsub = incr = get = set = _refuse
+
+
+def test_a_client_of_the_users_own_decides_itself_what_it_repeats() -> None:
+    client = Refusing()
+    with pytest.raises(LostConnection):
+        RedisInvalidation(client).publish("acme")
+
+    assert client.attempts == 1
 
 
 def test_publishing_without_redis_fails(channel: str, server: RedisServer) -> None:
