@@ -16,6 +16,7 @@ from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret, is_sealed
+from hmac_guard.keys.sql.session import check_encoding
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
     Change,
@@ -92,7 +93,11 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         """Create the missing tables and indexes, and the secret of the console.
 
         Existing ones are left as they are. Several workers may call this at the same time.
+
+        Raises:
+            ConfigError: The database is one of PostgreSQL in another encoding than UTF8.
         """
+        check_encoding(connection)
         self.table.create(connection)
         secret = Secret.of(hide(None), "text")
         stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from hmac_guard.core.errors import ConfigError
 
@@ -45,6 +45,18 @@ def _check_transactions(are_begun: bool) -> None:
         raise ConfigError(
             "SqlKeys: with autocommit, a change that fails would be made in part; make another engine for the keys, "
             "without autocommit in the URL, in connect_args or in a creator"
+        )
+
+
+def check_encoding(connection: Connection) -> None:
+    """Raise `ConfigError` if the database cannot store each name that a request can have.
+
+    Each write of `VerdictCounts` would fail after a request with another name.
+    """
+    if connection.dialect.name == "postgresql" and connection.scalar(text("SHOW server_encoding")) != "UTF8":
+        raise ConfigError(
+            "SqlKeys: the encoding of this database of PostgreSQL is not UTF8, so it cannot store each name; create "
+            "another database for the keys: CREATE DATABASE keys ENCODING 'UTF8' TEMPLATE template0"
         )
 
 

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import MARIADB, TABLES, Database, database_of, needs
+from databases import MARIADB, POSTGRES, TABLES, Database, database_of, needs
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import (
     URL,
     AsyncAdaptedQueuePool,
+    NullPool,
     QueuePool,
     StaticPool,
     create_engine,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -620,6 +623,30 @@ def test_a_charset_that_no_engine_shows_is_refused_at_the_first_use() -> None:
         with pytest.raises(ConfigError, match="charset"):
             use()
     engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_database_that_cannot_store_each_name_gets_no_tables(driver: str) -> None:
+    needs(POSTGRES, "PostgreSQL")
+    name = f"hmac_guard_{uuid4().hex[:12]}"
+    url = POSTGRES.set(drivername=f"postgresql+{driver}", database=name)
+
+    def create() -> None:
+        if driver == "asyncpg":
+            asyncio.run(SqlKeys(create_async_engine(url, poolclass=NullPool)).create_table())
+        else:
+            SqlKeys(create_engine(url, poolclass=NullPool)).create_table()
+
+    beside = create_engine(POSTGRES.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with beside.connect() as connection:
+        options = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE {name} {options}"))
+        try:
+            with pytest.raises(ConfigError, match=r"not UTF8.*ENCODING 'UTF8'"):
+                create()
+        finally:
+            connection.execute(text(f"DROP DATABASE {name}"))
+    beside.dispose()
 
 
 def test_another_database_is_refused() -> None:
