@@ -45,8 +45,8 @@ class RedisInvalidation(Strict):
     it has connected again with the count at its last connection. If there was a change in between, it looks up every
     tenant again: the messages that it received do not show whether it missed others. If the count cannot be read, or
     does not follow the changes because something else publishes them, the worker does so after each connection, at most
-    once in 5 seconds. A client that can publish on the channel can cause look-ups, and nothing else. Times are measured
-    by `time.monotonic`.
+    once in 5 seconds. A client that can publish on the channel can cause look-ups, and nothing else. While the source
+    fails, a tenant whose keys were dropped so is answered 503. Times are measured by `time.monotonic`.
 
     Args:
         redis: The URL of Redis, as redis-py takes it ("rediss://" for TLS). Or your own client, for Sentinel, a cluster
