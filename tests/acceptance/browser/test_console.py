@@ -464,7 +464,7 @@ def test_a_result_of_other_input_does_not_stay_while_the_user_types(browser: Any
 
         show_a_result()
         connection.fill("u-1 ")
-        expect(result).to_have_text(re.compile(r"^\s*Connection_id cannot be an id: [^.]+\.\s*$"), **wait)
+        expect(result).to_have_text(re.compile(r"^\s*The value of connection_id cannot be an id: [^.]+\.\s*$"), **wait)
         show_a_result()
         connection.fill("")
         expect(result).to_have_text("", **wait)
