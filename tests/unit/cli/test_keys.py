@@ -336,39 +336,39 @@ def test_a_url_of_a_database_that_is_not_valid_is_an_error_that_shows_no_passwor
     assert "cret" not in result.output
 
 
+DRIVER = "the driver pymysql cannot use the URL of the database ("
+CHARSET = "SqlKeys: with another charset than UTF-8"
+
+
 @pytest.mark.parametrize(
-    "rest",
+    ("rest", "said", "fix"),
     [
-        "@127.0.0.1:1/db?ssl_mode=REQUIRED",
-        "@127.0.0.1:1/db?ssl=true",
-        "@127.0.0.1:1/db?read_timeout=-1",
-        "@127.0.0.1:1/db?ssl_ca=/nowhere",
-        "@a..b/db",
-        "€@127.0.0.1:1/db",
+        *(
+            (rest, DRIVER, "check its host, its password, and its options")
+            for rest in (
+                "@127.0.0.1:1/db?ssl_mode=REQUIRED",
+                "@127.0.0.1:1/db?ssl=true",
+                "@127.0.0.1:1/db?read_timeout=-1",
+                "@127.0.0.1:1/db?ssl_ca=/nowhere",
+                "@a..b/db",
+                "€@127.0.0.1:1/db",
+            )
+        ),
+        ("@127.0.0.1:1/db?charset=nonsense", CHARSET, "write charset=utf8mb4 in the URL"),
+        ("@127.0.0.1:1/db?charset=gbk", CHARSET, "write charset=utf8mb4 in the URL"),
     ],
 )
-def test_a_url_that_the_driver_does_not_take_is_an_error(rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_that_the_driver_or_the_keys_do_not_take_is_an_error(
+    rest: str, said: str, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
     monkeypatch.setenv("HMAC_GUARD_DB", f"mysql+pymysql://user:s3cret-of-a-user{rest}")
 
     result = CliRunner().invoke(hmac_guard, ["keys", "list"])
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: the driver pymysql cannot use the URL of the database (")
-    assert "check its host, its password, and its options" in result.stderr
-    assert "s3cret" not in result.output
-
-
-@pytest.mark.parametrize("charset", ["nonsense", "gbk"])
-def test_a_url_with_another_charset_than_utf_8_is_an_error(charset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
-    monkeypatch.setenv("HMAC_GUARD_DB", f"mysql+pymysql://user:s3cret-of-a-user@127.0.0.1:1/db?charset={charset}")
-
-    result = CliRunner().invoke(hmac_guard, ["keys", "list"])
-
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Error: SqlKeys: with another charset than UTF-8")
-    assert "write charset=utf8mb4 in the URL" in result.stderr
+    assert result.stderr.startswith(f"Error: {said}")
+    assert fix in result.stderr
     assert "s3cret" not in result.output
 
 

@@ -598,7 +598,8 @@ def test_the_view_uses_the_verdict_of_the_same_guard_around_the_project() -> Non
 
 
 @SERVERS
-def test_the_view_uses_the_verdict_on_an_upload_that_is_too_large_for_a_field(server: str) -> None:
+@pytest.mark.parametrize("reads", ["the file", "the stream"])
+def test_the_view_uses_the_verdict_on_an_upload_that_is_too_large_for_a_field(server: str, reads: str) -> None:
     """Django limits the size of `request.body` by `DATA_UPLOAD_MAX_MEMORY_SIZE`, and not that of a file."""
     scheme = Scheme(name="upload", ids={"a": Form("a")}, message="{a}", signature=Query("sig"))
     parts = (
@@ -611,12 +612,13 @@ def test_the_view_uses_the_verdict_on_an_upload_that_is_too_large_for_a_field(se
     guard = Guard(scheme, KEY, on_decision=decisions.append)
 
     def view(request: Any) -> HttpResponse:
-        return HttpResponse(str(request.FILES["f"].size))
+        return HttpResponse(str(request.FILES["f"].size if reads == "the file" else len(request.read())))
 
+    size = 10_000 if reads == "the file" else len(body)
     with project(hmac_guarded(guard)(view), MIDDLEWARE=[], DATA_UPLOAD_MAX_MEMORY_SIZE=5_000):
         reply = send(server, replace(sent, body=body.encode()), guard)
 
-    assert (reply.status, reply.body, len(decisions)) == (200, b"10000", 1)
+    assert (reply.status, reply.body, len(decisions)) == (200, str(size).encode(), 1)
 
 
 @SERVERS
