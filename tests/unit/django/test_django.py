@@ -628,6 +628,18 @@ def test_a_body_that_middleware_has_changed_is_judged_again(server: str) -> None
         assert send(server, GOOD_JSON).status == 401
 
 
+def test_an_upload_that_the_guard_does_not_read_to_its_end_is_not_compared() -> None:
+    decisions: list[object] = []
+    scheme = Scheme(name="either", ids={"a": Query("a") | Form("a")}, message="{a}", signature=Query("sig"))
+    Guarded.guard = Guard(scheme, KEY, on_decision=decisions.append)
+    query = f"a=x&sig={scheme.sign(KEY, a='x')}"
+    sent = Sent("POST", "/", query, [("Content-Type", "image/png")], b"an image" * 100_000)
+    with project(hmac_guarded(Guarded.guard)(Seen().sync), MIDDLEWARE=[GUARDED, f"{__name__}.changing"]):
+        assert send("wsgi", sent).status == 200
+
+    assert len(decisions) == 1
+
+
 def changing(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def middleware(request: Any) -> HttpResponse:
         request._body = request.body.replace(b"acme", b"evil")
