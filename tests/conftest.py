@@ -46,7 +46,7 @@ def keep_pool(pool: redis.ConnectionPool, *arguments: Any, **options: Any) -> No
 
 redis.ConnectionPool.__init__ = keep_pool  # type: ignore[assignment]
 
-#: Counts the tests of this process, and how many run before the garbage collector looks at all objects.
+#: Counts the tests of this process, and how many run before the garbage collector looks at all new objects.
 TESTS = count(1)
 TESTS_PER_COLLECTION = 250
 
@@ -105,15 +105,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time.
-    Afterwards, to look at all of it takes up to a second, so no test does it; see `pytest_runtest_protocol`. No
-    `gc.freeze`: Hypothesis asks the garbage collector who refers to an object."""
+    """What the collection makes stays until the end of the run: to look for garbage takes a quarter of its time, and
+    later up to a second each time. So the garbage collector never looks at it."""
     gc.disable()
-    gc.set_threshold(700, 10, 1_000_000)
     sys.meta_path.insert(0, MeasuredImports)
     trace(False)
     yield
     sys.meta_path.remove(MeasuredImports)
+    gc.freeze()
     gc.enable()
 
 
@@ -128,10 +127,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
-    """Look for garbage among all objects between two tests. Within a test it looks like a slow package."""
+    """Look for garbage between two tests. What is left stays: then no test takes long because it looks for garbage."""
     yield
     if next(TESTS) % TESTS_PER_COLLECTION == 0:
         gc.collect()
+        gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -141,6 +141,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     Look for garbage once. Otherwise pytest and the end of the process do it eight times, which takes those ten seconds.
     """
     if not hasattr(session.config, "workerinput"):
+        gc.unfreeze()  # In its summary, Hypothesis asks the garbage collector who refers to an object.
         return
     if TRACERS is not None:
         from coverage import Coverage

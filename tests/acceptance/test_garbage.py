@@ -163,7 +163,6 @@ def garbage(app: Any, ask: Any, sent: Sent) -> int:
             ask(app, sent)
         return gc.collect()
     finally:
-        gc.unfreeze()
         if was_enabled:
             gc.enable()
 

@@ -56,10 +56,12 @@ def handle(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.without_coverage
 def test_the_django_middleware_answers_like_the_wsgi_middleware(handle: Call, case: str) -> None:
     check_case(handle, *CASES[case])
 
 
+@pytest.mark.without_coverage
 def test_the_django_middleware_decides_generated_requests_like_the_wsgi_middleware(handle: Call) -> None:
     check_generated(handle)
 

@@ -64,6 +64,7 @@ def test_there_is_one_comparison_of_signatures() -> None:
     assert sorted(found) == [PACKAGE / "console" / "access.py", CORE / "scheme.py"]
 
 
+@pytest.mark.without_coverage
 def test_nothing_rests_on_a_context_variable_or_a_thread() -> None:
     """T073: context variables leak between requests on nine of ten WSGI set-ups."""
     for path in PACKAGE.rglob("*.py"):
@@ -73,6 +74,7 @@ def test_nothing_rests_on_a_context_variable_or_a_thread() -> None:
         assert "threading.local" not in path.read_text(), path
 
 
+@pytest.mark.without_coverage
 def test_no_request_can_trip_an_assert_or_a_bare_except() -> None:
     """T021, T053: `python -O` drops an assert; a server's time-out is a SystemExit."""
     for path in PACKAGE.rglob("*.py"):
@@ -89,6 +91,7 @@ def documented_arguments(docstring: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.without_coverage
 def test_a_class_documents_the_arguments_of_its_constructor(path: Path) -> None:
     # ruff compares only the docstring of a function with its arguments.
     classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]

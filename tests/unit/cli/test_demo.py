@@ -266,6 +266,7 @@ def test_only_the_names_of_this_machine_open_the_page(apps: dict[str, App], host
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.app}, {sample.name}")
+@pytest.mark.without_coverage
 def test_the_page_explains_a_refusal(apps: dict[str, App], sample: Sample) -> None:
     page = make_page(apps, KEYS).test_client()
     signed = sample.signed(KEYS)

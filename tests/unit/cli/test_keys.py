@@ -114,10 +114,19 @@ def test_a_name_that_the_encoding_of_stdout_does_not_have_is_escaped(run: Run, s
         assert b"\\u0141\xf3d\\u017a " in listed.stdout_bytes
 
 
+def variables(folder: Path) -> dict[str, str]:
+    return {"HMAC_GUARD_DB": f"sqlite:///{folder / 'keys.db'}", "OLD_SECRET": KEY}
+
+
+def in_file(*words: str, folder: Path) -> Result:
+    """Run `hmac-guard keys` on a database in a folder."""
+    return CliRunner().invoke(hmac_guard, ["keys", *words], env=variables(folder))
+
+
 def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run `hmac-guard keys` on a database in a folder, with its stdout as the shell writes the target."""
-    environ = {**os.environ, "HMAC_GUARD_DB": f"sqlite:///{folder / 'keys.db'}", "OLD_SECRET": KEY}
+    """The same in a process of its own, with its stdout as the shell writes the target."""
     command = shlex.join([sys.executable, "-m", "hmac_guard.cli", "keys", *words])
+    environ = {**os.environ, **variables(folder)}
     return subprocess.run(["sh", "-c", f"{command} {target}"], env=environ, capture_output=True, text=True)
 
 
@@ -129,43 +138,43 @@ def into(target: str, *words: str, folder: Path) -> "subprocess.CompletedProcess
 def test_a_secret_that_cannot_be_written_is_reported_with_its_key(
     command: list[str], target: str, tenant: str, tmp_path: Path
 ) -> None:
-    into("", "add", "--", tenant, folder=tmp_path)
+    in_file("add", "--", tenant, folder=tmp_path)
     result = into(target, *command, "--id", "lost", "--", tenant, folder=tmp_path)
 
     assert result.returncode == 2
     assert result.stderr.startswith("Error: the key lost is stored, but its secret could not be written (")
     assert "run this command again for a new key, without --id" in result.stderr
-    assert into("", *command, "--", tenant, folder=tmp_path).returncode == 0
+    assert in_file(*command, "--", tenant, folder=tmp_path).exit_code == 0
     [retire] = re.findall("`hmac-guard keys (.*)`", result.stderr)
-    assert into("", *shlex.split(retire), folder=tmp_path).returncode == 0
-    [lost] = re.findall(".* lost .*", into("", "list", "--", tenant, folder=tmp_path).stdout)
+    assert in_file(*shlex.split(retire), folder=tmp_path).exit_code == 0
+    [lost] = re.findall(".* lost .*", in_file("list", "--", tenant, folder=tmp_path).stdout)
     assert "ended" in lost
     assert result.stderr.count("\n") == 1
 
 
 def test_without_stdout_no_key_is_stored(tmp_path: Path) -> None:
-    into("", "add", "acme", "--id", "kept", folder=tmp_path)
+    in_file("add", "acme", "--id", "kept", folder=tmp_path)
     for command in ("add", "rotate"):
         assert into(">&-", command, "acme", "--id", "lost", folder=tmp_path).returncode == 2
 
-    assert "lost" not in into("", "list", "acme", folder=tmp_path).stdout
+    assert "lost" not in in_file("list", "acme", folder=tmp_path).stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="not run: Windows has no modes of files")
 def test_only_its_owner_can_read_a_new_file_of_sqlite(tmp_path: Path) -> None:
     file = tmp_path / "keys.db"
-    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert in_file("add", "acme", folder=tmp_path).exit_code == 0
     assert file.stat().st_mode & 0o777 == 0o600
 
     file.chmod(0o640)
-    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert in_file("add", "acme", folder=tmp_path).exit_code == 0
     assert file.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.skipif(os.name == "nt", reason="not run: Windows has no modes of files")
 def test_only_its_owner_can_read_a_new_file_of_sqlite_behind_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "keys.db").symlink_to(tmp_path / "stored.db")
-    assert into("", "add", "acme", folder=tmp_path).returncode == 0
+    assert in_file("add", "acme", folder=tmp_path).exit_code == 0
     assert (tmp_path / "stored.db").stat().st_mode & 0o777 == 0o600
 
 
@@ -178,7 +187,7 @@ def test_the_id_of_a_key_that_cannot_be_written_is_reported(tmp_path: Path) -> N
 
 
 def test_a_table_that_cannot_be_written_is_an_error_of_one_sentence(tmp_path: Path) -> None:
-    into("", "add", "acme", folder=tmp_path)
+    in_file("add", "acme", folder=tmp_path)
     for command in (["list"], ["list", "--json"]):
         result = into(">/dev/full", *command, folder=tmp_path)
 
@@ -576,17 +585,17 @@ def test_an_error_is_one_sentence_with_its_fix(run: Run, arguments: list[str], s
 
 
 def test_a_secret_that_cannot_be_read_leaves_no_tables(tmp_path: Path) -> None:
-    result = into("", "add", "acme", "--secret-file", str(tmp_path / "none"), folder=tmp_path)
+    result = in_file("add", "acme", "--secret-file", str(tmp_path / "none"), folder=tmp_path)
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [["list"], ["rotate", "acme"], ["readiness"]], ids=" ".join)
 def test_a_missing_file_of_sqlite_is_reported_and_not_created(tmp_path: Path, words: list[str]) -> None:
-    result = into("", *words, folder=tmp_path)
+    result = in_file(*words, folder=tmp_path)
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "there is no database" in result.stderr
     assert "`hmac-guard keys add`" in result.stderr
     assert list(tmp_path.iterdir()) == []

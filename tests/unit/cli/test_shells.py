@@ -4,7 +4,9 @@ import os
 import pty
 import shutil
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Thread
 
@@ -46,10 +48,16 @@ def needs(shell: str) -> None:
         pytest.skip(f"not run: {shell} is not installed")
 
 
-def script_of(shell: str, environ: dict[str, str]) -> str:
-    return subprocess.run(
-        ["hmac-guard", "completion", shell], env=environ, capture_output=True, text=True, check=True
-    ).stdout
+@pytest.fixture(scope="module")
+def script_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    environ = environ_of_a_shell(tmp_path_factory.mktemp("scripts"))
+
+    @cache
+    def script_of(shell: str) -> str:
+        command = ["hmac-guard", "completion", shell]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+
+    return script_of
 
 
 @pytest.fixture
@@ -87,30 +95,36 @@ def line_after_tab(command: list[str], typed: str, folder: Path, environ: dict[s
 
 
 @pytest.mark.parametrize("typed", LINES)
-def test_bash_completes_the_line(typed: str, tmp_path: Path, environ: dict[str, str]) -> None:
+def test_bash_completes_the_line(
+    typed: str, tmp_path: Path, environ: dict[str, str], script_of: Callable[[str], str]
+) -> None:
     needs("bash")
-    (tmp_path / "completion.bash").write_text(script_of("bash", environ))
+    (tmp_path / "completion.bash").write_text(script_of("bash"))
     (tmp_path / "bashrc").write_text(BASH)
 
     assert line_after_tab(["bash", "--rcfile", "bashrc", "-i"], typed, tmp_path, environ) == LINES[typed]
 
 
 @pytest.mark.parametrize("typed", LINES)
-def test_zsh_completes_the_line(typed: str, tmp_path: Path, environ: dict[str, str]) -> None:
+def test_zsh_completes_the_line(
+    typed: str, tmp_path: Path, environ: dict[str, str], script_of: Callable[[str], str]
+) -> None:
     needs("zsh")
     (tmp_path / "functions").mkdir()
-    (tmp_path / "functions" / "_hmac-guard").write_text(script_of("zsh", environ))
+    (tmp_path / "functions" / "_hmac-guard").write_text(script_of("zsh"))
     (tmp_path / ".zshrc").write_text(ZSH)
 
     assert line_after_tab(["zsh", "-i"], typed, tmp_path, environ) == LINES[typed]
 
 
 @pytest.mark.parametrize("typed", LINES)
-def test_fish_completes_the_last_word(typed: str, tmp_path: Path, environ: dict[str, str]) -> None:
+def test_fish_completes_the_last_word(
+    typed: str, tmp_path: Path, environ: dict[str, str], script_of: Callable[[str], str]
+) -> None:
     needs("fish")
     folder = tmp_path / "fish" / "completions"
     folder.mkdir(parents=True)
-    (folder / "hmac-guard.fish").write_text(script_of("fish", environ))
+    (folder / "hmac-guard.fish").write_text(script_of("fish"))
     done = subprocess.run(
         ["fish", "--command", f"complete --do-complete '{typed}'"],
         cwd=tmp_path,

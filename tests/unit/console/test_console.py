@@ -1019,6 +1019,7 @@ def test_a_token_is_valid_for_twelve_hours_on_every_worker(seconds: float, probl
 
 
 @pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.without_coverage
 def test_no_page_is_public_cached_or_framed(console: Console, keys: Any, path: str) -> None:
     keys.add("acme", KEY, key_id="k1")
     anonymous, vic = Browser(console, ""), Browser(console, "vic")
@@ -1608,6 +1609,7 @@ def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, bodies: list
     ],
     ids=lambda given: getattr(given, "name", given),
 )
+@pytest.mark.without_coverage
 def test_a_signature_may_be_typed_with_its_key_or_as_the_whole_header(keys: Any, scheme: Scheme, written: str) -> None:
     secret, form = ("whsec_" + "AQID" * 8, "whsec") if scheme is STANDARD_WEBHOOKS else (KEY, "text")
     keys.add("acme", secret, form=form)

@@ -113,6 +113,7 @@ def refused(call: Call, case: str, **options: Any) -> tuple[Reply, list[Verdict]
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
+@pytest.mark.without_coverage
 def test_a_refused_request_gets_the_answer_of_its_reason(call: Call, case: str) -> None:
     _, _, reason, status, code = REFUSED[case]
     reply, verdicts = refused(call, case)

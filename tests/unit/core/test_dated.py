@@ -464,6 +464,7 @@ def test_ids_and_times_may_travel_in_the_body_that_is_signed(call: Call, body: b
         (b"order_id=42&at=1", "application/x-www-form-urlencoded", {}, Reason.EXPIRED),
     ],
 )
+@pytest.mark.without_coverage
 def test_the_rules_for_types_hold_where_the_body_is_read_for_ids(
     call: Call, body: bytes, kind: str, headers: dict[str, str], reason: Reason
 ) -> None:

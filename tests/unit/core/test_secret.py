@@ -67,6 +67,7 @@ def ways(text: str, folder: Path, environ: pytest.MonkeyPatch) -> dict[str, Call
 
 
 @pytest.mark.parametrize(("text", "why"), [*REFUSED.items(), *((text, "empty or blank") for text in BLANK)])
+@pytest.mark.without_coverage
 def test_text_that_is_hardly_a_secret_is_refused_in_every_way(
     text: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

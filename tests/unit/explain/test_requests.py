@@ -169,6 +169,7 @@ PLANTS: dict[str, Plant] = {
 }
 
 
+@pytest.mark.without_coverage
 def test_the_mistake_is_named_in_two_hundred_requests() -> None:
     source = random.Random(18)
     writers = (as_slack, as_stripe, as_mine)
@@ -245,6 +246,7 @@ def test_a_changed_body_has_a_fix_for_a_body(
     assert named(made, write) == [name]
 
 
+@pytest.mark.without_coverage
 def test_a_fix_of_two_mistakes_in_a_body_is_written_once() -> None:
     made = Made(signed_body=b"a=b%20c\n", sent_body=b"a=b+c")
     scheme, headers = as_slack(made)
@@ -309,6 +311,7 @@ def test_the_output_of_a_program_and_a_doubled_prefix_are_named(sent: str, name:
         ("2027-01-15T08:00:00Z", "is not a Unix time"),
     ],
 )
+@pytest.mark.without_coverage
 def test_an_invalid_time_is_reported(text: str, says: str) -> None:
     scheme, headers = as_slack(_sent_at(text, random.Random(1)))
     answer = " ".join(sentences(explain_captured(scheme, capture(raw(headers, b"x")), KEYS)))
@@ -345,6 +348,7 @@ def test_a_whsec_key_in_the_other_form_is_named() -> None:
 @pytest.mark.parametrize(
     "body", [b"\xff\xfe\x00", bytes(range(256)), b"\xed\xa0\x80", b"{" * 2_000, b'{"a":"\\ud800"}', b"[1e999, 1e400]"]
 )
+@pytest.mark.without_coverage
 def test_a_body_of_any_bytes_is_explained(body: bytes) -> None:
     scheme, headers = as_slack(Made(signed_body=body, sent_body=body))
     explained = explain_captured(scheme, capture(raw(headers, body + b"?")), KEYS)

@@ -222,6 +222,7 @@ def test_nonsense_is_503_where_nothing_is_cached(interface: Interface, colour: s
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
+@pytest.mark.without_coverage
 def test_nonsense_leaves_the_cached_keys_in_use(interface: Interface, colour: str, answer: Any) -> None:
     source = Source(KEY)
     guard = cached(interface, resolver(source, colour))

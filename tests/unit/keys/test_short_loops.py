@@ -33,7 +33,6 @@ def free_tasks() -> Iterator[None]:
     gc.freeze()
     yield
     gc.collect()
-    gc.unfreeze()
 
 
 class Api:

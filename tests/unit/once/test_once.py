@@ -293,6 +293,7 @@ def test_a_slow_redis_is_given_up_after_the_timeout() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.without_coverage
 def test_a_purge_under_load_takes_no_token_that_lasts(kind: str, tmp_path: Path) -> None:
     with store_of(kind, tmp_path) as used:
         table, url = used.place.split("@")[0], used.engine.url
@@ -482,6 +483,7 @@ def test_a_token_is_another_one_wherever_scope_tenant_or_message_differ() -> Non
 
 
 @pytest.mark.parametrize("tenant", [None, "acme"])
+@pytest.mark.without_coverage
 def test_a_token_in_memory_takes_about_250_bytes(tenant: str | None) -> None:
     store = MemoryOnce(1_000_000)
     tracemalloc.start()

@@ -106,6 +106,7 @@ def test_the_scheme_signs_what_the_vendor_documents(delivery: Delivery) -> None:
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES, ids=lambda delivery: delivery.scheme.name)
+@pytest.mark.without_coverage
 def test_another_body_key_or_header_is_refused(call: Call, delivery: Delivery) -> None:
     body = delivery.body
     for other in (
@@ -141,6 +142,7 @@ def test_both_ends_of_the_window_to_the_second(call: Call, delivery: Delivery) -
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", "image/png", "odd", "", None]
 )
+@pytest.mark.without_coverage
 def test_a_body_of_any_type_is_bytes(call: Call, delivery: Delivery, kind: str | None) -> None:
     headers = delivery.headers if kind is None else {**delivery.headers, "Content-Type": kind}
 
