@@ -26,6 +26,8 @@ MAX_LEAVES = 1000
 _MAX_NAME_LENGTH = 256
 # A guard refuses a body with deeper nesting.
 _MAX_DEPTH = 64
+# SHA-1 in hex. SHA-256 in base64 is longer.
+_SHORTEST_DIGEST = 40
 _KEY_SENT = "it is a key, and is not shown; send the right value, and replace the key, because it was sent"
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
@@ -63,7 +65,16 @@ def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     wanted = {_bare(name) for name in (field.name, *map(_name, named))} - {""}
     sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
     at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
-    return next(chain(at_its_place, (leaf for leaf in sent if _bare(leaf.name) in wanted)), None)
+    with_its_name = (leaf for leaf in sent if _bare(leaf.name) in wanted)
+    is_signature = field.name == "signature"
+    return next(
+        chain(at_its_place, with_its_name, (leaf for leaf in sent if is_signature and _is_signature(leaf))), None
+    )
+
+
+def _is_signature(leaf: Leaf) -> bool:
+    """Return whether a text says that it is a signature, as X-Hub-Signature does, and is long enough for a digest."""
+    return "signature" in leaf.name.lower() and len(leaf.value) >= _SHORTEST_DIGEST
 
 
 def _bare(name: str) -> str:

@@ -31,8 +31,8 @@ def sentences(explanation: Explanation) -> list[str]:
 
 def _sentences(explanation: Explanation) -> list[str]:
     if explanation.verified:
-        keys = [_problem(reading) for reading in explanation.ids if reading.is_key]
-        return ["Verified: the signature is the right one.", *keys, *_without_tenant(explanation)]
+        sent_keys = [_problem(reading) for reading in explanation.ids if reading.is_key]
+        return ["Verified: the signature is the right one.", *sent_keys, *_without_tenant(explanation)]
     if explanation.reason is Reason.PREFLIGHT:
         return [
             "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "

@@ -190,6 +190,21 @@ def test_a_signature_over_the_intended_ids_is_reported_as_right(scheme: Scheme, 
     assert said[-1] == "Except for that, the signature is right."
 
 
+def test_a_signature_in_a_header_with_another_name_is_found() -> None:
+    scheme = Scheme(name="hook", ids={}, message="{@body}", signature=Header("X-Hub-Signature-256"))
+    request = "POST / HTTP/1.1\nContent-Type: {}\nX-Signature-Time: 1800000000\n{}\n\n{{}}"
+
+    def said(header: str) -> list[str]:
+        return sentences(explained(scheme, request.format(JSON, header)))[1:]
+
+    assert said(f"X-Hub-Signature: {signed('{}')}") == [
+        "signature: it is in the header 'X-Hub-Signature', where the guard does not read it; send it in the header "
+        "'X-Hub-Signature-256'.",
+        "Except for that, the signature is right.",
+    ]
+    assert said("X-Signed: {}")[0] == "signature: it is missing; send it in the header 'X-Hub-Signature-256'."
+
+
 def test_a_signature_without_a_required_id_is_not_reported_as_right() -> None:
     request = f"/oauth/connect/github?hmac={signed('github')}"
 
