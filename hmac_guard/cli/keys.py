@@ -269,7 +269,7 @@ def purge(keys: Any, older_than: float, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"deleted": count}, indent=2))
     else:
-        click.echo(f"deleted {count} keys")
+        click.echo(f"deleted {count} {'key' if count == 1 else 'keys'}")
 
 
 @command.command("list")

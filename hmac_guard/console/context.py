@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from hmac_guard.console.access import Operator, make_token
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.explain.printable import counted
 
 if TYPE_CHECKING:
     from hmac_guard.console.console import Console
@@ -94,11 +95,6 @@ def hex_dump(message: bytes) -> list[tuple[str, str, str]]:
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "·" for byte in part)
         rows.append((f"{at:04x}", part.hex(" "), text))
     return rows
-
-
-def counted(number: int, word: str, words: str = "") -> str:
-    """Return a number with its noun: "1 key", "2,000 keys"."""
-    return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
 def visible(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes text of a request safe to print: control characters would change the terminal."""
+"""Makes text of a request safe to print, since control characters would change the terminal, and writes numbers."""
 
 import re
 
@@ -8,6 +8,11 @@ _NOT_SHOWN = re.compile("[^ -~]")
 def printable(text: str) -> str:
     """Return the text in visible ASCII and spaces. Other characters become Python escapes."""
     return _NOT_SHOWN.sub(lambda character: ascii(character[0])[1:-1], text)
+
+
+def counted(number: int, word: str, words: str = "") -> str:
+    """Return a number with its noun: "1 key", "2,000 keys"."""
+    return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
 def excerpt(text: str, max_length: int = 60) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.explanation import Explanation
-from hmac_guard.explain.printable import excerpt, printable
+from hmac_guard.explain.printable import counted, excerpt, printable
 from hmac_guard.explain.reading import Reading
 from hmac_guard.explain.search import Found
 
@@ -111,7 +111,7 @@ def _lines(explanation: Explanation, notes: Sequence[str], show_signature: bool)
     for reading in (*explanation.ids, explanation.tenant, explanation.signature):
         if reading is not None:
             yield from _reading_lines(reading, hidden=_is_hidden(explanation, reading, show_signature))
-    yield from ("", f"2. The bytes to sign: {len(explanation.message)} bytes")
+    yield from ("", f"2. The bytes to sign: {counted(len(explanation.message), 'byte')}")
     yield from _byte_lines(explanation.message)
     yield from ("", "3. The decoded signature")
     decoded = explanation.decoded
@@ -137,7 +137,7 @@ def _reading_lines(reading: Reading, hidden: bool) -> Iterator[str]:
     if reading.value is None:
         value = "a key" if reading.is_key else "nothing"
     elif hidden:
-        value = f"{len(reading.value)} characters"
+        value = counted(len(reading.value), "character")
     else:
         value = excerpt(reading.value, _MAX_VALUE_LENGTH)
     yield from _wrapped(f"{reading.name}: {value}", "   ")

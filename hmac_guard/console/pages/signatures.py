@@ -23,6 +23,7 @@ from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
 from hmac_guard.explain.items import items_in
+from hmac_guard.explain.printable import counted
 from hmac_guard.explain.reading import leaves, read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
@@ -275,7 +276,7 @@ def _result(
     if found.tenant is not None and (is_pasted or found.tenant.problem):
         readings.append((found.tenant.name, _shown(found.tenant.value), found.tenant.places, found.tenant.problem))
     if not is_partial:
-        size = "-" if found.signature.value is None else f"{len(found.signature.value)} characters"
+        size = "-" if found.signature.value is None else counted(len(found.signature.value), "character")
         readings.append(("signature", size, found.signature.places, found.signature.problem))
     problems = [f"{each.name}: {each.problem}." for each in found.problems if each is not found.signature]
     shown = found.message[:MAX_SHOWN_BYTES]

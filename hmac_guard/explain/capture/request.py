@@ -150,7 +150,9 @@ def _body(rest: bytes, headers: dict[str, str]) -> tuple[bytes, tuple[str, ...]]
         return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
     if len(rest) < int(length):
         return rest, (f"Content-Length says {length} bytes, but the body has {len(rest)}; a server waits for the rest",)
-    return rest[: int(length)], ()
+    copied = len(rest.rstrip(b"\r\n"))
+    note = f"Content-Length says {length} bytes, but the body has {copied}; the rest is left out"
+    return rest[: int(length)], (note,) if copied > int(length) else ()
 
 
 def _dechunked(rest: bytes) -> tuple[bytes, tuple[str, ...]]:

@@ -523,6 +523,9 @@ def test_old_keys_are_deleted(run: Run, sync_database: Database) -> None:
     assert [key.id for key in sync_database.keys().list()] == ["newer", "newer"]
     assert [entry.detail for entry in sync_database.keys().audit(action="purge")] == [{"keys": ["old"]}] * 2
 
+    past.add("acme", key_id="third", not_after=clock.now + 60)
+    assert run("purge", "--older-than", "30d").stdout == "deleted 1 key\n"
+
 
 def test_every_cache_sees_a_change(run: Run, sync_database: Database) -> None:
     run("add", "other")

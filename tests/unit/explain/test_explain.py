@@ -205,6 +205,13 @@ def test_a_signature_in_a_header_with_another_name_is_found() -> None:
     assert said("X-Signed: {}")[0] == "signature: it is missing; send it in the header 'X-Hub-Signature-256'."
 
 
+def test_one_character_and_one_byte_are_not_plural() -> None:
+    _, output = run("github", "--key-env", "KEY", given="POST / HTTP/1.1\nX-Hub-Signature-256: a\n\nb")
+
+    assert "signature: 1 character\n" in output
+    assert "The bytes to sign: 1 byte\n" in output
+
+
 def test_a_signature_without_a_required_id_is_not_reported_as_right() -> None:
     request = f"/oauth/connect/github?hmac={signed('github')}"
 
