@@ -26,7 +26,8 @@ from hmac_guard.explain.search import SECONDS, Found, KnownKeys, Search, mistake
 from hmac_guard.explain.sending import path_leaf, sending_mistakes
 
 _MAX_MEANINGS = 4
-_MAX_MESSAGE_LENGTH = 16_384
+#: The most signed bytes with which mistakes are searched.
+MAX_MESSAGE_LENGTH = 16_384
 _SIZES = {16: "md5", 20: "sha1", 28: "sha224", 32: "sha256", 48: "sha384", 64: "sha512"}
 _SHOWN = 4
 
@@ -296,12 +297,12 @@ def _unswapped(
     """Return the id in whose place the right signature was sent, and that meaning. Return "" if there is none."""
     for ids, signature in meanings:
         for name, text in ids.items():
-            if signature is None or len(text) > _MAX_MESSAGE_LENGTH:
+            if signature is None or len(text) > MAX_MESSAGE_LENGTH:
                 continue
             exchanged = {**ids, name: signature}
             for key in (keys.current, *(previous for _, previous in keys.previous)):
                 attempt = right_attempt(scheme, secret_of(key), _named(scheme, request, exchanged))
-                if len(attempt.message()) <= _MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
+                if len(attempt.message()) <= MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
                     return name, [_Meaning(exchanged, text)]
     return "", meanings
 
@@ -326,12 +327,18 @@ def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tup
 def _search(
     scheme: Scheme, request: Request, keys: KnownKeys, meaning: _Meaning, tenant: str | None, seconds: float
 ) -> Search | None:
-    """Search what explains the signature. Return None if there is no signature, or if the message is too long."""
+    """Search what explains the signature. Return None if there is no signature.
+
+    For a message that is too long, only whether the signature is right, and whether it is a key.
+    """
     ids, signature = meaning
     attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, ids))
-    if signature is None or len(attempt.message()) > _MAX_MESSAGE_LENGTH:
+    if signature is None:
         return None
     if is_key(signature, scheme.prefix, keys):
         return Search(right=False, mistakes=(KEY_SENT,))
+    if len(attempt.message()) > MAX_MESSAGE_LENGTH:
+        is_right = attempt.write(attempt.digest()) == signature
+        return Search(right=is_right, is_complete=is_right)
     mistakes = mistakes_for(scheme, request, keys, ids, tenant, signature)
     return search(attempt, signature, decode(signature, scheme).digest, mistakes, seconds)

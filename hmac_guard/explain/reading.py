@@ -26,8 +26,8 @@ MAX_LEAVES = 1000
 _MAX_NAME_LENGTH = 256
 # A guard refuses a body with deeper nesting.
 _MAX_DEPTH = 64
-# SHA-1 in hex. SHA-256 in base64 is longer.
-_SHORTEST_DIGEST = 40
+# A digest in hex or base64, from SHA-1 to SHA-512, after a prefix such as `sha256=`.
+_DIGEST = re.compile(r"(?:[\w-]{1,16}[=, ])?(?:[0-9a-fA-F]{40,128}|[A-Za-z0-9+/_-]{43,88}={0,2})")
 _KEY_SENT = "it is a key, and is not shown; send the right value, and replace the key, because it was sent"
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
@@ -39,6 +39,7 @@ class Leaf(NamedTuple):
     name: str
     value: str
     pointer: str = ""
+    is_header: bool = False
 
 
 def leaves(query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Leaf]:
@@ -62,19 +63,22 @@ def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     pointers = {place.pointer for place in places if isinstance(place, Json)}
     # A whole header with items is no id: the signature, or a key sent as one, is in it.
     named = [place for place in places if field.name == "signature" or not isinstance(place, HeaderItem)]
-    wanted = {_bare(name) for name in (field.name, *map(_name, named))} - {""}
+    wanted = {_bare(name) for name in map(_name, named)} - {""}
     sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
-    at_its_place = (leaf for leaf in sent if leaf.pointer in pointers)
-    with_its_name = (leaf for leaf in sent if _bare(leaf.name) in wanted)
-    is_signature = field.name == "signature"
-    return next(
-        chain(at_its_place, with_its_name, (leaf for leaf in sent if is_signature and _is_signature(leaf))), None
+    is_in_header = field.name == "signature" and any(isinstance(place, Header) for place in places)
+    guesses = chain(
+        (leaf for leaf in sent if leaf.pointer in pointers),
+        (leaf for leaf in sent if _bare(leaf.name) in wanted),
+        (leaf for leaf in sent if is_in_header and _is_signature(leaf)),
+        (leaf for leaf in sent if _bare(leaf.name) == _bare(field.name)),
     )
+    return next(guesses, None)
 
 
 def _is_signature(leaf: Leaf) -> bool:
-    """Return whether a text says that it is a signature, as X-Hub-Signature does, and is long enough for a digest."""
-    return "signature" in leaf.name.lower() and len(leaf.value) >= _SHORTEST_DIGEST
+    """Return whether a text is a header that says that it is a signature, as X-Hub-Signature does, and has a digest."""
+    is_named = leaf.is_header and "signature" in leaf.name.lower()
+    return is_named and _DIGEST.fullmatch(leaf.value.strip()) is not None
 
 
 def _bare(name: str) -> str:
@@ -103,7 +107,7 @@ def _fields(kind: str, encoded: str) -> Iterator[Leaf]:
 
 
 def _header_leaves(name: str, value: str) -> Iterator[Leaf]:
-    yield Leaf(f"the header {excerpt(name, _MAX_NAME_LENGTH)}", name, value)
+    yield Leaf(f"the header {excerpt(name, _MAX_NAME_LENGTH)}", name, value, is_header=True)
     if name.lower() == "cookie":
         for cookie in value.split(";"):
             key, _, text = cookie.partition("=")

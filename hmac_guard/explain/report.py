@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hmac_guard.core.verdict import Reason
-from hmac_guard.explain.explanation import Explanation
+from hmac_guard.explain.explanation import MAX_MESSAGE_LENGTH, Explanation
 from hmac_guard.explain.printable import counted, excerpt, printable
 from hmac_guard.explain.reading import Reading
 from hmac_guard.explain.search import Found
@@ -75,8 +75,11 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
         lead = "Another cause" if besides else "Cause"
         yield _cause(f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}", found.mistakes)
     else:
-        tried = "alone or with another one" if found.is_complete else "but the time was too short to try all pairs"
-        yield f"No known mistake explains the signature, {tried}."
+        if len(explanation.message) > MAX_MESSAGE_LENGTH:
+            yield f"Mistakes are searched only where at most {MAX_MESSAGE_LENGTH:,} bytes are signed."
+        else:
+            tried = "alone or with another one" if found.is_complete else "but the time was too short to try all pairs"
+            yield f"No known mistake explains the signature, {tried}."
         yield "Compare the bytes to sign with the bytes that the signer signs, and check which key it uses."
 
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
-from hmac_guard.explain.capture.request import Captured, CaptureError, from_sent_url, without_dot_segments
+from hmac_guard.explain.capture.request import Captured, CaptureError, cut, from_sent_url, without_dot_segments
 from hmac_guard.explain.printable import excerpt
 
 # The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
@@ -368,7 +368,10 @@ def _sent(command: Command) -> Captured:
         implied.append(("Cookie", ";".join(command.cookies)))
     if content_type:
         implied.append(("Content-Type", content_type))
-    return captured._replace(headers=_headers(implied, command.headers), body=body)
+    headers = _headers(implied, command.headers)
+    length = next((value.strip() for name, value in headers if name.lower() == "content-length"), "")
+    body, notes = cut(body, length, len(body)) if length.isdecimal() else (body, ())
+    return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
 
 
 # What curl expands in a URL, unless there is a backslash before it. It sends `[]` and the address of an IPv6 host as

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 from collections.abc import Iterable, Mapping
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
@@ -99,6 +100,9 @@ _LOGGED = re.compile(rb" HTTP/[0-9]| [1-5][0-9]{2}(?: |$)")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _MAX_CHUNK_LINE = 4096
+# The parser leaves out all headers after a line that is none, or a first line that continues another.
+_LOST_HEADERS = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
+_HEADER_LINES = "give one header per line as 'Name: value', and an empty line after them"
 _MAX_DIGITS = 15
 
 
@@ -116,11 +120,12 @@ def from_raw(text: bytes) -> Captured:
     stream = BytesIO(text.lstrip())
     method, target = _request_line(stream.readline())
     try:
-        headers = tuple(http.client.parse_headers(stream).items())
+        parsed = http.client.parse_headers(stream)
     except http.client.HTTPException as error:
-        raise CaptureError(
-            f"the headers cannot be read ({error}); give one header per line, and an empty line after them"
-        ) from None
+        raise CaptureError(f"the headers cannot be read ({error}); {_HEADER_LINES}") from None
+    if any(isinstance(defect, _LOST_HEADERS) for defect in parsed.defects):
+        raise CaptureError(f"a line of the headers is no header; {_HEADER_LINES}")
+    headers = tuple(parsed.items())
     captured = from_sent_target(target, method)
     body, notes = _body(stream.read(), {name.lower(): value for name, value in headers})
     return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
@@ -143,14 +148,26 @@ def _request_line(line: bytes) -> tuple[str, str]:
 def _body(rest: bytes, headers: dict[str, str]) -> tuple[bytes, tuple[str, ...]]:
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return _dechunked(rest)
+    body = rest.rstrip(b"\r\n")
     length = headers.get("content-length", "").strip()
     if not length.isdecimal():
-        return rest.rstrip(b"\r\n"), ()
+        ending = "the line end after the body is left out; if it was sent, give the Content-Length"
+        return body, (ending,) if body and body != rest else ()
+    return cut(rest, length, len(body))
+
+
+def cut(rest: bytes, length: str, copied: int) -> tuple[bytes, tuple[str, ...]]:
+    """Return what a server reads of a body, and a note if it has another length than its Content-Length says.
+
+    Args:
+        rest: The body, and what follows it in the copy.
+        length: The Content-Length, in decimal digits.
+        copied: The bytes of the body in the copy.
+    """
     if len(length) > _MAX_DIGITS:
         return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
     if len(rest) < int(length):
         return rest, (f"Content-Length says {length} bytes, but the body has {len(rest)}; a server waits for the rest",)
-    copied = len(rest.rstrip(b"\r\n"))
     note = f"Content-Length says {length} bytes, but the body has {copied}; the rest is left out"
     return rest[: int(length)], (note,) if copied > int(length) else ()
 

@@ -16,6 +16,7 @@ TIMES = ("timestamp", "expires")
 _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 #: Seconds by which a time may differ from the time in another zone and still count as this time.
 _NEAR = 120
+_OLD_COPY = "; the time is compared with now, so this copy may only be old"
 _YEAR = 366 * 86_400
 _COMPACT = (",", ":")
 _JSON_FORMS: tuple[dict[str, Any], ...] = (
@@ -217,13 +218,14 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
         yield (
             "time_local",
             f"{time.label} is off by {zone:+g} hours, as if a local time was used as UTC",
-            "use Unix time, which does not depend on a time zone",
+            "use Unix time, which does not depend on a time zone" + ("" if off > 0 else _OLD_COPY),
         )
     elif isinstance(time, Timestamp):
         yield (
             "clock_ahead" if off > 0 else "clock_behind",
             f"{time.label} is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the clock here",
-            "set the signer's clock by NTP" + ("" if off > 0 else ", or sign each request when you send it"),
+            "set the signer's clock by NTP"
+            + ("" if off > 0 else ", or sign each request when you send it" + _OLD_COPY),
         )
     elif off < 0:
         yield "ended", f"the signature ended {-off:.0f} seconds ago", "create a new signature"

@@ -86,7 +86,8 @@ def test_a_raw_request_may_have_lf_or_crlf(newline: str) -> None:
         (b"GET http://h/a?x=1 HTTP/1.0\n\n", "/a?x=1", b"", ""),
         (b"GET /a?x=1\nHost: h\n", "/a?x=1", b"", ""),
         (b"\n GET /caf\xc3\xa9?x=\xff HTTP/1.1\n\n", "/caf\xc3\xa9?x=\xff", b"", ""),
-        (b"POST /a HTTP/1.1\nContent-Type: x\n\nline\n\n", "/a", b"line", ""),
+        (b"POST /a HTTP/1.1\nContent-Type: x\n\nline", "/a", b"line", ""),
+        (b"POST /a HTTP/1.1\nContent-Type: x\n\nline\n\n", "/a", b"line", "the line end after the body is left out"),
         (b"POST /a HTTP/1.1\nContent-Length: 9\n\nshort", "/a", b"short", "Content-Length says 9 bytes"),
         (
             b"POST /a HTTP/1.1\nContent-Length: 4\n\nbody and more\n",
@@ -403,6 +404,21 @@ def test_a_variable_that_is_not_replaced_is_noted(command: str, notes: tuple[str
 
 
 @pytest.mark.parametrize(
+    ("length", "body", "notes"),
+    [
+        (4, b"body", ()),
+        (2, b"bo", ("Content-Length says 2 bytes, but the body has 4; the rest is left out",)),
+        (9, b"body", ("Content-Length says 9 bytes, but the body has 4; a server waits for the rest",)),
+    ],
+    ids=["the same", "shorter", "longer"],
+)
+def test_curl_sends_the_given_length(length: int, body: bytes, notes: tuple[str, ...]) -> None:
+    captured = capture(f"curl https://h/ -H 'content-length: {length}' -d body".encode())
+
+    assert (captured.body, captured.notes) == (body, notes)
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("", "there is no request"),
@@ -414,6 +430,8 @@ def test_a_variable_that_is_not_replaced_is_noted(command: str, notes: tuple[str
         ('{"request": {"url": "https://h", "postData": {"text": "a", "encoding": "base64"}}}', "not a HAR entry"),
         ("GET /a" + "\nX: 1" * 101, "the headers cannot be read (got more than 100 headers)"),
         ("GET /a\nX: " + "1" * 70_000, "the headers cannot be read"),
+        ("GET /a\nUser-Agent: Mozilla/5.0\n(X11)\nX: 1\n\n", "a line of the headers is no header"),
+        ("GET /a\n  Host: h\n  X: 1\n\n", "a line of the headers is no header"),
         ("GEt /a b", "not a URL"),
         ("curl $'https://h/\\U00110000'", "an escape for 110000, which is not a character"),
         ("curl $'https://h/\\UFFFFFFFF'", "an escape for FFFFFFFF, which is not a character"),

@@ -28,7 +28,7 @@ from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.reading import MAX_LEAVES, leaves, near
 from hmac_guard.explain.report import as_json, as_text, sentences
-from hmac_guard.explain.search import search
+from hmac_guard.explain.search import Search, search
 from hmac_guard.schemes import CHATWOOT, NANGO, PUSHER, SUPRSEND, user_hash
 
 KEY = "the-key-that-signs-all-of-this"
@@ -191,18 +191,38 @@ def test_a_signature_over_the_intended_ids_is_reported_as_right(scheme: Scheme, 
 
 
 def test_a_signature_in_a_header_with_another_name_is_found() -> None:
-    scheme = Scheme(name="hook", ids={}, message="{@body}", signature=Header("X-Hub-Signature-256"))
     request = "POST / HTTP/1.1\nContent-Type: {}\nX-Signature-Time: 1800000000\n{}\n\n{{}}"
 
     def said(header: str) -> list[str]:
-        return sentences(explained(scheme, request.format(JSON, header)))[1:]
+        return sentences(explained(GITHUB_HOOKS, request.format(JSON, header)))[1:]
 
-    assert said(f"X-Hub-Signature: {signed('{}')}") == [
+    assert said(f"X-Hub-Signature: sha256={signed('{}')}") == [
         "signature: it is in the header 'X-Hub-Signature', where the guard does not read it; send it in the header "
         "'X-Hub-Signature-256'.",
         "Except for that, the signature is right.",
     ]
-    assert said("X-Signed: {}")[0] == "signature: it is missing; send it in the header 'X-Hub-Signature-256'."
+    for other in (
+        "X-Signed: {}",
+        f"Cookie: Cloud-Signature={signed('{}')}",
+        f"X-Signature-Input: sig=({signed('{}')})",
+    ):
+        assert said(other)[0] == "signature: it is missing; send it in the header 'X-Hub-Signature-256'."
+
+
+def test_the_name_of_a_field_that_is_no_form_is_not_taken_for_a_signature() -> None:
+    body = f"{{'x-hub-signature': '{signed('x')}', 'key': '{KEY}', 'at': '/?a={'0' * 64}'}}"
+
+    text = as_text(explained(GITHUB_HOOKS, POST.format(JSON, body)))
+
+    assert "signature: it is missing" in text
+    assert "form field" not in text
+
+
+def test_a_signature_in_a_header_is_preferred_to_a_text_of_the_body_with_the_word_signature() -> None:
+    body = json.dumps({"verification": {"signature": "0" * 64}})
+    request = f"POST / HTTP/1.1\nContent-Type: {JSON}\nX-Hub-Signature: sha256={signed(body)}\n\n{body}"
+
+    assert sentences(explained(GITHUB_HOOKS, request))[-1] == "Except for that, the signature is right."
 
 
 def test_one_character_and_one_byte_are_not_plural() -> None:
@@ -233,6 +253,7 @@ SEGMENTS = Scheme(
 )
 BODY = f'{{"identifier": "1:2", "identifier_hash": "{signed("1:2")}"}}'
 IN_BODY = f'{{"integration_id": "1", "connection_id": "2", "hmac": "{signed("1:2")}"}}'
+GITHUB_HOOKS = schemes.GITHUB
 GITHUB = f"connection_id=b&hmac={signed('a:b')}"
 
 
@@ -725,8 +746,25 @@ def test_a_very_long_message_is_not_searched() -> None:
         CHATWOOT, POST.format(JSON, json.dumps({"identifier": "x" * 20_000, "identifier_hash": "1"}))
     )
 
-    assert explanation.found is None
+    assert explanation.found == Search(right=False, is_complete=False)
     assert "20,000 bytes" in " ".join(sentences(explanation))
+    assert "Mistakes are searched only where at most 16,384 bytes are signed." in sentences(explanation)
+    assert not as_json(explanation)["all_tried"]
+
+
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        (f"X-Hub-Signature-256: sha256={KEY}", "Cause: the signature is the key itself."),
+        (f"X-Hub-Signature: sha256={signed('x' * 20_000)}", "Except for that, the signature is right."),
+    ],
+    ids=["the key", "a right signature in another header"],
+)
+def test_a_key_and_a_right_signature_are_found_for_a_long_message(signature: str, said: str) -> None:
+    explanation = explained(GITHUB_HOOKS, f"POST / HTTP/1.1\nContent-Type: {JSON}\n{signature}\n\n{'x' * 20_000}")
+
+    assert sentences(explanation)[-1].startswith(said)
+    assert KEY not in as_text(explanation, show_signature=True)
 
 
 @pytest.mark.without_coverage
