@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
-from hmac_guard.asgi.request import HeaderNames, alone, merge_cookies
+from hmac_guard.asgi.request import alone, merge_cookies
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
 from hmac_guard.core.reader import Reader
@@ -56,7 +56,6 @@ class DjangoDriver:
             decider.check_mount_point(settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME")
         self.decider = decider
         self._driver_on_loop = DriverOnLoop(decider)
-        self._names = HeaderNames(decider.reader.names)
 
     def refuse(self, django: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
@@ -85,7 +84,8 @@ class DjangoDriver:
                 del pending
             if refusal is None:
                 setattr(getattr(django, "_request", django), self.decider.annotate_as, scope[self.decider.annotate_as])
-            del request  # It has the signature, and the view may raise: error trackers record the variables of a frame.
+            # They have the signature, and the view may raise: error pages and trackers show the variables of a frame.
+            del request, scope
         except Exception as error:
             failure = failure_of(error)
         if failure is not None:
@@ -118,11 +118,10 @@ class DjangoDriver:
         if request.is_asgi:
             scope = django.scope = dict(django.scope)
             request.root = django.path.removesuffix(django.path_info)
-            request.lines = self._names.find(scope.get("headers", ())) if reader.names else []
         else:
             scope = django.environ
             request.root = settings.FORCE_SCRIPT_NAME or django.META.get("SCRIPT_NAME", "")
-            request.lines = [*map(request.header, reader.names)]
+        request.lines = [*map(request.header, reader.names)]
         if reader.needs_body:
             request.read_framing()
         judged = decider.judged(scope, request) if decider.issued_as in scope else None
@@ -133,8 +132,8 @@ class DjangoDriver:
             decider.finish(scope, request, None, outcome, started)
             return request, scope, None, None
         if request.is_asgi and self._driver_on_loop.merges_cookies:
-            merge_cookies(scope)
             request.join_cookies()
+            merge_cookies(scope)
         if reader.needs_body:
             began = perf_counter()
             request.read_body(reader, decider.max_body)
@@ -151,14 +150,19 @@ def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, status=refusal.code, headers=dict(refusal.headers))
 
 
+def _joined(line: Line) -> str | None:
+    """Return a header as Django has it in `META`."""
+    return ",".join(line) or None if isinstance(line, list) else line
+
+
 _NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django found no field in the form, and its bytes were already read")
 
 
 class DjangoRequest(Request):
     """A Django request for the guard.
 
-    The path is the one that Django routes. On ASGI, the headers come from the scope, because Django joins several lines
-    of a header.
+    The path is the one that Django routes. On ASGI, a header comes from the scope, because Django joins several lines
+    of one. If middleware has set it in `META`, it comes from there, as for the view.
 
     Attributes:
         source: Django's request; None after the verdict.
@@ -173,9 +177,14 @@ class DjangoRequest(Request):
         self.media = parse_media(self.framing[0])
 
     def header(self, name: str) -> Line:
+        seen = header_in(self.source.META, name)
         if not self.is_asgi:
-            return header_in(self.source.META, name)
-        return alone(name).find(self.source.scope.get("headers", ()))[0]
+            return seen
+        headers = self.source.scope.get("headers", ())
+        line = alone(name).find(headers)[0]
+        # Newer versions of Django leave out a header whose name has another spelling.
+        spelled = [value.decode("latin-1") for key, value in headers if key == name.encode()]
+        return line if seen in (_joined(line), _joined(spelled)) else seen
 
     def is_spelled(self, name: str) -> bool:
         return not self.is_asgi or any(key == name.encode() for key, _ in self.source.scope.get("headers", ()))
@@ -210,10 +219,10 @@ class DjangoRequest(Request):
 
     def join_cookies(self) -> None:
         """Join several Cookie lines with "; ". On ASGI, Django joins them with a comma and would read other values."""
-        lines = [value for name, value in self.source.scope["headers"] if name == b"cookie"]
+        lines = [value.decode("latin-1") for name, value in self.source.scope["headers"] if name == b"cookie"]
         meta = self.source.META
-        if len(lines) == 1 and meta.get("HTTP_COOKIE") != lines[0].decode("latin-1"):
-            meta["HTTP_COOKIE"] = lines[0].decode("latin-1")
+        if len(lines) > 1 and meta.get("HTTP_COOKIE") == _joined(lines):
+            meta["HTTP_COOKIE"] = "; ".join(lines)
             vars(self.source).pop("COOKIES", None)
 
     def _is_gone(self) -> bool:
@@ -232,7 +241,9 @@ class DjangoRequest(Request):
 
     def _take_parsed(self, reader: Reader) -> None:
         """Use the form that Django has already parsed as the body."""
-        if not reader.wants_all_of(self):
+        if self._has_no_body():
+            self.body = b""
+        elif not reader.wants_all_of(self):
             self.body_problem = reader.refuse_start(self, b"{")
         elif reader.signs_body or self.media.kind == "json":
             raise BodyAlreadyRead
@@ -241,6 +252,11 @@ class DjangoRequest(Request):
             self.form, self.body = [*fields, *((name, None) for name in self.source.FILES)], b""
             # Django keeps an empty form if it could not parse the body, or if other code has read it.
             self.body_problem = None if self.form else _NOT_PARSED
+
+    def _has_no_body(self) -> bool:
+        """Return whether the headers say that there is no body. On ASGI, a body of HTTP/2 may have no length."""
+        _, length, _, transfer_encoding = self.framing
+        return not transfer_encoding and (length == "0" or (not length and not self.is_asgi))
 
     def _give_back(self, stream: Any) -> None:
         """Let Django read the body from the beginning."""

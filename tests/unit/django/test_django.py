@@ -217,6 +217,72 @@ def test_the_method_that_the_view_uses_is_the_one_that_is_checked(
     assert status == 401 or reply.body == b"deleted for ada"
 
 
+BY_HEADER = Scheme(name="u", ids={"u": Header("X-U")}, message="{u}", signature=Header("X-Sig"))
+BY_HEADER_OR_JSON = BY_HEADER.replace(ids={"u": Header("X-U") | Json("/u")})
+#: What `setting` sets in `META`; None removes it.
+SETS: dict[str, str | None] = {}
+SETTING = f"{__name__}.setting"
+
+
+def setting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.META.update(SETS)
+        for name in [name for name, value in SETS.items() if value is None]:
+            del request.META[name]
+        return get_response(request)
+
+    return middleware
+
+
+def signature_for(u: str) -> tuple[str, str]:
+    return "X-Sig", BY_HEADER.sign(KEY, u=u)
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("middleware", "sets", "headers", "status"),
+    [
+        ([SETTING, GUARDED], {"HTTP_X_U": "2"}, [("X-U", "1"), signature_for("1")], 401),
+        ([GUARDED, SETTING], {"HTTP_X_U": "2"}, [("X-U", "1"), signature_for("1")], 401),
+        ([SETTING], {"HTTP_X_U": "2"}, [("X-U", "1"), signature_for("1")], 401),
+        ([SETTING, GUARDED], {"HTTP_X_U": "2"}, [("X-U", "1"), signature_for("2")], 200),
+        ([SETTING, GUARDED], {"HTTP_X_U": "2"}, [signature_for("2")], 200),
+        ([SETTING, GUARDED], {"HTTP_X_U": None}, [("X-U", "1"), signature_for("1")], 401),
+        ([SETTING, GUARDED], {}, [("X-U", "1"), ("X-U", "1"), signature_for("1")], 401),
+        ([SETTING, GUARDED], {"HTTP_X_A": "b"}, [("X-U", "1"), signature_for("1")], 200),
+        (
+            [SETTING, GUARDED],
+            {"CONTENT_TYPE": "application/json"},
+            [("Content-Type", "text/x"), signature_for("3")],
+            200,
+        ),
+    ],
+    ids=[
+        *("set before the middleware", "set after it", "set before the view", "signed for what is set", "set anew"),
+        *("removed", "two lines", "another header", "the type of the body"),
+    ],
+)
+def test_a_header_that_middleware_sets_is_the_one_that_is_checked(
+    server: str, middleware: list[str], sets: dict[str, str | None], headers: list[tuple[str, str]], status: int
+) -> None:
+    Guarded.guard = Guard(BY_HEADER_OR_JSON, KEY)
+    SETS.clear()
+    SETS.update(sets)
+    body = b'{"u": "3"}' if "CONTENT_TYPE" in sets else b""
+    with project(hmac_guarded(Guarded.guard)(lambda _: HttpResponse("reached")), MIDDLEWARE=middleware):
+        assert send(server, Sent("POST", "/", headers=headers, body=body)).status == status
+
+
+def test_a_cookie_that_middleware_sets_is_the_one_that_is_checked_and_read() -> None:
+    Guarded.guard = GUARD
+    SETS.clear()
+    SETS["HTTP_COOKIE"] = "tenant=acme"
+    cookies = [("Cookie", "tenant=evil"), ("Cookie", "theme=dark")]
+    sent = Sent("GET", "/orders", f"order_id=42&sig={hex_of('acme', '42')}", cookies)
+    with project(lambda request: HttpResponse(request.COOKIES["tenant"]), MIDDLEWARE=[SETTING, GUARDED]):
+        assert send("asgi", sent).body == b"acme"
+
+
 @SERVERS
 @pytest.mark.parametrize("door", ["middleware", "view", "around the application"])
 @pytest.mark.parametrize("charset", ["utf-7", '";utf-7"', "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
@@ -451,6 +517,17 @@ def test_a_guarded_view_reads_a_form_after_the_csrf_check_unless_it_is_exempt(
         assert send(server, with_csrf_token(sent)).status == status
 
 
+@pytest.mark.parametrize(
+    ("server", "headers"), [("wsgi", []), ("wsgi", [("Content-Length", "0")]), ("asgi", [("Content-Length", "0")])]
+)
+def test_a_request_without_a_body_may_have_been_read(server: str, headers: list[tuple[str, str]]) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        request.read()
+        return hmac_guarded(GUARD)(lambda _: HttpResponse("reached"))(request)
+
+    assert reply_of(view, replace(GOOD, headers=[*GOOD.headers, *headers]), server).status == 200
+
+
 @SERVERS
 def test_a_consumed_body_of_an_unread_type_is_refused_for_its_type(server: str) -> None:
     here = Seen()
@@ -656,6 +733,8 @@ def test_no_variable_holds_the_request_of_the_guard_while_an_async_view_runs() -
         while frame is not None:
             if frame.f_globals["__name__"].startswith("hmac_guard"):
                 found.extend(f"{frame.f_code.co_name}: {name}" for name, it in frame.f_locals.items() if is_read(it))
+            if frame.f_globals["__name__"] == "hmac_guard.django.driver":  # Django's own frames have no scope.
+                found.extend(name for name in frame.f_locals if name == "scope")
             frame = frame.f_back
         return HttpResponse()
 
