@@ -73,7 +73,9 @@ def signed_client(
     if _is(client, ("httpx", "httpx2"), ("Client", "AsyncClient")):
         from hmac_guard.client.for_httpx import HttpxAuth
 
-        signed.auth = HttpxAuth.of(signer([_base(signed)]))
+        # Starlette opens websockets there, with any `base_url`.
+        of_websockets = ["http://testserver"] if hasattr(signed, "websocket_connect") else []
+        signed.auth = HttpxAuth.of(signer([_base(signed), *of_websockets]))
     elif _is(client, ("werkzeug.test",), ("Client",)):
         signed.application = _SignedWsgi(signed.application, signer())
     elif _is(client, ("django.test.client", "django.test"), ("Client",)):

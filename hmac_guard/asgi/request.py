@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
@@ -85,7 +86,18 @@ class AsgiRequest(Request):
         return any(key == name.encode() for key, _ in self.source.get("headers", ()))
 
     def paths(self) -> Sequence[str]:
-        return self._readings(self.root)
+        readings = self._readings(self.root)
+        if getattr(self.source.get("route_handler"), "is_mount", False):
+            return (*readings, self._path_before_mount())
+        return readings
+
+    def _path_before_mount(self) -> str:
+        """Return the path that Litestar has routed to a mount. Its middleware gets the rest of it alone, as `path`."""
+        raw = self.source.get("raw_path")
+        if not raw:
+            return f"{self.source.get('path_template', '').rstrip('/')}{self.path}"
+        path = unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "replace")
+        return path.split(self.root, 1)[-1] if self.root.strip("/") else path
 
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))

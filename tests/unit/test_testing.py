@@ -316,7 +316,8 @@ def test_the_method_is_signed_as_it_is_sent(method: str) -> None:
     assert sign_request(guard, user="u1", method=method).query["sig"] == scheme.sign(KEY, user="u1", method="POST")
 
 
-def test_a_websocket_is_signed() -> None:
+@pytest.mark.parametrize("base_url", ["http://testserver", "https://testserver", "http://api.example"])
+def test_a_websocket_is_signed(base_url: str) -> None:
     pytest.importorskip("starlette", reason="not run: Starlette is not installed")
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
@@ -329,7 +330,7 @@ def test_a_websocket_is_signed() -> None:
         await websocket.close()
 
     guard = Guard(IN_HEADER, KEY)
-    client = TestClient(guard.asgi(Starlette(routes=[WebSocketRoute("/", endpoint)])))
+    client = TestClient(guard.asgi(Starlette(routes=[WebSocketRoute("/", endpoint)])), base_url=base_url)
     with signed_client(client, guard, user="u1").websocket_connect("/") as websocket:
         assert websocket.receive_json() == {"user": "u1"}
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/"):
