@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from hmac_guard.core.bodies import NOWHERE, step_down
+from hmac_guard.core.items import item_values
 from hmac_guard.core.message import Id, Time, is_unambiguous
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.request import Request
@@ -66,13 +67,33 @@ def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     wanted = {_bare(name) for name in map(_name, named)} - {""}
     sent = [leaf for leaf in request_texts if leaf.value and len(leaf.name) <= _MAX_NAME_LENGTH]
     is_in_header = field.name == "signature" and any(isinstance(place, Header) for place in places)
+    with_items = [place for place in places if isinstance(place, HeaderItem)]
+    items = (item for leaf in sent for place in with_items for item in _items(leaf, place))
+    sent = [leaf for leaf in sent if not any(_has_items(leaf, place) for place in with_items)]
     guesses = chain(
+        # The text of another item may be a key.
+        (item for item in items if field.name == "signature" or item.value.isdecimal()),
         (leaf for leaf in sent if leaf.pointer in pointers),
         (leaf for leaf in sent if _bare(leaf.name) in wanted),
         (leaf for leaf in sent if is_in_header and _is_signature(leaf)),
         (leaf for leaf in sent if _bare(leaf.name) == _bare(field.name)),
     )
     return next(guesses, None)
+
+
+def _has_items(leaf: Leaf, place: HeaderItem) -> bool:
+    """Return whether a text is a header with items, by its name and its value."""
+    # A key in base64 may end with "=".
+    return leaf.is_header and _bare(leaf.name) == _bare(place.name) and place.inner in leaf.value.rstrip("=")
+
+
+def _items(leaf: Leaf, place: HeaderItem) -> Iterator[Leaf]:
+    """Yield the items with the key of a place, from a header with a similar name, which the guard does not read."""
+    is_other = _has_items(leaf, place) and leaf.name.lower() != place.name.lower()
+    items = item_values(leaf.value, place.between, place.inner, {place.key}) if is_other else {}
+    values = [] if isinstance(items, Refused) else items.get(place.key, [])
+    for value in [values] if isinstance(values, str) else values:
+        yield leaf._replace(value=value, where=f"the item {place.key!a} of {leaf.where}")
 
 
 def _is_signature(leaf: Leaf) -> bool:

@@ -209,6 +209,35 @@ def test_a_signature_in_a_header_with_another_name_is_found() -> None:
         assert said(other)[0] == "signature: it is missing; send it in the header 'X-Hub-Signature-256'."
 
 
+@pytest.mark.parametrize(
+    ("scheme", "headers"),
+    [
+        (schemes.PADDLE, "X-Paddle-Signature: ts={now};h1={signature}"),
+        (schemes.STRIPE, "X-Stripe-Signature: t={now},v1={signature},v0=00"),
+        (
+            schemes.STANDARD_WEBHOOKS,
+            "X-Webhook-Id: msg_1\nX-Webhook-Timestamp: {now}\nX-Webhook-Signature: v1,{signature}",
+        ),
+    ],
+    ids=["paddle", "stripe", "standard_webhooks"],
+)
+def test_items_in_a_header_with_another_name_are_found(scheme: Scheme, headers: str) -> None:
+    now, ids = int(time.time()), {"message_id": "msg_1"} if scheme is schemes.STANDARD_WEBHOOKS else {}
+    made = scheme.sign(KEY, ids, body=b"{}", timestamp=now)
+    request = f"POST / HTTP/1.1\nContent-Type: {JSON}\n{headers.format(now=now, signature=made)}\n\n{{}}"
+
+    said = sentences(explained(scheme, request))
+    assert "signature: it is in the item " in " ".join(said)
+    assert said[-1] == "Except for that, the signature is right."
+
+
+def test_a_header_without_the_item_of_the_signature_is_not_the_wrong_header() -> None:
+    request = POST.format(f"{JSON}\nStripe-Signature: t={int(time.time())},v0=00", "{}")
+
+    said = sentences(explained(schemes.STRIPE, request))
+    assert said[1:] == ["signature: it is missing; send it in the item 'v1' of header 'Stripe-Signature'."]
+
+
 def test_the_name_of_a_field_that_is_no_form_is_not_taken_for_a_signature() -> None:
     body = f"{{'x-hub-signature': '{signed('x')}', 'key': '{KEY}', 'at': '/?a={'0' * 64}'}}"
 
