@@ -140,8 +140,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     Look for garbage once. Otherwise pytest and the end of the process do it eight times, which takes those ten seconds.
     """
+    gc.unfreeze()  # In its summary, Hypothesis asks the garbage collector who refers to an object.
     if not hasattr(session.config, "workerinput"):
-        gc.unfreeze()  # In its summary, Hypothesis asks the garbage collector who refers to an object.
         return
     if TRACERS is not None:
         from coverage import Coverage

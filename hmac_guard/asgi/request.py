@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
@@ -88,16 +87,16 @@ class AsgiRequest(Request):
     def paths(self) -> Sequence[str]:
         readings = self._readings(self.root)
         if getattr(self.source.get("route_handler"), "is_mount", False):
-            return (*readings, self._path_before_mount())
+            return (*readings, *self._paths_of_mount())
         return readings
 
-    def _path_before_mount(self) -> str:
-        """Return the path that Litestar has routed to a mount. Its middleware gets the rest of it alone, as `path`."""
-        raw = self.source.get("raw_path")
-        if not raw:
-            return f"{self.source.get('path_template', '').rstrip('/')}{self.path}"
-        path = unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "replace")
-        return path.split(self.root, 1)[-1] if self.root.strip("/") else path
+    def _paths_of_mount(self) -> Sequence[str]:
+        """Return the paths that Litestar may have routed to a mount. Its middleware gets only the rest, as `path`."""
+        app = self.source.get("litestar_app") or self.source.get("app")
+        handler, rest = self.source["route_handler"], self.source["path"]
+        mounts = [route for route in getattr(app, "routes", ()) if getattr(route, "route_handler", None) is handler]
+        # No path, and no path that counts as exempt, if the mount is not found.
+        return [f"{mount.path.rstrip('/')}{rest}" for mount in mounts] or [""]
 
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))

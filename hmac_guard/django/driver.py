@@ -152,7 +152,9 @@ def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:
 
 def _joined(line: Line) -> str | None:
     """Return a header as Django has it in `META`."""
-    return ",".join(line) or None if isinstance(line, list) else line
+    if isinstance(line, list):
+        return ",".join(line) if line else None
+    return line
 
 
 _NOT_PARSED = Refused(Reason.BAD_FRAMING, "Django found no field in the form, and its bytes were already read")
@@ -183,7 +185,7 @@ class DjangoRequest(Request):
         headers = self.source.scope.get("headers", ())
         line = alone(name).find(headers)[0]
         # Newer versions of Django leave out a header whose name has another spelling.
-        spelled = [value.decode("latin-1") for key, value in headers if key == name.encode()]
+        spelled = [value.decode("latin-1") for key, value in headers if key.lower() == name.encode()]
         return line if seen in (_joined(line), _joined(spelled)) else seen
 
     def is_spelled(self, name: str) -> bool:
@@ -254,9 +256,11 @@ class DjangoRequest(Request):
             self.body_problem = None if self.form else _NOT_PARSED
 
     def _has_no_body(self) -> bool:
-        """Return whether the headers say that there is no body. On ASGI, a body of HTTP/2 may have no length."""
+        """Return whether the headers say that there is no body (PEP 3333). On ASGI, a body needs no length."""
         _, length, _, transfer_encoding = self.framing
-        return not transfer_encoding and (length == "0" or (not length and not self.is_asgi))
+        if self.is_asgi or transfer_encoding:
+            return False
+        return length == "0" or (not length and not self.source.META.get("wsgi.input_terminated"))
 
     def _give_back(self, stream: Any) -> None:
         """Let Django read the body from the beginning."""

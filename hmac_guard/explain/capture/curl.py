@@ -369,7 +369,8 @@ def _sent(command: Command) -> Captured:
     if content_type:
         implied.append(("Content-Type", content_type))
     headers = _headers(implied, command.headers)
-    length = next((value.strip() for name, value in headers if name.lower() == "content-length"), "")
+    sent = {name.lower(): value.strip() for name, value in headers}
+    length = sent.get("content-length", "") if "transfer-encoding" not in sent else ""
     body, notes = cut(body, length, len(body)) if length.isdecimal() else (body, ())
     return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
 

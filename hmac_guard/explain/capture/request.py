@@ -166,9 +166,10 @@ def cut(rest: bytes, length: str, copied: int) -> tuple[bytes, tuple[str, ...]]:
     """
     if len(length) > _MAX_DIGITS:
         return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
+    stated = f"{length} byte{'' if int(length) == 1 else 's'}"
     if len(rest) < int(length):
-        return rest, (f"Content-Length says {length} bytes, but the body has {len(rest)}; a server waits for the rest",)
-    note = f"Content-Length says {length} bytes, but the body has {copied}; the rest is left out"
+        return rest, (f"Content-Length says {stated}, but the body has {len(rest)}; a server waits for the rest",)
+    note = f"Content-Length says {stated}, but the body has {copied}; the rest is left out"
     return rest[: int(length)], (note,) if copied > int(length) else ()
 
 

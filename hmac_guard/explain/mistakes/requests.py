@@ -16,7 +16,7 @@ TIMES = ("timestamp", "expires")
 _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 #: Seconds by which a time may differ from the time in another zone and still count as this time.
 _NEAR = 120
-_OLD_COPY = "; the time is compared with now, so this copy may only be old"
+_OLD_COPY = "; if this is an old copy of a request, sign a new one"
 _YEAR = 366 * 86_400
 _COMPACT = (",", ":")
 _JSON_FORMS: tuple[dict[str, Any], ...] = (

@@ -96,6 +96,7 @@ def test_a_raw_request_may_have_lf_or_crlf(newline: str) -> None:
             "body has 13; the rest is left out",
         ),
         (b"POST /a HTTP/1.1\nContent-Length: 4\n\nbody\n", "/a", b"body", ""),
+        (b"POST /a HTTP/1.1\nContent-Length: 1\n\nbody", "/a", b"b", "says 1 byte, but the body has 4"),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n4\r\nbody\r\n0\r\n\r\n", "/a", b"body", ""),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\n2;x=y\nbo\n2 \r\ndy\r\n0\r\nT: 1\r\n", "/a", b"body", ""),
         (b"POST /a HTTP/1.1\nTransfer-Encoding: chunked\n\nxyz", "/a", b"xyz", "chunks of the body are not valid"),
@@ -416,6 +417,12 @@ def test_curl_sends_the_given_length(length: int, body: bytes, notes: tuple[str,
     captured = capture(f"curl https://h/ -H 'content-length: {length}' -d body".encode())
 
     assert (captured.body, captured.notes) == (body, notes)
+
+
+def test_curl_sends_the_whole_body_in_chunks() -> None:
+    captured = capture(b"curl https://h/ -H 'Transfer-Encoding: chunked' -H 'Content-Length: 1' -d body")
+
+    assert (captured.body, captured.notes) == (b"body", ())
 
 
 @pytest.mark.parametrize(
