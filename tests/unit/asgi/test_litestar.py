@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("litestar", reason="not run: Litestar is not installed")
+pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
 from key_sources import KEY
 from litestar import Litestar, Router, asgi, get
