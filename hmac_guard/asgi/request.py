@@ -91,11 +91,11 @@ class AsgiRequest(Request):
         return readings
 
     def _paths_of_mount(self) -> Sequence[str]:
-        """Return the paths that Litestar may have routed to a mount. Its middleware gets only the rest, as `path`."""
+        """Return the whole paths that lead to a mount of Litestar. In the scope, Litestar keeps only the rest."""
         app = self.source.get("litestar_app") or self.source.get("app")
         handler, rest = self.source["route_handler"], self.source["path"]
         mounts = [route for route in getattr(app, "routes", ()) if getattr(route, "route_handler", None) is handler]
-        # No path, and no path that counts as exempt, if the mount is not found.
+        # The empty path is never exempt.
         return [f"{mount.path.rstrip('/')}{rest}" for mount in mounts] or [""]
 
     def id_paths(self) -> Sequence[str]:

@@ -88,9 +88,8 @@ def _has_items(leaf: Leaf, place: HeaderItem) -> bool:
 
 
 def _items(leaf: Leaf, place: HeaderItem) -> Iterator[Leaf]:
-    """Yield the items with the key of a place, from a header with a similar name, which the guard does not read."""
-    is_other = _has_items(leaf, place) and leaf.name.lower() != place.name.lower()
-    items = item_values(leaf.value, place.between, place.inner, {place.key}) if is_other else {}
+    """Yield the items with the key of a place, from a header with a similar name."""
+    items = item_values(leaf.value, place.between, place.inner, {place.key}) if _has_items(leaf, place) else {}
     values = [] if isinstance(items, Refused) else items.get(place.key, [])
     for value in [values] if isinstance(values, str) else values:
         yield leaf._replace(value=value, where=f"the item {place.key!a} of {leaf.where}")

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, read_scope
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import BODY_HEADERS
-from hmac_guard.explain.printable import printable
+from hmac_guard.explain.printable import counted, printable
 from hmac_guard.wsgi.body import take_body
 
 #: The default `max_body` of a guard, in bytes.
@@ -100,7 +100,7 @@ _LOGGED = re.compile(rb" HTTP/[0-9]| [1-5][0-9]{2}(?: |$)")
 _VERSION = re.compile(rb"HTTP/[0-9.]+")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _MAX_CHUNK_LINE = 4096
-# The parser leaves out all headers after a line that is none, or a first line that continues another.
+# The parser drops the headers that follow a line without a colon, and a first line that begins with a space.
 _LOST_HEADERS = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
 _HEADER_LINES = "give one header per line as 'Name: value', and an empty line after them"
 _MAX_DIGITS = 15
@@ -166,7 +166,7 @@ def cut(rest: bytes, length: str, copied: int) -> tuple[bytes, tuple[str, ...]]:
     """
     if len(length) > _MAX_DIGITS:
         return rest, (f"Content-Length has {len(length)} digits, and servers refuse that; send the length of the body",)
-    stated = f"{length} byte{'' if int(length) == 1 else 's'}"
+    stated = counted(int(length), "byte")
     if len(rest) < int(length):
         return rest, (f"Content-Length says {stated}, but the body has {len(rest)}; a server waits for the rest",)
     note = f"Content-Length says {stated}, but the body has {copied}; the rest is left out"

@@ -1,5 +1,6 @@
 """The Django handles answer like the middleware, in sync and async code, over WSGI and ASGI."""
 
+import io
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from django_project import ASYNC_ONLY, GUARDED, SYNC_ONLY, Guarded, project, sen
 
 from django import VERSION
 from django.core.checks import run_checks
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
@@ -289,6 +290,16 @@ def test_an_empty_header_and_one_in_another_spelling_are_two_on_asgi() -> None:
     assert reply_of(view, Sent("GET", "/", headers=[headers[0], headers[3]]), "asgi").status == 200
 
 
+def test_a_header_in_upper_case_and_one_in_another_spelling_are_two_on_asgi() -> None:
+    """The ASGI specification wants lower case, and some test clients send names as they are."""
+    name, signature = signature_for("1")
+    headers = [(b"X-U", b"1"), (b"x_u", b"2"), (name.lower().encode(), signature.encode())]
+    view = hmac_guarded(Guard(BY_HEADER, KEY))(lambda _: HttpResponse("reached"))
+    with project(view, MIDDLEWARE=[]):
+        request = ASGIRequest({**scope_for(Sent("GET", "/")), "headers": headers}, io.BytesIO())
+        assert view(request).status_code == 401
+
+
 def test_a_cookie_that_middleware_sets_is_the_one_that_is_checked_and_read() -> None:
     Guarded.guard = GUARD
     SETS.clear()
@@ -549,6 +560,17 @@ def test_a_read_body_is_not_taken_for_absent_on_asgi() -> None:
         return hmac_guarded(GUARD)(lambda _: HttpResponse("reached"))(request)
 
     assert reply_of(view, replace(GOOD_JSON, query=query_of(), headers=[("Content-Length", "0")]), "asgi").status == 415
+
+
+def test_a_read_body_is_not_taken_for_absent_if_the_server_ends_it() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        request.read()
+        return hmac_guarded(GUARD)(lambda _: HttpResponse("reached"))(request)
+
+    environ = {**environ_for(replace(GOOD_JSON, query=query_of())), "wsgi.input_terminated": True}
+    del environ["CONTENT_LENGTH"]
+    with project(view, MIDDLEWARE=[]):
+        assert run_wsgi_app(WSGIHandler(), environ)[1] == "503 Service Unavailable"
 
 
 @SERVERS

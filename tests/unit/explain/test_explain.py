@@ -1155,6 +1155,7 @@ def test_a_key_of_text_that_is_sent_as_the_hex_of_its_bytes_is_named_and_not_sho
         pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: {key}' -d x", id="a header with items"),
         pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: t=5, v1={key}' -d x", id="a space"),
         pytest.param(schemes.STRIPE, "/' -H 'Stripe-Signature: t=5;v1={key}' -d x", id="a semicolon"),
+        pytest.param(schemes.STRIPE, "/' -H 'X-Stripe-Signature: t=5;v1={key}' -d x", id="an item of another header"),
     ],
 )
 def test_a_key_is_not_shown_as_a_guessed_id(scheme: Scheme, request_text: str) -> None:
@@ -1164,6 +1165,14 @@ def test_a_key_is_not_shown_as_a_guessed_id(scheme: Scheme, request_text: str) -
     assert KEY not in shown
     assert KEY[-12:] not in shown
     assert KEY.encode()[:4].hex() not in shown
+
+
+def test_a_key_that_ends_with_the_separator_of_items_is_named_as_the_signature() -> None:
+    key = base64.b64encode(bytes(range(40, 71))).decode()
+    request = capture(f"curl https://h/ -H 'X-Stripe-Signature: {key}' -d x".encode())
+
+    assert key.endswith("=")
+    assert explain_captured(schemes.STRIPE, request, KnownKeys(Key(key))).has_key
 
 
 @pytest.mark.parametrize("around", [("", "\0"), ("", ","), ("\ufeff", ""), ("\x7f", "\x1f")], ids=ascii)
