@@ -294,10 +294,9 @@ def test_a_header_in_upper_case_and_one_in_another_spelling_are_two_on_asgi() ->
     """The ASGI specification wants lower case, and some test clients send names as they are."""
     name, signature = signature_for("1")
     headers = [(b"X-U", b"1"), (b"x_u", b"2"), (name.lower().encode(), signature.encode())]
-    view = hmac_guarded(Guard(BY_HEADER, KEY))(lambda _: HttpResponse("reached"))
+    view: Any = hmac_guarded(Guard(BY_HEADER, KEY))(lambda _: HttpResponse("reached"))
     with project(view, MIDDLEWARE=[]):
-        make: Any = ASGIRequest
-        request = make({**scope_for(Sent("GET", "/")), "headers": headers}, io.BytesIO())
+        request = ASGIRequest({**scope_for(Sent("GET", "/")), "headers": headers}, io.BytesIO())
         assert view(request).status_code == 401
 
 
