@@ -28,6 +28,7 @@ NANGO = Scheme(
             "/api-auth/{kind}/{integration_id}",
             "/auth/{kind}/{integration_id}",
             "/unauth/{integration_id}",
+            "/app-store-auth/{integration_id}",
         )
         | Query("integration_id")
         | Json("/integration_id"),
@@ -90,23 +91,26 @@ def user_hash(*, id: Source, signature: Source, name: str = "user_hash", tenant:
 
 # The method of about twenty products: the backend signs one id, and the browser sends the id and the hash.
 #
-# Sources: the vendors' documentation of identity verification (Intercom, Help Scout, Front), intercom-rails, Chatwoot's
-# widget API, `@novu/js` 3.19, courier-react, `magicbell` 4.5 (npm). If a widget gets the fields in its settings, the
+# Sources: the vendors' documentation of identity verification (Intercom, Help Scout, Front), intercom-rails, the code
+# of Chatwoot, `@novu/js` 3.19, courier-react, `magicbell` 4.5 (npm). If a widget gets the fields in its settings, the
 # preset reads them from query and JSON body, under the vendor's names.
+#
+# Intercom and Chatwoot sign a number as its digits, and their widgets send it as a number.
 
 #: intercom-rails signs `user_id` if there is one. For users who have only an e-mail address:
 #: `INTERCOM.replace(ids={"id": Query("email") | Json("/email")})`.
 INTERCOM = user_hash(
     name="intercom",
-    id=Query("user_id") | Json("/user_id"),
+    id=Query("user_id") | Json("/user_id", allow_int=True),
     signature=Query("user_hash") | Json("/user_hash"),
 )
 
+#: The widget sends the token in the query.
 CHATWOOT = user_hash(
     name="chatwoot",
-    id=Json("/identifier"),
+    id=Json("/identifier", allow_int=True),
     signature=Json("/identifier_hash"),
-    tenant=Json("/website_token"),
+    tenant=Query("website_token") | Json("/website_token"),
 )
 
 #: Older versions send the id at the top level of the body.
@@ -123,9 +127,10 @@ HELPSCOUT = user_hash(
     signature=Query("signature") | Json("/signature"),
 )
 
+#: `userEmail` is the name in the vendor's code for the backend, `email` the one in its widget.
 FRONT = user_hash(
     name="front",
-    id=Query("userEmail") | Json("/userEmail"),
+    id=Query("email") | Json("/email") | Query("userEmail") | Json("/userEmail"),
     signature=Query("userHash") | Json("/userHash"),
 )
 
@@ -136,6 +141,8 @@ COURIER = user_hash(
     tenant=Header("X-Courier-Client-Key"),
 )
 
+#: The signature does not say which of the two it is for. If users can choose their external id, one may take the e-mail
+#: address of another. Then read one header alone: `MAGICBELL.replace(ids={"id": Header("X-MagicBell-User-Email")})`.
 MAGICBELL = user_hash(
     name="magicbell",
     id=Header("X-MagicBell-User-External-Id") | Header("X-MagicBell-User-Email"),
@@ -159,7 +166,8 @@ def signed_ids(
     """Return a scheme that signs ids, an optional nonce, and the time at which the signature ends.
 
     The signature is the HMAC-SHA256 as lower-case hex. A newline, which no id may contain, separates the parts. So no
-    two sets of ids have the same message, and no id is refused for a separator.
+    two sets of ids have the same message, and no id is refused for a separator. The names of the ids are not signed:
+    give each scheme its own keys, since a signature for one scheme is also valid for another one with the same key.
 
     Args:
         ids: The source of each id by its name. They are signed in this order.

@@ -39,10 +39,10 @@ def _standard(name: str, prefix: str) -> Scheme:
     )
 
 
-#: Keys: `Key.from_whsec`, or form "whsec". OpenAI, Replicate, Resend, Clerk, Render and GitLab's signing tokens use it.
+#: Keys: `Key.from_whsec`, or form "whsec". OpenAI, Replicate, Render and GitLab's signing tokens use it.
 STANDARD_WEBHOOKS = _standard("standard_webhooks", "webhook")
 
-#: The same with Svix's own header names; Svix sends both.
+#: The same with Svix's own header names. Resend and Clerk use it.
 SVIX = _standard("svix", "svix")
 
 

@@ -11,7 +11,7 @@ from support import Call, Sent
 from vendor_rule import VENDOR_NANGO
 
 from hmac_guard import ConfigError, Guard, Json, Key, Query, Reason, Scheme
-from hmac_guard.schemes import CHATWOOT, INTERCOM, MAGICBELL, NANGO, NOVU, PUSHER, SUPRSEND, TERAPI
+from hmac_guard.schemes import CHATWOOT, FRONT, INTERCOM, MAGICBELL, NANGO, NOVU, PUSHER, SUPRSEND, TERAPI
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWERS: list[dict[str, Any]] = json.loads((DATA / "known_answers.json").read_text())
@@ -132,7 +132,7 @@ def test_nango_accepts_the_pair(call: Call) -> None:
 # Every route that the preset reads, and the two places that every route has.
 NANGO_ROUTES = [
     *("/oauth/connect/github-prod", "/oauth2/auth/github-prod", "/api-auth/basic/github-prod"),
-    *("/auth/tba/github-prod", "/unauth/github-prod"),
+    *("/auth/tba/github-prod", "/unauth/github-prod", "/app-store-auth/github-prod"),
 ]
 
 
@@ -210,6 +210,40 @@ def test_chatwoot_and_novu_accept_their_answers(call: Call) -> None:
     )
 
     assert (first.status, second.status) == (200, 200)
+
+
+def test_chatwoot_reads_the_token_of_its_widget_from_the_query(call: Call) -> None:
+    chatwoot = answer_for("chatwoot")
+    body = json.dumps({"identifier": chatwoot["message"], "identifier_hash": chatwoot["digest"]}).encode()
+    headers = [("Content-Type", "application/json")]
+    guard = Guard(CHATWOOT, {"w": chatwoot["key"], "other": "another key of 32 bytes or more"})
+    replies = [
+        call(guard, Sent("PATCH", query=f"website_token={token}&locale=en", headers=headers, body=body))
+        for token in ("w", "other")
+    ]
+
+    assert [reply.status for reply in replies] == [200, 401]
+    assert replies[0].verdict.tenant == "w"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "id_name", "signature_name"),
+    [(INTERCOM, "user_id", "user_hash"), (CHATWOOT, "identifier", "identifier_hash")],
+    ids=["intercom", "chatwoot"],
+)
+def test_a_number_is_signed_as_its_digits(call: Call, scheme: Scheme, id_name: str, signature_name: str) -> None:
+    answer = answer_for("intercom", "1234")
+    reply = through_json(call, scheme, answer["key"], {id_name: 1234, signature_name: answer["digest"]})
+
+    assert dict(reply.verdict.ids) == {"id": "1234"}
+
+
+@pytest.mark.parametrize("name", ["email", "userEmail"])
+def test_front_accepts_both_names_of_the_mail_address(call: Call, name: str) -> None:
+    answer = answer_for("intercom", "ciaran@intercom.io")
+    reply = through_json(call, FRONT, answer["key"], {name: answer["message"], "userHash": answer["digest"]})
+
+    assert dict(reply.verdict.ids) == {"id": answer["message"]}
 
 
 def test_intercom_accepts_user_ids_and_mail_addresses(call: Call) -> None:
