@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hmac_guard.core.errors import ConfigError, UnusableRequest
+from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, UnusableRequest
 from hmac_guard.forking import after_fork
 
 logger = logging.getLogger("hmac_guard")
@@ -25,7 +25,7 @@ class Failure(NamedTuple):
             `StoreFull` only: the text of a driver's exception may contain a password, and the text of a `KeyError` the
             key itself.
         frames: The traceback: files and lines, without values.
-        reason: The part of the request that the server passed with a wrong type, or "".
+        reason: What the server or the application does wrong, if the guard cannot read the request for that; or "".
         logged: True if the log already says what failed.
     """
 
@@ -49,7 +49,7 @@ def failure_of(error: BaseException) -> Failure:
     code = _code_of(error)
     driver_error = type(_driver_error(error))
     kind = f"{driver_error.__module__}.{driver_error.__qualname__}{f' ({code})' if code else ''}{text}"
-    reason = str(error) if isinstance(error, UnusableRequest) else ""
+    reason = str(error) if isinstance(error, (UnusableRequest, BodyAlreadyRead)) else ""
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     return Failure(kind, frames, reason, getattr(error, "is_logged", False) is True)
 

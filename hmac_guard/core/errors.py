@@ -38,5 +38,11 @@ class NotJson(ValueError):
 class BodyAlreadyRead(Exception):
     """Code before the guard has read the body from its stream, and the framework has not kept it.
 
-    Internal. The request is answered 503.
+    Internal. The request is answered 503, and the log has the text.
     """
+
+    def __str__(self) -> str:
+        return (
+            "code before the guard has read the body, for example as a form, and its bytes are gone; put the guard "
+            "around the application, or read the body after the guard"
+        )

@@ -77,6 +77,11 @@ def _check_names(names: list[str], ids: Collection[str], times: Collection[str])
     for name in times:
         if name in ids:
             raise ConfigError(f"Scheme: an id and a time are both called {name!r}; give the id another name")
+    for name in TIMES:
+        if name in names and name not in (*times, *ids):
+            raise ConfigError(
+                f"Scheme: message names {{{name}}}, and a time has a source; give {name}={name.capitalize()}(…)"
+            )
     others = {METHOD, BODY, *times}
     if sorted(name for name in names if name not in others) != sorted(ids):
         raise ConfigError(

@@ -129,7 +129,8 @@ def _wrong_path() -> SettingError | None:
             import_string(path.get())
         except ImportError as error:
             problem = (
-                "looks like a dotted path, but cannot be imported; if it is the key itself, write Key(…)"
+                "looks like a dotted path, but cannot be imported; import it in a shell to see why. If it is the key "
+                "itself, write Key(…)"
                 if may_be_key
                 else f"{path.get()!r} cannot be imported: {error}"
                 if _is_path(path.get())

@@ -458,7 +458,14 @@ CASES: dict[str, tuple[Any, str]] = {
         lambda: scheme(ids={}, message="{@body}", timestamp=Timestamp(Query("t") | Json("/t")), signature=Header("S")),
         "is not signed",
     ),
-    "a time in the message that is not declared": (lambda: scheme(message="{a}.{timestamp}"), "has a source"),
+    "a timestamp that is not declared": (
+        lambda: scheme(message="{a}.{timestamp}"),
+        r"names {timestamp}, and a time has a source; give timestamp=Timestamp\(…\)",
+    ),
+    "an end that is not declared": (
+        lambda: scheme(message="{a}.{expires}"),
+        r"names {expires}, and a time has a source; give expires=Expires\(…\)",
+    ),
     "a time that is an id as well": (
         lambda: scheme(ids={"timestamp": Query("x")}, message="{timestamp}", timestamp=STAMP),
         "an id and a time",

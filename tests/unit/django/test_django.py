@@ -477,7 +477,7 @@ def test_consumed_json_is_refused_and_logged(server: str, caplog: pytest.LogCapt
         return hmac_guarded(GUARD)(here.sync)(request)
 
     assert reply_of(view, GOOD_JSON, server).status == 503
-    assert "BodyAlreadyRead" in caplog.text
+    assert "refused: code before the guard has read the body" in caplog.text
     assert here.seen == []
 
 
@@ -922,7 +922,11 @@ def reply_of_setting(setting: Any, sent: Sent) -> int:
         ({"scheme": ORDERS, "keys": KEY, "zzz": 1}, "hmac_guard.E004", "'zzz'; take one of 'scheme', 'keys', 'mode',"),
         ({"scheme": ORDERS, "keys": KEY, 1: 2}, "hmac_guard.E004", "HMAC_GUARD has no option '1'"),
         ({"scheme": ORDERS, "SCHEME": ORDERS, "keys": KEY}, "hmac_guard.E004", "the option 'scheme' twice"),
-        ({"scheme": ORDERS, "keys": DOTTED_KEY}, "hmac_guard.E002", "HMAC_GUARD['keys']: looks like a dotted path"),
+        (
+            {"scheme": ORDERS, "keys": DOTTED_KEY},
+            "hmac_guard.E002",
+            "HMAC_GUARD['keys']: looks like a dotted path, but cannot be imported; import it in a shell",
+        ),
         ({"scheme": ORDERS, "KEYS": [KEY, DOTTED_KEY]}, "hmac_guard.E002", "HMAC_GUARD['keys'][1]: looks like a"),
         ({"scheme": TENANT_ORDERS, "keys": {"acme": DOTTED_KEY}}, "hmac_guard.E002", "['acme']: looks like a dotted"),
         ({"scheme": ORDERS, "keys": f"{__name__}.Seen"}, "hmac_guard.E004", "keys: type is no source of keys"),
