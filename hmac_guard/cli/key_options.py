@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from hmac_guard.cli.filled import filled
-from hmac_guard.cli.output import LONE_SURROGATE, CliError, has_terminal
+from hmac_guard.cli.output import LONE_SURROGATE, CliError, has_terminal, print_note
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
@@ -103,7 +103,7 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
         warnings.simplefilter("always", WeakKeyWarning)
         key = key_from_text(*written(env, file), form)
     for warning in weak:
-        click.echo(f"Warning: {warning.message}", err=True)
+        print_note(f"Warning: {warning.message}")
     return key
 
 
@@ -309,7 +309,7 @@ def _publisher(redis: Hidden[str | None]) -> Callable[[str], None] | None:
         try:
             publish(tenant)
         except Exception:
-            click.echo("Warning: Redis cannot be reached; caches see the change after their ttl", err=True)
+            print_note("Warning: Redis cannot be reached; caches see the change after their ttl")
 
     return publish_or_warn
 
@@ -318,10 +318,9 @@ def _warn_of_passwords(**urls: Hidden[str | None]) -> None:
     given = click.get_current_context().get_parameter_source
     for option, url in urls.items():
         if given(option) is ParameterSource.COMMANDLINE and _has_password(url):
-            click.echo(
+            print_note(
                 f"Warning: the password in --{option} stays in the shell history and shows in the process list; "
-                f"put the URL into the variable HMAC_GUARD_{option.upper()}",
-                err=True,
+                f"put the URL into the variable HMAC_GUARD_{option.upper()}"
             )
 
 

@@ -16,7 +16,8 @@ import click
 
 from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import check_texts, takes_store, written
-from hmac_guard.cli.output import CliError, Suggesting, discard_output, print_json, print_table
+from hmac_guard.cli.output import CliError, Suggesting, discard_output, print_json, print_note, print_table
+from hmac_guard.core.text import escaped
 from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -121,7 +122,7 @@ def _progress(what: str) -> Callable[[int, str], None]:
     def show(count: int, tenant: str) -> None:
         nonlocal last
         if time.monotonic() - last >= 1:
-            click.echo(f"{what} {count} so far; the last tenant was {tenant}", err=True)
+            print_note(f"{what} {count} so far; the last tenant was {tenant}")
             last = time.monotonic()
 
     return show
@@ -129,10 +130,9 @@ def _progress(what: str) -> Callable[[int, str], None]:
 
 def _warn_without_keys(keys: Any, tenant: str) -> None:
     if not any(_is_active(key) for key in keys.list(tenant)):
-        click.echo(
+        print_note(
             f"Warning: no key of {tenant!r} is active, so each of its requests is refused as unknown_key in the mode "
-            "enforce; add a key with `hmac-guard keys add`",
-            err=True,
+            "enforce; add a key with `hmac-guard keys add`"
         )
 
 
@@ -156,7 +156,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     before = [each.mode for each in keys.tenants(prefix=tenant, limit=1) if each.name == tenant]
     _show_new(keys.add(tenant, **secret, mode=mode, **who()), as_json)
     if mode is not None and before and before[0] != mode:
-        click.echo(f"The mode of {tenant!r} was {before[0] or 'guard'}, and is {mode} now.", err=True)
+        print_note(f"The mode of {tenant!r} was {before[0] or 'guard'}, and is {mode} now.")
 
 
 @command.command("rotate")
@@ -182,9 +182,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     _show_new(keys.rotate(tenant, **secret, grace=grace, **who()), as_json)
     for key in keys.list(tenant):
         if key.not_after != ends.get(key.id, key.not_after):
-            click.echo(
-                f"The key {key.id} ends at {_when(key.not_after)}, and no longer at {_when(ends[key.id])}.", err=True
-            )
+            print_note(f"The key {key.id} ends at {_when(key.not_after)}, and no longer at {_when(ends[key.id])}.")
 
 
 @command.command("retire")
@@ -302,7 +300,7 @@ def list_(
             )
         stored = keys.list(tenant)
         if not stored:
-            click.echo(f"There is no tenant {tenant!r}, or it has no keys.", err=True)
+            print_note(f"There is no tenant {tenant!r}, or it has no keys.")
             click.get_current_context().exit(1)
     else:
         found = _pages(partial(keys.tenants, **filters), lambda found: found.name, after, limit)
@@ -393,14 +391,14 @@ def _show_new(new: Any, as_json: bool) -> None:
         discard_output()
         raise CliError(failure)
     if new.secret is not None and not as_json:
-        click.echo("The secret is not shown again.", err=True)
+        print_note("The secret is not shown again.")
 
 
 def _write_new(new: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"tenant": new.tenant, "id": new.id, "secret": new.secret}, indent=2))
         return
-    click.echo(f"tenant  {new.tenant}\nkey     {new.id}")
+    click.echo(f"tenant  {escaped(new.tenant)}\nkey     {new.id}")
     if new.secret is not None:
         click.echo(f"secret  {new.secret}")
 

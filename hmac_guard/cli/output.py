@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO
 import click
 
 from hmac_guard.core.strict import nearest
+from hmac_guard.core.text import escaped, escaped_lines
 
 #: Errors of a write alone. A read can fail with EIO, too.
 _NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE})
@@ -24,6 +25,9 @@ class CliError(click.ClickException):
     """One sentence that says what was wrong and what to do. The exit code is 2, because 1 means "not verified"."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        return escaped_lines(self.message)
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(
@@ -64,6 +68,11 @@ def escape_what_stdout_cannot_encode() -> None:
 def echo_utf_8(text: str) -> None:
     """Print what programs read, such as rows and pages. It is UTF-8 in every locale."""
     click.echo(text.encode(), nl=False)
+
+
+def print_note(text: str) -> None:
+    """Print a sentence to stderr. It may contain text of a database."""
+    click.echo(escaped(text), err=True)
 
 
 def standard_input() -> BinaryIO:
@@ -123,7 +132,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def print_table(header: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table of rows below a header. Each row is printed before the next one is read.
+    """Print a table of rows below a header, escaped. Each row is printed before the next one is read.
 
     A cell that is too long gets its own line, and the cells after it are on the next line. The text of the last column
     is wrapped to the lines below if it is too long.
@@ -136,7 +145,7 @@ def print_table(header: Sequence[str], widths: Sequence[int], rows: Iterable[Seq
     rest = iter(rows)
     first = list(islice(rest, 1))  # Read before the header is printed, so that a failure prints nothing.
     for row in chain([header], first, rest):
-        _print_row([str(cell) for cell in row], widths)
+        _print_row([escaped(str(cell)) for cell in row], widths)
 
 
 def print_json(rows: Iterable[Any]) -> None:

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from hmac_guard.console.access import Operator, make_token
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.text import escaped_lines
 from hmac_guard.explain.printable import counted
 
 if TYPE_CHECKING:
@@ -97,13 +98,6 @@ def hex_dump(message: bytes) -> list[tuple[str, str, str]]:
     return rows
 
 
-def visible(text: str) -> str:
-    """Return a text with escapes for characters that are not printable, such as those that reverse the text."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
-
-
 def hour(moment: float, span: int) -> str:
     """Return the label of an hour under a plot: the time, or the date if the plot shows several days."""
     at = in_utc(moment)
@@ -125,7 +119,7 @@ _FILTERS: dict[str, Any] = {
     "counted": counted,
     "hour": hour,
     "starts_label": starts_label,
-    "visible": visible,
+    "visible": escaped_lines,
     "sentence": lambda text: text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else "."),
 }
 templates.filters.update(_FILTERS)

@@ -1,4 +1,4 @@
-"""The rule for ids, and the decoding of `name=value&…` text.
+"""The rule for ids, the decoding of `name=value&…` text, and the escapes of text that is shown.
 
 Fields arrive as text with one character for each byte (latin-1), as in WSGI. Rules: threats T003 to T007, T025, T026,
 T037.
@@ -44,6 +44,18 @@ def id_problem(text: str) -> str:
 def is_visible(text: str) -> bool:
     """Return whether `text` is only visible ASCII (0x21 to 0x7E)."""
     return text.isascii() and 0 not in text.encode().translate(VISIBLE)
+
+
+def escaped(text: str) -> str:
+    """Return the text with an escape for each character that is not printable: some change a terminal or a page."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def escaped_lines(text: str) -> str:
+    """Return the text with the escapes of `escaped`, except for its line ends."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 TOO_MANY_FIELDS = Refused(Reason.MALFORMED, f"cannot be read: there are more than {MAX_FIELDS:,} fields")

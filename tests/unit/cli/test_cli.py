@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -352,6 +353,33 @@ def test_wrong_use_is_reported_in_one_sentence(own_folder: Path, words: list[str
     assert sentence in output.splitlines()[-1]
     assert "Traceback" not in output
     assert SECRET not in output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param([*SIGN, "--key-file", "a\x1b[2K\u202e.key"], id="a file"),
+        pytest.param(["sign", "shop:a\x1b[2K\u202e"], id="a scheme"),
+        pytest.param(["sign", "odd:X"], id="an error of the configuration"),
+    ],
+)
+def test_an_error_escapes_the_value_that_it_names(own_folder: Path, words: list[str]) -> None:
+    odd = "from hmac_guard import ConfigError\nraise ConfigError('a\\x1b[2K\\u202e')"
+    (own_folder / "odd.py").write_text(odd)
+    code, output = run(*words, KEY=SECRET)
+
+    assert code == 2
+    assert r"a\x1b[2K\u202e" in output
+    assert not re.search(r"[^\n -~]", output)
+
+
+def test_the_entries_of_a_har_file_are_lines_of_the_error() -> None:
+    entries = [{"request": {"method": "GET", "url": f"https://h/{name}"}} for name in "ab"]
+    given = json.dumps({"log": {"entries": entries}})
+    result = CliRunner().invoke(hmac_guard, ["explain", "nango", "--key-env", "KEY"], input=given, env={"KEY": SECRET})
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1:] == ["  0: GET https://h/a", "  1: GET https://h/b"]
 
 
 def test_a_key_file_in_a_folder_without_permission_is_named(tmp_path: Path) -> None:

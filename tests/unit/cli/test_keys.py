@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from pwd import getpwuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,52 @@ def test_a_name_that_the_encoding_of_stdout_does_not_have_is_escaped(run: Run, s
         listed = run_in_cp1252(command)
         assert listed.exit_code == 0
         assert b"\\u0141\xf3d\\u017a " in listed.stdout_bytes
+
+
+ODD = "k\x1b[2K\r\x1b]52;c;eA==\x07\u202e\n1"
+ODD_SHOWN = r"k\x1b[2K\r\x1b]52;c;eA==\x07\u202e\n1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["list", "--ending", "2d"], ["list", "a\u202eb"], ["readiness"], ["audit"]],
+    ids=" ".join,
+)
+def test_text_of_a_database_cannot_change_the_terminal(run: Run, sync_database: Database, words: list[str]) -> None:
+    added = run("add", "a\u202eb", "--id", "one", "--mode", "report")
+    assert added.stdout.startswith("tenant  a\\u202eb\n")
+    run("rotate", "a\u202eb", "--id", "two", "--grace", "1d")
+    sync_database.sql("UPDATE {keys} SET id = :odd WHERE id = 'one'", odd=ODD)
+    sync_database.sql("UPDATE {audit} SET actor = :odd, detail = :detail", odd=ODD, detail=json.dumps({ODD: ODD}))
+
+    result = run(*words)
+
+    assert result.exit_code == 0
+    assert not re.search(r"[^\n -~]", result.output)
+    assert "a\\u202eb" in result.output
+    assert ODD_SHOWN in result.output or words == ["readiness"]
+
+
+def test_programs_get_the_text_of_a_database_as_it_is(run: Run, sync_database: Database) -> None:
+    run("add", "a\u202eb", "--id", "one")
+    sync_database.sql("UPDATE {keys} SET id = :odd", odd=ODD)
+    sync_database.sql("UPDATE {audit} SET actor = :odd", odd=ODD)
+
+    assert [(key["tenant"], key["id"]) for key in shown(run("list", "--json"))] == [("a\u202eb", ODD)]
+    assert [entry["actor"] for entry in shown(run("audit", "--json"))] == [ODD]
+    assert [row["tenant"] for row in shown(run("readiness", "--json"))] == ["a\u202eb"]
+
+
+def test_the_progress_of_a_command_cannot_change_the_terminal(
+    run: Run, sync_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = sync_database.keys(clock=Clock(time.time() - 40 * 86_400))
+    past.add("a\u202eb")
+    past.rotate("a\u202eb", grace=0)
+    times = iter(range(100))
+    monkeypatch.setattr("hmac_guard.cli.keys.time", SimpleNamespace(time=time.time, monotonic=lambda: next(times)))
+
+    assert "deleted 1 so far; the last tenant was a\\u202eb\n" in run("purge", "--older-than", "30d").stderr
 
 
 def variables(folder: Path) -> dict[str, str]:
