@@ -1,8 +1,10 @@
 """`hmac-guard console`: serves the operator's console on this machine."""
 
 import errno
-import sys
+import os
+import signal
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -16,6 +18,9 @@ from hmac_guard.cli.keys import who
 from hmac_guard.cli.output import CliError, has_terminal
 
 DEFAULT_DB = "sqlite:///keys.db"
+
+#: Seconds until the next read of a terminal that had no line.
+_PAUSE = 1.0
 
 
 @click.command("console")
@@ -67,5 +72,20 @@ def _print_link(app: Any, host: str, port: int) -> None:
 
 
 def _print_links(app: Any, host: str, port: int) -> None:
-    for _ in sys.stdin:
-        _print_link(app, host, port)
+    """Print a link for each line of the terminal, until the terminal is closed."""
+    # Without this signal a read in the background is an error. With it, the whole process stops.
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN})
+    while has_terminal():
+        if _read_line():
+            _print_link(app, host, port)
+        else:
+            time.sleep(_PAUSE)
+
+
+def _read_line() -> bytes:
+    """Return a line of the terminal. It is empty in the background, and after Ctrl-D."""
+    with suppress(OSError):
+        # Not `sys.stdin`: if a thread has its lock when the interpreter ends, that is a fatal error.
+        return os.read(0, 1_024)
+    return b""

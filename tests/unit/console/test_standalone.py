@@ -1,12 +1,16 @@
 """`hmac-guard console`: the link, the session, and what other sites and other ports can do."""
 
 import errno
+import fcntl
 import os
+import pty
 import re
 import shlex
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from click.testing import CliRunner
 from consoles import forms_of
 from databases import empty_keys
 from documented import under
+from interrupts import restore_interrupts
 from key_sources import KEY, Clock
 from waiting import TIMEOUT
 
@@ -195,6 +200,46 @@ def test_the_command_serves_and_prints_a_link(line: str, shown: str, tmp_path: P
         finally:
             process.terminate()
     assert (tmp_path / "keys.db").exists()
+
+
+def in_a_terminal() -> None:
+    """Make the stdin of a new process its controlling terminal, as a shell has one."""
+    fcntl.ioctl(0, termios.TIOCSCTTY)
+    restore_interrupts()
+
+
+def test_the_command_runs_in_the_background_of_a_shell_and_prints_a_link_for_each_line(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = shlex.join([sys.executable, "-m", "hmac_guard.cli", "console", "--scheme", "nango"])
+    process = subprocess.Popen(
+        ["bash", "-c", f"set -m; {command} & read; fg"],
+        env={**os.environ, "HMAC_GUARD_DB": f"sqlite:///{tmp_path / 'keys.db'}"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=in_a_terminal,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    with process as shell, os.fdopen(ours, "r+b", buffering=0) as terminal:
+
+        def read_origin() -> str:
+            shown = b""
+            while not re.search(rb"/login#[\w-]{43}\r\nIt works once.*\n", shown):
+                shown += terminal.read(4_096)
+            [origin] = re.findall("Open (.*)/login#", shown.decode())
+            return str(origin)
+
+        with httpx.Client(base_url=read_origin(), timeout=TIMEOUT) as client:
+            for _ in range(20):  # In the background it reads the terminal soon, which can stop it.
+                assert client.get("/login").status_code == 200
+                time.sleep(0.02)
+        terminal.write(b"\n")  # Now it is in the foreground.
+        for typed in (b"\n", b"\x04\n"):  # A line, and one after Ctrl-D.
+            terminal.write(typed)
+            read_origin()
+        terminal.write(b"\x03")
+        assert shell.wait(TIMEOUT) == 0
 
 
 def test_a_wrong_scheme_leaves_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
