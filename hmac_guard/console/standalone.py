@@ -1,6 +1,7 @@
 """The console on the loopback interface of this machine, with a login link that works once."""
 
 import hashlib
+import re
 import secrets
 import socket
 import threading
@@ -36,6 +37,8 @@ SESSION, IDLE = 12 * 3_600, 3_600
 MAX_SESSIONS = 100
 
 SESSION_COOKIE = "hmac_guard_login"
+
+_OWN_HOST = re.compile(rf"(?:{re.escape(HOST)}|localhost)(?::[0-9]{{1,5}})?")
 
 
 class Link:
@@ -218,10 +221,11 @@ class _SilentHandler(WSGIRequestHandler):
 
 
 def _is_own_host(request: Request) -> bool:
-    """Return whether the Host names this machine. Another site can let its own name resolve to 127.0.0.1."""
-    port = request.environ.get("SERVER_PORT", "")
-    hosts = [f"{HOST}:{port}", f"localhost:{port}", *([HOST, "localhost"] if port == "80" else [])]
-    return request.headers.get("Host", "") in hosts
+    """Return whether the Host names this machine. Another site can let its own name resolve to 127.0.0.1.
+
+    The port may be another one, such as that of `ssh -L`.
+    """
+    return _OWN_HOST.fullmatch(request.headers.get("Host", "")) is not None
 
 
 def _session_of(request: Request) -> Hidden[str]:

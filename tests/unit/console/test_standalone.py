@@ -136,7 +136,10 @@ def test_a_session_ends_after_an_idle_hour_and_after_twelve(waits: list[float], 
     assert not sessions.use(hide("another"))
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "127.0.0.1:1@evil.example", "127x0.0.1", "localhost.evil.example", ""],
+)
 def test_another_name_that_resolves_to_this_machine_is_refused(local: Local, host: str) -> None:
     with local.client() as client:
         local.log_in(client, local.app.link.make().get())
@@ -145,6 +148,17 @@ def test_another_name_that_resolves_to_this_machine_is_refused(local: Local, hos
             assert answer.status_code == 421
             assert "acme" not in answer.text
         assert client.get("/login", headers={"Host": f"localhost:{local.server.port}"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9000", "localhost:9000", "127.0.0.1", "localhost"])
+def test_the_console_answers_at_a_port_that_ssh_forwards(local: Local, host: str) -> None:
+    token, forwarded = local.app.link.make().get(), {"Host": host}
+    with local.client() as client:
+        assert client.get("/login", headers=forwarded).status_code == 200
+        assert local.log_in(client, token, **forwarded).status_code == 403  # The form is of a page at another port.
+        answer = local.log_in(client, token, **forwarded, Origin=f"http://{host}")
+        assert answer.status_code == 303
+        assert "acme" in client.get(answer.headers["location"], headers=forwarded).text
 
 
 def test_log_out(local: Local) -> None:
