@@ -151,6 +151,9 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
       hmac-guard keys add acme --mode report
       hmac-guard keys add acme --secret-file acme.key
     """
+    from hmac_guard.keys.sql.store import check_tenant
+
+    check_tenant(tenant)
     secret = _secret(**given)  # Before a secret that cannot be read leaves tables behind.
     keys.create_table()
     before = [each.mode for each in keys.tenants(prefix=tenant, limit=1) if each.name == tenant]
@@ -241,6 +244,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     \b
       hmac-guard keys reseal
     """
+    check_texts(after=after)
     count = keys.reseal(after, progress=_progress("encrypted"), **who())
     if as_json:
         click.echo(json.dumps({"sealed": count}, indent=2))
@@ -293,6 +297,7 @@ def list_(
       hmac-guard keys list acme
       hmac-guard keys list --ending 7d --json
     """
+    check_texts(after=after, prefix=filters["prefix"])
     if tenant is not None:
         if any(given not in (None, "") for given in (after, limit, *filters.values())):
             raise CliError(
@@ -332,6 +337,7 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
     """
     from hmac_guard.keys.sql import VerdictLedger
 
+    check_texts(after=after, prefix=filters["prefix"])
     found = _pages(partial(VerdictLedger(keys).readiness, **filters), lambda found: found.tenant, after, limit)
     if as_json:
         print_json({**row._asdict(), "ready": row.ready} for row in found)

@@ -80,9 +80,11 @@ def serve_page(host: str = HOST, port: int = 0) -> int:
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
+        host.encode("idna")  # A socket that cannot encode the name is not closed.
         return socket.create_server((host, port))
-    except OSError as error:
-        raise CliError(f"{host}:{port} cannot be used ({error.strerror}); give another --host or --port") from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", error)
+        raise CliError(f"{host}:{port} cannot be used ({why}); give another --host or --port") from None
 
 
 def print_samples(origin: str, apps: Mapping[str, App], keys: Mapping[str, str], host: str = HOST) -> None:

@@ -434,8 +434,14 @@ def test_a_url_that_the_driver_or_the_keys_do_not_take_is_an_error(
         ["keys", "audit", "--tenant", "\udcff"],
         ["keys", "audit", "--actor", "\udcff"],
         ["keys", "audit", "--before", str(2**63)],
+        ["keys", "list", "--after", "\udcff"],
+        ["keys", "list", "--prefix", "\udcff"],
+        ["keys", "readiness", "--after", "\udcff"],
+        ["keys", "readiness", "--prefix", "\udcff"],
+        ["keys", "reseal", "--after", "\udcff"],
         ["verify", "nango", "integration_id=i", "connection_id=c", "--signature", "x", "--tenant", "\udcff"],
     ],
+    ids=lambda words: " ".join(words[:3]),
 )
 def test_an_argument_that_no_database_can_store_is_an_error(run: Run, arguments: list[str]) -> None:
     result = CliRunner().invoke(hmac_guard, arguments)
@@ -611,6 +617,7 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
         pytest.param(["rotate", "acme", "--secret-file", ""], "'--secret-file': it is empty", id="no name of a file"),
         pytest.param(["add", "acme", "--secret-env", ""], "'--secret-env': it is empty", id="no name of a variable"),
         pytest.param(["add", "acme", "--secret-env", "A", "--secret-file", "B"], "not both", id="two secrets"),
+        pytest.param(["add", "\udcff"], NOT_A_TENANT, id="add a tenant that is not UTF-8"),
         pytest.param(["mode", "\udcff", "off"], NOT_A_TENANT, id="the mode of a tenant that is not UTF-8"),
         pytest.param(["rotate", "\udcff"], NOT_A_TENANT, id="rotate a tenant that is not UTF-8"),
         pytest.param(["retire", "\udcff", "k"], NOT_A_TENANT, id="retire a key of a tenant that is not UTF-8"),
@@ -634,8 +641,11 @@ def test_an_error_is_one_sentence_with_its_fix(run: Run, arguments: list[str], s
     assert "Traceback" not in result.output
 
 
-def test_a_secret_that_cannot_be_read_leaves_no_tables(tmp_path: Path) -> None:
-    result = in_file("add", "acme", "--secret-file", str(tmp_path / "none"), folder=tmp_path)
+@pytest.mark.parametrize(
+    "words", [["acme", "--secret-file", "/none"], [" acme"]], ids=["no secret", "no name of a tenant"]
+)
+def test_an_argument_that_cannot_be_used_leaves_no_tables(tmp_path: Path, words: list[str]) -> None:
+    result = in_file("add", *words, folder=tmp_path)
 
     assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []
