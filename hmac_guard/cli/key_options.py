@@ -99,12 +99,24 @@ def read_key(env: str | None, file: str | None, form: str) -> Key:
     """
     if env and file:
         raise CliError("the key is given twice; use --key-env or --key-file, not both")
-    with warnings.catch_warnings(record=True) as weak:
+    with _warning_in_one_line():
+        return key_from_text(*written(env, file), form)
+
+
+@contextmanager
+def _warning_in_one_line() -> Iterator[None]:
+    """Print the warning of a weak key without a line of code: the user of a command has written none."""
+
+    def show_weak(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, WeakKeyWarning):
+            print_note(f"Warning: {message}")
+        else:
+            show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always", WeakKeyWarning)
-        key = key_from_text(*written(env, file), form)
-    for warning in weak:
-        print_note(f"Warning: {warning.message}")
-    return key
+        show, warnings.showwarning = warnings.showwarning, show_weak
+        yield
 
 
 def written(env: str | None, file: str | None) -> tuple[str, Hidden[str]]:
@@ -238,7 +250,8 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_
     engine, failure = _engine(db), ""
     try:
         options: Any = {"table": table, "allow_clear": allow_clear and bool(master_keys.get())}
-        yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
+        with _warning_in_one_line():
+            yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
     except SQLAlchemyError as error:
         failure = _first_line(error)
         if _NO_TABLE.search(failure):

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pwd import getpwuid
@@ -259,6 +260,26 @@ def test_an_existing_secret_comes_from_a_file_or_the_environment(
         (f"{form}:{KEY}",),
         (f"{form}:{OTHER_KEY}",),
     ]
+
+
+SHORT = "Warning: a key of 9 bytes is short; take 32 random ones (hmac-guard keygen)\n"
+
+
+def test_a_short_secret_causes_a_warning_of_one_line(
+    run: Run, sync_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHORT", "abcdefghi")
+    words = ["nango", "integration_id=i", "connection_id=c", "--signature", "x"]
+
+    assert run("add", "acme", "--secret-env", "SHORT").stderr == SHORT
+    assert on_the_tenant(sync_database, "verify", *words).stderr == SHORT
+    assert run("rotate", "acme").stderr == f"{SHORT}The secret is not shown again.\n"
+
+
+def test_another_warning_is_shown_as_python_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqlKeys, "list", lambda self, tenant: warnings.warn("another one", stacklevel=1))
+    with pytest.warns(UserWarning, match="another one"):
+        assert run("list", "acme").exit_code == 1
 
 
 def test_secrets_are_encrypted_and_encrypted_again(
