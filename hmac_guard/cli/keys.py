@@ -257,12 +257,15 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     "--older-than",
     required=True,
     callback=_seconds,
-    help="Delete keys that ended longer ago than this, for example 30d.",
+    help="Delete what is older than this, for example 30d.",
 )
 @_as_json
 @takes_store
 def purge(keys: Any, older_than: float, as_json: bool) -> None:
     """Delete old keys of all tenants: those that ended before a given time.
+
+    Refused requests from before this time, which a VerdictCounts has stored,
+    are also deleted.
 
     \b
       hmac-guard keys purge --older-than 90d

@@ -38,8 +38,8 @@ class VerdictCounts(VerdictLedger):
         every: Seconds between two writes. Requests only count in memory, and go on counting, within bounds, while the
             database cannot be reached. A process that is killed loses the counts since its last write.
         refusals: Hours for which the last refused requests of each tenant are kept for the console: time, method, path
-            without the query, reason, and the stated ids, never a signature. None keeps none, because ids may be
-            personal data.
+            without the query, reason, and the stated ids, never a signature. None stores none, because ids may be
+            personal data, and deletes none: `SqlKeys.purge` does.
 
     Raises:
         ConfigError: An argument is not valid.

@@ -15,6 +15,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.refusals import forget
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret, is_sealed
 from hmac_guard.keys.sql.session import check_encoding
 from hmac_guard.keys.sql.store import (
@@ -442,13 +443,13 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         actor: str = APPLICATION,
         origin: str | None = None,
     ) -> tuple[int, str | None]:
-        """Delete the keys that ended long ago.
+        """Delete the keys that ended long ago, and the refused requests that `VerdictCounts` stored long ago.
 
         The requests that they verified stay counted, and the audit names the keys, at most 40 in an entry.
 
         Args:
-            after: Only the tenants after this one.
-            older_than: Seconds since the end of a key, at least a day.
+            after: Only the keys of tenants after this one.
+            older_than: Seconds since the end of a key, or since a refused request, at least a day.
             progress: As of `reseal`.
 
         Returns:
@@ -469,6 +470,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
                 part = old[start : start + KEYS_OF_ENTRY]
                 self.table.note_change(connection, by, now, last, "purge", keys=part)
             count += len(old)
+        while last is None and forget(connection, self.table, now - older_than):
+            pass
         return count, last
 
     def _names_of_ended(self, connection: Connection, after: str | None, moment: float) -> Sequence[str]:

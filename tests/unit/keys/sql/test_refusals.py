@@ -168,6 +168,30 @@ def test_refusals_are_forgotten_after_their_hours(keys: Any, clock: Clock) -> No
     counts.close()
 
 
+def test_purge_deletes_refusals_that_no_worker_deletes(
+    sync_database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without the option deletes none: another application may store them in the same tables."""
+    monkeypatch.setattr(refusals, "BATCH", 2)
+    keys = sync_database.keys(clock=clock)
+    keys.add("acme", mode="report")
+    counts = VerdictCounts(keys, every=3_600, refusals=240)
+    for number in range(5):
+        refuse(counts, connection_id=f"c{number}")
+    counts.flush()
+    clock.pass_by(2 * 86_400)
+    refuse(counts, connection_id="new")
+    counts.close()
+
+    without = VerdictCounts(keys, every=3_600)
+    refuse(without)
+    without.close()
+    keys.purge(older_than=3 * 86_400)
+    assert len(without.refusals("acme")) == 6
+    assert keys.purge(older_than=86_400) == 0
+    assert [row.ids for row in without.refusals("acme")] == [{"connection_id": "new"}]
+
+
 @pytest.mark.parametrize("table", ["hours", "refusals"])
 def test_refusals_that_the_database_does_not_take_are_written_later(sync_database: Database, table: str) -> None:
     keys = sync_database.keys()
