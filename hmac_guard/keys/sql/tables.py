@@ -65,6 +65,13 @@ class HiddenText(TypeDecorator[Hidden[str]]):
         return None if value is None else hide(value)
 
 
+class _SentAsText(VARBINARY):
+    """Bytes that are sent as text: asyncmy and aiomysql escape bytes without regard to the server's sql_mode."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        return None
+
+
 class ByteText(TypeDecorator[str]):
     """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
 
@@ -82,13 +89,10 @@ class ByteText(TypeDecorator[str]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         kind: TypeEngine[Any] = String(self.size)
         if dialect.name in MARIADB:
-            kind = VARBINARY(self.size)
+            kind = _SentAsText(self.size)
         elif dialect.name == "postgresql":
             kind = String(self.size, collation="C")
         return dialect.type_descriptor(kind)
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return value.encode() if value is not None and dialect.name in MARIADB else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
