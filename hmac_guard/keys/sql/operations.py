@@ -17,7 +17,6 @@ from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.refusals import forget
 from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret, is_sealed
-from hmac_guard.keys.sql.session import check_encoding
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
     Change,
@@ -73,9 +72,9 @@ class Draft(NamedTuple):
 class KeyOperations(Frozen, Generic[AnyEngine]):
     """The operations of `SqlKeys`.
 
-    Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid. Each
-    change is written into the audit, in its own transaction. `actor` says who made it, and `origin` from where; None is
-    the name of this host.
+    Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid, and for
+    a connection over which not each name arrives as it was sent. Each change is written into the audit, in its own
+    transaction. `actor` says who made it, and `origin` from where; None is the name of this host.
     """
 
     engine: AnyEngine
@@ -94,11 +93,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         """Create the missing tables and indexes, and the secret of the console.
 
         Existing ones are left as they are. Several workers may call this at the same time.
-
-        Raises:
-            ConfigError: The database is one of PostgreSQL in another encoding than UTF8.
         """
-        check_encoding(connection)
         self.table.create(connection)
         secret = Secret.of(hide(None), "text")
         stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)

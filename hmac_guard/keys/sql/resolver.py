@@ -17,7 +17,7 @@ from hmac_guard.keys.connections import in_use, shut_down
 from hmac_guard.keys.resolver import Resolver, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
-from hmac_guard.keys.sql.session import NEEDS_TRANSACTIONS, check_arguments, check_charset
+from hmac_guard.keys.sql.session import HOLDS_KEYS, check_arguments, check_text
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, use_own_pool
 from hmac_guard.log import logger, where
@@ -107,7 +107,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         return read_async(self._reading, ring) if self.asgi_only else read(self._reading, ring)
 
     def _ring(self, connection: Connection, tenant: str) -> Keyring | None:
-        check_charset(connection)
+        check_text(connection)
         marker = secrets.token_hex(8)
         try:
             rows = connection.execute(self.table.look_up, {"tenant": tenant, "marker": marker}).all()
@@ -172,7 +172,7 @@ def _engine_of_keys(engine: Any) -> Any:
 
     A secret is one of the parameters.
     """
-    copy = engine.execution_options(**{NEEDS_TRANSACTIONS: True})
+    copy = engine.execution_options(**{HOLDS_KEYS: True})
     getattr(copy, "sync_engine", copy).hide_parameters = True
     return copy
 

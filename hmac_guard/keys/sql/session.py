@@ -5,17 +5,37 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Text, func, literal, select
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.keys.sql.tables import MARIADB, MAX_ID, ByteText
 
-#: The option of an engine whose operations need transactions. `SqlOnce` does not: it inserts one row.
-NEEDS_TRANSACTIONS = "hmac_guard_needs_transactions"
+#: The option of an engine whose tables hold keys, and whose operations need transactions. `SqlOnce` inserts one row.
+HOLDS_KEYS = "hmac_guard_holds_keys"
 
 #: What `autocommit` of a driver is if it begins transactions. sqlite3 has a number for how it always did.
 _TRANSACTIONS = (None, False, -1)
 
-_UTF8 = ("utf8", "utf8mb3", "utf8mb4")
+# It returns as it is only if driver and server agree on the charset and on what a backslash is: in GBK and others, the
+# last byte of a character and the backslash of an escape make one character.
+_TEXT = "\\'\N{LATIN SMALL LETTER E WITH ACUTE}'\N{EURO SIGN}'\N{GRINNING FACE}'\"\\"
+
+_OF_MARIADB = (
+    "SqlKeys: this server reads another text than the driver sends, so a part of a tenant's name could count as SQL; "
+    "write charset=utf8mb4 in the URL, or leave charset out, send no SET NAMES, and remove NO_BACKSLASH_ESCAPES from "
+    "the sql_mode"
+)
+_OF_POSTGRESQL = (
+    "SqlKeys: the encoding of this database of PostgreSQL or the client_encoding is not UTF8, so not each name can be "
+    "sent; remove client_encoding from the URL, from PGCLIENTENCODING and from the role, or create another database "
+    "for the keys: CREATE DATABASE keys ENCODING 'UTF8' TEMPLATE template0"
+)
+#: What is wrong if a text does not return as it is. SQLite has no setting that could change it.
+_WRONG = {**dict.fromkeys(MARIADB, _OF_MARIADB), "postgresql": _OF_POSTGRESQL}
+
+#: Whether a connection was looked at, in its `info`.
+_IS_CHECKED = "hmac_guard_is_checked"
 
 
 def check_arguments(engine: Any) -> None:
@@ -24,17 +44,43 @@ def check_arguments(engine: Any) -> None:
     _check_transactions(_argument(engine, "autocommit") in _TRANSACTIONS)
 
 
-def check_charset(connection: Connection) -> None:
-    """Raise `ConfigError` if a driver of MariaDB writes another charset than UTF-8.
+def check_text(connection: Connection) -> None:
+    """Raise `ConfigError` if the database of the keys does not read each text as it is sent.
 
-    The charset of a connection may come from a file or from the user's own `creator`, which no engine shows.
+    Each connection is asked once: what decides may be in a file, in the role, in the server or in a `creator`.
     """
-    _check_charset(getattr(connection.connection.driver_connection, "charset", None))
+    wrong = _WRONG.get(connection.dialect.name)
+    if wrong is None or connection.info.get(_IS_CHECKED) or not connection.get_execution_options().get(HOLDS_KEYS):
+        return
+    cause: Exception | None = None
+    try:
+        if _returns_as_it_is(connection):
+            connection.info[_IS_CHECKED] = True
+            return
+    except (UnicodeError, InvalidRequestError) as error:
+        cause = error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        cause = error
+    connection.invalidate()
+    raise ConfigError(wrong) from cause
+
+
+def _returns_as_it_is(connection: Connection) -> bool:
+    """Return whether the database reads a text with the same characters and, in MariaDB, with the same bytes."""
+    text = literal(_TEXT, Text)
+    columns: list[Any] = [text, text.like("_" * len(_TEXT))]
+    expected: list[Any] = [_TEXT, True]
+    if connection.dialect.name in MARIADB:
+        columns.append(func.hex(literal(_TEXT, ByteText(MAX_ID))))
+        expected.append(_TEXT.encode().hex().upper())
+    return list(connection.execute(select(*columns)).one()) == expected
 
 
 def check_transactions(connection: Connection) -> None:
     """Raise `ConfigError` if the operations of an engine need transactions, and the driver begins none."""
-    if connection.get_execution_options().get(NEEDS_TRANSACTIONS):
+    if connection.get_execution_options().get(HOLDS_KEYS):
         driver = connection.connection.driver_connection
         ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
         _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
@@ -48,25 +94,11 @@ def _check_transactions(are_begun: bool) -> None:
         )
 
 
-def check_encoding(connection: Connection) -> None:
-    """Raise `ConfigError` if the database cannot store each name that a request can have.
-
-    Each write of `VerdictCounts` would fail after a request with another name.
-    """
-    if connection.dialect.name == "postgresql" and connection.scalar(text("SHOW server_encoding")) != "UTF8":
-        raise ConfigError(
-            "SqlKeys: the encoding of this database of PostgreSQL is not UTF8, so it cannot store each name; create "
-            "another database for the keys: CREATE DATABASE keys ENCODING 'UTF8' TEMPLATE template0"
-        )
-
-
 def _check_charset(charset: object) -> None:
-    # PyMySQL 1.1 escapes the bytes of a tenant one by one. In GBK and others, a byte of it and the backslash of the
-    # escape make one character, and the tenant ends the literal.
-    if charset is not None and str(charset).lower() not in _UTF8:
+    if charset is not None and str(charset).lower() != "utf8mb4":
         raise ConfigError(
-            "SqlKeys: with another charset than UTF-8, a driver can take a part of a tenant's name for SQL; write "
-            "charset=utf8mb4 in the URL, or leave charset out"
+            "SqlKeys: with another charset than UTF-8, or with UTF-8 of three bytes, not each name can be sent, and a "
+            "driver can take a part of a tenant's name for SQL; write charset=utf8mb4 in the URL, or leave charset out"
         )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.sql.session import check_charset, check_transactions
+from hmac_guard.keys.sql.session import check_text, check_transactions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -272,8 +272,8 @@ async def _await_batches(
 
 
 def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) -> T:
-    check_charset(connection)
     check_transactions(connection)
+    check_text(connection)
     return work(connection, *given.get()[0], **given.get()[1])
 
 

@@ -1,15 +1,19 @@
 """The connections to the database of the keys: a text arrives as it was sent, or the connection is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from databases import Database, database_of
+from databases import POSTGRES, Database, database_of, needs
 from key_sources import claim_of
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from hmac_guard import ConfigError
 from hmac_guard.keys import SqlKeys
+from hmac_guard.once import SqlOnce
 
 MODES = pytest.mark.parametrize("sql_mode", ["STRICT_TRANS_TABLES", "NO_BACKSLASH_ESCAPES"])
 
@@ -31,22 +35,28 @@ def use_each_name(database: Database, engine: Any) -> None:
         assert [entry.tenant for entry in database.do(keys.audit(actor=name))] == [name]
 
 
+def engine_with_backslashes(database: Database, kind: type, sql_mode: str) -> Engine:
+    """Return an engine whose driver escapes values of a kind with backslashes in each mode."""
+    driver = pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
+
+    class Connection(driver.connections.Connection):  # type: ignore[misc, name-defined]
+        def escape(self, value: Any, mapping: Any = None) -> Any:
+            if not isinstance(value, kind):
+                return super().escape(value, mapping)
+            written = value.decode("ascii", "surrogateescape") if isinstance(value, bytes) else value
+            return f"'{driver.converters.escape_string(written)}'"
+
+    _, named = database.engine.dialect.create_connect_args(database.url)
+    return create_engine(database.url, creator=lambda: Connection(**named, sql_mode=sql_mode))
+
+
 @MODES
 def test_a_tenant_cannot_end_its_literal_if_the_driver_escapes_bytes_for_another_sql_mode(
     tmp_path: Path, sql_mode: str
 ) -> None:
     """asyncmy and aiomysql escape them so."""
-    driver = pytest.importorskip("pymysql", reason="not run: PyMySQL is not installed")
-
-    class Connection(driver.connections.Connection):  # type: ignore[misc, name-defined]
-        def escape(self, value: Any, mapping: Any = None) -> Any:
-            if isinstance(value, bytes):
-                return f"_binary'{driver.converters.escape_string(value.decode('ascii', 'surrogateescape'))}'"
-            return super().escape(value, mapping)
-
     with database_of("mariadb+pymysql", tmp_path) as database:
-        _, named = database.engine.dialect.create_connect_args(database.url)
-        engine = create_engine(database.url, creator=lambda: Connection(**named, sql_mode=sql_mode))
+        engine = engine_with_backslashes(database, bytes, sql_mode)
         use_each_name(database, engine)
         engine.dispose()
 
@@ -60,3 +70,114 @@ def test_a_tenant_cannot_end_its_literal_behind_an_async_driver(tmp_path: Path, 
         engine = create_async_engine(url, connect_args={"sql_mode": sql_mode})
         use_each_name(database, engine)
         database.do(engine.dispose())
+
+
+def check_refused(database: Database, engine: Any, why: str) -> None:
+    """Check that neither a look-up nor an operation sends a tenant on a new connection."""
+    keys: Any = SqlKeys(engine, table=database.table)
+    sent: list[Any] = []
+    connected: list[Any] = []
+    sync_engine = getattr(engine, "sync_engine", engine)
+    event.listen(sync_engine, "before_cursor_execute", lambda *of: sent.append(of[3]))
+    event.listen(sync_engine, "connect", lambda connection, _: connected.append(connection))
+    uses = (lambda: keys(claim_of("acme")), lambda: keys.add("acme"), keys.create_table)
+    for use in uses:
+        with pytest.raises(ConfigError, match=why):
+            database.do(use())
+    assert sent
+    assert "acme" not in str(sent)
+    # A wrong answer may be that to another process, which shares the connection.
+    assert len(connected) == len(uses)
+    database.do(engine.dispose())
+
+
+def test_a_driver_that_escapes_text_for_another_sql_mode_is_refused(tmp_path: Path) -> None:
+    with database_of("mariadb+pymysql", tmp_path) as database:
+        engine = engine_with_backslashes(database, str, "NO_BACKSLASH_ESCAPES")
+        check_refused(database, engine, "charset=utf8mb4 in the URL.*remove NO_BACKSLASH_ESCAPES from the sql_mode")
+
+
+CHARSETS = [
+    *("SET NAMES gbk", "SET NAMES sjis", "SET NAMES latin1", "SET NAMES utf8mb3"),
+    "SET character_set_connection = utf16",
+]
+
+
+@pytest.mark.parametrize("statement", CHARSETS)
+def test_a_charset_of_mariadb_that_the_driver_does_not_know_is_refused(tmp_path: Path, statement: str) -> None:
+    with database_of("mariadb+pymysql", tmp_path) as database:
+        engine = create_engine(database.url)
+        event.listen(engine, "connect", lambda connection, _: connection.cursor().execute(statement))
+        check_refused(database, engine, "charset=utf8mb4 in the URL")
+
+
+ENCODINGS: dict[str, Callable[[Any, Any], Any]] = {
+    "in the URL": lambda url, make: make(url.set(query={"client_encoding": "latin1"})),
+    "in the environment": lambda url, make: make(url),
+    "in the settings of the session": lambda url, make: make(
+        url, connect_args={"options": "-c client_encoding=latin1"}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "postgresql+psycopg_async"])
+@pytest.mark.parametrize("place", ENCODINGS)
+def test_another_encoding_of_a_connection_to_postgresql_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, place: str
+) -> None:
+    with database_of(kind, tmp_path) as database:
+        if place == "in the environment":
+            monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+        make: Any = create_async_engine if kind.endswith("async") else create_engine
+        engine = ENCODINGS[place](database.url, make)
+        check_refused(database, engine, "client_encoding is not UTF8.*from PGCLIENTENCODING and from the role")
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "postgresql+asyncpg", "mariadb+pymysql"])
+def test_each_new_connection_is_asked_once(tmp_path: Path, kind: str) -> None:
+    with database_of(kind, tmp_path) as database:
+        keys = database.keys()
+        sent: list[str] = []
+        engine = getattr(database.engine, "sync_engine", database.engine)
+        event.listen(engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
+        for _ in range(2):
+            database.do(database.engine.dispose())
+            sent.clear()
+            for _ in range(3):
+                database.ring(keys, "acme")
+            assert len(sent) == 4
+            assert [" LIKE " in statement for statement in sent] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "postgresql+psycopg_async", "mariadb+pymysql"])
+def test_a_connection_that_is_lost_when_it_is_asked_is_replaced(tmp_path: Path, kind: str) -> None:
+    with database_of(kind, tmp_path) as database:
+        keys = database.keys()
+        database.do(keys.add("acme"))
+        lost: list[int] = []
+
+        def lose(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            if " LIKE " in statement and not lost:
+                lost.append(1)
+                database.end(database.number_of(connection))
+
+        event.listen(getattr(database.engine, "sync_engine", database.engine), "before_cursor_execute", lose)
+        for use in (lambda: keys(claim_of("acme")), keys.list):
+            lost.clear()
+            database.do(database.engine.dispose())
+            assert database.do(use())
+            assert lost
+
+
+def test_a_store_of_tokens_sends_no_names_and_takes_any_encoding() -> None:
+    needs(POSTGRES, "PostgreSQL")
+    engine = create_engine(POSTGRES.set(drivername="postgresql+psycopg", query={"client_encoding": "latin1"}))
+    table = f"once_{uuid4().hex[:12]}"
+    once = SqlOnce(engine, table=table)
+    once.create_table()
+    try:
+        assert once.purge() == 0
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {table}"))
+        engine.dispose()
