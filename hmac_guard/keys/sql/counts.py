@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TypeVar
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError
 
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.verdict import Decision, Reason
@@ -87,7 +88,10 @@ class VerdictCounts(VerdictLedger):
             writer.wake.set()
 
     def flush(self) -> None:
-        """Write the counts. If the database raises, the exception is passed on, and what is not written yet is kept."""
+        """Write the counts. If the database raises, the exception is passed on, and what is not written yet is kept.
+
+        Refused requests with a value that the database cannot store are not kept.
+        """
         check_process()
         with self._writing:
             with self._lock:
@@ -100,6 +104,9 @@ class VerdictCounts(VerdictLedger):
                 if self._refusals is not None:
                     self.write_refusals(recent, HOUR * self._refusals)
                 recent = []
+            except DataError:
+                recent = []  # A row that can never be stored would keep back all later ones.
+                raise
             finally:
                 with self._lock:
                     self._tally.put_back(requests, known)

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="not run: sqlalchemy is not installed")
 
 from consoles import Browser, by_header, forms_of, words_of
-from databases import Database, empty_keys
+from databases import Database, database_of, empty_keys
 from key_sources import KEY, Clock
+from sqlalchemy.exc import DataError
 from support import Sent, call_wsgi
 
 from hmac_guard import Claim, Decision, Guard, Reason, Verdict
@@ -208,6 +209,23 @@ def test_refusals_that_the_database_does_not_take_are_written_later(sync_databas
     counts.close()
 
     assert [row.ids["connection_id"] for row in counts.refusals("acme")] == ["c2", "c1", "c0"]
+
+
+def test_a_refusal_that_can_never_be_stored_keeps_back_no_later_one(tmp_path: Path) -> None:
+    with database_of("mariadb+pymysql", tmp_path) as database:
+        keys = database.keys()
+        keys.add("acme")
+        counts = VerdictCounts(keys, every=3_600, refusals=24)
+        # A TEXT of MariaDB holds 65,535 bytes, and an id of 1,024 bytes takes up to 3,072 of them.
+        ids: dict[str, Any] = {f"id{number}": "\N{LATIN SMALL LETTER E WITH ACUTE}" * 512 for number in range(22)}
+        refuse(counts, **ids)
+        with pytest.raises(DataError):
+            counts.flush()
+        refuse(counts, connection_id="c1")
+        counts.close()
+
+        assert [dict(row.ids) for row in counts.refusals("acme")] == [{"connection_id": "c1"}]
+        assert counts.readiness()[0].refused == {"missing_signature": 2}
 
 
 def test_refusals_that_are_put_back_replace_no_later_ones(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
