@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
@@ -16,7 +16,7 @@ from hmac_guard.core.key import MODES, Keyring
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.refusals import forget
-from hmac_guard.keys.sql.secret import Sealed, Sealing, Secret, is_sealed
+from hmac_guard.keys.sql.secret import SEALED, Sealed, Sealing, Secret, is_sealed
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
     Change,
@@ -93,17 +93,22 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         """Create the missing tables and indexes, and the secret of the console.
 
         Existing ones are left as they are. Several workers may call this at the same time.
+
+        Raises:
+            ConfigError: There is no secret of the console, there is a sealed key or mode, and there are no
+                `master_keys`.
         """
         self.table.create(connection)
-        secret = Secret.of(hide(None), "text")
-        stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)
-        insert_new(connection, self.table.settings, name=_CONSOLE_SECRET, value=stored)
+        if self._stored_secret(connection) is None:
+            self._check_sealing(connection)
+            secret = Secret.of(hide(None), "text")
+            stored = self._sealing.close(Sealed("setting", _CONSOLE_SECRET), secret)
+            insert_new(connection, self.table.settings, name=_CONSOLE_SECRET, value=stored)
 
     @operation
     def console_secret(self, connection: Connection) -> Hidden[str]:
         """Return the secret that all workers of a console share."""
-        column = self.table.settings.c
-        found = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
+        found = self._stored_secret(connection)
         if found is None:
             raise ConfigError("SqlKeys: there is no secret of the console yet; create_table makes it")
         return self._sealing.open(Sealed("setting", _CONSOLE_SECRET), found).text
@@ -532,15 +537,28 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         self.table.note_change(connection, by, now, tenant, action, key=key_id, **times, **detail)
         return NewKey(tenant, key_id, secret.text if draft.secret.get() is None else None)
 
-    def _check_sealing(self, connection: Connection) -> None:
-        """Raise `ConfigError` without a master key if the tables were made with one: no guard would read the key."""
+    def _stored_secret(self, connection: Connection) -> Hidden[str] | None:
+        """Return the secret of the console as the table holds it."""
         column = self.table.settings.c
-        value: Any = connection.execute(select(column.value).where(column.name == _CONSOLE_SECRET)).scalar()
-        if not self._sealing and is_sealed(hide(value)):
+        return connection.scalar(select(column.value).where(column.name == _CONSOLE_SECRET))
+
+    def _check_sealing(self, connection: Connection) -> None:
+        """Raise `ConfigError` without a master key if the tables hold what one sealed: no guard would read the key."""
+        if not self._sealing and self._are_sealed(connection):
             raise ConfigError(
                 "SqlKeys: the secrets in these tables are sealed; give SqlKeys its master_keys, or the commands "
                 "HMAC_GUARD_MASTER_KEYS"
             )
+
+    def _are_sealed(self, connection: Connection) -> bool:
+        """Return whether the tables were made with a master key, or, if a migration made them, whether one was used."""
+        stored = self._stored_secret(connection)
+        if stored is not None:
+            return is_sealed(stored)
+        tenants, keys = self.table.tenants.c, self.table.keys.c
+        a_mode = select(tenants.name).where(tenants.mode_seal.is_not(None))
+        a_key = select(keys.id).where(func.substr(keys.secret, 1, len(SEALED)) == SEALED)
+        return any(connection.execute(sealed.limit(1)).first() for sealed in (a_mode, a_key))
 
 
 def new_id(now: float) -> str:

@@ -339,6 +339,40 @@ def test_a_key_is_not_stored_in_the_clear_in_tables_that_were_made_with_a_master
     assert database.sql("SELECT tenant FROM {keys}") == []
 
 
+#: What leaves one sealed value of a key and its mode.
+WHAT_IS_SEALED = {
+    "a mode": "DELETE FROM {keys}",
+    "a key": "UPDATE {tenants} SET mode_seal = NULL",
+}
+
+
+@pytest.mark.parametrize("change", WHAT_IS_SEALED.values(), ids=WHAT_IS_SEALED)
+def test_a_key_is_not_stored_in_the_clear_beside_what_is_sealed_in_tables_of_a_migration(
+    database: Database, change: str
+) -> None:
+    database.sql("DELETE FROM {settings}")  # Which only `create_table` writes.
+    database.do(database.keys(master_keys=Fernet.generate_key()).add("acme"))
+    database.sql(change)
+    keys = database.keys()
+
+    for use in (lambda: keys.add("globex"), keys.create_table):
+        with pytest.raises(ConfigError, match="the secrets in these tables are sealed; give SqlKeys its master_keys"):
+            database.do(use())
+    assert database.sql("SELECT tenant FROM {keys} WHERE tenant = 'globex'") == []
+    assert database.sql("SELECT name FROM {settings}") == []
+
+
+def test_a_key_is_stored_in_the_clear_in_tables_of_a_migration_without_a_master_key(database: Database) -> None:
+    database.sql("DELETE FROM {settings}")
+    keys = database.keys()
+    for tenant in ("acme", "globex"):
+        database.do(keys.add(tenant))
+    database.do(keys.create_table())
+
+    assert [key.sealed for key in database.do(keys.list())] == [False, False]
+    assert database.do(keys.console_secret()).get()
+
+
 OTHERS = "(SELECT secret FROM (SELECT secret FROM {keys} WHERE tenant = 'evil') AS others)"
 
 
