@@ -6,6 +6,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from hmac_guard.core.record import Record
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -121,7 +123,7 @@ class Claim:
         )
 
 
-class Verdict(NamedTuple):
+class Verdict(Record):
     """The decision about one request.
 
     Attributes:

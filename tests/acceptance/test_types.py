@@ -1,5 +1,6 @@
-"""Runs mypy on code of a user: each line is right or has the named error."""
+"""Runs mypy and pyright on code of a user: each line is right, or they report it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,13 +43,19 @@ LINES = {
     'Guard(NANGO, "key").asgi(wsgi_app)': "arg-type",
     "AsgiGuard(asgi_app)": "call-arg",
     "WsgiGuard(wsgi_app)": "call-arg",
+    'Verdict(Reason.VERIFIED, "one", {"id": "1"}, tenant="acme").ids["id"]': "",
+    'Verdict(Reason.OFF, "one")._replace(tenant="acme").tenant': "",
+    'Verdict(Reason.OFF, "one").tenent': "attr-defined",
+    'Verdict(Reason.OFF, "one", tenent="acme")': "call-arg",
+    "Verdict(Reason.OFF)": "call-arg",
+    'Verdict(Reason.OFF, "one").tenant = "acme"': "misc",
 }
 HEAD = """
 from collections.abc import Iterable
 from typing import Any
 
 import hmac_guard
-from hmac_guard import Claim, Guard, Key
+from hmac_guard import Claim, Guard, Key, Reason, Verdict
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.client import HttpxAuth, RequestsAuth
 from hmac_guard.keys import EnvKeys
@@ -64,21 +71,69 @@ def wsgi_app(environ: Any, start_response: Any) -> Iterable[bytes]: ...
 async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
 """.lstrip()
 
+#: A type checker reports a wrong name only in code that it does not take for unreachable.
+BRANCHES = """
+from hmac_guard import Verdict
 
-def test_a_type_checker_accepts_right_use_and_rejects_wrong_use(tmp_path: Path) -> None:
-    written = tmp_path / "use.py"
-    written.write_text(HEAD + "\n".join(LINES))
-    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}", "--disable-error-code=empty-body"]
+def tested(verdict: Verdict) -> str:
+    if verdict:
+        return verdict.wrong
+    elif verdict.claimed:
+        return verdict.wrong
+    return verdict.wrong
+
+def tested_for_the_opposite(verdict: Verdict) -> str | None:
+    if not verdict:
+        return verdict.wrong
+    return verdict.ids["id"] or verdict.wrong
+
+def tested_in_an_expression(verdict: Verdict) -> str | None:
+    found: Verdict | None = verdict or None
+    return found.tenant if found else verdict.wrong
+"""
+OPTIONS = {
+    "mypy": ["--strict", "--config-file=", "--disable-error-code=empty-body", "--hide-error-context"],
+    "pyright": ["--pythonpath", sys.executable],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("types")
+
+
+def errors_in(code: str, checker: str, folder: Path) -> dict[int, str]:
+    """Return what the type checker reports, by the number of the line."""
+    pytest.importorskip(checker, reason=f"not run: {checker} is not installed")
+    written = folder / "use.py"
+    written.write_text(code)
+    options = [*OPTIONS[checker], *([f"--cache-dir={folder}"] if checker == "mypy" else [])]
     # In a process of its own: mypy never frees half a gigabyte, which the garbage collector would look through.
-    command = [sys.executable, "-m", "mypy", *options, "--no-error-summary", "--hide-error-context", str(written)]
-    run = subprocess.run(command, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-m", checker, *options, str(written)], capture_output=True, text=True)
     assert run.stderr == ""
+    # Without django-stubs, mypy reports imports of the package itself, too.
+    found = re.findall(rf"{re.escape(str(written))}:(\d+):(?:\d+ -)? error: (.*)", run.stdout)
+    return {int(number): text for number, text in found}
 
-    found = dict.fromkeys(LINES, "")
+
+def test_mypy_accepts_right_use_and_rejects_wrong_use(folder: Path) -> None:
+    found = errors_in(HEAD + "\n".join(LINES), "mypy", folder)
+
     first = HEAD.count("\n") + 1
-    for line in run.stdout.splitlines():
-        place, kind, text = line.split(": ", 2)
-        # Without django-stubs, mypy reports imports of the package itself, too.
-        if kind == "error" and place.startswith(str(written)):
-            found[list(LINES)[int(place.rsplit(":", 1)[1]) - first]] = text.rsplit("[", 1)[1].rstrip("]")
-    assert found == LINES
+    codes = {number - first: text.rsplit("[", 1)[1].rstrip("]") for number, text in found.items()}
+    assert {line: codes.pop(number, "") for number, line in enumerate(LINES)} == LINES
+    assert codes == {}
+
+
+def test_pyright_accepts_right_use_and_rejects_wrong_use(folder: Path) -> None:
+    found = errors_in(HEAD + "\n".join(LINES), "pyright", folder)
+
+    first = HEAD.count("\n") + 1
+    assert [*found] == [number for number, line in enumerate(LINES, first) if LINES[line]], found
+
+
+@pytest.mark.parametrize("checker", OPTIONS)
+def test_a_type_checker_reads_each_branch_after_the_test_of_a_verdict(checker: str, folder: Path) -> None:
+    found = errors_in(BRANCHES, checker, folder)
+
+    assert [*found] == [number for number, line in enumerate(BRANCHES.splitlines(), 1) if "wrong" in line], found
