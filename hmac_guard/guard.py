@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
 
 from hmac_guard.applications import AsgiApplication
 from hmac_guard.core.errors import ConfigError
@@ -56,6 +56,7 @@ _NOT_CALLABLE = (
 )
 
 
+@final
 class Guard(Frozen):
     """Proves the ids of every request before the application sees it.
 
@@ -107,7 +108,7 @@ class Guard(Frozen):
     max_body: int
     _decider: Decider
 
-    def __init_subclass__(cls) -> NoReturn:
+    def __init_subclass__(cls) -> None:
         raise TypeError("a Guard cannot be subclassed: the middleware does not call a subclass's methods; wrap it")
 
     def __init__(

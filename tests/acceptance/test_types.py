@@ -37,6 +37,7 @@ LINES = {
     "Guard(NANGO, of_nothing)": "arg-type",
     'Guard(NANGO, Guard(NANGO, "key"))': "arg-type",
     'Guard(NANGO, "key", exmpt=())': "call-arg",
+    "class Sub(Guard): ...": "misc",  # The lines after it are checked, too.
     "Guard(NANGO)": "call-arg",
     'Guard(NANGO, "key")()': "operator",
     'Guard(NANGO, "key").wsgi(asgi_app)': "arg-type",
