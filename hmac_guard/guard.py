@@ -214,7 +214,7 @@ class Guard(Frozen):
         def __call__(self, *given: object, **options: object) -> NoReturn:
             raise NotCallableError(_NOT_CALLABLE)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Guard {self.scheme.name}, mode={self.mode!r}, annotate_as={self.annotate_as!r}>"
 
 

@@ -17,6 +17,7 @@ from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.shown import Shown
 from hmac_guard.core.signing import given_ids
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import decider_of
@@ -269,7 +270,7 @@ def _is_on_loop() -> bool:
     return True
 
 
-class Clock:
+class Clock(Shown):
     """A clock that stands still until a test sets it.
 
     Give it to the guard as `clock=`; `signed_client` and `sign_request` then sign with the time of the guard's clock.
@@ -298,5 +299,5 @@ class Clock:
         """Move the clock forward, or back by a negative number."""
         self.now += seconds
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"Clock({self.now!r})"

@@ -20,6 +20,7 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.shown import Shown
 from hmac_guard.core.signing import fields_in_body, given_ids, tenant_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Path
@@ -224,11 +225,11 @@ class Signer(Frozen):
                 found[name] = next(filter(None, match.groups()))
         return found
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Signer of {self._scheme.name}>"
 
 
-class Signing:
+class Signing(Shown):
     """What the classes of the libraries have in common: their arguments, and the signer that is made of them."""
 
     signer: Signer
@@ -257,7 +258,7 @@ class Signing:
         made.signer = signer
         return made
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<{type(self).__name__} {self.signer!r}>"
 
 

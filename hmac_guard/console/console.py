@@ -111,7 +111,7 @@ class Console(Strict):
             if self.cache is not None:
                 self.cache.invalidate(tenant)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"Console({self.keys!r})"
 
 

@@ -37,7 +37,7 @@ class SignedFields(Frozen):
     def __init__(self) -> None:
         self._set(query={}, headers={}, cookies={}, json={}, form={})
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         # One of the values is the signature.
         filled = (f"{kind}={list(getattr(self, kind))}" for kind in self.__slots__ if getattr(self, kind))
         return f"<SignedFields {', '.join(filled)}>"

@@ -144,7 +144,7 @@ class Key(Frozen):
         """Return whether the secret begins with these bytes."""
         return self._secret.get().startswith(prefix)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Key id={self.id!r}>"
 
 
@@ -191,7 +191,7 @@ class Keyring(Frozen):
             if (key.not_before is None or key.not_before <= now) and (key.not_after is None or now <= key.not_after)
         )
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Keyring of {len(self.keys)}, mode={self.mode!r}>"
 
 

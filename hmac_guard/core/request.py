@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hmac_guard.core.bodies import Media
+from hmac_guard.core.shown import Shown
 from hmac_guard.core.verdict import Refused
 
 #: The headers that say how a body is framed and what it is.
@@ -17,7 +18,7 @@ BODY_HEADERS = ("content-type", "content-length", "content-encoding", "transfer-
 Line = str | list[str] | None
 
 
-class Request(ABC):
+class Request(Shown, ABC):
     """One request.
 
     Attributes:
@@ -84,7 +85,7 @@ class Request(ABC):
         """Like `paths`, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         # The path, the query, the headers and the body may hold a signature.
         return f"<{type(self).__name__} {self.method}>"
 

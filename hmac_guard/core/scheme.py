@@ -217,7 +217,7 @@ class Scheme(Frozen):
                 found = key
         return found
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Scheme {self.name}: {self.message!r}, {self.algorithm}, {self.encoding}>"
 
 

@@ -58,7 +58,7 @@ class Source(Frozen, ABC):
     def __hash__(self) -> int:
         return hash((type(self), *vars(self).values()))
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({arguments})"
 
@@ -87,7 +87,7 @@ class _Either(Source):
     def describe(self, quote: Quote = ascii) -> str:
         return " or ".join(place.describe(quote) for place in self.alternatives)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return " | ".join(map(repr, self.alternatives))
 
 

@@ -6,13 +6,14 @@ from functools import cache, wraps
 from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.shown import Shown
 
 _Self = TypeVar("_Self", bound="Strict")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Strict:
+class Strict(Shown):
     """The base class of objects that engineers make. `_missing` says for an argument what to do if it is missing."""
 
     __slots__ = ()

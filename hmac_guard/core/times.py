@@ -89,7 +89,7 @@ class Time(Frozen):
     def __hash__(self) -> int:
         return hash((type(self), *vars(self).values()))
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         options = "".join(f", {name}={value!r}" for name, value in vars(self).items() if name[0] != "_")
         return f"{type(self).__name__}({options[2:]})"
 

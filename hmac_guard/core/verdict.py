@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from hmac_guard.core.record import Record
+from hmac_guard.core.shown import Shown
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -92,7 +93,7 @@ class Refused(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Claim:
+class Claim(Shown):
     """What a request says about itself. Nothing in it is proven.
 
     A key resolver receives it and may look at `tenant` and `ids`; `on_verdict` and `on_decision` receive it too.
@@ -116,7 +117,7 @@ class Claim:
     method: str = ""
     path: str = ""
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return (
             f"Claim(scheme={self.scheme!r}, ids={dict(self.ids)!r}, tenant={self.tenant!r}, "
             f"problem={self.problem and self.problem.value!r})"

@@ -713,7 +713,7 @@ class CachedKeys(Resolver):
     def known_rings(self) -> Mapping[str, Keyring]:
         return self._source.known_rings()
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"CachedKeys({self._source!r})"
 
 

@@ -102,5 +102,5 @@ class ChainKeys(Resolver):
         # The first source that knows a tenant answers for it.
         return {tenant: ring for source in reversed(self._sources) for tenant, ring in source.known_rings().items()}
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"ChainKeys({', '.join(map(repr, self._sources))})"

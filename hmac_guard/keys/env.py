@@ -65,7 +65,7 @@ class EnvKeys(Resolver):
     def known_rings(self) -> Mapping[str, Keyring]:
         return {tenant: ring for tenant, ring in self._rings.items() if tenant is not None}
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"EnvKeys({', '.join(repr(shown(name)) for name in self._names)})"
 
 

@@ -186,7 +186,7 @@ class FileKeys(Resolver):
                 return None, False
         return self._keys.get(path), True
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"
 
 

@@ -197,7 +197,7 @@ class RedisInvalidation(Strict):
             self._redis.get().auto_close_connection_pool = False
             self._redis = _client_of(self._given)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<RedisInvalidation on {self._channel!r}>"
 
 

@@ -130,7 +130,7 @@ class StaticKeys(Resolver):
     def known_keys(self) -> Iterable[Key]:
         return self.keyring.keys
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"StaticKeys({self.keyring!r})"
 
 
@@ -186,7 +186,7 @@ class MappingKeys(Resolver):
     def known_keys(self) -> Iterable[Key]:
         return [key for ring in self._rings.values() for key in ring.keys]
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<MappingKeys of {len(self._rings)} tenants>"
 
 
@@ -232,7 +232,7 @@ class CallableKeys(Resolver):
         """Return the user's callable."""
         return self._resolver
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         given = self._resolver
         return f"CallableKeys({getattr(given.get(), '__qualname__', type(given.get()).__name__)})"
 

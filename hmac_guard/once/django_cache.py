@@ -42,7 +42,7 @@ class DjangoCacheOnce(Strict):
         is_first: bool = caches[self.alias].add(f"hmac_guard:once:{token.hex()}", 1, timeout=ceil(seconds_until(until)))
         return is_first
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"DjangoCacheOnce({self.alias!r})"
 
 

@@ -91,7 +91,7 @@ class RedisOnce(Strict):
                 policy,
             )
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<RedisOnce at {self._prefix!r}>"
 
 

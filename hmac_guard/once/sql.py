@@ -128,5 +128,5 @@ class SqlOnce(Strict, Generic[AnyEngine]):
             connection.execute(delete(self._table).where(column.token.in_(tokens)))
         return len(tokens)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"SqlOnce({shown_url(self.engine)!r})"

@@ -155,5 +155,5 @@ class MemoryOnce(Strict):
     def _renew_lock(self) -> None:
         self._lock = Lock()
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"MemoryOnce({self.maxsize})"

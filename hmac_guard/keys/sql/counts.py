@@ -173,7 +173,7 @@ class VerdictCounts(VerdictLedger):
             **locks, _tally=Tally(), _recent=RecentRefusals(), _not_summed_up=set[Counted](), _writer=None, _due=None
         )
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"VerdictCounts({self._keys!r})"
 
 

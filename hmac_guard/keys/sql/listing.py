@@ -38,7 +38,7 @@ class NewKey(Frozen):
     def __init__(self, tenant: str, id: str, secret: Hidden[str] | None) -> None:
         self._set(tenant=tenant, id=id, _secret=secret)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"NewKey(tenant={self.tenant!r}, id={self.id!r})"
 
     @property

@@ -123,7 +123,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         except Exception as error:
             logger.warning("the change is made, but on_change failed; caches see it within their ttl: %s", where(error))
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"SqlKeys({shown_url(self.engine)!r})"
 
 

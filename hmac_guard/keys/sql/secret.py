@@ -65,7 +65,7 @@ class Secret(Frozen):
     def __init__(self, form: str, text: Hidden[str]) -> None:
         self._set(form=form, text=text)
 
-    def __repr__(self) -> str:
+    def _description(self) -> str:
         return f"<Secret, {self.form}>"
 
     @classmethod
