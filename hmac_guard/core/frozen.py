@@ -18,8 +18,11 @@ class Frozen(Strict):
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} cannot be changed; make another one")
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} stays in its process: it is not pickled")
+    # Not `__reduce__`: jsonpickle need not call it. Not a TypeError: jsonpickle then writes the attributes.
+    def __getstate__(self) -> NoReturn:
+        from pickle import PicklingError  # a slow import, and few need it
+
+        raise PicklingError(f"a {type(self).__name__} stays in its process: it is not pickled")
 
     def __copy__(self: _Self) -> _Self:
         return self

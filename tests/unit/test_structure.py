@@ -31,6 +31,7 @@ PURE = {
         "math",
     ),
     *("inspect", "itertools", "re", "secrets", "string", "sys", "types", "typing", "urllib.parse", "uuid", "warnings"),
+    "pickle",  # for its error
     "typing_extensions",  # only type checkers import it
 }
 
