@@ -1,5 +1,6 @@
-"""A named tuple that may be false."""
+"""What a verdict and a claim have in common."""
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,3 +15,13 @@ if TYPE_CHECKING:
 
 else:
     Record = NamedTuple
+
+
+def reduce_record(record: Any) -> tuple[Any, ...]:
+    """Return the fields of a verdict or claim for `pickle` and `copy`, which cannot read a read-only mapping."""
+    fields = [getattr(record, name) for name in record.__match_args__]
+    return _made_again, (type(record), *(dict(each) if isinstance(each, MappingProxyType) else each for each in fields))
+
+
+def _made_again(kind: Any, *fields: Any) -> Any:
+    return kind(*(MappingProxyType(each) if isinstance(each, dict) else each for each in fields))

@@ -6,7 +6,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from hmac_guard.core.record import Record
+from hmac_guard.core.record import Record, reduce_record
 from hmac_guard.core.shown import Shown
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Claim(Shown):
     method: str = ""
     path: str = ""
 
+    __reduce__ = reduce_record
+
     def _description(self) -> str:
         return (
             f"Claim(scheme={self.scheme!r}, ids={dict(self.ids)!r}, tenant={self.tenant!r}, "
@@ -150,6 +152,8 @@ class Verdict(Record):
     claimed_tenant: str | None = None
     signed_at: float | None = None
     expires_at: float | None = None
+
+    __reduce__ = reduce_record
 
     @property
     def verified(self) -> bool:

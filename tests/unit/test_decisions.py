@@ -1,7 +1,10 @@
 """The arguments of `on_decision`, the verdicts in report mode, and the pinned public names."""
 
+import copy
 import importlib
 import logging
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,6 +53,32 @@ def test_on_decision_is_called_once_for_each_decision(call: Call, case: str) -> 
     assert (decision.claim is None) is skipped
     if decision.claim is not None:
         assert (decision.claim.method, decision.claim.path, decision.claim.ids["org"]) == ("GET", "/", "o")
+
+
+COPIED: dict[str, Callable[[Decision], Decision]] = {
+    "pickle": lambda decision: pickle.loads(pickle.dumps(decision)),
+    "the oldest pickle": lambda decision: pickle.loads(pickle.dumps(decision, 0)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("copied", COPIED.values(), ids=COPIED)
+@pytest.mark.parametrize("case", list(CASES))
+def test_a_decision_can_be_pickled_and_copied(call: Call, case: str, copied: Callable[[Decision], Decision]) -> None:
+    sent, options, *_ = CASES[case]
+    decision = decision_of(call, KEY, sent, **options)
+    same = copied(decision)
+
+    assert same._replace(claim=None) == decision._replace(claim=None)
+    assert repr(same) == repr(decision)
+    assert [type(each) for each in same.verdict] == [type(each) for each in decision.verdict]
+    with pytest.raises(KeyError, match="none'$" if same.verdict else "this request is not verified"):
+        same.verdict.ids["none"]
+    if same.claim and decision.claim:
+        fields = Claim.__match_args__
+        assert [getattr(same.claim, name) for name in fields] == [getattr(decision.claim, name) for name in fields]
+        assert type(same.claim.ids) is type(decision.claim.ids)
 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
