@@ -1,5 +1,6 @@
 """The guard: an immutable combination of a scheme, its keys and a policy."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
@@ -35,13 +36,19 @@ if TYPE_CHECKING:
 Mode = Literal["enforce", "report", "off"]
 
 
-class _NoSignature:
-    """Says that a guard is not callable. FastAPI asks for the signature of a dependency when it is declared."""
+class _NoSignature(inspect.Signature):
+    """Says that a guard is not callable. FastAPI reads the parameters of a dependency when it is declared."""
 
-    def __get__(self, guard: object, owner: type) -> NoReturn:
+    def __get__(self, guard: object, owner: type) -> "_NoSignature":
         if guard is None:
             raise AttributeError  # The class has the signature of its `__init__`.
+        return self
+
+    @property
+    def parameters(self) -> NoReturn:
         raise NotCallableError(_NOT_CALLABLE)
+
+    __repr__ = object.__repr__
 
 
 class NotCallableError(ConfigError, TypeError):

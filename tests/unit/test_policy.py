@@ -1,6 +1,8 @@
 """Which requests are checked, in which mode, and with which verdict the application is called."""
 
+import inspect
 from typing import Any
+from unittest import mock
 
 import pytest
 from support import Call, Sent, environ_for
@@ -8,6 +10,7 @@ from werkzeug.test import run_wsgi_app
 
 from hmac_guard import (
     Claim,
+    ConfigError,
     Guard,
     Header,
     Json,
@@ -70,6 +73,17 @@ def decider(**options: Any) -> Decider:
 def test_a_guard_cannot_be_subclassed() -> None:
     with pytest.raises(TypeError, match="wrap it"):
         type("Lenient", (Guard,), {})
+
+
+def test_a_guard_can_be_mocked_and_inspected_although_it_is_not_callable() -> None:
+    guard: Any = Guard(SCHEME, KEY)
+
+    assert mock.create_autospec(guard).scheme is not None
+    assert mock.Mock(spec=guard, annotate_as="hmac_guard").annotate_as == "hmac_guard"
+    assert "mode" in dict(inspect.getmembers(guard))
+    with pytest.raises(ConfigError, match="not a middleware"):
+        list(inspect.signature(guard).parameters)
+    assert "_NoSignature" in repr(inspect.signature(guard))
 
 
 ODD_PATHS = [
