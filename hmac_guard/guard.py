@@ -3,12 +3,13 @@
 import inspect
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from hmac_guard.applications import AsgiApplication
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
+from hmac_guard.core.key import Mode as Mode
 from hmac_guard.core.paths import ExemptPaths, GuardedPaths
 from hmac_guard.core.refusal import RefusalBody, make_refusals
 from hmac_guard.core.scheme import Scheme
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from hmac_guard.asgi import GuardMiddleware as AsgiGuard
     from hmac_guard.once.store import OnceStore
     from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
-
-
-#: The modes: what a guard does with a request that is not verified.
-Mode = Literal["enforce", "report", "off"]
 
 
 class _NoSignature(inspect.Signature):
@@ -110,7 +107,7 @@ class Guard(Frozen):
 
     scheme: Scheme
     keys: KeyResolver
-    mode: str
+    mode: Mode
     annotate_as: str
     max_body: int
     _decider: Decider

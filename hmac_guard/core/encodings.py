@@ -3,8 +3,11 @@
 import base64
 from binascii import b2a_base64, hexlify
 from collections.abc import Callable, Mapping
+from typing import Literal
 
-ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+Encoding = Literal["hex", "base64", "base64url"]
+
+ENCODINGS: Mapping[Encoding, Callable[[bytes], bytes]] = {
     "hex": hexlify,
     # `b64encode` does the same in twice the instructions.
     "base64": lambda digest: b2a_base64(digest, newline=False),

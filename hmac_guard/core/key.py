@@ -8,15 +8,26 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.secret import bytes_of, from_base64, from_whsec, utf8_of
 
-ALGORITHMS = ("sha256", "sha384", "sha512")
-MODES = ("enforce", "report", "off")
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict, Unpack
+
+    class _Times(TypedDict, total=False):
+        not_before: float | None
+        not_after: float | None
+
+
+Algorithm = Literal["sha256", "sha384", "sha512"]
+#: What a guard does with a request that is not verified, the strictest first.
+Mode = Literal["enforce", "report", "off"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 _IPAD = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD = bytes(byte ^ 0x5C for byte in range(256))
@@ -71,7 +82,7 @@ class Key(Frozen):
         self._set(_secret=bytes_of(hidden), _states={}, id=id, not_before=not_before, not_after=not_after)
 
     @classmethod
-    def from_text(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
+    def from_text(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
         """Make a key from any text, used as its UTF-8 bytes. Only blank text is refused."""
         hidden = hide(text)
         del text
@@ -80,7 +91,7 @@ class Key(Frozen):
         return cls(utf8_of(hidden).get(), id, **times)
 
     @classmethod
-    def from_hex(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
+    def from_hex(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
         """Make a key from hex digits, in either case. It is used decoded."""
         hidden = hide(text)
         del text
@@ -89,7 +100,7 @@ class Key(Frozen):
         return cls(bytes.fromhex(hidden.get()), id, **times)
 
     @classmethod
-    def from_base64(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
+    def from_base64(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
         """Make a key from base64, in either alphabet, padded or not. It is used decoded."""
         hidden = hide(text)
         del text
@@ -99,7 +110,7 @@ class Key(Frozen):
         return cls(decoded.get(), id, **times)
 
     @classmethod
-    def from_whsec(cls, text: str, id: str | None = None, **times: float | None) -> "Key":
+    def from_whsec(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
         """Make a key from a secret of Standard Webhooks or Svix: `whsec_` and base64 in its standard alphabet.
 
         It is used decoded, and may be padded or not (standardwebhooks.com, "Signature scheme"). Stripe's `whsec_…` is
@@ -164,10 +175,10 @@ class Keyring(Frozen):
     __slots__ = ("keys", "mode", "timed")
 
     keys: tuple[Key, ...]
-    mode: str | None
+    mode: Mode | None
     timed: bool
 
-    def __init__(self, keys: "Key | str | bytes | Sequence[Key | str | bytes]", mode: str | None = None) -> None:
+    def __init__(self, keys: "Key | str | bytes | Sequence[Key | str | bytes]", mode: Mode | None = None) -> None:
         hidden: Hidden[Any] = hide(keys)
         del keys
         if mode is not None and mode not in MODES:

@@ -7,14 +7,14 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
-from hmac_guard.core.encodings import ENCODINGS
+from hmac_guard.core.encodings import ENCODINGS, Encoding
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import hide
-from hmac_guard.core.key import ALGORITHMS, Key
+from hmac_guard.core.key import ALGORITHMS, Algorithm, Key
 from hmac_guard.core.message import Body, Id, Literal, Method, Part, check_optional, compile_message
 from hmac_guard.core.signing import sign, sign_fields
 from hmac_guard.core.source import Field, Source, check_sources
@@ -54,8 +54,8 @@ class Scheme(Frozen):
     ids: Mapping[str, Source]
     message: str
     signature: Source
-    encoding: str
-    algorithm: str
+    encoding: Encoding
+    algorithm: Algorithm
     prefix: str
     tenant: Source | None
     optional: frozenset[str]
@@ -79,8 +79,8 @@ class Scheme(Frozen):
         ids: Mapping[str, Source],
         message: str,
         signature: Source,
-        encoding: str = "hex",
-        algorithm: str = "sha256",
+        encoding: Encoding = "hex",
+        algorithm: Algorithm = "sha256",
         prefix: str = "",
         tenant: Source | None = None,
         optional: Iterable[str] = (),
@@ -88,7 +88,7 @@ class Scheme(Frozen):
         expires: Expires | None = None,
     ) -> None:
         _check_name(name)
-        _check_choice("encoding", encoding, tuple(ENCODINGS))
+        _check_choice("encoding", encoding, get_args(Encoding))
         _check_choice("algorithm", algorithm, ALGORITHMS)
         if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
             raise ConfigError("Scheme: prefix must be at most 64 characters of visible ASCII, such as 'sha256='")
@@ -227,7 +227,7 @@ _ARGUMENTS = (
 )
 
 
-def _encoder(encoding: str, prefix: bytes) -> Callable[[bytes], bytes]:
+def _encoder(encoding: Encoding, prefix: bytes) -> Callable[[bytes], bytes]:
     """Return the function that encodes a digest as a signature."""
     encode = ENCODINGS[encoding]
     return (lambda digest: prefix + encode(digest)) if prefix else encode

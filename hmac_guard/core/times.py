@@ -7,7 +7,7 @@ received.
 
 import math
 from collections.abc import Collection, Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
@@ -19,6 +19,7 @@ from hmac_guard.core.verdict import Reason, Refused
 
 MAX_DIGITS = 16
 _PER_SECOND = {"s": 1, "ms": 1000}
+Unit = Literal["s", "ms"]
 
 NOT_A_TIME = "is not a Unix time; send a whole number of at most 16 digits, without sign or leading zero"
 
@@ -35,17 +36,17 @@ class Time(Frozen):
     label: ClassVar[str]
     source: Source
     leeway: float
-    unit: str
+    unit: Unit
     _scale: int
     _first: float
     _last: float
 
-    def _keep(self, source: Source, leeway: float, unit: str, *, before: float, after: float) -> None:
+    def _keep(self, source: Source, leeway: float, unit: Unit, *, before: float, after: float) -> None:
         """Set the attributes. The window reaches `before` seconds back from now, and `after` seconds ahead."""
         kind = type(self).__name__
         if not isinstance(source, Source):
             raise ConfigError(f'{kind}: give a source such as Query("{self.name}"), not {type(source).__name__}')
-        if unit not in tuple(_PER_SECOND):
+        if unit not in get_args(Unit):
             raise ConfigError(f'{kind}: unit must be "s" (seconds) or "ms" (milliseconds)')
         scale = _PER_SECOND[unit]
         # Rounded, since 1.001 * 1000 is less than 1001.
@@ -115,9 +116,7 @@ class Timestamp(Time):
     _too_early = "the timestamp is {} seconds too old; sign each request when it is sent, and compare the clocks"
     _too_late = "the timestamp is {} seconds too far in the future; compare the clocks, and the unit of the time"
 
-    def __init__(
-        self, source: Source, *, max_age: float = 300, leeway: float = 60, unit: Literal["s", "ms"] = "s"
-    ) -> None:
+    def __init__(self, source: Source, *, max_age: float = 300, leeway: float = 60, unit: Unit = "s") -> None:
         check_seconds("Timestamp: max_age", max_age, zero=True)
         check_seconds("Timestamp: leeway", leeway, zero=True)
         self._keep(source, leeway, unit, before=max_age, after=leeway)
@@ -145,9 +144,7 @@ class Expires(Time):
     _too_early = "the signature ended {} seconds ago; create a new one"
     _too_late = "the signature lasts {} seconds longer than max_lifetime allows; compare the unit of the time"
 
-    def __init__(
-        self, source: Source, *, max_lifetime: float, leeway: float = 0, unit: Literal["s", "ms"] = "s"
-    ) -> None:
+    def __init__(self, source: Source, *, max_lifetime: float, leeway: float = 0, unit: Unit = "s") -> None:
         check_seconds("Expires: max_lifetime", max_lifetime)
         check_seconds("Expires: leeway", leeway, zero=True)
         self._keep(source, leeway, unit, before=leeway, after=max_lifetime + leeway)

@@ -9,6 +9,7 @@ the last of two times) is refused.
 The time of Stripe and Paddle is checked on both sides, though their libraries look only for one that is too old.
 """
 
+from hmac_guard.core.encodings import Encoding
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Header
@@ -47,7 +48,7 @@ SVIX = _standard("svix", "svix")
 
 
 @strict
-def raw_body(*, header: str, encoding: str = "hex", prefix: str = "", name: str = "raw_body") -> Scheme:
+def raw_body(*, header: str, encoding: Encoding = "hex", prefix: str = "", name: str = "raw_body") -> Scheme:
     """Return a scheme that signs the raw body alone, as Linear, Lemon Squeezy, Dropbox, Sentry and Meta do.
 
     The signature does not expire: a client that has seen such a request can send it again. An empty body is refused.

@@ -21,7 +21,7 @@ VECTORS = os.environ.get("HMAC_GUARD_VECTORS")
 needs_vectors = pytest.mark.skipif(not VECTORS, reason="not run: HMAC_GUARD_VECTORS names no folder")
 
 
-def scheme(algorithm: str = "sha256", encoding: str = "hex") -> Scheme:
+def scheme(algorithm: Any = "sha256", encoding: Any = "hex") -> Scheme:
     return Scheme(
         name="known",
         ids={"id": Query("id")},

@@ -59,7 +59,7 @@ PLACES = {
     "form": FormSource("tenant"),
 }
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-MODES = ("enforce", "report", "off", None)
+MODES: tuple[Mode | None, ...] = ("enforce", "report", "off", None)
 
 
 class Keys:
@@ -68,7 +68,7 @@ class Keys:
     per_tenant = True
     blocking = False
 
-    def __init__(self, modes: dict[str, str | None]) -> None:
+    def __init__(self, modes: dict[str, Mode | None]) -> None:
         self._rings = {tenant: Keyring(TENANTS[tenant], mode=mode) for tenant, mode in modes.items()}
 
     def __call__(self, claim: Claim) -> Keyring | None:
@@ -86,7 +86,7 @@ class Case:
     interface: str
     places: list[str]
     mode: Mode
-    modes: dict[str, str | None]
+    modes: dict[str, Mode | None]
     options: dict[str, Any]
     sent: Sent
     tenant: str

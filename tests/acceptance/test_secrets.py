@@ -346,7 +346,7 @@ MISTAKES: dict[str, Mistake] = {
     "base64 with an id that is none": lambda secret, folder: Key.from_base64(
         b64encode(secret.encode()).decode(), id=""
     ),
-    "a keyring with an invalid mode": lambda secret, folder: Keyring(secret, mode="no"),
+    "a keyring with an invalid mode": lambda secret, folder: Keyring(secret, mode="no"),  # type: ignore[arg-type]
     "a keyring with duplicate keys": lambda secret, folder: Keyring([secret, secret]),
     "a keyring with a newline": lambda secret, folder: Keyring([f"{secret}\n", "some other key, long enough"]),
     "a guard with one key twice": lambda secret, folder: Guard(ORDERS, [secret, secret]),

@@ -39,6 +39,18 @@ LINES = {
     'Guard(NANGO, "key", exmpt=())': "call-arg",
     "class Sub(Guard): ...": "misc",  # The lines after it are checked, too.
     "Guard(NANGO)": "call-arg",
+    'Keyring("key", mode="report")': "",
+    'Keyring("key", mode="monitor")': "arg-type",
+    'Key.from_hex("00", "id", not_before=0, not_after=None)': "",
+    'Key.from_base64("AA==", not_befor=0)': "call-arg",
+    'Key.from_text("key", not_after="2030")': "arg-type",
+    'NANGO.replace(name="two").sign("key", connection_id="c")': "",
+    'Scheme(**BODY, encoding="base64url", algorithm="sha512")': "",
+    "Scheme(**BODY, encoding=NANGO.encoding, algorithm=NANGO.algorithm)": "",
+    'Scheme(**BODY, encoding="hexx")': "arg-type",
+    'Scheme(**BODY, algorithm="md5")': "arg-type",
+    'raw_body(header="X-Signature", encoding="utf-8")': "arg-type",
+    'Timestamp(Header("X-Time"), unit="us")': "arg-type",
     'Guard(NANGO, "key")()': "operator",
     'Guard(NANGO, "key").wsgi(asgi_app)': "arg-type",
     'Guard(NANGO, "key").asgi(wsgi_app)': "arg-type",
@@ -56,15 +68,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import hmac_guard
-from hmac_guard import Claim, Guard, Key, Reason, Verdict
+from hmac_guard import Claim, Guard, Header, Key, Keyring, Reason, Scheme, Timestamp, Verdict
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.client import HttpxAuth, RequestsAuth
 from hmac_guard.keys import EnvKeys
 from hmac_guard.metrics import OpenTelemetryMetrics, PrometheusMetrics
-from hmac_guard.schemes import NANGO
+from hmac_guard.schemes import NANGO, raw_body
 from hmac_guard.testing import signed_client
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
+BODY: dict[str, Any] = {"name": "one", "ids": {}, "message": "{@body}", "signature": Header("X-Signature")}
 def of_tenant(claim: Claim) -> str | None: ...
 async def of_tenant_later(claim: Claim) -> Key: ...
 def of_nothing() -> str: ...

@@ -220,7 +220,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "base64 that is no text": (lambda: Key.from_base64(b"mjx7"), "not base64"),  # type: ignore[arg-type]
     "two equal keys": (lambda: Keyring([KEY, KEY]), "same key to HMAC"),
     "two keys that differ in a NUL": (lambda: Keyring([KEY, KEY + "\0"]), "same key to HMAC"),
-    "an unknown mode of a keyring": (lambda: Keyring(KEY, mode="audit"), '"report"'),
+    "an unknown mode of a keyring": (lambda: Keyring(KEY, mode="audit"), '"report"'),  # type: ignore[arg-type]
     "an empty keyring": (lambda: Keyring([]), "at least one key"),
     "no variable": (lambda: EnvKeys(), "name of a variable"),
     "a variable with a dash": (lambda: EnvKeys("MY-KEY"), "letters, digits"),

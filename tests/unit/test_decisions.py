@@ -11,6 +11,8 @@ import pytest
 from support import Call, Sent
 
 from hmac_guard import Claim, Decision, Form, Guard, Header, Json, Keyring, KeysUnavailable, Path, Query, Reason, Scheme
+from hmac_guard.core.encodings import Encoding
+from hmac_guard.guard import Mode
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(
@@ -82,7 +84,7 @@ def test_a_decision_can_be_pickled_and_copied(call: Call, case: str, copied: Cal
 
 
 @pytest.mark.parametrize("mode", ["report", "off"])
-def test_a_decision_has_the_mode_that_applied(call: Call, mode: str) -> None:
+def test_a_decision_has_the_mode_that_applied(call: Call, mode: Mode) -> None:
     decision = decision_of(call, {"acme": Keyring(KEY, mode=mode)}, Sent(query="org=o", headers=ACME))
 
     assert (decision.mode, decision.refused, decision.claim is not None) == (mode, False, True)
@@ -119,7 +121,7 @@ def test_the_log_line_has_its_parts_as_attributes(call: Call, caplog: pytest.Log
 @pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
 @pytest.mark.parametrize("rest", ["", "/", ";v=1", "/more", "%2f", "//x"])
 def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
-    call: Call, caplog: pytest.LogCaptureFixture, encoding: str, rest: str
+    call: Call, caplog: pytest.LogCaptureFixture, encoding: Encoding, rest: str
 ) -> None:
     place = Path("/files/{file}/{signature}")
     scheme = Scheme(name="files", ids={"file": place}, message="{file}", signature=place, encoding=encoding)

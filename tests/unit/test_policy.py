@@ -368,7 +368,7 @@ def test_the_mode_of_a_tenant_applies_only_to_completely_read_requests(
 
 @pytest.mark.parametrize("mode", ["report", "off"])
 def test_a_mode_of_a_tenant_applies_only_with_keys_by_tenant(
-    call: Call, caplog: pytest.LogCaptureFixture, mode: str
+    call: Call, caplog: pytest.LogCaptureFixture, mode: Mode
 ) -> None:
     guard = Guard(SCHEME, lambda claim: Keyring(KEY, mode=mode))
     replies = [call(guard, Sent(headers=[("X-Tenant", "acme")])) for _ in range(2)]

@@ -36,6 +36,7 @@ from hmac_guard.django import GuardMiddleware, hmac_guarded
 from hmac_guard.django import rest as django_rest
 from hmac_guard.fastapi import GuardRefused, GuardSecurity
 from hmac_guard.flask import GuardExtension
+from hmac_guard.guard import Mode
 from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import STANDARD_WEBHOOKS
 from hmac_guard.wsgi.driver import Driver
@@ -315,7 +316,7 @@ def test_in_report_mode_both_handles_let_the_request_pass(
 
 @pytest.mark.parametrize(("mode", "status"), [("report", 200), ("enforce", 401)])
 def test_the_mode_of_the_tenant_decides_for_both_handles(
-    handle: Callable[[Guard, Sent, Reached], Reply], mode: str, status: int
+    handle: Callable[[Guard, Sent, Reached], Reply], mode: Mode, status: int
 ) -> None:
     reached = Reached()
     guard = Guard(BY_TENANT, {"acme": Keyring(KEY, mode=mode)})

@@ -74,7 +74,7 @@ class Store(Tables):
         rows = [row for row in found if row.name == tenant]
         if not rows:
             return None
-        mode = sealing.open_mode(tenant, rows[0].mode, rows[0].mode_seal)
+        mode: Any = sealing.open_mode(tenant, rows[0].mode, rows[0].mode_seal)  # `Keyring` checks it.
         keys = [key_of(row, sealing) for row in newest_first(row for row in rows if row.tenant == tenant)]
         return Keyring(keys or [_ENDED], None if mode == GUARD else mode)
 

@@ -19,12 +19,13 @@ from acceptance.differential.grammar.ids import NOW
 from acceptance.differential.grammar.path import sent_to
 from acceptance.test_wsgi_and_asgi_agree import check as check_wsgi_and_asgi
 from hmac_guard import Guard, Header, Query, Scheme
+from hmac_guard.core.encodings import Encoding
 from hmac_guard.schemes import STRIPE
 
 Target = Callable[[bytes], None]
 
 DIGEST = hmac.digest(KEY, b"1", "sha256")
-SIGNATURES = {
+SIGNATURES: dict[Encoding, str] = {
     "hex": DIGEST.hex(),
     "base64": b64encode(DIGEST).decode(),
     "base64url": urlsafe_b64encode(DIGEST).rstrip(b"=").decode(),

@@ -12,16 +12,17 @@ from support import Sent, environ_for, request_of, scope_for
 
 from hmac_guard import Guard, Header, Key, Keyring, Query, Reason, Scheme
 from hmac_guard.asgi.request import HeaderNames, read_scope
+from hmac_guard.core.encodings import Encoding
 from hmac_guard.core.judge import judge
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import Request
 
 KEY = b"k" * 32
 IDS = {"a": "int-1", "b": "conn-1"}
-ENCODINGS = ["hex", "base64", "base64url"]
+ENCODINGS: list[Encoding] = ["hex", "base64", "base64url"]
 
 
-def scheme(encoding: str, prefix: str = "") -> Scheme:
+def scheme(encoding: Encoding, prefix: str = "") -> Scheme:
     return Scheme(
         name="edits",
         ids={"a": Query("a"), "b": Query("b")},
@@ -32,7 +33,7 @@ def scheme(encoding: str, prefix: str = "") -> Scheme:
     )
 
 
-def signature(encoding: str, message: bytes = b"int-1:conn-1") -> str:
+def signature(encoding: Encoding, message: bytes = b"int-1:conn-1") -> str:
     """Sign with the standard library."""
     import base64
 
@@ -73,7 +74,7 @@ def edits(text: str) -> Iterator[str]:
 
 @pytest.mark.without_coverage
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_no_single_edit_of_a_signature_verifies(encoding: str) -> None:
+def test_no_single_edit_of_a_signature_verifies(encoding: Encoding) -> None:
     guard = Guard(scheme(encoding), KEY)
     good = signature(encoding)
     tried = 0
@@ -89,7 +90,7 @@ def test_no_single_edit_of_a_signature_verifies(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", ["a", "b"])
-def test_no_single_bit_change_of_an_id_verifies(encoding: str, name: str) -> None:
+def test_no_single_bit_change_of_an_id_verifies(encoding: Encoding, name: str) -> None:
     guard = Guard(scheme(encoding), KEY)
     raw = IDS[name].encode()
     for bit in range(len(raw) * 8):

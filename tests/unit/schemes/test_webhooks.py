@@ -266,4 +266,4 @@ def test_raw_body_takes_a_name_an_encoding_and_a_prefix() -> None:
 
     assert (scheme.name, scheme.encoding, scheme.prefix) == ("typeform", "base64", "sha256=")
     with pytest.raises(ConfigError, match="take one of hex"):
-        raw_body(header="X-Sig", encoding="utf-8")
+        raw_body(header="X-Sig", encoding="utf-8")  # type: ignore[arg-type]

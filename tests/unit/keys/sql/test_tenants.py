@@ -308,7 +308,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("mode", ["enforce", "report", "off"])
 @pytest.mark.parametrize("guard_mode", ["enforce", "report", "off"])
-def test_a_mode_without_a_tenant_is_refused(way: Callable[[Any], Any], mode: str, guard_mode: Mode) -> None:
+def test_a_mode_without_a_tenant_is_refused(way: Callable[[Any], Any], mode: Mode, guard_mode: Mode) -> None:
     with pytest.raises(ConfigError, match=f"a Keyring with mode='{mode}' is a tenant's"):
         Guard(SCHEME, way(Keyring(KEY, mode=mode)), mode=guard_mode)
 
@@ -325,7 +325,7 @@ def test_a_tenant_cannot_be_enforced_under_a_less_strict_guard(way: Callable[[An
 @pytest.mark.parametrize("mode", ["report", "off", None])
 @pytest.mark.parametrize("guard_mode", ["enforce", "report", "off"])
 def test_other_modes_of_tenants_go_with_any_guard(
-    way: Callable[[Any], Any], mode: str | None, guard_mode: Mode
+    way: Callable[[Any], Any], mode: Mode | None, guard_mode: Mode
 ) -> None:
     Guard(SCHEME, way({"acme": Keyring(KEY, mode=mode)}), mode=guard_mode)
     Guard(SCHEME, way({"acme": Keyring(KEY, mode="enforce")}))
@@ -335,7 +335,7 @@ def test_other_modes_of_tenants_go_with_any_guard(
 @pytest.mark.parametrize("guard_mode", ["enforce", "report", "off"])
 @pytest.mark.parametrize("way", [lambda keys: keys, CachedKeys], ids=["a chain", "a chain in a cache"])
 def test_the_mode_of_a_tenant_is_refused_beside_keys_for_every_tenant(
-    way: Callable[[Any], Any], mode: str, guard_mode: Mode
+    way: Callable[[Any], Any], mode: Mode, guard_mode: Mode
 ) -> None:
     """Such keys prove no tenant, so the mode would not count."""
     keys = way(ChainKeys({"globex": KEY}, {"acme": Keyring(f"{KEY} of acme", mode=mode)}, OTHER_KEY))
@@ -346,7 +346,7 @@ def test_the_mode_of_a_tenant_is_refused_beside_keys_for_every_tenant(
 
 
 @pytest.mark.parametrize("mode", ["report", None])
-def test_the_mode_of_a_ring_that_is_never_asked_for_does_not_count(mode: str | None) -> None:
+def test_the_mode_of_a_ring_that_is_never_asked_for_does_not_count(mode: Mode | None) -> None:
     rings = {"acme": Keyring(KEY, mode=mode)}
 
     Guard(SCHEME, ChainKeys(rings, {"acme": Keyring(KEY, mode="enforce")}), mode="report")
