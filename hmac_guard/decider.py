@@ -418,8 +418,8 @@ class Decider(Frozen):
             The refusal, or None if the application is called.
         """
         verdict, mode, refusal, detail, _ = outcome
-        # A client that closed the connection gets no answer, and there is nothing to report about it.
-        if refusal is not None and request.is_gone:
+        # The guard gives no answer to such a request, and there is nothing to report about it.
+        if refusal is not None and request.broke_off:
             self.forget(scope)
             return refusal
         if reading is not None:

@@ -1,5 +1,6 @@
 """The guard for FastAPI: a `Security` dependency, which is shown in the OpenAPI document."""
 
+import asyncio
 from functools import partial
 from inspect import Parameter, Signature
 from typing import Annotated, Any
@@ -8,12 +9,12 @@ from fastapi import params
 from fastapi.openapi.models import APIKey, HTTPBase
 from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from hmac_guard import openapi
-from hmac_guard.asgi.body import replay, replays
+from hmac_guard.asgi.body import outer_error, replay, replays
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
 from hmac_guard.core.hidden import hide
@@ -73,12 +74,19 @@ class GuardSecurity(SecurityBase, Strict):
 
     async def __call__(self, request: HTTPConnection, **_: object) -> Verdict:
         decider, scope = self._driver.decider, request.scope
-        refusal, failure = None, None
+        refusal = failure = outer = None
         try:
             judged = await self._judged(request)
             refusal = await self._decide(request) if judged is None else judged.refusal
+        except _OuterError as carried:
+            outer = carried.error
         except Exception as error:
             failure = failure_of(error)
+        if outer is not None:
+            try:
+                raise outer
+            finally:
+                del outer  # The exception refers to this frame.
         if failure is not None:
             refusal = decider.fault(scope, failure)
         if refusal is not None:
@@ -99,7 +107,13 @@ class GuardSecurity(SecurityBase, Strict):
         # A body that was not read to its end may be large, and the endpoint may want to stream it.
         if judged.request.body is None or _is_gone(request):
             return None
-        return judged if await request.body() == judged.request.body else None
+        try:
+            body = await request.body()
+        except (ClientDisconnect, OSError, asyncio.TimeoutError):
+            return judged._replace(refusal=decider.refusals[Reason.BAD_FRAMING])
+        except Exception as error:
+            raise _OuterError(error) from None
+        return judged if body == judged.request.body else None
 
     async def _decide(self, request: HTTPConnection) -> Refusal | None:
         driver, scope = self._driver, request.scope
@@ -113,8 +127,11 @@ class GuardSecurity(SecurityBase, Strict):
         else:
             pending = driver.decide(scope, request.receive)
         refusal, read = pending if isinstance(pending, tuple) else await pending
-        if read.is_gone:
+        if read.broke_off:
             # Also in report mode. The endpoint would not see that the client has disconnected: servers say it once.
+            error = outer_error(read)
+            if error is not None:
+                raise _OuterError(error)
             return decider.refusals[Reason.BAD_FRAMING]
         if isinstance(request, Request) and read.stream is not None and not hasattr(request, "_body"):
             request._receive = partial(replay, read.stream, request.receive)
@@ -124,6 +141,13 @@ class GuardSecurity(SecurityBase, Strict):
 def _is_gone(request: Request) -> bool:
     """Return whether the bytes of the body were consumed, so that the endpoint cannot read them."""
     return request._stream_consumed and not hasattr(request, "_body")
+
+
+class _OuterError(Exception):
+    """Carries the exception of a layer outside of the dependency past the code that handles the guard's failures."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class GuardRefused(HTTPException):

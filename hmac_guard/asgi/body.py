@@ -18,8 +18,13 @@ DEADLINE = 10.0
 
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
+_RAISED = Refused(Reason.BAD_FRAMING, "a layer outside of the guard raised an exception before the body ended")
 _NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
+
+#: The type of a message that holds the exception of a layer outside of the guard.
+_RAISES = "hmac_guard.raises"
+_ENDS = {"http.disconnect": _CUT_OFF, _RAISES: _RAISED}
 
 
 def take_body(
@@ -71,7 +76,7 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
     # Also after the deadline: in report mode the application gets the bytes that have arrived.
     request.stream = pending = []
     try:
-        message = await receive()
+        message = await _received(receive)
         body = message.get("body")
         is_whole = type(body) is bytes and len(body) == (length or 0) and message.get("more_body") is False
         if is_whole and (reader is None or not body) and message["type"] == "http.request":
@@ -92,7 +97,21 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
         else:
             problem = _OTHER_LENGTH
     request.body_problem = problem
-    request.is_gone = len(pending) > 1
+    request.broke_off = len(pending) > 1
+
+
+async def _received(receive: Any) -> Any:
+    """Return the next message.
+
+    An exception of a layer outside of the guard becomes a message, which `replay` raises: the layer may answer the
+    request when it catches its exception. An `OSError` or a time-out is the server's, and the body did not arrive.
+    """
+    try:
+        return await receive()
+    except (OSError, asyncio.TimeoutError):
+        raise
+    except Exception as error:
+        return {"type": _RAISES, "error": error}
 
 
 async def _collect(
@@ -101,17 +120,17 @@ async def _collect(
     """Read to the end. With a `start`, read until the body shows whether it counts as absent.
 
     `first` has the first message. `pending` gets the messages that the application receives later: the body so far,
-    and the disconnect of the client.
+    and the disconnect of the client or the exception of a layer outside of the guard.
     """
     pieces: list[bytes] = []
     size, has_started, more = 0, False, True
-    problem = disconnect = None
+    problem = end = None
     try:
         while more and problem is None:
-            message = first.pop() if first else await receive()
+            message = first.pop() if first else await _received(receive)
             if message["type"] != "http.request":
-                disconnect = message if message["type"] == "http.disconnect" else None
-                return _CUT_OFF
+                end = message if message["type"] in _ENDS else None
+                return _ENDS.get(message["type"], _CUT_OFF)
             piece = message.get("body") or b""
             if piece:
                 pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
@@ -128,11 +147,11 @@ async def _collect(
                 problem = TOO_LARGE
     finally:
         # Also after the deadline: in report mode the application gets the bytes that have arrived.
-        if has_started or disconnect is not None:
+        if has_started or end is not None:
             content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pending.append({"type": "http.request", "body": content, "more_body": more})
-        if disconnect is not None:
-            pending.append(disconnect)
+        if end is not None:
+            pending.append(end)
     return problem
 
 
@@ -151,7 +170,17 @@ async def replay(pending: list[Any], receive: Any) -> Any:
 
             await checkpoint()
         return pending[-1]
-    return pending.pop(0) if pending else await receive()
+    if not pending:
+        return await receive()
+    if pending[0]["type"] == _RAISES:
+        raise pending.pop(0)["error"]
+    return pending.pop(0)
+
+
+def outer_error(request: Request) -> Exception | None:
+    """Return the exception of a layer outside of the guard because of which the body broke off, or None."""
+    end = request.stream[-1]
+    return end["error"] if end["type"] == _RAISES else None
 
 
 def replays(receive: Any, request: Request) -> bool:

@@ -34,7 +34,8 @@ class Request(Shown, ABC):
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
         stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives
             first.
-        is_gone: Whether the client has closed the connection before its body was read.
+        broke_off: Whether the client has closed the connection before its body was read, or a layer outside of the
+            guard raised an exception in place of the body.
         source: Where further headers are: the scope, the environ, or Django's request; None after the verdict.
         signature: The signature, after the reader has found it; a tuple of several, if any of them may verify.
         ahead: The `Reading` from before the body was read, for a scheme that signs the body.
@@ -52,7 +53,7 @@ class Request(Shown, ABC):
     body_problem: Refused | None = None
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
-    is_gone: bool = False
+    broke_off: bool = False
     source: Any = None
     signature: bytes | tuple[bytes, ...] = b""
     ahead: Any = None

@@ -75,6 +75,10 @@ class ApplicationError(Exception):
     """The application's own."""
 
 
+class LayerError(Exception):
+    """Raised by a layer between the server and the guard."""
+
+
 class AsgiServer(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ class AsgiServer(RuleBasedStateMachine):
         self.taken = b""
         self.touched = False
         self.complete = False
-        self.hung_up: Any = None
+        self.broke_off: Any = None
         self.deadline: float | None = None
         self.outcome: Reason | None = None
         self.live: list[Any] = []
@@ -239,8 +243,8 @@ class AsgiServer(RuleBasedStateMachine):
         piece = message.get("body") if kind == "http.request" else None
         if isinstance(message, TimeoutError):
             self.outcome = Reason.BODY_TIMEOUT
-        elif kind == "http.disconnect":
-            self.hung_up, self.outcome = message, Reason.BAD_FRAMING
+        elif kind == "http.disconnect" or isinstance(message, LayerError):
+            self.broke_off, self.outcome = message, Reason.BAD_FRAMING
         elif kind != "http.request" or isinstance(piece, (int, str)):
             self.outcome = Reason.BAD_FRAMING
         else:
@@ -277,15 +281,15 @@ class AsgiServer(RuleBasedStateMachine):
     def expected_reads(self) -> list[Any]:
         """What the application receives: the replayed part once, and then the messages of the server."""
         first = [{"type": "http.request", "body": self.taken, "more_body": not self.complete}]
-        replayed = self.reads_body and (self.touched or self.hung_up is not None)
-        return (first if replayed else []) + ([self.hung_up] if self.hung_up is not None else []) + self.live
+        replayed = self.reads_body and (self.touched or self.broke_off is not None)
+        return (first if replayed else []) + ([self.broke_off] if self.broke_off is not None else []) + self.live
 
     def expected_answer(self) -> list[Any]:
         """The messages that refuse the request, each as its type and, if it has one, its status."""
         assert self.outcome is not None
         if self.kind == "websocket":
             return [("websocket.close", None)]
-        if self.hung_up is not None:
+        if self.broke_off is not None:
             return []
         return [("http.response.start", STATUS[self.outcome]), ("http.response.body", None)]
 
@@ -359,9 +363,9 @@ class AsgiServer(RuleBasedStateMachine):
         self.give({"type": "http.disconnect"})
 
     @precondition(lambda self: self.running and len(self.queue) < 3)
-    @rule(error=st.sampled_from([OSError, RuntimeError, TimeoutError]))
+    @rule(error=st.sampled_from([OSError, LayerError, TimeoutError]))
     def breaks(self, error: type[Exception]) -> None:
-        self.give(error("the server's own"))
+        self.give(error("not the guard's"))
 
     @precondition(lambda self: self.running and len(self.queue) < 3)
     @rule(message=st.sampled_from(NONSENSE))
@@ -469,7 +473,9 @@ class AsgiServer(RuleBasedStateMachine):
         assert task.done(), "it hangs"
         error = None if task.cancelled() else task.exception()
         assert task.cancelled() == self.cancelled
-        assert error is self.raised or error in self.live or type(error) is ApplicationError
+        passed_on = error in [self.broke_off, *self.live]
+        assert error is self.raised or passed_on or type(error) is ApplicationError
+        assert error is self.broke_off or not self.enforces or not isinstance(self.broke_off, LayerError)
         self.the_application_is_called_as_it_has_to_be()
         self.a_response_is_started_once()
 

@@ -29,6 +29,7 @@ from orders import (
     query_of,
 )
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
@@ -426,6 +427,65 @@ def test_an_endpoint_is_not_called_for_a_client_that_has_gone(mode: Mode) -> Non
     asyncio.run(app(scope_for(Sent("POST", "/orders", headers=[JSON])), receive, send))
 
     assert (called, sent[0]["status"]) == ([], 400)
+
+
+class Limit:
+    """A layer that raises in place of a body, as many layers do that limit bodies."""
+
+    def __init__(self, app: Any, error: type[Exception]) -> None:
+        self.app, self.error = app, error
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def limited() -> Any:
+            raise HTTPException(413) if self.error is HTTPException else self.error
+
+        try:
+            await self.app(scope, limited if scope["type"] == "http" else receive, send)
+        except TooLarge:
+            await JSONResponse({}, 413)(scope, receive, send)
+
+
+class TooLarge(Exception):
+    """Caught by the layer itself."""
+
+
+@pytest.mark.parametrize("error", [HTTPException, TooLarge])
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+@pytest.mark.parametrize("with_middleware", [True, False], ids=["inside the middleware", "without the middleware"])
+def test_an_exception_of_a_layer_outside_of_the_dependency_reaches_it(
+    with_middleware: bool, mode: Mode, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = Guard(ORDERS, KEY, mode=mode)
+    app = FastAPI()
+    app.post("/orders", dependencies=[Security(GuardSecurity(guard))])(lambda: "reached")
+    app.add_middleware(Limit, error=error)
+    if with_middleware:
+        app.add_middleware(GuardMiddleware, guard=guard)
+
+    assert run_asgi(app, GOOD_JSON).status == 413
+    assert "failed" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "http.disconnect"}, OSError("reset"), TimeoutError()],
+    ids=["the client has gone", "the server failed", "a time-out of a layer"],
+)
+def test_a_body_that_does_not_reach_the_dependency_is_400(message: Any, caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard(ORDERS, KEY)
+    app = FastAPI()
+    app.post("/orders", dependencies=[Security(GuardSecurity(guard))])(lambda: "reached")
+
+    async def cut_off(scope: Any, receive: Any, send: Any) -> None:
+        async def cut() -> Any:
+            if isinstance(message, Exception):
+                raise message
+            return message
+
+        await app(scope, cut, send)
+
+    assert run_asgi(GuardMiddleware(cut_off, guard=guard), GOOD_JSON).status == 400
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("length", ["300", "x"], ids=["too large", "not a number"])

@@ -308,6 +308,13 @@ NAMED = [
         "asgi/test_asgi.py",
     ),
     Mutant(
+        "exception swallowed: one of a layer outside of the guard",
+        "asgi.body:outer_error",
+        'end["error"] if end["type"] == _RAISES else None',
+        "None",
+        "asgi/test_asgi.py",
+    ),
+    Mutant(
         "exception swallowed: a key resolver's",
         "decider:Decider.ask",
         "return failure_of(error)",
@@ -513,8 +520,8 @@ NAMED = [
     Mutant(
         "the scope keeps the receive of the server",
         "asgi.body:_read",
-        "        message = await receive()\n",
-        "        message = await receive()\n        request.ahead = receive\n",
+        "        message = await _received(receive)\n",
+        "        message = await _received(receive)\n        request.ahead = receive\n",
         "test_garbage.py",
     ),
     Mutant(

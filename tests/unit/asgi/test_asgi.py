@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from secrecy import texts_of
 from support import Sent, scope_for
 from waiting import TIMEOUT
 
@@ -202,6 +203,55 @@ def test_a_servers_error_while_it_reads_is_400() -> None:
         server = Server(message)
         run(GUARD, server)
         assert server.status == 400
+
+
+class TooLarge(Exception):
+    """Raised and caught by a layer outside of the guard that limits bodies."""
+
+
+@pytest.mark.parametrize("before", [[], [more(BODY[:3])]], ids=["at once", "after a piece"])
+def test_an_exception_of_a_layer_outside_of_the_guard_reaches_it(
+    before: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    decisions: list[Any] = []
+    error = TooLarge()
+    server = Server(*before, error)
+
+    with pytest.raises(TooLarge) as caught:
+        run(Guard(SCHEME, KEY, on_decision=decisions.append), server)
+
+    assert caught.value is error
+    assert (server.sent, decisions, caplog.records) == ([], [], [])
+
+
+def test_report_mode_raises_the_exception_of_a_layer_outside_where_the_application_receives() -> None:
+    guard, server = Guard(SCHEME, KEY, mode="report"), Server(more(BODY[:3]), TooLarge(), DISCONNECT)
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend([verdict_from(scope).reason, await receive()])
+        with pytest.raises(TooLarge):
+            await receive()
+        seen.append(await receive())
+
+    asyncio.run(guard.asgi(app)(scope_for(Sent("POST", query=QUERY, headers=[JSON])), server.receive, server.send))
+
+    assert seen == [Reason.BAD_FRAMING, more(BODY[:3]), DISCONNECT]
+
+
+def test_the_traceback_of_an_exception_of_a_layer_outside_shows_no_part_of_the_body() -> None:
+    with pytest.raises(TooLarge) as caught:
+        run(GUARD, Server(more(BODY[:7]), TooLarge()))
+
+    frames = [entry.frame for entry in caught.traceback]
+    held = [
+        each
+        for frame in frames
+        if frame.f_globals["__name__"].startswith("hmac_guard.")
+        for each in frame.f_locals.items()
+    ]
+    shown = [name for name, value in held if BODY[:7].decode() in "".join(texts_of(value))]
+    assert (bool(held), shown) == (True, [])
 
 
 def test_a_late_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
