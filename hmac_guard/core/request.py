@@ -92,12 +92,18 @@ class Request(Shown, ABC):
 
 
 def is_preflight(request: Request) -> bool:
-    """Return whether a request is a CORS preflight exactly as a browser sends it (Fetch, "CORS-preflight fetch")."""
+    """Return whether a request is a CORS preflight exactly as a browser sends it (Fetch, "CORS-preflight fetch").
+
+    Over HTTP/2, a body needs no header that announces it. One with a Content-Type is refused.
+    """
     for name in ("origin", "access-control-request-method"):
         line = request.header(name)
         if not isinstance(line, str) or not line.strip() or "," in line or not request.is_spelled(name):
             return False
     if any(request.header(name) is not None for name in ("authorization", "transfer-encoding")):
+        return False
+    # If there is no Content-Type, wsgiref, and so Django's runserver, says that it is text/plain.
+    if request.header("content-type") not in (None, "", "text/plain"):
         return False
     # Django's test client sends an empty Cookie with each request.
     return request.header("cookie") in (None, "") and request.header("content-length") in (None, "", "0")

@@ -395,12 +395,20 @@ def test_a_claimed_tenant_was_read_completely(call: Call, media_type: str, body:
     assert (reply.verdict.claimed, reply.verdict.claimed_tenant) == ({"user": "u"}, tenant)
 
 
-@pytest.mark.parametrize("more", [("Cookie", "a=b"), ("Authorization", "Basic x"), ("Content-Length", "1")])
+@pytest.mark.parametrize(
+    "more",
+    [("Cookie", "a=b"), ("Authorization", "Basic x"), ("Content-Length", "1"), ("Content-Type", "application/json")],
+    ids=["Cookie", "Authorization", "Content-Length", "Content-Type"],
+)
 def test_a_browser_sends_no_preflight_with_credentials_or_a_body(call: Call, more: tuple[str, str]) -> None:
     headers = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]
 
     assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers)).status == 200
     assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*headers, more])).status == 401
+
+
+def test_a_preflight_may_have_the_type_that_wsgiref_gives_it(call: Call) -> None:
+    assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*PREFLIGHT, ("Content-Type", "text/plain")])).status == 200
 
 
 def test_a_preflight_may_have_an_empty_cookie(call: Call) -> None:

@@ -574,6 +574,13 @@ NAMED = [
         "test_policy.py",
     ),
     Mutant(
+        "a preflight with a Content-Type",
+        "core.request:is_preflight",
+        'request.header("content-type") not in (None, "", "text/plain")',
+        "False",
+        "test_policy.py",
+    ),
+    Mutant(
         "a preflight with a body",
         "core.request:is_preflight",
         'request.header("content-length") in (None, "", "0")',
