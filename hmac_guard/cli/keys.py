@@ -249,7 +249,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"sealed": count}, indent=2))
     else:
-        click.echo(f"encrypted {count} secrets")
+        click.echo(f"encrypted {count} {'secret' if count == 1 else 'secrets'}")
 
 
 @command.command("purge")
@@ -257,7 +257,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     "--older-than",
     required=True,
     callback=_seconds,
-    help="Delete what is older than this, for example 30d.",
+    help="Delete what is older than this, at least 1d, for example 30d.",
 )
 @_as_json
 @takes_store

@@ -5,12 +5,12 @@ import sys
 from hmac_guard.core.errors import ConfigError
 
 
-def check_seconds(option: str, value: object, *, zero: bool = False) -> None:
+def check_seconds(option: str, value: object, *, zero: bool = False, unit: str = "seconds") -> None:
     """Raise `ConfigError` unless the value is a finite number above 0. `zero` also permits 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise ConfigError(f"{option} must be a number of seconds")
+        raise ConfigError(f"{option} must be a number of {unit}")
     if value < 0 or (value == 0 and not zero):
-        raise ConfigError(f"{option} must be {'at least' if zero else 'more than'} 0 seconds")
+        raise ConfigError(f"{option} must be {'at least' if zero else 'more than'} 0 {unit}")
 
 
 def check_count(option: str, value: object) -> None:

@@ -69,7 +69,7 @@ class VerdictCounts(VerdictLedger):
         super().__init__(keys)
         check_seconds("VerdictCounts: every", every)
         if refusals is not None:
-            check_seconds("VerdictCounts: refusals", refusals)
+            check_seconds("VerdictCounts: refusals", refusals, unit="hours")
         self._set(_every=every, _refusals=refusals)
         self._start_from_nothing()
         after_fork(self._start_from_nothing)  # The parent writes what it counted.

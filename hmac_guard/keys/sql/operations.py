@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, update
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import MODES, Keyring
+from hmac_guard.core.key import MODES, Key, are_same
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.refusals import forget
@@ -528,14 +528,21 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         # The newest row is the one that was added last, even if the clocks of two hosts differ.
         made_at = max([now, *(row.made_at + 0.001 for row in rows)])
         sealed = Sealed("key", tenant, key_id, made_at, _moment(draft.not_before), _moment(draft.not_after))
-        # Made for what it refuses: no key, a placeholder, a twin of a key that a look-up may still read.
-        read = [row for row in rows if not has_ended(row, now - 2 * ENDED_LATELY)]
-        Keyring([secret.key(sealed), *(key_of(row, self._sealing) for row in read)])
+        self._check_is_new(tenant, secret.key(sealed), rows, now)
         closed = self._sealing.close(sealed, secret)
         self.table.insert_key(connection, sealed, secret=closed, made_by=by.actor, note=draft.note)
         times = {"not_before": sealed.not_before, "not_after": sealed.not_after}
         self.table.note_change(connection, by, now, tenant, action, key=key_id, **times, **detail)
         return NewKey(tenant, key_id, secret.text if draft.secret.get() is None else None)
+
+    def _check_is_new(self, tenant: str, key: Key, rows: Sequence[Row[Any]], now: float) -> None:
+        """Raise `ConfigError` if a look-up may still read the same key."""
+        for row in rows:
+            if not has_ended(row, now - 2 * ENDED_LATELY) and are_same(key, key_of(row, self._sealing)):
+                ended = ", which has ended" if has_ended(row, now) else ""
+                raise ConfigError(
+                    f"SqlKeys: the tenant {tenant!r} already has the same key, {row.id!r}{ended}; give another secret"
+                )
 
     def _stored_secret(self, connection: Connection) -> Hidden[str] | None:
         """Return the secret of the console as the table holds it."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from hmac_guard.core.text import escaped
 from hmac_guard.core.verdict import Decision
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import MAX_SCHEME, NO_TENANT
@@ -146,10 +147,10 @@ def _refusal(decision: Decision, claim: Any, at: float) -> Refusal:
         at,
         claim.tenant or NO_TENANT,
         verdict.scheme.encode()[:MAX_SCHEME].decode(errors="ignore"),
-        _printable(claim.method, _METHOD),
-        _printable(_without_signatures(claim.path), _PATH),
+        _shown(claim.method, _METHOD),
+        _shown(_without_signatures(claim.path), _PATH),
         verdict.reason.value,
-        _printable(LIKE_A_SIGNATURE if _LONG.search(claim.detail) else claim.detail, _DETAIL),
+        _shown(LIKE_A_SIGNATURE if _LONG.search(claim.detail) else claim.detail, _DETAIL),
         {name: LIKE_A_SIGNATURE if _LONG.search(text) else text for name, text in claim.ids.items()},
     )
 
@@ -179,5 +180,5 @@ def _is_mixed(text: str) -> bool:
     return all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
 
 
-def _printable(text: str, most: int) -> str:
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:most])[:most]
+def _shown(text: str, most: int) -> str:
+    return escaped(text[:most])[:most]

@@ -292,7 +292,7 @@ def test_secrets_are_encrypted_and_encrypted_again(
     assert "sealed" in run("list").stdout
 
     monkeypatch.setenv("HMAC_GUARD_MASTER_KEYS", f"{new},{old}")
-    assert run("reseal").stdout == "encrypted 1 secrets\n"
+    assert run("reseal").stdout == "encrypted 1 secret\n"
     assert shown(run("reseal", "--json")) == {"sealed": 1}
 
     assert sync_database.ring(sync_database.keys(master_keys=new), "acme") is not None

@@ -647,6 +647,13 @@ def test_an_async_engine_is_refused() -> None:
         VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), every=0)
 
 
+def test_the_hours_of_refusals_are_checked() -> None:
+    with pytest.raises(ConfigError, match="refusals must be a number of hours"):
+        VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), refusals="24h")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="refusals must be more than 0 hours"):
+        VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), refusals=0)
+
+
 KINDS = {
     "verified": f"a=x&t=acme&sig={SCHEME.sign(KEY, a='x')}",
     "invalid_signature": f"a=x&t=acme&sig={SCHEME.sign(OTHER_KEY, a='x')}",
