@@ -1,6 +1,7 @@
 """The encodings of a digest. Each digest has one spelling (threats T015)."""
 
 import base64
+import string
 from binascii import b2a_base64, hexlify
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -13,3 +14,11 @@ ENCODINGS: Mapping[Encoding, Callable[[bytes], bytes]] = {
     "base64": lambda digest: b2a_base64(digest, newline=False),
     "base64url": lambda digest: base64.urlsafe_b64encode(digest).rstrip(b"="),
 }
+
+_BASE64 = string.ascii_letters + string.digits
+_ALPHABETS = {"hex": "0123456789abcdef", "base64": f"{_BASE64}+/", "base64url": f"{_BASE64}-_"}
+
+
+def characters_of(encoding: str, size: int) -> str:
+    """Return the characters that a digest of `size` bytes may have, with the padding at the end."""
+    return _ALPHABETS[encoding] + ("=" * (-size % 3) if encoding == "base64" else "")

@@ -110,9 +110,12 @@ def signature_in_path(scheme: "Scheme") -> "re.Pattern[str] | None":
     if not any(map(is_path, scheme.signature.places())):
         return None
     digest = bytes(hashlib.new(scheme.algorithm).digest_size)
-    length = len(ENCODINGS[scheme.encoding](digest).rstrip(b"="))  # A client may leave the padding out.
-    segment = f"[^/]{{{length},}}"
-    return re.compile(f"[A-Za-z0-9+/]{{{length},}}|{segment}" if scheme.encoding == "base64" else segment)
+    return re.compile(f"[^/]{{{len(ENCODINGS[scheme.encoding](digest))},}}")
+
+
+def odd_character(source: Source, text: str) -> str:
+    """Return the first character of a text that a source carries in no text; "" if there is none."""
+    return next((letter for letter in text if not (source.can_carry(letter) or source.can_carry(f"a{letter}a"))), "")
 
 
 def _put_once(fields: dict[str, Any], name: str, text: Hidden[str]) -> None:

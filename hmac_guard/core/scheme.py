@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
+from hmac_guard.core.definition import check_definition
 from hmac_guard.core.encodings import ENCODINGS, Encoding
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
@@ -18,7 +19,7 @@ from hmac_guard.core.key import ALGORITHMS, Algorithm, Key
 from hmac_guard.core.message import Body, Id, Literal, Method, Part, check_optional, compile_message
 from hmac_guard.core.signing import sign, sign_fields
 from hmac_guard.core.source import Field, Source, check_sources
-from hmac_guard.core.sources import HeaderItem, check_fields
+from hmac_guard.core.sources import HeaderItem
 from hmac_guard.core.times import Expires, Timestamp, check_signed, times_of
 
 _PREFIX = re.compile(r"[!-~]{0,64}")
@@ -47,7 +48,7 @@ class Scheme(Frozen):
         expires: An `Expires`: when the signature ends.
 
     Raises:
-        ConfigError: An argument is not valid.
+        ConfigError: An argument is not valid, or a request with these could not always be sent and verified.
     """
 
     name: str
@@ -133,9 +134,7 @@ class Scheme(Frozen):
         check_signed(times, parts)
         if self.signs_body and any(place.kinds for place in signature.places()):
             raise ConfigError("Scheme: the signature of a body cannot be in the body; give it a header, say")
-        fields = [*self.id_fields, *(time.field for time in times), self.signature_field]
-        fields += [self.tenant_field] if self.tenant_field else []
-        check_fields(fields, self.optional)
+        check_definition(self)
 
     def places(self) -> list[Source]:
         """Return every single place in which something is looked for."""

@@ -1,7 +1,6 @@
 """Sources: the places of a request in which one string may be sent (threats T024 to T040)."""
 
 import re
-from collections.abc import Collection, Sequence
 
 from hmac_guard.core.bodies import TOKEN
 from hmac_guard.core.cookies import COOKIE_VALUE
@@ -233,18 +232,3 @@ class MethodOf(Source):
 METHOD_FIELD = Field("@method", "the method", MethodOf())
 #: The kinds of source that the reader reads.
 SOURCES = (Query, Form, Json, Header, HeaderItem, Cookie, Path)
-
-
-def check_fields(fields: Sequence[Field], optional: Collection[str]) -> None:
-    """Raise `ConfigError` for a source that the reader does not read, or that cannot hold its string."""
-    for field in fields:
-        field.source.check(field.name)
-        for place in field.source.places():
-            if type(place) not in SOURCES:
-                raise ConfigError(
-                    f"Scheme: {type(place).__name__} is not a source that the guard can read; give Query, Header, "
-                    "Cookie, Path, Json or Form"
-                )
-    needed = [field.kinds for field in fields if field.needs_body and field.name not in optional]
-    if needed and not frozenset.intersection(*needed):
-        raise ConfigError("Scheme: one body cannot be JSON and a form; give all ids sources of one kind")

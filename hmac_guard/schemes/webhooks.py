@@ -56,7 +56,7 @@ def raw_body(*, header: str, encoding: Encoding = "hex", prefix: str = "", name:
     Args:
         header: The name of the header with the signature.
         encoding: The encoding of the signature: "hex", "base64" or "base64url".
-        prefix: The fixed text before the digest.
+        prefix: The fixed text before the digest, without a comma.
         name: The name of the scheme, for logs and verdicts.
 
     Raises:

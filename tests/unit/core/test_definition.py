@@ -1,0 +1,151 @@
+"""A scheme that is accepted verifies each request that is signed by it. A definition that cannot do so is refused."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from signed_schemes import KEY, NOW
+from support import Call, Sent, ask_asgi, call_wsgi
+
+from hmac_guard import (
+    ConfigError,
+    Cookie,
+    Form,
+    Guard,
+    Header,
+    Json,
+    Path,
+    Query,
+    Scheme,
+    SignedFields,
+    Timestamp,
+)
+from hmac_guard.core.source import Source
+from hmac_guard.schemes import raw_body
+
+HEADER = Header("X-Sig")
+PATH = Path("/x/{signature}")
+BEFORE = [Header("X-Sig", before=text) for text in (":", "=", "+", "a", "0f", ":a")]
+ITEMS = [HEADER.item("v1", separators=pair) for pair in ((",", "="), (" ", ","), ("/", "="), ("=", ":"), (";", ","))]
+PLACES = [Query("sig"), Form("sig"), Json("/sig"), Cookie("sig"), HEADER, PATH, HEADER | PATH, *BEFORE, *ITEMS]
+PREFIXES = ["", "sha256=", "v1,", "k:", "%2", "/"]
+DIGESTS = [("hex", "sha256"), ("base64", "sha256"), ("base64", "sha384"), ("base64url", "sha256")]
+
+
+def scheme(**changes: Any) -> Scheme:
+    given: dict[str, Any] = {"name": "s", "ids": {"a": Query("a")}, "message": "{a}", "signature": Query("sig")}
+    return Scheme(**{**given, **changes})
+
+
+def sent(fields: SignedFields, path: str = "/") -> Sent:
+    cookies = "; ".join(f"{name}={text}" for name, text in fields.cookies.items())
+    headers = [*fields.headers.items(), *([("Cookie", cookies)] if cookies else [])]
+    if fields.json:
+        headers.append(("Content-Type", "application/json"))
+    elif fields.form:
+        headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+    body = json.dumps(fields.json) if fields.json else urlencode(fields.form)
+    return Sent("POST", path, urlencode(fields.query), headers, body.encode())
+
+
+def accepted() -> Iterator[tuple[Scheme, Source]]:
+    """Yield each scheme that can be made of these sources, encodings and prefixes, with each place of its signature."""
+    for source, (encoding, algorithm), prefix in product(PLACES, DIGESTS, PREFIXES):
+        try:
+            made = scheme(signature=source, encoding=encoding, algorithm=algorithm, prefix=prefix)
+        except ConfigError:
+            continue
+        yield from ((made, place) for place in source.places())
+
+
+def signed_for(made: Scheme, place: Source, a: str) -> Sent:
+    if isinstance(place, Path):
+        return Sent("POST", f"/x/{made.sign(KEY, a=a)}", f"a={a}")
+    return sent(made.replace(signature=place).sign_fields(KEY, a=a))
+
+
+def test_each_signature_of_an_accepted_scheme_verifies_in_each_of_its_places() -> None:
+    async def refused() -> list[object]:
+        found: list[object] = []
+        for made, place in accepted():
+            guard = Guard(made, KEY)
+            for request in (signed_for(made, place, f"a{number}") for number in range(6)):
+                replies = (call_wsgi(guard, request), await ask_asgi(guard, request))
+                found += [(made, place, made.prefix) for reply in replies if reply.status != 200]
+        return found
+
+    assert asyncio.run(refused()) == []
+
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "a part of what ends a header in the prefix": {"signature": Header("X-Sig", before="::"), "prefix": "k:"},
+    "a letter in what ends a header": {"signature": Header("X-Sig", before="a:")},
+    "base64 without padding between =": {
+        "signature": HEADER.item("v1", separators=("=", ":")),
+        "encoding": "base64",
+        "algorithm": "sha384",
+    },
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_a_definition_that_a_request_can_use_is_accepted(call: Call, case: str) -> None:
+    made = scheme(**ACCEPTED[case])
+    fields = made.sign_fields(KEY, dict(zip(made.ids, "12", strict=False)), now=NOW)
+
+    assert call(Guard(made, KEY, clock=lambda: NOW), sent(fields, "/x/1/2")).status == 200
+
+
+def item(key: str, *separators: str) -> Source:
+    return HEADER.item(key, separators=separators)  # type: ignore[arg-type]
+
+
+NOT_CARRIED: dict[str, tuple[dict[str, Any], str]] = {
+    "a comma in a header": ({"signature": HEADER, "prefix": "v1,"}, "','"),
+    "a comma in an item": ({"signature": item("v1", ";", "="), "prefix": "v1,"}, "','"),
+    "what separates two items": ({"signature": item("v1", ";", "="), "prefix": "v1;"}, "';'"),
+    "/ between two items": ({"signature": item("v1", "/", "="), "encoding": "base64"}, "'/'"),
+    "= between two items": ({"signature": item("v1", "=", ":"), "encoding": "base64"}, "'='"),
+    "/ in a path": ({"signature": PATH, "encoding": "base64"}, "'/'"),
+    "/ in a path, beside a header": ({"signature": HEADER | PATH, "encoding": "base64"}, "'/'"),
+    "an escaped slash in a path": ({"signature": PATH, "prefix": "%2"}, "'%2f'"),
+    "an escaped slash in a path in upper case": ({"signature": PATH, "prefix": "%2F"}, "'%2F'"),
+    "an escaped backslash in a path": ({"signature": PATH, "prefix": "a%5", "encoding": "base64url"}, "'%5c'"),
+    "= before =": ({"signature": Header("X-Sig", before="="), "encoding": "base64"}, "'='"),
+    "= before two =": ({"signature": Header("X-Sig", before="=="), "encoding": "base64"}, "'=='"),
+    "+ before +": ({"signature": Header("X-Sig", before="+"), "encoding": "base64"}, "'+'"),
+    "a before a": ({"signature": Header("X-Sig", before="a")}, "'a'"),
+    "letters before the same letters": ({"signature": Header("X-Sig", before="0f")}, "'0f'"),
+    "a prefix before its end": ({"signature": Header("X-Sig", before=":"), "prefix": "k:"}, "':'"),
+    "a prefix and a letter before both": ({"signature": Header("X-Sig", before=":a"), "prefix": "k:"}, "':a'"),
+    "a time before a digit": (
+        {"message": "{timestamp}.{a}", "timestamp": Timestamp(Header("X-Time", before="7"))},
+        "'7'",
+    ),
+    "a comma in a cookie": ({"signature": Cookie("sig"), "prefix": "a,"}, "','"),
+    "a semicolon in a cookie": ({"signature": Cookie("sig"), "prefix": "a;"}, "';'"),
+    "a percent sign in a cookie": ({"signature": Cookie("sig"), "prefix": "a%"}, "'%'"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_CARRIED)
+def test_a_text_that_its_source_cannot_always_carry_is_refused(case: str) -> None:
+    changes, what = NOT_CARRIED[case]
+    with pytest.raises(ConfigError, match=r"^Scheme: the .* cannot carry; give another source") as caught:
+        scheme(**changes)
+
+    assert f"may have {what}, which" in str(caught.value)
+
+
+def test_the_error_names_the_source_and_the_fix() -> None:
+    with pytest.raises(ConfigError) as caught:
+        raw_body(header="X-Signature", prefix="v1,", encoding="base64")
+
+    assert str(caught.value) == (
+        "Scheme: the signature may have ',', which Header(name='X-Signature', before='') cannot carry; give another "
+        "source, encoding or prefix"
+    )
