@@ -87,9 +87,7 @@ class Placing:
         *outer, last = place.tokens()
         node: Any = self._fields.json
         for token in outer:
-            node = node.setdefault(token, {}) if isinstance(node, dict) else None
-        if not isinstance(node, dict):
-            raise ConfigError(f"sign_fields: {place!r} is inside of another value")
+            node = node.setdefault(token, {})
         _put_once(node, last, text)
 
     def placed(self) -> SignedFields:

@@ -5,7 +5,7 @@ resolved, only refused, because servers resolve it in different ways (threats T0
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
@@ -107,9 +107,9 @@ def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]
     """Return one pattern for the templates of whole paths. Its group that takes part is the placeholder `{name}`."""
     compiled: list[list[str]] = []
     for template in templates:
-        segments = _segment_patterns(template, name)
+        segments = segments_of(template, name)
         for earlier, other in zip(templates, compiled, strict=False):
-            if len(other) == len(segments) and all(map(_overlap, other, segments)):
+            if share_a_path(other, segments):
                 raise ConfigError(
                     f"Path: {earlier!r} and {template!r} can match the same path, and the id could be in two places; "
                     "keep one of them"
@@ -122,11 +122,22 @@ _ID_SEGMENT = "([^/]+)"
 _ANY_SEGMENT = "[^/]+"
 
 
+def share_a_path(segments: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether a path matches two templates, by the patterns of their segments."""
+    return len(segments) == len(others) and all(map(_overlap, segments, others))
+
+
+def is_taken(segments: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether a path matches two templates, and the other has an id or a fixed text where the one has its id."""
+    return share_a_path(segments, others) and others[segments.index(_ID_SEGMENT)] != _ANY_SEGMENT
+
+
 def _overlap(one: str, other: str) -> bool:
     return one == other or not {one, other}.isdisjoint((_ID_SEGMENT, _ANY_SEGMENT))
 
 
-def _segment_patterns(template: str, name: str) -> list[str]:
+def segments_of(template: str, name: str) -> list[str]:
+    """Return the pattern of each segment of a template. Raise `ConfigError`."""
     if not isinstance(template, str) or not is_canonical(template):
         raise ConfigError(f"Path: {template!r} is not a template of a whole path such as '/connect/{{{name}}}'")
     patterns = []

@@ -147,7 +147,19 @@ def check_sources(ids: object, signature: object, tenant: object, times: Mapping
                 (known for known in taken if place in (known, whole_of(known)) or whole_of(place) == known), None
             )
             if other is not None and not one.shared:
-                raise ConfigError(
-                    f"Scheme: {taken[other]} and {what} are both read from {one!r}; one value cannot be both"
-                )
+                raise _two_in_one(taken[other], what, one)
             taken[place] = what
+    if isinstance(tenant, Source):
+        _check_tenant(tenant, {what: named[what] for what in (*times, "signature")})
+
+
+def _check_tenant(tenant: Source, others: Mapping[str, Source]) -> None:
+    """Raise `ConfigError` if the tenant is a time or the signature. It may be an id as well."""
+    for what, source in others.items():
+        for one in source.places():
+            if one in tenant.places() and not one.shared:
+                raise _two_in_one(what, "tenant", one)
+
+
+def _two_in_one(what: str, other: str, source: Source) -> ConfigError:
+    return ConfigError(f"Scheme: {what} and {other} are both read from {source!r}; one value cannot be both")

@@ -2,7 +2,7 @@
 
 import re
 
-from hmac_guard.core.bodies import TOKEN
+from hmac_guard.core.bodies import MAX_DEPTH, TOKEN
 from hmac_guard.core.cookies import COOKIE_VALUE
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.paths import compile_templates, is_canonical
@@ -64,6 +64,8 @@ class Json(Source):
 
     def __init__(self, pointer: str, allow_int: bool = False) -> None:
         check_name("Json", pointer, _POINTER, "a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'")
+        if pointer.count("/") > MAX_DEPTH:
+            raise ConfigError(f"Json: the pointer has more than {MAX_DEPTH} levels, and no guard reads a deeper body")
         self._set(pointer=pointer, allow_int=allow_int)
 
     def place(self) -> object:

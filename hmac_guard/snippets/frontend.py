@@ -111,7 +111,10 @@ def _fitting_places(scheme: Scheme, body: str) -> tuple[Source, ...]:
         paths = [set(place.templates) for place in chosen if isinstance(place, Path)]
         if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
             return chosen
-    raise ConfigError(f"snippet: no single request can contain all values of the scheme {scheme.name!r} at once")
+    raise ConfigError(
+        f"snippet: no example can be made for the scheme {scheme.name!r}: its paths have different templates; give "
+        "each id in the path the same ones"
+    )
 
 
 def _contradicts(place: Source, body: str) -> bool:

@@ -89,6 +89,17 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "encoding": "base64",
         "algorithm": "sha384",
     },
+    "pointers beside each other": {"ids": {"a": Json("/user/id"), "b": Json("/user/ids")}, "message": "{a}:{b}"},
+    "an id in JSON or in a form": {"ids": {"a": Json("/a"), "b": Json("/b") | Form("b")}, "message": "{a}:{b}"},
+    "two templates with one path": {
+        "ids": {"a": Path("/x/{a}/{k}"), "b": Path("/y/{b}", "/x/{k}/{b}")},
+        "message": "{a}:{b}",
+    },
+    "two templates without a path, beside a query": {
+        "ids": {"a": Path("/x/{a}/{k}"), "b": Path("/y/{b}") | Query("b")},
+        "message": "{a}:{b}",
+    },
+    "one segment for the tenant and an id": {"ids": {"a": Path("/x/{a}/{k}")}, "tenant": Path("/x/{tenant}/{k}")},
 }
 
 
@@ -149,3 +160,96 @@ def test_the_error_names_the_source_and_the_fix() -> None:
         "Scheme: the signature may have ',', which Header(name='X-Signature', before='') cannot carry; give another "
         "source, encoding or prefix"
     )
+
+
+A_AND_B = {"message": "{a}:{b}"}
+SPLIT = {"a": Json("/user/name"), "b": Json("/user")}
+UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
+    "two pairs of separators": (
+        {
+            "message": "{a}.{timestamp}",
+            "signature": item("v1", ";", "="),
+            "timestamp": Timestamp(item("t", ",", "=")),
+        },
+        "different separators; give all items of a header the same",
+    ),
+    "two separators after a key": (
+        {"ids": {"a": item("a", ",", ":")}, "signature": item("v1", ",", "=")},
+        "separators",
+    ),
+    "two pairs of separators in two spellings": (
+        {"tenant": Header("x-sig").item("t", separators=(",", "=")), "signature": item("v1", ";", "=")},
+        "different separators",
+    ),
+    "a pointer into a text": (
+        {**A_AND_B, "ids": SPLIT},
+        "the id 'a' can never be in Json(pointer='/user/name', allow_int=False): it is inside of Json(pointer='/user', "
+        "allow_int=False), where the id 'b' has to be a text; give another pointer",
+    ),
+    "a pointer into a text that may be in the query": (
+        {**A_AND_B, "ids": {**SPLIT, "b": Json("/user") | Query("b")}},
+        "text",
+    ),
+    "a pointer into an optional text": ({**A_AND_B, "ids": SPLIT, "optional": {"b"}}, "has to be a text"),
+    "a pointer into its own alternative": ({"ids": {"a": Json("/user") | Json("/user/id")}}, "has to be a text"),
+    "a signature inside of an id": ({"ids": {"a": Json("/user")}, "signature": Json("/user/sig")}, "the signature can"),
+    "two paths": (
+        {**A_AND_B, "ids": {"a": Path("/x/{a}"), "b": Path("/y/{b}")}},
+        "no path has the id 'a' as in '/x/{a}' and the id 'b' as in '/y/{b}'; give both the same path",
+    ),
+    "a path in a longer path": ({**A_AND_B, "ids": {"a": Path("/{a}"), "b": Path("/{a}/{b}")}}, "no path has"),
+    "a tenant in another path": ({"ids": {"a": Path("/x/{a}")}, "tenant": Path("/y/{tenant}")}, "no path has"),
+    "an optional id in a form, beside JSON": (
+        {**A_AND_B, "ids": {"a": Json("/a"), "b": Form("b")}, "optional": {"b"}},
+        "cannot be JSON and a form",
+    ),
+    "three ids in two paths": (
+        {
+            "ids": {
+                "a": Path("/x/{a}/{b}", "/y/{a}/{c}"),
+                "b": Path("/x/{a}/{b}", "/z/{b}/{c}"),
+                "c": Path("/y/{a}/{c}", "/z/{b}/{c}"),
+            },
+            "message": "{a}:{b}:{c}",
+        },
+        "no request can have each of the id 'a', the id 'b', the id 'c' in its places",
+    ),
+    "one segment for the signature and an id": (
+        {"ids": {"a": Path("/x/{a}") | Query("a")}, "signature": PATH},
+        "a path can match '/x/{signature}' and '/x/{a}', and where the one has the signature, the other has the id 'a'",
+    ),
+    "a fixed text in the segment of the signature": (
+        {"ids": {"a": Path("/{a}/inbox")}, "signature": Path("/{a}/{signature}")},
+        "or a fixed text; use different segments",
+    ),
+    "one segment for a time and an id": (
+        {
+            "ids": {"a": Path("/{a}/{k}")},
+            "message": "{timestamp}:{a}",
+            "timestamp": Timestamp(Path("/{timestamp}/{k}")),
+        },
+        "where the one has the timestamp",
+    ),
+    "the tenant in the place of the signature": ({"tenant": Query("sig")}, "signature and tenant are both read from"),
+    "the tenant in the place of a time": (
+        {"message": "{timestamp}:{a}", "timestamp": Timestamp(Query("t")), "tenant": Query("t") | Query("u")},
+        "timestamp and tenant are both read from",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_places_that_no_request_can_use_are_refused(case: str) -> None:
+    changes, says = UNUSABLE[case]
+    with pytest.raises(ConfigError, match=r"^Scheme: ") as caught:
+        scheme(**changes)
+
+    assert says in str(caught.value)
+
+
+def test_a_pointer_is_at_most_as_deep_as_a_body_may_be(call: Call) -> None:
+    made = scheme(ids={"a": Json("/a" * 64)})
+
+    assert call(Guard(made, KEY), sent(made.sign_fields(KEY, a="x"))).status == 200
+    with pytest.raises(ConfigError, match=r"^Json: the pointer has more than 64 levels"):
+        Json("/a" * 65)

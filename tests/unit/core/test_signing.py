@@ -226,12 +226,6 @@ def test_one_request_is_not_json_and_a_form() -> None:
         other.sign_fields(KEY, a="1")
 
 
-def test_a_value_cannot_be_inside_of_another() -> None:
-    scheme = Scheme(name="j", ids={"a": Json("/a"), "b": Json("/a/b/c")}, message="{a}:{b}", signature=Query("sig"))
-    with pytest.raises(ConfigError, match="inside of another"):
-        scheme.sign_fields(KEY, a="1", b="2")
-
-
 def test_an_optional_id_that_is_absent_is_placed_nowhere() -> None:
     ids = {"a": Query("a"), "b": Query("b")}
     scheme = Scheme(name="o", ids=ids, message="{a}:{b}", signature=Query("sig"), optional={"b"})
