@@ -96,8 +96,22 @@ def _part(name: str, separator: str, times: Collection[str]) -> Part:
     if name == BODY:
         return Body()
     if name == METHOD:
+        # Few methods have other characters than letters. With such a separator, only these are refused.
+        _check_separator(name, separator, string.ascii_letters)
         return Method(name, separator)
-    return Time(name, separator) if name in times else Id(name, separator)
+    if name in times:
+        _check_separator(name, separator, string.digits)
+        return Time(name, separator)
+    return Id(name, separator)
+
+
+def _check_separator(name: str, separator: str, characters: str) -> None:
+    """Raise `ConfigError` if a text of these characters may contain the separator that ends it."""
+    if separator and {*characters}.issuperset(separator):
+        raise ConfigError(
+            f"Scheme: {{{name}}} may contain {separator!a}, the text after it in message; put another separator there, "
+            "such as ':'"
+        )
 
 
 def _split(message: str) -> tuple[list[tuple[str, str]], str]:

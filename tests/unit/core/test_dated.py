@@ -206,19 +206,13 @@ def test_an_id_that_holds_the_separator_is_ambiguous(call: Call) -> None:
     assert asked.reason(call, Sent(query=query)) is Reason.AMBIGUOUS
 
 
-def test_digits_as_a_separator_do_not_make_two_times_alike(call: Call) -> None:
-    scheme = Scheme(
-        name="digits",
-        ids={"a": Query("a")},
-        message="{timestamp}00{a}",
-        signature=Query("sig"),
-        timestamp=Timestamp(Query("t"), max_age=10**10),
-    )
-    signature = scheme.sign(KEY, a="005", timestamp=1_811_111_111)
-    asked = Asked(scheme, now=1_811_111_111)
+def test_a_method_that_holds_the_separator_is_ambiguous(call: Call) -> None:
+    scheme = Scheme(name="method", ids={"a": Query("a")}, message="{@method}-{a}", signature=Query("sig"))
+    signature = scheme.sign(KEY, a="SEARCH-x", method="M")
+    asked = Asked(scheme)
 
-    assert asked.reason(call, Sent(query=f"a=005&t=1811111111&sig={signature}")) is Reason.VERIFIED
-    assert asked.reason(call, Sent(query=f"a=5&t=181111111100&sig={signature}")) is Reason.AMBIGUOUS
+    assert asked.reason(call, Sent(method="M", query=f"a=SEARCH-x&sig={signature}")) is Reason.VERIFIED
+    assert asked.reason(call, Sent(method="M-SEARCH", query=f"a=x&sig={signature}")) is Reason.AMBIGUOUS
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PURGE", "get"])

@@ -89,6 +89,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "encoding": "base64",
         "algorithm": "sha384",
     },
+    "a digit and a letter after a time": {"message": "{timestamp}1x{a}", "timestamp": Timestamp(Header("X-Time"))},
+    "a digit after the method": {"message": "{@method}1{a}"},
     "pointers beside each other": {"ids": {"a": Json("/user/id"), "b": Json("/user/ids")}, "message": "{a}:{b}"},
     "an id in JSON or in a form": {"ids": {"a": Json("/a"), "b": Json("/b") | Form("b")}, "message": "{a}:{b}"},
     "two templates with one path": {
@@ -235,6 +237,12 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
         {"message": "{timestamp}:{a}", "timestamp": Timestamp(Query("t")), "tenant": Query("t") | Query("u")},
         "timestamp and tenant are both read from",
     ),
+    "a digit after a time": (
+        {"message": "{timestamp}1{a}", "timestamp": Timestamp(Query("t"))},
+        "{timestamp} may contain '1', the text after it in message; put another separator there",
+    ),
+    "digits after a time": ({"message": "{timestamp}00{a}", "timestamp": Timestamp(Query("t"))}, "may contain '00'"),
+    "a letter after the method": ({"message": "{@method}T{a}"}, "{@method} may contain 'T'"),
 }
 
 
