@@ -130,7 +130,7 @@ class Expires(Time):
 
     Args:
         source: Where it is sent.
-        max_lifetime: Seconds. A time further ahead is refused.
+        max_lifetime: Seconds, less than 10^16, or 10^13 if the unit is "ms". A time further ahead is refused.
         leeway: Seconds for which a signature is accepted after its end.
         unit: The unit of the time as it is sent, "s" or "ms". `max_lifetime` and `leeway` are always seconds.
 
@@ -148,6 +148,11 @@ class Expires(Time):
         check_seconds("Expires: max_lifetime", max_lifetime)
         check_seconds("Expires: leeway", leeway, zero=True)
         self._keep(source, leeway, unit, before=leeway, after=max_lifetime + leeway)
+        limit = 10**MAX_DIGITS // self._scale
+        if max_lifetime >= limit:
+            raise ConfigError(
+                f"Expires: max_lifetime must be less than {limit:,} seconds: a time has at most {MAX_DIGITS} digits"
+            )
         self._set(max_lifetime=max_lifetime)
 
 

@@ -14,6 +14,7 @@ from support import Call, Sent, ask_asgi, call_wsgi
 from hmac_guard import (
     ConfigError,
     Cookie,
+    Expires,
     Form,
     Guard,
     Header,
@@ -253,6 +254,16 @@ def test_places_that_no_request_can_use_are_refused(case: str) -> None:
         scheme(**changes)
 
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("s", 10**16), ("ms", 10**13)])
+def test_a_lifetime_is_shorter_than_the_longest_time(unit: Any, limit: int) -> None:
+    longest = Expires(Query("e"), max_lifetime=limit - 1, unit=unit)
+    made = scheme(message="{a}.{expires}", expires=longest)
+
+    assert len(made.sign_fields(KEY, a="x").query["e"]) == 16
+    with pytest.raises(ConfigError, match=f"^Expires: max_lifetime must be less than {limit:,} seconds"):
+        Expires(Query("e"), max_lifetime=limit, unit=unit)
 
 
 def test_a_pointer_is_at_most_as_deep_as_a_body_may_be(call: Call) -> None:
