@@ -49,8 +49,9 @@ class Placing:
     def __init__(self, signs_body: bool) -> None:
         self._signs_body = signs_body
         self._fields = SignedFields()
-        self._items: dict[str, list[Hidden[str]]] = {}
+        self._items: dict[str, dict[str, str]] = {}
         self._between: dict[str, str] = {}
+        self._spellings: dict[str, str] = {}
 
     def place(self, field: Field, text: Hidden[str]) -> None:
         """Put a string into the first of its places that can carry it. Paths are left out."""
@@ -72,16 +73,22 @@ class Placing:
             case Query():
                 _put_once(fields.query, place.name, text)
             case Header():
-                _put_once(fields.headers, place.name, hide(text.get() + place.before))
+                _put_once(fields.headers, self._spelled(place.name), hide(text.get() + place.before))
             case Cookie():
                 _put_once(fields.cookies, place.name, text)
             case Form():
                 _put_once(fields.form, place.name, text)
             case HeaderItem():
-                self._between[place.name] = place.between
-                self._items.setdefault(place.name, []).append(hide(f"{place.key}{place.inner}{text.get()}"))
+                name = self._spelled(place.name)
+                self._between[name] = place.between
+                item = hide(f"{place.key}{place.inner}{text.get()}")
+                _put_once(self._items.setdefault(name, {}), place.key, item)
             case _:
                 self._put_into_json(place, text)
+
+    def _spelled(self, name: str) -> str:
+        """Return the name of a header as it is spelled first. A request with two spellings has two lines."""
+        return self._spellings.setdefault(name.lower(), name)
 
     def _put_into_json(self, place: Any, text: Hidden[str]) -> None:
         *outer, last = place.tokens()
@@ -91,8 +98,8 @@ class Placing:
         _put_once(node, last, text)
 
     def placed(self) -> SignedFields:
-        for name, items in self._items.items():
-            _put_once(self._fields.headers, name, hide(self._between[name].join(item.get() for item in items)))
+        for name, between in self._between.items():
+            _put_once(self._fields.headers, name, hide(between.join(self._items[name].values())))
         return self._fields
 
 

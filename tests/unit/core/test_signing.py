@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from signed_schemes import HOOK, INBOX, KEY, NOW
+from support import Call, Sent
 
-from hmac_guard import ConfigError, Cookie, Form, Header, Json, Path, Query, Scheme
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme
 from hmac_guard.core.times import Expires, Timestamp
 
 CALL = Scheme(
@@ -18,6 +19,9 @@ CALL = Scheme(
     signature=Header("X-Sig"),
     timestamp=Timestamp(Header("X-Time"), unit="ms"),
 )
+
+
+ITEM = Header("X-Sig").item("v1", separators=(",", "="))
 
 
 def hex_of(message: bytes, key: str = KEY) -> str:
@@ -155,6 +159,31 @@ def test_items_of_one_header_are_times_first_and_then_signatures() -> None:
     assert scheme.sign_fields(KEY, a="x", now=NOW).headers == {
         "X-Sig": f"t={NOW};e={NOW + 30};v1={signature}",
     }
+
+
+def test_two_spellings_of_a_header_are_one_line(call: Call) -> None:
+    scheme = Scheme(
+        name="items",
+        ids={"a": Header("x-sig").item("a", separators=(";", "=")), "b": Header("X-B")},
+        message="{a}:{b}",
+        signature=Header("X-Sig").item("v1", separators=(";", "=")),
+        tenant=Header("x-b"),
+    )
+    fields = scheme.sign_fields(KEY, a="1", b="2", tenant="2")
+
+    assert fields.headers == {"X-B": "2", "x-sig": f"a=1;v1={hex_of(b'1:2')}"}
+    assert call(Guard(scheme, {"2": KEY}), Sent(headers=[*fields.headers.items()])).status == 200
+
+
+def test_a_tenant_and_an_id_in_one_item_are_one_item(call: Call) -> None:
+    scheme = Scheme(name="i", ids={"a": ITEM}, message="{a}", signature=Query("sig"), tenant=ITEM)
+    fields = scheme.sign_fields(KEY, a="1", tenant="1")
+
+    assert fields.headers == {"X-Sig": "v1=1"}
+    query = f"sig={fields.query['sig']}"
+    assert call(Guard(scheme, {"1": KEY}), Sent(query=query, headers=[*fields.headers.items()])).status == 200
+    with pytest.raises(ConfigError, match="two different strings"):
+        scheme.sign_fields(KEY, a="1", tenant="2")
 
 
 def test_a_string_goes_into_the_first_place_that_can_carry_it() -> None:
@@ -428,8 +457,6 @@ def test_fields_show_no_signature() -> None:
 
 
 # What a scheme may say.
-
-ITEM = Header("X-Sig").item("v1", separators=(",", "="))
 
 
 def scheme(**changes: Any) -> Scheme:
