@@ -61,9 +61,14 @@ class Placing:
             if not is_path(place) and place.can_carry(text.get()):
                 self._put(place, text)
                 return
+        if field.label == "the signature":  # Any place but a path carries it.
+            raise ConfigError(
+                f"sign_fields: the signature cannot be sent in {field.source!r}: the caller writes the URL; get the "
+                "signature from sign, and write it there"
+            )
         # The caller writes the URL, and a signed body already has its values.
-        if field.name == "signature" or not (len(places) < len(every) or any(map(is_path, places))):
-            raise ConfigError(f"sign_fields: {field.label} cannot be sent in {field.source!r}")
+        if not (len(places) < len(every) or any(map(is_path, places))):
+            raise ConfigError(f"sign_fields: {field.label} {why_not_sent(field.source, text.get())}")
 
     def _put(self, place: Source, text: Hidden[str]) -> None:
         fields = self._fields
@@ -121,6 +126,12 @@ def signature_in_path(scheme: "Scheme") -> "re.Pattern[str] | None":
 def odd_character(source: Source, text: str) -> str:
     """Return the first character of a text that a source carries in no text; "" if there is none."""
     return next((letter for letter in text if not (source.can_carry(letter) or source.can_carry(f"a{letter}a"))), "")
+
+
+def why_not_sent(source: Source, text: str) -> str:
+    """Return why a source cannot carry a text, as the end of a sentence."""
+    odd = odd_character(source, text)
+    return f"cannot be sent in {source!r}" + (f"; it has {odd!a}" if odd else "")
 
 
 def _put_once(fields: dict[str, Any], name: str, text: Hidden[str]) -> None:

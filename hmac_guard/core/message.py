@@ -177,3 +177,15 @@ def compose(parts: tuple[Part, ...], named: Mapping[str, str]) -> bytes | None:
         else:
             texts.pop()
     return "".join(texts).encode()
+
+
+def why_ambiguous(parts: tuple[Part, ...], named: Mapping[str, str]) -> str:
+    """Return why there is no message over these ids, times and method: which of them contains its separator."""
+    found = (part for part in parts if isinstance(part, (Id, Method)) and part.name in named)
+    part = next(part for part in found if not is_unambiguous(part, named[part.name]))
+    label = f"the id {part.name!r}" if isinstance(part, Id) else "the method"
+    verb = "contains" if part.separator in named[part.name] else "ends with the beginning of"
+    return (
+        f"{label} {verb} the text that separates it from the next part of the message, {part.separator!a}, so two "
+        "messages would be one; use a separator that it cannot contain, such as a newline"
+    )

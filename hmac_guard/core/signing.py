@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from hmac_guard.core.bodies import NOWHERE, begins_as_json, form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.fields import Placing, SignedFields, is_path
+from hmac_guard.core.fields import Placing, SignedFields, is_path, why_not_sent
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import as_key
-from hmac_guard.core.message import Body, Method, Time, compose
+from hmac_guard.core.message import Body, Method, Time, compose, why_ambiguous
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_NAME, Form, Json
 from hmac_guard.core.text import is_id, is_visible
@@ -101,7 +101,7 @@ def _message(scheme: "Scheme", ids: Mapping[str, str], parts: Mapping[str, Any])
         raise ConfigError("sign: the body is empty, and nothing else is signed; no guard accepts that")
     composed = compose(scheme.parts, {**ids, **named})
     if composed is None:
-        raise ConfigError("sign: an id contains the text that separates it from the next id, so two pairs would be one")
+        raise ConfigError(f"sign: {why_ambiguous(scheme.parts, {**ids, **named})}")
     return composed + body
 
 
@@ -121,8 +121,7 @@ def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
             )
         source = scheme.ids[name]
         if not source.can_carry(text):
-            odd = next((f"; it has {letter!a}" for letter in text if not source.can_carry(f"a{letter}a")), "")
-            raise ConfigError(f"sign: the id {name!r} cannot be sent in {source!r}{odd}")
+            raise ConfigError(f"sign: the id {name!r} {why_not_sent(source, text)}")
 
 
 def _time_text(name: str, value: object) -> str:

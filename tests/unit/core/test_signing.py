@@ -85,6 +85,35 @@ def test_what_no_request_could_get_verified_is_not_signed(given: dict[str, Any],
 
 
 @pytest.mark.parametrize(
+    ("changes", "named", "says"),
+    [
+        (
+            {},
+            {"a": "x:y", "b": "z"},
+            "the id 'a' contains the text that separates it from the next part of the message, ':'",
+        ),
+        ({"message": "{a}::{b}"}, {"a": "x:", "b": "z"}, "the id 'a' ends with the beginning of the text that separ"),
+        (
+            {"message": "{b}/{a}"},
+            {"a": "x", "b": "/"},
+            "the id 'b' contains the text that separates it .*, '/', so two",
+        ),
+        (
+            {"message": "{@method}-{a}:{b}"},
+            {"a": "x", "b": "y", "method": "M-SEARCH"},
+            "the method contains .*, '-', so",
+        ),
+    ],
+    ids=["contains", "ends", "other", "method"],
+)
+def test_the_part_that_contains_its_separator_is_named(changes: Any, named: Any, says: str) -> None:
+    scheme = Scheme(name="two", ids={"a": Query("a"), "b": Query("b")}, message="{a}:{b}", signature=Query("sig"))
+
+    with pytest.raises(ConfigError, match=f"^sign: {says}"):
+        scheme.replace(**changes).sign(KEY, **named)
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"body": "text"}, "body must be bytes"),
@@ -230,8 +259,12 @@ def test_ids_of_a_path_are_left_to_the_url() -> None:
     either = scheme.replace(ids={"a": Path("/x/{a}") | Query("a")})
     assert either.sign_fields(KEY, a="1").query == {"a": "1", "sig": hex_of(b"1")}
     only_path = scheme.replace(ids={"a": Query("a")}, signature=Path("/x/{signature}"))
-    with pytest.raises(ConfigError, match="the signature cannot be sent"):
+    with pytest.raises(ConfigError, match=r"the signature cannot be sent in .*: the caller writes the URL; get the"):
         only_path.sign_fields(KEY, a="1")
+    called_signature = Scheme(
+        name="p", ids={"signature": Path("/x/{signature}")}, message="{signature}", signature=Query("sig")
+    )
+    assert called_signature.sign_fields(KEY, signature="1").query == {"sig": hex_of(b"1")}
 
 
 def test_json_is_nested_and_form_is_flat() -> None:
@@ -266,6 +299,8 @@ def test_the_tenant_is_placed_where_it_is_given() -> None:
     scheme = INBOX.replace(tenant=Header("Authorization", before=":"))
     assert scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant="acme").headers == {"Authorization": "acme:"}
     assert scheme.sign_fields(KEY, now=NOW, user_id="u1").headers == {}
+    with pytest.raises(ConfigError, match=r"the tenant cannot be sent in Header\(.*; it has ','$"):
+        scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant="a,b")
     for tenant in ("a:b", " ", 5, "a,b"):
         with pytest.raises(ConfigError, match="tenant"):
             scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant=tenant)  # type: ignore[arg-type]
