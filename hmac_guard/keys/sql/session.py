@@ -81,16 +81,19 @@ def _returns_as_it_is(connection: Connection) -> bool:
 def check_transactions(connection: Connection) -> None:
     """Raise `ConfigError` if the operations of an engine need transactions, and the driver begins none."""
     if connection.get_execution_options().get(HOLDS_KEYS):
-        driver = connection.connection.driver_connection
+        driver: Any = connection.connection.driver_connection
         ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
         _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
+        # With it, sqlite3 begins none. A listener to "begin" has begun this one, if there is one.
+        if connection.dialect.name == "sqlite" and driver.isolation_level is None:
+            _check_transactions(driver.in_transaction)
 
 
 def _check_transactions(are_begun: bool) -> None:
     if not are_begun:
         raise ConfigError(
-            "SqlKeys: with autocommit, a change that fails would be made in part; make another engine for the keys, "
-            "without autocommit in the URL, in connect_args or in a creator"
+            "SqlKeys: with autocommit, or with the isolation_level None of sqlite3, a change that fails would be made "
+            "in part; make another engine for the keys, without it in the URL, in connect_args or in a creator"
         )
 
 

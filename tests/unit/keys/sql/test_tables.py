@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -577,15 +577,32 @@ def test_a_creator_whose_driver_begins_no_transactions_is_refused_before_a_chang
         assert [key.not_after for key in keys.list("acme")] == [None]
 
 
-def test_sqlalchemys_own_way_to_begin_transactions_in_sqlite_is_accepted(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'keys.db'}", connect_args={"isolation_level": None})
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    keys = SqlKeys(engine)
-    keys.create_table()
-    keys.add("acme")
+@pytest.fixture(params=["sqlite", "sqlite+aiosqlite"])
+def without_begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database whose driver begins no transactions."""
+    with database_of(request.param, tmp_path) as database:
+        make: Any = create_async_engine if request.param == "sqlite+aiosqlite" else create_engine
+        database.do(database.engine.dispose())
+        database.engine = make(database.url, connect_args={"isolation_level": None})
+        yield database
 
-    assert len(keys.list()) == 1
-    engine.dispose()
+
+def test_a_connection_to_sqlite_without_transactions_is_refused_before_a_change(without_begin: Database) -> None:
+    keys = without_begin.keys()
+    with pytest.raises(ConfigError, match=r"isolation_level None.*made in part"):
+        without_begin.do(keys.add("acme"))
+    assert without_begin.sql("SELECT name FROM {tenants}") == []
+
+
+def test_sqlalchemys_own_way_to_begin_transactions_in_sqlite_is_accepted(without_begin: Database) -> None:
+    engine = getattr(without_begin.engine, "sync_engine", without_begin.engine)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    keys = without_begin.keys()
+    without_begin.do(keys.create_table())
+    without_begin.do(keys.add("acme"))
+
+    assert len(without_begin.do(keys.list())) == 1
+    assert without_begin.ring(keys, "acme") is not None
 
 
 OTHER_CHARSETS = [
