@@ -73,7 +73,7 @@ class _SentAsText(VARBINARY):
 
 
 class ByteText(TypeDecorator[str]):
-    """Text of at most `size` bytes, which the database compares and sorts by its bytes in UTF-8.
+    """Text of at most `length` bytes, which the database compares and sorts by its bytes in UTF-8.
 
     For an index of text, MariaDB counts four bytes for each character, and would have no space for a tenant of 1,024
     bytes. It also ignores white space at the end in comparisons. So it stores the bytes.
@@ -82,16 +82,16 @@ class ByteText(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
+    def __init__(self, length: int) -> None:  # Migrations call it with this name.
+        super().__init__(length)
+        self.length = length
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        kind: TypeEngine[Any] = String(self.size)
+        kind: TypeEngine[Any] = String(self.length)
         if dialect.name in MARIADB:
-            kind = _SentAsText(self.size)
+            kind = _SentAsText(self.length)
         elif dialect.name == "postgresql":
-            kind = String(self.size, collation="C")
+            kind = String(self.length, collation="C")
         return dialect.type_descriptor(kind)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:

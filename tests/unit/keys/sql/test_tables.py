@@ -146,6 +146,36 @@ def test_alembic_sees_no_difference(sync_database: Database) -> None:
     assert len(differences()) == 1
 
 
+def test_a_migration_of_alembic_makes_the_tables(tmp_path: Path) -> None:
+    pytest.importorskip("alembic", reason="not run: Alembic is not installed")
+    from alembic import command
+    from alembic.config import Config
+
+    scripts, url = tmp_path / "migrations", f"sqlite:///{tmp_path / 'keys.db'}"
+    command.init(Config(str(tmp_path / "alembic.ini")), str(scripts))
+    documented = {
+        "env.py": ("target_metadata = None", "from hmac_guard.keys.sql import metadata\ntarget_metadata = [metadata]"),
+        "script.py.mako": ("import sqlalchemy as sa\n", "import sqlalchemy as sa\nimport hmac_guard.keys.sql.tables\n"),
+    }
+    for name, (before, after) in documented.items():
+        written = (scripts / name).read_text()
+        assert before in written
+        (scripts / name).write_text(written.replace(before, after))
+    config = Config()  # Without the file, whose logging would end that of other tests.
+    config.set_main_option("script_location", str(scripts))
+    config.set_main_option("sqlalchemy.url", url)
+
+    command.revision(config, autogenerate=True)
+    command.upgrade(config, "head")
+    command.check(config)
+
+    engine = create_engine(url)
+    keys = SqlKeys(engine)
+    keys.add("acme", mode="report")
+    assert [(key.tenant, key.mode) for key in keys.list()] == [("acme", "report")]
+    engine.dispose()
+
+
 def test_the_usual_tables_are_public() -> None:
     assert set(metadata.tables) == {f"hmac_guard_{name}" for name in TABLES}
 
