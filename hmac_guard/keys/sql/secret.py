@@ -170,12 +170,17 @@ class Sealing(Frozen):
         if self._box is None:
             raise ConfigError(f"{what} is sealed; give SqlKeys its master_keys, or the commands HMAC_GUARD_MASTER_KEYS")
         opened, size = _decrypted(self._box, token), len(sealed)
-        if opened is None or opened.get()[:size] != [*sealed]:
+        if opened is None or _comparable(opened.get()[:size]) != _comparable(sealed):
             raise ConfigError(
                 f"{what} was sealed under none of the master keys, or for another row or other times; give SqlKeys the "
                 "master key that it was sealed under"
             )
         return hide(opened.get()[size:])
+
+
+def _comparable(covered: Sequence[Any]) -> list[Any]:
+    """Return what a seal covers, with times of 15 digits: with `extra_float_digits=0`, PostgreSQL shows no more."""
+    return [float(f"{each:.15g}") if isinstance(each, float) else each for each in covered]
 
 
 def _mode(tenant: str) -> Sealed:

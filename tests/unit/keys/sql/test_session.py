@@ -1,13 +1,15 @@
 """The connections to the database of the keys: a text arrives as it was sent, or the connection is refused."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.fernet import Fernet
 from databases import POSTGRES, Database, database_of, needs
-from key_sources import claim_of
+from key_sources import Clock, claim_of
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -181,3 +183,28 @@ def test_a_store_of_tokens_sends_no_names_and_takes_any_encoding() -> None:
         with engine.begin() as connection:
             connection.execute(text(f"DROP TABLE {table}"))
         engine.dispose()
+
+
+@pytest.mark.parametrize(("digits", "digits_later"), [(0, 0), (0, 1), (1, 0)])
+def test_a_seal_opens_with_any_number_of_digits_that_postgresql_shows(
+    tmp_path: Path, digits: int, digits_later: int
+) -> None:
+    master, clock = Fernet.generate_key(), Clock(int(time.time()) + 0.123_456_7)
+    with database_of("postgresql+psycopg", tmp_path) as database:
+        database.sql("DELETE FROM {settings}")  # It was stored in the clear.
+
+        def engine_with(number: int) -> Engine:
+            return create_engine(database.url, connect_args={"options": f"-c extra_float_digits={number}"})
+
+        engines = [engine_with(number) for number in (digits, digits_later)]
+        earlier, later = (SqlKeys(engine, table=database.table, master_keys=master, clock=clock) for engine in engines)
+        earlier.add("acme", key_id="a", not_before=clock.now - 1, not_after=clock.now + 9_999.765_432_1)
+        assert later.rotate("acme", key_id="b", grace=99.000_000_1).id == "b"
+        later.retire("acme", "a")
+        assert later.reseal() == 2
+        ring = database.ring(earlier, "acme")
+
+        assert ring is not None
+        assert [key.id for key in ring.keys] == ["b", "a"]
+        for engine in engines:
+            engine.dispose()
