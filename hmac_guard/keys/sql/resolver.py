@@ -141,6 +141,12 @@ def _check_database(engine: Any) -> None:
         )
     check_pool("SqlKeys", engine)
     check_arguments(engine)
+    if engine.get_execution_options().get("schema_translate_map"):
+        raise ConfigError(
+            "SqlKeys: schema_translate_map does not apply to all of its statements; make another engine for the keys, "
+            "and choose the schema in PostgreSQL with connect_args={'options': '-c search_path=keys'}, in MariaDB with "
+            "the database in the URL"
+        )
     # `create_engine` keeps the level of all connections in a private attribute.
     of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)
     if "AUTOCOMMIT" in (of_all, engine.get_execution_options().get("isolation_level")):

@@ -571,6 +571,31 @@ def test_an_engine_without_transactions_is_refused(is_async: bool) -> None:
             SqlKeys(engine)
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_map_of_schemas_is_refused(is_async: bool) -> None:
+    make: Any = create_async_engine if is_async else create_engine
+    url, options = "postgresql+psycopg://localhost/keys", {"schema_translate_map": {None: "keys"}}
+    for engine in (make(url, execution_options=options), make(url).execution_options(**options)):
+        with pytest.raises(ConfigError, match=r"schema_translate_map.*search_path=keys"):
+            SqlKeys(engine)
+
+
+def test_the_tables_are_in_the_schema_of_the_search_path(tmp_path: Path) -> None:
+    with database_of("postgresql+psycopg", tmp_path) as database:
+        schema = f"s_{uuid4().hex[:12]}"
+        database.sql(f"CREATE SCHEMA {schema}")
+        engine = create_engine(database.url, connect_args={"options": f"-c search_path={schema}"})
+        try:
+            keys = SqlKeys(engine, table=database.table)
+            keys.create_table()
+            keys.add("acme")
+            assert inspect(engine).get_table_names(schema) == sorted(keys.metadata.tables)
+        finally:
+            database.sql(f"DROP SCHEMA {schema} CASCADE")
+            engine.dispose()
+        assert database.sql("SELECT tenant FROM {keys}") == []
+
+
 @pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg_async", "mariadb+pymysql"])
 @pytest.mark.parametrize("place", ["the URL", "connect_args"])
 def test_a_driver_that_begins_no_transactions_is_refused(driver: str, place: str) -> None:
