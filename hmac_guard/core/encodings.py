@@ -22,3 +22,9 @@ _ALPHABETS = {"hex": "0123456789abcdef", "base64": f"{_BASE64}+/", "base64url": 
 def characters_of(encoding: str, size: int) -> str:
     """Return the characters that a digest of `size` bytes may have, with the padding at the end."""
     return _ALPHABETS[encoding] + ("=" * (-size % 3) if encoding == "base64" else "")
+
+
+def encoder(encoding: Encoding, prefix: bytes) -> Callable[[bytes], bytes]:
+    """Return the function that encodes a digest as a signature."""
+    encode = ENCODINGS[encoding]
+    return (lambda digest: prefix + encode(digest)) if prefix else encode

@@ -7,7 +7,7 @@ to T012, T086, T090.
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hmac_guard.core.errors import ConfigError
@@ -41,7 +41,8 @@ class Key(Frozen):
 
     Args:
         secret: Text (used as its UTF-8 bytes, never guessed to be hex or base64) or bytes. If the secret is written as
-            hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or `Key.from_whsec`.
+            hex or base64 and the product decodes it, use `Key.from_hex`, `Key.from_base64` or `Key.from_whsec`. They
+            take the same `id` and times.
         id: A name for it, in `verdict.key_id` and in logs.
         not_before: Unix seconds from which it is active, included; None for no limit.
         not_after: Unix seconds until which it is active, included; None for no limit.
@@ -83,7 +84,11 @@ class Key(Frozen):
 
     @classmethod
     def from_text(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
-        """Make a key from any text, used as its UTF-8 bytes. Only blank text is refused."""
+        """Make a key from any text, used as its UTF-8 bytes. Only blank text is refused.
+
+        Raises:
+            ConfigError: The text is blank or has no UTF-8 form, or another argument is not valid.
+        """
         hidden = hide(text)
         del text
         if not isinstance(hidden.get(), str):
@@ -92,7 +97,11 @@ class Key(Frozen):
 
     @classmethod
     def from_hex(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
-        """Make a key from hex digits, in either case. It is used decoded."""
+        """Make a key from hex digits, in either case. It is used decoded.
+
+        Raises:
+            ConfigError: The text is not an even number of hex digits, or another argument is not valid.
+        """
         hidden = hide(text)
         del text
         if not isinstance(hidden.get(), str) or not re.fullmatch("(?:[0-9A-Fa-f]{2})*", hidden.get()):
@@ -101,7 +110,11 @@ class Key(Frozen):
 
     @classmethod
     def from_base64(cls, text: str, id: str | None = None, **times: "Unpack[_Times]") -> "Key":
-        """Make a key from base64, in either alphabet, padded or not. It is used decoded."""
+        """Make a key from base64, in either alphabet, padded or not. It is used decoded.
+
+        Raises:
+            ConfigError: The text is not base64, or another argument is not valid.
+        """
         hidden = hide(text)
         del text
         decoded = from_base64(hidden)
@@ -115,6 +128,9 @@ class Key(Frozen):
 
         It is used decoded, and may be padded or not (standardwebhooks.com, "Signature scheme"). Stripe's `whsec_…` is
         not such a secret: it is used as text.
+
+        Raises:
+            ConfigError: The text is not such a secret, or another argument is not valid.
         """
         hidden = hide(text)
         del text
@@ -216,18 +232,6 @@ def as_key(secret: Any) -> Key:
 def are_same(one: Key, other: Key) -> bool:
     """Return whether two keys are the same key to HMAC."""
     return any(one.padded(algorithm) == other.padded(algorithm) for algorithm in ALGORITHMS)
-
-
-def owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
-    """Return two owners of rings with a key in common, as HMAC compares keys; None if there are none."""
-    for algorithm in ALGORITHMS:
-        owners: Hidden[dict[bytes, str]] = hide({})
-        for owner, ring in rings.items():
-            for key in ring.keys:
-                other = owners.get().setdefault(key.padded(algorithm), owner)
-                if other != owner:
-                    return other, owner
-    return None
 
 
 def _reject_duplicate_keys(keys: tuple[Key, ...]) -> None:

@@ -15,8 +15,8 @@ from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
 from hmac_guard.core.paths import compile_templates, text_in_path
 from hmac_guard.core.request import Request
-from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import METHOD_NAME, Cookie, Form, Header, HeaderItem, Json, MethodOf, Path, Query
+from hmac_guard.core.source import Field, MethodOf, Source
+from hmac_guard.core.sources import METHOD_NAME, Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.text import MAX_FIELDS, TOO_MANY_FIELDS, is_named
 from hmac_guard.core.verdict import Reason, Refused
 

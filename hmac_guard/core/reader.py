@@ -14,8 +14,7 @@ from hmac_guard.core.places import Places
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.request import Request, why_not_read
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import METHOD_FIELD
+from hmac_guard.core.source import METHOD_FIELD, Field, Source
 from hmac_guard.core.text import MAX_ID_BYTES, VISIBLE, id_problem, is_id
 from hmac_guard.core.times import NOT_A_TIME, is_time
 from hmac_guard.core.verdict import Reason, Refused

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from hmac_guard.core.definition import check_definition
-from hmac_guard.core.encodings import ENCODINGS, Encoding
+from hmac_guard.core.encodings import Encoding, encoder
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.frozen import Frozen
@@ -126,7 +126,7 @@ class Scheme(Frozen):
             ),
             signature_field=Field("signature", "the signature", signature),
             tenant_field=Field("tenant", "the tenant", tenant) if tenant else None,
-            _encode=_encoder(encoding, prefix.encode()),
+            _encode=encoder(encoding, prefix.encode()),
             _matches=_is_one_of
             if any(isinstance(place, HeaderItem) for place in signature.places())
             else hmac.compare_digest,
@@ -146,10 +146,15 @@ class Scheme(Frozen):
         return None
 
     def replace(self, **changes: Any) -> "Scheme":
-        """Return a copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`."""
-        return type(self)(
-            **{argument: changes.pop(argument, getattr(self, argument)) for argument in _ARGUMENTS}, **changes
-        )
+        """Return a copy with some arguments changed: `NANGO.replace(signature=Header("X-Signature"))`.
+
+        Args:
+            changes: Arguments of `Scheme`.
+
+        Raises:
+            ConfigError: An argument is not valid.
+        """
+        return type(self)(**{**{name: getattr(self, name) for name in _ARGUMENTS}, **changes})
 
     def sign(self, key: Key | str | bytes, ids: Mapping[str, str] | None = None, /, **named: Any) -> str:
         """Return the signature for these ids, as it is sent.
@@ -202,6 +207,7 @@ class Scheme(Frozen):
         return sign_fields(self, hidden, given, named, now=now, body=body, method=method, tenant=tenant)
 
     def signature_of(self, key: Key, message: bytes) -> bytes:
+        """Return the signature of a message as it is sent, with the prefix."""
         return self._encode(key.digest(self.algorithm, message))
 
     def verifying_key(self, keys: Iterable[Key], message: bytes, signature: bytes | tuple[bytes, ...]) -> Key | None:
@@ -224,12 +230,6 @@ _ARGUMENTS = (
     *("name", "ids", "message", "signature", "encoding", "algorithm", "prefix", "tenant", "optional"),
     *("timestamp", "expires"),
 )
-
-
-def _encoder(encoding: Encoding, prefix: bytes) -> Callable[[bytes], bytes]:
-    """Return the function that encodes a digest as a signature."""
-    encode = ENCODINGS[encoding]
-    return (lambda digest: prefix + encode(digest)) if prefix else encode
 
 
 def _is_one_of(made: bytes, signature: bytes | tuple[bytes, ...]) -> bool:

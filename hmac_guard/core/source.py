@@ -120,6 +120,19 @@ class Field(NamedTuple):
         return all(place.kinds for place in self.source.places())
 
 
+class MethodOf(Source):
+    """The method of the request, for a message that names it. Users do not make one."""
+
+    def __init__(self) -> None:
+        self._set()
+
+    def describe(self, quote: Quote = ascii) -> str:
+        return "method of the request"
+
+
+METHOD_FIELD = Field("@method", "the method", MethodOf())
+
+
 def check_name(source: str, name: object, pattern: re.Pattern[str], rule: str) -> None:
     """Raise `ConfigError` if the name of a source is not valid."""
     if not isinstance(name, str) or not pattern.fullmatch(name):

@@ -53,9 +53,14 @@ class Form(Source):
 
 
 class Json(Source):
-    """The string at `pointer` (RFC 6901, `/order/id`) of a JSON body.
+    """The string at `pointer` of a JSON body.
 
-    `allow_int=True` also accepts a whole number within ±(2^53-1), as canonical decimal: JavaScript rounds larger ones.
+    Args:
+        pointer: A JSON pointer (RFC 6901) that starts with "/", such as "/order/id".
+        allow_int: Also accept a whole number within ±(2^53-1), as canonical decimal: JavaScript rounds larger ones.
+
+    Raises:
+        ConfigError: The pointer is not valid.
     """
 
     pointer: str
@@ -219,18 +224,5 @@ class Path(Source):
 
 #: The name of a method (RFC 9110 section 9.1).
 METHOD_NAME = re.compile(TOKEN)
-
-
-class MethodOf(Source):
-    """The method of the request, for a message that names it. Users do not make one."""
-
-    def __init__(self) -> None:
-        self._set()
-
-    def describe(self, quote: Quote = ascii) -> str:
-        return "method of the request"
-
-
-METHOD_FIELD = Field("@method", "the method", MethodOf())
 #: The kinds of source that the reader reads.
 SOURCES = (Query, Form, Json, Header, HeaderItem, Cookie, Path)

@@ -169,6 +169,7 @@ class Verdict(Record):
         With `int()` alone, a client that may sign `01` or `+1` could act as id 1.
 
         Raises:
+            KeyError: The verdict has no such id, or is not verified.
             ValueError: The id is not written as that number is printed.
         """
         text = self.ids[name]
@@ -182,6 +183,7 @@ class Verdict(Record):
         `UUID()` alone also reads upper case, braces and `urn:uuid:`, so that many signed texts become one id.
 
         Raises:
+            KeyError: The verdict has no such id, or is not verified.
             ValueError: The id is not in the lower-case form with four hyphens.
         """
         from uuid import UUID  # a slow import, and few need it

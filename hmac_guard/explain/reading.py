@@ -15,8 +15,8 @@ from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
-from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import METHOD_FIELD, Cookie, Form, Header, HeaderItem, Json, Path, Query
+from hmac_guard.core.source import METHOD_FIELD, Field, Source
+from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.text import field_values
 from hmac_guard.core.verdict import Refused
 from hmac_guard.explain.printable import excerpt

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import Key, Keyring, owners_of_one_key
+from hmac_guard.core.key import ALGORITHMS, Key, Keyring
 from hmac_guard.core.text import is_id
 from hmac_guard.core.verdict import Claim
 
@@ -326,12 +326,24 @@ def check_modes(resolver: Resolver, guard_mode: str) -> None:
 
 def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:
     """Raise `ConfigError` if two tenants have a key in common."""
-    owners = owners_of_one_key(rings)
+    owners = _owners_of_one_key(rings)
     if owners is not None:
         raise ConfigError(
             f"{where}: the tenants {owners[0]!r} and {owners[1]!r} have the same secret, so that a signature of one "
             "would prove the other; give each its own"
         )
+
+
+def _owners_of_one_key(rings: Mapping[str, Keyring]) -> tuple[str, str] | None:
+    """Return two owners of rings with a key in common, as HMAC compares keys; None if there are none."""
+    for algorithm in ALGORITHMS:
+        owners: Hidden[dict[bytes, str]] = hide({})
+        for owner, ring in rings.items():
+            for key in ring.keys:
+                other = owners.get().setdefault(key.padded(algorithm), owner)
+                if other != owner:
+                    return other, owner
+    return None
 
 
 def unwrapped(resolver: KeyResolver) -> Hidden[KeyResolver]:
