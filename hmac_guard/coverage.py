@@ -187,6 +187,11 @@ def is_known(layer: Any) -> bool:
     return is_guard(layer) or any(_is_of_known(part) for part in (_kind_of(layer), _call_of(_kind_of(layer))))
 
 
+def has_own(layer: Any, *methods: str) -> bool:
+    """Return whether one of these methods of a layer is not from a module whose layers are known to run no handlers."""
+    return not all(_is_of_known(getattr(layer, method)) for method in methods if hasattr(layer, method))
+
+
 def name_of(layer: Any) -> str:
     """Return `module.name` of the class or the function of a layer."""
     kind = _kind_of(layer)

@@ -15,10 +15,14 @@ from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
 
 from hmac_guard.asgi import GuardMiddleware
-from hmac_guard.coverage import OWN_PATH, Declared, Layers, covered, guards_as, held
+from hmac_guard.coverage import OWN_PATH, Declared, Layers, covered, guards_as, has_own, held, name_of
 from hmac_guard.guard import Guard
 
 _ANY_PATH = "/{path:path}"
+
+#: The methods that run before a guard in a route, a mount or a router: before its middleware and its dependencies.
+_OF_ROUTE = ("__call__", "matches", "handle", "get_route_handler")
+_OF_ROUTER = ("app", "matches", "handle")
 
 
 def uncovered_routes(app: Any) -> list[str]:
@@ -33,9 +37,10 @@ def uncovered_routes(app: Any) -> list[str]:
     listed unless a guard covers every path.
 
     A layer outside of the first guard may answer requests itself. It is listed by its name, for example
-    `<socketio.asgi.ASGIApp around the application>`. Layers that are known to run no handlers are not listed: the
-    middleware of Starlette and FastAPI, OpenTelemetry, asgiref and uvicorn. If you know that a layer answers no
-    requests, add it to the list in your test.
+    `<socketio.asgi.ASGIApp around the application>`. The class of a route, a mount or a router is such a layer if it
+    has a method of its own that runs before the guard, such as `handle` or `get_route_handler`. Layers that are known
+    to run no handlers are not listed: the middleware of Starlette and FastAPI, OpenTelemetry, asgiref and uvicorn. If
+    you know that a layer answers no requests, add it to the list in your test.
 
     Example::
 
@@ -111,6 +116,7 @@ def _dispatch_of(middleware: Any) -> Any:
 
 
 def _open_in(router: Any) -> Iterator[_Open]:
+    yield from _own_layer(router, _OF_ROUTER, OWN_PATH)
     # FastAPI stores its frontends (static builds) separately from the other routes.
     for route in (*router.routes, *getattr(router, "_low_priority_routes", ())):
         yield from _open_at(route)
@@ -119,20 +125,31 @@ def _open_in(router: Any) -> Iterator[_Open]:
 
 
 def _open_at(route: Any) -> Iterator[_Open]:
-    if hasattr(route, "effective_route_contexts"):  # A router that FastAPI has included.
-        for included in (*route.effective_route_contexts(), *route.effective_low_priority_routes()):
-            yield from _open_at(included.starlette_route or included)
+    if hasattr(route, "effective_candidates"):  # A router that FastAPI has included.
+        yield from _own_layer(route.original_router, _OF_ROUTER, route.include_context.prefix + OWN_PATH)
+        for included in (*route.effective_candidates(), *route.effective_low_priority_routes()):
+            yield from _open_at(getattr(included, "starlette_route", None) or included)
     elif hasattr(group := getattr(route, "original_route", route), "add_frontend_route"):
         prefix = getattr(route, "frontend_prefix", "")
         frontends = [_Open(prefix + frontend.path.rstrip("/") + _ANY_PATH) for frontend in group.routes]
         yield from _past(_guards_among(route.dependant), frontends)
     elif isinstance(route, (Mount, Host)):
         prefix = getattr(route, "path", "")
+        yield from _own_layer(route, _OF_ROUTE, prefix + OWN_PATH)
         yield from (found._replace(path=prefix + found.path) for found in _open(route.app))
     elif not isinstance(path := getattr(route, "path", None), str):
         yield _Open(_ANY_PATH, repr(route))
     else:
-        yield from _open_route(route, _Open(path))
+        found = [*_open_route(route, _Open(path))]
+        yield from found
+        if _Open(path) not in found:
+            yield from _own_layer(getattr(route, "original_route", route), _OF_ROUTE, path)
+
+
+def _own_layer(layer: Any, methods: tuple[str, ...], path: str) -> Iterator[_Open]:
+    """Yield a route or a router that has one of these methods of its own: it may answer requests before a guard."""
+    if has_own(layer, *methods):
+        yield _Open(path, name_of(layer))
 
 
 def _open_route(route: Any, itself: _Open) -> Iterator[_Open]:

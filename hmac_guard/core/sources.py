@@ -6,7 +6,7 @@ from hmac_guard.core.bodies import MAX_DEPTH, TOKEN
 from hmac_guard.core.cookies import COOKIE_VALUE
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.paths import compile_templates, is_canonical
-from hmac_guard.core.source import Field, Quote, Source, check_name
+from hmac_guard.core.source import Quote, Source, check_name
 
 # Visible ASCII without what a query, a form or a quoted string would need escaped.
 _FIELD_NAME = re.compile(r"[!$'-*,-:<>-\[\]-~]+")

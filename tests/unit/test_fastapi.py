@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("fastapi", reason="not run: FastAPI is not installed")
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request, Security, UploadFile, WebSocket
+from fastapi.routing import APIRoute
 from handles import check_case, check_generated
 from orders import (
     CASES,
@@ -752,6 +753,55 @@ def test_a_dependency_covers_a_route_only_if_it_calls_the_guard(kind: Any, cover
 
     assert uncovered_routes(app) == ([] if covers else ["/a"])
     assert run_asgi(app, Sent(path="/a")).status == (401 if covers else 200)
+
+
+class OwnHandler(APIRoute):
+    """Answers before the dependencies run."""
+
+    def get_route_handler(self) -> Any:
+        async def answer(request: Request) -> JSONResponse:
+            return JSONResponse("reached")
+
+        return answer
+
+
+class OwnHandle(APIRoute):
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse("reached")(scope, receive, send)
+
+
+@pytest.mark.parametrize("kind", [OwnHandler, OwnHandle])
+@pytest.mark.parametrize("how", ["application", "router"])
+def test_a_route_class_that_may_answer_before_the_dependency_is_listed(how: str, kind: type[APIRoute]) -> None:
+    guard = Guard(ORDERS, KEY)
+    app, router = FastAPI(openapi_url=None), APIRouter(route_class=kind)
+    app.router.route_class = kind
+    (app if how == "application" else router).add_api_route(
+        "/a", lambda: None, dependencies=[Security(GuardSecurity(guard))]
+    )
+    if how == "router":
+        app.include_router(router)
+
+    assert uncovered_routes(app) == [f"<{__name__}.{kind.__name__} around /a>"]
+    assert uncovered_routes(guard.asgi(app)) == []
+    assert run_asgi(app, Sent(path="/a")).status == 200
+
+
+class OwnRouter(APIRouter):
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse("reached")(scope, receive, send)
+
+
+@pytest.mark.skipif(not hasattr(APIRouter, "handle"), reason="not run: this FastAPI calls no included router")
+def test_an_included_router_that_may_answer_before_the_dependency_is_listed() -> None:
+    signed = [Security(GuardSecurity(Guard(ORDERS, KEY)))]
+    app, outer, inner = FastAPI(openapi_url=None), APIRouter(), OwnRouter(dependencies=signed)
+    inner.add_api_route("/a", lambda: None)
+    outer.include_router(inner, prefix="/in")
+    app.include_router(outer, prefix="/v1")
+
+    assert uncovered_routes(app) == [f"<{__name__}.OwnRouter around /v1/in>"]
+    assert run_asgi(app, Sent(path="/v1/in/a")).status == 200
 
 
 async def websocket_endpoint(websocket: WebSocket) -> None: ...

@@ -368,6 +368,59 @@ def test_layers_in_a_mount_and_around_a_route_are_listed_with_their_place() -> N
     ]
 
 
+class OwnHandle(Route):
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class OwnMatches(Route):
+    def matches(self, scope: Any) -> Any:
+        return super().matches(scope)
+
+
+class OwnCall(WebSocketRoute):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class OwnMount(Mount):
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class OwnRouter(Router):
+    async def app(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class NamedRoute(Route):
+    """It has no method that runs before the guard."""
+
+
+def test_a_route_or_a_mount_with_its_own_method_before_the_guard_is_listed() -> None:
+    guarding = guarded(GUARD)
+    app = Starlette(
+        routes=[
+            OwnHandle("/handle", page, middleware=guarding),
+            OwnMatches("/matches", page, middleware=guarding),
+            OwnCall("/call", socket, middleware=guarding),
+            OwnMount("/mount", routes=[Route("/a", page)], middleware=guarding),
+            Mount("/router", OwnRouter([Route("/a", page, middleware=guarding)])),
+            NamedRoute("/named", page, middleware=guarding),
+            OwnHandle("/open", page),
+        ]
+    )
+
+    assert names_of(uncovered_routes(app)) == [
+        "/open",
+        "<OwnCall around /call>",
+        "<OwnHandle around /handle>",
+        "<OwnMatches around /matches>",
+        "<OwnMount around /mount>",
+        "<OwnRouter around /router>",
+    ]
+    assert uncovered_routes(GUARD.asgi(app)) == []
+    assert uncovered_routes(Guard(ORDERS, KEY, exempt=("/handle",)).asgi(app)) == [
+        f"<{__name__}.OwnHandle around /handle>"
+    ]
+
+
 class Endpoint(HTTPEndpoint):
     async def get(self, request: Request) -> PlainTextResponse:
         return PlainTextResponse("reached")
