@@ -34,8 +34,9 @@ from hmac_guard.core.text import MAX_ID_BYTES
 MAX_ID, MAX_SCHEME = 255, 64
 #: The most characters of a note, and of the name of an actor or of the place that a change came from.
 MAX_NOTE, MAX_NAME = 1_000, 255
-#: The most characters of the name of the table of keys: the names of the indexes are made of it.
-MAX_TABLE_NAME = 40
+#: The most characters of the name of the table of keys: the names of the indexes are made of it. PostgreSQL cuts off a
+#: name after so many bytes.
+MAX_TABLE_NAME, MAX_NAME_OF_POSTGRESQL = 40, 63
 
 #: What a tenant's `mode` is where the guard's own mode applies.
 GUARD = "guard"
@@ -165,6 +166,7 @@ class Tables:
                 f"SqlKeys: {name!r} is not the name of a table (letters, digits and '_', at most {MAX_TABLE_NAME})"
             )
         self.name = name
+        self._prefix = name.removesuffix("_keys")
         self.metadata = MetaData()
         self.tenants = self._table(
             "tenants",
@@ -238,7 +240,7 @@ class Tables:
         )
 
     def _table(self, kind: str, *columns: Any, indexes: list[tuple[str, ...]] | None = None) -> Table:
-        name = self.name if kind == "keys" else f"{self.name.removesuffix('_keys')}_{kind}"
+        name = self.name if kind == "keys" else f"{self._prefix}_{kind}"
         named = [Index(f"{name}_{'_'.join(each)}", *each) for each in indexes or ()]
         return Table(name, self.metadata, *columns, *named, **_INNODB)
 
@@ -246,7 +248,12 @@ class Tables:
         """Create the missing tables and indexes.
 
         The database may raise, also if another worker has just created one. The caller then tries again.
+
+        Raises:
+            ConfigError: The name is too long for PostgreSQL, or another table of keys would share the other tables.
         """
+        self._check_length(connection)
+        self._check_others(connection)
         for table in self.metadata.sorted_tables:
             if not inspect(connection).has_table(table.name):
                 connection.execute(CreateTable(table))
@@ -254,6 +261,30 @@ class Tables:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 if index.name not in there:
                     connection.execute(CreateIndex(index))
+
+    def _check_length(self, connection: Connection) -> None:
+        tables = self.metadata.tables
+        names = [*tables, *(str(index.name) for table in tables.values() for index in table.indexes)]
+        excess = max(len(name.encode()) for name in names) - MAX_NAME_OF_POSTGRESQL
+        if connection.dialect.name == "postgresql" and excess > 0:
+            raise ConfigError(
+                f"SqlKeys: PostgreSQL would cut off the name of an index of {self.name!r}; choose a name for the table "
+                f"of keys that is shorter by {excess} bytes or more"
+            )
+
+    def _check_others(self, connection: Connection) -> None:
+        """Raise `ConfigError` if the other tables belong to a table of keys with the same prefix already."""
+        [other] = {self._prefix, f"{self._prefix}_keys"} - {self.name}
+        if not self._prefix or other.removesuffix("_keys") != self._prefix:
+            return
+        found = inspect(connection)
+        if found.has_table(self.name) or not found.has_table(other):
+            return
+        if set(self.keys.columns.keys()) <= {column["name"] for column in found.get_columns(other)}:
+            raise ConfigError(
+                f"SqlKeys: the tables of keys {self.name!r} and {other!r} would share their tenants; choose another "
+                "name for the table of keys"
+            )
 
 
 class Counted(NamedTuple):

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import MARIADB, POSTGRES, TABLES, Database, database_of, needs
+from databases import MARIADB, POSTGRES, TABLES, Database, database_of, needs, sqlite_in
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import (
     URL,
@@ -174,6 +174,87 @@ def test_a_migration_of_alembic_makes_the_tables(tmp_path: Path) -> None:
     keys.add("acme", mode="report")
     assert [(key.tenant, key.mode) for key in keys.list()] == [("acme", "report")]
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "excess"),
+    [
+        ("a" * 34, 0),
+        ("a" * 34 + "_keys", 0),
+        ("a" * 35, 1),
+        ("a" * 35 + "_keys", 1),
+        ("\N{CYRILLIC SMALL LETTER ZHE}" * 27, 20),
+    ],
+    ids=["shortest", "shortest with _keys", "too long", "too long with _keys", "too long in bytes"],
+)
+def test_a_name_that_postgresql_would_cut_off_is_refused(tmp_path: Path, name: str, excess: int) -> None:
+    with database_of("postgresql+psycopg", tmp_path) as database:
+        keys = SqlKeys(database.engine, table=name)
+        try:
+            if excess:
+                with pytest.raises(ConfigError, match=f"shorter by {excess} bytes or more"):
+                    keys.create_table()
+            else:
+                keys.create_table()
+                keys.create_table()
+            assert inspect(database.engine).has_table(name) is not bool(excess)
+        finally:
+            keys.metadata.drop_all(database.engine)
+
+
+@pytest.mark.parametrize(
+    "names", [("shop", "shop_keys"), ("shop_keys", "shop")], ids=["the longer last", "the shorter last"]
+)
+def test_two_tables_of_keys_that_would_share_tenants_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    first, second = (SqlKeys(sqlite_in(tmp_path), table=name) for name in names)
+    first.create_table()
+
+    for _ in range(2):
+        with pytest.raises(
+            ConfigError, match=f"{names[1]!r} and {names[0]!r} would share their tenants; choose another"
+        ):
+            second.create_table()
+    first.create_table()
+
+
+@pytest.mark.parametrize("names", [("shop_keys", "shop_keys_keys"), ("shop_keys_keys", "shop_keys"), ("_keys", "keys")])
+def test_tables_of_keys_that_share_no_table_go_together(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        SqlKeys(sqlite_in(tmp_path), table=name).create_table()
+
+    assert len(inspect(sqlite_in(tmp_path)).get_table_names()) == 2 * len(TABLES)
+
+
+def test_two_tables_of_keys_that_share_tenants_already_are_left_as_they_are(tmp_path: Path) -> None:
+    engine = sqlite_in(tmp_path)
+    first, second = (SqlKeys(engine, table=name) for name in ("shop", "shop_keys"))
+    first.create_table()
+    second.metadata.create_all(engine)
+
+    first.create_table()
+    second.create_table()
+    first.add("acme")
+    assert [tenant.name for tenant in second.tenants()] == ["acme"]
+
+
+def test_a_table_of_keys_may_have_no_prefix(tmp_path: Path) -> None:
+    with database_of("mariadb+pymysql", tmp_path) as database:
+        keys = SqlKeys(database.engine, table="_keys")
+        try:
+            keys.create_table()
+            keys.add("acme")
+            assert [key.tenant for key in keys.list()] == ["acme"]
+        finally:
+            keys.metadata.drop_all(database.engine)
+
+
+def test_a_table_of_the_application_may_have_the_prefix_as_its_name(tmp_path: Path) -> None:
+    engine = sqlite_in(tmp_path)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE shop (id INTEGER PRIMARY KEY, tenant TEXT)"))
+    SqlKeys(engine, table="shop_keys").create_table()
+
+    assert inspect(engine).has_table("shop_keys")
 
 
 def test_the_usual_tables_are_public() -> None:
