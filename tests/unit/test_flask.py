@@ -1077,3 +1077,43 @@ def test_opentelemetry_is_not_listed(how: str) -> None:
 
     assert traced(application_in("guarded")) == []
     assert traced(application_in()) == ["/orders"]
+
+
+@pytest.mark.parametrize(
+    ("order", "spans"),
+    [
+        ("before the extension", 1),
+        ("after the extension", 0),
+        ("before the middleware", 0),
+        ("after the middleware", 0),
+        ("around the middleware", 1),
+    ],
+)
+def test_a_refused_request_has_a_span_of_opentelemetry_if_it_is_instrumented_outside_the_guard(
+    order: str, spans: int
+) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.flask", reason="not run: OpenTelemetry is not installed")
+    pytest.importorskip("opentelemetry.sdk", reason="not run: opentelemetry-sdk is not installed")
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor
+    from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter, provider, app = InMemorySpanExporter(), TracerProvider(), Flask("traced")
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    guard = Guard(ORDERS, KEY)
+    instrumentor: Any = FlaskInstrumentor()
+    if order.startswith("before"):
+        instrumentor.instrument_app(app, tracer_provider=provider)
+    if order.endswith("extension"):
+        GuardExtension(guard, app)
+    else:
+        app.wsgi_app = guard.wsgi(app.wsgi_app)  # type: ignore[method-assign]
+    if order.startswith("after"):
+        instrumentor.instrument_app(app, tracer_provider=provider)
+    if order == "around the middleware":
+        app.wsgi_app = OpenTelemetryMiddleware(app.wsgi_app, tracer_provider=provider)  # type: ignore[method-assign]
+
+    assert app.test_client().get("/orders").status_code == 401
+    assert len(exporter.get_finished_spans()) == spans
