@@ -38,7 +38,8 @@ class GuardSecurity(SecurityBase, Strict):
     endpoint. A CORS preflight is refused.
 
     The endpoint can still read the body. If an endpoint has `Form()` or `UploadFile` parameters, FastAPI parses the
-    form before it calls dependencies; the ids are then read from the parsed form.
+    form before it calls dependencies; the ids are then read from the parsed form. Such a form is refused if its
+    Content-Length is over `max_body`. A form without a length is not limited by the dependency.
 
     A dependency does not protect mounted applications, static files, `/docs` or `/openapi.json`. Use
     `uncovered_routes(app)` in a test to find unprotected routes.

@@ -51,17 +51,21 @@ def take_body(
     if scope["type"] != "http":
         request.body, request.body_problem = b"", _NO_BODY if reader.signs_body else None
         return None
-    _, announced, _, transfer_encoding = request.framing
-    length = read_length(announced, transfer_encoding)
+    wants_all = reader.wants_all_of(request)
+    length = length_of(request, limit if wants_all else None)
     if isinstance(length, Refused):
         request.body_problem = length
         return None
-    wants_all = reader.wants_all_of(request)
-    if wants_all and length is not None and length > limit:
-        request.body_problem = TOO_LARGE
-        return None
     rest = within(DEADLINE, _read(request, None if wants_all else reader, receive, limit, length))
     return None if rest is None else _read_in_time(rest, request)
+
+
+def length_of(request: Request, limit: int | None) -> int | Refused | None:
+    """Return the Content-Length, or None if there is none. It is refused if it is not valid, or over the limit."""
+    _, announced, _, transfer_encoding = request.framing
+    length = read_length(announced, transfer_encoding)
+    is_over = limit is not None and isinstance(length, int) and length > limit
+    return TOO_LARGE if is_over else length
 
 
 async def _read_in_time(rest: Coroutine[Any, Any, None], request: Request) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
-from hmac_guard.asgi.body import take_body
+from hmac_guard.asgi.body import length_of, take_body
 from hmac_guard.asgi.deadline import within
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
@@ -14,6 +14,7 @@ from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
+from hmac_guard.core.verdict import Refused
 from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
 from hmac_guard.keys.calling import await_if_needed, from_loop, is_cancellation
 from hmac_guard.keys.resolver import unwrapped
@@ -107,7 +108,11 @@ class Driver:
             return decider.finish(scope, request, None, outcome, started)
         if decider.reader.signs_body:
             raise BodyAlreadyRead
-        if decider.reader.wants_all_of(request) and request.media.kind != "json":
+        wants_all = decider.reader.wants_all_of(request)
+        length = length_of(request, decider.max_body if wants_all else None)
+        if isinstance(length, Refused):
+            request.body_problem = length
+        elif wants_all and request.media.kind != "json":
             request.form = [(name, text if isinstance(text, str) else None) for name, text in body.multi_items()]
             request.body = b""
         else:

@@ -247,6 +247,21 @@ def test_a_form_that_fastapi_has_parsed_is_judged_from_its_fields(
         assert reply.body.startswith(b'"42 42 ')
 
 
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (-1, 413)], ids=["of the limit", "over the limit"])
+@pytest.mark.parametrize("sent", [GOOD_FORM, GOOD_MULTIPART], ids=["urlencoded", "multipart"])
+def test_a_form_that_fastapi_has_parsed_is_refused_if_its_length_is_over_the_limit(
+    sent: Sent, more: int, status: int
+) -> None:
+    app = FastAPI()
+    signed = GuardSecurity(Guard(ORDERS, KEY, max_body=len(sent.body) + more))
+
+    @app.post("/orders", dependencies=[Security(signed)])
+    def orders(order_id: Annotated[str, Form()]) -> str:
+        return order_id
+
+    assert run_asgi(app, sent).status == status
+
+
 @pytest.mark.parametrize(
     ("kind", "status"),
     [("application/json", 401), ("image/png", 415), ("text/plain", 415)],
