@@ -97,6 +97,7 @@ class RedisInvalidation(Strict):
             self._publish(tenant)
 
     def _publish(self, tenant: str) -> None:
+        message = tenant.encode()  # The encoding of the client may be another one.
         # First the count: a worker that misses the message finds the count changed.
         try:
             self._start_count()
@@ -104,9 +105,9 @@ class RedisInvalidation(Strict):
         except (redis.ConnectionError, redis.TimeoutError):
             raise  # To publish would only wait for Redis a second time.
         except Exception:
-            self._redis.get().publish(self._channel, tenant)
+            self._redis.get().publish(self._channel, message)
             raise
-        self._redis.get().publish(self._channel, tenant)
+        self._redis.get().publish(self._channel, message)
 
     def watch(self, keys: CachedKeys) -> None:
         """Invalidate a cache on each announced change, on its own thread, until `close` or the end of the process.
@@ -173,8 +174,7 @@ class RedisInvalidation(Strict):
             changes.is_up_to_date = True
         elif message["type"] == "message":
             changes.heard()
-            data = message["data"]
-            keys.invalidate(data if isinstance(data, str) else data.decode("utf-8", "replace"))
+            keys.invalidate(_tenant_of(message["data"], channel))
         if changes.must_renew(time.monotonic()):
             keys.expire()
 
@@ -282,6 +282,15 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
         else:
             channel.ping()
         yield message
+
+
+def _tenant_of(data: Any, channel: Any) -> str:
+    """Return the tenant of a message. It is in UTF-8, also if the client decodes and encodes text otherwise."""
+    if isinstance(data, str):
+        encoder = getattr(channel, "encoder", None)  # Of redis-py.
+        data = data.encode() if encoder is None else encoder.encode(data)
+    tenant: str = data.decode("utf-8", "replace")
+    return tenant
 
 
 def _set_once(event: threading.Event) -> None:

@@ -100,6 +100,26 @@ def test_a_change_of_one_tenant_leaves_the_others_cached(channel: str, server: R
     close([worker])
 
 
+@pytest.mark.parametrize("tenant", ["acm\N{LATIN SMALL LETTER E WITH ACUTE}", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("decodes", [False, True], ids=["bytes", "text"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_a_tenant_is_the_same_with_each_encoding_of_a_client(
+    channel: str, server: RedisServer, encoding: str, decodes: bool, tenant: str
+) -> None:
+    source = Source(Key(KEY, "old"))
+    worker = Worker(server.url, channel, source)
+    with Redis(host=LOCAL, port=server.port, encoding=encoding, decode_responses=decodes, socket_timeout=1) as client:
+        keys, news = CachedKeys(source.sync, ttl=3_600, timeout=TIMEOUT), RedisInvalidation(client, channel)
+        news.watch(keys)
+        assert [key_id(each, tenant) for each in (worker.keys, keys)] == ["old", "old"]
+        source.answer = Key(OTHER_KEY, "new")
+        news.publish(tenant)
+
+        assert becomes_true(lambda: [key_id(each, tenant) for each in (worker.keys, keys)] == ["new", "new"])
+        news.close()
+    close([worker])
+
+
 def test_a_rotation_in_the_database_is_seen_within_a_second(
     channel: str, server: RedisServer, sync_database: Database, soon: float
 ) -> None:
