@@ -2,7 +2,7 @@
 
 import asyncio
 from functools import partial
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
 from fastapi import params
@@ -71,7 +71,9 @@ class GuardSecurity(SecurityBase, Strict):
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
         self._driver = Driver(decider.for_view())
-        self.__signature__ = _signature(guard)
+        # A method of a subclass may take other parameters, which FastAPI must find.
+        if any(each.kind is each.VAR_KEYWORD for each in signature(type(self).__call__).parameters.values()):
+            self.__signature__ = _signature(guard)
 
     async def __call__(self, request: HTTPConnection, **_: object) -> Verdict:
         decider, scope = self._driver.decider, request.scope

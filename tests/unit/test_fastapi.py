@@ -819,6 +819,23 @@ def test_an_included_router_that_may_answer_before_the_dependency_is_listed() ->
     assert run_asgi(app, Sent(path="/v1/in/a")).status == 200
 
 
+class OrderOf(GuardSecurity):
+    async def __call__(self, request: Request, page: int = 1) -> str:  # type: ignore[override]
+        verdict = await super().__call__(request)
+        return f"{verdict.ids['order_id']} on page {page}"
+
+
+def test_a_subclass_may_have_its_own_call_and_its_own_parameters() -> None:
+    app = FastAPI()
+
+    @app.get("/orders")
+    def orders(order: Annotated[str, Security(OrderOf(Guard(ORDERS, KEY)))]) -> str:
+        return order
+
+    assert run_asgi(app, replace(GOOD, query=GOOD.query + "&page=2")).body == b'"42 on page 2"'
+    assert run_asgi(app, UNSIGNED).status == 401
+
+
 async def websocket_endpoint(websocket: WebSocket) -> None: ...
 
 
