@@ -11,7 +11,7 @@ from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from hmac_guard import openapi
 from hmac_guard.asgi.body import outer_error, replay, replays
@@ -172,7 +172,10 @@ def _refused(refusal: Refusal, request: HTTPConnection) -> GuardRefused:
 async def _answer(request: HTTPConnection, refused: GuardRefused) -> Response | None:
     refusal = refused.refusal
     if isinstance(request, WebSocket):
-        await send_refusal(refusal, request.scope, request.send)
+        if request.application_state is WebSocketState.CONNECTING:
+            await send_refusal(refusal, request.scope, request.send)
+        elif request.application_state is WebSocketState.CONNECTED:  # An earlier dependency has accepted it.
+            await request.close(1008)
         return None
     return Response(refusal.body, refusal.code, dict(refusal.headers))
 

@@ -643,6 +643,32 @@ def test_an_unsigned_websocket_is_refused_before_it_is_accepted(by_middleware: b
     assert (close["type"], close["code"]) == ("websocket.close", 1008)
 
 
+@pytest.mark.parametrize(
+    ("before", "sent"),
+    [
+        (["accept"], ["websocket.accept", "websocket.close"]),
+        (["accept", "close"], ["websocket.accept", "websocket.close"]),
+    ],
+    ids=["accepted", "accepted and closed"],
+)
+def test_an_unsigned_websocket_is_closed_if_an_earlier_dependency_has_accepted_it(
+    before: list[str], sent: list[str]
+) -> None:
+    app = FastAPI()
+
+    async def earlier(websocket: WebSocket) -> None:
+        for name in before:
+            await getattr(websocket, name)()
+
+    @app.websocket("/orders", dependencies=[Depends(earlier), Security(GuardSecurity(Guard(ORDERS, KEY)))])
+    async def orders(websocket: WebSocket) -> None:
+        await websocket.send_text("reached")
+
+    out = websocket_messages(app, UNSIGNED, denial=True)
+    assert [message["type"] for message in out] == sent
+    assert out[-1]["code"] == (1008 if before == ["accept"] else 1000)
+
+
 def test_the_openapi_document_describes_signature_ids_and_refusals() -> None:
     app = FastAPI()
     signed = GuardSecurity(Guard(NANGO, KEY))
