@@ -1,6 +1,7 @@
 """The guard for FastAPI: a `Security` dependency, which is shown in the OpenAPI document."""
 
 import asyncio
+import re
 from functools import partial
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from hmac_guard import openapi
 from hmac_guard.asgi.body import outer_error, replay, replays
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.sources import HeaderItem
@@ -46,13 +48,15 @@ class GuardSecurity(SecurityBase, Strict):
 
     Args:
         guard: The guard.
-        scheme_name: The name in the OpenAPI document. The default is the name of the guard's scheme.
+        scheme_name: The name in the OpenAPI document: ASCII letters, digits, `.`, `_` and `-`. The default is the name
+            of the guard's scheme. If the schemes of two guards have the same name, give one of the two another name:
+            FastAPI documents only one security scheme of a name.
 
     Attributes:
         responses: The possible responses of the guard, for `responses=` of a route, a router or the application.
 
     Raises:
-        ConfigError: `guard` is not a guard.
+        ConfigError: `guard` is not a guard, or `scheme_name` is no name for an OpenAPI document.
 
     Example::
 
@@ -67,7 +71,7 @@ class GuardSecurity(SecurityBase, Strict):
         del guard
         decider = decider_of("GuardSecurity", hidden)
         self.guard = guard = hidden.get()
-        self.scheme_name = scheme_name or openapi.scheme_name(guard)
+        self.scheme_name = openapi.scheme_name(guard) if scheme_name is None else _checked(scheme_name)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
         self._driver = Driver(decider.for_view())
@@ -154,7 +158,11 @@ class _OuterError(Exception):
 
 
 class GuardRefused(HTTPException):
-    """The guard refuses the request. `refusal` has the status, the headers and the body of the response."""
+    """The guard refuses the request. `refusal` has the status, the headers and the body of the response.
+
+    To answer otherwise, register an exception handler for this class. A handler for `HTTPException` is not called, so
+    that clients get the documented response.
+    """
 
     def __init__(self, refusal: Refusal) -> None:
         headers = {name: value for name, value in refusal.headers if not name.startswith("Content-")}
@@ -185,6 +193,15 @@ def _receive_of(body: bytes) -> Any:
         return {"type": "http.request", "body": body}
 
     return receive
+
+
+def _checked(scheme_name: object) -> str:
+    if isinstance(scheme_name, str) and re.fullmatch(r"[A-Za-z0-9._-]+", scheme_name):
+        return scheme_name
+    raise ConfigError(
+        "GuardSecurity: scheme_name must be text of ASCII letters, digits, '.', '_' and '-', as OpenAPI requires; "
+        "write 'My_Scheme', not 'My Scheme'"
+    )
 
 
 def _model(scheme: dict[str, Any]) -> APIKey | HTTPBase:

@@ -577,6 +577,19 @@ def test_an_exception_handler_of_the_user_is_used() -> None:
     assert (reply.status, reply.body) == (401, b'{"own":401}')
 
 
+def test_a_handler_for_every_http_exception_does_not_change_the_documented_refusal() -> None:
+    here = App()
+    here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
+
+    @here.app.exception_handler(HTTPException)
+    async def own(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"mine": error.detail}, error.status_code)
+
+    reply = here.answer(UNSIGNED)
+
+    assert (reply.status, reply.headers["content-type"]) == (401, "application/problem+json")
+
+
 def test_without_exception_handlers_the_refusal_is_still_a_401() -> None:
     here = App()
     here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
@@ -860,6 +873,12 @@ def test_a_subclass_may_have_its_own_call_and_its_own_parameters() -> None:
 
     assert run_asgi(app, replace(GOOD, query=GOOD.query + "&page=2")).body == b'"42 on page 2"'
     assert run_asgi(app, UNSIGNED).status == 401
+
+
+@pytest.mark.parametrize("name", ["My Scheme", "", "größe", "a\n", 3], ids=repr)
+def test_a_name_that_openapi_does_not_allow_is_a_config_error(name: Any) -> None:
+    with pytest.raises(ConfigError, match="scheme_name must be text of ASCII letters"):
+        GuardSecurity(Guard(ORDERS, KEY), scheme_name=name)
 
 
 async def websocket_endpoint(websocket: WebSocket) -> None: ...
