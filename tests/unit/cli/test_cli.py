@@ -251,7 +251,7 @@ SIGN = ["sign", "nango", "integration_id=a", "connection_id=b"]
         ),
         pytest.param(
             ["sign", "nango", "integration_id=a:b", "connection_id=c", "--key-env", "KEY"],
-            "an id contains the text that separates it from the next id",
+            "the id 'integration_id' contains the text that separates it from the next part of the message, ':'",
             id="separator in an id",
         ),
         pytest.param([*SIGN, "--key-env", "NOPE"], "the variable NOPE is not set; export it with the key", id="unset"),

@@ -248,6 +248,24 @@ def test_a_header_carries_what_is_read_whole_before_the_separator(
     assert fields.query.get("a", text) == text
 
 
+@pytest.mark.parametrize(
+    ("source", "text", "odd"),
+    [
+        (Header("X-A", before="a"), "xay", "a"),
+        (Header("X-A"), "x y,z", ","),
+        (Header("X-A").item("a", separators=(" ", "=")), "x y", " "),
+        (Cookie("a"), "x y", " "),
+        (Path("/{a}"), "x./", "/"),
+    ],
+    ids=repr,
+)
+def test_the_character_that_cannot_be_sent_is_named(source: Any, text: str, odd: str) -> None:
+    scheme = Scheme(name="odd", ids={"a": source}, message="{a}", signature=Query("sig"))
+
+    with pytest.raises(ConfigError, match=f"cannot be sent in .*; it has '{odd}'$"):
+        scheme.sign(KEY, a=text)
+
+
 def test_ids_of_a_path_are_left_to_the_url() -> None:
     scheme = Scheme(name="p", ids={"a": Path("/x/{a}")}, message="{a}", signature=Query("sig"))
 
