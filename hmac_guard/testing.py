@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from hmac_guard.client.signer import IdValue, Outgoing, Signer
+from hmac_guard.client.signer import IdValue, Outgoing, Signer, origins_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
@@ -67,8 +67,8 @@ def signed_client(
     del guard, key, ids
     given = {**given_ids("signed_client", hidden_ids), **named}
 
-    def signer(origins: Iterable[str] | None = None) -> Signer:
-        return signer_for("signed_client", hidden_guard, hidden, given, tenant=tenant, now=now, origins=origins)
+    def signer() -> Signer:
+        return signer_for("signed_client", hidden_guard, hidden, given, tenant=tenant, now=now)
 
     signed: Any = copy.copy(client)
     if _is(client, ("httpx", "httpx2"), ("Client", "AsyncClient")):
@@ -76,7 +76,8 @@ def signed_client(
 
         # Starlette opens websockets there, with any `base_url`.
         of_websockets = ["http://testserver"] if hasattr(signed, "websocket_connect") else []
-        signed.auth = HttpxAuth.of(signer([_base(signed), *of_websockets]))
+        origins = origins_of("signed_client", hide([_base(signed), *of_websockets]))
+        signed.auth = HttpxAuth.of(signer(), origins)
     elif _is(client, ("werkzeug.test",), ("Client",)):
         signed.application = _SignedWsgi(signed.application, signer())
     elif _is(client, ("django.test.client", "django.test"), ("Client",)):
@@ -224,7 +225,6 @@ def signer_for(
     *,
     tenant: str | None,
     now: float | Callable[[], float] | None,
-    origins: Iterable[str] | None = None,
 ) -> Signer:
     """Return what signs the requests of a test.
 
@@ -244,7 +244,7 @@ def signer_for(
             hidden = _key_of(owner, guard, ids, tenant, decider.clock())
     if hidden.get() is None:
         raise ConfigError(f"{owner}: a scheme has no key; give key=, or the guard")
-    return Signer(owner, scheme, hidden, origins, tenant, clock, ids)
+    return Signer(owner, scheme, hidden, tenant, clock, ids)
 
 
 def _key_of(owner: str, guard: Guard, ids: Mapping[str, IdValue], tenant: str | None, now: float) -> Any:

@@ -69,7 +69,7 @@ class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Sign a request, and once more after a redirect."""
-        if not self.signer.signs_for(str(request.url)):
+        if not self.signs_for(str(request.url)):
             yield request
             return
         body = request.content if self.requires_request_body else b""
@@ -87,7 +87,7 @@ class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
     def _may_sign_again(self, responses: Any) -> bool:
         """Return whether only servers that get signatures anyway have led the request to its last URL."""
         hops = [response.request for response in responses]
-        return all(self.signer.signs_for(str(hop.url)) for hop in hops) and _can_be_sent_again(hops[-1])
+        return all(self.signs_for(str(hop.url)) for hop in hops) and _can_be_sent_again(hops[-1])
 
 
 def _signed(signer: Signer, request: Any, body: bytes) -> Any:

@@ -22,7 +22,7 @@ class RequestsAuth(Signing, AuthBase):
     """
 
     def __call__(self, request: Any) -> Any:
-        if self.signer.signs_for(request.url):
+        if self.signs_for(request.url):
             plain = self.sign(request)
             request.register_hook("response", _Redirects(self, plain))
         return request
@@ -70,9 +70,9 @@ class _Redirects:
         self._may_sign_again = True
 
     def __call__(self, response: Any, **options: Any) -> Any:
-        request, signer = response.request, self._auth.signer
+        request = response.request
         # A server that gets no signatures must not choose what is signed.
-        self._may_sign_again &= signer.signs_for(request.url)
+        self._may_sign_again &= self._auth.signs_for(request.url)
         if response.is_redirect:
             if not self._was_redirected:
                 self._plain.restore(request)  # requests makes the next request from a copy of this one.

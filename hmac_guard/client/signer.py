@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, reduce
 from operator import or_
 from string import ascii_letters, digits
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 
@@ -20,10 +21,10 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.shown import Shown
 from hmac_guard.core.signing import fields_in_body, given_ids, tenant_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Path
+from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Refused
 
 if TYPE_CHECKING:
@@ -77,13 +78,12 @@ class Signed(NamedTuple):
 
 
 class Signer(Frozen):
-    """Signs the requests of one client for some origins.
+    """Signs each request that it gets.
 
     Args:
         owner: The name of the class for messages.
         scheme: What is signed, and where it is sent.
         key: The key.
-        origins: The origins for which requests are signed; None for every origin.
         tenant: The tenant's name, for a scheme that has one.
         clock: Gives the Unix time of signing.
         ids: The ids: text, or a function that gives the text for each request. An id that is not given is read from the
@@ -94,13 +94,12 @@ class Signer(Frozen):
         ConfigError: No request could be signed with this.
     """
 
-    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_origins", "_scheme", "_tenant", "_to_find", "needs_body")
+    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_scheme", "_tenant", "_to_find", "needs_body")
 
     #: Whether the body has to be read before the request is signed.
     needs_body: bool
     _scheme: Scheme
     _key: Hidden[Key]
-    _origins: frozenset[str] | None
     _ids: Mapping[str, IdValue]
     _in_path: Mapping[str, re.Pattern[str]]
     #: The ids that the path of each request must have.
@@ -113,14 +112,13 @@ class Signer(Frozen):
         owner: str,
         scheme: Scheme | Hidden[Scheme],
         key: Any,
-        origins: Iterable[str] | Hidden[Any] | None,
         tenant: str | None,
         clock: Callable[[], float] | None,
         ids: Mapping[str, IdValue],
     ) -> None:
         # A user may give the key in the place of another argument.
-        hidden_scheme, hidden, hidden_origins = hide(scheme), hide(key), hide(origins)
-        del scheme, key, origins
+        hidden_scheme, hidden = hide(scheme), hide(key)
+        del scheme, key
         if not isinstance(hidden_scheme.get(), Scheme):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
         scheme = hidden_scheme.get()
@@ -144,7 +142,6 @@ class Signer(Frozen):
             _in_path=in_path,
             _to_find=frozenset(in_path) - {*ids, *scheme.optional, *in_body},
             _key=hide(as_key(hidden)),
-            _origins=_origins(owner, hidden_origins),
             _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids and "nonce" not in found else {}), **ids},
             _tenant=tenant,
             _clock=clock or time.time,
@@ -155,10 +152,6 @@ class Signer(Frozen):
             samples = {**dict.fromkeys(in_path, sample), **given}
             # The body has no fields, so that none of them is another id than the sample.
             scheme.sign_fields(self._key.get(), samples, body=b"&", tenant=tenant)
-
-    def signs_for(self, url: str) -> bool:
-        """Return whether the URL is of one of the origins."""
-        return self._origins is None or origin_of(urlsplit(url)) in self._origins
 
     def sign(self, request: Outgoing) -> Signed:
         """Return the changes of a signed request.
@@ -229,10 +222,18 @@ class Signer(Frozen):
         return f"<Signer of {self._scheme.name}>"
 
 
-class Signing(Shown):
+class Signing(Strict):
     """What the classes of the libraries have in common: their arguments, and the signer that is made of them."""
 
+    _missing = MappingProxyType(
+        dict.fromkeys(
+            ("scheme", "key", "origins"),
+            'give the scheme, the key and the origins first and without a name: NANGO, "…", ["https://api.example.com"]',
+        )
+    )
+
     signer: Signer
+    _origins: frozenset[str]
 
     def __init__(
         self,
@@ -246,17 +247,22 @@ class Signing(Shown):
         clock: Callable[[], float] | None = None,
         **ids: IdValue,
     ) -> None:
-        given, hidden = (hide(scheme), hide(key), hide(origins)), hide(mapping)
+        given, hidden_origins, hidden = (hide(scheme), hide(key)), hide(origins), hide(mapping)
         del scheme, key, origins, mapping
         owner = type(self).__name__
         self.signer = Signer(owner, *given, tenant, clock, {**given_ids(owner, hidden), **ids})
+        self._origins = origins_of(owner, hidden_origins)
 
     @classmethod
-    def of(cls, signer: Signer) -> "Self":
-        """Return the class around a signer."""
+    def of(cls, signer: Signer, origins: frozenset[str]) -> "Self":
+        """Return the class around a signer, for the origins that `origins_of` returns."""
         made = cls.__new__(cls)
-        made.signer = signer
+        made.signer, made._origins = signer, origins
         return made
+
+    def signs_for(self, url: str) -> bool:
+        """Return whether the URL is of one of the origins."""
+        return origin_of(urlsplit(url)) in self._origins
 
     def _description(self) -> str:
         return f"<{type(self).__name__} {self.signer!r}>"
@@ -285,10 +291,14 @@ def _in_ascii(host: str) -> str:
     return host if _HOST.fullmatch(host) else ""
 
 
-def _origins(owner: str, given: Hidden[Any]) -> frozenset[str] | None:
-    if given.get() is None:
-        return None
-    listed: Hidden[list[Any]] = hide([given.get()] if isinstance(given.get(), str) else list(given.get()))
+def origins_of(owner: str, given: Hidden[Any]) -> frozenset[str]:
+    """Return the origins that a user gives, as `origin_of` writes them.
+
+    Raises:
+        ConfigError: There is none, or one of them is not an origin.
+    """
+    is_list = isinstance(given.get(), Iterable) and not isinstance(given.get(), (str, bytes))
+    listed: Hidden[list[Any]] = hide(list(given.get()) if is_list else [given.get()])
     wrong = [_shown(text) for text in listed.get() if not _origin(text)]
     if wrong:
         raise ConfigError(f"{owner}: {wrong[0]} is not an origin; write it as 'https://api.example.com'")

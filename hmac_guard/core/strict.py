@@ -90,7 +90,7 @@ def _wrong(called: Any, count: int, names: Iterable[str], missing: Mapping[str, 
         return ""
     signature = _signature(called)
     if any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
-        return ""
+        names = [name for name in names if name in known.names]  # It takes all others.
     for name in names:
         if name not in known.names:
             return f"there is no option {name!r}; {nearest(name, known.names)}"

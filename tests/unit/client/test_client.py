@@ -279,6 +279,8 @@ def test_a_cookie_takes_the_place_of_the_old_one(header: str, kept: str) -> None
 
 
 def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
+    import httpx
+
     for make in (HttpxAuth, RequestsAuth):
         name = make.__name__
         for error, arguments in {
@@ -288,6 +290,8 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
             f"{name}: 'ftp://a.example' is not an origin": (NONCE, KEY, ["ftp://a.example"]),
             f"{name}: 'https://a.example:x' is not an origin": (NONCE, KEY, ["https://a.example:x"]),
             f"{name}: None is not an origin": (NONCE, KEY, [None]),
+            f"{name}: an object of URL is not an origin": (NONCE, KEY, httpx.URL("https://a.example")),
+            f"{name}: an object of bytes is not an origin; write": (NONCE, KEY, b"https://a.example"),
             rf"{name}: 'https://\*.a.example' is not an origin": (NONCE, KEY, ["https://*.a.example"]),
             f"{name}: 'https://a.example ' is not an origin": (NONCE, KEY, ["https://a.example "]),
             f"{name}: 'https://a b.example' is not an origin": (NONCE, KEY, ["https://a b.example"]),
@@ -306,6 +310,26 @@ def test_wrong_arguments_are_errors_when_the_signer_is_made() -> None:
         ):
             make(NANGO, KEY, ["https://a.example"], integration="github", connection_id="c")
         assert KEY not in repr(make(NONCE, KEY, ["https://a.example"], user="u1"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_origins_that_are_not_given_are_an_error(sign: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{sign.__name__}: None is not an origin"):
+        sign(NONCE, KEY, None, user="u1")
+    for options in ({}, {"origins": ["https://a.example"]}):
+        with pytest.raises(ConfigError, match=f"^{sign.__name__}: give the scheme, the key and the origins first"):
+            sign(NONCE, KEY, user="u1", **options)
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_may_have_the_name_of_an_argument_without_a_name(sign: Any) -> None:
+    ids = {name: Header(f"X-{name}") for name in ("scheme", "key", "origins", "mapping")}
+    message = "{scheme}.{key}.{origins}.{mapping}"
+    scheme = Scheme(name="names", ids=ids, message=message, signature=Header("X-Sig"))
+
+    signed = sign(scheme, KEY, ["https://a.example"], **dict.fromkeys(ids, "1")).signer.sign(Outgoing("GET", "/"))
+
+    assert signed.headers["X-origins"] == "1"
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
