@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from hmac_guard.client.signer import IdValue, Outgoing, Signer, origins_of
+from hmac_guard.client.signer import IdValue, Outgoing, Signer, origins_of, values_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Key
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.shown import Shown
-from hmac_guard.core.signing import given_ids
 from hmac_guard.core.verdict import Claim
 from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
@@ -65,7 +64,7 @@ def signed_client(
     """
     hidden_guard, hidden, hidden_ids = hide(guard), hide(key), hide(ids)
     del guard, key, ids
-    given = {**given_ids("signed_client", hidden_ids), **named}
+    given = values_of("signed_client", hidden_ids, named)
 
     def signer() -> Signer:
         return signer_for("signed_client", hidden_guard, hidden, given, tenant=tenant, now=now)
@@ -212,7 +211,7 @@ def sign_request(
     """
     hidden_guard, hidden, hidden_ids = hide(guard), hide(key), hide(ids)
     del guard, key, ids
-    given = {**given_ids("sign_request", hidden_ids), **named}
+    given = values_of("sign_request", hidden_ids, named)
     signer = signer_for("sign_request", hidden_guard, hidden, given, tenant=tenant, now=now)
     return signer.fields(Outgoing(method.upper(), path, body=body))
 

@@ -21,7 +21,7 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.signing import fields_in_body, given_ids, tenant_in_body
+from hmac_guard.core.signing import check_tenant, fields_in_body, given_ids, tenant_in_body
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, Path
 from hmac_guard.core.strict import Strict
@@ -122,6 +122,12 @@ class Signer(Frozen):
         if not isinstance(hidden_scheme.get(), Scheme):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
         scheme = hidden_scheme.get()
+        check_tenant(owner, scheme, tenant)
+        if clock is not None and not callable(clock):
+            raise ConfigError(
+                f"{owner}: clock must be a function that returns the Unix time, such as time.time, not "
+                f"{type(clock).__name__}"
+            )
         in_body = {field.name for field in fields_in_body(scheme, ids)}
         in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
         found = {*in_body, *in_path}
@@ -250,7 +256,7 @@ class Signing(Strict):
         given, hidden_origins, hidden = (hide(scheme), hide(key)), hide(origins), hide(mapping)
         del scheme, key, origins, mapping
         owner = type(self).__name__
-        self.signer = Signer(owner, *given, tenant, clock, {**given_ids(owner, hidden), **ids})
+        self.signer = Signer(owner, *given, tenant, clock, values_of(owner, hidden, ids))
         self._origins = origins_of(owner, hidden_origins)
 
     @classmethod
@@ -266,6 +272,22 @@ class Signing(Strict):
 
     def _description(self) -> str:
         return f"<{type(self).__name__} {self.signer!r}>"
+
+
+def values_of(owner: str, ids: Hidden[Any], named: Mapping[str, Any]) -> dict[str, IdValue]:
+    """Return the ids that a user gives as a mapping, None for none, and by name.
+
+    Raises:
+        ConfigError: As of `given_ids`, or the value of an id is of another type.
+    """
+    given = given_ids(owner, ids, named)
+    for name, value in given.items():
+        if not isinstance(value, str) and not callable(value):
+            raise ConfigError(
+                f"{owner}: the id {name!r} must be text, or a function that returns it, not {type(value).__name__}; "
+                "give text: str(user.id)"
+            )
+    return given
 
 
 def origin_of(url: SplitResult) -> str:

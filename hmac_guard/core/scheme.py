@@ -166,8 +166,8 @@ class Scheme(Frozen):
                 unit), `body` (bytes) and `method`.
 
         Raises:
-            ValueError: No request with these could be verified. An id is missing, unknown, not valid, cannot be sent in
-                its source, or contains the separator after it; or a time is not valid.
+            ValueError: No request with these could be verified. An id is missing, unknown, given twice, not valid,
+                cannot be sent in its source, or contains the separator after it; or a time is not valid.
         """
         hidden, given = hide(key), hide(ids)
         del key, ids

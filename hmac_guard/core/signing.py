@@ -25,27 +25,31 @@ def names_of_parts(scheme: "Scheme") -> list[str]:
     return [part.name.removeprefix("@") for part in scheme.parts if isinstance(part, (Time, Method, Body))]
 
 
-def given_ids(owner: str, ids: Hidden[Any]) -> Mapping[str, Any]:
-    """Return the ids that a user gives as a mapping; none for None.
+def given_ids(owner: str, ids: Hidden[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ids that a user gives as a mapping, None for none, and those that a user gives by name.
 
     Raises:
-        ConfigError: It is not a mapping. It may be a key, which must not be in a variable of an error.
+        ConfigError: An id is given in both, or `ids` is not a mapping. Then it may be a key, which must not be in a
+            variable of an error.
     """
     if ids.get() is not None and not isinstance(ids.get(), Mapping):
         raise ConfigError(f"{owner}: ids must be a mapping of names to texts, not {type(ids.get()).__name__}")
     mapping: Mapping[str, Any] = ids.get() or {}
-    return mapping
+    twice = next((name for name in named if name in mapping), None)
+    if twice is not None:
+        raise ConfigError(f"{owner}: {twice!r} is given twice, in the mapping of ids and as {twice}=; give it once")
+    return {**mapping, **named}
 
 
 def sign(scheme: "Scheme", key: Hidden[Any], ids: Hidden[Any], named: Mapping[str, Any]) -> str:
     """Return the signature over `ids` and what else is named. Raise `ConfigError`."""
-    mapping = given_ids("sign", ids)
-    given = dict(named)
-    parts = {name: given.pop(name, None) for name in names_of_parts(scheme)}
+    others = dict(named)
+    parts = {name: others.pop(name, None) for name in names_of_parts(scheme)}
+    given = given_ids("sign", ids, others)
     for name, value in parts.items():
         if value is None:
             raise ConfigError(f"sign: the message names {name!r}; give {name}=")
-    return _signature(scheme, key, _message(scheme, {**mapping, **given}, parts))
+    return _signature(scheme, key, _message(scheme, given, parts))
 
 
 def sign_fields(
@@ -60,7 +64,7 @@ def sign_fields(
     tenant: str | None,
 ) -> SignedFields:
     """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
-    given = {**given_ids("sign_fields", ids), **named}
+    given = given_ids("sign_fields", ids, named)
     body = _body_of(body)
     if scheme.timestamp is not None and "timestamp" in given:
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
@@ -70,8 +74,7 @@ def sign_fields(
     in_body = {field.name for field in fields if _read_out(scheme, field, body, given)}
     times = _times_at(scheme, time.time() if now is None else now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
-    if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
-        raise ConfigError("sign_fields: tenant is text, and only for a scheme that has a tenant")
+    check_tenant("sign_fields", scheme, tenant)
     placing = Placing(scheme.signs_body)
     for field in fields:
         if field.name not in in_body and (field.name in times or field.name in given):
@@ -81,6 +84,12 @@ def sign_fields(
         placing.place(where, hide(tenant))
     placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
     return placing.placed()
+
+
+def check_tenant(owner: str, scheme: "Scheme", tenant: object) -> None:
+    """Raise `ConfigError` for a tenant that no request can name. None is no tenant."""
+    if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
+        raise ConfigError(f"{owner}: tenant is text, such as str(tenant.id), and only for a scheme that has a tenant")
 
 
 def _signature(scheme: "Scheme", key: Hidden[Any], message: bytes) -> str:

@@ -279,6 +279,20 @@ def test_a_key_in_the_place_of_the_ids_is_in_no_variable() -> None:
     assert SECRECY.found() == []
 
 
+def test_an_id_of_a_wrong_type_or_that_is_given_twice_is_an_error_when_the_client_is_made() -> None:
+    werkzeug = pytest.importorskip("werkzeug.test", reason="not run: Werkzeug is not installed")
+    guard = Guard(IN_QUERY, lambda claim: {"u1": KEY}[claim.ids["user"]])
+    signs: dict[str, Callable[..., object]] = {
+        "sign_request": partial(sign_request, guard),
+        "signed_client": partial(signed_client, werkzeug.Client(proven), guard),
+    }
+    for name, sign in signs.items():
+        with pytest.raises(ConfigError, match=f"^{name}: the id 'user' must be text, or a function .*, not int"):
+            sign(user=5)
+        with pytest.raises(ConfigError, match=f"^{name}: 'user' is given twice"):
+            sign({"user": "u1"}, user="u2")
+
+
 def test_an_id_in_the_path_is_read_there_and_placed_nowhere_else() -> None:
     scheme = Scheme(name="path", ids={"user": Path("/of/{user}")}, message="{user}", signature=Query("sig"))
 

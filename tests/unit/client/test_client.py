@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import pytest
 from secrecy import SECRECY
@@ -319,6 +320,26 @@ def test_origins_that_are_not_given_are_an_error(sign: Any) -> None:
     for options in ({}, {"origins": ["https://a.example"]}):
         with pytest.raises(ConfigError, match=f"^{sign.__name__}: give the scheme, the key and the origins first"):
             sign(NONCE, KEY, user="u1", **options)
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"user": 5}, r"the id 'user' must be text, .*, not int; give text: str\(user\.id\)"),
+        ({"user": None}, "the id 'user' must be text, .*, not NoneType"),
+        ({"user": UUID(int=1)}, "the id 'user' must be text, .*, not UUID"),
+        ({"user": "u1", "clock": 1_800_000_000}, "clock must be a function .*, such as time.time, not int"),
+        ({"user": "u1", "tenant": 5}, "tenant is text"),
+    ],
+    ids=["int", "None", "UUID", "clock", "tenant"],
+)
+def test_a_value_of_a_wrong_type_is_an_error_when_the_signer_is_made(
+    sign: Any, options: dict[str, Any], says: str
+) -> None:
+    in_body = NONCE.replace(message="{user}.{expires}.{nonce}.{@body}", tenant=Json("/tenant"))
+    with pytest.raises(ConfigError, match=f"^{sign.__name__}: {says}"):
+        sign(in_body, KEY, ["https://a.example"], **options)
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])

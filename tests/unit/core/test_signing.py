@@ -84,6 +84,15 @@ def test_what_no_request_could_get_verified_is_not_signed(given: dict[str, Any],
         INBOX.sign(KEY, **given)
 
 
+def test_an_id_is_given_once() -> None:
+    with pytest.raises(ConfigError, match=r"^sign: 'user_id' is given twice, .*; give it once$"):
+        INBOX.sign(KEY, {"user_id": "u1"}, user_id="u2", expires=NOW)
+    with pytest.raises(ConfigError, match="sign_fields: 'user_id' is given twice"):
+        INBOX.sign_fields(KEY, {"user_id": "u1"}, user_id="u2")
+    with pytest.raises(ConfigError, match="sign_fields: 'expires' is given twice"):
+        INBOX.sign_fields(KEY, {"user_id": "u1", "expires": str(NOW)}, expires=NOW)
+
+
 @pytest.mark.parametrize(
     ("changes", "named", "says"),
     [
