@@ -16,6 +16,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.key import Key
+from hmac_guard.core.numbers import check_moment, is_finite
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.shown import Shown
 from hmac_guard.core.verdict import Claim
@@ -233,7 +234,7 @@ def signer_for(
     # A user may give the key in the place of the guard.
     hidden_guard, hidden = hide(guard), hide(key)
     del guard, key
-    clock = (lambda: now) if isinstance(now, (int, float)) else now
+    clock = now if callable(now) else _clock_at(owner, now)
     scheme = hidden_guard
     if not isinstance(hidden_guard.get(), Scheme):
         decider = decider_of(owner, hidden_guard)
@@ -244,6 +245,13 @@ def signer_for(
     if hidden.get() is None:
         raise ConfigError(f"{owner}: a scheme has no key; give key=, or the guard")
     return Signer(owner, scheme, hidden, tenant, clock, ids)
+
+
+def _clock_at(owner: str, now: float | None) -> Callable[[], float] | None:
+    if now is None:
+        return None
+    check_moment(f"{owner}: now", now)
+    return lambda: now
 
 
 def _key_of(owner: str, guard: Guard, ids: Mapping[str, IdValue], tenant: str | None, now: float) -> Any:
@@ -277,6 +285,9 @@ class Clock(Shown):
     Args:
         now: The Unix time to begin with, in seconds; None is the time now.
 
+    Raises:
+        ConfigError: A time is not a finite number. `set` and `move` raise it too.
+
     Example::
 
         clock = Clock(1_800_000_000)
@@ -284,18 +295,23 @@ class Clock(Shown):
         clock.move(3_600)
     """
 
+    now: float
+
     def __init__(self, now: float | None = None) -> None:
-        self.now = time.time() if now is None else now
+        self.set(time.time() if now is None else now)
 
     def __call__(self) -> float:
         return self.now
 
     def set(self, now: float) -> None:
         """Set the Unix time, in seconds."""
+        check_moment("Clock: now", now)
         self.now = now
 
     def move(self, seconds: float) -> None:
         """Move the clock forward, or back by a negative number."""
+        if not is_finite(seconds):
+            raise ConfigError("Clock: seconds must be a finite number")
         self.now += seconds
 
     def _description(self) -> str:

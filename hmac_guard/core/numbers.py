@@ -1,13 +1,27 @@
-"""Checks of options that are numbers."""
+"""Checks of arguments that are numbers."""
 
 import sys
+from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 
 
-def check_seconds(option: str, value: object, *, zero: bool = False, unit: str = "seconds") -> None:
+def is_finite(value: object) -> bool:
+    """Return whether the value is a number that a float can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def check_moment(argument: str, value: object) -> None:
+    """Raise `ConfigError` unless the value is a Unix time in seconds."""
+    if not is_finite(value):
+        raise ConfigError(
+            f"{argument} must be a Unix time in seconds, a number such as time.time(); of a datetime give .timestamp()"
+        )
+
+
+def check_seconds(option: str, value: Any, *, zero: bool = False, unit: str = "seconds") -> None:
     """Raise `ConfigError` unless the value is a finite number above 0. `zero` also permits 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+    if not is_finite(value):
         raise ConfigError(f"{option} must be a number of {unit}")
     if value < 0 or (value == 0 and not zero):
         raise ConfigError(f"{option} must be {'at least' if zero else 'more than'} 0 {unit}")

@@ -10,6 +10,7 @@ from hmac_guard.core.fields import Placing, SignedFields, is_path, why_not_sent
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import as_key
 from hmac_guard.core.message import Body, Method, Time, compose, why_ambiguous
+from hmac_guard.core.numbers import check_moment
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import METHOD_NAME, Form, Json
 from hmac_guard.core.text import is_id, is_visible
@@ -65,6 +66,8 @@ def sign_fields(
 ) -> SignedFields:
     """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
     given = given_ids("sign_fields", ids, named)
+    now = time.time() if now is None else now
+    check_moment("sign_fields: now", now)
     body = _body_of(body)
     if scheme.timestamp is not None and "timestamp" in given:
         raise ConfigError("sign_fields: the timestamp is the time of signing; give now= to choose it")
@@ -72,7 +75,7 @@ def sign_fields(
         given["expires"] = _time_text("expires", given["expires"])
     fields = (*(each.field for each in scheme.times), *scheme.id_fields)
     in_body = {field.name for field in fields if _read_out(scheme, field, body, given)}
-    times = _times_at(scheme, time.time() if now is None else now, given)
+    times = _times_at(scheme, now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
     check_tenant("sign_fields", scheme, tenant)
     placing = Placing(scheme.signs_body)

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import hmac
+import math
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -222,6 +224,32 @@ def test_the_clock_of_the_guard_is_the_time_of_signing() -> None:
     assert sign_request(guard, user="u").query["expires"] == "1900000030"
     assert sign_request(guard, user="u", now=5).query["expires"] == "35"
     assert repr(clock) == "Clock(1900000000)"
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(datetime.fromtimestamp(5, timezone.utc), id="datetime"),
+        pytest.param("5", id="text"),
+        pytest.param(math.inf, id="inf"),
+        pytest.param(math.nan, id="nan"),
+    ],
+)
+def test_a_time_that_is_no_number_is_an_error(now: Any) -> None:
+    werkzeug = pytest.importorskip("werkzeug.test", reason="not run: Werkzeug is not installed")
+    clock = Clock(5)
+    causes: list[tuple[str, Callable[[], object]]] = [
+        ("sign_request", lambda: sign_request(IN_QUERY, key=KEY, user="u1", now=now)),
+        ("signed_client", lambda: signed_client(werkzeug.Client(proven), IN_QUERY, key=KEY, user="u1", now=now)),
+        ("Clock", lambda: Clock(now)),
+        ("Clock", lambda: clock.set(now)),
+    ]
+    for name, cause in causes:
+        with pytest.raises(ConfigError, match=f"^{name}: now must be a Unix time in seconds"):
+            cause()
+    with pytest.raises(ConfigError, match="Clock: seconds must be a finite number"):
+        clock.move(now)
+    assert clock() == 5
 
 
 def test_what_cannot_be_signed_says_so_when_the_client_is_made() -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import math
 import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -173,6 +175,22 @@ def test_fields_without_a_time_to_sign_at_have_the_clocks() -> None:
     made = int(HOOK.sign_fields(KEY, event_id="e1", body=b"x").headers["webhook-timestamp"])
 
     assert before <= made <= time.time()
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(datetime.fromtimestamp(NOW, timezone.utc), id="datetime"),
+        pytest.param(str(NOW), id="text"),
+        pytest.param(True, id="bool"),
+        pytest.param(math.inf, id="inf"),
+        pytest.param(math.nan, id="nan"),
+    ],
+)
+@pytest.mark.parametrize("scheme", [INBOX, INBOX.replace(expires=None, message="{user_id}")], ids=["time", "no time"])
+def test_the_time_to_sign_at_is_a_number_of_seconds(scheme: Scheme, now: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^sign_fields: now must be a Unix time in seconds, .*\.timestamp\(\)$"):
+        scheme.sign_fields(KEY, now=now, user_id="u1")
 
 
 def test_fields_in_milliseconds() -> None:
