@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from hmac_guard.client.signer import IdValue, Outgoing, Signer, origins_of, values_of
+from hmac_guard.client.outgoing import Outgoing
+from hmac_guard.client.signer import IdValue, Signer, origins_of, values_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import SignedFields
 from hmac_guard.core.hidden import hide
@@ -140,16 +141,22 @@ class _SignedWsgi(_Signed):
 def _sign_environ(signer: Signer, environ: MutableMapping[str, Any]) -> None:
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) if signer.needs_body else b""
     path = (environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]).encode("latin-1").decode("utf-8", "replace")
-    content_type, cookie = environ.get("CONTENT_TYPE", ""), environ.get("HTTP_COOKIE", "")
+    keys = {name: _key_of_header(name) for name in signer.names}
+    headers = {name: environ[key] for name, key in keys.items() if key in environ}
     query = environ.get("QUERY_STRING", "")
-    signed = signer.sign(Outgoing(environ["REQUEST_METHOD"], path, query, content_type, cookie, body))
+    signed = signer.sign(Outgoing(environ["REQUEST_METHOD"], path, query, headers, body))
     environ["QUERY_STRING"] = signed.query
-    for name, text in signed.headers.items():
-        key = name.upper().replace("-", "_")
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = text
+    for name in signed.removed:
+        environ.pop(_key_of_header(name), None)
+    environ.update({_key_of_header(name): text for name, text in signed.headers.items()})
     if signer.needs_body:
         sent = body if signed.body is None else signed.body
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(sent), str(len(sent))
+
+
+def _key_of_header(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key == "CONTENT_TYPE" else f"HTTP_{key}"
 
 
 class _SignedScope(_Signed):
@@ -163,9 +170,9 @@ class _SignedScope(_Signed):
 def _sign_scope(signer: Signer, scope: MutableMapping[str, Any]) -> None:
     headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in scope["headers"]}
     body = scope["_body_file"].read() if signer.needs_body and "_body_file" in scope else b""
-    content_type, cookie = headers.get("content-type", ""), headers.get("cookie", "")
-    outgoing = Outgoing(scope["method"], scope["path"], scope["query_string"], content_type, cookie, body)
-    signed = signer.sign(outgoing)
+    signed = signer.sign(Outgoing(scope["method"], scope["path"], scope["query_string"], headers, body))
+    for name in signed.removed:
+        headers.pop(name.lower(), None)
     headers.update({name.lower(): text for name, text in signed.headers.items()})
     scope["query_string"] = signed.query
     if signer.needs_body:

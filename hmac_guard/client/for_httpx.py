@@ -1,12 +1,13 @@
 """The signer for httpx and httpx2, with sync and async clients."""
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.client.signer import Outgoing, Signer, Signing
+from hmac_guard.client.outgoing import Outgoing
+from hmac_guard.client.signer import Signer, Signing
 from hmac_guard.core.hidden import hide
 
 
@@ -37,6 +38,9 @@ else:
 
 class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
     """Signs the requests of an httpx or httpx2 client.
+
+    An id that a request has already in one of its places is sent there alone. If it is another one, in a place where
+    the signer does not replace it, the request raises `ValueError`. An old signature is removed.
 
     A redirect is followed without the placed headers, cookies and fields, so that no other server gets them. If a
     redirect ends at one of the origins and is answered 401, the request is signed again for its new URL and sent once
@@ -93,8 +97,8 @@ class HttpxAuth(Signing, _Auth):  # type: ignore[misc]  # As of `_Auth`.
 def _signed(signer: Signer, request: Any, body: bytes) -> Any:
     """Return a signed request in the place of this one."""
     library, url, headers = _library_of(request), request.url, request.headers
-    content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
-    signed = signer.sign(Outgoing(request.method, url.path, url.query.decode("ascii"), content_type, cookie, body))
+    lines = {name: headers[name] for name in signer.names if name in headers}
+    signed = signer.sign(Outgoing(request.method, url.path, url.query.decode("ascii"), lines, body))
     placed, stream, leave = dict(signed.headers), request.stream, None
     if signed.body is not None:
         placed["Content-Length"] = str(len(signed.body))
@@ -107,7 +111,7 @@ def _signed(signer: Signer, request: Any, body: bytes) -> Any:
         stream=stream,
         extensions=request.extensions,
     )
-    made.headers = _headers_class(library)(made.headers, placed, leave)
+    made.headers = _headers_class(library)(made.headers, placed, signed.removed, leave)
     if signed.body is not None:
         made._content = signed.body  # So that `request.read()` in a hook does not replace the stream.
     return made
@@ -131,12 +135,15 @@ def _headers_class(library: Any) -> Any:
         Args:
             plain: The headers without what was placed.
             placed: What was placed.
+            removed: The names of the headers that were removed.
             leave: Is called before a redirect makes its copy.
         """
 
-        def __init__(self, plain: Any, placed: Mapping[str, str], leave: Callable[[], None] | None) -> None:
+        def __init__(
+            self, plain: Any, placed: Mapping[str, str], removed: Iterable[str], leave: Callable[[], None] | None
+        ) -> None:
             self._encoding, self._leave = None, leave
-            self._plain, self._whole = library.Headers(plain), _with(library.Headers(plain), placed)
+            self._plain, self._whole = library.Headers(plain), _with(library.Headers(plain), placed, removed)
 
         @property
         def _list(self) -> Any:
@@ -168,7 +175,9 @@ def _headers_class(library: Any) -> Any:
     return PlacedHeaders
 
 
-def _with(headers: Any, placed: Mapping[str, str]) -> Any:
+def _with(headers: Any, placed: Mapping[str, str], removed: Iterable[str]) -> Any:
+    for name in removed:
+        headers.pop(name, None)
     headers.update(placed)
     if "Content-Length" in placed:
         headers.pop("Transfer-Encoding", None)

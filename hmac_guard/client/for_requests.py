@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests.auth import AuthBase
 
-from hmac_guard.client.signer import Outgoing, Signing
+from hmac_guard.client.outgoing import Outgoing
+from hmac_guard.client.signer import Signing
 
 
 class RequestsAuth(Signing, AuthBase):
@@ -32,21 +33,23 @@ class RequestsAuth(Signing, AuthBase):
         url, headers = urlsplit(request.url), request.headers
         plain = _Plain(headers.copy(), request.body)
         body = _bytes_of(request.body) if self.signer.needs_body else b""
-        content_type, cookie = headers.get("Content-Type", ""), headers.get("Cookie", "")
-        signed = self.signer.sign(Outgoing(request.method, unquote(url.path), url.query, content_type, cookie, body))
+        lines = {name: _text_of(headers[name]) for name in self.signer.names if name in headers}
+        signed = self.signer.sign(Outgoing(request.method, unquote(url.path), url.query, lines, body))
         request.url = urlunsplit(url._replace(query=signed.query))
+        for name in signed.removed:
+            headers.pop(name, None)
         headers.update(signed.headers)
         sent = body if signed.body is None else signed.body
-        if sent:  # Bytes, also in the place of text: with urllib3 1.26, text is sent as Latin-1.
+        if sent or signed.body is not None:  # Bytes, also for text: with urllib3 1.26, text is sent as Latin-1.
             request.body = sent
             headers["Content-Length"] = str(len(sent))
-        plain.placed.update(signed.headers)
+        plain.placed.update(signed.headers, signed.removed)
         return plain
 
 
 @dataclass(eq=False, repr=False)
 class _Plain:
-    """A request before it was signed: its headers and its body, and the names of the headers that were placed."""
+    """A request before it was signed: its headers and its body, and the names of the headers that were changed."""
 
     headers: Mapping[str, str]
     body: Any
@@ -91,6 +94,10 @@ class _Redirects:
         answer = response.connection.send(again, **options)
         answer.request = again
         return answer
+
+
+def _text_of(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 def _bytes_of(body: Any) -> bytes:

@@ -4,26 +4,25 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, reduce
-from operator import or_
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from string import ascii_letters, digits
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 
-from hmac_guard.core.bodies import parse_json, parse_media
+from hmac_guard.client.outgoing import Carried, Finder, Outgoing, keep, names_of
+from hmac_guard.core.bodies import parse_json, step_down
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.fields import SignedFields
+from hmac_guard.core.fields import Placing, SignedFields
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.signing import check_tenant, fields_in_body, given_ids, tenant_in_body
-from hmac_guard.core.source import Source
-from hmac_guard.core.sources import Header, Path
+from hmac_guard.core.signing import check_tenant, fields_in_body, given_ids, sign_fields, tenant_in_body
+from hmac_guard.core.source import Field, Source
+from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Refused
 
@@ -40,37 +39,19 @@ _PORTS = {"http": 80, "https": 443}
 _HTTP = {"ws": "http", "wss": "https"}
 
 
-class Outgoing(NamedTuple):
-    """The part of a request that is signed or changed.
-
-    Attributes:
-        method: The method, as it is sent.
-        path: The path, decoded.
-        query: The query string as it is sent, without the `?`.
-        content_type: The `Content-Type` header; "" if there is none.
-        cookie: The `Cookie` header; "" if there is none.
-        body: The body; b"" unless the signer needs it.
-    """
-
-    method: str
-    path: str
-    query: str = ""
-    content_type: str = ""
-    cookie: str = ""
-    body: bytes = b""
-
-
 class Signed(NamedTuple):
     """The changes of a signed request.
 
     Attributes:
         query: The query string to send.
         headers: The headers to set in the place of those with the same name.
+        removed: The names of the headers to remove before.
         body: The body to send; None leaves it as it is.
     """
 
     query: str
     headers: dict[str, str]
+    removed: set[str]
     body: bytes | None
 
     def __repr__(self) -> str:
@@ -94,16 +75,24 @@ class Signer(Frozen):
         ConfigError: No request could be signed with this.
     """
 
-    __slots__ = ("_clock", "_ids", "_in_path", "_key", "_scheme", "_tenant", "_to_find", "needs_body")
+    __slots__ = (
+        *("_clock", "_finder", "_given", "_ids", "_in_path", "_key", "_scheme", "_tenant", "_to_find"),
+        *("names", "needs_body"),
+    )
 
+    #: The headers that have to be given, in lower case.
+    names: Sequence[str]
     #: Whether the body has to be read before the request is signed.
     needs_body: bool
     _scheme: Scheme
     _key: Hidden[Key]
     _ids: Mapping[str, IdValue]
-    _in_path: Mapping[str, re.Pattern[str]]
+    _finder: Finder
+    #: The ids that are given, and the tenant.
+    _given: Sequence[Field]
+    _in_path: Mapping[Field, re.Pattern[str]]
     #: The ids that the path of each request must have.
-    _to_find: frozenset[str]
+    _to_find: frozenset[Field]
     _tenant: str | None
     _clock: Callable[[], float]
 
@@ -128,9 +117,11 @@ class Signer(Frozen):
                 f"{owner}: clock must be a function that returns the Unix time, such as time.time, not "
                 f"{type(clock).__name__}"
             )
+        fields = [*scheme.id_fields, *([scheme.tenant_field] if scheme.tenant_field and tenant is not None else [])]
+        in_path = {field: pattern for field in fields if (pattern := _pattern_of(field))}
         in_body = {field.name for field in fields_in_body(scheme, ids)}
-        in_path = {name: pattern for name, source in scheme.ids.items() if (pattern := _pattern_of(name, source))}
-        found = {*in_body, *in_path}
+        ids_in_path = [field for field in in_path if field in scheme.id_fields]
+        found = {*in_body, *(field.name for field in ids_in_path)}
         missing = [name for name in scheme.ids if name not in {*ids, *scheme.optional, "nonce", *found}]
         unknown = [name for name in ids if name not in scheme.ids]
         if unknown:
@@ -139,23 +130,28 @@ class Signer(Frozen):
             )
         if missing:
             raise ConfigError(f"{owner}: the scheme {scheme.name!r} needs the id {missing[0]!r}; give {missing[0]}=")
-        fields = [*scheme.id_fields, scheme.signature_field, *(each.field for each in scheme.times)]
-        if scheme.tenant_field is not None and tenant is not None:
-            fields.append(scheme.tenant_field)
+        is_nonce_new = "nonce" in scheme.ids and "nonce" not in {*ids, *found}
+        made = [scheme.signature_field, *(each.field for each in scheme.times)]
+        made += [field for field in scheme.id_fields if is_nonce_new and field.name == "nonce"]
+        given = [field for field in fields if field not in made]
+        finder = Finder(scheme, given, made)
         self._set(
-            needs_body=scheme.signs_body or any(field.kinds for field in fields),
+            names=(*finder.names, "content-type", "content-encoding", "cookie"),
+            needs_body=scheme.signs_body or any(field.kinds for field in (*given, *made)),
             _scheme=scheme,
+            _finder=finder,
+            _given=given,
             _in_path=in_path,
-            _to_find=frozenset(in_path) - {*ids, *scheme.optional, *in_body},
+            _to_find=frozenset(field for field in ids_in_path if field.name not in {*ids, *scheme.optional, *in_body}),
             _key=hide(as_key(hidden)),
-            _ids={**({"nonce": _new_nonce} if "nonce" in scheme.ids and "nonce" not in found else {}), **ids},
+            _ids={**({"nonce": _new_nonce} if is_nonce_new else {}), **ids},
             _tenant=tenant,
             _clock=clock or time.time,
         )
         if not in_body and tenant_in_body(scheme, tenant) is None:
             sample = _sample_for(scheme)
-            given = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
-            samples = {**dict.fromkeys(in_path, sample), **given}
+            texts = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
+            samples = {**dict.fromkeys(found, sample), **texts}
             # The body has no fields, so that none of them is another id than the sample.
             scheme.sign_fields(self._key.get(), samples, body=b"&", tenant=tenant)
 
@@ -163,65 +159,74 @@ class Signer(Frozen):
         """Return the changes of a signed request.
 
         Raises:
-            ValueError: An id cannot be signed, or nothing can be placed in this body.
+            ValueError: As of `fields`; or the request has an id in two places, or another one in a place where it is
+                not replaced; or nothing can be placed in this body.
         """
-        kind = parse_media(request.content_type).kind
-        fields = hide(self.fields(request, kind if kind in ("form", "json") else ""))
-        body, content_type = None, ""
+        has = self._finder.find(request)
+        fields = hide(self._fields(request, has))
+        old = [place for place in has.old if not (self._scheme.signs_body and place.kinds)]
         # First, since it may raise: until then, no variable shows the signature.
-        if fields.get().json:
-            body, content_type = json_with(request.body, kind, hide(fields.get().json)), "application/json"
-        elif fields.get().form:
-            body = form_with(request.body, kind, hide(fields.get().form))
-            content_type = "application/x-www-form-urlencoded"
-        headers = dict(fields.get().headers)
+        body, content_type = _body_of(request, fields, old)
+        headers, removed = dict(fields.get().headers), names_of(old, Header, HeaderItem)
         if body is not None:
-            headers["Content-Type"] = request.content_type or content_type
-        if fields.get().cookies:
-            headers["Cookie"] = _with_cookies(request.cookie, fields.get().cookies)
+            headers["Content-Type"] = request.headers.get("content-type") or content_type
+        cookies = {*fields.get().cookies, *names_of(old, Cookie)}
+        if cookies:
+            removed.add("Cookie")
+            pairs = _without_cookies(request.headers.get("cookie", ""), cookies)
+            pairs += [f"{name}={text}" for name, text in fields.get().cookies.items()]
+            headers.update({"Cookie": "; ".join(pairs)} if pairs else {})
         placed = fields.get().query
-        kept = [part for part in request.query.split("&") if part and _name_of(part) not in placed]
-        return Signed("&".join([*kept, *filter(None, [urlencode(placed, quote_via=quote)])]), headers, body)
+        names = {*placed, *names_of(old, Query)}
+        parts = [part for part in request.query.split("&") if part and _name_of(part) not in names]
+        parts += filter(None, [urlencode(placed, quote_via=quote)])
+        return Signed("&".join(parts), headers, removed, body)
 
-    def fields(self, request: Outgoing, kind: str = "") -> SignedFields:
-        """Return what is placed into a request.
-
-        Args:
-            request: The request.
-            kind: The kind of its body, if fields can be placed into it: "form" or "json".
+    def fields(self, request: Outgoing) -> SignedFields:
+        """Return what is placed into a request that has nothing in the places of the scheme, except in its path.
 
         Raises:
-            ValueError: An id cannot be signed, the URL has another one, or the URL lacks one.
+            ValueError: An id cannot be signed, the path has another one, or the path lacks one.
         """
-        ids = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
-        in_path = self._ids_in_path(request.path)
-        for name, text in in_path.items():
-            if ids.setdefault(name, text) != text:
-                raise ValueError(f"the path of the request has another {name!r} than the one that is to be signed")
-        for name in self._to_find.difference(in_path):
+        return self._fields(request, Carried({}, []))
+
+    def _fields(self, request: Outgoing, has: Carried) -> SignedFields:
+        ids: dict[str, Any] = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
+        in_path = self._in_path_of(request.path)
+        for field, read in in_path.items():
+            if field in self._scheme.id_fields:
+                ids.setdefault(field.name, read)
+        for field in self._to_find.difference(in_path):
             raise ValueError(
-                f"the path {request.path!a:.200} has no {name!r}, which the scheme reads from "
-                f"{self._scheme.ids[name].describe()}; leave this signer out of a request that no guard checks"
+                f"the path {request.path!a:.200} has no {field.name!r}, which the scheme reads from "
+                f"{field.source.describe()}; leave this signer out of a request that no guard checks"
             )
-        scheme = _arranged(self._scheme, frozenset(in_path), kind)
-        return scheme.sign_fields(
-            self._key.get(),
-            ids,
+        placing = Placing(self._scheme.signs_body, request.kind if request.kind in ("form", "json") else "")
+        for field in self._given:
+            text = self._tenant if field == self._scheme.tenant_field else ids.get(field.name)
+            if isinstance(text, str):  # Signing refuses any other.
+                keep(placing, field, text, in_path.get(field), has.given.get(field, {}))
+        return sign_fields(
+            self._scheme,
+            self._key,
+            hide(ids),
+            {},
             now=self._clock(),
             body=request.body,
             method=request.method,
             tenant=self._tenant,
+            placing=placing,
         )
 
-    def _ids_in_path(self, path: str) -> dict[str, str]:
-        """Return the ids in the path. The path may begin with any mount point."""
+    def _in_path_of(self, path: str) -> dict[Field, str]:
+        """Return the ids and the tenant in a path. The path may begin with any mount point."""
         starts = [index for index, character in enumerate(path) if character == "/"]
         found = {}
-        for name, pattern in self._in_path.items():
+        for field, pattern in self._in_path.items():
             matches = filter(None, (pattern.fullmatch(path, start) for start in starts))
             match = next(matches, None)
             if match is not None:
-                found[name] = next(filter(None, match.groups()))
+                found[field] = next(filter(None, match.groups()))
         return found
 
     def _description(self) -> str:
@@ -359,66 +364,56 @@ def _sample_for(scheme: Scheme) -> str:
     return next((one for one in ascii_letters + digits if one not in taken), "x")
 
 
-def _pattern_of(name: str, source: Source) -> "re.Pattern[str] | None":
-    templates = [template for place in source.places() if isinstance(place, Path) for template in place.templates]
-    return compile_templates(tuple(templates), name) if templates else None
+def _pattern_of(field: Field) -> "re.Pattern[str] | None":
+    places = field.source.places()
+    templates = [template for place in places if isinstance(place, Path) for template in place.templates]
+    return compile_templates(tuple(templates), field.name) if templates else None
 
 
-def _with_cookies(header: str, cookies: Mapping[str, str]) -> str:
-    pairs = [pair for pair in header.split(";") if pair.strip() and pair.split("=")[0].strip() not in cookies]
+def _without_cookies(header: str, names: Container[str]) -> list[str]:
+    """Return the other cookies in a header: a list of one text, or an empty one."""
+    pairs = [pair for pair in header.split(";") if pair.strip() and pair.split("=")[0].strip() not in names]
     # A quoted value may have a ";", so the others are not changed.
     kept = ";".join(pairs).strip()
-    return "; ".join([*filter(None, [kept]), *(f"{name}={text}" for name, text in cookies.items())])
+    return [kept] if kept else []
 
 
-@lru_cache(maxsize=256)
-def _arranged(scheme: Scheme, in_path: frozenset[str], kind: str) -> Scheme:
-    """Return the scheme for one kind of request.
-
-    Args:
-        scheme: The scheme.
-        in_path: The ids that the path carries, which are placed nowhere else.
-        kind: "form", "json" or "". The places in a body of this kind come before those in another one.
-    """
-
-    def arranged(name: str, source: Source) -> Source:
-        places = [place for place in source.places() if name not in in_path or isinstance(place, Path)]
-        first, *others = sorted(places, key=lambda place: bool(kind and place.kinds) and kind not in place.kinds)
-        return reduce(or_, others, first)
-
-    if not in_path and not kind:
-        return scheme
-    changes: dict[str, Any] = {"ids": {name: arranged(name, source) for name, source in scheme.ids.items()}}
-    changes["signature"] = arranged("", scheme.signature)
-    if scheme.tenant is not None:
-        changes["tenant"] = arranged("", scheme.tenant)
-    return scheme.replace(**changes)
+def _body_of(request: Outgoing, fields: Hidden[SignedFields], old: list[Source]) -> tuple[bytes | None, str]:
+    """Return the body to send, None for the one that the request has, and its media type."""
+    if fields.get().json or any(isinstance(place, Json) for place in old):
+        places = [place for place in old if isinstance(place, Json)]
+        return json_with(request.body, request.kind, hide(fields.get().json), places), "application/json"
+    if fields.get().form or names_of(old, Form):
+        body = form_with(request.body, request.kind, hide(fields.get().form), names_of(old, Form))
+        return body, "application/x-www-form-urlencoded"
+    return None, ""
 
 
 _CANNOT = "the scheme places ids or the signature in the body, and the body of this request is"
 
 
-def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]]) -> bytes:
+def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]], old: Iterable[Json] = ()) -> bytes:
     """Return a JSON body with these fields, as compact JSON. Each number stays as it is written.
 
     Args:
         body: The body before; an empty one counts as an object without members.
         kind: The kind of its media type, as of `core.bodies.parse_media`.
         fields: The fields, as nested objects.
+        old: The places in which nothing of before stays.
 
     Raises:
         ValueError: The body is no JSON object, no guard would read it, or a list is where a field needs an object.
     """
     if body and kind not in ("json", "none"):
         raise ValueError(f"{_CANNOT} no JSON: send JSON, or sign with a scheme whose places are outside the body")
-    merged = _merged(body, fields)
+    merged = _merged(body, fields, old)
     if merged is None:  # Raised here, where no variable shows the signature.
         raise ValueError(f"{_CANNOT} no JSON object, or has a list where an object has to be")
     return merged
 
 
-def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]]) -> bytes:
-    """Return an urlencoded body with these fields in the place of those with the same names.
+def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]], old: Iterable[str] = ()) -> bytes:
+    """Return an urlencoded body with these fields, and without the others of their names and of the names `old`.
 
     Raises:
         ValueError: The body is of another kind.
@@ -427,17 +422,27 @@ def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]]) -> byte
         raise ValueError(
             f"{_CANNOT} no urlencoded form: send one, or sign with a scheme whose places are outside the body"
         )
-    kept = [
-        part for part in body.split(b"&") if part and unquote_plus(part.split(b"=")[0].decode()) not in fields.get()
-    ]
-    return b"&".join([*kept, urlencode(fields.get()).encode()])
+    names = {*fields.get(), *old}
+    kept = [part for part in body.split(b"&") if part and unquote_plus(part.split(b"=")[0].decode()) not in names]
+    return b"&".join([*kept, *filter(None, [urlencode(fields.get()).encode()])])
 
 
-def _merged(body: bytes, fields: Hidden[Mapping[str, Any]]) -> bytes | None:
+def _merged(body: bytes, fields: Hidden[Mapping[str, Any]], old: Iterable[Json]) -> bytes | None:
     document = _read_json(body or b"{}")
+    if not all(_remove(document, place.tokens()) for place in old):
+        return None
     if not isinstance(document, dict) or not _merge(document, fields.get()):
         return None
     return _json_of(document).encode()
+
+
+def _remove(document: Any, tokens: list[str]) -> bool:
+    """Remove a value from a document. Return whether that was possible: an item of a list stays."""
+    *outer, last = tokens
+    node = step_down(document, outer)
+    if isinstance(node, dict):
+        node.pop(last, None)
+    return not isinstance(node, list)
 
 
 class _Number(NamedTuple):

@@ -44,30 +44,60 @@ class SignedFields(Frozen):
 
 
 class Placing:
-    """Puts strings into their places. If the body is signed, nothing is put into it."""
+    """Puts strings into their places. If the body is signed, nothing is put into it.
 
-    def __init__(self, signs_body: bool) -> None:
-        self._signs_body = signs_body
+    Args:
+        signs_body: Whether the body is signed.
+        kind: The kind of body that the request has, "form" or "json"; "" for any other. Places in a body of this kind
+            come before those in another one.
+    """
+
+    def __init__(self, signs_body: bool, kind: str = "") -> None:
+        self.signs_body, self._kind = signs_body, kind
+        self._kept: dict[Field, Source] = {}
         self._fields = SignedFields()
         self._items: dict[str, dict[str, str]] = {}
         self._between: dict[str, str] = {}
         self._spellings: dict[str, str] = {}
 
+    def keep(self, field: Field, place: Source) -> None:
+        """Leave a string in the place where the request has it. It is then put into no other one."""
+        self._kept[field] = place
+
+    def keeps(self, field: Field) -> bool:
+        return field in self._kept
+
+    def place_of(self, field: Field, text: Hidden[str]) -> Source | None:
+        """Return the first of its places that can carry a string. Paths and signed bodies are left out."""
+        places = [place for place in field.source.places() if not self._is_written(place)]
+        places.sort(key=lambda place: bool(self._kind and place.kinds) and self._kind not in place.kinds)
+        return next((place for place in places if place.can_carry(text.get())), None)
+
+    def _is_written(self, place: Source) -> bool:
+        """Return whether the caller writes the string: into the URL, or into a body that is signed as it is."""
+        return is_path(place) or (self.signs_body and bool(place.kinds))
+
     def place(self, field: Field, text: Hidden[str]) -> None:
-        """Put a string into the first of its places that can carry it. Paths are left out."""
-        every = field.source.places()
-        places = [place for place in every if not (self._signs_body and place.kinds)]
-        for place in places:
-            if not is_path(place) and place.can_carry(text.get()):
-                self._put(place, text)
-                return
+        """Put a string into its place."""
+        kept = self._kept.get(field)
+        place = self.place_of(field, text) if kept is None else kept
+        if place is None:
+            self._check_written(field, text)
+        elif kept is None and place in self._kept.values():
+            raise ConfigError(f"sign_fields: two different strings are sent in {place!r}; give the same text for both")
+        elif not place.can_carry(text.get()):
+            raise ConfigError(f"sign_fields: {field.label} {why_not_sent(place, text.get())}")
+        elif kept is None or isinstance(place, HeaderItem):  # The header of an item is written as a whole.
+            self._put(place, text)
+
+    def _check_written(self, field: Field, text: Hidden[str]) -> None:
+        """Raise `ConfigError` if a string that has no place is not one that the caller writes."""
         if field.label == "the signature":  # Any place but a path carries it.
             raise ConfigError(
                 f"sign_fields: the signature cannot be sent in {field.source!r}: the caller writes the URL; get the "
                 "signature from sign, and write it there"
             )
-        # The caller writes the URL, and a signed body already has its values.
-        if not (len(places) < len(every) or any(map(is_path, places))):
+        if not any(map(self._is_written, field.source.places())):
             raise ConfigError(f"sign_fields: {field.label} {why_not_sent(field.source, text.get())}")
 
     def _put(self, place: Source, text: Hidden[str]) -> None:

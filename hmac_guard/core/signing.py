@@ -63,8 +63,10 @@ def sign_fields(
     body: Any,
     method: str,
     tenant: str | None,
+    placing: Placing | None = None,
 ) -> SignedFields:
     """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
+    placing = placing or Placing(scheme.signs_body)
     given = given_ids("sign_fields", ids, named)
     now = time.time() if now is None else now
     check_moment("sign_fields: now", now)
@@ -74,16 +76,19 @@ def sign_fields(
     if scheme.expires is not None and "expires" in given:
         given["expires"] = _time_text("expires", given["expires"])
     fields = (*(each.field for each in scheme.times), *scheme.id_fields)
-    in_body = {field.name for field in fields if _read_out(scheme, field, body, given)}
+
+    def read_out(field: Field, texts: dict[str, Any]) -> bool:
+        return not placing.keeps(field) and _read_out(scheme, field, body, texts)
+
+    in_body = {field.name for field in fields if read_out(field, given)}
     times = _times_at(scheme, now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
     check_tenant("sign_fields", scheme, tenant)
-    placing = Placing(scheme.signs_body)
     for field in fields:
         if field.name not in in_body and (field.name in times or field.name in given):
             placing.place(field, hide(times.get(field.name) or given[field.name]))
     where = scheme.tenant_field
-    if where is not None and tenant is not None and not _read_out(scheme, where, body, {where.name: tenant}):
+    if where is not None and tenant is not None and not read_out(where, {where.name: tenant}):
         placing.place(where, hide(tenant))
     placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
     return placing.placed()

@@ -152,6 +152,34 @@ def test_a_body_into_which_only_the_tenant_is_placed_keeps_the_rest(client: Any)
     assert (status, found["json"]) == (200, {"amount": 5, "tenant": "acme"})
 
 
+def test_an_id_that_the_body_has_is_sent_there_alone(client: Any) -> None:
+    guard = Guard(IN_QUERY.replace(ids={"user": Query("user") | Json("/user") | Form("user")}), KEY)
+    ask = client(guard, lambda each: signed_client(each, guard, user="u1"))
+
+    for body in ({"json": {"user": "u1"}}, {"form": {"user": "u1"}}):
+        assert ask(**body)[0] == 200
+    with pytest.raises(ValueError, match="another 'user' than the one that is to be signed, in the JSON body"):
+        ask(json={"user": "u2"})
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["WSGI", "ASGI"])
+def test_an_old_signature_in_a_header_is_removed(is_async: bool) -> None:
+    pytest.importorskip("django", reason="not run: Django is not installed")
+    from django.http import JsonResponse
+    from django.test import AsyncClient, Client
+    from django_project import GUARDED, Guarded, project
+
+    guard = Guard(IN_HEADER.replace(signature=Header("X-Sig") | Header("X-Old")), KEY)
+    client = signed_client(AsyncClient() if is_async else Client(), guard, user="u1")
+    with project(lambda request: JsonResponse({"old": request.headers.get("X-Old")}), MIDDLEWARE=[GUARDED]):
+        Guarded.guard = guard
+        headers: dict[str, Any] = {"X-Old": "old"} if is_async else {"HTTP_X_OLD": "old"}
+        answer: Any = client.get("/", **headers)
+        answer = asyncio.run(answer) if is_async else answer
+
+    assert (answer.status_code, answer.json()) == (200, {"old": None})
+
+
 def test_a_signed_body_is_sent_as_it_was_signed(client: Any) -> None:
     key = b"a key of thirty-two bytes, or so"
     clock = Clock(1_800_000_000)

@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 import pytest
 from secrecy import SECRECY
 from serving import threaded
 
-from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Scheme, verdict_from
+from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Query, Scheme, verdict_from
 from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO, PUSHER, STANDARD_WEBHOOKS, signed_ids
 
@@ -22,7 +23,8 @@ pytest.importorskip("requests", reason="not run: requests is not installed")
 import requests
 
 from hmac_guard.client import HttpxAuth, RequestsAuth
-from hmac_guard.client.signer import Outgoing, json_with
+from hmac_guard.client.outgoing import Outgoing
+from hmac_guard.client.signer import json_with
 from hmac_guard.core.hidden import hide
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
@@ -273,7 +275,7 @@ def test_a_hook_reads_and_changes_the_headers_of_a_signed_request(library: str, 
 )
 def test_a_cookie_takes_the_place_of_the_old_one(header: str, kept: str) -> None:
     signed = HttpxAuth(IN_COOKIE, KEY, ["https://a.example"], user="u1").signer.sign(
-        Outgoing("GET", "/", cookie=header)
+        Outgoing("GET", "/", headers={"cookie": header})
     )
 
     assert signed.headers["Cookie"] == f"{kept}user=u1; sig={IN_COOKIE.sign(KEY, user='u1')}"
@@ -409,7 +411,7 @@ def test_a_path_without_the_id_that_it_must_have_is_an_error(sign: Any) -> None:
     )
     signer = sign(invoices, KEY, ["http://127.0.0.1:9"]).signer
     given = sign(invoices, KEY, ["http://127.0.0.1:9"], account="a1").signer
-    found, other = (Outgoing("GET", path, "", "", "", b"") for path in ("/a/a1/invoices", "/health"))
+    found, other = (Outgoing("GET", path) for path in ("/a/a1/invoices", "/health"))
 
     assert signer.sign(found).headers == given.sign(found).headers == {"X-Sig": invoices.sign(KEY, account="a1")}
     with pytest.raises(
@@ -683,3 +685,282 @@ def test_an_id_and_a_tenant_in_a_signed_body_are_those_that_are_given(send: Send
     for wrong in ({**body, "user": "eve"}, {**body, "tenant": "other"}):
         with pytest.raises(ConfigError, match="in the body with another value"):
             send(signed, [site.url], f"{site.url}/inbox", "POST", ids, "acme", json=wrong)
+
+
+MULTIPART: dict[str, Any] = {
+    "content": b'--b\r\nContent-Disposition: form-data; name="user"\r\n\r\nu1\r\n--b--\r\n',
+    "headers": {"Content-Type": "multipart/form-data; boundary=b"},
+}
+#: The second place of an id, and a request that has it there.
+CARRIED: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "query": (Query("user"), "?user=u%31", {}),
+    "header": (Header("X-User"), "", {"headers": {"X-User": "u1"}}),
+    "start of a header": (Header("X-User", before=":"), "", {"headers": {"X-User": "u1:rest"}}),
+    "item of a header": (
+        Header("X-User").item("u", separators=(";", "=")),
+        "",
+        {"headers": {"X-User": "u=u1"}},
+    ),
+    "cookie": (Cookie("user"), "", {"headers": {"Cookie": "user=u1"}}),
+    "JSON": (Json("/user"), "", {"json": {"user": "u1"}}),
+    "form": (Form("user"), "", {"data": {"user": "u1"}}),
+    "multipart": (Form("user"), "", MULTIPART),
+}
+
+
+@pytest.mark.parametrize("first", [Header("X-First"), Query("first")], ids=["header", "query"])
+@pytest.mark.parametrize("carried", list(CARRIED))
+def test_an_id_that_the_request_has_in_another_place_is_sent_there_alone(
+    send: Send, sites: Any, first: Any, carried: str
+) -> None:
+    place, query, options = CARRIED[carried]
+    scheme = IN_COOKIE.replace(ids={"user": first | place}, signature=Header("X-Sig"))
+    made = sites(scheme)
+
+    status, url, text = send(scheme, [made.url], f"{made.url}/inbox{query}", "POST", **options)
+
+    assert (status, json.loads(text)["ids"]) == (200, {"user": "u1"})
+    assert parse_qsl(urlsplit(url).query) == parse_qsl(query[1:])
+    assert made.ours.got[0]["headers"].get("X_USER") == options.get("headers", {}).get("X-User")
+
+
+@pytest.mark.parametrize("carried", list(CARRIED))
+def test_another_id_in_another_place_is_an_error(send: Send, sites: Any, carried: str) -> None:
+    place, query, options = CARRIED[carried]
+    scheme = IN_COOKIE.replace(ids={"user": Header("X-First") | place}, signature=Header("X-Sig"))
+    made = sites(scheme)
+
+    with pytest.raises(
+        ValueError, match=f"another 'user' than the one .*, in the {re.escape(place.describe())}; leave"
+    ):
+        send(scheme, [made.url], f"{made.url}/inbox{query}", "POST", {"user": "u2"}, **options)
+    assert made.ours.got == []
+
+
+def test_an_id_in_two_places_is_an_error(send: Send, sites: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Query("user") | Header("X-User") | Cookie("user")})
+    made = sites(scheme)
+
+    with pytest.raises(
+        ValueError, match="the id 'user' in the query parameter 'user' and in the header 'X-User'; send"
+    ):
+        send(scheme, [made.url], f"{made.url}/inbox?user=u1", headers={"X-User": "u1"})
+    assert made.ours.got == []
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_another_id_beside_the_one_in_the_path_is_an_error(sign: Any) -> None:
+    signer = sign(NANGO, KEY, ["https://a.example"], connection_id="c").signer
+    path = "/oauth/connect/github"
+
+    assert signer.sign(Outgoing("GET", path, "integration_id=github")).query.startswith("integration_id=github&conn")
+    with pytest.raises(ValueError, match=r"another 'integration_id' than .*, in the query parameter 'integration_id'"):
+        signer.sign(Outgoing("GET", path, "integration_id=gitlab"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_in_the_path_and_in_a_signed_body_is_the_same(sign: Any) -> None:
+    hook = Scheme(name="hook", ids={"a": Path("/{a}") | Json("/a")}, message="{a}.{@body}", signature=Header("X-Sig"))
+    signer = sign(hook, KEY, ["https://a.example"]).signer
+    headers, body = {"content-type": "application/json"}, b'{"a":"1"}'
+
+    assert signer.sign(Outgoing("POST", "/1", "", headers, body)).headers == {"X-Sig": hook.sign(KEY, a="1", body=body)}
+    with pytest.raises(ValueError, match="another 'a' than the one that is to be signed, in the JSON body at '/a'"):
+        signer.sign(Outgoing("POST", "/2", "", headers, body))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_signed_body_of_another_type_has_no_id_beside_the_path(sign: Any) -> None:
+    upload = Scheme(name="csv", ids={"a": Path("/{a}") | Form("a")}, message="{a}.{@body}", signature=Header("X-Sig"))
+    request = Outgoing("POST", "/1", "", {"content-type": "text/csv"}, b"x&a=2")
+
+    signed = sign(upload, KEY, ["https://a.example"]).signer.sign(request)
+
+    assert signed.headers == {"X-Sig": upload.sign(KEY, a="1", body=b"x&a=2")}
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_in_the_path_that_no_guard_accepts_is_an_error(sign: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Path("/of/{user}") | Query("user")}, signature=Header("X-Sig"))
+    signer = sign(scheme, KEY, ["https://a.example"], user="a\\b").signer
+
+    assert signer.sign(Outgoing("GET", "/inbox")).query == "user=a%5Cb"
+    with pytest.raises(ConfigError, match="the id 'user' cannot be sent in Path"):
+        signer.sign(Outgoing("GET", "/of/a\\b"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_that_a_function_gives_is_text(sign: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Header("X-User") | Query("user")})
+    signer = sign(scheme, KEY, ["https://a.example"], user=lambda: 5).signer
+
+    for query in ("", "user=5"):
+        with pytest.raises(ConfigError, match="the id 'user' must be text"):
+            signer.sign(Outgoing("GET", "/", query))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_time_in_a_signed_body_stays_and_one_elsewhere_is_removed(sign: Any) -> None:
+    expires = Expires(Header("X-Expires") | Json("/expires"), max_lifetime=60)
+    scheme = Scheme(
+        name="hook", ids={}, message="{expires}.{@body}", signature=Header("X-Sig") | Query("sig"), expires=expires
+    )
+    headers, body = {"content-type": "application/json", "x-expires": "5"}, b'{"expires":"1900000000"}'
+
+    signed = sign(scheme, KEY, ["https://a.example"]).signer.sign(Outgoing("POST", "/", "sig=old", headers, body))
+
+    assert (signed.query, signed.body, signed.removed) == ("", None, {"X-Expires"})
+    assert signed.headers == {"X-Sig": scheme.sign(KEY, expires="1900000000", body=body)}
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_is_placed_into_the_first_place_if_there_is_no_body(sign: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Json("/user") | Query("user")})
+    signer = sign(scheme, KEY, ["https://a.example"], user="u1").signer
+
+    assert signer.sign(Outgoing("POST", "/")).body == b'{"user":"u1"}'
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_another_tenant_in_the_path_is_an_error(sign: Any) -> None:
+    scheme = OF_TENANT.replace(tenant=Path("/of/{tenant}") | Header("X-Tenant"))
+    signer = sign(scheme, KEY, ["https://a.example"], user="u1", tenant="acme").signer
+
+    assert "X-Tenant" not in signer.sign(Outgoing("GET", "/of/acme")).headers
+    assert signer.sign(Outgoing("GET", "/inbox")).headers["X-Tenant"] == "acme"
+    with pytest.raises(ValueError, match="another 'tenant' than the one that is to be signed, in the path '/of/"):
+        signer.sign(Outgoing("GET", "/of/other"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+@pytest.mark.parametrize("sent", ["acme", "other"])
+def test_an_id_that_is_the_tenant_too_is_not_another_one(sign: Any, sent: str) -> None:
+    scheme = Scheme(
+        name="shared",
+        ids={"org": Header("X-Org"), "event": Json("/event")},
+        message="{org}.{event}.{@body}",
+        signature=Header("X-Sig"),
+        tenant=Header("X-Org"),
+    )
+    request = Outgoing("POST", "/", headers={"x-org": sent}, body=b'{"event":"e1"}')
+    make = partial(sign, scheme, KEY, ["https://a.example"], org="acme")
+
+    assert make(tenant="acme").signer.sign(request).headers.get("X-Org", sent) == "acme"
+    with pytest.raises(ConfigError, match="two different strings are sent in Header"):
+        make(tenant="other").signer.sign(request)
+
+
+#: The second place of a string that the signer makes, a request that has an old one there, and what is sent in the end.
+OLD: dict[str, tuple[Any, str, dict[str, Any], str]] = {
+    "query": (Query("old"), "?page=2&old=1", {}, "page=2"),
+    "header": (Header("X-Old"), "", {"headers": {"X-Old": "1"}}, ""),
+    "item of a header": (
+        Header("X-Old").item("old", separators=(";", "=")),
+        "",
+        {"headers": {"X-Old": "old=1"}},
+        "",
+    ),
+    "cookie": (Cookie("old"), "", {"headers": {"Cookie": "a=1; old=1"}}, "a=1"),
+    "only cookie": (Cookie("old"), "", {"headers": {"Cookie": "old=1"}}, ""),
+    "JSON": (Json("/a/old"), "", {"json": {"a": {"old": "1", "b": 2}}}, '{"a":{"b":2}}'),
+    "form": (Form("old"), "", {"data": {"old": "1", "b": "2"}}, "b=2"),
+    "only form field": (Form("old"), "", {"data": {"old": "1"}}, ""),
+}
+
+
+@pytest.mark.parametrize("what", ["signature", "time", "nonce"])
+@pytest.mark.parametrize("old", list(OLD))
+def test_a_new_string_takes_the_place_of_an_old_one(send: Send, sites: Any, what: str, old: str) -> None:
+    place, query, options, kept = OLD[old]
+    sources = {name: Header(f"X-{name}") for name in ("signature", "time", "nonce")}
+    sources[what] = sources[what] | place
+    scheme = NONCE.replace(
+        ids={**NONCE.ids, "nonce": sources["nonce"]},
+        expires=Expires(sources["time"], max_lifetime=60),
+        signature=sources["signature"],
+    )
+    made = sites(scheme)
+
+    status, _, text = send(scheme, [made.url], f"{made.url}/inbox{query}", "POST", **options)
+
+    assert (status, json.loads(text)["ids"]["user"]) == (200, "u1")
+    [got] = made.ours.got
+    assert "old" not in str(got)
+    assert (urlencode(got["query"]) or got["headers"].get("COOKIE") or got["body"]) == kept
+
+
+def test_an_old_signature_in_a_body_that_cannot_be_changed_is_an_error(sites: Any, send: Send) -> None:
+    signature = Header("X-Sig") | Form("user") | Json("/a/0")
+    scheme = Scheme(name="old", ids={"id": Header("X-Id")}, message="{id}", signature=signature)
+    made = sites(scheme)
+
+    bodies: list[tuple[dict[str, Any], str]] = [
+        (MULTIPART, "no urlencoded form"),
+        ({"json": {"a": ["old"]}}, "has a list"),
+    ]
+    for options, says in bodies:
+        with pytest.raises(ValueError, match=says):
+            send(scheme, [made.url], f"{made.url}/inbox", "POST", {"id": "u1"}, **options)
+    assert made.ours.got == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", MULTIPART["headers"]["Content-Type"]], ids=["JSON", "form"]
+)
+def test_a_body_that_no_guard_can_read_is_sent_if_nothing_is_placed_in_it(
+    send: Send, sites: Any, content_type: str
+) -> None:
+    ids = {"user": Query("user") | Json("/user") | Form("user")}
+    scheme = IN_COOKIE.replace(ids=ids, signature=Header("X-Sig") | Json("/sig") | Form("sig"))
+    made = sites(scheme)
+
+    headers = {"Content-Type": content_type}
+    assert send(scheme, [made.url], f"{made.url}/upload", "POST", content=b"{", headers=headers)[0] == 200
+    assert made.ours.got[0]["body"] == "{"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json", "Content-Encoding": "br"},
+        {"Content-Type": "application/json; charset=latin-1"},
+    ],
+    ids=["compressed", "charset"],
+)
+def test_a_body_that_no_guard_reads_is_not_searched(send: Send, sites: Any, headers: dict[str, str]) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Query("user") | Json("/user")})
+    made = sites(scheme)
+
+    url = f"{made.url}/upload"
+    assert send(scheme, [made.url], url, "POST", content=b'{"user":"u2"}', headers=headers)[0] == 200
+
+
+def test_an_old_signature_is_sent_to_another_origin_as_the_caller_gave_it(send: Send, sites: Any) -> None:
+    scheme = NONCE.replace(signature=Header("X-Sig") | Header("X-Old"))
+    made = sites(scheme)
+    url = f"{made.url}/go?status=307&to={made.other_url}/inbox"
+
+    send(scheme, [made.url], url, headers={"X-Old": "old"})
+
+    [signed], [got] = made.ours.got, made.other.got
+    assert ("X_OLD" in signed["headers"], got["headers"]["X_OLD"]) == (False, "old")
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_the_items_of_a_header_that_are_kept_are_sent_with_those_that_are_placed(sign: Any) -> None:
+    items = {key: Header("X-Sig").item(key, separators=(",", "=")) for key in ("u", "v1")}
+    scheme = Scheme(name="items", ids={"u": Query("u") | items["u"]}, message="{u}", signature=items["v1"])
+    signer = sign(scheme, KEY, ["https://a.example"], u="1").signer
+
+    signed = signer.sign(Outgoing("GET", "/", headers={"x-sig": "u=1,v1=old"}))
+
+    assert (signed.query, signed.headers) == ("", {"X-Sig": f"u=1,v1={scheme.sign(KEY, u='1')}"})
+
+
+def test_bytes_as_a_header_of_requests_are_read_as_text() -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Query("user") | Header("X-User")}, signature=Header("X-Sig"))
+    auth = RequestsAuth(scheme, KEY, ["https://a.example"], user="u1")
+
+    prepared = requests.Request("GET", "https://a.example/", headers={"X-User": b"u1"}, auth=auth).prepare()
+
+    assert prepared.url == "https://a.example/"
