@@ -206,7 +206,8 @@ def sign_request(
         now: The Unix time of signing in seconds; None is the time of the guard's clock.
         body: The body of the request.
         method: The method of the request. It is signed in capitals, as most clients send it.
-        path: The path of the request. An id in it is placed nowhere else.
+        path: The path of the request, decoded and without the query: `/of/a b` for the URL `/of/a%20b`. An id in it is
+            placed nowhere else.
         named: The ids.
 
     Raises:

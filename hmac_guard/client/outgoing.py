@@ -98,24 +98,21 @@ class _Sent(Request):
         return None
 
 
-def keep(placing: Placing, field: Field, text: str, in_path: str | None, found: Mapping[Source, Found]) -> None:
+def keep(placing: Placing, field: Field, text: str, in_path: bool, found: Mapping[Source, Found]) -> None:
     """Leave an id or the tenant where the request has it: a guard refuses a request that has it in two places.
 
     Args:
         placing: Puts the string into its place if it is not left anywhere.
         field: The id or the tenant.
         text: The text that is signed.
-        in_path: The text in the path, if it may be there: the path may begin with any mount point.
+        in_path: Whether the path has this text, behind any mount point.
         found: What the request has, by place.
 
     Raises:
         ValueError: The request has it in two places, or another one in a place where it is not replaced.
     """
-    if in_path is not None:
-        path = next(filter(is_path, field.source.places()))
-        if in_path != text:
-            raise ValueError(_another(field, path, "sign that one"))
-        placing.keep(field, path)
+    if in_path:
+        placing.keep(field, next(filter(is_path, field.source.places())))
     if len(found) > 1:
         where = " and in the ".join(place.describe() for place in found)
         raise ValueError(f"the request has {field.label} in the {where}; send it in one place")
@@ -124,13 +121,11 @@ def keep(placing: Placing, field: Field, text: str, in_path: str | None, found: 
         is_replaced = (placing.signs_body and place.kinds) or placing.place_of(field, hide(text)) == place
         if there == text:
             placing.keep(field, place)
-        elif in_path is not None or not is_replaced:
-            raise ValueError(_another(field, place, "leave it out of the request"))
-
-
-def _another(field: Field, place: Source, advice: str) -> str:
-    where = place.describe()
-    return f"the request has another {field.name!r} than the one that is to be signed, in the {where}; {advice}"
+        elif in_path or not is_replaced:
+            raise ValueError(
+                f"the request has another {field.name!r} than the one that is to be signed, in the {place.describe()}; "
+                "leave it out of the request"
+            )
 
 
 def names_of(places: Iterable[Source], *kinds: type[Source]) -> set[str]:

@@ -193,7 +193,7 @@ class Signer(Frozen):
     def _fields(self, request: Outgoing, has: Carried) -> SignedFields:
         ids: dict[str, Any] = {name: value if isinstance(value, str) else value() for name, value in self._ids.items()}
         in_path = self._in_path_of(request.path)
-        for field, read in in_path.items():
+        for field, (read, _) in in_path.items():
             if field in self._scheme.id_fields:
                 ids.setdefault(field.name, read)
         for field in self._to_find.difference(in_path):
@@ -205,7 +205,10 @@ class Signer(Frozen):
         for field in self._given:
             text = self._tenant if field == self._scheme.tenant_field else ids.get(field.name)
             if isinstance(text, str):  # Signing refuses any other.
-                keep(placing, field, text, in_path.get(field), has.given.get(field, {}))
+                read, mount = in_path.get(field, (text, ""))
+                if read != text:
+                    raise ValueError(_another_in_path(field, request.path, mount))
+                keep(placing, field, text, field in in_path, has.given.get(field, {}))
         return sign_fields(
             self._scheme,
             self._key,
@@ -218,15 +221,15 @@ class Signer(Frozen):
             placing=placing,
         )
 
-    def _in_path_of(self, path: str) -> dict[Field, str]:
-        """Return the ids and the tenant in a path. The path may begin with any mount point."""
+    def _in_path_of(self, path: str) -> dict[Field, tuple[str, str]]:
+        """Return the ids and the tenant in a path, with the mount point before: the path may begin with any."""
         starts = [index for index, character in enumerate(path) if character == "/"]
         found = {}
         for field, pattern in self._in_path.items():
             matches = filter(None, (pattern.fullmatch(path, start) for start in starts))
             match = next(matches, None)
             if match is not None:
-                found[field] = next(filter(None, match.groups()))
+                found[field] = next(filter(None, match.groups())), path[: match.start()]
         return found
 
     def _description(self) -> str:
@@ -368,6 +371,17 @@ def _pattern_of(field: Field) -> "re.Pattern[str] | None":
     places = field.source.places()
     templates = [template for place in places if isinstance(place, Path) for template in place.templates]
     return compile_templates(tuple(templates), field.name) if templates else None
+
+
+def _another_in_path(field: Field, path: str, mount: str) -> str:
+    """Return the message of an error. A guard that is not mounted there reads no id, but the signer cannot know."""
+    advice = (
+        f"; if no application is mounted at {mount!a:.200}, send what Scheme.sign_fields returns, without this signer"
+    )
+    return (
+        f"the path {path!a:.200} has another {field.name!r} than the one that is to be signed; sign that one"
+        f"{advice if mount else ''}"
+    )
 
 
 def _without_cookies(header: str, names: Container[str]) -> list[str]:

@@ -354,6 +354,7 @@ def test_an_id_in_the_path_is_read_there_and_placed_nowhere_else() -> None:
 
     expected = {"sig": hmac.new(KEY.encode(), b"u 1", hashlib.sha256).hexdigest()}
     assert sign_request(scheme, key=KEY, path="/v1/of/u 1").query == expected
+    assert sign_request(scheme, key=KEY, path="/of/u%201").query == {"sig": scheme.sign(KEY, user="u%201")}
     assert sign_request(scheme, key=KEY, user="u 1").query == expected
     assert list(sign_request(NANGO, IDS, key=KEY).query) == ["integration_id", "connection_id", "hmac"]
     fields = sign_request(NANGO, IDS, key=KEY, path="/api/oauth/connect/github")

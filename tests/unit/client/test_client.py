@@ -770,6 +770,17 @@ def test_an_id_in_the_path_and_in_a_signed_body_is_the_same(sign: Any) -> None:
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_another_id_in_the_path_of_a_mounted_application_is_an_error(sign: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Path("/users/{user}") | Query("user")})
+    signer = sign(scheme, KEY, ["https://a.example"], user="u1").signer
+
+    with pytest.raises(ValueError, match=r"^the path '/users/u2' has another 'user' than .*; sign that one$"):
+        signer.sign(Outgoing("GET", "/users/u2"))
+    with pytest.raises(ValueError, match=r"sign that one; if no application is mounted at '/orgs/7', send what Scheme"):
+        signer.sign(Outgoing("GET", "/orgs/7/users/search"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
 def test_a_signed_body_of_another_type_has_no_id_beside_the_path(sign: Any) -> None:
     upload = Scheme(name="csv", ids={"a": Path("/{a}") | Form("a")}, message="{a}.{@body}", signature=Header("X-Sig"))
     request = Outgoing("POST", "/1", "", {"content-type": "text/csv"}, b"x&a=2")
@@ -828,7 +839,7 @@ def test_another_tenant_in_the_path_is_an_error(sign: Any) -> None:
 
     assert "X-Tenant" not in signer.sign(Outgoing("GET", "/of/acme")).headers
     assert signer.sign(Outgoing("GET", "/inbox")).headers["X-Tenant"] == "acme"
-    with pytest.raises(ValueError, match="another 'tenant' than the one that is to be signed, in the path '/of/"):
+    with pytest.raises(ValueError, match="the path '/of/other' has another 'tenant' than the one that is to be signed"):
         signer.sign(Outgoing("GET", "/of/other"))
 
 
