@@ -188,7 +188,7 @@ def is_known(layer: Any) -> bool:
 
 
 def has_own(layer: Any, *methods: str) -> bool:
-    """Return whether one of these methods of a layer is not from a module whose layers are known to run no handlers."""
+    """Return whether a layer has its own version of one of these methods, which may run a handler."""
     return not all(_is_of_known(getattr(layer, method)) for method in methods if hasattr(layer, method))
 
 

@@ -18,13 +18,13 @@ DEADLINE = 10.0
 
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
-_RAISED = Refused(Reason.BAD_FRAMING, "a layer outside of the guard raised an exception before the body ended")
+_LAYER_RAISED = Refused(Reason.BAD_FRAMING, "a layer outside of the guard raised an exception before the body ended")
 _NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
 
 #: The type of a message that holds the exception of a layer outside of the guard.
-_RAISES = "hmac_guard.raises"
-_ENDS = {"http.disconnect": _CUT_OFF, _RAISES: _RAISED}
+_OUTER_ERROR = "hmac_guard.raises"
+_PROBLEM_OF_END = {"http.disconnect": _CUT_OFF, _OUTER_ERROR: _LAYER_RAISED}
 
 
 def take_body(
@@ -115,7 +115,7 @@ async def _received(receive: Any) -> Any:
     except (OSError, asyncio.TimeoutError):
         raise
     except Exception as error:
-        return {"type": _RAISES, "error": error}
+        return {"type": _OUTER_ERROR, "error": error}
 
 
 async def _collect(
@@ -133,8 +133,8 @@ async def _collect(
         while more and problem is None:
             message = first.pop() if first else await _received(receive)
             if message["type"] != "http.request":
-                end = message if message["type"] in _ENDS else None
-                return _ENDS.get(message["type"], _CUT_OFF)
+                end = message if message["type"] in _PROBLEM_OF_END else None
+                return _PROBLEM_OF_END.get(message["type"], _CUT_OFF)
             piece = message.get("body") or b""
             if piece:
                 pieces.append(piece if type(piece) is bytes else bytes(memoryview(piece)))
@@ -176,7 +176,7 @@ async def replay(pending: list[Any], receive: Any) -> Any:
         return pending[-1]
     if not pending:
         return await receive()
-    if pending[0]["type"] == _RAISES:
+    if pending[0]["type"] == _OUTER_ERROR:
         raise pending.pop(0)["error"]
     return pending.pop(0)
 
@@ -184,7 +184,7 @@ async def replay(pending: list[Any], receive: Any) -> Any:
 def outer_error(request: Request) -> Exception | None:
     """Return the exception of a layer outside of the guard because of which the body broke off, or None."""
     end = request.stream[-1]
-    return end["error"] if end["type"] == _RAISES else None
+    return end["error"] if end["type"] == _OUTER_ERROR else None
 
 
 def replays(receive: Any, request: Request) -> bool:

@@ -109,7 +109,8 @@ def keep(placing: Placing, field: Field, text: str, in_path: bool, found: Mappin
         found: What the request has, by place.
 
     Raises:
-        ValueError: The request has it in two places, or another one in a place where it is not replaced.
+        ValueError: The request has it in two places outside of its path, or another one in a place that signing does
+            not overwrite.
     """
     if in_path:
         placing.keep(field, next(filter(is_path, field.source.places())))

@@ -159,7 +159,7 @@ class Signer(Frozen):
         """Return the changes of a signed request.
 
         Raises:
-            ValueError: As of `fields`; or the request has an id in two places, or another one in a place where it is
+            ValueError: As of `fields`; or the request has an id in two places, or another one in a place that is
                 not replaced; or nothing can be placed in this body.
         """
         has = self._finder.find(request)
@@ -394,16 +394,16 @@ def _without_cookies(header: str, names: Container[str]) -> list[str]:
 
 def _body_of(request: Outgoing, fields: Hidden[SignedFields], old: list[Source]) -> tuple[bytes | None, str]:
     """Return the body to send, None for the one that the request has, and its media type."""
-    if fields.get().json or any(isinstance(place, Json) for place in old):
-        places = [place for place in old if isinstance(place, Json)]
-        return json_with(request.body, request.kind, hide(fields.get().json), places), "application/json"
-    if fields.get().form or names_of(old, Form):
-        body = form_with(request.body, request.kind, hide(fields.get().form), names_of(old, Form))
+    in_json, in_form = [place for place in old if isinstance(place, Json)], names_of(old, Form)
+    if fields.get().json or in_json:
+        return json_with(request.body, request.kind, hide(fields.get().json), in_json), "application/json"
+    if fields.get().form or in_form:
+        body = form_with(request.body, request.kind, hide(fields.get().form), in_form)
         return body, "application/x-www-form-urlencoded"
     return None, ""
 
 
-_CANNOT = "the scheme places ids or the signature in the body, and the body of this request is"
+_CANNOT = "the scheme places ids or the signature in the body, or the body has an old one, and this body is"
 
 
 def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]], old: Iterable[Json] = ()) -> bytes:
@@ -413,7 +413,7 @@ def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]], old: It
         body: The body before; an empty one counts as an object without members.
         kind: The kind of its media type, as of `core.bodies.parse_media`.
         fields: The fields, as nested objects.
-        old: The places in which nothing of before stays.
+        old: The places whose old value is removed.
 
     Raises:
         ValueError: The body is no JSON object, no guard would read it, or a list is where a field needs an object.
@@ -427,7 +427,7 @@ def json_with(body: bytes, kind: str, fields: Hidden[Mapping[str, Any]], old: It
 
 
 def form_with(body: bytes, kind: str, fields: Hidden[Mapping[str, str]], old: Iterable[str] = ()) -> bytes:
-    """Return an urlencoded body with these fields, and without the others of their names and of the names `old`.
+    """Return an urlencoded body with these fields. Earlier ones with their names, or with a name in `old`, are removed.
 
     Raises:
         ValueError: The body is of another kind.

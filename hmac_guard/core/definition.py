@@ -110,7 +110,7 @@ def _check_segments(ways: Sequence[_Way], alone: Sequence[Field]) -> None:
 
 def _check_together(ways: Sequence[Sequence[_Way]]) -> None:
     """Raise `ConfigError` if no request can have each of the strings."""
-    # Each request can have a query, headers and cookies.
+    # Only strings that must be in a body or in a path can exclude each other.
     bound = [each for each in ways if all(way.place.kinds or way.template for way in each)]
     if not _fit((), bound):
         pairs = ([_conflict(*both) for both in product(*two)] for two in combinations(bound, 2))

@@ -91,7 +91,7 @@ class Placing:
             self._put(place, text)
 
     def _check_written(self, field: Field, text: Hidden[str]) -> None:
-        """Raise `ConfigError` if a string that has no place is not one that the caller writes."""
+        """Raise `ConfigError` for a string that has no place, unless the caller writes it."""
         if field.label == "the signature":  # Any place but a path carries it.
             raise ConfigError(
                 f"sign_fields: the signature cannot be sent in {field.source!r}: the caller writes the URL; get the "

@@ -80,7 +80,7 @@ def _check_names(names: list[str], ids: Collection[str], times: Collection[str])
     for name in TIMES:
         if name in names and name not in (*times, *ids):
             raise ConfigError(
-                f"Scheme: message names {{{name}}}, and a time has a source; give {name}={name.capitalize()}(…)"
+                f"Scheme: message has {{{name}}}, but no time has a source for it; give {name}={name.capitalize()}(…)"
             )
     others = {METHOD, BODY, *times}
     if sorted(name for name in names if name not in others) != sorted(ids):
@@ -96,8 +96,8 @@ def _part(name: str, separator: str, times: Collection[str]) -> Part:
     if name == BODY:
         return Body()
     if name == METHOD:
-        # Few methods have other characters than letters. With such a separator, only these are refused.
-        _check_separator(name, separator, string.ascii_letters)
+        # A separator with another character is allowed. Only a method that contains it is then refused.
+        _check_separator(name, separator, string.ascii_uppercase)
         return Method(name, separator)
     if name in times:
         _check_separator(name, separator, string.digits)

@@ -262,6 +262,19 @@ def test_a_form_that_fastapi_has_parsed_is_refused_if_its_length_is_over_the_lim
     assert run_asgi(app, sent).status == status
 
 
+def test_a_parsed_form_that_no_source_reads_is_refused_for_its_type() -> None:
+    app = FastAPI()
+    scheme = ORDERS.replace(
+        ids={"order_id": Json("/order_id")}, tenant=None, message="{order_id}", signature=Query("sig")
+    )
+
+    @app.post("/orders", dependencies=[Security(GuardSecurity(Guard(scheme, KEY, max_body=1)))])
+    def orders(order_id: Annotated[str, Form()]) -> str:
+        return order_id
+
+    assert run_asgi(app, GOOD_FORM).status == 415
+
+
 @pytest.mark.parametrize(
     ("kind", "status"),
     [("application/json", 401), ("image/png", 415), ("text/plain", 415)],

@@ -235,6 +235,9 @@ PREFLIGHT = [("Origin", "https://app.example"), ("Access-Control-Request-Method"
 
 
 def test_a_preflight_passes_unverified(call: Call) -> None:
+    reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=[*PREFLIGHT, ("Content-Type", "")]))
+    assert reply.verdict.reason is Reason.PREFLIGHT
+
     reply = call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=PREFLIGHT))
 
     assert reply.verdict == Verdict(Reason.PREFLIGHT, "inbox")

@@ -310,7 +310,7 @@ NAMED = [
     Mutant(
         "exception swallowed: one of a layer outside of the guard",
         "asgi.body:outer_error",
-        'end["error"] if end["type"] == _RAISES else None',
+        'end["error"] if end["type"] == _OUTER_ERROR else None',
         "None",
         "asgi/test_asgi.py",
     ),

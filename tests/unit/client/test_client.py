@@ -968,6 +968,45 @@ def test_the_items_of_a_header_that_are_kept_are_sent_with_those_that_are_placed
     assert (signed.query, signed.headers) == ("", {"X-Sig": f"u=1,v1={scheme.sign(KEY, u='1')}"})
 
 
+def signer_of(**places: Any) -> Any:
+    scheme = Scheme(name="changed", ids={"u": places["u"]}, message="{u}", signature=places["signature"])
+    return HttpxAuth(scheme, KEY, ["https://a.example"], u="1").signer
+
+
+def test_an_old_signature_is_removed_from_a_cookie_header_that_has_nothing_else() -> None:
+    signer = signer_of(u=Query("u"), signature=Header("X-Sig") | Cookie("sig"))
+
+    signed = signer.sign(Outgoing("GET", "/", headers={"cookie": "sig=old"}))
+
+    assert ([*signed.headers], {*signed.removed}) == (["X-Sig"], {"Cookie"})
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity"])
+def test_an_id_in_a_body_without_a_coding_is_left_there(coding: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    signer = signer_of(u=Query("u") | Json("/u"), signature=Header("X-Sig"))
+
+    assert signer.sign(Outgoing("POST", "/", headers=headers, body=b'{"u":"1"}')).query == ""
+
+
+def test_a_changed_body_keeps_the_content_type_of_the_caller() -> None:
+    headers = {"content-type": "application/json; charset=utf-8"}
+    signer = signer_of(u=Json("/u"), signature=Header("X-Sig"))
+
+    signed = signer.sign(Outgoing("POST", "/", headers=headers, body=b"{}"))
+
+    assert signed.headers["Content-Type"] == headers["content-type"]
+
+
+def test_bytes_as_a_header_of_requests_that_are_not_utf_8_are_another_id() -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Header("X-User")}, signature=Header("X-Sig"))
+    auth = RequestsAuth(scheme, KEY, ["https://a.example"], user="u1")
+
+    prepared = requests.Request("GET", "https://a.example/", headers={"X-User": b"\xe9"}, auth=auth).prepare()
+
+    assert prepared.headers["X-User"] == "u1"
+
+
 def test_bytes_as_a_header_of_requests_are_read_as_text() -> None:
     scheme = IN_COOKIE.replace(ids={"user": Query("user") | Header("X-User")}, signature=Header("X-Sig"))
     auth = RequestsAuth(scheme, KEY, ["https://a.example"], user="u1")

@@ -92,6 +92,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "a digit and a letter after a time": {"message": "{timestamp}1x{a}", "timestamp": Timestamp(Header("X-Time"))},
     "a digit after the method": {"message": "{@method}1{a}"},
+    "small letters after the method": {"message": "{@method}to{a}"},
     "pointers beside each other": {"ids": {"a": Json("/user/id"), "b": Json("/user/ids")}, "message": "{a}:{b}"},
     "an id in JSON or in a form": {"ids": {"a": Json("/a"), "b": Json("/b") | Form("b")}, "message": "{a}:{b}"},
     "two templates with one path": {
@@ -234,6 +235,14 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
         "where the one has the timestamp",
     ),
     "the tenant in the place of the signature": ({"tenant": Query("sig")}, "signature and tenant are both read from"),
+    "the tenant in the header of the signature, spelled differently": (
+        {"signature": Header("X-Sig"), "tenant": Header("x-sig", before=":")},
+        "signature and tenant are both read from",
+    ),
+    "the tenant in the header of which the signature is an item": (
+        {"signature": HEADER.item("v1", separators=(",", "=")), "tenant": HEADER},
+        "signature and tenant are both read from",
+    ),
     "the tenant in the place of a time": (
         {"message": "{timestamp}:{a}", "timestamp": Timestamp(Query("t")), "tenant": Query("t") | Query("u")},
         "timestamp and tenant are both read from",

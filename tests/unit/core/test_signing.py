@@ -561,11 +561,11 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "a timestamp that is not declared": (
         lambda: scheme(message="{a}.{timestamp}"),
-        r"names {timestamp}, and a time has a source; give timestamp=Timestamp\(…\)",
+        r"message has {timestamp}, but no time has a source for it; give timestamp=Timestamp\(…\)",
     ),
     "an end that is not declared": (
         lambda: scheme(message="{a}.{expires}"),
-        r"names {expires}, and a time has a source; give expires=Expires\(…\)",
+        r"message has {expires}, but no time has a source for it; give expires=Expires\(…\)",
     ),
     "a time that is an id as well": (
         lambda: scheme(ids={"timestamp": Query("x")}, message="{timestamp}", timestamp=STAMP),
