@@ -141,11 +141,12 @@ def _check_database(engine: Any) -> None:
         )
     check_pool("SqlKeys", engine)
     check_arguments(engine)
-    if engine.get_execution_options().get("schema_translate_map"):
+    # The tables have no schema, so that the entries for named schemas do not apply to them.
+    if None in (engine.get_execution_options().get("schema_translate_map") or {}):
         raise ConfigError(
-            "SqlKeys: schema_translate_map does not apply to all of its statements; make another engine for the keys, "
-            "and choose the schema in PostgreSQL with connect_args={'options': '-c search_path=keys'}, in MariaDB with "
-            "the database in the URL"
+            "SqlKeys: create_table does not create the tables in the schema of schema_translate_map; make another "
+            "engine for the keys, and choose the schema in PostgreSQL with connect_args={'options': '-c "
+            "search_path=keys'}, in MariaDB with the database in the URL"
         )
     # `create_engine` keeps the level of all connections in a private attribute.
     of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)

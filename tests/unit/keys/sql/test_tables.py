@@ -661,6 +661,15 @@ def test_a_map_of_schemas_is_refused(is_async: bool) -> None:
             SqlKeys(engine)
 
 
+def test_a_map_of_other_schemas_changes_nothing(database: Database) -> None:
+    engine = database.engine.execution_options(schema_translate_map={"billing": "billing_test"})
+    keys: Any = SqlKeys(engine, table=database.table)
+    database.do(keys.create_table())
+    database.do(keys.add("acme"))
+
+    assert database.ring(keys, "acme") is not None
+
+
 def test_the_tables_are_in_the_schema_of_the_search_path(tmp_path: Path) -> None:
     with database_of("postgresql+psycopg", tmp_path) as database:
         schema = f"s_{uuid4().hex[:12]}"
