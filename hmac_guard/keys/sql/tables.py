@@ -35,8 +35,8 @@ MAX_ID, MAX_SCHEME = 255, 64
 #: The most characters of a note, and of the name of an actor or of the place that a change came from.
 MAX_NOTE, MAX_NAME = 1_000, 255
 #: The most characters of the name of the table of keys: the names of the indexes are made of it. PostgreSQL cuts off a
-#: name after so many bytes.
-MAX_TABLE_NAME, MAX_NAME_OF_POSTGRESQL = 40, 63
+#: name after so many bytes, and MariaDB refuses one with more characters.
+MAX_TABLE_NAME, MAX_NAME_OF_POSTGRESQL, MAX_NAME_OF_MARIADB = 40, 63, 64
 
 #: What a tenant's `mode` is where the guard's own mode applies.
 GUARD = "guard"
@@ -250,7 +250,7 @@ class Tables:
         The database may raise, also if another worker has just created one. The caller then tries again.
 
         Raises:
-            ConfigError: The name is too long for PostgreSQL, or another table of keys would share the other tables.
+            ConfigError: The name is too long for the database, or another table of keys would share the other tables.
         """
         self._check_length(connection)
         self._check_others(connection)
@@ -265,11 +265,16 @@ class Tables:
     def _check_length(self, connection: Connection) -> None:
         tables = self.metadata.tables
         names = [*tables, *(str(index.name) for table in tables.values() for index in table.indexes)]
-        excess = max(len(name.encode()) for name in names) - MAX_NAME_OF_POSTGRESQL
-        if connection.dialect.name == "postgresql" and excess > 0:
+        if connection.dialect.name == "postgresql":
+            excess, unit = max(len(name.encode()) for name in names) - MAX_NAME_OF_POSTGRESQL, "bytes"
+        elif connection.dialect.name in MARIADB:
+            excess, unit = max(map(len, names)) - MAX_NAME_OF_MARIADB, "characters"
+        else:
+            return
+        if excess > 0:
             raise ConfigError(
-                f"SqlKeys: PostgreSQL would cut off the name of an index of {self.name!r}; choose a name for the table "
-                f"of keys that is shorter by {excess} bytes or more"
+                f"SqlKeys: with {self.name!r} as the table of keys, the name of an index is too long for this "
+                f"database; choose a name that is shorter by {excess} {unit} or more"
             )
 
     def _check_others(self, connection: Connection) -> None:

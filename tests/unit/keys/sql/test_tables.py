@@ -203,6 +203,33 @@ def test_a_name_that_postgresql_would_cut_off_is_refused(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
+    ("name", "excess"),
+    [("a" * 35, 0), ("a" * 36, 1), ("\N{CYRILLIC SMALL LETTER ZHE}" * 35, 0)],
+    ids=["longest", "too long", "longest in characters"],
+)
+def test_a_name_that_is_too_long_for_mariadb_is_refused(tmp_path: Path, name: str, excess: int) -> None:
+    with database_of("mariadb+pymysql", tmp_path) as database:
+        keys = SqlKeys(database.engine, table=name)
+        try:
+            if excess:
+                with pytest.raises(ConfigError, match=f"shorter by {excess} characters or more"):
+                    keys.create_table()
+            else:
+                keys.create_table()
+            made = set(inspect(database.engine).get_table_names()) & set(keys.metadata.tables)
+            assert len(made) == (0 if excess else len(TABLES))
+        finally:
+            keys.metadata.drop_all(database.engine)
+
+
+def test_sqlite_takes_the_longest_name(tmp_path: Path) -> None:
+    keys = SqlKeys(sqlite_in(tmp_path), table="\N{CYRILLIC SMALL LETTER ZHE}" * 40)
+    keys.create_table()
+
+    assert keys.add("acme").id
+
+
+@pytest.mark.parametrize(
     "names", [("shop", "shop_keys"), ("shop_keys", "shop")], ids=["the longer last", "the shorter last"]
 )
 def test_two_tables_of_keys_that_would_share_tenants_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
