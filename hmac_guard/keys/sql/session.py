@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Text, func, literal, select
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, ProgrammingError
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.keys.sql.tables import MARIADB, MAX_ID, ByteText
@@ -60,11 +60,22 @@ def check_text(connection: Connection) -> None:
     except (UnicodeError, InvalidRequestError) as error:
         cause = error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or not _can_be_misread(error, connection):
             raise
         cause = error
     connection.invalidate()
     raise ConfigError(wrong) from cause
+
+
+def _can_be_misread(error: DBAPIError, connection: Connection) -> bool:
+    """Return whether an error can mean that the database does not read a text as it is sent.
+
+    Any other one, such as that of a time-out, is temporary or has another cause.
+    """
+    if connection.dialect.name in MARIADB:  # A part of the text counts as SQL, with a wrong syntax.
+        return isinstance(error, ProgrammingError)
+    # SQLAlchemy has no class for the wrong data of asyncpg, and psycopg2 no `sqlstate`.
+    return isinstance(error, DataError) or str(getattr(error.orig, "sqlstate", None)).startswith("22")
 
 
 def _returns_as_it_is(connection: Connection) -> bool:

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from databases import POSTGRES, Database, database_of, needs
 from key_sources import Clock, claim_of
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hmac_guard import ConfigError
@@ -135,6 +136,19 @@ def test_another_encoding_of_a_connection_to_postgresql_is_refused(
         check_refused(database, engine, "client_encoding is not UTF8.*from PGCLIENTENCODING and from the role")
 
 
+def test_an_encoding_of_postgresql_that_the_driver_does_not_know_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg2", reason="not run: psycopg2 is not installed")
+    with database_of("postgresql+psycopg", tmp_path) as database:
+        engine = create_engine(database.url.set(drivername="postgresql+psycopg2"))
+
+        def choose(connection: Any, _: Any) -> None:
+            connection.cursor().execute("SET client_encoding = sjis")
+            connection.commit()
+
+        event.listen(engine, "connect", choose)
+        check_refused(database, engine, "client_encoding is not UTF8")
+
+
 @pytest.mark.parametrize("kind", ["postgresql+psycopg", "postgresql+asyncpg", "mariadb+pymysql"])
 def test_each_new_connection_is_asked_once(tmp_path: Path, kind: str) -> None:
     with database_of(kind, tmp_path) as database:
@@ -169,6 +183,55 @@ def test_a_connection_that_is_lost_when_it_is_asked_is_replaced(tmp_path: Path, 
             database.do(database.engine.dispose())
             assert database.do(use())
             assert lost
+
+
+SLEEPS = "SET statement_timeout = 50", "pg_sleep(9)", "statement timeout"
+#: A setting of the session, what the database calculates first when it is asked, and the error.
+OTHER_ERRORS = [
+    pytest.param("postgresql+psycopg", *SLEEPS, id="psycopg, time-out"),
+    pytest.param("postgresql+asyncpg", *SLEEPS, id="asyncpg, time-out"),
+    pytest.param(
+        "postgresql+psycopg", "SET statement_timeout = 0", "missing()", "does not exist", id="no such function"
+    ),
+    pytest.param(
+        "mariadb+pymysql", "SET max_statement_time = 0.05", "SLEEP(9)", "max_statement_time", id="MariaDB, time-out"
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "setting", "first", "why"), OTHER_ERRORS)
+def test_an_error_that_is_not_about_the_text_is_not_reported_as_a_wrong_encoding(
+    tmp_path: Path, kind: str, setting: str, first: str, why: str
+) -> None:
+    with database_of(kind, tmp_path) as database:
+        keys = database.keys()
+        engine = getattr(database.engine, "sync_engine", database.engine)
+
+        def set_time_out(connection: Any, _: Any) -> None:
+            connection.cursor().execute(setting)
+            connection.commit()
+
+        def calculate_first(*of: Any) -> tuple[str, Any]:
+            return of[2].replace("SELECT", f"SELECT {first},", 1) if " LIKE " in of[2] else of[2], of[3]
+
+        event.listen(engine, "connect", set_time_out)
+        event.listen(engine, "before_cursor_execute", calculate_first, retval=True)
+        database.do(database.engine.dispose())
+        for use in (lambda: keys(claim_of("acme")), keys.list):
+            with pytest.raises(DBAPIError, match=why):
+                database.do(use())
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", "mariadb+pymysql"])
+def test_an_answer_without_rows_is_refused(tmp_path: Path, kind: str) -> None:
+    with database_of(kind, tmp_path) as database:
+        engine = create_engine(database.url)
+
+        def answer_another(*of: Any) -> tuple[str, Any]:
+            return ("ROLLBACK", ()) if " LIKE " in of[2] else (of[2], of[3])
+
+        event.listen(engine, "before_cursor_execute", answer_another, retval=True)
+        check_refused(database, engine, "charset=utf8mb4|client_encoding")
 
 
 def test_a_store_of_tokens_sends_no_names_and_takes_any_encoding() -> None:
