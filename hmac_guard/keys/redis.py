@@ -34,6 +34,9 @@ RENEW_EVERY = 5.0
 # Counts with a larger difference come from two Redis servers: each count begins at a random number.
 _MAX_MISSED = 2**20
 
+# With each byte that continues a character in UTF-8, and that begins one of two bytes.
+_NAMES = "".join(map(chr, range(0x80, 0x800))).encode()
+
 
 class RedisInvalidation(Strict):
     """Invalidates caches through Redis, by publish and subscribe. Needs the extras `redis` and `cache`.
@@ -72,6 +75,7 @@ class RedisInvalidation(Strict):
         self._given = hidden
         self._is_own = isinstance(hidden.get(), (str, type(None)))
         self._redis: Hidden[Any] = _client_of(hidden) if self._is_own else _checked(hidden)
+        _check_names(self._redis)
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
@@ -265,6 +269,19 @@ def _checked(client: Hidden[Any]) -> Hidden[Any]:
     return client
 
 
+def _check_names(client: Hidden[Any]) -> None:
+    """Raise `ConfigError` if a client decodes messages so that different names become the same text."""
+    if hasattr(client.get(), "get_encoder"):  # Of redis-py.
+        encoder = client.get().get_encoder()
+        with suppress(UnicodeError):
+            if encoder.encode(encoder.decode(_NAMES)) == _NAMES:
+                return
+        raise ConfigError(
+            "RedisInvalidation: this client cannot decode each name of a tenant; leave decode_responses, encoding and "
+            "encoding_errors out"
+        )
+
+
 def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | None]:
     """Yield the messages of a channel, and None now and then if there are none.
 
@@ -287,8 +304,7 @@ def _messages(channel: Any, stop: threading.Event) -> Iterator[dict[str, Any] | 
 def _tenant_of(data: Any, channel: Any) -> str:
     """Return the tenant of a message. It is in UTF-8, also if the client decodes and encodes text otherwise."""
     if isinstance(data, str):
-        encoder = getattr(channel, "encoder", None)  # Of redis-py.
-        data = data.encode() if encoder is None else encoder.encode(data)
+        data = channel.encoder.encode(data)
     tenant: str = data.decode("utf-8", "replace")
     return tenant
 
