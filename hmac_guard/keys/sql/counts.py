@@ -90,7 +90,7 @@ class VerdictCounts(VerdictLedger):
     def flush(self) -> None:
         """Write the counts. If the database raises, the exception is passed on, and what is not written yet is kept.
 
-        Refused requests with a value that the database cannot store are not kept.
+        If the database cannot store a value of one refused request, all refused requests of this write are dropped.
         """
         check_process()
         with self._writing:

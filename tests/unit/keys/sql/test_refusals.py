@@ -193,6 +193,20 @@ def test_purge_deletes_refusals_that_no_worker_deletes(
     assert [row.ids for row in without.refusals("acme")] == [{"connection_id": "new"}]
 
 
+def test_purge_deletes_refusals_last_when_no_tenant_is_locked(sync_database: Database, clock: Clock) -> None:
+    keys = sync_database.keys(clock=clock)
+    keys.retire("acme", keys.add("acme", mode="report").id)
+    counts = VerdictCounts(keys, every=3_600, refusals=240)
+    refuse(counts)
+    counts.close()
+    clock.pass_by(2 * 86_400)
+    left: list[int] = []
+
+    assert keys.purge(older_than=86_400, progress=lambda *_: left.append(len(counts.refusals("acme")))) == 1
+    assert left == [1]
+    assert counts.refusals("acme") == ()
+
+
 @pytest.mark.parametrize("table", ["hours", "refusals"])
 def test_refusals_that_the_database_does_not_take_are_written_later(sync_database: Database, table: str) -> None:
     keys = sync_database.keys()
@@ -219,13 +233,14 @@ def test_a_refusal_that_can_never_be_stored_keeps_back_no_later_one(tmp_path: Pa
         # A TEXT of MariaDB holds 65,535 bytes, and an id of 1,024 bytes takes up to 3,072 of them.
         ids: dict[str, Any] = {f"id{number}": "\N{LATIN SMALL LETTER E WITH ACUTE}" * 512 for number in range(22)}
         refuse(counts, **ids)
+        refuse(counts, connection_id="c0")
         with pytest.raises(DataError):
             counts.flush()
         refuse(counts, connection_id="c1")
         counts.close()
 
         assert [dict(row.ids) for row in counts.refusals("acme")] == [{"connection_id": "c1"}]
-        assert counts.readiness()[0].refused == {"missing_signature": 2}
+        assert counts.readiness()[0].refused == {"missing_signature": 3}
 
 
 def test_refusals_that_are_put_back_replace_no_later_ones(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
