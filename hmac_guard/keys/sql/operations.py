@@ -72,8 +72,8 @@ class Draft(NamedTuple):
 class KeyOperations(Frozen, Generic[AnyEngine]):
     """The operations of `SqlKeys`.
 
-    Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid, and for
-    a connection over which not each name arrives as it was sent. Each change is written into the audit, in its own
+    Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid, and if
+    the connection changes some names. Each change is written into the audit, in its own
     transaction. `actor` says who made it, and `origin` from where; None is the name of this host.
     """
 
@@ -95,8 +95,9 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         Existing ones are left as they are. Several workers may call this at the same time.
 
         Raises:
-            ConfigError: There is no secret of the console, there is a sealed key or mode, and there are no
-                `master_keys`.
+            ConfigError: There are sealed keys or modes, but `master_keys` is not set, and the secret of the console
+                does not exist yet; or the name of the table is too long, or another table of keys would share the
+                other tables.
         """
         self.table.create(connection)
         if self._stored_secret(connection) is None:
@@ -470,6 +471,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
                 part = old[start : start + KEYS_OF_ENTRY]
                 self.table.note_change(connection, by, now, last, "purge", keys=part)
             count += len(old)
+        # Last, when no tenant is locked: this can take long.
         while last is None and forget(connection, self.table, now - older_than):
             pass
         return count, last

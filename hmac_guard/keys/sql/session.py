@@ -22,19 +22,19 @@ _TRANSACTIONS = (None, False, -1)
 _TEXT = "\\'\N{LATIN SMALL LETTER E WITH ACUTE}'\N{EURO SIGN}'\N{GRINNING FACE}'\"\\"
 
 _OF_MARIADB = (
-    "SqlKeys: this server reads another text than the driver sends, so a part of a tenant's name could count as SQL; "
-    "write charset=utf8mb4 in the URL, or leave charset out, send no SET NAMES, and remove NO_BACKSLASH_ESCAPES from "
-    "the sql_mode"
+    "SqlKeys: the server does not receive the text as the driver sends it, so a part of a tenant's name could count as "
+    "SQL; write charset=utf8mb4 in the URL, or leave charset out, send no SET NAMES, and remove NO_BACKSLASH_ESCAPES "
+    "from the sql_mode"
 )
 _OF_POSTGRESQL = (
-    "SqlKeys: the encoding of this database of PostgreSQL or the client_encoding is not UTF8, so not each name can be "
+    "SqlKeys: the encoding of this database of PostgreSQL or the client_encoding is not UTF8, so some names cannot be "
     "sent; remove client_encoding from the URL, from PGCLIENTENCODING and from the role, or create another database "
     "for the keys: CREATE DATABASE keys ENCODING 'UTF8' TEMPLATE template0"
 )
 #: What is wrong if a text does not return as it is. SQLite has no setting that could change it.
 _WRONG = {**dict.fromkeys(MARIADB, _OF_MARIADB), "postgresql": _OF_POSTGRESQL}
 
-#: Whether a connection was looked at, in its `info`.
+#: The name in a connection's `info` that says: this connection was checked.
 _IS_CHECKED = "hmac_guard_is_checked"
 
 
@@ -95,7 +95,7 @@ def check_transactions(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
         _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
-        # With it, sqlite3 begins none. A listener to "begin" has begun this one, if there is one.
+        # With isolation_level None, sqlite3 begins no transaction. A listener to "begin" may have begun one.
         if connection.dialect.name == "sqlite" and driver.isolation_level is None:
             _check_transactions(driver.in_transaction)
 
@@ -111,7 +111,7 @@ def _check_transactions(are_begun: bool) -> None:
 def _check_charset(charset: object) -> None:
     if charset is not None and str(charset).lower() != "utf8mb4":
         raise ConfigError(
-            "SqlKeys: with another charset than UTF-8, or with UTF-8 of three bytes, not each name can be sent, and a "
+            "SqlKeys: with another charset than UTF-8, or with UTF-8 of three bytes, some names cannot be sent, and a "
             "driver can take a part of a tenant's name for SQL; write charset=utf8mb4 in the URL, or leave charset out"
         )
 
