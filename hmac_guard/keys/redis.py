@@ -277,8 +277,7 @@ def _check_names(client: Hidden[Any]) -> None:
             if encoder.encode(encoder.decode(_NAMES)) == _NAMES:
                 return
         raise ConfigError(
-            "RedisInvalidation: this client cannot decode each name of a tenant; leave decode_responses, encoding and "
-            "encoding_errors out"
+            "RedisInvalidation: this client cannot decode some names of tenants; leave encoding and encoding_errors out"
         )
 
 
