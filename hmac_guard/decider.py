@@ -418,7 +418,7 @@ class Decider(Frozen):
             The refusal, or None if the application is called.
         """
         verdict, mode, refusal, detail, _ = outcome
-        # The guard gives no answer to such a request, and there is nothing to report about it.
+        # The client has gone, or a layer outside of the guard answers: there is nothing to report.
         if refusal is not None and request.broke_off:
             self.forget(scope)
             return refusal

@@ -25,7 +25,7 @@ class Failure(NamedTuple):
             `StoreFull` only: the text of a driver's exception may contain a password, and the text of a `KeyError` the
             key itself.
         frames: The traceback: files and lines, without values.
-        reason: What the server or the application does wrong, if the guard cannot read the request for that; or "".
+        reason: What the server or the application does wrong, if the guard therefore cannot read the request; or "".
         logged: True if the log already says what failed.
     """
 

@@ -25,6 +25,7 @@ from hmac_guard.decider import decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.keys.calling import run_to_completion, running_loop
 from hmac_guard.keys.resolver import as_keyring
+from hmac_guard.wsgi.request import environ_keys
 
 __all__ = ["Clock", "sign_request", "signed_client"]
 
@@ -141,22 +142,16 @@ class _SignedWsgi(_Signed):
 def _sign_environ(signer: Signer, environ: MutableMapping[str, Any]) -> None:
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) if signer.needs_body else b""
     path = (environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]).encode("latin-1").decode("utf-8", "replace")
-    keys = {name: _key_of_header(name) for name in signer.names}
-    headers = {name: environ[key] for name, key in keys.items() if key in environ}
+    headers = {name: environ[key] for name in signer.names if (key := environ_keys(name)[0]) in environ}
     query = environ.get("QUERY_STRING", "")
     signed = signer.sign(Outgoing(environ["REQUEST_METHOD"], path, query, headers, body))
     environ["QUERY_STRING"] = signed.query
     for name in signed.removed:
-        environ.pop(_key_of_header(name), None)
-    environ.update({_key_of_header(name): text for name, text in signed.headers.items()})
+        environ.pop(environ_keys(name)[0], None)
+    environ.update({environ_keys(name)[0]: text for name, text in signed.headers.items()})
     if signer.needs_body:
         sent = body if signed.body is None else signed.body
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(sent), str(len(sent))
-
-
-def _key_of_header(name: str) -> str:
-    key = name.upper().replace("-", "_")
-    return key if key == "CONTENT_TYPE" else f"HTTP_{key}"
 
 
 class _SignedScope(_Signed):

@@ -61,7 +61,7 @@ def take_body(
 
 
 def length_of(request: Request, limit: int | None) -> int | Refused | None:
-    """Return the Content-Length, or None if there is none. It is refused if it is not valid, or over the limit."""
+    """Return the Content-Length; None if the request has none, a `Refused` if it is not valid or over the limit."""
     _, announced, _, transfer_encoding = request.framing
     length = read_length(announced, transfer_encoding)
     is_over = limit is not None and isinstance(length, int) and length > limit

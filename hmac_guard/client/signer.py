@@ -159,8 +159,8 @@ class Signer(Frozen):
         """Return the changes of a signed request.
 
         Raises:
-            ValueError: As of `fields`; or the request has an id in two places, or another one in a place that is
-                not replaced; or nothing can be placed in this body.
+            ValueError: As of `fields`; or the request has an id in two places, or another one in a place that is not
+                replaced; or nothing can be placed in this body.
         """
         has = self._finder.find(request)
         fields = hide(self._fields(request, has))
@@ -325,7 +325,7 @@ def origins_of(owner: str, given: Hidden[Any]) -> frozenset[str]:
     """Return the origins that a user gives, as `origin_of` writes them.
 
     Raises:
-        ConfigError: There is none, or one of them is not an origin.
+        ConfigError: The user gives no origin, or something that is not an origin.
     """
     is_list = isinstance(given.get(), Iterable) and not isinstance(given.get(), (str, bytes))
     listed: Hidden[list[Any]] = hide(list(given.get()) if is_list else [given.get()])

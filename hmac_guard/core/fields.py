@@ -154,7 +154,7 @@ def signature_in_path(scheme: "Scheme") -> "re.Pattern[str] | None":
 
 
 def odd_character(source: Source, text: str) -> str:
-    """Return the first character of a text that a source carries in no text; "" if there is none."""
+    """Return the first character of a text that a source can carry nowhere; "" if it can carry each of them."""
     return next((letter for letter in text if not (source.can_carry(letter) or source.can_carry(f"a{letter}a"))), "")
 
 

@@ -94,7 +94,7 @@ class Request(Shown, ABC):
 def is_preflight(request: Request) -> bool:
     """Return whether a request is a CORS preflight exactly as a browser sends it (Fetch, "CORS-preflight fetch").
 
-    Over HTTP/2, a body needs no header that announces it. One with a Content-Type is refused.
+    A request with a Content-Type is none: over HTTP/2, no other header has to show that it has a body.
     """
     for name in ("origin", "access-control-request-method"):
         line = request.header(name)

@@ -73,8 +73,8 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
     """The operations of `SqlKeys`.
 
     Each but `reseal` and `purge` is one transaction. They raise `ConfigError` for arguments that are not valid, and if
-    the connection changes some names. Each change is written into the audit, in its own
-    transaction. `actor` says who made it, and `origin` from where; None is the name of this host.
+    the connection changes some names. Each change is written into the audit, in its own transaction. `actor` says who
+    made it, and `origin` from where; None is the name of this host.
     """
 
     engine: AnyEngine
