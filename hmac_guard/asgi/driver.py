@@ -1,7 +1,7 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
 from asyncio import CancelledError
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -25,10 +25,16 @@ Decided = tuple[Refusal | None, Request]
 
 
 class Driver:
-    """Runs one decider, with its key resolver prepared for an event loop."""
+    """Runs one decider, with its key resolver prepared for an event loop.
 
-    def __init__(self, decider: Decider) -> None:
+    Args:
+        decider: The decider.
+        mount_points: The mount points that the application sets itself.
+    """
+
+    def __init__(self, decider: Decider, mount_points: Sequence[str] = ()) -> None:
         self.decider = decider
+        self._mount_points = mount_points
         self._with_body = decider.reader.needs_body
         self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
         self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
@@ -51,7 +57,7 @@ class Driver:
         decider = self.decider
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
-            request = read_scope(scope, self._names, self._with_body)
+            request = read_scope(scope, self._names, self._with_body, self._mount_points)
             if not decider.sees_all or request.method == "OPTIONS":
                 outcome = decider.skip(request)
                 if outcome is not None:
@@ -91,7 +97,7 @@ class Driver:
 
     def request(self, scope: Any) -> AsgiRequest:
         """Return the request as the guard reads it."""
-        return read_scope(scope, self._names, self._with_body)
+        return read_scope(scope, self._names, self._with_body, self._mount_points)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
         """Return the refusal of a request whose body a framework has parsed, or None.

@@ -13,6 +13,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, decider_of
 from hmac_guard.keys.calling import on_a_thread
 from hmac_guard.log import failure_of
+from hmac_guard.mount_points import mount_points_of
 
 if TYPE_CHECKING:
     from hmac_guard.guard import Guard
@@ -46,7 +47,7 @@ class GuardMiddleware(Strict):
         del guard
         decider = decider_of("GuardMiddleware", hidden)
         check_app(type(self), app, decider, "an ASGI")
-        self._driver = Driver(decider)
+        self._driver = Driver(decider, [mount_point for mount_point, _ in mount_points_of(app) if mount_point])
         self.app: AsgiApplication = app
         self.guard: Guard = hidden.get()
 

@@ -76,7 +76,13 @@ def alone(name: str) -> HeaderNames:
 
 
 class AsgiRequest(Request):
-    """A request that keeps several lines of one header apart."""
+    """A request that keeps several lines of one header apart.
+
+    Attributes:
+        mount_points: The mount points that the application sets itself; it ignores that of the server then.
+    """
+
+    mount_points: Sequence[str]
 
     def header(self, name: str) -> Line:
         return alone(name).find(self.source.get("headers", ()))[0]
@@ -99,7 +105,11 @@ class AsgiRequest(Request):
         return [f"{mount.path.rstrip('/')}{rest}" for mount in mounts] or [""]
 
     def id_paths(self) -> Sequence[str]:
-        return self._readings(self.root.rstrip("/"))
+        readings = self._readings(self.root.rstrip("/"))
+        if not self.mount_points:
+            return readings
+        path: str = self.source.get("path", "")
+        return (*readings, *(_below(mount_point, path) for mount_point in self.mount_points))
 
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
@@ -112,7 +122,7 @@ class AsgiRequest(Request):
         return readings if "spec_version" in self.source.get("asgi", ("spec_version",)) else (*readings, path)
 
 
-def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
+def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = ()) -> AsgiRequest:
     """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
 
     The scope gets a copy of its headers. uvicorn with httptools adds the fields behind a chunked body to its own list,
@@ -120,6 +130,7 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
     """
     request = AsgiRequest()
     request.source, request.stream = scope, None
+    request.mount_points = mount_points
     try:
         scope["headers"] = headers = [*scope["headers"]]
         request.method = scope["method"]
@@ -129,7 +140,7 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool) -> AsgiRequest:
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-        return read_scope(_as_specified(scope), names, with_body)
+        return read_scope(_as_specified(scope), names, with_body, mount_points)
     if with_body:
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)
@@ -171,12 +182,12 @@ def _text(what: str, value: object) -> str:
 
 def path_of(scope: Any) -> str:
     """Return the path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
-    path: str = scope.get("path", "")
-    root: str = scope.get("root_path", "")
-    root = root.rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        return path[len(root) :]
-    return path
+    return _below(scope.get("root_path", ""), scope.get("path", ""))
+
+
+def _below(mount_point: str, path: str) -> str:
+    root = mount_point.rstrip("/")
+    return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 
 
 def merge_cookies(scope: Any) -> None:

@@ -226,10 +226,11 @@ class Signer(Frozen):
         starts = [index for index, character in enumerate(path) if character == "/"]
         found = {}
         for field, pattern in self._in_path.items():
-            matches = filter(None, (pattern.fullmatch(path, start) for start in starts))
-            match = next(matches, None)
-            if match is not None:
-                found[field] = next(filter(None, match.groups())), path[: match.start()]
+            for match in filter(None, (pattern.fullmatch(path, start) for start in starts)):
+                read = match[match.lastindex or 0]
+                if read:
+                    found[field] = read, path[: match.start()]
+                    break
         return found
 
     def _description(self) -> str:

@@ -104,20 +104,32 @@ def _checked(argument: str, entries: Iterable[str]) -> list[str]:
 
 
 def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]":
-    """Return one pattern for the templates of whole paths. Its group that takes part is the placeholder `{name}`."""
+    """Return one pattern for the templates of whole paths. Its last group that takes part is the placeholder `{name}`.
+
+    That group is empty if only the last `/` differs from the template: some routers take the id from such a path.
+    """
     compiled: list[list[str]] = []
     for template in templates:
-        segments = segments_of(template, name)
+        segments = [*filter(None, segments_of(template, name))]
         for earlier, other in zip(templates, compiled, strict=False):
-            if share_a_path(other, segments):
+            has_other_end = earlier.endswith("/") != template.endswith("/")
+            if share_a_path(other, segments) and not (has_other_end and other == segments):
                 raise ConfigError(
                     f"Path: {earlier!r} and {template!r} can match the same path, and the id could be in two places; "
                     "keep one of them"
                 )
         compiled.append(segments)
-    return re.compile("|".join("/" + "/".join(segments) for segments in compiled))
+    patterns = []
+    for template, segments in zip(templates, compiled, strict=True):
+        end = _EITHER if compiled.count(segments) > 1 else _WITH_SLASH if template.endswith("/") else _WITHOUT_SLASH
+        patterns.append("/" + "/".join(segments) + end)
+    return re.compile("|".join(patterns))
 
 
+# The ends of a path. The empty group takes part if no template has this end.
+_EITHER = "/?"
+_WITH_SLASH = "(?:/|())"
+_WITHOUT_SLASH = "(?:/())?"
 _ID_SEGMENT = "([^/]+)"
 _ANY_SEGMENT = "[^/]+"
 
@@ -162,7 +174,7 @@ _ODD_PATH = Refused(
 
 
 def text_in_path(path: str, pattern: Any) -> str | Refused | None:
-    """Return the text of an id in a path; None if no template matches."""
+    """Return the text of an id in a path; None if no template matches, "" if one matches but for the last `/`."""
     # The root of a mounted application may be "". No template matches it, and all frameworks read it the same.
     if path and not is_canonical(path):
         return _ODD_PATH

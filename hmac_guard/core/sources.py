@@ -198,7 +198,8 @@ class Path(Source):
 
     The placeholder with the id's name is the id; any other placeholder matches any segment. A placeholder is a whole
     segment and never contains `/`. A path that is not canonical is refused, and so is one that frameworks read
-    differently under the mount point (`root_path`) that the server gives.
+    differently under the mount point (`root_path`) that the server or the application gives. If only the last `/` of a
+    path differs from a template, the id counts as empty; give both templates if the application accepts both paths.
     """
 
     templates: tuple[str, ...]

@@ -123,6 +123,24 @@ def test_fastapi_is_guarded_with_and_without_its_root_path(full: str, place: str
     assert run_asgi(app, Sent(path="/open")).status == 200
 
 
+#: The path that the application routes has another id than the query, which is signed.
+TWO_IDS = Sent(path="/api/oauth/connect/theirs", query=QUERY)
+ONE_ID = Sent(path="/oauth/connect/github", query=f"connection_id=user-42&hmac={hex_of('github', 'user-42')}")
+
+
+@pytest.mark.parametrize("place", ["around", "inside"])
+def test_an_id_in_a_path_with_the_root_path_of_fastapi_is_not_ignored(place: str) -> None:
+    app = make_fastapi()
+    app.add_api_route("/oauth/connect/{name}", lambda name: name)
+    if place == "inside":
+        app.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY))
+    else:
+        app = Guard(NANGO, KEY).asgi(CORSMiddleware(app))
+
+    assert run_asgi(app, TWO_IDS).status == 401
+    assert run_asgi(app, ONE_ID).body == b'"github"'
+
+
 def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     pages = {"/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
     wrong, right = make_fastapi(), make_fastapi()
@@ -176,6 +194,21 @@ def test_django_is_guarded_with_and_without_its_script_name(
         assert ask(Sent(path=full, query=QUERY)).body == b"inbox of x"
         assert ask(Sent(path=full)).status == 401
         assert ask(Sent(path="/open")).status == 200
+
+
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_an_id_in_a_path_with_the_script_name_of_django_is_not_ignored(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    guard = Guard(NANGO, KEY)
+    monkeypatch.setattr(Guarded, "guard", guard)
+    urls = [path("oauth/connect/<name>", inbox)]
+    with project(urls=urls, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED] if place == "middleware" else []):
+        app = guard.asgi(get_asgi_application())
+        two, one = (send("asgi", sent) if place == "middleware" else run_asgi(app, sent) for sent in (TWO_IDS, ONE_ID))
+
+    assert two.status == 401
+    assert one.body == b"inbox of github"
 
 
 def test_routes_of_django_under_a_script_name_are_listed_correctly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -633,6 +633,14 @@ NAMED = [
         "False",
         "asgi/test_asgi.py",
     ),
+    Mutant("a last slash hides an id", "core.paths:_WITHOUT_SLASH", '"(?:/())?"', '""', "test_reading.py"),
+    Mutant(
+        "a mount point that the application sets hides an id",
+        "asgi.request:AsgiRequest.id_paths",
+        "if not self.mount_points:",
+        "if True:",
+        "test_mount_points.py",
+    ),
     Mutant(
         "an id is taken from a path that is not canonical",
         "core.paths:text_in_path",

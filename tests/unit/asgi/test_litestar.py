@@ -8,7 +8,7 @@ pytest.importorskip("litestar", reason="not run: Litestar is not installed")
 pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
 from key_sources import KEY
-from litestar import Litestar, Router, asgi, get
+from litestar import Litestar, Request, Router, asgi, get
 from litestar.middleware import DefineMiddleware
 from litestar.testing import TestClient
 from starlette.applications import Starlette
@@ -19,7 +19,7 @@ from starlette.testclient import TestClient as StarletteClient
 from hmac_guard import Guard
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.asgi.request import HeaderNames, read_scope
-from hmac_guard.schemes import SUPRSEND
+from hmac_guard.schemes import NANGO, SUPRSEND
 
 
 async def answer(request: Any) -> PlainTextResponse:
@@ -31,6 +31,10 @@ def health() -> str:
     return "up"
 
 
+#: By default, Litestar writes the log of all libraries from a thread of its own, also after the test.
+NO_LOG = None
+
+
 def statuses(policy: dict[str, Any], *paths: str, root_path: str = "") -> list[int]:
     """Return the statuses of unsigned requests to an application with the mount /admin."""
     mounted = Starlette(routes=[Route(path, answer) for path in ("/", "/users/", "/health/")])
@@ -38,6 +42,7 @@ def statuses(policy: dict[str, Any], *paths: str, root_path: str = "") -> list[i
     app = Litestar(
         [health, asgi("/admin", is_mount=True, copy_scope=True)(mounted)],
         middleware=[DefineMiddleware(GuardMiddleware, guard=guard)],
+        logging_config=NO_LOG,
     )
     with TestClient(app, root_path=root_path) as client:
         return [client.get(path).status_code for path in paths]
@@ -74,7 +79,8 @@ def test_a_mount_with_several_paths_below_a_router_is_found_by_each() -> None:
 
     def status(policy: dict[str, Any]) -> int:
         middleware = [DefineMiddleware(GuardMiddleware, guard=Guard(SUPRSEND, KEY, **policy))]
-        with TestClient(Litestar([Router("/r", route_handlers=[mount])], middleware=middleware)) as client:
+        app = Litestar([Router("/r", route_handlers=[mount])], middleware=middleware, logging_config=NO_LOG)
+        with TestClient(app) as client:
             return client.get("/r/b/users").status_code
 
     assert status({"only": ("/r/b/",)}) == 401
@@ -91,7 +97,8 @@ def test_the_raw_path_of_the_server_does_not_matter(raw_path: object) -> None:
 
     mount = asgi("/admin", is_mount=True, copy_scope=True)(reached)
     guard = Guard(SUPRSEND, KEY, only=("/admin/",))
-    app: Any = Litestar([mount], middleware=[DefineMiddleware(GuardMiddleware, guard=guard)])
+    middleware = [DefineMiddleware(GuardMiddleware, guard=guard)]
+    app: Any = Litestar([mount], middleware=middleware, logging_config=NO_LOG)
 
     with StarletteClient(with_raw_path) as client:
         assert client.get("/admin/users").status_code == 401
@@ -106,3 +113,22 @@ def test_a_mount_that_is_not_found_is_never_skipped() -> None:
 
     assert request.paths() == ("/users/", "")
     assert not Guard(SUPRSEND, KEY, exempt=("/users/",))._decider.is_exempt_path("")
+
+
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_an_id_in_a_path_with_a_last_slash_is_not_ignored(place: str) -> None:
+    """Litestar serves `/oauth/connect/theirs/` like the path without the last slash."""
+
+    @get("/oauth/connect/{integration_id:str}", sync_to_thread=False)
+    def connect(request: Request[Any, Any, Any]) -> str:
+        return str(request.path_params["integration_id"])
+
+    guard = Guard(NANGO, KEY)
+    middleware = [DefineMiddleware(GuardMiddleware, guard=guard)] if place == "middleware" else []
+    app: Any = Litestar([connect], middleware=middleware, logging_config=NO_LOG)
+    signed = NANGO.sign_fields(KEY, integration_id="mine", connection_id="c").query
+
+    with StarletteClient(guard.asgi(app) if place == "around" else app) as client:
+        assert client.get("/oauth/connect/theirs/", params=signed).status_code == 401
+        honest = {name: text for name, text in signed.items() if name != "integration_id"}
+        assert client.get("/oauth/connect/mine", params=honest).text == "mine"

@@ -863,19 +863,19 @@ def test_an_id_that_is_the_tenant_too_is_not_another_one(sign: Any, sent: str) -
 
 #: The second place of a string that the signer makes, a request that has an old one there, and what is sent in the end.
 OLD: dict[str, tuple[Any, str, dict[str, Any], str]] = {
-    "query": (Query("old"), "?page=2&old=1", {}, "page=2"),
+    "query": (Query("former"), "?page=2&former=1", {}, "page=2"),
     "header": (Header("X-Old"), "", {"headers": {"X-Old": "1"}}, ""),
     "item of a header": (
-        Header("X-Old").item("old", separators=(";", "=")),
+        Header("X-Old").item("former", separators=(";", "=")),
         "",
-        {"headers": {"X-Old": "old=1"}},
+        {"headers": {"X-Old": "former=1"}},
         "",
     ),
-    "cookie": (Cookie("old"), "", {"headers": {"Cookie": "a=1; old=1"}}, "a=1"),
-    "only cookie": (Cookie("old"), "", {"headers": {"Cookie": "old=1"}}, ""),
-    "JSON": (Json("/a/old"), "", {"json": {"a": {"old": "1", "b": 2}}}, '{"a":{"b":2}}'),
-    "form": (Form("old"), "", {"data": {"old": "1", "b": "2"}}, "b=2"),
-    "only form field": (Form("old"), "", {"data": {"old": "1"}}, ""),
+    "cookie": (Cookie("former"), "", {"headers": {"Cookie": "a=1; former=1"}}, "a=1"),
+    "only cookie": (Cookie("former"), "", {"headers": {"Cookie": "former=1"}}, ""),
+    "JSON": (Json("/a/former"), "", {"json": {"a": {"former": "1", "b": 2}}}, '{"a":{"b":2}}'),
+    "form": (Form("former"), "", {"data": {"former": "1", "b": "2"}}, "b=2"),
+    "only form field": (Form("former"), "", {"data": {"former": "1"}}, ""),
 }
 
 
@@ -896,7 +896,7 @@ def test_a_new_string_takes_the_place_of_an_old_one(send: Send, sites: Any, what
 
     assert (status, json.loads(text)["ids"]["user"]) == (200, "u1")
     [got] = made.ours.got
-    assert "old" not in str(got)
+    assert "former" not in str(got)
     assert (urlencode(got["query"]) or got["headers"].get("COOKIE") or got["body"]) == kept
 
 

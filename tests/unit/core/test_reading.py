@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import CALLS, Call, Sent, environ_for
 
-from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
+from hmac_guard import Claim, ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
 from hmac_guard.core.source import Source
 
 KEY = "a key that is long enough"
@@ -284,6 +284,37 @@ PATHS: dict[str, str | Reason] = {
 @pytest.mark.parametrize("path", list(PATHS), ids=repr)
 def test_path(call: Call, path: str) -> None:
     assert read(call, TEMPLATES, Sent(path=path.encode().decode("latin-1"))) == PATHS[path]
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "expected"),
+    [
+        ("/connect/{id}", "/connect/x", Reason.CONFLICT),
+        ("/connect/{id}", "/connect/x/", Reason.CONFLICT),
+        ("/connect/{id}/", "/connect/x", Reason.CONFLICT),
+        ("/connect/{id}/", "/connect/x/", Reason.CONFLICT),
+        ("/users/{id}/inbox", "/users/x/inbox/", Reason.CONFLICT),
+        ("/connect/{id}", "/connect/", "y"),
+        ("/connect/{id}", "/connect/x/a", "y"),
+    ],
+)
+def test_a_path_that_differs_by_its_last_slash_has_the_id_too(
+    call: Call, template: str, path: str, expected: str | Reason
+) -> None:
+    """Litestar, Falcon and Flask have routes for which a last slash does not count."""
+    assert read(call, Path(template) | Query("id"), Sent(path=path, query="id=y")) == expected
+
+
+@pytest.mark.parametrize("path", ["/connect/x", "/connect/x/"])
+def test_a_template_may_be_given_with_and_without_its_last_slash(call: Call, path: str) -> None:
+    assert read(call, Path("/connect/{id}", "/connect/{id}/"), Sent(path=path)) == "x"
+
+
+def test_templates_with_the_id_in_two_places_but_for_a_last_slash_are_refused() -> None:
+    with pytest.raises(ConfigError, match="can match the same path, and the id could be in two places"):
+        Scheme(
+            name="one", ids={"id": Path("/a/{id}/{x}", "/a/{x}/{id}/")}, message="{id}", signature=Header("X-Signature")
+        )
 
 
 def test_a_path_that_is_not_utf_8_is_refused(call: Call) -> None:

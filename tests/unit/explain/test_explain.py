@@ -87,6 +87,11 @@ SIG = f"v1={signed('1:2')}"
         (NANGO, "/?integration_id=a", "signature: it is missing; send it in the query parameter 'hmac' or in the JSON"),
         (NANGO, "/?integration_id=a&hmac=", "signature: it is empty in the query parameter 'hmac'"),
         (NANGO, "/?integration_id=+&hmac=1", "integration_id: it is empty in the query parameter 'integration_id'"),
+        (
+            NANGO,
+            "/oauth/connect/a/?hmac=1",
+            "integration_id: only the last '/' differs from the path '/oauth/connect/{i",
+        ),
         (NANGO, "/?integration_id=a&integration_id=b&hmac=1", "'integration_id' is there more than once; send it once"),
         (NANGO, "/?integration_id=a&hmac=1&hmac=1", "signature: the query parameter 'hmac' is there more than once"),
         (NANGO, "/oauth/connect/a?integration_id=a&hmac=1", "integration_id: it is in the path '/oauth/connect/{integ"),
