@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from hmac_guard.applications import check_kind
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.errors import ConfigError, OuterError
 from hmac_guard.core.fields import signature_in_path
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
@@ -416,11 +416,16 @@ class Decider(Frozen):
 
         Returns:
             The refusal, or None if the application is called.
+
+        Raises:
+            OuterError: The request is refused because a layer outside of the guard raised an exception.
         """
         verdict, mode, refusal, detail, _ = outcome
         # The client has gone, or a layer outside of the guard answers: there is nothing to report.
         if refusal is not None and request.broke_off:
             self.forget(scope)
+            if request.outer_error is not None:
+                raise OuterError(request.outer_error)
             return refusal
         if reading is not None:
             self._log(reading, outcome)

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from hmac_guard import openapi
-from hmac_guard.asgi.body import outer_error, replay, replays
+from hmac_guard.asgi.body import replay, replays
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.asgi.middleware import send_refusal
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.errors import ConfigError, OuterError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.sources import HeaderItem
@@ -85,15 +85,12 @@ class GuardSecurity(SecurityBase, Strict):
         try:
             judged = await self._judged(request)
             refusal = await self._decide(request) if judged is None else judged.refusal
-        except _OuterError as carried:
-            outer = carried.error
+        except OuterError as error:
+            outer = error
         except Exception as error:
             failure = failure_of(error)
         if outer is not None:
-            try:
-                raise outer
-            finally:
-                del outer  # The exception refers to this frame.
+            outer.raise_error()
         if failure is not None:
             refusal = decider.fault(scope, failure)
         if refusal is not None:
@@ -119,7 +116,7 @@ class GuardSecurity(SecurityBase, Strict):
         except (ClientDisconnect, OSError, asyncio.TimeoutError):
             return judged._replace(refusal=decider.refusals[Reason.BAD_FRAMING])
         except Exception as error:
-            raise _OuterError(error) from None
+            raise OuterError(error) from None
         return judged if body == judged.request.body else None
 
     async def _decide(self, request: HTTPConnection) -> Refusal | None:
@@ -136,9 +133,8 @@ class GuardSecurity(SecurityBase, Strict):
         refusal, read = pending if isinstance(pending, tuple) else await pending
         if read.broke_off:
             # Also in report mode. The endpoint would not see that the client has disconnected: servers say it once.
-            error = outer_error(read)
-            if error is not None:
-                raise _OuterError(error)
+            if read.outer_error is not None:
+                raise OuterError(read.outer_error)
             return decider.refusals[Reason.BAD_FRAMING]
         if isinstance(request, Request) and read.stream is not None and not hasattr(request, "_body"):
             request._receive = partial(replay, read.stream, request.receive)
@@ -148,13 +144,6 @@ class GuardSecurity(SecurityBase, Strict):
 def _is_gone(request: Request) -> bool:
     """Return whether the bytes of the body were consumed, so that the endpoint cannot read them."""
     return request._stream_consumed and not hasattr(request, "_body")
-
-
-class _OuterError(Exception):
-    """Carries the exception of a layer outside of the dependency past the code that handles the guard's failures."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
 
 
 class GuardRefused(HTTPException):

@@ -14,7 +14,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
 
 from hmac_guard.applications import can_take
-from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
+from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, OuterError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
@@ -285,7 +285,7 @@ def _bind(guard: Any) -> _Bound:
 
 def _check(driver: Driver) -> Response | None:
     environ = request.environ
-    refusal, failure, sent = None, None, environ["REQUEST_METHOD"]
+    refusal, failure, outer, sent = None, None, None, environ["REQUEST_METHOD"]
     try:
         # A function before the guard may have set another method, and a class-based view then uses that one.
         if request.method != sent.upper():
@@ -296,9 +296,13 @@ def _check(driver: Driver) -> Response | None:
             refusal = driver.decide(environ)
         else:
             refusal = judged.refusal
+    except OuterError as error:
+        outer = error
     except Exception as error:
         failure = failure_of(error)
     environ["REQUEST_METHOD"] = sent  # By this one, Werkzeug decides whether an answer has a body.
+    if outer is not None:
+        outer.raise_error()
     if failure is not None:
         refusal = driver.decider.fault(environ, failure)
     return None if refusal is None else _response(refusal)

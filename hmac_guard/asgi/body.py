@@ -11,20 +11,19 @@ from typing import Any
 from hmac_guard.asgi.deadline import is_in_cancelled_scope, within
 from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
-from hmac_guard.core.request import Request
+from hmac_guard.core.request import LAYER_RAISED, Request
 from hmac_guard.core.verdict import Reason, Refused
 
 DEADLINE = 10.0
 
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, f"the body did not arrive within {DEADLINE:.0f} seconds")
 _CUT_OFF = Refused(Reason.BAD_FRAMING, "the client closed the connection, or the server failed, before the body ended")
-_LAYER_RAISED = Refused(Reason.BAD_FRAMING, "a layer outside of the guard raised an exception before the body ended")
 _NO_BODY = Refused(Reason.MALFORMED, "a websocket has no body, and the scheme signs the body")
 _OTHER_LENGTH = Refused(Reason.BAD_FRAMING, "the body is not as long as its Content-Length says")
 
 #: The type of a message that holds the exception of a layer outside of the guard.
 _OUTER_ERROR = "hmac_guard.raises"
-_PROBLEM_OF_END = {"http.disconnect": _CUT_OFF, _OUTER_ERROR: _LAYER_RAISED}
+_PROBLEM_OF_END = {"http.disconnect": _CUT_OFF, _OUTER_ERROR: LAYER_RAISED}
 
 
 def take_body(
@@ -101,7 +100,9 @@ async def _read(request: Request, reader: Reader | None, receive: Any, limit: in
         else:
             problem = _OTHER_LENGTH
     request.body_problem = problem
-    request.broke_off = len(pending) > 1
+    if len(pending) > 1:
+        request.broke_off = True
+        request.outer_error = pending[-1]["error"] if problem is LAYER_RAISED else None
 
 
 async def _received(receive: Any) -> Any:
@@ -179,12 +180,6 @@ async def replay(pending: list[Any], receive: Any) -> Any:
     if pending[0]["type"] == _OUTER_ERROR:
         raise pending.pop(0)["error"]
     return pending.pop(0)
-
-
-def outer_error(request: Request) -> Exception | None:
-    """Return the exception of a layer outside of the guard because of which the body broke off, or None."""
-    end = request.stream[-1]
-    return end["error"] if end["type"] == _OUTER_ERROR else None
 
 
 def replays(receive: Any, request: Request) -> bool:

@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.applications import MISSING_GUARD, AsgiApplication, warn_of_cors_inside
-from hmac_guard.asgi.body import outer_error, replay
+from hmac_guard.asgi.body import replay
 from hmac_guard.asgi.driver import Driver
+from hmac_guard.core.errors import OuterError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
@@ -65,20 +66,17 @@ class GuardMiddleware(Strict):
             pending = self._driver.decide(scope, receive)
             refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.broke_off:
-                outer = outer_error(request)
-                if outer is None:
-                    return
-            elif request.stream is not None:
+                return
+            if request.stream is not None:
                 receive = partial(replay, request.stream, receive)
             # The request has the signature, and the application may raise: error trackers record local variables.
             del request, pending
+        except OuterError as error:
+            outer = error
         except Exception as error:
             failure = failure_of(error)
         if outer is not None:
-            try:
-                raise outer
-            finally:
-                del outer  # The exception refers to this frame.
+            outer.raise_error()
         if failure is not None:
             refusal = self._driver.decider.fault(scope, failure)
         if refusal is not None:

@@ -6,7 +6,10 @@
 - `UnusableRequest`: the server. Internal; the request is answered 503.
 - `NotJson`: the sender. Internal; the request is refused.
 - `BodyAlreadyRead`: the application, which reads the body before the guard. Internal; the request is answered 503.
+- `OuterError`: a layer outside of the guard, which answers the request. Internal.
 """
+
+from typing import NoReturn
 
 
 class ConfigError(ValueError):
@@ -46,3 +49,23 @@ class BodyAlreadyRead(Exception):
             "code before the guard has read the body, for example as a form, and its bytes are gone; put the guard "
             "around the application, or read the body after the guard"
         )
+
+
+class OuterError(Exception):
+    """Carries the exception of a layer outside of the guard past the code that handles the guard's failures.
+
+    Internal. An adapter catches it and calls `raise_error` after the `except`, so that the exception has no context.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error: Exception | None = error
+
+    def raise_error(self) -> NoReturn:
+        """Raise the exception of the layer."""
+        error, self._error = self._error, None
+        # The frames of its traceback have the request and the body, and the caller keeps this object.
+        self.__traceback__ = None
+        try:
+            raise error or self
+        finally:
+            del error

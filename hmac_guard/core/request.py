@@ -9,10 +9,12 @@ from typing import Any
 
 from hmac_guard.core.bodies import Media
 from hmac_guard.core.shown import Shown
-from hmac_guard.core.verdict import Refused
+from hmac_guard.core.verdict import Reason, Refused
 
 #: The headers that say how a body is framed and what it is.
 BODY_HEADERS = ("content-type", "content-length", "content-encoding", "transfer-encoding")
+
+LAYER_RAISED = Refused(Reason.BAD_FRAMING, "a layer outside of the guard raised an exception before the body ended")
 
 #: The value of a header: None for no line, a list for several lines. One character represents one byte.
 Line = str | list[str] | None
@@ -36,6 +38,7 @@ class Request(Shown, ABC):
             first.
         broke_off: Whether the client has closed the connection before its body was read, or a layer outside of the
             guard raised an exception in place of the body.
+        outer_error: The exception of that layer, or None.
         source: Where further headers are: the scope, the environ, or Django's request; None after the verdict.
         signature: The signature, after the reader has found it; a tuple of several, if any of them may verify.
         ahead: The `Reading` from before the body was read, for a scheme that signs the body.
@@ -54,6 +57,7 @@ class Request(Shown, ABC):
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
     broke_off: bool = False
+    outer_error: Exception | None = None
     source: Any = None
     signature: bytes | tuple[bytes, ...] = b""
     ahead: Any = None

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
 from hmac_guard.asgi.request import alone, merge_cookies
 from hmac_guard.core.bodies import parse_media
-from hmac_guard.core.errors import BodyAlreadyRead, ConfigError
+from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, OuterError
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Line, Request
@@ -59,15 +59,19 @@ class DjangoDriver:
 
     def refuse(self, django: Any) -> Refusal | None:
         """Return the refusal of a Django request. If it is None, the verdict is an attribute of the request."""
-        refusal, failure = None, None
+        refusal, failure, outer = None, None, None
         try:
             request, scope, started, refusal = self._read(django)
             if started is not None:
                 refusal = self._driver.decide(scope, request, started)
             if refusal is None:
                 setattr(getattr(django, "_request", django), self.decider.annotate_as, scope[self.decider.annotate_as])
+        except OuterError as error:
+            outer = error
         except Exception as error:
             failure = failure_of(error)
+        if outer is not None:
+            outer.raise_error()
         return refusal if failure is None else self._fault(django, failure)
 
     async def answer(self, django: Any, view: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -75,7 +79,7 @@ class DjangoDriver:
 
         The view gets the request with the verdict as its attribute.
         """
-        refusal, failure = None, None
+        refusal, failure, outer = None, None, None
         try:
             request, scope, started, refusal = self._read(django)
             if started is not None:
@@ -86,8 +90,12 @@ class DjangoDriver:
                 setattr(getattr(django, "_request", django), self.decider.annotate_as, scope[self.decider.annotate_as])
             # They have the signature, and the view may raise: error pages and trackers show the variables of a frame.
             del request, scope
+        except OuterError as error:
+            outer = error
         except Exception as error:
             failure = failure_of(error)
+        if outer is not None:
+            outer.raise_error()
         if failure is not None:
             refusal = self._fault(django, failure)
         return await view(django, *args, **kwargs) if refusal is None else respond(refusal, django)

@@ -3,11 +3,12 @@
 import io
 from typing import Any
 
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import LimitedStream
 
 from hmac_guard.core.bodies import TOO_LARGE, read_length
 from hmac_guard.core.reader import Reader
-from hmac_guard.core.request import Request
+from hmac_guard.core.request import LAYER_RAISED, Request
 from hmac_guard.core.verdict import Reason, Refused
 
 _PIECE = 65_536
@@ -15,7 +16,17 @@ _PIECE = 65_536
 _START = 512
 
 _ENDLESS = Refused(Reason.BAD_FRAMING, "the body is sent in chunks, and the server does not promise that they end")
-_CUT_OFF = Refused(Reason.BAD_FRAMING, "the body is shorter than its Content-Length says, or could not be read")
+_CUT_OFF = Refused(
+    Reason.BAD_FRAMING,
+    "the body is shorter than its Content-Length says, or could not be read: the client has closed the connection, or "
+    "code before the guard has read a part of the body",
+)
+_TOO_LATE = Refused(Reason.BODY_TIMEOUT, "the body did not arrive within the time limit of the server")
+
+# A body that is cut off, or whose chunks are malformed. Most servers raise OSError; cheroot and eventlet also
+# ValueError. These two have exceptions of their own.
+_OF_SERVERS = (OSError, ValueError, EOFError, ClientDisconnected)
+_SERVERS = ("gunicorn", "cheroot")
 
 
 class Body:
@@ -25,6 +36,11 @@ class Body:
         stream: The server's stream.
         length: The length that the request states; None if it states none.
         ends: Whether the stream ends by itself (`wsgi.input_terminated`).
+
+    Attributes:
+        content: The bytes that were read.
+        is_complete: Whether they are the whole body.
+        outer_error: The exception that a layer outside of the guard raised in place of the rest, or None.
     """
 
     def __init__(self, stream: Any, length: int | None, ends: bool) -> None:
@@ -33,6 +49,7 @@ class Body:
         self.ends = ends
         self.content = b""
         self.is_complete = False
+        self.outer_error: Exception | None = None
 
     def read(self, most: int) -> Refused | None:
         """Read until there are `most` bytes or the body ends. Return why it could not be read, or None."""
@@ -45,25 +62,34 @@ class Body:
         wanted = most if last is None else min(most, last)
         pieces = [self.content]
         size = len(self.content)
+        read = self.stream.read
         try:
-            while size < wanted and (piece := self.stream.read(min(_PIECE, wanted - size))):
+            while size < wanted and (piece := read(min(_PIECE, wanted - size))):
                 pieces.append(piece)
                 size += len(piece)
-        except Exception:
-            # Servers raise their own errors here: gunicorn NoMoreData, cheroot ValueError, others OSError.
+        except Exception as error:
             self.content = b"".join(pieces)
-            return _CUT_OFF
+            return self._broken(error)
         self.content = b"".join(pieces)
         self.is_complete = size < wanted or size == self.length
         if self.length is not None and (size > self.length or (self.is_complete and size < self.length)):
             return _CUT_OFF
         return None
 
+    def _broken(self, error: Exception) -> Refused:
+        if isinstance(error, TimeoutError):
+            return _TOO_LATE
+        if isinstance(error, _OF_SERVERS) or type(error).__module__.partition(".")[0] in _SERVERS:
+            return _CUT_OFF
+        # Without the frame of `read`: it has the body, and error trackers record local variables.
+        self.outer_error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        return LAYER_RAISED
+
     def rest(self) -> Any:
         """Return a stream of the whole body, for the application."""
         if self.is_complete:
             return io.BytesIO(self.content)
-        rest = self.stream
+        rest: Any = self.stream if self.outer_error is None else _Raising(self.outer_error)
         if self.length is not None:
             rest = _Rest(rest, max(0, self.length - len(self.content)))
         return io.BufferedReader(_Joined(self.content, rest))
@@ -75,6 +101,16 @@ class _Rest(LimitedStream):
     def on_disconnect(self, error: Exception | None = None) -> None:
         if error is not None:
             raise error
+
+
+class _Raising:
+    """A stream of which each reading raises the exception of a layer outside of the guard."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def read(self, size: int) -> bytes:
+        raise self._error
 
 
 class _Joined(io.RawIOBase):
@@ -121,6 +157,8 @@ def take_body(request: Request, reader: Reader, stream: Any, ends: bool, limit: 
         request.body_problem = _read_start(request, reader, body, limit)
     if request.body_problem is None and body.is_complete:
         request.body = body.content
+    request.outer_error = body.outer_error
+    request.broke_off = body.outer_error is not None
     return body
 
 

@@ -58,6 +58,9 @@ class Driver:
             environ: The environ.
             request: The request, if it has been read already.
             started: The `time.perf_counter()` at which that reading started.
+
+        Raises:
+            OuterError: A layer outside of the guard raised an exception in place of the body.
         """
         decider = self.decider
         if request is None:

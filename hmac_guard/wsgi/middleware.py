@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hmac_guard.applications import MISSING_GUARD
+from hmac_guard.core.errors import OuterError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
@@ -48,11 +49,15 @@ class GuardMiddleware(Strict):
         self.guard: Guard = hidden.get()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        failure = None
+        failure = outer = None
         try:
             refusal = self._driver.decide(environ)
+        except OuterError as error:
+            outer = error
         except Exception as error:
             failure = failure_of(error)
+        if outer is not None:
+            outer.raise_error()
         if failure is not None:
             refusal = self._driver.decider.fault(environ, failure)
         if refusal is not None:

@@ -140,6 +140,10 @@ class Plan:
         # A stream that ends by itself is read to its end, any other one up to its length.
         self.whole = self.sent if self.terminated else self.sent[: self.announced or 0]
 
+    @property
+    def is_of_layer(self) -> bool:
+        return isinstance(self.error, Fault)
+
     def environ(self) -> dict[str, Any]:
         query = f"sig={SCHEME.sign(KEY, a=self.name)}" + "&a=x" * self.in_query
         made = environ_for(Sent("POST", query=query, headers=[("Content-Type", "application/json")]))
@@ -244,8 +248,9 @@ class WsgiServer(RuleBasedStateMachine):
             raised = caught
         reads = plan.stream.reads if self.reads_by_guard is None else self.reads_by_guard
         broke = plan.error is not None and reads > plan.error_after
-        if broke and not isinstance(plan.error, Exception):
-            # A timeout of the server is not caught: there is no answer, and the application is not called.
+        if broke and (not isinstance(plan.error, Exception) or (plan.is_of_layer and plan.mode == "enforce")):
+            # A timeout of the server is not caught, and an exception of a layer outside of the guard reaches this
+            # layer: the guard sends no answer, and the application is not called.
             assert raised is plan.error
             assert not self.started
             assert self.verdict is None

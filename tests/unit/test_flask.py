@@ -18,6 +18,7 @@ from flask.views import MethodView
 from handles import check_case, check_generated
 from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from support import Call, Reply, Sent, environ_for
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.middleware.profiler import ProfilerMiddleware
@@ -286,6 +287,22 @@ def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused() ->
     environ["QUERY_STRING"] = GOOD.query
 
     assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+
+
+class Limited:
+    def read(self, size: int) -> bytes:
+        raise RequestEntityTooLarge
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["view", "init_app"])
+def test_an_exception_of_a_layer_outside_of_the_guard_is_raised(everywhere: bool) -> None:
+    here = App()
+    signed = GuardExtension(Guard(ORDERS, KEY))
+    signed.init_app(here.app, everywhere=everywhere)
+    here.route(here.app, here.view if everywhere else signed.guarded(here.view))
+
+    assert run_wsgi_app(here.app, {**environ_for(GOOD_JSON), "wsgi.input": Limited()})[1][:3] == "413"
+    assert here.seen == []
 
 
 READERS: dict[str, Callable[[], object]] = {

@@ -296,8 +296,8 @@ NAMED = [
     Mutant(
         "exception swallowed: a body that broke off, WSGI",
         "wsgi.body:Body.read",
-        "            return _CUT_OFF\n        self.content",
-        "            pass\n        self.content",
+        "return self._broken(error)",
+        "return None",
         "test_wsgi.py",
     ),
     Mutant(
@@ -309,9 +309,9 @@ NAMED = [
     ),
     Mutant(
         "exception swallowed: one of a layer outside of the guard",
-        "asgi.body:outer_error",
-        'end["error"] if end["type"] == _OUTER_ERROR else None',
-        "None",
+        "decider:Decider.finish",
+        "if request.outer_error is not None:",
+        "if False:",
         "asgi/test_asgi.py",
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """The Django handles answer like the middleware, in sync and async code, over WSGI and ASGI."""
 
+import asyncio
 import io
 import json
 import re
@@ -21,7 +22,7 @@ from django_project import ASYNC_ONLY, GUARDED, SYNC_ONLY, Guarded, project, sen
 from django import VERSION
 from django.core.checks import run_checks
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.core.handlers.wsgi import WSGIHandler
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path, re_path
@@ -466,6 +467,29 @@ def test_a_form_that_django_has_parsed_is_judged_from_its_fields(server: str, se
         return hmac_guarded(GUARD)(lambda request: HttpResponse(request.POST["order_id"]))(request)
 
     assert reply_of(view, sent, server).status == status
+
+
+class TooLarge(Exception):
+    """Raised and caught by a layer outside of the guard that limits bodies."""
+
+
+class Limited:
+    def read(self, size: int) -> bytes:
+        raise TooLarge
+
+    readline = read
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+def test_an_exception_of_a_layer_outside_of_the_guard_is_raised(later: bool) -> None:
+    here = Seen()
+    view: Any = hmac_guarded(GUARD)(here.later if later else here.sync)
+    request = WSGIRequest({**environ_for(GOOD_JSON), "wsgi.input": Limited()})
+
+    with pytest.raises(TooLarge):
+        asyncio.run(view(request)) if later else view(request)
+
+    assert here.seen == []
 
 
 @SERVERS

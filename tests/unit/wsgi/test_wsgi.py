@@ -3,12 +3,16 @@
 import asyncio
 import io
 import threading
-from collections.abc import Iterable
+from asyncio import IncompleteReadError
+from collections.abc import Callable, Iterable
 from copy import deepcopy
+from traceback import walk_tb
 from typing import Any
 
 import pytest
+from secrecy import texts_of
 from support import Sent, environ_for, request_of
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 
@@ -251,6 +255,79 @@ def test_report_mode_passes_errors_of_the_server_to_the_application() -> None:
 
     with pytest.raises(OSError, match="reset"):
         run(Guard(SCHEME, KEY, mode="report"), environ(stream, CONTENT_LENGTH="10"))
+
+
+SERVERS: dict[str, Callable[[], Any]] = {
+    "gunicorn: the size of a chunk": lambda: pytest.importorskip("gunicorn.http.errors").InvalidChunkSize(b"x"),
+    "gunicorn: a trailer": lambda: pytest.importorskip("gunicorn.http.errors").InvalidHeader("x"),
+    "cheroot: over its limit": lambda: pytest.importorskip("cheroot.errors").MaxSizeExceeded(),
+    "werkzeug": ClientDisconnected,
+    "asyncio": lambda: IncompleteReadError(b"", 5),
+}
+
+
+@pytest.mark.parametrize("server", list(SERVERS))
+def test_an_exception_of_a_server_for_a_malformed_body_is_400(server: str) -> None:
+    assert run(GUARD, environ(Stream(BODY[:3], SERVERS[server]()), CONTENT_LENGTH="10"))[0] == 400
+
+
+def test_a_time_out_of_the_server_is_408() -> None:
+    assert run(GUARD, environ(Stream(BODY[:3], TimeoutError()), CONTENT_LENGTH="10"))[0] == 408
+
+
+def test_an_environ_without_a_stream_is_503() -> None:
+    """It is no exception of a layer, although it is raised where the body is read."""
+    assert run(GUARD, environ(None, CONTENT_LENGTH="10"))[0] == 503
+
+
+class TooLarge(Exception):
+    """Raised and caught by a layer outside of the guard that limits bodies."""
+
+
+@pytest.mark.parametrize("before", [[], [BODY[:3]]], ids=["at once", "after a piece"])
+def test_an_exception_of_a_layer_outside_of_the_guard_reaches_it(
+    before: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    decisions: list[Any] = []
+    error = TooLarge()
+
+    with pytest.raises(TooLarge) as caught:
+        run(Guard(SCHEME, KEY, on_decision=decisions.append), environ(Stream(*before, error), CONTENT_LENGTH="10"))
+
+    assert caught.value is error
+    assert (decisions, caplog.records) == ([], [])
+
+
+def test_report_mode_raises_the_exception_of_a_layer_outside_where_the_application_reads() -> None:
+    stream = Stream(BODY[:3], TooLarge(), BODY[3:])
+    seen: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        seen.extend([verdict_from(environ).reason, environ["wsgi.input"].read(3)])
+        for _ in range(2):
+            with pytest.raises(TooLarge):
+                environ["wsgi.input"].read(1)
+        return []
+
+    Guard(SCHEME, KEY, mode="report").wsgi(app)(environ(stream, CONTENT_LENGTH="10"), lambda *_: None)  # type: ignore[arg-type]
+
+    assert seen == [Reason.BAD_FRAMING, BODY[:3]]
+
+
+def test_the_traceback_of_an_exception_of_a_layer_outside_shows_no_part_of_the_body() -> None:
+    with pytest.raises(TooLarge) as caught:
+        run(GUARD, environ(Stream(BODY[:7], TooLarge()), CONTENT_LENGTH="10"))
+
+    held = [
+        each
+        for frame, _ in walk_tb(caught.tb)
+        if frame.f_globals["__name__"].startswith("hmac_guard.")
+        for each in frame.f_locals.items()
+    ]
+    shown = [name for name, value in held if BODY[:7].decode() in "".join(texts_of(value))]
+    carriers = [value for name, value in held if name == "outer"]
+    assert (shown, caught.value.__context__) == ([], None)
+    assert [carrier.__traceback__ for carrier in carriers] == [None], "the frames of the guard's reading"
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=repr)
