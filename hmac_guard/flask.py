@@ -24,9 +24,13 @@ from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.keys.resolver import functions_of
 from hmac_guard.log import failure_of, logger
+from hmac_guard.wsgi.body import Body
 from hmac_guard.wsgi.driver import Driver
 
 _P = ParamSpec("_P")
+
+#: The media types that Flask reads as a form. For another type, `request.form` is empty and leaves the body unread.
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 #: The verdict on the current request, of a guard with the default `annotate_as`. For another name use
 #: `verdict_from(request, name)`. Raises `LookupError` if no guard has judged the request.
@@ -319,32 +323,50 @@ def _judged(driver: Driver, environ: dict[str, Any]) -> Judged | None:
 def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
     """Let the guard read a body that Flask has cached, for example because `request.get_json()` was called before.
 
+    The guard refuses a body that the client has cut off, with the framing of the request.
+
     Raises:
         BodyAlreadyRead: Flask has parsed the body as a form, or it is not certain that its bytes are still there.
     """
-    if not driver.decider.reader.needs_body or "stream" not in _kept():
+    if not driver.decider.reader.needs_body or "stream" not in (kept := _kept()):
         return
     if driver.decider.skip(driver.request(environ)) is not None:
         return
-    is_cached, length = "_cached_data" in _kept(), request.content_length
-    may_be_gone = "HTTP_TRANSFER_ENCODING" in environ or any(map(_kept().get, ("form", "files")))
-    if may_be_gone and not is_cached:
-        raise BodyAlreadyRead
-    if is_cached or (length is not None and length <= driver.decider.max_body):
-        body = request.get_data(cache=False)
-        if length not in (None, len(body)) or (may_be_gone and not body):
+    length, cached = request.content_length, kept.get("_cached_data")
+    if cached is not None:
+        # What is left of a parsed form is empty.
+        if (not cached and _is_parsed(environ)) or (length is not None and length < len(cached)):
             raise BodyAlreadyRead
-        environ["wsgi.input"] = io.BytesIO(body)
-    elif "form" not in _kept() and (length is not None or _may_have_body(environ)):
-        raise BodyAlreadyRead  # A function may have read a part from the stream.
-    if not is_cached:
-        # Flask opens the stream again, after the driver has read as much as the guard needs.
-        del _kept()["stream"]
+        environ["wsgi.input"] = io.BytesIO(cached)
+        return
+    if _is_parsed(environ):
+        raise BodyAlreadyRead
+    if not environ.get("wsgi.input_terminated"):
+        environ["wsgi.input"] = kept["stream"]  # It ends, also if a function has read a part of it.
+    if "form" not in kept and (length is not None or _may_have_body(environ)):
+        # A function may have read a part from the stream. Then the stream ends early, and raises no exception.
+        body = Body(environ["wsgi.input"], length, ends=False)
+        if length is None or length > driver.decider.max_body or (body.read(length) and not body.has_raised):
+            raise BodyAlreadyRead
+        environ["wsgi.input"] = body.rest()
+    # Flask opens the stream again, after the driver has read as much as the guard needs.
+    del kept["stream"]
+
+
+def _is_parsed(environ: dict[str, Any]) -> bool:
+    """Return whether Flask has read the body to parse it as a form."""
+    kept = _kept()
+    if any(map(kept.get, ("form", "files"))):
+        return True
+    may_have_body = "HTTP_TRANSFER_ENCODING" in environ or bool(request.content_length)
+    return "form" in kept and request.mimetype in _FORMS and may_have_body
 
 
 def _may_have_body(environ: dict[str, Any]) -> bool:
     """Return whether a request without a length may have a body that Flask reads."""
-    return bool(environ.get("wsgi.input_terminated")) and request.method not in ("GET", "HEAD", "OPTIONS")
+    if not environ.get("wsgi.input_terminated"):
+        return False
+    return "HTTP_TRANSFER_ENCODING" in environ or request.method not in ("GET", "HEAD", "OPTIONS")
 
 
 def _kept() -> dict[str, Any]:

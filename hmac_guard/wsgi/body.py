@@ -40,6 +40,7 @@ class Body:
     Attributes:
         content: The bytes that were read.
         is_complete: Whether they are the whole body.
+        has_raised: Whether the stream raised an exception.
         outer_error: The exception that a layer outside of the guard raised in place of the rest, or None.
     """
 
@@ -49,6 +50,7 @@ class Body:
         self.ends = ends
         self.content = b""
         self.is_complete = False
+        self.has_raised = False
         self.outer_error: Exception | None = None
 
     def read(self, most: int) -> Refused | None:
@@ -77,6 +79,7 @@ class Body:
         return None
 
     def _broken(self, error: Exception) -> Refused:
+        self.has_raised = True
         if isinstance(error, TimeoutError):
             return _TOO_LATE
         if isinstance(error, _OF_SERVERS) or type(error).__module__.partition(".")[0] in _SERVERS:

@@ -279,11 +279,12 @@ def test_a_body_without_a_length_that_flask_has_cached_is_verified(headers: dict
     assert run_wsgi_app(here.app, without_length(forged, **headers))[1] == "401 UNAUTHORIZED"
 
 
-def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused() -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused(method: str) -> None:
     here = App()
     here.app.before_request(lambda: request.stream.read() and None)
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
-    environ = without_length(GOOD_JSON, HTTP_TRANSFER_ENCODING="chunked")
+    environ = without_length(GOOD_JSON, HTTP_TRANSFER_ENCODING="chunked", REQUEST_METHOD=method)
     environ["QUERY_STRING"] = GOOD.query
 
     assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
@@ -303,6 +304,113 @@ def test_an_exception_of_a_layer_outside_of_the_guard_is_raised(everywhere: bool
 
     assert run_wsgi_app(here.app, {**environ_for(GOOD_JSON), "wsgi.input": Limited()})[1][:3] == "413"
     assert here.seen == []
+
+
+class Broken(io.BytesIO):
+    """The stream of a connection that the client closes before the end of the body."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if piece := super().read(size):
+            return piece
+        raise OSError("reset")
+
+
+EARLIER: dict[str, list[Callable[[], object]]] = {
+    "get_data": [lambda: request.get_data()],
+    "get_json": [lambda: request.get_json(silent=True)],
+    "form": [lambda: request.form.get("csrf_token")],
+    "form, then get_data": [lambda: request.form.get("csrf_token"), lambda: request.get_data()],
+    "get_data, then form": [lambda: request.get_data(), lambda: request.form.get("csrf_token")],
+}
+FRAMINGS: dict[str, dict[str, Any]] = {
+    "a length": {},
+    "a length, and the stream ends": {"wsgi.input_terminated": True},
+    "chunked": {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+}
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+@pytest.mark.parametrize("earlier", list(EARLIER))
+def test_an_earlier_function_does_not_change_the_answer(earlier: str, framing: str) -> None:
+    """Also if the client closes the connection before the end of the body, or the body is empty."""
+
+    def look() -> None:
+        for function in EARLIER[earlier]:
+            function()
+
+    def asked(how: str, mode: Mode, query: str, stream: io.BytesIO) -> Any:
+        here = App()
+        guard = Guard(ORDERS, KEY, mode=mode)
+        here.app.before_request(look)
+        here.route(here.app, GuardExtension(guard).guarded(here.view) if how == "view" else here.view)
+        if how == "middleware":
+            here.app.wsgi_app = guard.wsgi(here.app.wsgi_app)  # type: ignore[method-assign]
+        environ = {**environ_for(GOOD_JSON), **FRAMINGS[framing], "QUERY_STRING": query, "wsgi.input": stream}
+        if framing == "chunked":
+            del environ["CONTENT_LENGTH"]
+        status = run_wsgi_app(here.app, environ)[1]
+        return status[:3], [(verdict.reason, body) for verdict, body in here.seen]
+
+    body = GOOD_JSON.body
+    for mode in ("enforce", "report"):
+        for query in ("", GOOD.query):
+            for made, sent in ((io.BytesIO, body), (io.BytesIO, body[:9]), (io.BytesIO, b""), (Broken, body[:9])):
+                if made is Broken and earlier != "form":
+                    continue  # The function itself raises.
+                answers = [asked(how, mode, query, made(sent)) for how in ("view", "middleware")]
+                assert answers[0] == answers[1], (mode, query, made, sent)
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+def test_a_body_that_is_cut_off_after_a_function_has_opened_its_stream_is_400(terminated: bool) -> None:
+    def open_stream() -> None:
+        assert request.stream is not None
+
+    here = App()
+    here.app.before_request(open_stream)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = {**environ_for(GOOD_JSON), "wsgi.input": Broken(GOOD_JSON.body[:9]), "wsgi.input_terminated": terminated}
+
+    assert run_wsgi_app(here.app, environ)[1] == "400 BAD REQUEST"
+
+
+def test_no_byte_after_the_body_is_read_if_a_function_has_read_a_part_of_it() -> None:
+    """If a server passes the raw connection, the next request follows the body."""
+    here = App()
+    here.app.before_request(lambda: request.form.get("csrf_token"))
+    here.app.before_request(lambda: request.stream.read(4) and None)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    stream = io.BytesIO(GOOD_JSON.body + b"next")
+
+    assert run_wsgi_app(here.app, {**environ_for(GOOD_JSON), "wsgi.input": stream})[1] == "400 BAD REQUEST"
+    assert stream.read() == b"next"
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_a_body_of_the_most_bytes_that_flask_allows_is_verified_after_its_form_was_looked_at(framing: str) -> None:
+    here = App()
+    here.app.config["MAX_CONTENT_LENGTH"] = len(GOOD_JSON.body)
+    here.app.before_request(lambda: request.form.get("csrf_token"))
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = {**environ_for(GOOD_JSON), **FRAMINGS[framing]}
+    if framing == "chunked":
+        del environ["CONTENT_LENGTH"]
+
+    assert run_wsgi_app(here.app, environ)[1] == "200 OK"
+
+
+def test_a_cached_body_that_is_longer_than_its_length_is_refused() -> None:
+    """The guard would read a part of it, and the view all of it."""
+
+    def replace_body() -> None:
+        vars(request._get_current_object())["_cached_data"] = GOOD_JSON.body + b" "  # type: ignore[attr-defined]
+
+    here = App()
+    here.app.before_request(lambda: request.get_data() and None)
+    here.app.before_request(replace_body)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+
+    assert here.answer(GOOD_JSON).status == 503
 
 
 READERS: dict[str, Callable[[], object]] = {
