@@ -101,6 +101,8 @@ class GuardExtension(Strict):
     def guarded(self, view: Callable[_P, Any]) -> Callable[_P, Any]:
         """Guard one view, sync or async. Put `@signed.guarded` below the route, directly above `def`.
 
+        A refusal is raised, as by `flask.abort`. A decorator above must not catch it; error handlers do not get it.
+
         Above the route it has no effect, because Flask has already registered the unguarded view. The first request
         detects this: the application answers every request with 503, and an ERROR line in the log names the view. The
         same happens if one function is registered both guarded and unguarded.
@@ -123,7 +125,10 @@ class GuardExtension(Strict):
         @wraps(view)
         def guarded_view(*args: _P.args, **kwargs: _P.kwargs) -> Any:
             refused = _check(self.bound_to(current_app).on_view)
-            return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
+            if refused is not None:
+                # A decorator above may make another response of what the view returns.
+                raise HTTPException(response=refused)
+            return current_app.ensure_sync(view)(*args, **kwargs)
 
         guarded_view.hmac_guard = self  # type: ignore[attr-defined]  # `uncovered_routes` looks for it
         return guarded_view

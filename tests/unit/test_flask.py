@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, Response, request
 from flask.views import MethodView
 from handles import check_case, check_generated
 from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
-from support import Call, Reply, Sent, environ_for
+from support import Call, Reply, Sent, call_wsgi, environ_for
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.lint import LintMiddleware
@@ -403,7 +403,7 @@ def test_a_cached_body_that_is_longer_than_its_length_is_refused() -> None:
     """The guard would read a part of it, and the view all of it."""
 
     def replace_body() -> None:
-        vars(request._get_current_object())["_cached_data"] = GOOD_JSON.body + b" "  # type: ignore[attr-defined]
+        request._get_current_object()._cached_data = GOOD_JSON.body + b" "  # type: ignore[attr-defined]
 
     here = App()
     here.app.before_request(lambda: request.get_data() and None)
@@ -561,6 +561,23 @@ def test_an_exemption_by_path_does_not_open_a_guarded_view_that_needs_no_body() 
 
     assert here.answer(UNSIGNED).status == 401
     assert here.answer(Sent("GET", "/orders", f"a=x&sig={scheme.sign(KEY, a='x')}")).status == 200
+
+
+def test_a_decorator_that_changes_what_a_view_returns_does_not_change_a_refusal() -> None:
+    """`marshal_with` of Flask-RESTX makes `{"owner": null}` of each object without an owner."""
+
+    def marshalled(view: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: {"owner": getattr(view(), "owner", None)}
+
+    app = Flask("guarded")
+    app.register_error_handler(Exception, lambda error: ("handled", 200))
+    app.after_request(lambda response: response.headers.add("X-After", "called") or response)
+    guard = Guard(ORDERS, KEY)
+    app.add_url_rule("/orders", "orders", marshalled(GuardExtension(guard).guarded(lambda: "reached")))
+    reply, expected = send(app, UNSIGNED), call_wsgi(guard, UNSIGNED)
+
+    assert (reply.status, reply.body) == (401, expected.body)
+    assert reply.headers == {**expected.headers, "x-after": "called"}
 
 
 def test_report_mode_calls_the_view_with_the_verdict() -> None:
