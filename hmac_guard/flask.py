@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
 from itertools import accumulate
+from types import MethodType
 from typing import Any, NamedTuple, ParamSpec, cast
 from weakref import WeakKeyDictionary
 
-from flask import Flask, Response, current_app, request, request_started
+from flask import Flask, Response, current_app, has_request_context, request, request_started
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 from werkzeug.routing import Rule
@@ -174,9 +175,14 @@ class _GivenViews:
 
     def add(self, view: Any, extension: GuardExtension) -> None:
         for depth, part in enumerate(_parts(view)):
+            # `method_decorators` of Flask-RESTful give the method of a new instance for each request.
+            if isinstance(part, MethodType) and has_request_context():
+                continue
             given = self._views.setdefault(part, _Given(set(), set(), set()))
-            (given.around if depth else given.itself).add(extension)
-        self._added += 1
+            extensions = given.around if depth else given.itself
+            if extension not in extensions:
+                extensions.add(extension)
+                self._added += 1
 
     def bare_in(self, app: Flask) -> list[tuple[str, GuardExtension]]:
         """Return the endpoints of `app` whose view is unguarded although `guarded` of an extension got it.
@@ -389,8 +395,9 @@ def uncovered_routes(app: Flask) -> list[str]:
 
     A rule is covered by a middleware around `app.wsgi_app`, by `init_app`, by a blueprint's `before_request`, or by
     `guarded` on its view. It is not covered by a subclass of `GuardMiddleware` with its own `__call__`, or of
-    `GuardExtension` with its own `before_any_request` or `before_request`. A rule is uncovered if `only` or `exempt` of
-    the guard may skip it, or if the guard is off.
+    `GuardExtension` with its own `before_any_request` or `before_request`. For a class, `guarded` counts only in the
+    `decorators` of the class, and not on its methods or in `method_decorators` of Flask-RESTful. A rule is uncovered if
+    `only` or `exempt` of the guard may skip it, or if the guard is off.
 
     A layer around `app.wsgi_app`, outside of the guard's middleware, may answer requests itself. It is listed by its
     name, for example `<flask_socketio._SocketIOMiddleware around the application>`. Layers that are known to run no

@@ -7,14 +7,14 @@ import re
 import weakref
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 
 from flask import Blueprint, Flask, Response, request
-from flask.views import MethodView
+from flask.views import MethodView, View
 from handles import check_case, check_generated
 from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from support import Call, Reply, Sent, call_wsgi, environ_for
@@ -27,7 +27,7 @@ from werkzeug.test import run_wsgi_app
 
 from hmac_guard import ConfigError, Guard, Header, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.core.errors import BodyAlreadyRead
-from hmac_guard.flask import GuardExtension, current_verdict, uncovered_routes
+from hmac_guard.flask import _GIVEN, GuardExtension, current_verdict, uncovered_routes
 from hmac_guard.guard import Mode
 from hmac_guard.wsgi import GuardMiddleware
 
@@ -909,6 +909,38 @@ def test_guarded_may_be_used_after_the_first_request() -> None:
     assert send(app, UNSIGNED).status == 200
     signed.guarded(view)
     assert send(app, UNSIGNED).status == 503
+
+
+class Resource(View):
+    """Decorates its method for each request, as a resource of Flask-RESTful and Flask-RESTX does."""
+
+    method_decorators: ClassVar[list[Any]] = []
+
+    def dispatch_request(self) -> Any:
+        method = self.get
+        for decorator in self.method_decorators:
+            method = decorator(method)
+        return method()
+
+    def orders(self) -> str:
+        return "reached"
+
+    @wraps(orders)
+    def get(self) -> str:
+        return self.orders()
+
+
+def test_a_method_that_is_guarded_for_each_request_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each request would check all views of the application again."""
+    checked: list[Flask] = []
+    original = _GIVEN._calls
+    monkeypatch.setattr(_GIVEN, "_calls", lambda app: checked.append(app) or original(app))
+    app = Flask("guarded")
+    monkeypatch.setattr(Resource, "method_decorators", [GuardExtension(Guard(ORDERS, KEY)).guarded])
+    app.add_url_rule("/orders", view_func=Resource.as_view("orders"))
+
+    assert [send(app, sent).status for sent in (GOOD, UNSIGNED, GOOD, UNSIGNED)] == [200, 401, 200, 401]
+    assert len(checked) == 2, "before the first request, and after it, because its function is new"
 
 
 def test_guarded_below_the_route_is_accepted() -> None:
