@@ -106,7 +106,7 @@ class GuardExtension(Strict):
 
         Above the route it has no effect, because Flask has already registered the unguarded view. The first request
         detects this: the application answers every request with 503, and an ERROR line in the log names the view. The
-        same happens if one function is registered both guarded and unguarded.
+        same happens if one function is registered both guarded and unguarded, also in two applications.
 
         Raises:
             ConfigError: `view` is a class. Give a class `decorators = [signed.guarded]` instead.
@@ -157,12 +157,10 @@ class _Given(NamedTuple):
     Attributes:
         itself: The extensions whose `guarded` got this view.
         around: The extensions whose `guarded` got a wrapper of this view.
-        placed: The extensions whose guarded form of this view is registered in an application.
     """
 
     itself: set[GuardExtension]
     around: set[GuardExtension]
-    placed: set[GuardExtension]
 
 
 class _GivenViews:
@@ -178,7 +176,7 @@ class _GivenViews:
             # `method_decorators` of Flask-RESTful give the method of a new instance for each request.
             if isinstance(part, MethodType) and has_request_context():
                 continue
-            given = self._views.setdefault(part, _Given(set(), set(), set()))
+            given = self._views.setdefault(part, _Given(set(), set()))
             extensions = given.around if depth else given.itself
             if extension not in extensions:
                 extensions.add(extension)
@@ -187,46 +185,30 @@ class _GivenViews:
     def bare_in(self, app: Flask) -> list[tuple[str, GuardExtension]]:
         """Return the endpoints of `app` whose view is unguarded although `guarded` of an extension got it.
 
-        It is allowed that one application has the guarded form of a view and another application the unguarded one.
+        The guarded form may be in another application, which may not exist yet: it does not count.
         """
         added = self._added
         if self._sound.get(app) == added:
             return []
-        bare, placed_here = [], set()
-        for endpoint, given, extension, is_bare in self._calls(app):
-            if is_bare:
-                bare.append((endpoint, given, extension))
-            else:
-                given.placed.add(extension)
-                placed_here.add((id(given), extension))
-        found = [
-            (endpoint, extension)
-            for endpoint, given, extension in bare
-            if extension not in given.placed or (id(given), extension) in placed_here
-        ]
+        found = [*self._bare(app)]
         if not found:
             self._sound[app] = added
         return found
 
-    def _calls(self, app: Flask) -> Iterator[tuple[str, _Given, GuardExtension, bool]]:
-        """Yield each view of the application that `guarded` got, and whether Flask calls it without the guard."""
+    def _bare(self, app: Flask) -> Iterator[tuple[str, GuardExtension]]:
         for endpoint, view in app.view_functions.items():
-            guards: set[GuardExtension] = set()
             for depth, part in enumerate(_parts(view)):
                 given = self._given(part)
-                for extension in given.itself | given.around:
-                    if extension in guards:
-                        yield endpoint, given, extension, False
-                    elif not guards and (depth == 0 or extension in given.itself):
-                        yield endpoint, given, extension, True
-                if isinstance(mark := getattr(part, "hmac_guard", None), GuardExtension):
-                    guards.add(mark)
+                for extension in given.itself if depth else given.itself | given.around:
+                    yield endpoint, extension
+                if isinstance(getattr(part, "hmac_guard", None), GuardExtension):
+                    break
 
     def _given(self, part: Any) -> _Given:
         try:
             return self._views[part]
         except (KeyError, TypeError):  # TypeError: what cannot be referred to weakly, or has no hash
-            return _Given(set(), set(), set())
+            return _Given(set(), set())
 
 
 _GIVEN = _GivenViews()

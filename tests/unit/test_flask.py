@@ -933,8 +933,8 @@ class Resource(View):
 def test_a_method_that_is_guarded_for_each_request_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise each request would check all views of the application again."""
     checked: list[Flask] = []
-    original = _GIVEN._calls
-    monkeypatch.setattr(_GIVEN, "_calls", lambda app: checked.append(app) or original(app))
+    original = _GIVEN._bare
+    monkeypatch.setattr(_GIVEN, "_bare", lambda app: checked.append(app) or original(app))
     app = Flask("guarded")
     monkeypatch.setattr(Resource, "method_decorators", [GuardExtension(Guard(ORDERS, KEY)).guarded])
     app.add_url_rule("/orders", view_func=Resource.as_view("orders"))
@@ -944,24 +944,33 @@ def test_a_method_that_is_guarded_for_each_request_is_registered_once(monkeypatc
 
 
 def test_guarded_below_the_route_is_accepted() -> None:
-    """Below another decorator, with two extensions, as a replacement of a view, and with the same view elsewhere."""
+    """Below another decorator, with two extensions, and as a replacement of a view."""
 
     def orders() -> str:
         return "reached"
 
     partner = GuardExtension(Guard(ORDERS.replace(name="partner"), KEY, annotate_as="partner"))
     signed = GuardExtension(Guard(ORDERS, KEY))
-    app, other = Flask("guarded"), Flask("bare")
+    app = Flask("guarded")
     app.add_url_rule("/orders", "decorated", decorated(signed.guarded(orders)))
     app.add_url_rule("/twice", "twice", partner.guarded(signed.guarded(orders)))
     app.add_url_rule("/partner", "partner", partner.guarded(orders))
     app.add_url_rule("/late", "late", lambda: "reached")
     app.view_functions["late"] = signed.guarded(app.view_functions["late"])
-    other.add_url_rule("/orders", view_func=orders)
 
     for path in ("/orders", "/twice", "/partner", "/late"):
         assert [send(app, Sent("GET", path, query)).status for query in ("", GOOD.query)] == [401, 200]
-    assert send(other, UNSIGNED).status == 200
+
+
+def test_a_view_that_is_guarded_in_one_application_and_open_in_another_is_refused_in_any_order() -> None:
+    def orders() -> str:
+        return "reached"
+
+    app, other = Flask("guarded"), Flask("bare")
+    app.add_url_rule("/orders", "orders", GuardExtension(Guard(ORDERS, KEY)).guarded(orders))
+    other.add_url_rule("/orders", view_func=orders)
+
+    assert [send(each, GOOD).status for each in (other, app, other)] == [503, 200, 503]
 
 
 def test_guarded_raises_config_error_for_other_objects() -> None:
