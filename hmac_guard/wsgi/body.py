@@ -92,6 +92,10 @@ class Body:
         """Return a stream of the whole body, for the application."""
         if self.is_complete:
             return io.BytesIO(self.content)
+        can_seek = isinstance(self.stream, io.IOBase) and self.stream.seekable()
+        if can_seek and self.outer_error is None:
+            self.stream.seek(-len(self.content), io.SEEK_CUR)
+            return self.stream
         rest: Any = self.stream if self.outer_error is None else _Raising(self.outer_error)
         if self.length is not None:
             rest = _Rest(rest, max(0, self.length - len(self.content)))

@@ -5,7 +5,7 @@ import gc
 import io
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -485,6 +485,11 @@ def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked
     assert run_wsgi_app(here.app, {**environ_for(GOOD), "wsgi.input_terminated": True})[1] == "200 OK"
 
 
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+
 @pytest.mark.parametrize("terminated", [False, True])
 @pytest.mark.parametrize(
     ("content_type", "answer", "most"),
@@ -498,7 +503,7 @@ def test_no_more_of_a_body_is_read_because_a_function_looked_at_the_form(
     here.app.before_request(lambda: request.form.get("note"))
     GuardExtension(Guard(ORDERS, KEY, max_body=1000), here.app)
     read_by_guard: list[int] = []
-    stream = io.BytesIO(b"x" * 100_000)
+    stream = Unseekable(b"x" * 100_000)
     here.app.before_request(lambda: read_by_guard.append(stream.tell()))
     here.app.add_url_rule("/orders", "order", lambda: {"size": len(request.get_data())}, methods=["POST"])
     sent = Sent("POST", "/orders", GOOD.query, headers=[("Content-Type", content_type)], body=stream.getvalue())
@@ -917,7 +922,7 @@ class Resource(View):
     method_decorators: ClassVar[list[Any]] = []
 
     def dispatch_request(self) -> Any:
-        method = self.get
+        method: Any = self.get
         for decorator in self.method_decorators:
             method = decorator(method)
         return method()
@@ -934,7 +939,12 @@ def test_a_method_that_is_guarded_for_each_request_is_registered_once(monkeypatc
     """Otherwise each request would check all views of the application again."""
     checked: list[Flask] = []
     original = _GIVEN._bare
-    monkeypatch.setattr(_GIVEN, "_bare", lambda app: checked.append(app) or original(app))
+
+    def bare(app: Flask) -> Iterator[Any]:
+        checked.append(app)
+        return original(app)
+
+    monkeypatch.setattr(_GIVEN, "_bare", bare)
     app = Flask("guarded")
     monkeypatch.setattr(Resource, "method_decorators", [GuardExtension(Guard(ORDERS, KEY)).guarded])
     app.add_url_rule("/orders", view_func=Resource.as_view("orders"))

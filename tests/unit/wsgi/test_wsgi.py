@@ -18,6 +18,7 @@ from werkzeug.test import Client
 
 from hmac_guard import Guard, Header, Json, Key, Keyring, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.decider import decider_of
+from hmac_guard.guard import Mode
 
 KEY = "a key that is long enough"
 SCHEME = Scheme(name="one", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Query("sig"))
@@ -206,6 +207,27 @@ def test_report_mode_replays_the_read_part_and_the_rest(stream: Stream, more: An
     status, seen, _ = run(Guard(SCHEME, KEY, max_body=100, mode="report"), environ(deepcopy(stream), **more))
 
     assert (status, seen[0].reason, seen[1]) == (200, reason, total)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+def test_a_seekable_stream_is_left_to_the_application(mode: Mode) -> None:
+    """WebOb, and so Pyramid, seeks in a stream that an outer layer of WebOb has made seekable."""
+    sent, stream = b"x" * 3000, io.BytesIO(b"before" + b"x" * 3000)
+    stream.seek(6)
+    upload = {"CONTENT_TYPE": "image/png", "CONTENT_LENGTH": "3000"}
+    made = environ(stream, **(upload if mode == "enforce" else {"wsgi.input_terminated": True}))
+    seen: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        seen.extend([environ["wsgi.input"] is stream, environ["wsgi.input"].read()])
+        return []
+
+    Guard(SCHEME, KEY, max_body=1000, mode=mode).wsgi(app)(
+        {**made, "QUERY_STRING": QUERY + "&a=x"},
+        lambda *_: None,  # type: ignore[arg-type]
+    )
+
+    assert seen == [True, sent]
 
 
 def test_report_mode_replays_more_than_one_buffer() -> None:
