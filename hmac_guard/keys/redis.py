@@ -90,17 +90,10 @@ class RedisInvalidation(Strict):
             redis.RedisError: Redis cannot be reached, or refuses. Your own client may raise other exceptions.
         """
         check_process()
-        try:
-            self._publish(tenant)
-        except redis.ConnectionError:
-            if not self._is_own:
-                raise
-            # A connection that was not used for some time may be lost, and so may all others in the pool. A change
-            # that was counted or published before it is repeated only causes look-ups.
+        if self._is_own:
+            # A connection that was not used for some time may be lost, and so may all others in the pool. One that was
+            # lost silently looks like a Redis that gives no answer.
             self._redis.get().connection_pool.disconnect(inuse_connections=False)
-            self._publish(tenant)
-
-    def _publish(self, tenant: str) -> None:
         message = tenant.encode()  # The encoding of the client may be another one.
         # First the count: a worker that misses the message finds the count changed.
         try:

@@ -20,7 +20,7 @@ from redis import Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as LostConnection
 from waiting import TIMEOUT, becomes_true
-from wires import RedisServer, own_redis, wire_to
+from wires import RedisServer, Wire, own_redis, wire_to
 
 from hmac_guard import ConfigError, Key
 from hmac_guard.keys import CachedKeys, RedisInvalidation, redis
@@ -504,33 +504,24 @@ def test_changes_are_seen_again_after_a_replica_has_taken_over_in_a_cluster(chan
         first.start()
 
 
+@pytest.mark.parametrize("break_connections", [Wire.end_when_used, Wire.lose], ids=["closed", "lost silently"])
 def test_a_change_is_announced_although_all_connections_in_the_pool_are_lost(
-    channel: str, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    channel: str, server: RedisServer, break_connections: Callable[[Wire], None]
 ) -> None:
     worker = Worker(server.url, channel, Source())
     known = worker.keys(claim_of("acme"))
-    publish, taken = RedisInvalidation._publish, []
-
-    def publish_while_others_do(self: RedisInvalidation, tenant: str) -> None:
-        """Take the connection that has failed, as another thread may, so that another lost one is next."""
-        try:
-            publish(self, tenant)
-        finally:
-            taken.append(self._redis.get().client())
-
     with wire_to(LOCAL, server.port) as wire:
         news = RedisInvalidation(f"redis://{LOCAL}:{wire.port}/0", channel)
         with news._redis.get().client() as other:
             other.ping()
             news.publish("another")
-        wire.end_when_used()
-        monkeypatch.setattr(RedisInvalidation, "_publish", publish_while_others_do)
+        break_connections(wire)
 
         news.publish("acme")
 
         assert becomes_true(lambda: worker.keys(claim_of("acme")) is not known)
-        for client in taken:
-            client.close()
+        with news._redis.get().client():
+            news.publish("acme")
         news.close()
     close([worker])
 
