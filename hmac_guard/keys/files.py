@@ -3,11 +3,11 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -25,11 +25,31 @@ EVERY = 1.0
 _STILL_WARM = 2.0
 
 Tenant = str | None
-Stamp = tuple[str, int, int, int]
+#: What distinguishes one version of a file from the next; None if there is no file.
+Stamp = tuple[int, int, int] | None
 #: What is wrong, and what is used until it is right.
 Faults = dict[str, str]
 
 _LAST_GOOD = "the last good keys stay in use"
+
+
+class _Read(NamedTuple):
+    """What the files of one ring had when they were last read.
+
+    Attributes:
+        stamps: The stamps of the files; None if the files are to be read again even if they do not change.
+        keys: The key of each file, or its last good one.
+        ring: The ring of these keys; None if there is no file.
+        faults: What was wrong.
+    """
+
+    stamps: list[Stamp] | None
+    keys: dict[Path, Key]
+    ring: Keyring | None
+    faults: Faults
+
+
+_UNREAD = _Read(None, {}, None, {})
 
 
 class FileKeys(Resolver):
@@ -67,20 +87,18 @@ class FileKeys(Resolver):
         "_due",
         "_faults",
         "_form",
-        "_keys",
         "_lock",
         "_paths",
+        "_read",
         "_rings",
-        "_stamps",
         "per_tenant",
     )
 
     _paths: tuple[Path, ...]
     _form: str
-    _keys: dict[Path, Key]
+    _read: dict[Tenant, _Read]
     _rings: dict[Tenant, Keyring]
     _faults: Faults
-    _stamps: list[Stamp] | None
     _due: float
     _lock: threading.Lock
     per_tenant: bool
@@ -100,8 +118,8 @@ class FileKeys(Resolver):
             len(files.get()) > 1 or "{tenant}" not in files.get()[0].name or "{tenant}" in str(files.get()[0].parent)
         ):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
-        self._set(_paths=files.get(), _form=form, per_tenant=per_tenant, _keys={}, _rings={}, _faults={})
-        self._set(_stamps=None, _due=0.0)
+        self._set(_paths=files.get(), _form=form, per_tenant=per_tenant)
+        self._set(_read={}, _rings={}, _faults={}, _due=0.0)
         self._renew_lock()
         after_fork(self._renew_lock)
         self._refresh()
@@ -137,16 +155,14 @@ class FileKeys(Resolver):
             files = self._files_by_tenant()
         except OSError as error:
             fault = f"FileKeys: {self._paths[0].parent} cannot be listed ({error.strerror})"
-            self._set(_faults={fault: _LAST_GOOD}, _stamps=None)
+            self._set(_faults={fault: _LAST_GOOD})
             return
-        stamps = _stamps_of(files.values())
-        if stamps == self._stamps:
-            return
-        keys, rings, faults = self._read(files)
+        read = {tenant: self._read_again(paths, self._read.get(tenant, _UNREAD)) for tenant, paths in files.items()}
+        rings = {tenant: found.ring for tenant, found in read.items() if found.ring is not None}
+        faults = {fault: used for found in read.values() for fault, used in found.faults.items()}
         if self._rings and not rings:
             logger.error("FileKeys: no file like %s is left, so no tenant has keys", self._paths[0])
-        is_final = not faults and all(changed < (time.time() - _STILL_WARM) * 1e9 for *_, changed in stamps)
-        self._set(_keys=keys, _rings=rings, _faults=faults, _stamps=stamps if is_final else None)
+        self._set(_read=read, _rings=rings, _faults=faults)
 
     def _files_by_tenant(self) -> dict[Tenant, Sequence[Path]]:
         if not self.per_tenant:
@@ -158,33 +174,35 @@ class FileKeys(Resolver):
             if (tenant := tenant_in(name, pattern.name)) and not name.startswith(".")
         }
 
-    def _read(self, files: Mapping[Tenant, Sequence[Path]]) -> tuple[dict[Path, Key], dict[Tenant, Keyring], Faults]:
-        """Return the keys in the files, with the last good one of each bad file, their rings, and what was wrong."""
-        keys: dict[Path, Key] = {}
-        rings: dict[Tenant, Keyring] = {}
+    def _read_again(self, paths: Sequence[Path], known: _Read) -> _Read:
+        """Return what the files of one ring have now. They are read only if that may differ from what is known."""
+        stamps = list(map(_stamp_of, paths))
+        if stamps == known.stamps:
+            return known
         faults: Faults = {}
-        for tenant, paths in files.items():
-            looked_up = [(path, *self._key_in(path, faults, may_be_missing=path is not paths[0])) for path in paths]
-            found = [(path, key, is_kept) for path, key, is_kept in looked_up if key is not None]
-            keys.update((path, key) for path, key, _ in found)
-            if found:
-                rings[tenant] = _ring_of(found, faults)
-        return keys, rings, faults
+        looked_up = [(path, *self._key_in(path, known.keys.get(path), faults)) for path in paths]
+        found = [(path, key, is_kept) for path, key, is_kept in looked_up if key is not None]
+        ring = _ring_of(found, faults) if found else None
+        # A file that could not be read may be readable later without a change: its folder may have other permissions.
+        was_read = not any(is_kept for *_, is_kept in looked_up)
+        warm_since = (time.time() - _STILL_WARM) * 1e9
+        is_final = was_read and all(stamp is None or stamp[-1] < warm_since for stamp in stamps)
+        return _Read(stamps if is_final else None, {path: key for path, key, _ in found}, ring, faults)
 
-    def _key_in(self, path: Path, faults: Faults, *, may_be_missing: bool) -> tuple[Key | None, bool]:
+    def _key_in(self, path: Path, last_good: Key | None, faults: Faults) -> tuple[Key | None, bool]:
         """Return the key in a file, or the last good one, and whether it is the last good one."""
         try:
             text = _text_of(path)
             if text is not None:
                 return key_from_text(f"FileKeys: {path}", text, self._form, id=path.name), False
-            if not may_be_missing:
+            if path is self._paths[0] or self.per_tenant:
                 raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
         except ConfigError as error:
             faults[str(error)] = _LAST_GOOD
         else:
             if path.parent.is_dir():
                 return None, False
-        return self._keys.get(path), True
+        return last_good, True
 
     def _description(self) -> str:
         return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"
@@ -210,14 +228,12 @@ def _is_path(path: object) -> bool:
     return isinstance(text, str) and text != "" and "\0" not in text
 
 
-def _stamps_of(files: Iterable[Sequence[Path]]) -> list[Stamp]:
-    """Return what distinguishes one version of the files from the next."""
-    stamps = []
-    for path in chain.from_iterable(files):
-        with suppress(OSError):
-            seen = path.stat()
-            stamps.append((str(path), seen.st_ino, seen.st_size, seen.st_ctime_ns))
-    return stamps
+def _stamp_of(path: Path) -> Stamp:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_ino, seen.st_size, seen.st_ctime_ns
 
 
 def _text_of(path: Path) -> Hidden[str] | None:

@@ -190,6 +190,21 @@ def test_both_keys_stay_in_use_if_their_folder_is_gone(tmp_path: Path) -> None:
     assert verifies(keys, OTHER_KEY)
 
 
+def test_a_key_whose_folder_was_gone_is_not_used_if_the_folder_returns_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_STILL_WARM", -60.0)
+    folder = tmp_path / "previous"
+    folder.mkdir()
+    keys = FileKeys(write(tmp_path / "key", KEY), write(folder / "key", OTHER_KEY))
+    shutil.rmtree(folder)
+    assert verifies(keys, OTHER_KEY)
+
+    folder.mkdir()
+
+    assert not verifies(keys, OTHER_KEY)
+
+
 def test_a_path_that_is_given_twice_is_used_once(tmp_path: Path) -> None:
     previous = tmp_path / "key_old"
     keys = FileKeys(write(tmp_path / "key", KEY), previous, previous)
@@ -302,6 +317,52 @@ def test_tenants_come_go_and_fail_one_by_one(tmp_path: Path, caplog: pytest.LogC
     assert [verifies(keys, KEY, tenant) for tenant in "abc"] == [True, False, False]
     assert verifies(keys, OTHER_KEY, "c")
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("text", ["", KEY], ids=["bad", "just changed"])
+def test_only_the_files_that_may_have_changed_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """One tenant's file is bad, or changes often. The files of all others are not read again."""
+    paths = {tenant: write(tmp_path / tenant, f"{tenant} {KEY}") for tenant in "abc"}
+    monkeypatch.setattr(files, "_STILL_WARM", -60.0)
+    keys = FileKeys(tmp_path / "{tenant}")
+    rings = [keys(claim_of(tenant)) for tenant in "ac"]
+    read, read_bytes = [], Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    monkeypatch.setattr(files, "_STILL_WARM", 60.0)
+
+    paths["b"].write_text(text)
+    for _ in range(3):
+        keys(claim_of("a"))
+
+    assert read == ["b"] * 3
+    assert all(keys(claim_of(tenant)) is ring for tenant, ring in zip("ac", rings, strict=True))
+    assert verifies(keys, text or f"b {KEY}", "b")
+
+
+def test_a_file_that_can_be_read_later_is_used_although_it_has_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The permissions of a folder around the file have changed."""
+    monkeypatch.setattr(files, "_STILL_WARM", -60.0)
+    write(tmp_path / "a", KEY)
+    keys = FileKeys(tmp_path / "{tenant}")
+    write(tmp_path / "b", OTHER_KEY)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(Path, "read_bytes", refuse)
+        assert keys(claim_of("b")) is None
+
+    assert verifies(keys, OTHER_KEY, "b")
 
 
 def test_the_last_file_that_is_deleted_revokes_its_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
