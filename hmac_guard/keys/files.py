@@ -61,8 +61,8 @@ class FileKeys(Resolver):
 
     If a new version of a file cannot be read, is empty or is not a key, the last good one stays in use, and the log
     says so; the other files are used as they are. If two files get the same key, it is used once, and the log says so.
-    A tenant whose file is gone is unknown, even the last tenant. If the whole folder is gone, the last good keys stay
-    in use.
+    A tenant whose file is gone is unknown, even the last tenant. This holds for a link whose file is gone too, and the
+    log says so. If the whole folder is gone, the last good keys stay in use.
 
     The files must be local: the thread of a request looks at them, once a second.
 
@@ -195,12 +195,14 @@ class FileKeys(Resolver):
             text = _text_of(path)
             if text is not None:
                 return key_from_text(f"FileKeys: {path}", text, self._form, id=path.name), False
-            if path is self._paths[0] or self.per_tenant:
+            if path is self._paths[0]:
                 raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
         except ConfigError as error:
             faults[str(error)] = _LAST_GOOD
         else:
             if path.parent.is_dir():
+                if self.per_tenant and path.is_symlink():
+                    logger.warning("FileKeys: the link %s leads to no file, so this tenant has no keys", path)
                 return None, False
         return last_good, True
 

@@ -379,6 +379,59 @@ def test_the_last_file_that_is_deleted_revokes_its_key(tmp_path: Path, caplog: p
     assert verifies(keys, KEY, "acme")
 
 
+def test_a_link_whose_file_is_deleted_revokes_its_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("secrets", "tenants"):
+        (tmp_path / name).mkdir()
+    for tenant, secret in (("acme", KEY), ("globex", OTHER_KEY)):
+        write(tmp_path / "secrets" / tenant, secret)
+        (tmp_path / "tenants" / tenant).symlink_to(f"../secrets/{tenant}")
+    keys = FileKeys(tmp_path / "tenants" / "{tenant}")
+    assert verifies(keys, KEY, "acme")
+
+    (tmp_path / "secrets" / "acme").unlink()
+    for _ in range(3):
+        assert keys(claim_of("acme")) is None
+        assert verifies(keys, OTHER_KEY, "globex")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"FileKeys: the link {tmp_path}/tenants/acme leads to no file, so this tenant has no keys"
+    ]
+
+    after_a_restart = FileKeys(tmp_path / "tenants" / "{tenant}")
+    assert after_a_restart(claim_of("acme")) is None
+    assert verifies(after_a_restart, OTHER_KEY, "globex")
+    write(tmp_path / "secrets" / "acme", KEY)
+    assert verifies(keys, KEY, "acme")
+
+
+def test_a_previous_key_or_a_deleted_file_is_missing_without_a_line_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".old").symlink_to("none")
+    FileKeys(write(tmp_path / "a", KEY), tmp_path / ".old")
+    deleted = write(tmp_path / "b", OTHER_KEY)
+    keys = FileKeys(tmp_path / "{tenant}")
+    names = os.listdir(tmp_path)
+    monkeypatch.setattr(os, "listdir", lambda path: names)
+    deleted.unlink()
+
+    assert [verifies(keys, KEY, "a"), keys(claim_of("b"))] == [True, None]
+    assert not caplog.records
+
+
+def test_a_folder_that_is_gone_while_it_is_looked_at_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    write(folder / "acme", KEY)
+    keys = FileKeys(folder / "{tenant}")
+    names = os.listdir(folder)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(os, "listdir", lambda path: names)
+
+    assert verifies(keys, KEY, "acme")
+
+
 def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
