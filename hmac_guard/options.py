@@ -82,7 +82,9 @@ def check_key_form(scheme: Scheme, resolver: Resolver) -> None:
     for key in resolver.known_keys():
         fault = scheme.fault_of_key(key)
         if fault is not None:
-            raise ConfigError(f"Guard: {fault}")
+            rings = resolver.known_rings().items()
+            owner = next((f"the tenant {tenant!r}: " for tenant, ring in rings if key in ring.keys), "")
+            raise ConfigError(f"Guard: {owner}{fault}")
 
 
 def _is_taken(name: str) -> bool:

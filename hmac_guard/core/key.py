@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hmac_guard.core.errors import ConfigError
@@ -237,6 +238,10 @@ def are_same(one: Key, other: Key) -> bool:
 def _reject_duplicate_keys(keys: tuple[Key, ...]) -> None:
     for algorithm in ALGORITHMS:
         if len({key.padded(algorithm) for key in keys}) < len(keys):
+            one, other = next(pair for pair in combinations(enumerate(keys, 1), 2) if are_same(pair[0][1], pair[1][1]))
+            names = " and ".join(
+                f"no. {position}" if key.id is None else repr(key.id) for position, key in (one, other)
+            )
             raise ConfigError(
-                "Keyring: two keys are the same key to HMAC (equal, or equal but for NULs); keep one of them"
+                f"Keyring: the keys {names} are the same key to HMAC (equal, or equal but for NULs); keep one of them"
             )

@@ -168,7 +168,10 @@ class MappingKeys(Resolver):
             )
         # By its keys, since a loop over the items would hold each secret in a variable.
         for tenant in hidden.get():
-            ring = as_keyring(hidden.get()[tenant])
+            try:
+                ring = as_keyring(hidden.get()[tenant])
+            except ConfigError as error:
+                raise ConfigError(f"keys: the tenant {tenant!r}: {error}") from None
             if ring is None:
                 raise ConfigError(f"keys: the tenant {tenant!r} has no key; give it one or leave it out")
             rings[tenant] = ring

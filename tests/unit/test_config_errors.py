@@ -300,6 +300,14 @@ WHOLE: dict[str, Callable[[], object]] = {
     "Scheme: id 'a' and signature are both read from Query(name='sig'); one value cannot be both": (
         lambda: scheme(ids={"a": Query("sig"), "b": Query("b")})
     ),
+    "keys: the tenant 'b': Key: the secret starts or ends with white space or a newline; remove it (Key.from_text "
+    "takes text as it is)": lambda: MappingKeys({"a": KEY, "b": f"other {KEY}\n"}),
+    "keys: the tenant 'b': Key: a secret is text or bytes, not NoneType": (
+        lambda: MappingKeys({"a": KEY, "b": [f"other {KEY}", None]})  # type: ignore[list-item]
+    ),
+    "Keyring: the keys no. 2 and 'old' are the same key to HMAC (equal, or equal but for NULs); keep one of them": (
+        lambda: Keyring([f"other {KEY}", KEY, Key(f"{KEY}\0", "old")])
+    ),
 }
 
 

@@ -422,6 +422,16 @@ def test_one_secret_for_two_tenants_is_refused_under_two_names(monkeypatch: pyte
         EnvKeys("TEST_KEY_{tenant}", "OLD_TEST_KEY_{tenant}")
 
 
+@pytest.mark.parametrize("end", ["", "_{tenant}"], ids=["two variables", "two variables of a tenant"])
+def test_two_variables_with_one_key_are_named(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    names = [name + end.format(tenant="acme") for name in ("TEST_KEY", "OLD_TEST_KEY")]
+    for name in names:
+        monkeypatch.setenv(name, KEY)
+
+    with pytest.raises(ConfigError, match=f"the keys '{names[0]}' and '{names[1]}' are the same key"):
+        EnvKeys(f"TEST_KEY{end}", f"OLD_TEST_KEY{end}")
+
+
 @pytest.mark.parametrize(
     ("text", "form", "why"),
     [

@@ -230,7 +230,7 @@ def test_a_whsec_key_as_text_is_refused_when_the_guard_is_made(scheme: Scheme, k
 
 def test_a_whsec_key_as_text_is_refused_of_a_mapping_and_by_sign() -> None:
     tenant = STANDARD_WEBHOOKS.replace(tenant=STANDARD_WEBHOOKS.ids["message_id"])
-    with pytest.raises(ConfigError, match=r"Key\.from_whsec"):
+    with pytest.raises(ConfigError, match=r"Guard: the tenant 'b': a key .* Key\.from_whsec"):
         Guard(tenant, {"a": Key.from_whsec(WHSEC), "b": WHSEC})
     with pytest.raises(ConfigError, match=r"Key\.from_whsec"):
         STANDARD_WEBHOOKS.sign(WHSEC, message_id="m", timestamp=1, body=b"")
