@@ -54,9 +54,10 @@ class PrometheusMetrics(Collector):
 
     Args:
         key_cache: The `CachedKeys` whose hits, misses, stale answers and errors are counted.
-        keys: A `SqlKeys` with a sync engine, or keys as a guard takes them, to count those that end soon. They are read
-            beside the scrapes, at most once a minute. With `PROMETHEUS_MULTIPROC_DIR`, each process reads them once a
-            minute, from its first request on.
+        keys: A `SqlKeys` with a sync engine, or the key, the list or the mapping of a guard, to count those that end
+            soon. Give the `SqlKeys` itself, without `CachedKeys` or `ChainKeys` around it. They are read beside the
+            scrapes, at most once a minute. With `PROMETHEUS_MULTIPROC_DIR`, each process reads them once a minute, from
+            its first request on.
         ending_days: How soon, in days.
         tenants: Add the label `tenant`, the proven tenant of a verified request; empty for every other request. Each
             tenant is a series.
@@ -349,7 +350,10 @@ def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:
     known = list(as_resolver(keys).known_keys())
     kind = type(keys.get()).__name__
     if not known:
-        raise ConfigError(f"PrometheusMetrics: the keys of {kind} cannot be listed; leave keys= out")
+        raise ConfigError(
+            f"PrometheusMetrics: the keys of {kind} cannot be listed; leave keys= out, or give the SqlKeys itself, "
+            "without CachedKeys or ChainKeys around it"
+        )
     return lambda seconds: _ending(known, time.time(), seconds)
 
 

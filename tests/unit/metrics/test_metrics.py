@@ -507,6 +507,9 @@ def test_wrong_arguments_are_errors() -> None:
         "ending_days": lambda: PrometheusMetrics(ending_days=0, keys=KEY),
         "key_cache must be a CachedKeys, not str": lambda: PrometheusMetrics(key_cache="x"),
         "cannot be listed; leave keys= out": lambda: PrometheusMetrics(keys=lambda claim: KEY),
+        "keys of CachedKeys cannot be listed; .* give the SqlKeys itself": lambda: PrometheusMetrics(
+            keys=CachedKeys(KEY)
+        ),
         "registry must be a CollectorRegistry .*, not NoneType; leave registry= out": lambda: PrometheusMetrics(
             registry=None  # type: ignore[arg-type]
         ),
