@@ -86,7 +86,7 @@ def _driver_error(error: BaseException) -> BaseException:
 
 
 def _code_of(error: BaseException) -> str:
-    """Return the SQLSTATE or errno of an exception, or of the exception that it wraps."""
+    """Return the SQLSTATE or errno of an exception, or of the exception that caused it."""
     cause: BaseException | None = error
     for _ in range(4):  # Errors may be causes of each other.
         if cause is None:
@@ -101,7 +101,9 @@ def _code_of(error: BaseException) -> str:
         if driver in ("psycopg", "psycopg2"):
             said = str(cause).lower()
             return next((code for text, code in _WITHOUT_CODE.items() if text in said), "")
-        cause = getattr(cause, "orig", None) or cause.__cause__
+        # redis-py raises its error while it handles that of the socket, without `from`.
+        context = None if cause.__suppress_context__ else cause.__context__
+        cause = getattr(cause, "orig", None) or cause.__cause__ or context
     return ""
 
 

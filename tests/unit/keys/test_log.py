@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 from databases import POSTGRES, needs
 from key_sources import Clock, claim_of
 from ports import own_port
@@ -78,6 +79,13 @@ def test_an_error_of_libpq_without_a_code_gets_one(said: str, code: str) -> None
     kind = failure_of(psycopg.OperationalError(said)).kind
 
     assert kind == "psycopg.OperationalError" + (f" ({code})" if code else "")
+
+
+def test_the_errno_of_a_redis_that_cannot_be_reached_is_logged() -> None:
+    with own_port() as free, pytest.raises(redis.ConnectionError) as caught:
+        redis.Redis(port=free).get("a")
+
+    assert failure_of(caught.value).kind == "redis.exceptions.ConnectionError (errno 111)"
 
 
 def test_a_source_that_fails_now_and_then_is_one_outage(caplog: pytest.LogCaptureFixture) -> None:
