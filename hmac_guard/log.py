@@ -54,9 +54,10 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(kind, frames, reason, getattr(error, "is_logged", False) is True)
 
 
-def where(error: BaseException) -> str:
-    """Return the type and the traceback of an exception, without its text."""
-    return str(failure_of(error))
+def log_failure(level: int, what: str, failure: Failure) -> None:
+    """Log a failure in one line. A second record has the traceback, at DEBUG: a source that is away fails often."""
+    logger.log(level, "%s: %s", what, failure.kind)
+    logger.debug("%s; the traceback:\n%s", what, failure.frames)
 
 
 # What libpq says where no connection could be made, for which it gives no code, and the code that says the same. Its
@@ -116,10 +117,13 @@ class FailureLog:
     Args:
         what: The name of the source in the log.
         clock: Returns seconds that never jump, as `time.monotonic` does.
+        warning: The first line, as a warning, if no request fails with the source. Without it, the lines are errors.
     """
 
-    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic, *, warning: str = "") -> None:
         self._what = what
+        self._first_line = warning or f"{what} failed"
+        self._level = logging.WARNING if warning else logging.ERROR
         self._clock = clock
         self._renew_lock()
         after_fork(self._renew_lock)
@@ -140,12 +144,10 @@ class FailureLog:
             first, self.is_failing, self._logged = not self.is_failing, True, now
             count, seconds = self._count, now - self._began
         if first:
-            logger.error("%s failed: %s", self._what, failure.kind)
-            logger.debug("%s failed here:\n%s", self._what, failure.frames)
+            log_failure(self._level, self._first_line, failure)
         else:
-            logger.error(
-                "%s still fails: %d times in %.0f s, the last time: %s", self._what, count, seconds, failure.kind
-            )
+            still_fails = f"{self._what} still fails: {count} times in {seconds:.0f} s, the last time"
+            log_failure(self._level, still_fails, failure)
 
     def succeeded(self) -> None:
         """Record that the source works. Log this if it has recovered."""
@@ -156,6 +158,13 @@ class FailureLog:
             count, seconds = self._count, self._failed - self._began
             self.is_failing, self._count = False, 0
         logger.warning("%s works again; it failed %d times in %.0f s", self._what, count, seconds)
+
+    def ended(self, failure: Failure | None) -> None:
+        """Record how a use of the source ended: with a failure, or with None."""
+        if failure is None:
+            self.succeeded()
+        else:
+            self.failed(failure)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()

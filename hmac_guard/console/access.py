@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.keys.sql.tables import MAX_NAME
-from hmac_guard.log import logger, where
+from hmac_guard.log import failure_of, logger
 
 ROLES = ("viewer", "operator")
 
@@ -67,7 +67,7 @@ def operator_of(authorize: Authorize, request: Request) -> Operator | None:
     try:
         found, failure = authorize(request), ""
     except Exception as error:
-        found, failure = None, f"failed: {where(error)}"
+        found, failure = None, f"failed: {failure_of(error)}"
     if isinstance(found, Operator):
         return found
     if failure or found is not None:

@@ -1,6 +1,7 @@
 """Announces to every worker, on every host, that a tenant's keys have changed."""
 
 import inspect
+import logging
 import math
 import secrets
 import threading
@@ -18,7 +19,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.keys.threads import runs_threads
-from hmac_guard.log import logger, where
+from hmac_guard.log import FailureLog, failure_of, log_failure
 from hmac_guard.redis_clients import client_of_url, is_pipeline
 
 #: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
@@ -137,19 +138,21 @@ class RedisInvalidation(Strict):
             self._redis.get().close()
 
     def _follow(self, keys: CachedKeys, has_tried: threading.Event, stop: threading.Event) -> None:
-        changes, is_away = _Changes(), False
+        changes = _Changes()
+        failures = FailureLog("Redis", warning="Redis is away, changes of keys are seen within the ttl")
         while not stop.is_set():
+            failure = None
             try:
                 with self._redis.get().pubsub() as channel:
                     channel.subscribe(self._channel)
                     for message in _messages(channel, stop):
-                        is_away = False
+                        failures.succeeded()
                         self._handle_message(message, keys, changes, channel)
                         _set_once(has_tried)
             except Exception as error:  # The thread has to survive every exception of redis-py.
-                if not is_away:
-                    logger.warning("Redis is away, changes of keys are seen within the ttl: %s", where(error))
-                is_away = True
+                failure = failure_of(error)
+            if failure is not None:
+                failures.failed(failure)
                 _set_once(has_tried)
                 self._find_nodes()
                 stop.wait(RETRY)
@@ -181,8 +184,9 @@ class RedisInvalidation(Strict):
             self._start_count()
             return int(self._redis.get().get(self._counter))
         except Exception as error:
-            logger.info("the count of changes in Redis cannot be read: %s", where(error))
-            return None
+            failure = failure_of(error)
+        log_failure(logging.INFO, "the count of changes in Redis cannot be read", failure)
+        return None
 
     def _start_count(self) -> None:
         """Begin the count at a random number: a Redis that has lost its data must not count the same."""

@@ -23,7 +23,7 @@ from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.resolver import as_resolver
-from hmac_guard.log import logger, where
+from hmac_guard.log import FailureLog, failure_of
 from hmac_guard.metrics.series import BUCKETS, result_of
 
 REQUESTS = ("hmac_guard_requests", "Decisions of a guard.", ("scheme", "mode", "result", "reason"))
@@ -308,6 +308,9 @@ class EndingKeys:
         del keys
         self._count = _counter_of(hidden)
         self._clock = clock
+        self._failures = FailureLog(
+            "the source of the metrics", clock, warning="metrics: the keys that end soon cannot be read"
+        )
         self._begin()
         after_fork(self._begin)
 
@@ -333,13 +336,15 @@ class EndingKeys:
         return known
 
     def _read(self) -> None:
+        failure = None
         try:
             self._value = self._count(self.days * DAY)
         except Exception as error:
             self._value = None
-            logger.warning("metrics: the keys that end soon cannot be read: %s", where(error))
+            failure = failure_of(error)
         finally:
             self._reading.release()
+        self._failures.ended(failure)
 
 
 def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:

@@ -18,7 +18,7 @@ from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted
 from hmac_guard.keys.threads import runs_threads
-from hmac_guard.log import logger, where
+from hmac_guard.log import FailureLog, failure_of, logger
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
 LAST_WRITE = 2.0
@@ -57,6 +57,7 @@ class VerdictCounts(VerdictLedger):
 
     _every: float
     _refusals: float | None
+    _failures: FailureLog
     _recent: RecentRefusals
     _lock: threading.Lock
     _starting: threading.Lock
@@ -70,7 +71,10 @@ class VerdictCounts(VerdictLedger):
         check_seconds("VerdictCounts: every", every)
         if refusals is not None:
             check_seconds("VerdictCounts: refusals", refusals, unit="hours")
-        self._set(_every=every, _refusals=refusals)
+        failures = FailureLog(
+            "the database of VerdictCounts", warning="verdicts go on being counted, but cannot be written"
+        )
+        self._set(_every=every, _refusals=refusals, _failures=failures)
         self._start_from_nothing()
         after_fork(self._start_from_nothing)  # The parent writes what it counted.
 
@@ -126,12 +130,14 @@ class VerdictCounts(VerdictLedger):
 
     def write_some(self, *, is_last: bool) -> None:
         """Write the counts, and bring the figures of some tenants up to date. An exception is logged."""
+        failure = None
         try:
             self.flush()
             if not is_last:
                 self.sum_up_stale()
         except Exception as error:
-            logger.warning("verdicts go on being counted, but cannot be written: %s", where(error))
+            failure = failure_of(error)
+        self._failures.ended(failure)
 
     def _begin(self) -> None:
         """Start the thread that writes. If threads do not run in this process, write here when it is time.

@@ -1,5 +1,6 @@
 """Keys in a database. A look-up is one statement, in one round trip."""
 
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.session import HOLDS_KEYS, check_arguments, check_text
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, use_own_pool
-from hmac_guard.log import logger, where
+from hmac_guard.log import failure_of, log_failure
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -120,8 +121,12 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
     def _announce(self, tenant: str) -> None:
         try:
             self._on_change(tenant)
+            return
         except Exception as error:
-            logger.warning("the change is made, but on_change failed; caches see it within their ttl: %s", where(error))
+            failure = failure_of(error)
+        log_failure(
+            logging.WARNING, "the change is made, but on_change failed; caches see it within their ttl", failure
+        )
 
     def _description(self) -> str:
         return f"SqlKeys({shown_url(self.engine)!r})"

@@ -349,7 +349,9 @@ def url_through(database: Server, proxy: Proxy) -> str:
 def outage_lines(printed: str) -> list[str]:
     """The lines of the package's log, beside the refusals that there are in health too."""
     usual = re.compile(r"refused: (invalid_signature|unknown_key|missing_signature):")
-    return [line for line in printed.splitlines() if " hmac_guard " in line and not usual.search(line)]
+    # The further lines of a record, such as those of a traceback, are indented.
+    records = re.findall(r"^\S.* hmac_guard .*(?:\n .*)*", printed, re.MULTILINE)
+    return [line for record in records if not usual.search(record) for line in record.splitlines()]
 
 
 HEAD = (

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import psycopg
 import pytest
@@ -14,8 +17,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import becomes_true
 
-from hmac_guard import ConfigError, KeysUnavailable
-from hmac_guard.keys import CachedKeys, SqlKeys
+from hmac_guard import ConfigError, KeysUnavailable, log
+from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
+from hmac_guard.keys import redis as invalidation
 from hmac_guard.log import RECOVERED_AFTER, Failure, FailureLog, failure_of
 from hmac_guard.once import StoreFull
 
@@ -86,6 +90,88 @@ def test_the_errno_of_a_redis_that_cannot_be_reached_is_logged() -> None:
         redis.Redis(port=free).get("a")
 
     assert failure_of(caught.value).kind == "redis.exceptions.ConnectionError (errno 111)"
+
+
+class Away:
+    """A call that fails three times, and works then."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self, *_: object) -> None:
+        self._calls += 1
+        if self._calls <= 3:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+
+def four_times(use: Callable[[], object]) -> None:
+    for _ in range(4):
+        use()
+
+
+def use_counts(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")))
+    monkeypatch.setattr(VerdictCounts, "flush", away)
+    monkeypatch.setattr(VerdictCounts, "sum_up_stale", lambda counts: None)
+    four_times(lambda: counts.write_some(is_last=False))
+
+
+def use_metrics(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = pytest.importorskip("hmac_guard.metrics.for_prometheus", reason="not run: prometheus_client is missing")
+    ending = metrics.EndingKeys("k" * 32, 30)
+    ending._count = away
+    four_times(lambda: (ending._reading.acquire(), ending._read()))
+
+
+def use_redis(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invalidation, "RETRY", 0)
+    client, stop = MagicMock(["publish", "pubsub", "incr", "get", "set"]), threading.Event()
+    channel = client.pubsub().__enter__()
+    channel.get_message = lambda timeout: away()
+    channel.ping = stop.set
+    RedisInvalidation(client)._follow(CachedKeys("k" * 32), threading.Event(), stop)
+
+
+def use_count_of_redis(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MagicMock(["publish", "pubsub", "incr", "get", "set"], get=lambda name: 1)
+    client.set = lambda *_, nx: away()
+    four_times(RedisInvalidation(client)._count)
+
+
+def use_on_change(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = SqlKeys(create_engine("sqlite:///keys.db"), on_change=away)
+    four_times(lambda: keys._announce("acme"))
+
+
+USES: dict[str, tuple[Callable[[Away, pytest.MonkeyPatch], None], str, str]] = {
+    "counts": (use_counts, "verdicts go on being counted, but cannot be written", "the database of VerdictCounts"),
+    "metrics": (use_metrics, "metrics: the keys that end soon cannot be read", "the source of the metrics"),
+    "redis": (use_redis, "Redis is away, changes of keys are seen within the ttl", "Redis"),
+    "the count of redis": (use_count_of_redis, "the count of changes in Redis cannot be read", ""),
+    "on_change": (use_on_change, "the change is made, but on_change failed; caches see it within their ttl", ""),
+}
+
+
+@pytest.mark.parametrize(("use", "first_line", "source"), USES.values(), ids=USES)
+def test_a_failure_is_one_line_and_its_traceback_is_logged_at_debug_alone(
+    use: Callable[[Away, pytest.MonkeyPatch], None],
+    first_line: str,
+    source: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log, "RECOVERED_AFTER", 0)
+    with caplog.at_level(logging.DEBUG, "hmac_guard"):
+        use(Away(), monkeypatch)
+
+    failed = f"{first_line}: builtins.ConnectionRefusedError (errno 111)"
+    expected = [failed, f"{source} works again; it failed 3 times in 0 s"] if source else [failed] * 3
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == expected
+    assert {record.levelno for record in caplog.records} <= {logging.DEBUG, logging.INFO, logging.WARNING}
+    tracebacks = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [text.startswith(f"{first_line}; the traceback:\n  File ") for text in tracebacks] == [
+        True
+    ] * expected.count(failed)
 
 
 def test_a_source_that_fails_now_and_then_is_one_outage(caplog: pytest.LogCaptureFixture) -> None:
