@@ -30,6 +30,12 @@ _MAX_DEPTH = 64
 # A digest in hex or base64, from SHA-1 to SHA-512, after a prefix such as `sha256=`.
 _DIGEST = re.compile(r"(?:[\w-]{1,16}[=, ])?(?:[0-9a-fA-F]{40,128}|[A-Za-z0-9+/_-]{43,88}={0,2})")
 _KEY_SENT = "it is a key, and is not shown; send the right value, and replace the key, because it was sent"
+# A number, or a time in another form: with a sign or a fraction, of ISO 8601, or what a missing time becomes as text.
+_NUMBER_OR_TIME = re.compile(
+    r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d\d?)?"
+    r"|\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(?::?\d\d(?:\.\d*)?)?(?:Z|[+-]\d\d:?\d\d)?"
+    "|NaN|None|null|undefined"
+)
 _HTML_AMPERSANDS = re.compile("(?:amp;)+")
 
 
@@ -72,7 +78,7 @@ def near(field: Field, request_texts: Sequence[Leaf]) -> Leaf | None:
     sent = [leaf for leaf in sent if not any(_has_items(leaf, place) for place in with_items)]
     guesses = chain(
         # The text of another item may be a key.
-        (item for item in items if field.name == "signature" or item.value.isdecimal()),
+        (item for item in items if field.name == "signature" or _NUMBER_OR_TIME.fullmatch(item.value)),
         (leaf for leaf in sent if leaf.pointer in pointers),
         (leaf for leaf in sent if _bare(leaf.name) in wanted),
         (leaf for leaf in sent if is_in_header and _is_signature(leaf)),

@@ -108,7 +108,7 @@ def _other_units(text: str) -> Iterator[str]:
 
 
 def _fractions(text: str) -> Iterator[str]:
-    yield from (f"{text}.0", f"{text}.", f"{text[:-3]}.{text[-3:]}")
+    yield from (f"{text}.0", f"{text}.", f"{text[:-3]}.{text[-3:]}", text.partition(".")[0])
 
 
 def _other_times(text: str) -> Iterator[str]:
@@ -179,7 +179,7 @@ REQUEST_MISTAKES = (
     _of_named(
         TIMES,
         "time_signed_with_fraction",
-        "{what} was signed with a fraction, and sent without one",
+        "{what} was signed with a fraction and sent without one, or the reverse",
         "round the time down first, and sign and send that text",
         _fractions,
     ),

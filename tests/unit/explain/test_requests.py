@@ -14,7 +14,7 @@ from waiting import TIMEOUT
 from hmac_guard import Expires, Header, Key, Query, Scheme, Timestamp
 from hmac_guard.explain import KnownKeys, capture, explain_captured
 from hmac_guard.explain.report import as_json, as_text, sentences
-from hmac_guard.schemes import GITHUB, SLACK, STANDARD_WEBHOOKS, STRIPE
+from hmac_guard.schemes import GITHUB, PADDLE, SLACK, STANDARD_WEBHOOKS, STRIPE
 
 KEY = "8f1c6f0f5b1f4b6d9f6a2d7e4c3b2a19"
 KEYS = KnownKeys(Key(KEY))
@@ -32,6 +32,13 @@ ENDS = Scheme(
     message="{user_id}.{expires}",
     signature=Query("sig"),
     expires=Expires(Query("expires"), max_lifetime=3_600),
+)
+ITEMS = Scheme(
+    name="items",
+    ids={},
+    message="{expires}.{@body}",
+    signature=Header("X-Sig").item("sig", separators=("&", "=")),
+    expires=Expires(Header("X-Sig").item("exp", separators=("&", "=")), max_lifetime=3_600),
 )
 
 
@@ -62,6 +69,16 @@ def as_slack(made: Made) -> tuple[Scheme, str]:
 def as_stripe(made: Made) -> tuple[Scheme, str]:
     signature = hex_of(b"%s.%s" % (made.signed_time.encode(), made.signed_body))
     return STRIPE, f"Stripe-Signature: t={made.sent_time},v1={signature}"
+
+
+def as_paddle(made: Made) -> tuple[Scheme, str]:
+    signature = hex_of(b"%s:%s" % (made.signed_time.encode(), made.signed_body))
+    return PADDLE, f"Paddle-Signature: ts={made.sent_time};h1={signature}"
+
+
+def as_items(made: Made) -> tuple[Scheme, str]:
+    signature = hex_of(b"%s.%s" % (made.signed_time.encode(), made.signed_body))
+    return ITEMS, f"X-Sig: exp={made.sent_time}&sig={signature}"
 
 
 def as_mine(made: Made) -> tuple[Scheme, str]:
@@ -129,7 +146,8 @@ def time_signed_in_other_unit(source: random.Random) -> Made:
 
 def time_signed_with_fraction(source: random.Random) -> Made:
     body = b"a=%d" % source.randrange(10**6)
-    return Made(signed_time=f"{NOW}.0", signed_body=body, sent_body=body)
+    signed, sent = source.choice([(f"{NOW}.0", str(NOW)), (str(NOW), f"{NOW}.0"), (str(NOW), f"{NOW}.{len(body)}")])
+    return Made(signed, sent, body, body)
 
 
 def time_signed_not_sent(source: random.Random) -> Made:
@@ -317,6 +335,25 @@ def test_an_invalid_time_is_reported(text: str, says: str) -> None:
     answer = " ".join(sentences(explain_captured(scheme, capture(raw(headers, b"x")), KEYS)))
 
     assert says in answer
+
+
+@pytest.mark.parametrize("write", [as_slack, as_stripe, as_paddle, as_items])
+def test_the_signature_of_an_invalid_time_is_right(write: Callable[[Made], tuple[Scheme, str]]) -> None:
+    in_digits = (f"{NOW}.5", f"{NOW}.0", f"{NOW}.", f"+{NOW}", f"-{NOW}", f"0{NOW}", "1.8e+09")
+    for text in (*in_digits, "2027-01-15T08:00:00.1Z", "2027-01-15 08:00:00+0000", "20270115T080000Z", "NaN"):
+        made = _sent_at(text, random.Random(1))
+        scheme, headers = write(made)
+        said = " ".join(sentences(explain_captured(scheme, capture(raw(headers, made.sent_body)), KEYS)))
+
+        assert "is not a Unix time" in said, text
+        assert "Except for that, the signature is right" in said, text
+
+
+def test_a_key_of_someone_else_in_the_item_of_a_time_is_not_shown() -> None:
+    for text in (KEY[::-1], "1.8e9f"):
+        scheme, headers = as_stripe(_sent_at(text, random.Random(1)))
+
+        assert text not in as_text(explain_captured(scheme, capture(raw(headers, b"x")), KEYS))
 
 
 def test_an_end_in_the_past_or_too_far_in_the_future_is_reported() -> None:
