@@ -96,7 +96,8 @@ class CachedKeys(Resolver):
             its answer is used for every request of that tenant.
         ttl: Seconds for which a tenant's keys are used before they are looked up again. This is the longest that a
             revoked key or an old mode is used while the resolver works, unless you call `invalidate`. From half of it
-            on a request starts a look-up, and does not wait for it.
+            on a request starts a look-up, and does not wait for it. With less than 4 seconds, the keys may end before
+            the source is known to be slow, and requests then wait for up to a second.
         negative_ttl: Seconds for which a tenant without keys is remembered. This is the longest that a new tenant
             waits.
         maxsize: The most tenants with keys that are remembered. Unknown tenants are cached separately.

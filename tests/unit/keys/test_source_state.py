@@ -2,15 +2,32 @@
 
 import pytest
 
+from hmac_guard import Keyring
 from hmac_guard.keys.cache_state import (
     MAX_STUCK,
     PROBE_TENANT,
+    SLOW_AFTER,
+    Entries,
     Kind,
     Lookup,
     LookupQueue,
     LookupResult,
     SourceState,
 )
+from hmac_guard.keys.cached import WATCH_EVERY
+
+
+def test_with_a_ttl_of_four_seconds_a_source_counts_as_slow_before_the_keys_of_a_tenant_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """docs/keys.md says so of a tenant with ten requests per ttl."""
+    ttl = 4.0
+    monkeypatch.setattr("random.uniform", min)
+    entries = Entries(ttl, negative_ttl=10.0, maxsize=1, stale=300.0)
+    entries.keep("acme", Keyring("k" * 32), since=0.0)
+    entry = entries.current["acme"]
+
+    assert entry.refresh_at + ttl / 10 + SLOW_AFTER + WATCH_EVERY < entry.fresh_until
 
 
 def state_of(source: SourceState) -> str:
