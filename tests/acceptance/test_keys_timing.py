@@ -62,7 +62,7 @@ def test_an_unknown_tenant_and_a_wrong_signature_make_the_same_calls(call: Call,
     guard = Guard(SCHEME, make(), on_verdict=on_verdict)
     sent = {tenant: Sent(query=f"a=x&sig={'0' * 64}&t={tenant}") for tenant in ("acme", "ecma")}
     for each in sent.values():
-        call(guard, each)  # Everything is at hand after that.
+        call(guard, each)  # Everything is loaded after that.
 
     calls = {tenant: calls_of(lambda each=each: call(guard, each)) for tenant, each in sent.items()}  # type: ignore[misc]
 

@@ -156,7 +156,7 @@ def multipart(kind: str, *lines: str) -> Sent:
     return Sent("POST", "/form", headers=[("Content-Type", f"multipart/form-data; boundary={kind}")], body=body)
 
 
-#: Clients that are not at hand, as their sources and their requests on the wire show them.
+#: Clients that are not installed, as their sources and their requests on the wire show them.
 WRITTEN: dict[str, Sent] = {
     "Chrome": multipart(
         "----WebKitFormBoundary7MA4YWxkTrZu0gW",
@@ -267,5 +267,5 @@ WRITTEN: dict[str, Sent] = {
 
 
 @pytest.mark.parametrize("client", list(WRITTEN))
-def test_clients_that_are_not_at_hand(client: str) -> None:
+def test_clients_that_are_not_installed(client: str) -> None:
     check("multipart", WRITTEN[client])

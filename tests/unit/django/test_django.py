@@ -312,9 +312,9 @@ def test_a_cookie_that_middleware_sets_is_the_one_that_is_checked_and_read() -> 
 
 
 @SERVERS
-@pytest.mark.parametrize("door", ["middleware", "view", "around the application"])
+@pytest.mark.parametrize("place", ["middleware", "view", "around the application"])
 @pytest.mark.parametrize("charset", ["utf-7", '";utf-7"', "utf-8''utf-7", "unicode_escape", "hz", "utf-8", "nonsense"])
-def test_the_charset_of_a_body_does_not_change_the_ids_in_the_query(server: str, door: str, charset: str) -> None:
+def test_the_charset_of_a_body_does_not_change_the_ids_in_the_query(server: str, place: str, charset: str) -> None:
     """Django on WSGI decodes the query with it: in UTF-7, `+ACY-` is an `&` and `+AD0-` is a `=`."""
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -325,9 +325,11 @@ def test_the_charset_of_a_body_does_not_change_the_ids_in_the_query(server: str,
     query = f"a=mine&sig={scheme.sign(KEY, a='mine')}&x=+ACY-a+AD0-theirs&y=\\x26a\\x3dtheirs&z=~{{~}}"
     mark = "*" * ("'" in charset)
     sent = Sent("GET", "/", query, [("Content-Type", f"text/plain; charset{mark}={charset}")])
-    with project(hmac_guarded(guard)(view) if door == "view" else view, MIDDLEWARE=[GUARDED] * (door == "middleware")):
+    with project(
+        hmac_guarded(guard)(view) if place == "view" else view, MIDDLEWARE=[GUARDED] * (place == "middleware")
+    ):
         Guarded.guard = guard
-        reply = send(server, sent, guard if door == "around the application" else None)
+        reply = send(server, sent, guard if place == "around the application" else None)
 
     assert reply.body == b"mine mine" if charset == "utf-8" else reply.status == 401
 
