@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from acceptance.languages.cases import PLANS
 from acceptance.languages.guarded import Send, guarded
-from acceptance.languages.runtimes import PSQL, RUNTIMES, call
+from acceptance.languages.runtimes import PSQL, RUNTIMES, call, missing_crates
 
 TALLY = pytest.StashKey[dict[str, list[int]]]()
 VERSIONS = pytest.StashKey[dict[str, str]]()
-NEEDS = {"typescript": "node_types", "plpgsql": "database"}
+NEEDS = {"typescript": "node_types", "rust": "crates", "plpgsql": "database"}
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,13 @@ def node_types(workshop: Path) -> None:
         call(("npm", "install", "--silent", "--no-fund", "--no-audit", "@types/node@18"), types)
     except (OSError, AssertionError, subprocess.TimeoutExpired):
         pytest.skip("not run: typescript, npm did not give @types/node")
+
+
+@pytest.fixture(scope="session")
+def crates() -> None:
+    """The crates that the Rust code uses."""
+    if missing := missing_crates():
+        pytest.skip(f"not run: rust, Debian's sources of {', '.join(missing)} are not installed")
 
 
 @pytest.fixture(scope="session")

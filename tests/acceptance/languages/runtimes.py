@@ -97,30 +97,36 @@ def _sql_call(code: str, fields: Sequence[str]) -> str:
 
 
 _GO_MOD = "module languages\n\ngo 1.19\n"
-_CARGO_TOML = """\
+CRATES = {"hmac": "0.12", "sha2": "0.10", "hex": "0.4", "data-encoding": "2"}
+_DEPENDENCIES = "".join(f'{crate} = "{version}"\n' for crate, version in CRATES.items())
+_CARGO_TOML = f"""\
 [package]
 name = "languages"
 version = "0.0.0"
 edition = "2021"
 
 [dependencies]
-hmac = "0.12"
-sha2 = "0.10"
-hex = "0.4"
-data-encoding = "2"
-
+{_DEPENDENCIES}
 [[bin]]
 name = "main"
 path = "main.rs"
 """
 # Debian installs crates as sources. cargo uses them instead of the registry.
-_CARGO_CONFIG = """\
+_DEBIAN_CRATES = Path("/usr/share/cargo/registry")
+_CARGO_CONFIG = f"""\
 [source.crates-io]
 replace-with = "debian"
 
 [source.debian]
-directory = "/usr/share/cargo/registry"
+directory = "{_DEBIAN_CRATES}"
 """
+
+
+def missing_crates(folder: Path = _DEBIAN_CRATES) -> list[str]:
+    """Return the crates that the Rust code needs and that are not installed."""
+    return [crate for crate in CRATES if not any(folder.glob(f"{crate}-[0-9]*"))]
+
+
 _NODE = Program(
     ("node", "--version"), "signer.js", "main.mjs", ("node", "main.mjs"), files={"package.json": '{"type": "module"}'}
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from acceptance.languages.cases import PLANS, Case
 from acceptance.languages.guarded import Send
-from acceptance.languages.runtimes import QUICK, RUNTIMES
+from acceptance.languages.runtimes import QUICK, RUNTIMES, missing_crates
 
 from hmac_guard.snippets import LANGUAGES, snippet
 
@@ -24,6 +24,13 @@ def run(language: str, plan: str, cases: list[Case], workshop: Path) -> list[str
 
 def test_every_language_has_a_runtime() -> None:
     assert set(RUNTIMES) == set(LANGUAGES)
+
+
+def test_crates_that_are_not_installed_are_named(tmp_path: Path) -> None:
+    for installed in ("hmac-0.12.1", "hex-literal-0.3.4", "data-encoding-2.3.3"):
+        (tmp_path / installed).mkdir()
+
+    assert missing_crates(tmp_path) == ["sha2", "hex"]
 
 
 @pytest.mark.languages
