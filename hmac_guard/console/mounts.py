@@ -229,9 +229,13 @@ async def _on_threads(body: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 def _environ_of_django(request: Any, path: str) -> dict[str, Any]:
+    from django.conf import settings
+
     environ = {name: value for name, value in request.META.items() if isinstance(value, str)}
     own = f"/{path}"
-    root = request.path.removesuffix(own)
+    # Under ASGI, `request.path` lacks the script name if a proxy removes it. In Django 4.2, META has only `root_path`.
+    script_name = settings.FORCE_SCRIPT_NAME or request.META["SCRIPT_NAME"]
+    root = (script_name.rstrip("/") + request.path_info).removesuffix(own)
     body = request.body
     return {
         **environ,

@@ -191,6 +191,36 @@ def test_django_sends_pages_cookies_and_exports(keys: Any, monkeypatch: pytest.M
     assert b"".join(export.streaming_content).count(b"\n") == b"".join(parts).count(b"\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "root_path", "forced"),
+    [("/console/", "/api", None), ("/api/console/", "/api", None), ("/console/", "", "/api")],
+    ids=["removed from the path", "kept in the path", "FORCE_SCRIPT_NAME"],
+)
+def test_django_links_below_its_script_name_over_asgi(
+    keys: Any, monkeypatch: pytest.MonkeyPatch, url: str, path: str, root_path: str, forced: str | None
+) -> None:
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from asgiref.sync import async_to_sync
+    from console_apps import django_urls
+    from django.test import AsyncClient, override_settings
+
+    monkeypatch.setenv(DB, url)
+    urls = type("URLs", (), {"urlpatterns": django_urls()["urlpatterns"]})
+    with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=[], FORCE_SCRIPT_NAME=forced):
+        client: Any = AsyncClient(root_path=root_path)
+
+        async def asked() -> Any:
+            return await client.get(path, headers={WHO: "ada"})
+
+        page = async_to_sync(asked)()
+
+    links = re.findall(r'(?:href|src|action)="(/[^"]*)"', page.content.decode())
+    assert "/api/console/tenant?name=acme" in links
+    assert [link for link in links if not link.startswith("/api/console/")] == []
+    assert page.cookies["hmac_guard_console"]["path"] == "/api/console/"
+
+
 def asked(**given: Any) -> Any:
     """A request of werkzeug with that of a framework, which has these attributes."""
     request = Request({"REQUEST_METHOD": "GET", "REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_USER": "ada"})
