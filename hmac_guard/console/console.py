@@ -40,8 +40,8 @@ class Console(Strict):
         counts: The `VerdictCounts` of the guard, or a `VerdictLedger`. None reads the counts in the tables of `keys`.
         title: The name of the console on every page.
         secret: At least 32 characters, the same for all workers. None uses the one that `create_table` has stored.
-        origins: The origins of the console's pages where the application cannot know them, behind TLS termination:
-            `["https://admin.example.com"]`.
+        origins: The origins of the console's pages where the application cannot know them, behind TLS termination or a
+            proxy that changes `Host` or its port: `["https://admin.example.com"]`.
         clock: A function that returns the Unix time in seconds.
 
     Raises:

@@ -170,8 +170,8 @@ class Site:
         console, request = self._console, context.request
         if not is_own_origin(request, console.origins):
             return (
-                "the form was sent from another origin. Behind TLS termination, name the address of this page in "
-                "Console(origins=[...])"
+                "the form was sent from another origin. Behind TLS termination, or a proxy that changes Host or its "
+                "port, name the address of this page in Console(origins=[...])"
             )
         given = request.cookies.get(COOKIE, "")
         token = request.form.get("token", "")

@@ -324,6 +324,12 @@ def test_nginx_passes_the_path_as_the_client_has_sent_it(echo: int, tmp_path: Pa
         assert [json.loads(ask(port, path)[2])[0] for path in sent] == sent
 
 
+def test_nginx_passes_the_host_with_its_port(echo: int, tmp_path: Path) -> None:
+    """The console compares it with the `Origin` of each form."""
+    with nginx(tmp_path, echo) as port:
+        assert json.loads(ask(port, "/")[2])[1]["Host"] == f"{LOCAL}:{port}"
+
+
 def test_nginx_changes_the_path_if_proxy_pass_has_one(
     folder: Path, echo: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

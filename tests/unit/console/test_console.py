@@ -1086,6 +1086,11 @@ def test_an_origin_behind_a_proxy_has_to_be_named(keys: Any) -> None:
     secure = {"base_url": "https://localhost"}
     token = forms_of(ada.client.get(f"{PREFIX}/check", headers=headers, **secure).text)[0].fields["token"]
     data = {"token": token, "name": "acme", "key": "k1", "note": "new"}
+    refused = ada.client.post(
+        f"{PREFIX}/tenant/note", data=data, headers={**headers, "Origin": "http://localhost:8080"}
+    )
+    assert refused.status_code == 403
+    assert "a proxy that changes Host or its port, name the address" in words_of(refused)
     answer = ada.client.post(f"{PREFIX}/tenant/note", data=data, headers=headers, **secure)
     assert answer.status_code == 303
 
