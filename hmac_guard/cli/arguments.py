@@ -53,11 +53,16 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     """Complete the name of a preset, and after it the names of what it signs."""
     own, given = ctx.params.get("own"), [str(word) for word in ctx.params.get("words") or ()]
     if own is None and not given:
-        return [name for name in sorted(PRESETS) if name.startswith(incomplete)]
+        return complete_preset(ctx, param, incomplete)
     scheme = PRESETS.get(given[0]) if own is None else None
     named = {word.partition("=")[0] for word in given}
     known = [] if scheme is None else [*scheme.ids, *names_of_parts(scheme)]
     return [f"{name}=" for name in known if name not in named and f"{name}=".startswith(incomplete)]
+
+
+def complete_preset(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a preset, as the `shell_complete` of a parameter."""
+    return [name for name in sorted(PRESETS) if name.startswith(incomplete)]
 
 
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.arguments import find_scheme
+from hmac_guard.cli.arguments import complete_preset, find_scheme
 from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
@@ -31,6 +31,7 @@ _PAUSE = 1.0
     required=True,
     metavar="SCHEME",
     callback=filled,
+    shell_complete=complete_preset,
     help="The scheme of the guard: the name of a preset, or MODULE:OBJECT. Give it once for each scheme.",
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port; default: a free one.")

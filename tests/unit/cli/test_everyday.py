@@ -154,6 +154,7 @@ def test_each_command_is_in_the_help() -> None:
         (["snippet", "nango", "--lang", "go"], ["go"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["keys", "read"], ["readiness"]),
+        (["console", "--scheme", "na"], ["nango"]),
     ],
     ids=lambda value: " ".join(value),
 )
