@@ -156,9 +156,18 @@ def _framework_request(scope: Any) -> Any:
 
 def flask_blueprint(site: Site, name: str) -> Any:
     """Return a Flask blueprint with every page of the console."""
-    from flask import Blueprint, request
+    from flask import Blueprint, current_app, request
 
     blueprint = Blueprint(name, __name__)
+
+    def exempt_from_csrf_check(*_: Any) -> None:
+        """Exempt the console from the check of Flask-WTF. The console has its own tokens."""
+        module, csrf = sys.modules.get("flask_wtf.csrf"), current_app.extensions.get("csrf")
+        if module is not None and isinstance(csrf, module.CSRFProtect):
+            csrf.exempt(blueprint)
+
+    # It runs before each `before_request`, also if Flask-WTF is added to the application after the console.
+    blueprint.url_value_preprocessor(exempt_from_csrf_check)
 
     def serve(path: str = "") -> Any:
         environ = dict(request.environ)

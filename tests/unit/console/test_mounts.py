@@ -296,6 +296,30 @@ def test_flask_serves_a_path_with_two_slashes_below_one(keys: Any) -> None:
     assert "; Path=/console/;" in page.headers["Set-Cookie"]
 
 
+@pytest.mark.parametrize("first", ["the check", "the console"])
+def test_flask_wtf_checks_the_views_of_the_application_and_not_the_console(keys: Any, first: str) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    flask_wtf = pytest.importorskip("flask_wtf", reason="not run: flask-wtf is not installed")
+    app = flask.Flask("console")
+    app.secret_key = KEY
+    app.add_url_rule("/orders", view_func=lambda: "saved", methods=["POST"])
+    csrf = flask_wtf.CSRFProtect(app if first == "the check" else None)
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+    if first == "the console":
+        csrf.init_app(app)
+    client, headers = app.test_client(), {"Origin": "http://localhost"}
+    note = {"name": "acme", "key": "k1", "note": "new"}
+
+    refused = client.post("/console/tenant/note", data=note, headers=headers)
+    token = forms_of(client.get("/console/check").text)[0].fields["token"]
+    saved = client.post("/console/tenant/note", data={**note, "token": token}, headers=headers)
+
+    assert (refused.status_code, saved.status_code) == (403, 303)
+    assert "the form has no token" in refused.text
+    assert client.post("/orders", headers=headers).status_code == 400
+
+
 def recipe(section: str, **names: Any) -> Any:
     given = BLOCKS[section].run(Operator=Operator, **names)
     return next(value for name, value in given.items() if name.startswith("authorize_"))
