@@ -99,7 +99,8 @@ def test_several_workers_serve_one_session(url: str, keys: Any, tmp_path: Path) 
     assert two.version
     with serving(two, "console_apps:of_a_worker", tmp_path, {DB: url}) as running:
         origin = f"http://127.0.0.1:{running.port}"
-        with httpx.Client(base_url=origin, headers={WHO: "ada", "Origin": origin, "Connection": "close"}) as client:
+        headers = {WHO: "ada", "Origin": origin, "Connection": "close"}
+        with httpx.Client(base_url=origin, headers=headers, timeout=60) as client:
 
             def is_served_by_another_worker() -> bool:
                 shown = client.get(f"{PREFIX}/tenant/note", params={"name": "acme", "key": "k1"})
