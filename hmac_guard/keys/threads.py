@@ -18,6 +18,9 @@ from hmac_guard.log import logger
 Job = Callable[[], None]
 _Call = tuple["Future[Any]", Callable[[], Any]]
 
+#: Seconds after which a thread without a job ends, as one of anyio's.
+MAX_IDLE = 10.0
+
 _has_said: list[bool] = []
 
 
@@ -51,7 +54,7 @@ class DaemonThreads:
     """Runs each job at once on a thread, with as many threads as there are jobs. The caller bounds the jobs.
 
     The end of the process does not wait for a thread, as it does with `ThreadPoolExecutor`: a stuck thread would keep
-    the process.
+    the process. A thread without a job ends after `MAX_IDLE` seconds.
 
     Args:
         name: The name of the threads.
@@ -84,12 +87,31 @@ class DaemonThreads:
             threading.Thread(target=self._work, args=[jobs], name=self._name, daemon=True).start()
 
     def _work(self, jobs: "queue.SimpleQueue[Job]") -> None:
-        while True:
-            _do(jobs.get())
+        _do(jobs.get())
+        while self._add_idle(jobs):
+            if not self._do_next(jobs):
+                return
+
+    def _add_idle(self, jobs: "queue.SimpleQueue[Job]") -> bool:
+        """Keep a thread for another job. Return False if enough are kept."""
+        with self._lock:
+            if len(self._idle) >= self._most_idle:
+                return False
+            self._idle.append(jobs)
+            return True
+
+    def _do_next(self, jobs: "queue.SimpleQueue[Job]") -> bool:
+        """Wait for a job, and run it. Return False if there is none."""
+        try:
+            job = jobs.get(timeout=MAX_IDLE)
+        except queue.Empty:
             with self._lock:
-                if len(self._idle) >= self._most_idle:
-                    return
-                self._idle.append(jobs)
+                if jobs in self._idle:
+                    self._idle.remove(jobs)
+                    return False
+            job = jobs.get()  # `run` has chosen this thread just now.
+        _do(job)
+        return True
 
 
 class TooManyCalls(RuntimeError):
