@@ -455,7 +455,7 @@ class CachedKeys(Resolver):
             self._set(_watched_at=None)
             raise
 
-    def _run(self, lookup: Lookup) -> None:
+    def _run(self, lookup: Lookup) -> bool:
         lookup.thread = threading.get_ident()
         result: LookupResult | None = _ENDED
         try:
@@ -463,6 +463,7 @@ class CachedKeys(Resolver):
         finally:  # Also if the source calls `sys.exit`.
             if result is not None:
                 self._finish(lookup, result)
+        return result is not None and result.failure is not None
 
     def _look_up(self, lookup: Lookup) -> LookupResult | None:
         """Return the result of a look-up on a thread; None if it goes on on its event loop."""

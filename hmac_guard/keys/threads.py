@@ -15,7 +15,9 @@ from hmac_guard.forking import after_fork
 from hmac_guard.keys.on_gevent import is_patched
 from hmac_guard.log import logger
 
-Job = Callable[[], None]
+#: A job returns True if what it called has raised. Its thread then ends: what a library keeps for the thread, such as a
+#: session of a database, may be broken.
+Job = Callable[[], bool | None]
 _Call = tuple["Future[Any]", Callable[[], Any]]
 
 #: Seconds after which a thread without a job ends, as one of anyio's.
@@ -76,7 +78,7 @@ class DaemonThreads:
             RuntimeError: No thread can be started.
         """
         if not runs_threads():
-            _do(job)
+            _fails(job)
             return
         with self._lock:
             idle = self._idle.pop() if self._idle else None
@@ -87,10 +89,9 @@ class DaemonThreads:
             threading.Thread(target=self._work, args=[jobs], name=self._name, daemon=True).start()
 
     def _work(self, jobs: "queue.SimpleQueue[Job]") -> None:
-        _do(jobs.get())
-        while self._add_idle(jobs):
-            if not self._do_next(jobs):
-                return
+        goes_on = not _fails(jobs.get())
+        while goes_on and self._add_idle(jobs):
+            goes_on = self._do_next(jobs)
 
     def _add_idle(self, jobs: "queue.SimpleQueue[Job]") -> bool:
         """Keep a thread for another job. Return False if enough are kept."""
@@ -101,7 +102,7 @@ class DaemonThreads:
             return True
 
     def _do_next(self, jobs: "queue.SimpleQueue[Job]") -> bool:
-        """Wait for a job, and run it. Return False if there is none."""
+        """Wait for a job, and run it. Return False if there is none, or if the thread ends after it."""
         try:
             job = jobs.get(timeout=MAX_IDLE)
         except queue.Empty:
@@ -110,8 +111,7 @@ class DaemonThreads:
                     self._idle.remove(jobs)
                     return False
             job = jobs.get()  # `run` has chosen this thread just now.
-        _do(job)
-        return True
+        return not _fails(job)
 
 
 class TooManyCalls(RuntimeError):
@@ -171,15 +171,36 @@ class BoundedThreads:
         with self._lock, suppress(ValueError):
             self.waiting.remove(job)
 
-    def _work(self, job: _Call | None) -> None:
-        while job is not None:
-            future, call = job
-            if future.set_running_or_notify_cancel():
-                with _Failing(future):
-                    future.set_result(call())
-            with self._lock:
-                job = self.waiting.popleft() if self.waiting else None
-                self._running -= job is None
+    def _work(self, job: _Call) -> bool:
+        fails, following = _make_call(*job), self._next()
+        while following is not None:
+            if fails and self._hands_on(following):
+                return True
+            fails, following = _make_call(*following), self._next()
+        return fails
+
+    def _next(self) -> _Call | None:
+        with self._lock:
+            job = self.waiting.popleft() if self.waiting else None
+            self._running -= job is None
+            return job
+
+    def _hands_on(self, job: _Call) -> bool:
+        """Run a job on another thread. Return False if none can be started."""
+        try:
+            self._threads.run(partial(self._work, job))
+        except RuntimeError:
+            return False
+        return True
+
+
+def _make_call(future: "Future[Any]", call: Callable[[], Any]) -> bool:
+    """Make a call that is not cancelled. Return whether it has raised."""
+    if not future.set_running_or_notify_cancel():
+        return False
+    with _Failing(future):
+        future.set_result(call())
+    return future.exception() is not None
 
 
 class _Failing:
@@ -202,6 +223,8 @@ class _Failing:
         return True
 
 
-def _do(job: Job) -> None:
-    with suppress(SystemExit):  # `sys.exit` ends a job, not its thread.
-        job()
+def _fails(job: Job) -> bool:
+    """Run a job. Return whether what it called has raised."""
+    with suppress(SystemExit):  # Of `sys.exit`, which would end a request that runs its job itself.
+        return bool(job())
+    return True
