@@ -42,6 +42,7 @@ from hmac_guard.keys.calling import (
     wait_on_loop,
 )
 from hmac_guard.keys.connections import give_up
+from hmac_guard.keys.on_django import closing_old_connections
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
 from hmac_guard.keys.threads import DaemonThreads, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
@@ -468,9 +469,10 @@ class CachedKeys(Resolver):
     def _look_up(self, lookup: Lookup) -> LookupResult | None:
         """Return the result of a look-up on a thread; None if it goes on on its event loop."""
         try:
-            answer = hide(self._source(_claim_of(lookup.tenant)))
-            if lookup.loop is None or not inspect.isawaitable(answer.get()):
-                return LookupResult(as_keyring(run_to_completion(answer.get())))
+            with closing_old_connections():
+                answer = hide(self._source(_claim_of(lookup.tenant)))
+                if lookup.loop is None or not inspect.isawaitable(answer.get()):
+                    return LookupResult(as_keyring(run_to_completion(answer.get())))
         except (Exception, asyncio.CancelledError) as error:  # A thread is never cancelled.
             return LookupResult(None, failure_of(error), isinstance(error, ConfigError))
         self._continue_on_loop(lookup, answer)

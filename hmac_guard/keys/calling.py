@@ -16,6 +16,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
+from hmac_guard.keys.on_django import closing_old_connections
 from hmac_guard.keys.on_gevent import is_patched, run_under_gevent
 from hmac_guard.keys.resolver import KeyResolver, is_async
 
@@ -118,7 +119,8 @@ def _raising(resolver: Hidden[KeyResolver]) -> KeyResolver:
 
     def resolve(claim: Claim) -> Any:
         try:
-            return resolver.get()(claim)
+            with closing_old_connections():
+                return resolver.get()(claim)
         except StopIteration:
             raise RuntimeError("the key resolver raised StopIteration") from None
 

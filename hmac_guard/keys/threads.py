@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from hmac_guard.forking import after_fork
+from hmac_guard.keys.on_django import closing_old_connections
 from hmac_guard.keys.on_gevent import is_patched
 from hmac_guard.log import logger
 
@@ -199,7 +200,9 @@ def _make_call(future: "Future[Any]", call: Callable[[], Any]) -> bool:
     if not future.set_running_or_notify_cancel():
         return False
     with _Failing(future):
-        future.set_result(call())
+        with closing_old_connections():
+            answer = call()
+        future.set_result(answer)
     return future.exception() is not None
 
 

@@ -1,16 +1,24 @@
 """The threads of the package: when they end."""
 
+import asyncio
 import queue
 import threading
+from types import SimpleNamespace
 from typing import Any
 
+import django.db
 import pytest
-from key_sources import claim_of
+import trio
+from django.db.utils import ConnectionHandler
+from key_sources import KEY, claim_of
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import KeysUnavailable
 from hmac_guard.keys import CachedKeys, threads
+from hmac_guard.keys.calling import from_loop
+from hmac_guard.keys.on_django import closing_old_connections
 from hmac_guard.keys.threads import BoundedThreads, DaemonThreads
+from hmac_guard.once.calling import StoreCalls
 
 
 def test_a_thread_without_a_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +106,64 @@ def test_a_call_that_waits_runs_on_another_thread_if_one_has_raised(
     assert second.exception()
     assert (len(set(source.threads)) == 2) is can_start
     assert becomes_true(lambda: pool._running == 0)
+
+
+@pytest.fixture
+def of_django(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> ConnectionHandler:
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "db.sqlite3"}
+    connections = ConnectionHandler({"default": database})
+    monkeypatch.setattr(django.db, "connections", connections)
+    return connections
+
+
+async def on_loop(resolver: Any) -> None:
+    await from_loop(resolver)(claim_of("acme"))
+
+
+CALLS: dict[str, Any] = {
+    "CachedKeys": lambda use: CachedKeys(use)(claim_of("acme")),
+    "a function on asyncio": lambda use: asyncio.run(on_loop(use)),
+    "a function on trio": lambda use: trio.run(on_loop, use),
+    "a single-use store": lambda use: StoreCalls(SimpleNamespace(use=lambda token, until: bool(use(None)))).wait(
+        b"", 0.0
+    ),
+}
+
+
+@pytest.mark.parametrize("way", CALLS)
+def test_old_connections_of_django_are_closed_around_a_call(way: str, of_django: ConnectionHandler) -> None:
+    used: list[Any] = []
+
+    def use(claim: object) -> str:
+        connection = of_django["default"]
+        connection.ensure_connection()
+        used.append(connection)
+        return KEY
+
+    CALLS[way](use)
+
+    assert [connection.connection for connection in used] == [None]
+
+
+def test_an_old_connection_of_django_is_closed_before_a_call(of_django: ConnectionHandler) -> None:
+    of_django["default"].ensure_connection()
+
+    with closing_old_connections():
+        assert of_django["default"].connection is None
+
+
+def test_a_connection_of_django_in_a_transaction_stays_open(of_django: ConnectionHandler) -> None:
+    connection = of_django["default"]
+    connection.ensure_connection()
+    connection.in_atomic_block = True  # As in the `TestCase` of Django.
+    with closing_old_connections():
+        assert not connection.closed_in_transaction
+    assert not connection.closed_in_transaction
+    connection.in_atomic_block = False
+    connection.close()
+
+
+def test_django_without_settings_disturbs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(django.db, "connections", None)
+
+    assert CachedKeys(lambda claim: KEY)(claim_of("acme")) is not None
