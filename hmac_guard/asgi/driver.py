@@ -6,7 +6,6 @@ from time import perf_counter
 from typing import Any
 
 from hmac_guard.asgi.body import length_of, take_body
-from hmac_guard.asgi.deadline import within
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.hidden import Hidden
@@ -18,7 +17,7 @@ from hmac_guard.core.verdict import Refused
 from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
 from hmac_guard.keys.calling import await_if_needed, from_loop, is_cancellation
 from hmac_guard.keys.resolver import unwrapped
-from hmac_guard.log import failure_of
+from hmac_guard.log import Failure, failure_of
 
 #: The refusal of a request, or None, and the request.
 Decided = tuple[Refusal | None, Request]
@@ -133,16 +132,9 @@ class Driver:
         wanted = decider.token(scope, reading, ring)
         if wanted is None:
             return
-        answer: Any = None
-
-        async def ask() -> None:
-            nonlocal answer
-            answer = await decider.once.on_loop(*wanted)
-
+        answer: bool | Failure
         try:
-            rest = within(decider.once.timeout, ask())
-            if rest is not None:
-                await rest
+            answer = await decider.once.on_loop(*wanted)
         except (Exception, CancelledError) as error:
             if is_cancellation(error):
                 raise

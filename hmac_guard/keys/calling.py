@@ -196,6 +196,85 @@ def _spawn_on_trio(token: Any, function: Callable[..., Awaitable[None]], *argume
     token.run_sync_soon(begin)
 
 
+async def result_within(seconds: float, future: "Future[T]") -> T:
+    """Return the result of a future. Cancel it if this stops waiting.
+
+    Raises:
+        TimeoutError: It is not done after so many seconds.
+    """
+    try:
+        if not runs_on_trio():
+            return await _result_on_asyncio(seconds, asyncio.wrap_future(future))
+        await wait_on_trio(future, seconds)
+        if not future.done():
+            raise TimeoutError
+        return future.result()
+    finally:
+        future.cancel()
+        del future  # It has the exception, which refers to this frame.
+
+
+async def _result_on_asyncio(seconds: float, future: "asyncio.Future[T]") -> T:
+    try:
+        await asyncio.wait([future], timeout=seconds)
+        if not future.done():
+            raise TimeoutError
+        return future.result()
+    finally:
+        future.cancel()
+        del future
+
+
+#: asyncio refers to its tasks only weakly.
+_tasks: set["asyncio.Task[None]"] = set()
+
+
+async def answer_within(seconds: float, ask: Callable[[], Any]) -> Any:
+    """Return the answer of a function, awaited as often as needed, in its own task.
+
+    If this stops waiting, the task is cancelled, and may go on for some time: drivers of databases then wait for the
+    server.
+
+    Raises:
+        TimeoutError: There is no answer after so many seconds.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()  # From here on only the task ends it.
+    if runs_on_trio():
+        import trio
+
+        scope = trio.CancelScope()
+        context = trio.lowlevel.current_task().context.copy()  # A store may read variables of the application.
+        trio.lowlevel.spawn_system_task(_answer_in, scope, ask, future, context=context)
+        cancel: Callable[[], object] = scope.cancel
+    else:
+        task = asyncio.ensure_future(_set_answer(ask, future))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+        cancel = task.cancel
+    try:
+        return await result_within(seconds, future)
+    finally:
+        cancel()
+        del future
+
+
+async def _answer_in(scope: Any, ask: Callable[[], Any], future: "Future[Any]") -> None:
+    with scope:
+        await _set_answer(ask, future)
+
+
+async def _set_answer(ask: Callable[[], Any], future: "Future[Any]") -> None:
+    """Give a future the answer of a function, or what it raises."""
+    # What leaves the task would end the run of trio, and asyncio would log it.
+    try:
+        future.set_result(await await_if_needed(ask()))
+    except (Exception, asyncio.CancelledError) as error:
+        future.set_exception(error)
+    finally:
+        del future
+
+
 async def wait_on_trio(future: "Future[Any]", seconds: float) -> None:
     """Wait until the future is done, but no longer than so many seconds. In a task of trio."""
     import trio

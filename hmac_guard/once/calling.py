@@ -1,6 +1,5 @@
 """Calls of a single-use store: on threads that may wait for it, or on an event loop that must not."""
 
-import asyncio
 import concurrent.futures
 import inspect
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.calling import await_if_needed, run_to_completion, runs_on_trio, wait_on_trio
+from hmac_guard.keys.calling import answer_within, await_if_needed, result_within, run_to_completion
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 from hmac_guard.log import FailureLog
@@ -36,7 +35,7 @@ class StoreCalls(Frozen):
     timeout: float
     asgi_only: bool
     _is_quick: bool
-    _is_inline: bool
+    _is_on_loop: bool
     _threads: "StoreThreads"
 
     def __init__(self, store: OnceStore, scope: str = "") -> None:
@@ -60,7 +59,7 @@ class StoreCalls(Frozen):
             asgi_only=getattr(store, "asgi_only", False) is True,
             _is_quick=getattr(store, "blocking", True) is False and not is_async(use),
         )
-        self._set(_is_inline=self._is_quick or self.asgi_only or is_async(use))
+        self._set(_is_on_loop=self.asgi_only or is_async(use))
         self._start_threads()
         after_fork(self._start_threads)
 
@@ -83,20 +82,13 @@ class StoreCalls(Frozen):
             raise TimeoutError from None  # The same class only from Python 3.11 on.
 
     async def on_loop(self, token: bytes, until: float) -> bool:
-        """Like `wait`, for an event loop. The caller stops waiting after `timeout`."""
+        """Like `wait`, for an event loop."""
         check_process()
-        if self._is_inline:
+        if self._is_quick:
             return checked(await await_if_needed(self.store.use(token, until)))
-        future = self._begin(token, until)
-        if not runs_on_trio():
-            return checked(await asyncio.wrap_future(future))
-        try:
-            await wait_on_trio(future, self.timeout)
-            if not future.done():
-                raise TimeoutError
-            return checked(future.result())
-        finally:
-            future.cancel()
+        if self._is_on_loop:
+            return checked(await answer_within(self.timeout, partial(self.store.use, token, until)))
+        return checked(await result_within(self.timeout, self._begin(token, until)))
 
     def _begin(self, token: bytes, until: float) -> "Future[Any]":
         return self._threads.submit(partial(self._use, token, until))

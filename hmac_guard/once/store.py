@@ -11,7 +11,7 @@ attributes:
 
 - `timeout`: seconds that a request waits for it; the default is two.
 - `blocking = False`: it does no I/O, and is called inline. Every other sync store is called on separate threads, an
-  async one on the event loop.
+  async one on the event loop, in a task of its own.
 - `asgi_only = True`: it is bound to one event loop and cannot serve WSGI.
 """
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -300,3 +301,114 @@ def test_a_call_that_is_cancelled_frees_its_thread() -> None:
     store.answer = True
 
     assert calls.wait(TOKEN, UNTIL)
+
+
+class SlowToEnd(Sync):
+    """An async store that does not end at once when it is cancelled, as a driver of a database."""
+
+    def __init__(self, on_trio: bool) -> None:
+        super().__init__()
+        self.timeout = 0.01
+        self.is_cancelled = self.may_end = self.has_ended = False
+        self._hang = self._hang_on_trio if on_trio else self._hang_on_asyncio
+
+    async def use(self, token: bytes, until: float) -> bool:
+        try:
+            await self._hang()
+        finally:
+            self.has_ended = True
+        return True
+
+    async def _hang_on_asyncio(self) -> None:
+        try:
+            await asyncio.sleep(TIMEOUT)
+        except asyncio.CancelledError:
+            self.is_cancelled = True
+            for _ in range(50):
+                if not self.may_end:
+                    await asyncio.sleep(0.01)
+        raise ConnectionError
+
+    async def _hang_on_trio(self) -> None:
+        try:
+            await trio.sleep(TIMEOUT)
+        finally:
+            self.is_cancelled = True
+            with trio.CancelScope(shield=True):
+                for _ in range(50):
+                    if not self.may_end:
+                        await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["asyncio", "trio"])
+def test_a_request_does_not_wait_until_an_async_store_is_cancelled(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = SlowToEnd(way == "trio")
+    calls = StoreCalls(store)
+    ended: list[bool] = []
+    pause = trio.sleep if way == "trio" else asyncio.sleep
+
+    async def ask() -> None:
+        with pytest.raises(TimeoutError):
+            await calls.on_loop(TOKEN, UNTIL)
+        ended.append(store.has_ended)
+        store.may_end = True
+        while not store.has_ended:
+            await pause(0.001)
+        await pause(0)
+
+    asyncio.run(ask()) if way == "asyncio" else trio.run(ask)
+
+    assert ended == [False]
+    assert store.is_cancelled
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("way", ["asyncio", "trio"])
+def test_an_async_store_is_cancelled_with_its_request(way: str) -> None:
+    store = SlowToEnd(way == "trio")
+    store.timeout, store.may_end = TIMEOUT, True
+    calls = StoreCalls(store)
+    found: list[bool] = []
+
+    async def on_asyncio_loop() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(calls.on_loop(TOKEN, UNTIL), 0.05)
+        await asyncio.sleep(0)
+        found.append(store.is_cancelled)
+
+    async def on_trio_loop() -> None:
+        with trio.move_on_after(0.05):
+            await calls.on_loop(TOKEN, UNTIL)
+        await trio.sleep(0.01)
+        found.append(store.is_cancelled)
+
+    asyncio.run(on_asyncio_loop()) if way == "asyncio" else trio.run(on_trio_loop)
+
+    assert found == [True]
+
+
+VARIABLE: ContextVar[str] = ContextVar("VARIABLE")
+
+
+@pytest.mark.parametrize("way", ["asyncio", "trio"])
+def test_an_async_store_reads_the_context_variables_of_its_request(way: str) -> None:
+    class Reading(Sync):
+        async def use(self, token: bytes, until: float) -> bool:
+            return VARIABLE.get("") == "of the request"
+
+    async def ask() -> bool:
+        VARIABLE.set("of the request")
+        answer: bool = await StoreCalls(Reading()).on_loop(TOKEN, UNTIL)
+        return answer
+
+    assert asyncio.run(ask()) if way == "asyncio" else trio.run(ask)
+
+
+@pytest.mark.parametrize("error", [ConnectionError, asyncio.CancelledError])
+def test_what_an_async_store_raises_on_trio_is_raised(error: type[BaseException]) -> None:
+    class Raising(Sync):
+        async def use(self, token: bytes, until: float) -> bool:
+            raise error
+
+    with pytest.raises(error):
+        awaited_on_trio(Raising())
