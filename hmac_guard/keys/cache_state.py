@@ -368,6 +368,12 @@ class LookupQueue:
         queue = self._queues.get(lookup.kind)
         return queue is not None and lookup in queue and queue.pop(lookup) is None
 
+    def waiting_on(self, loop: Any) -> list[Lookup]:
+        """Return the look-ups that wait to run on an event loop."""
+        return [
+            lookup for queue in self._queues.values() for lookup in queue if lookup.is_on_loop and lookup.loop is loop
+        ]
+
     def next(self, now: float) -> Lookup | None:
         """Return the look-up to run now, the oldest first; None if none may run."""
         if self.stuck >= MAX_STUCK:

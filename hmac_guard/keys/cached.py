@@ -546,7 +546,9 @@ class CachedKeys(Resolver):
             if was_given_up:
                 self._queue.stuck -= not lookup.is_on_loop
             if result is None:
-                self._lose(lookup)
+                # The loop ends, and runs no new task to its end.
+                for lost in (lookup, *self._queue.waiting_on(lookup.loop)):
+                    self._lose(lost)
             else:
                 self._keep(lookup, result)
                 if not was_given_up:

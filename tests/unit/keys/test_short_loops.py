@@ -339,3 +339,27 @@ def test_a_request_that_waits_for_a_look_up_of_an_ended_loop_makes_another_one(
 
     assert isinstance(found, Keyring)
     assert found.mode == "report"
+
+
+def test_a_loop_that_ends_begins_no_look_up(api: Api, clock: Clock, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    keys = CachedKeys(api.fetch, ttl=TTL, clock=clock, max_lookups=1)
+    tenants = ["acme", "globex", "initech"]
+
+    async def look_up() -> None:
+        for tenant in tenants:
+            assert isinstance(await answer(keys, tenant), Keyring)
+
+    async def renew() -> None:
+        api.goes_on.clear()
+        await look_up()
+        while api.began == tenants:
+            await (trio.sleep if runs_on_trio() else asyncio.sleep)(0.001)
+
+    run(look_up)
+    clock.pass_by(TTL * 0.6)
+    run(renew)
+
+    assert api.began == [*tenants, "acme"]
+    assert not keys._lookups
+    gc.collect()
+    assert not caplog.records
