@@ -11,7 +11,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
-from hmac_guard.keys.calling import answer_within, await_if_needed, result_within, run_to_completion
+from hmac_guard.keys.calling import answer_within, result_within, run_to_completion
 from hmac_guard.keys.resolver import is_async
 from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
 from hmac_guard.log import FailureLog
@@ -85,7 +85,9 @@ class StoreCalls(Frozen):
         """Like `wait`, for an event loop."""
         check_process()
         if self._is_quick:
-            return checked(await await_if_needed(self.store.use(token, until)))
+            answer = self.store.use(token, until)
+            is_awaitable = inspect.isawaitable(answer)
+            return checked(await answer_within(self.timeout, lambda: answer) if is_awaitable else answer)
         if self._is_on_loop:
             return checked(await answer_within(self.timeout, partial(self.store.use, token, until)))
         return checked(await result_within(self.timeout, self._begin(token, until)))

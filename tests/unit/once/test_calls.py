@@ -363,6 +363,17 @@ def test_a_request_does_not_wait_until_an_async_store_is_cancelled(way: str, cap
     assert not caplog.records
 
 
+def test_an_awaitable_of_a_store_that_does_not_block_has_the_timeout_too() -> None:
+    class Hanging(Quick):
+        timeout = 0.01
+
+        def use(self, token: bytes, until: float) -> Any:
+            return asyncio.sleep(TIMEOUT)
+
+    with pytest.raises(TimeoutError):
+        awaited_on_asyncio(Hanging())
+
+
 @pytest.mark.parametrize("way", ["asyncio", "trio"])
 def test_an_async_store_is_cancelled_with_its_request(way: str) -> None:
     store = SlowToEnd(way == "trio")
