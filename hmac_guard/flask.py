@@ -331,6 +331,9 @@ def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
         if (not cached and _is_parsed(environ)) or (length is not None and length < len(cached)):
             raise BodyAlreadyRead
         environ["wsgi.input"] = io.BytesIO(cached)
+        # Werkzeug also reads a body that the server does not promise to end. Chunks without this promise are refused.
+        if "HTTP_TRANSFER_ENCODING" not in environ:
+            environ["wsgi.input_terminated"] = True
         return
     if _is_parsed(environ):
         raise BodyAlreadyRead
@@ -357,7 +360,8 @@ def _is_parsed(environ: dict[str, Any]) -> bool:
 
 def _may_have_body(environ: dict[str, Any]) -> bool:
     """Return whether a request without a length may have a body that Flask reads."""
-    if not environ.get("wsgi.input_terminated"):
+    # Werkzeug reads the stream if the server sets this, also to False.
+    if "wsgi.input_terminated" not in environ:
         return False
     return "HTTP_TRANSFER_ENCODING" in environ or request.method not in ("GET", "HEAD", "OPTIONS")
 

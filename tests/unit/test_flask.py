@@ -279,6 +279,23 @@ def test_a_body_without_a_length_that_flask_has_cached_is_verified(headers: dict
     assert run_wsgi_app(here.app, without_length(forged, **headers))[1] == "401 UNAUTHORIZED"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, "401 UNAUTHORIZED"), ({"HTTP_TRANSFER_ENCODING": "chunked"}, "400 BAD REQUEST")],
+    ids=["an upgrade", "an upgrade in chunks"],
+)
+def test_a_cached_body_that_the_server_does_not_promise_to_end_is_judged(headers: dict[str, str], status: str) -> None:
+    """gevent sets `wsgi.input_terminated` to False for an upgrade, and Werkzeug reads the connection to its end."""
+    here = App()
+    here.app.before_request(lambda: request.get_json(silent=True) and None)
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = without_length(GOOD_JSON, **headers) | {"wsgi.input_terminated": False}
+    environ["QUERY_STRING"] = GOOD.query  # Without its body, the request is a good one.
+
+    assert run_wsgi_app(here.app, environ)[1] == status
+    assert here.seen == []
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_a_chunked_body_that_a_function_has_read_from_the_stream_is_refused(method: str) -> None:
     here = App()
@@ -422,8 +439,14 @@ READERS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("reader", list(READERS))
-@pytest.mark.parametrize("length", [True, False], ids=["a large body", "a body without a length"])
-def test_a_body_that_a_function_may_have_read_from_the_stream_is_refused(reader: str, length: bool) -> None:
+@pytest.mark.parametrize(
+    ("length", "terminated"),
+    [(True, True), (False, True), (False, False)],
+    ids=["a large body", "a body without a length", "an upgrade"],
+)
+def test_a_body_that_a_function_may_have_read_from_the_stream_is_refused(
+    reader: str, length: bool, terminated: bool
+) -> None:
     def read() -> None:
         READERS[reader]()
 
@@ -431,8 +454,8 @@ def test_a_body_that_a_function_may_have_read_from_the_stream_is_refused(reader:
     here.app.before_request(read)
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY, max_body=1000)).guarded(here.view))
     sent = Sent("POST", "/orders", GOOD.query, [("Content-Type", "image/png")], b"x" * 100_000)
-    environ = {**environ_for(sent), "wsgi.input_terminated": True} if length else without_length(GOOD_JSON)
-    environ["QUERY_STRING"] = GOOD.query
+    environ = environ_for(sent) if length else without_length(GOOD_JSON)
+    environ |= {"wsgi.input_terminated": terminated, "QUERY_STRING": GOOD.query}
 
     assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
     assert here.seen == []
