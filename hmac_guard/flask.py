@@ -337,7 +337,7 @@ def _rewind_body(driver: Driver, environ: dict[str, Any]) -> None:
         return
     if _is_parsed(environ):
         raise BodyAlreadyRead
-    if not environ.get("wsgi.input_terminated"):
+    if length and not environ.get("wsgi.input_terminated"):
         environ["wsgi.input"] = kept["stream"]  # It ends, also if a function has read a part of it.
     if "form" not in kept and (length is not None or _may_have_body(environ)):
         # A function may have read a part from the stream. Then the stream ends early, and raises no exception.

@@ -91,7 +91,11 @@ class Body:
     def rest(self) -> Any:
         """Return a stream of the whole body, for the application."""
         if self.is_complete:
-            return io.BytesIO(self.content)
+            whole = io.BytesIO(self.content)
+            if not (self.content or self.ends) and hasattr(self.stream, "raw"):
+                # On gevent, a websocket takes its connection from here. Reading the body still gives no bytes.
+                whole.raw = self.stream.raw  # type: ignore[attr-defined]
+            return whole
         can_seek = isinstance(self.stream, io.IOBase) and self.stream.seekable()
         if can_seek and self.outer_error is None:
             self.stream.seek(-len(self.content), io.SEEK_CUR)

@@ -500,6 +500,26 @@ def test_a_request_without_body_is_verified_after_a_function_has_looked_at_its_s
     assert run_wsgi_app(here.app, {**environ_for(GOOD), "wsgi.input_terminated": terminated})[1] == "200 OK"
 
 
+def test_a_websocket_takes_its_connection_after_a_function_has_looked_at_the_form() -> None:
+    """Flask bounds the stream, and simple_websocket takes `wsgi.input.raw` on gevent."""
+
+    def connect() -> str:
+        taken.append(request.environ["wsgi.input"].raw)
+        return f"body: {request.get_data()!r}"
+
+    taken: list[Any] = []
+    app = Flask("guarded")
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    app.before_request(lambda: request.form.get("note"))
+    GuardExtension(Guard(ORDERS, KEY), app)
+    app.add_url_rule("/orders", view_func=connect)
+    stream = io.BufferedReader(io.BytesIO(GOOD_JSON.body))
+    upgrade = {"wsgi.input": stream, "wsgi.input_terminated": False, "CONTENT_TYPE": "text/plain"}
+
+    assert b"".join(run_wsgi_app(app, {**environ_for(GOOD), **upgrade})[0]) == b"body: b''"
+    assert taken == [stream.raw]
+
+
 def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked_at() -> None:
     here = App()
     here.app.before_request(lambda: request.form.get("note"))

@@ -111,6 +111,21 @@ def test_a_body_that_is_empty_for_the_guard_is_empty_for_the_application() -> No
 
 
 @pytest.mark.parametrize(
+    ("more", "is_left"),
+    [({}, True), ({"CONTENT_LENGTH": "0"}, True), ({"CONTENT_LENGTH": "10"}, False)],
+    ids=["no length", "length 0", "a body"],
+)
+def test_a_websocket_takes_its_connection_from_the_input_without_a_body(more: dict[str, str], is_left: bool) -> None:
+    """simple_websocket takes `wsgi.input.raw` on gevent, which gives the raw connection for an upgrade."""
+    stream = io.BufferedReader(io.BytesIO(BODY))
+    made = environ(stream, **more, **{"wsgi.input_terminated": False, "QUERY_STRING": QUERY + "&a=x" * is_left})
+    status, seen, _ = run(GUARD, made)
+
+    assert (status, seen[1]) == (200, b"" if is_left else BODY)
+    assert getattr(made["wsgi.input"], "raw", None) is (stream.raw if is_left else None)
+
+
+@pytest.mark.parametrize(
     ("stream", "more"),
     [
         (Stream(BODY[:5]), {"CONTENT_LENGTH": "10"}),
