@@ -65,13 +65,17 @@ class Body:
         pieces = [self.content]
         size = len(self.content)
         read = self.stream.read
-        try:
-            while size < wanted and (piece := read(min(_PIECE, wanted - size))):
-                pieces.append(piece)
-                size += len(piece)
-        except Exception as error:
-            self.content = b"".join(pieces)
-            return self._broken(error)
+        while size < wanted:
+            count = min(_PIECE, wanted - size)
+            try:
+                piece = read(count)
+            except Exception as error:
+                self.content = b"".join(pieces)
+                return self._broken(error)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
         self.content = b"".join(pieces)
         self.is_complete = size < wanted or size == self.length
         if self.length is not None and (size > self.length or (self.is_complete and size < self.length)):

@@ -471,14 +471,14 @@ NAMED = [
     Mutant(
         "a form without a length that Flask has parsed is an empty body",
         "flask:_rewind_body",
-        "    if may_be_gone and not is_cached:\n        raise BodyAlreadyRead\n",
+        "    if _is_parsed(environ):\n        raise BodyAlreadyRead\n",
         "",
         "test_flask.py",
     ),
     Mutant(
         "the rest behind a parsed form is the body",
         "flask:_rewind_body",
-        " or (may_be_gone and not body)",
+        "(not cached and _is_parsed(environ)) or ",
         "",
         "test_flask.py",
     ),
