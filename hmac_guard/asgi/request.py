@@ -76,13 +76,7 @@ def alone(name: str) -> HeaderNames:
 
 
 class AsgiRequest(Request):
-    """A request that keeps several lines of one header apart.
-
-    Attributes:
-        mount_points: The mount points that the application sets itself; it ignores that of the server then.
-    """
-
-    mount_points: Sequence[str]
+    """A request that keeps several lines of one header apart."""
 
     def header(self, name: str) -> Line:
         return alone(name).find(self.source.get("headers", ()))[0]
@@ -105,11 +99,13 @@ class AsgiRequest(Request):
         return [f"{mount.path.rstrip('/')}{rest}" for mount in mounts] or [""]
 
     def id_paths(self) -> Sequence[str]:
-        readings = self._readings(self.root.rstrip("/"))
-        if not self.mount_points:
-            return readings
+        return self._readings(self.root.rstrip("/"))
+
+    def mounted_paths(self) -> Sequence[str]:
+        # The application ignores the mount point that the server gives.
         path: str = self.source.get("path", "")
-        return (*readings, *(_below(mount_point, path) for mount_point in self.mount_points))
+        below = [(mount_point.rstrip("/"), _below(mount_point, path)) for mount_point in self.mount_points]
+        return [form for mount_point, rest in below for form in (rest, mount_point + rest)]
 
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):

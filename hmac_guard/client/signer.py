@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, unquote_plus, urlencode, urlsplit
 from hmac_guard.client.outgoing import Carried, Finder, Outgoing, keep, names_of
 from hmac_guard.core.bodies import parse_json, step_down
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.fields import Placing, SignedFields
+from hmac_guard.core.fields import Placing, SignedFields, is_path
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, as_key
@@ -226,11 +226,17 @@ class Signer(Frozen):
         starts = [index for index, character in enumerate(path) if character == "/"]
         found = {}
         for field, pattern in self._in_path.items():
-            for match in filter(None, (pattern.fullmatch(path, start) for start in starts)):
-                read = match[match.lastindex or 0]
-                if read:
-                    found[field] = read, path[: match.start()]
-                    break
+            matches = [match for start in starts if (match := pattern.fullmatch(path, start))]
+            # The text is empty if only the last slash of the path differs from the template.
+            exact = next((match for match in matches if match[match.lastindex or 0]), None)
+            if exact is not None:
+                found[field] = exact[exact.lastindex or 0], path[: exact.start()]
+            elif matches:
+                place = next(filter(is_path, field.source.places()))
+                raise ValueError(
+                    f"the path {path!a:.200} differs from the {place.describe()}, which has {field.label}, by its last "
+                    "'/' alone, and a guard refuses it"
+                )
         return found
 
     def _description(self) -> str:

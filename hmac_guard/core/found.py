@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from hmac_guard.core.bodies import UTF_8, parse_media
+from hmac_guard.core.bodies import UTF_8, json_text, parse_media, step_down
 from hmac_guard.core.request import Request
 from hmac_guard.core.sources import HEADER_VALUE
 from hmac_guard.core.text import decode_field, is_visible
@@ -80,3 +81,8 @@ def in_header(line: str | list[str]) -> Found:
     if not is_visible(line) and line and not HEADER_VALUE.fullmatch(line):
         return _ODD_HEADER
     return line
+
+
+def text_at(document: Any, tokens: list[str], allow_int: bool) -> str | Refused | None:
+    """Return the text at a pointer in a document. A document that cannot be read is a `Refused`."""
+    return document if isinstance(document, Refused) else json_text(step_down(document, tokens), allow_int=allow_int)

@@ -106,30 +106,24 @@ def _checked(argument: str, entries: Iterable[str]) -> list[str]:
 def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]":
     """Return one pattern for the templates of whole paths. Its last group that takes part is the placeholder `{name}`.
 
-    That group is empty if only the last `/` differs from the template: some routers take the id from such a path.
+    That group is empty for a path that differs from a template by its last `/` alone, and matches no other template.
     """
     compiled: list[list[str]] = []
     for template in templates:
-        segments = [*filter(None, segments_of(template, name))]
+        segments = segments_of(template, name)
         for earlier, other in zip(templates, compiled, strict=False):
-            has_other_end = earlier.endswith("/") != template.endswith("/")
-            if share_a_path(other, segments) and not (has_other_end and other == segments):
+            if share_a_path(other, segments):
                 raise ConfigError(
                     f"Path: {earlier!r} and {template!r} can match the same path, and the id could be in two places; "
                     "keep one of them"
                 )
         compiled.append(segments)
-    patterns = []
-    for template, segments in zip(templates, compiled, strict=True):
-        end = _EITHER if compiled.count(segments) > 1 else _WITH_SLASH if template.endswith("/") else _WITHOUT_SLASH
-        patterns.append("/" + "/".join(segments) + end)
-    return re.compile("|".join(patterns))
+    patterns = ["/" + "/".join(segments) for segments in compiled]
+    others = [pattern.removesuffix("/") if pattern.endswith("/") else pattern + "/" for pattern in patterns]
+    return re.compile("|".join([*patterns, *(other + _EMPTY for other in others)]))
 
 
-# The ends of a path. The empty group takes part if no template has this end.
-_EITHER = "/?"
-_WITH_SLASH = "(?:/|())"
-_WITHOUT_SLASH = "(?:/())?"
+_EMPTY = "()"
 _ID_SEGMENT = "([^/]+)"
 _ANY_SEGMENT = "[^/]+"
 
@@ -145,7 +139,8 @@ def is_taken(segments: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def _overlap(one: str, other: str) -> bool:
-    return one == other or not {one, other}.isdisjoint((_ID_SEGMENT, _ANY_SEGMENT))
+    # A placeholder never matches the empty segment behind a last slash.
+    return one == other or (bool(one and other) and not {one, other}.isdisjoint((_ID_SEGMENT, _ANY_SEGMENT)))
 
 
 def segments_of(template: str, name: str) -> list[str]:
@@ -173,10 +168,17 @@ _ODD_PATH = Refused(
 )
 
 
+_OTHER_END = Refused(
+    Reason.MISSING_ID,
+    "differs from the path of the request by its last '/' alone; request it as it is written there, or give both "
+    "templates",
+)
+
+
 def text_in_path(path: str, pattern: Any) -> str | Refused | None:
-    """Return the text of an id in a path; None if no template matches, "" if one matches but for the last `/`."""
+    """Return the text of an id in a path; None if no template matches."""
     # The root of a mounted application may be "". No template matches it, and all frameworks read it the same.
     if path and not is_canonical(path):
         return _ODD_PATH
     match = pattern.fullmatch(path)
-    return match[match.lastindex] if match else None
+    return (match[match.lastindex] or _OTHER_END) if match else None

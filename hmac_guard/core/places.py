@@ -8,9 +8,9 @@ as they were sent; `decode` reads their text, by the strict functions of `text`.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hmac_guard.core.bodies import begins_as_json, form_values, json_text, parse_form, parse_json, step_down
+from hmac_guard.core.bodies import begins_as_json, form_values, parse_form, parse_json
 from hmac_guard.core.cookies import cookie_values
-from hmac_guard.core.found import Found, Sent, charset_problem, in_header, in_query, only
+from hmac_guard.core.found import Found, Sent, charset_problem, in_header, in_query, only, text_at
 from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.multipart import NOT_A_TEXT, multipart_values, parse_multipart
 from hmac_guard.core.paths import compile_templates, text_in_path
@@ -156,6 +156,10 @@ class Places:
             for path in others:
                 if text_in_path(path, pattern) != found[slot]:
                     found[slot] = _TWO_PATHS
+            for path in request.mounted_paths() if request.mount_points else ():
+                text = text_in_path(path, pattern)
+                if text not in (None, found[slot]):
+                    found[slot] = text if found[slot] is None else _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:
         slots = self._queries
@@ -238,13 +242,8 @@ class Places:
         members = document if type(document) is dict else {}
         for slot, name, pointer in self._json:
             node = members.get(name)
-            found[slot] = node if type(node) is str else _text_at(document, *pointer)
+            found[slot] = node if type(node) is str else text_at(document, *pointer)
 
     def _find_in_form(self, form: Any, values_of: Callable[[str, Any], Any], found: list[Sent]) -> None:
         for slot, name in self._forms:
             found[slot] = form if isinstance(form, Refused) else only(values_of(name, form))
-
-
-def _text_at(document: Any, tokens: list[str], allow_int: bool) -> str | Refused | None:
-    """Return the text at a pointer in a document. A document that cannot be read is a `Refused`."""
-    return document if isinstance(document, Refused) else json_text(step_down(document, tokens), allow_int=allow_int)

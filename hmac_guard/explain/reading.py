@@ -289,11 +289,6 @@ def _reading(
         found = [value for place in field.source.places() for value in _lenient(place, field.name, request)]
         guesses = tuple(dict.fromkeys(value for value in found if value.strip()))
         return Reading(field.name, None, places, text.detail, guesses)
-    if text is None and used and isinstance(used[0], Path):
-        guesses = tuple(_lenient(used[0], field.name, request))
-        return Reading(
-            field.name, None, places, f"only the last '/' differs from {places[0]}; send it as there", guesses
-        )
     leaf = near(field, request_texts)
     if leaf is None and (field is scheme.tenant_field or field.name in scheme.optional):
         return Reading(field.name, None, places)

@@ -24,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from support import Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
 
-from hmac_guard import ConfigError, Guard
+from hmac_guard import ConfigError, Guard, Path, Query, Scheme
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.django import uncovered_routes as uncovered_routes_of_django
 from hmac_guard.fastapi import uncovered_routes
@@ -125,7 +125,8 @@ def test_fastapi_is_guarded_with_and_without_its_root_path(full: str, place: str
 
 #: The path that the application routes has another id than the query, which is signed.
 TWO_IDS = Sent(path="/api/oauth/connect/theirs", query=QUERY)
-ONE_ID = Sent(path="/oauth/connect/github", query=f"connection_id=user-42&hmac={hex_of('github', 'user-42')}")
+ONE_ID = f"connection_id=user-42&hmac={hex_of('github', 'user-42')}"
+FORMS = ["/oauth/connect/github", "/api/oauth/connect/github"]
 
 
 @pytest.mark.parametrize("place", ["around", "inside"])
@@ -138,7 +139,18 @@ def test_an_id_in_a_path_with_the_root_path_of_fastapi_is_not_ignored(place: str
         app = Guard(NANGO, KEY).asgi(CORSMiddleware(app))
 
     assert run_asgi(app, TWO_IDS).status == 401
-    assert run_asgi(app, ONE_ID).body == b'"github"'
+    assert [run_asgi(app, Sent(path=form, query=ONE_ID)).body for form in FORMS] == [b'"github"'] * 2
+
+
+def test_a_template_may_begin_with_the_root_path_of_fastapi() -> None:
+    scheme = Scheme(
+        name="inbox", ids={"name": Path("/api/inbox/{name}") | Query("name")}, message="{name}", signature=Query("sig")
+    )
+    app = Guard(scheme, KEY).asgi(make_fastapi())
+    signed = f"sig={scheme.sign(KEY, name='x')}"
+
+    assert run_asgi(app, Sent(path="/api/inbox/x", query=signed)).status == 200
+    assert run_asgi(app, Sent(path="/inbox/theirs", query=f"name=x&{signed}")).status == 401
 
 
 def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
@@ -205,10 +217,11 @@ def test_an_id_in_a_path_with_the_script_name_of_django_is_not_ignored(
     urls = [path("oauth/connect/<name>", inbox)]
     with project(urls=urls, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[GUARDED] if place == "middleware" else []):
         app = guard.asgi(get_asgi_application())
-        two, one = (send("asgi", sent) if place == "middleware" else run_asgi(app, sent) for sent in (TWO_IDS, ONE_ID))
+        sent = [TWO_IDS, *(Sent(path=form, query=ONE_ID) for form in FORMS)]
+        replies = [send("asgi", each) if place == "middleware" else run_asgi(app, each) for each in sent]
 
-    assert two.status == 401
-    assert one.body == b"inbox of github"
+    assert replies[0].status == 401
+    assert [reply.body for reply in replies[1:]] == [b"inbox of github"] * 2
 
 
 def test_routes_of_django_under_a_script_name_are_listed_correctly(monkeypatch: pytest.MonkeyPatch) -> None:

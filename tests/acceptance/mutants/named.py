@@ -633,12 +633,12 @@ NAMED = [
         "False",
         "asgi/test_asgi.py",
     ),
-    Mutant("a last slash hides an id", "core.paths:_WITHOUT_SLASH", '"(?:/())?"', '""', "test_reading.py"),
+    Mutant("a last slash hides an id", "core.paths:text_in_path", " or _OTHER_END", " or None", "test_reading.py"),
     Mutant(
         "a mount point that the application sets hides an id",
-        "asgi.request:AsgiRequest.id_paths",
-        "if not self.mount_points:",
-        "if True:",
+        "core.places:Places._find_in_path",
+        "if request.mount_points else ()",
+        "if False else ()",
         "test_mount_points.py",
     ),
     Mutant(

@@ -861,6 +861,18 @@ def test_an_id_that_is_the_tenant_too_is_not_another_one(sign: Any, sent: str) -
         make(tenant="other").signer.sign(request)
 
 
+@pytest.mark.parametrize("path", ["/u/7/", "/v1/u/7/"])
+def test_a_path_that_differs_from_its_template_by_its_last_slash_is_an_error(path: str) -> None:
+    scheme = Scheme(
+        name="user", ids={"user": Path("/u/{user}") | Query("user")}, message="{user}", signature=Header("X-Sig")
+    )
+    auth = HttpxAuth(scheme, KEY, ["https://a.example"], user="7")
+
+    assert "X-Sig" in auth.signer.sign(Outgoing("GET", path.removesuffix("/"))).headers
+    with pytest.raises(ValueError, match=r"differs from the path '/u/\{user\}', which has the id 'user', by its"):
+        auth.signer.sign(Outgoing("GET", path))
+
+
 #: The second place of a string that the signer makes, a request that has an old one there, and what is sent in the end.
 OLD: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "query": (Query("former"), "?page=2&former=1", {}, "page=2"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import CALLS, Call, Sent, environ_for
 
-from hmac_guard import Claim, ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
+from hmac_guard import Claim, Cookie, Form, Guard, Header, Json, Path, Query, Reason, Scheme, Verdict
 from hmac_guard.core.source import Source
 
 KEY = "a key that is long enough"
@@ -290,19 +290,33 @@ def test_path(call: Call, path: str) -> None:
     ("template", "path", "expected"),
     [
         ("/connect/{id}", "/connect/x", Reason.CONFLICT),
-        ("/connect/{id}", "/connect/x/", Reason.CONFLICT),
-        ("/connect/{id}/", "/connect/x", Reason.CONFLICT),
+        ("/connect/{id}", "/connect/x/", Reason.MISSING_ID),
+        ("/connect/{id}/", "/connect/x", Reason.MISSING_ID),
         ("/connect/{id}/", "/connect/x/", Reason.CONFLICT),
-        ("/users/{id}/inbox", "/users/x/inbox/", Reason.CONFLICT),
+        ("/users/{id}/inbox", "/users/x/inbox/", Reason.MISSING_ID),
         ("/connect/{id}", "/connect/", "y"),
         ("/connect/{id}", "/connect/x/a", "y"),
     ],
 )
-def test_a_path_that_differs_by_its_last_slash_has_the_id_too(
+def test_an_id_in_a_path_that_differs_by_its_last_slash_is_not_absent(
     call: Call, template: str, path: str, expected: str | Reason
 ) -> None:
     """Litestar, Falcon and Flask have routes for which a last slash does not count."""
     assert read(call, Path(template) | Query("id"), Sent(path=path, query="id=y")) == expected
+
+
+@pytest.mark.parametrize("what", ["optional", "tenant"])
+def test_what_may_be_absent_is_not_absent_in_a_path_that_differs_by_its_last_slash(call: Call, what: str) -> None:
+    org = Path("/orgs/{org}" if what == "optional" else "/orgs/{tenant}") | Header("X-Org")
+    options: dict[str, Any] = {"ids": {"id": Query("id"), "org": org}, "message": "{id}:{org}", "optional": {"org"}}
+    if what == "tenant":
+        options = {"ids": {"id": Query("id")}, "message": "{id}", "tenant": org}
+    scheme = Scheme(name="one", signature=Query("sig"), **options)
+    guard = Guard(scheme, lambda claim: KEY)
+    query = f"id=u&sig={hmac.new(KEY.encode(), b'u', hashlib.sha256).hexdigest()}"
+
+    assert call(guard, Sent(path="/", query=query)).status == 200
+    assert call(guard, Sent(path="/orgs/9/", query=query)).status == 401
 
 
 @pytest.mark.parametrize("path", ["/connect/x", "/connect/x/"])
@@ -310,11 +324,21 @@ def test_a_template_may_be_given_with_and_without_its_last_slash(call: Call, pat
     assert read(call, Path("/connect/{id}", "/connect/{id}/"), Sent(path=path)) == "x"
 
 
-def test_templates_with_the_id_in_two_places_but_for_a_last_slash_are_refused() -> None:
-    with pytest.raises(ConfigError, match="can match the same path, and the id could be in two places"):
-        Scheme(
-            name="one", ids={"id": Path("/a/{id}/{x}", "/a/{x}/{id}/")}, message="{id}", signature=Header("X-Signature")
-        )
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/a/x/b", "x"),
+        ("/a/x/list/", "x"),
+        ("/a/x/list", "x"),
+        ("/a/x/", "x"),
+        ("/a/x/b/", Reason.MISSING_ID),
+        ("/a/x", Reason.MISSING_ID),
+    ],
+)
+def test_a_template_that_a_path_matches_comes_before_others_without_its_last_slash(
+    call: Call, path: str, expected: str | Reason
+) -> None:
+    assert read(call, Path("/a/{id}/{x}", "/a/{id}/list/", "/a/{id}/"), Sent(path=path)) == expected
 
 
 def test_a_path_that_is_not_utf_8_is_refused(call: Call) -> None:

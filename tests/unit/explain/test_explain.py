@@ -90,7 +90,7 @@ SIG = f"v1={signed('1:2')}"
         (
             NANGO,
             "/oauth/connect/a/?hmac=1",
-            "integration_id: only the last '/' differs from the path '/oauth/connect/{i",
+            "differs from the path of the request by its last '/' alone",
         ),
         (NANGO, "/?integration_id=a&integration_id=b&hmac=1", "'integration_id' is there more than once; send it once"),
         (NANGO, "/?integration_id=a&hmac=1&hmac=1", "signature: the query parameter 'hmac' is there more than once"),
