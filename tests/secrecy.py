@@ -18,13 +18,13 @@ import subprocess
 import sys
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from types import FrameType, TracebackType
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, MetaData, event
+from sqlalchemy import Column, Engine, MetaData, event
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -171,7 +171,8 @@ def texts_of(value: object) -> Iterator[str]:
         return
     for thing in (value, *_attributes(value), *_items(value)):
         try:
-            yield _text_of_definition(thing) if _is_definition(thing) else repr(_some(thing))[:MAX_REPR_LENGTH]
+            text = _text_of_definition(thing) if _is_definition(thing) else repr(_some(thing))
+            yield text[:MAX_REPR_LENGTH]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
 
@@ -187,10 +188,10 @@ def _defines(kind: type) -> bool:
     return issubclass(kind, DEFINITIONS)
 
 
-def _text_of_definition(thing: Any) -> str:
+def _text_of_definition(thing: Any, show: Callable[[Any], str] = repr) -> str:
     """Return the repr of a definition. It takes up to milliseconds, and the definition does not change."""
     if id(thing) not in _definitions:
-        _definitions[id(thing)] = (thing, repr(thing)[:MAX_REPR_LENGTH])
+        _definitions[id(thing)] = (thing, show(thing))
     return _definitions[id(thing)][1]
 
 
@@ -247,6 +248,7 @@ def watch() -> None:
     _note_secrets()
     _note_errors()
     _note_user_code()
+    _keep_columns()
     show, communicate = warnings.showwarning, subprocess.Popen.communicate
 
     def noted_warning(message: Any, *args: Any, **more: Any) -> None:
@@ -326,6 +328,16 @@ def _note_user_code() -> None:
         kind._set = _noting(kind._set, callbacks)  # type: ignore[method-assign]
     for moment in ("before_cursor_execute", "handle_error"):
         event.listen(Engine, moment, lambda *_: SECRECY.look("statement"))
+
+
+def _keep_columns() -> None:
+    """Rows, statements and sets of columns show each of their columns."""
+    show = Column.__repr__
+
+    def kept_text(self: Column[Any]) -> str:
+        return _text_of_definition(self, show) if self.table is not None else show(self)
+
+    Column.__repr__ = kept_text  # type: ignore[method-assign]
 
 
 def _noting(keep: Any, callbacks: tuple[str, ...]) -> Any:
