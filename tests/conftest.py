@@ -51,6 +51,9 @@ TESTS = count(1)
 TESTS_PER_COLLECTION = 250
 
 UNITS = Path(__file__).parent / "unit"
+#: The ids of the tests whose coverage is measured.
+MEASURED: set[str] = set()
+
 #: What measures coverage in this thread and in new ones. A debugger is left alone.
 TRACERS = (sys.gettrace(), threading.gettrace()) if "coverage" in type(sys.gettrace()).__module__ else None
 
@@ -116,11 +119,27 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Choose the tests whose coverage is measured: those of units, without those that need a database server. Outside
+    of the core, a case is left out if earlier cases of its test have each of its parameters: it hardly runs another
+    line."""
+    seen: set[tuple[str, str, int]] = set()
+    for item in items:
+        has_server = re.search("postgres|psycopg|mariadb|pymysql", item.name)
+        if has_server or not item.path.is_relative_to(UNITS) or item.get_closest_marker("without_coverage"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        case: Any = getattr(item, "callspec", None)
+        values = {(test, name, id(value)) for name, value in case.params.items()} if case else set()
+        if not values or not values <= seen or item.path.is_relative_to(UNITS / "core"):
+            MEASURED.add(item.nodeid)
+        seen |= values
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """Measure the tests of units alone, without their fixtures, and a test that runs with each database with SQLite."""
-    is_unit = pyfuncitem.path.is_relative_to(UNITS) and not pyfuncitem.get_closest_marker("without_coverage")
-    trace(is_unit and not re.search("postgres|psycopg|mariadb|pymysql", pyfuncitem.name))
+    """Measure the chosen tests without their fixtures."""
+    trace(pyfuncitem.nodeid in MEASURED)
     yield
     trace(False)
 
