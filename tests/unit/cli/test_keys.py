@@ -45,6 +45,10 @@ def run(sync_database: Database, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
+#: For what is decided before any statement, or after the last one: it is the same with each database.
+with_one_database = pytest.mark.parametrize("sync_database", ["sqlite"], indirect=True)
+
+
 def shown(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -120,6 +124,7 @@ ODD = "k\x1b[2K\r\x1b]52;c;eA==\x07\u202e\n1"
 ODD_SHOWN = r"k\x1b[2K\r\x1b]52;c;eA==\x07\u202e\n1"
 
 
+@with_one_database
 @pytest.mark.parametrize(
     "words",
     [["list"], ["list", "--ending", "2d"], ["list", "a\u202eb"], ["readiness"], ["audit"]],
@@ -537,6 +542,7 @@ def test_an_unknown_tenant_is_reported_and_the_exit_code_is_1(run: Run) -> None:
         assert "no tenant" in result.stderr
 
 
+@with_one_database
 @pytest.mark.parametrize(
     "options",
     [
@@ -628,6 +634,17 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
     [
         pytest.param(["rotate", "unknown"], "no tenant 'unknown'", id="rotate an unknown tenant"),
         pytest.param(["retire", "acme", "x"], "no key 'x'", id="retire an unknown key"),
+        pytest.param(["reseal"], "nothing to seal with", id="no master key"),
+    ],
+)
+def test_what_the_database_shows_to_be_wrong_is_an_error(run: Run, arguments: list[str], said: str) -> None:
+    is_one_sentence_with_its_fix(run, arguments, said)
+
+
+@with_one_database
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         pytest.param(["rotate", "acme", "--grace", "1y"], "write it like 90s", id="a grace in years"),
         pytest.param(["rotate", "acme", "--grace", "24"], "write it like 90s", id="a grace without its unit"),
         pytest.param(["rotate", "acme", "--grace", "\N{ARABIC-INDIC DIGIT ONE}h"], "90s", id="a grace in other digits"),
@@ -643,7 +660,6 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
         pytest.param(["rotate", "\udcff"], NOT_A_TENANT, id="rotate a tenant that is not UTF-8"),
         pytest.param(["retire", "\udcff", "k"], NOT_A_TENANT, id="retire a key of a tenant that is not UTF-8"),
         pytest.param(["note", "\udcff", "k", "text"], NOT_A_TENANT, id="a note for a tenant that is not UTF-8"),
-        pytest.param(["reseal"], "nothing to seal with", id="no master key"),
         pytest.param(["list", "--db", "nonsense"], "write it like", id="no URL"),
         pytest.param(["list", "--db", "postgresql+asyncpg://h/d"], "async driver", id="an async driver"),
         pytest.param(["list", "--db", "oracle://h/d"], "is not installed", id="a driver that is not installed"),
@@ -653,6 +669,10 @@ def test_a_change_is_made_if_redis_cannot_be_reached(run: Run) -> None:
     ],
 )
 def test_an_error_is_one_sentence_with_its_fix(run: Run, arguments: list[str], said: str) -> None:
+    is_one_sentence_with_its_fix(run, arguments, said)
+
+
+def is_one_sentence_with_its_fix(run: Run, arguments: list[str], said: str) -> None:
     run("add", "acme")
     result = run(*arguments)
 
@@ -691,6 +711,7 @@ def test_a_missing_table_is_reported(run: Run, sync_database: Database) -> None:
     assert "`hmac-guard keys add` creates the tables" in result.stderr
 
 
+@with_one_database
 @pytest.mark.parametrize(
     ("option", "url"),
     [
@@ -711,6 +732,7 @@ def test_a_password_in_an_argument_causes_a_warning(run: Run, option: str, url: 
     assert "hunter2" not in result.output
 
 
+@with_one_database
 @pytest.mark.parametrize(
     "url",
     [

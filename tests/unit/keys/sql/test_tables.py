@@ -628,6 +628,7 @@ def test_an_entry_whose_detail_cannot_be_read_is_shown_with_its_text(database: D
     assert oldest.detail == {"key": "k"}
 
 
+@pytest.mark.parametrize("sync_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("actor", ["", " ", "a\nb", "x" * 256, 7, None])
 def test_an_actor_that_cannot_be_written_is_refused_and_changes_nothing(sync_database: Database, actor: Any) -> None:
     keys = sync_database.keys()
