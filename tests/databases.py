@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 from key_sources import claim_of
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, TextClause, create_engine, event, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
@@ -31,11 +31,13 @@ REDIS = make_url(os.environ.get("HMAC_GUARD_REDIS", "redis://127.0.0.1:6379/0"))
 SYNC = ("sqlite", "postgresql+psycopg", "mariadb+pymysql")
 TABLES = ("tenants", "keys", "hours", "refusals", "audit", "settings")
 _SQLITE = ("sqlite", "sqlite+aiosqlite")
+DROP = "DROP TABLE IF EXISTS"
 ASYNC = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg_async")
 
 
+@cache
 def needs(url: URL, what: str) -> None:
-    """Skip the test if the server is not running."""
+    """Skip the test if the server is not running. One that runs is asked once: PostgreSQL starts a process for it."""
     try:
         socket.create_connection((url.host, url.port), TIMEOUT).close()
     except OSError:
@@ -53,7 +55,8 @@ class Database:
         if self.is_made and self.server != SYNC[0]:
             _empty[self.server].pop()
         self._is_as_made = True
-        self._beside = create_engine(url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server)))
+        beside = url.set(drivername=next(sync for sync in SYNC if sync[:6] == self.server))
+        self._beside = create_engine(beside) if self.server == SYNC[0] else _beside(beside)
         self.loop = asyncio.new_event_loop()
         # A thread that writes to SQLite waits for other writers. The default timeout is five seconds.
         options = {"timeout": TIMEOUT} if url.drivername in _SQLITE else {}
@@ -76,10 +79,12 @@ class Database:
         """Run a statement. `{keys}` is the name of the table of keys, `{tenants}` that of tenants, and so on."""
         if re.search("ALTER|CREATE|DROP", statement):
             self._is_as_made = False
-        names = {name: f"{self.table[:-5]}_{name}" for name in TABLES}
         with self._beside.begin() as connection:
-            result = connection.execute(text(statement.format(**names)), values)
+            result = connection.execute(self._text(statement), values)
             return list(result) if result.returns_rows else []
+
+    def _text(self, statement: str) -> TextClause:
+        return text(statement.format(**{name: f"{self.table[:-5]}_{name}" for name in TABLES}))
 
     def analyze(self) -> None:
         """Have PostgreSQL clean up, and count again what its planner uses."""
@@ -117,16 +122,25 @@ class Database:
         """Drop the tables at the end, and leave them to no other test."""
         self._is_as_made = False
 
+    def empty(self, how: str = "DELETE FROM") -> None:
+        """Leave the tables as `create_table` makes them, or drop them."""
+        with self._beside.begin() as connection:
+            for name in TABLES:
+                connection.execute(self._text(f"{how} {{{name}}}"))
+            if how == "DELETE FROM":
+                insert = self._text("INSERT INTO {settings} (name, value) VALUES (:name, :value)")
+                connection.execute(insert, _settings[self.table])
+
     def close(self) -> None:
         """Leave the tables to the next test: to make them takes longer than most tests. SQLite's are in a folder that
         goes away."""
         if self.server != SYNC[0]:
-            for name in TABLES:
-                self.sql(f"DELETE FROM {{{name}}}" if self._is_as_made else f"DROP TABLE IF EXISTS {{{name}}}")
+            self.empty("DELETE FROM" if self._is_as_made else DROP)
             if self._is_as_made:
                 _empty[self.server].append(self.table)
                 _left[self.table] = self
-        self._beside.dispose()
+        else:
+            self._beside.dispose()
         self.do(self.engine.dispose())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
@@ -141,16 +155,21 @@ def _forget_the_disk(connection: Any, _: Any) -> None:
 
 #: The names of the tables that exist and are empty, what `create_table` writes into them, and a file of SQLite.
 _empty: dict[str, list[str]] = defaultdict(list)
-_settings: dict[str, dict[str, Any]] = {}
+_settings: dict[str, list[dict[str, Any]]] = {}
 _sqlite_file: list[bytes] = []
 _left: dict[str, Database] = {}
+
+
+@cache
+def _beside(url: URL) -> Engine:
+    """The engine beside those of the tests. Its connection stays for the next test."""
+    return create_engine(url)
 
 
 @atexit.register
 def _drop() -> None:
     for database in _left.values():
-        for name in TABLES:
-            database.sql(f"DROP TABLE IF EXISTS {{{name}}}")
+        database.empty(DROP)
         database._beside.dispose()
 
 
@@ -192,12 +211,9 @@ def database_of(kind: str, folder: Path) -> Iterator[Database]:
             _sqlite_file.append(file.read_bytes())
             _empty[found.server].append(found.table)
         else:
-            _settings[found.table] = dict(found.sql("SELECT name, value FROM {settings}"))
+            _settings[found.table] = [dict(row._mapping) for row in found.sql("SELECT name, value FROM {settings}")]
     elif found.server == SYNC[0]:
         file.write_bytes(_sqlite_file[0])
-    else:
-        for name, value in _settings[found.table].items():
-            found.sql("INSERT INTO {settings} (name, value) VALUES (:name, :value)", name=name, value=value)
     try:
         yield found
     finally:
