@@ -60,6 +60,9 @@ MAX_LOOKS, MAX_ERRORS, MAX_DIGESTS, MAX_ITEMS, MAX_TEXT, MAX_REPR_LENGTH = 40, 1
 #: They have no attributes and no items.
 PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 
+#: Their texts are too short for a secret.
+EMPTY = frozenset({bool, type(None)})
+
 #: The most keys and digests whose encodings are remembered.
 MAX_FORMS = 1000
 
@@ -102,7 +105,8 @@ class Secrecy(logging.Handler):
         frame: FrameType | None = sys._getframe(1)
         seen: set[int] = set()
         while frame is not None:
-            self._look_at(frame, seen)
+            if _is_checked(frame.f_globals.get("__name__")):
+                self._look_at(frame, seen)
             frame = frame.f_back
         self._look_back(sys.exc_info()[1], seen)
         self.looking = False
@@ -110,15 +114,13 @@ class Secrecy(logging.Handler):
     def _look_back(self, error: BaseException | None, seen: set[int]) -> None:
         trace: TracebackType | None = error.__traceback__ if error is not None else None
         while trace is not None:
-            self._look_at(trace.tb_frame, seen)
+            if _is_checked(trace.tb_frame.f_globals.get("__name__")):
+                self._look_at(trace.tb_frame, seen)
             trace = trace.tb_next
 
     def _look_at(self, frame: FrameType, seen: set[int]) -> None:
         """Note what the variables of a frame show, except the objects with the ids in `seen`, which are noted."""
-        module = frame.f_globals.get("__name__")
-        if not _is_checked(module):
-            return
-        place = f"{module}:{frame.f_code.co_name}"
+        place = f"{frame.f_globals['__name__']}:{frame.f_code.co_name}"
         given = REQUEST | GIVEN if place.startswith(("hmac_guard.cli", "hmac_guard.explain")) else REQUEST
         for name, value in frame.f_locals.items():
             if name not in given and id(value) not in seen:
@@ -166,12 +168,16 @@ def _is_checked(module: object) -> bool:
 
 def texts_of(value: object) -> Iterator[str]:
     """Yield what an error tracker records of a variable: its repr, its attributes and its items."""
-    if type(value) in PLAIN:
-        yield repr(value)[:MAX_REPR_LENGTH]
-        return
-    for thing in (value, *_attributes(value), *_items(value)):
+    things = (value,) if type(value) in PLAIN else (value, *_attributes(value), *_items(value))
+    for thing in things:
+        kind = type(thing)
+        if kind in EMPTY:
+            continue
         try:
-            text = _text_of_definition(thing) if _is_definition(thing) else repr(_some(thing))
+            if kind in PLAIN:
+                text = repr(thing)
+            else:
+                text = _text_of_definition(thing) if _is_definition(thing) else repr(_some(thing))
             yield text[:MAX_REPR_LENGTH]
         except Exception:  # An incomplete object, such as `self` in its constructor.
             continue
