@@ -62,7 +62,8 @@ class FileKeys(Resolver):
     If a new version of a file cannot be read, is empty or is not a key, the last good one stays in use, and the log
     says so; the other files are used as they are. If two files get the same key, it is used once, and the log says so.
     A tenant whose file is gone is unknown, even the last tenant. This holds for a link whose file is gone too, and the
-    log says so. If the whole folder is gone, the last good keys stay in use.
+    log says so. If the whole folder is gone, or the folder of the file that a link names, the last good keys stay in
+    use, and the log says so.
 
     The files must be local: the thread of a request looks at them, once a second.
 
@@ -200,10 +201,13 @@ class FileKeys(Resolver):
         except ConfigError as error:
             faults[str(error)] = _LAST_GOOD
         else:
-            if path.parent.is_dir():
+            # Of the file that a link names: its folder may be gone while the folder of the link is still there.
+            folder = Path(os.path.realpath(path)).parent
+            if last_good is None or folder.is_dir():
                 if self.per_tenant and path.is_symlink():
                     logger.warning("FileKeys: the link %s leads to no file, so this tenant has no keys", path)
                 return None, False
+            faults[f"FileKeys: the folder {folder} is gone"] = _LAST_GOOD
         return last_good, True
 
     def _description(self) -> str:

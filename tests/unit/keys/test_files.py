@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from key_sources import KEY, OTHER_KEY, claim_of
@@ -108,6 +109,40 @@ def test_a_file_that_has_not_changed_is_not_read(tmp_path: Path, monkeypatch: py
     ring = keys(claim_of(None))
 
     assert keys(claim_of(None)) is ring
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda path: os.replace(write(path.parent / "new", OTHER_KEY), path), id="another file"),
+        pytest.param(lambda path: path.write_text(f"longer {OTHER_KEY}"), id="another size"),
+    ],
+)
+def test_a_file_with_the_same_time_is_read_if_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    """Two versions are unpacked within one tick of the clock of the file system."""
+    monkeypatch.setattr(files, "_STILL_WARM", -60.0)
+    stat = Path.stat
+
+    def stat_at_one_time(path: Path, **options: bool) -> SimpleNamespace:
+        seen = stat(path, **options)
+        return SimpleNamespace(st_mode=seen.st_mode, st_ino=seen.st_ino, st_size=seen.st_size, st_ctime_ns=0)
+
+    monkeypatch.setattr(Path, "stat", stat_at_one_time)
+    path = write(tmp_path / "key", KEY)
+    keys = FileKeys(path)
+
+    change(path)
+
+    assert not verifies(keys, KEY)
+
+
+def test_a_tenant_may_have_the_name_of_the_pattern(tmp_path: Path) -> None:
+    write(tmp_path / "acme", KEY)
+    (tmp_path / "{tenant}").symlink_to("none")
+
+    assert FileKeys(tmp_path / "{tenant}")(claim_of("{tenant}")) is None
 
 
 def test_the_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,6 +436,45 @@ def test_a_link_whose_file_is_deleted_revokes_its_key(tmp_path: Path, caplog: py
     assert verifies(after_a_restart, OTHER_KEY, "globex")
     write(tmp_path / "secrets" / "acme", KEY)
     assert verifies(keys, KEY, "acme")
+
+
+def test_the_keys_of_links_stay_in_use_if_the_folder_of_their_files_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent that writes the secrets restarts. Kubernetes links the folder too."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "tenants" / "..data").symlink_to("../secrets")
+    for tenant, secret in (("acme", KEY), ("globex", OTHER_KEY)):
+        write(tmp_path / "secrets" / tenant, secret)
+        (tmp_path / "tenants" / tenant).symlink_to(f"..data/{tenant}")
+    keys = FileKeys(tmp_path / "tenants" / "{tenant}")
+
+    shutil.rmtree(tmp_path / "secrets")
+    for _ in range(3):
+        assert verifies(keys, KEY, "acme")
+        assert verifies(keys, OTHER_KEY, "globex")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"FileKeys: the folder {tmp_path}/secrets is gone; the last good keys stay in use"
+    ]
+
+    (tmp_path / "secrets").mkdir()
+    write(tmp_path / "secrets" / "globex", OTHER_KEY)
+    assert keys(claim_of("acme")) is None
+    assert verifies(keys, OTHER_KEY, "globex")
+
+
+def test_a_link_into_a_folder_that_is_missing_from_the_start_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "acme", KEY)
+    (tmp_path / "globex").symlink_to("none/globex")
+    keys = FileKeys(tmp_path / "{tenant}")
+
+    assert [verifies(keys, KEY, "acme"), keys(claim_of("globex"))] == [True, None]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"FileKeys: the link {tmp_path}/globex leads to no file, so this tenant has no keys"
+    ]
 
 
 def test_a_previous_key_or_a_deleted_file_is_missing_without_a_line_in_the_log(
