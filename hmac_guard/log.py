@@ -102,10 +102,17 @@ def _code_of(error: BaseException) -> str:
         if driver in ("psycopg", "psycopg2"):
             said = str(cause).lower()
             return next((code for text, code in _WITHOUT_CODE.items() if text in said), "")
-        # redis-py raises its error while it handles that of the socket, without `from`.
-        context = None if cause.__suppress_context__ else cause.__context__
-        cause = getattr(cause, "orig", None) or cause.__cause__ or context
+        cause = getattr(cause, "orig", None) or cause.__cause__ or _error_of_socket(cause)
     return ""
+
+
+def _error_of_socket(error: BaseException) -> BaseException | None:
+    """Return the error of the socket for one of redis-py, which raises its own without `from`."""
+    context = error.__context__
+    frames = None if context is None else context.__traceback__
+    # Only an error that redis-py itself handled. A fallback raises its error while it handles an unrelated one.
+    is_of_redis = frames is not None and str(frames.tb_frame.f_globals.get("__name__")).startswith("redis.")
+    return context if is_of_redis else None
 
 
 class FailureLog:

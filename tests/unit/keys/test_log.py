@@ -92,6 +92,34 @@ def test_the_errno_of_a_redis_that_cannot_be_reached_is_logged() -> None:
     assert failure_of(caught.value).kind == "redis.exceptions.ConnectionError (errno 111)"
 
 
+def raise_in_fallback(error: Exception) -> None:
+    try:
+        raise FileNotFoundError(2, "No such file or directory")
+    except FileNotFoundError:
+        raise error  # noqa: B904
+
+
+def raise_from(error: Exception) -> None:
+    raise error from OSError(111, "Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error", "code"),
+    [
+        pytest.param(raise_in_fallback, RuntimeError(), "", id="a fallback"),
+        pytest.param(raise_in_fallback, redis.ResponseError(), "", id="a fallback to Redis"),
+        pytest.param(raise_from, RuntimeError(), " (errno 111)", id="a cause"),
+    ],
+)
+def test_only_the_code_of_an_exception_or_of_its_cause_is_logged(
+    fail: Callable[[Exception], None], error: Exception, code: str
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        fail(error)
+
+    assert failure_of(caught.value).kind == f"{type(error).__module__}.{type(error).__name__}{code}"
+
+
 class Away:
     """A call that fails three times, and works then."""
 
@@ -174,16 +202,21 @@ def test_a_failure_is_one_line_and_its_traceback_is_logged_at_debug_alone(
     ] * expected.count(failed)
 
 
-def test_a_source_that_fails_now_and_then_is_one_outage(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("warning", "level"), [("", logging.ERROR), ("it is away", logging.WARNING)])
+def test_a_source_that_fails_now_and_then_is_one_outage(
+    caplog: pytest.LogCaptureFixture, warning: str, level: int
+) -> None:
     clock = Clock()
-    log = FailureLog("the source", clock)
+    log = FailureLog("the source", clock, warning=warning)
     for _ in range(30):
         log.failed(Failure("an error", ""))
         clock.pass_by(RECOVERED_AFTER - 1)
         log.succeeded()
         clock.pass_by(1)
 
-    assert len(caplog.records) == 1 + 2  # It began, and went on for two minutes and a half.
+    assert [record.levelno for record in caplog.records] == [level] * (
+        1 + 2
+    )  # It began, and went on for two minutes and a half.
     clock.pass_by(RECOVERED_AFTER)
     log.succeeded()
     assert caplog.messages[-1] == "the source works again; it failed 30 times in 145 s"
