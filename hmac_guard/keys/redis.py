@@ -55,7 +55,7 @@ class RedisInvalidation(Strict):
     Args:
         redis: The URL of Redis, as redis-py takes it ("rediss://" for TLS). Or your own client, for Sentinel, a cluster
             or Valkey: any client with the `publish`, `pubsub`, `incr`, `get` and `set` of redis-py. It needs its own
-            time-outs (`socket_timeout`), and is not closed.
+            time-outs (`socket_timeout`) and `retry_on_error=[redis.TimeoutError]`, and is not closed.
         channel: The name of the channel. Caches of different tables need different ones.
 
     Raises:

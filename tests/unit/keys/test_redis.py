@@ -19,6 +19,7 @@ from ports import LOCAL, own_port
 from redis import Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import TimeoutError as NoAnswer
 from waiting import TIMEOUT, becomes_true
 from wires import RedisServer, Wire, own_redis, wire_to
 
@@ -524,6 +525,23 @@ def test_a_change_is_announced_although_all_connections_in_the_pool_are_lost(
             news.publish("acme")
         news.close()
     close([worker])
+
+
+def test_a_client_with_the_documented_options_announces_although_its_connection_is_lost(
+    channel: str, server: RedisServer
+) -> None:
+    with wire_to(LOCAL, server.port) as wire:
+        url = f"redis://{LOCAL}:{wire.port}/0"
+        with Redis.from_url(url, socket_timeout=0.3, retry_on_error=[NoAnswer]) as client:
+            news = RedisInvalidation(client, channel)
+            news.publish("acme")
+            before = int(client.get(f"{channel}:changes"))
+            wire.lose()
+
+            news.publish("acme")
+
+            assert int(client.get(f"{channel}:changes")) == before + 1
+            news.close()
 
 
 class Refusing:
