@@ -317,6 +317,8 @@ def test_an_error_names_the_argument_the_problem_and_the_fix(message: str) -> No
         WHOLE[message]()
 
     assert str(caught.value) == message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize("case", list(CASES))

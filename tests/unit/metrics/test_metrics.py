@@ -501,6 +501,10 @@ def test_a_failing_source_gives_no_number(caplog: pytest.LogCaptureFixture) -> N
     assert becomes_true(lambda: "the keys that end soon cannot be read: builtins.OSError" in caplog.text)
     assert ending.value() is None
 
+    clock.now = 60
+    ending.value()
+    assert becomes_true(lambda: "the source of the metrics still fails: 2 times in 60 s" in caplog.text)
+
 
 def test_wrong_arguments_are_errors() -> None:
     causes: dict[str, Callable[[], object]] = {
