@@ -30,6 +30,7 @@ from hmac_guard.keys.cache_state import (
     Tenant,
 )
 from hmac_guard.keys.calling import (
+    KeptInTask,
     await_if_needed,
     close_unawaited,
     from_loop,
@@ -508,7 +509,7 @@ class CachedKeys(Resolver):
 
         result = None
         try:
-            with trio.move_on_after(max(self._timeout - waited, 0.0)) as scope:
+            with KeptInTask(), trio.move_on_after(max(self._timeout - waited, 0.0)) as scope:
                 result = await self._look_up_on_loop(ask)
             if scope.cancelled_caught:
                 result = LookupResult(None, self._timed_out)

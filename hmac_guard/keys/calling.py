@@ -260,7 +260,7 @@ async def answer_within(seconds: float, ask: Callable[[], Any]) -> Any:
 
 
 async def _answer_in(scope: Any, ask: Callable[[], Any], future: "Future[Any]") -> None:
-    with scope:
+    with KeptInTask(), scope:
         await _set_answer(ask, future)
 
 
@@ -273,6 +273,20 @@ async def _set_answer(ask: Callable[[], Any], future: "Future[Any]") -> None:
         future.set_exception(error)
     finally:
         del future
+
+
+class KeptInTask:
+    """Ends a task of trio without its exception, which would end the run of trio. Only a plain cancellation leaves it.
+
+    An application that has a nursery raises groups. A cancel scope takes the cancellation out of a group, and leaves
+    the other exceptions; at the end of the run, the group has both.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        return isinstance(error, Exception) or hasattr(error, "exceptions")
 
 
 async def wait_on_trio(future: "Future[Any]", seconds: float) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
-from waiting import TIMEOUT, becomes_true
+from waiting import TIMEOUT, becomes_true, hang_in_nursery
 
 from hmac_guard import Claim, Key, Keyring, KeysUnavailable
 from hmac_guard.keys import CachedKeys, cached
@@ -363,3 +364,29 @@ def test_a_loop_that_ends_begins_no_look_up(api: Api, clock: Clock, run: Run, ca
     assert not keys._lookups
     gc.collect()
     assert not caplog.records
+
+
+def test_the_run_of_trio_goes_on_if_a_cancelled_source_raises_a_group() -> None:
+    keys = CachedKeys(lambda claim: hang_in_nursery(), timeout=0.05)
+
+    async def ask() -> None:
+        with pytest.raises(KeysUnavailable):
+            await keys.on_loop(claim_of("acme"))
+        await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(ask)
+    assert keys._last_failure == keys._timed_out
+
+
+def test_the_run_of_trio_ends_well_while_a_source_hangs_that_raises_a_group() -> None:
+    async def source(claim: Claim) -> None:
+        await hang_in_nursery()
+
+    keys = CachedKeys(source)
+
+    async def ask() -> str:
+        with trio.move_on_after(0.05):
+            await keys.on_loop(claim_of("acme"))
+        return "ended"
+
+    assert trio.run(ask) == "ended"

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import trio
-from waiting import TIMEOUT, becomes_true
+import trio.testing
+from waiting import TIMEOUT, becomes_true, hang_in_nursery
 
 from hmac_guard import ConfigError
 from hmac_guard.once import MemoryOnce, StoreFull
@@ -423,3 +424,39 @@ def test_what_an_async_store_raises_on_trio_is_raised(error: type[BaseException]
 
     with pytest.raises(error):
         awaited_on_trio(Raising())
+
+
+class InNursery(Sync):
+    timeout = 0.01
+
+    async def use(self, token: bytes, until: float) -> bool:
+        await hang_in_nursery()
+        return True
+
+
+@pytest.mark.parametrize("turns", [5, 0], ids=["and goes on", "and ends at once"])
+def test_the_run_of_trio_goes_on_if_a_cancelled_store_raises_a_group(turns: int) -> None:
+    calls = StoreCalls(InNursery())
+
+    async def ask() -> str:
+        with pytest.raises(TimeoutError):
+            await calls.on_loop(TOKEN, UNTIL)
+        for _ in range(turns):
+            await trio.lowlevel.checkpoint()
+        return "goes on"
+
+    assert trio.run(ask) == "goes on"
+
+
+def test_the_run_of_trio_goes_on_if_a_request_with_such_a_store_is_cancelled() -> None:
+    store = InNursery()
+    store.timeout = TIMEOUT
+    calls = StoreCalls(store)
+
+    async def ask() -> str:
+        with trio.move_on_after(0.01):
+            await calls.on_loop(TOKEN, UNTIL)
+        await trio.testing.wait_all_tasks_blocked()
+        return "goes on"
+
+    assert trio.run(ask) == "goes on"
