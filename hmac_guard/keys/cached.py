@@ -43,9 +43,8 @@ from hmac_guard.keys.calling import (
     wait_on_loop,
 )
 from hmac_guard.keys.connections import give_up
-from hmac_guard.keys.on_django import closing_old_connections
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
-from hmac_guard.keys.threads import DaemonThreads, runs_threads
+from hmac_guard.keys.threads import DaemonThreads, closing_connections, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 
 #: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
@@ -470,7 +469,7 @@ class CachedKeys(Resolver):
     def _look_up(self, lookup: Lookup) -> LookupResult | None:
         """Return the result of a look-up on a thread; None if it goes on on its event loop."""
         try:
-            with closing_old_connections():
+            with closing_connections():
                 answer = hide(self._source(_claim_of(lookup.tenant)))
                 if lookup.loop is None or not inspect.isawaitable(answer.get()):
                     return LookupResult(as_keyring(run_to_completion(answer.get())))

@@ -21,10 +21,14 @@ def closing_old_connections() -> Iterator[None]:
 
 def _close_old_connections() -> None:
     db = sys.modules.get("django.db")
-    if db is None:
-        return
     with suppress(Exception):  # There may be no settings. A connection that cannot be closed is not used again.
-        for connection in db.connections.all(initialized_only=True):
-            # Without threads (uWSGI), the connection may be that of the request, and have a transaction.
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
+        if db is not None:
+            db.close_old_connections()
+
+
+def close_connections() -> None:
+    """Close all connections of this thread, if Django is in use."""
+    db = sys.modules.get("django.db")
+    with suppress(Exception):
+        if db is not None:
+            db.connections.close_all()

@@ -4,15 +4,15 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Lock
 from typing import Any
 
 from hmac_guard.forking import after_fork
-from hmac_guard.keys.on_django import closing_old_connections
+from hmac_guard.keys.on_django import close_connections
 from hmac_guard.keys.on_gevent import is_patched
 from hmac_guard.log import logger
 
@@ -40,6 +40,19 @@ def runs_threads() -> bool:
             "writes when a request comes. Start uWSGI with --enable-threads"
         )
     return False
+
+
+@contextmanager
+def closing_connections() -> Iterator[None]:
+    """Close the connections of Django's ORM after a call on a thread of the package.
+
+    Nothing else uses them there. An idle thread that kept one would keep the database of a test from being dropped.
+    """
+    try:
+        yield
+    finally:
+        if runs_threads():  # If not, this is the thread of a request, and the application uses its connections.
+            close_connections()
 
 
 def _has_threads(uwsgi: object) -> bool:
@@ -200,7 +213,7 @@ def _make_call(future: "Future[Any]", call: Callable[[], Any]) -> bool:
     if not future.set_running_or_notify_cancel():
         return False
     with _Failing(future):
-        with closing_old_connections():
+        with closing_connections():
             answer = call()
         future.set_result(answer)
     return future.exception() is not None

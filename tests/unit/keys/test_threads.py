@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -120,29 +121,63 @@ async def on_loop(resolver: Any) -> None:
     await from_loop(resolver)(claim_of("acme"))
 
 
-CALLS: dict[str, Any] = {
-    "CachedKeys": lambda use: CachedKeys(use)(claim_of("acme")),
+ON_WORKER_THREADS: dict[str, Any] = {
     "a function on asyncio": lambda use: asyncio.run(on_loop(use)),
     "a function on trio": lambda use: trio.run(on_loop, use),
+}
+ON_OWN_THREADS: dict[str, Any] = {
+    "CachedKeys": lambda use: CachedKeys(use)(claim_of("acme")),
     "a single-use store": lambda use: StoreCalls(SimpleNamespace(use=lambda token, until: bool(use(None)))).wait(
         b"", 0.0
     ),
 }
 
 
-@pytest.mark.parametrize("way", CALLS)
-def test_old_connections_of_django_are_closed_around_a_call(way: str, of_django: ConnectionHandler) -> None:
-    used: list[Any] = []
+class UsingDjango:
+    """Uses the connection of its thread, and remembers it."""
 
-    def use(claim: object) -> str:
-        connection = of_django["default"]
+    def __init__(self, connections: ConnectionHandler) -> None:
+        self._connections = connections
+        self.used: list[Any] = []
+
+    def __call__(self, claim: object) -> str:
+        connection = self._connections["default"]
         connection.ensure_connection()
-        used.append(connection)
+        self.used.append(connection)
         return KEY
 
-    CALLS[way](use)
+    @property
+    def has_open(self) -> list[bool]:
+        return [connection.connection is not None for connection in self.used]
 
-    assert [connection.connection for connection in used] == [None]
+
+@pytest.mark.parametrize("way", ON_WORKER_THREADS)
+def test_old_connections_of_django_are_closed_around_a_call(way: str, of_django: ConnectionHandler) -> None:
+    use = UsingDjango(of_django)
+    ON_WORKER_THREADS[way](use)
+
+    assert use.has_open == [False]
+
+
+@pytest.mark.parametrize("way", ON_OWN_THREADS)
+def test_a_thread_of_the_package_keeps_no_connection_of_django(way: str, of_django: ConnectionHandler) -> None:
+    of_django.settings["default"]["CONN_MAX_AGE"] = None
+    use = UsingDjango(of_django)
+    ON_OWN_THREADS[way](use)
+
+    assert use.has_open == [False]
+
+
+@pytest.mark.parametrize("way", ON_OWN_THREADS)
+def test_a_call_on_the_thread_of_a_request_leaves_the_connections_of_django_open(
+    way: str, of_django: ConnectionHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt={}))
+    use = UsingDjango(of_django)
+    ON_OWN_THREADS[way](use)
+
+    assert use.has_open == [True]
+    of_django.close_all()
 
 
 def test_an_old_connection_of_django_is_closed_before_a_call(of_django: ConnectionHandler) -> None:
@@ -150,17 +185,6 @@ def test_an_old_connection_of_django_is_closed_before_a_call(of_django: Connecti
 
     with closing_old_connections():
         assert of_django["default"].connection is None
-
-
-def test_a_connection_of_django_in_a_transaction_stays_open(of_django: ConnectionHandler) -> None:
-    connection = of_django["default"]
-    connection.ensure_connection()
-    connection.in_atomic_block = True  # As in the `TestCase` of Django.
-    with closing_old_connections():
-        assert not connection.closed_in_transaction
-    assert not connection.closed_in_transaction
-    connection.in_atomic_block = False
-    connection.close()
 
 
 def test_django_without_settings_disturbs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
