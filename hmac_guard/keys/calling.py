@@ -225,8 +225,8 @@ async def _result_on_asyncio(seconds: float, future: "asyncio.Future[T]") -> T:
         del future
 
 
-#: asyncio refers to its tasks only weakly.
-_tasks: set["asyncio.Task[None]"] = set()
+#: The tasks by their event loops. asyncio refers to its tasks only weakly.
+_tasks: dict[asyncio.AbstractEventLoop, set["asyncio.Task[None]"]] = {}
 
 
 async def answer_within(seconds: float, ask: Callable[[], Any]) -> Any:
@@ -249,14 +249,26 @@ async def answer_within(seconds: float, ask: Callable[[], Any]) -> Any:
         cancel: Callable[[], object] = scope.cancel
     else:
         task = asyncio.ensure_future(_set_answer(ask, future))
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
+        tasks = _tasks_of(task.get_loop())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         cancel = task.cancel
     try:
         return await result_within(seconds, future)
     finally:
         cancel()
         del future
+
+
+def _tasks_of(loop: asyncio.AbstractEventLoop) -> set["asyncio.Task[None]"]:
+    """Return the tasks of a loop. Those of closed loops, which never end, are forgotten when a new loop comes."""
+    tasks = _tasks.get(loop)
+    if tasks is None:
+        for other in tuple(_tasks):
+            if other.is_closed():
+                _tasks.pop(other, None)
+        tasks = _tasks[loop] = set()
+    return tasks
 
 
 async def _answer_in(scope: Any, ask: Callable[[], Any], future: "Future[Any]") -> None:
@@ -268,11 +280,16 @@ async def _set_answer(ask: Callable[[], Any], future: "Future[Any]") -> None:
     """Give a future the answer of a function, or what it raises."""
     # What leaves the task would end the run of trio, and asyncio would log it.
     try:
-        future.set_result(await await_if_needed(ask()))
+        future.set_result(await _ask(ask))
     except (Exception, asyncio.CancelledError) as error:
         future.set_exception(error)
     finally:
         del future
+
+
+async def _ask(ask: Callable[[], Any]) -> Any:
+    # In a coroutine of its own, as Python then raises RuntimeError in place of a StopIteration, which no future takes.
+    return await await_if_needed(ask())
 
 
 class KeptInTask:

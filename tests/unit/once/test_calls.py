@@ -16,6 +16,7 @@ import trio.testing
 from waiting import TIMEOUT, becomes_true, hang_in_nursery
 
 from hmac_guard import ConfigError
+from hmac_guard.keys import calling
 from hmac_guard.once import MemoryOnce, StoreFull
 from hmac_guard.once.calling import MAX_CALLS, THREADS, StoreCalls
 
@@ -460,3 +461,39 @@ def test_the_run_of_trio_goes_on_if_a_request_with_such_a_store_is_cancelled() -
         return "goes on"
 
     assert trio.run(ask) == "goes on"
+
+
+def test_a_stop_iteration_of_a_store_that_gives_awaitables_is_raised_at_once(ask: Any) -> None:
+    class Stopping(Given):
+        def use(self, token: bytes, until: float) -> Any:
+            raise StopIteration
+
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        ask(Stopping())
+
+
+def test_a_task_of_an_async_store_is_held_until_it_ends() -> None:
+    held: list[int] = []
+
+    class Counting(Sync):
+        async def use(self, token: bytes, until: float) -> bool:
+            held.append(len(calling._tasks[asyncio.get_running_loop()]))
+            return True
+
+    async def ask() -> None:
+        assert await StoreCalls(Counting()).on_loop(TOKEN, UNTIL)
+        await asyncio.sleep(0)
+        held.append(len(calling._tasks[asyncio.get_running_loop()]))
+
+    asyncio.run(ask())
+    assert held == [1, 0]
+
+
+def test_a_task_of_a_closed_loop_is_forgotten() -> None:
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        with pytest.raises(TimeoutError):
+            loop.run_until_complete(StoreCalls(SlowToEnd(on_trio=False)).on_loop(TOKEN, UNTIL))
+        loop.close()
+
+    assert [other for other in calling._tasks if other.is_closed()] == [loop]
