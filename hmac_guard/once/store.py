@@ -13,6 +13,9 @@ attributes:
 - `blocking = False`: it does no I/O, and is called inline. Every other sync store is called on separate threads, an
   async one on the event loop, in a task of its own.
 - `asgi_only = True`: it is bound to one event loop and cannot serve WSGI.
+
+The guard closes the connections of Django's ORM only after a sync call. An async store that uses the ORM begins with
+`await sync_to_async(close_old_connections)()`.
 """
 
 import time
