@@ -254,3 +254,15 @@ def test_only_the_first_result_of_a_look_up_counts() -> None:
     lookup.resolve(LookupResult(None, None, True))
 
     assert lookup.result is first
+
+
+def test_the_look_ups_that_wait_to_run_on_a_loop_are_those_of_this_loop() -> None:
+    queue, loop = LookupQueue(4, 1_000), object()
+    on_loop = Lookup("acme", Kind.KNOWN, loop, is_on_loop=True)
+    new = Lookup("new", Kind.NEW, loop, is_on_loop=True)
+    on_a_thread = Lookup("other", Kind.NEW, loop)
+    on_another = Lookup("another", Kind.NEW, object(), is_on_loop=True)
+    for lookup in (on_loop, new, on_a_thread, on_another):
+        queue.add(lookup)
+
+    assert queue.waiting_on(loop) == [on_loop, new]

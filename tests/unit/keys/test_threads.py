@@ -4,6 +4,7 @@ import asyncio
 import queue
 import sys
 import threading
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +96,7 @@ def test_a_call_that_waits_runs_on_another_thread_if_one_has_raised(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError
 
+    monkeypatch.setattr(threads, "MAX_IDLE", 2 * TIMEOUT)
     pool, goes_on, source = one_at_a_time(), threading.Event(), Failing()
     first = pool.submit(lambda: goes_on.wait(TIMEOUT) and source())
     second, third = pool.submit(source), pool.submit(lambda: 3)
@@ -107,6 +109,72 @@ def test_a_call_that_waits_runs_on_another_thread_if_one_has_raised(
     assert second.exception()
     assert (len(set(source.threads)) == 2) is can_start
     assert becomes_true(lambda: pool._running == 0)
+    for thread in source.threads if can_start else []:
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
+def test_a_call_that_waits_runs_on_the_same_thread_if_none_has_raised() -> None:
+    pool, goes_on = one_at_a_time(), threading.Event()
+    first = pool.submit(lambda: goes_on.wait(TIMEOUT) and threading.current_thread())
+    second = pool.submit(threading.current_thread)
+    goes_on.set()
+
+    assert first.result(TIMEOUT) is second.result(TIMEOUT)
+
+
+def test_a_thread_ends_if_a_later_call_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MAX_IDLE", 2 * TIMEOUT)
+    pool, source = one_at_a_time(), Failing()
+    first = pool.submit(threading.current_thread).result(TIMEOUT)
+    assert becomes_true(lambda: bool(pool._threads._idle))
+    assert pool.submit(source).exception(TIMEOUT)
+
+    assert source.threads == [first]
+    first.join(TIMEOUT)
+    assert not first.is_alive()
+
+
+def test_a_thread_above_the_most_idle_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MAX_IDLE", 2 * TIMEOUT)
+    ran = queue.SimpleQueue[threading.Thread]()
+    DaemonThreads("none", 0).run(lambda: ran.put(threading.current_thread()))
+    thread = ran.get(timeout=TIMEOUT)
+    thread.join(TIMEOUT)
+
+    assert not thread.is_alive()
+
+
+def test_a_job_that_ends_with_sys_exit_counts_as_one_that_raised() -> None:
+    assert threads._fails(sys.exit)
+
+
+def test_a_cancelled_call_does_not_count_as_one_that_raised() -> None:
+    future: Future[Any] = Future()
+    future.cancel()
+
+    assert not threads._make_call(future, Failing())
+
+
+def test_a_thread_is_kept_if_its_look_up_goes_on_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CachedKeys, "_begin_watch", lambda keys: None)
+    used: list[threading.Thread] = []
+
+    async def fetch() -> str:
+        return KEY
+
+    def source(claim: object) -> Any:
+        used.append(threading.current_thread())
+        return fetch()
+
+    async def ask() -> None:
+        keys = CachedKeys(source)
+        for tenant in ("acme", "other"):
+            assert await keys.on_loop(claim_of(tenant))
+            assert becomes_true(lambda: bool(keys._threads._idle), 2.0)
+
+    asyncio.run(ask())
+    assert used[0] is used[1]
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """How a guard calls its single-use store: the call has a time limit, and an unclear answer refuses the request."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -497,3 +500,34 @@ def test_a_task_of_a_closed_loop_is_forgotten() -> None:
         loop.close()
 
     assert [other for other in calling._tasks if other.is_closed()] == [loop]
+
+
+class Lost(ConnectionError):
+    """Has weak references, as no exception of Python has."""
+
+
+@pytest.mark.parametrize("way", ["asyncio", "trio"])
+def test_what_an_async_store_raises_is_freed_without_the_garbage_collector(way: str) -> None:
+    raised: list[weakref.ref[Lost]] = []
+
+    class Raising(Sync):
+        async def use(self, token: bytes, until: float) -> bool:
+            error = Lost()
+            raised.append(weakref.ref(error))
+            try:
+                raise error
+            finally:
+                del error
+
+    calls = StoreCalls(Raising())
+
+    async def ask() -> None:
+        with suppress(Lost):
+            await calls.on_loop(TOKEN, UNTIL)
+
+    gc.disable()
+    try:
+        asyncio.run(ask()) if way == "asyncio" else trio.run(ask)
+        assert raised[0]() is None
+    finally:
+        gc.enable()
