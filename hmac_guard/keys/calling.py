@@ -272,8 +272,11 @@ def _tasks_of(loop: asyncio.AbstractEventLoop) -> set["asyncio.Task[None]"]:
 
 
 async def _answer_in(scope: Any, ask: Callable[[], Any], future: "Future[Any]") -> None:
-    with KeptInTask(), scope:
-        await _set_answer(ask, future)
+    try:
+        with KeptInTask(), scope:
+            await _set_answer(ask, future)
+    finally:
+        del future
 
 
 async def _set_answer(ask: Callable[[], Any], future: "Future[Any]") -> None:
