@@ -1,6 +1,7 @@
 """Reads the body of a WSGI request, within bounds, and gives the application the same bytes (threats T042 to T048)."""
 
 import io
+import sys
 from typing import Any
 
 from werkzeug.exceptions import ClientDisconnected
@@ -23,10 +24,10 @@ _CUT_OFF = Refused(
 )
 _TOO_LATE = Refused(Reason.BODY_TIMEOUT, "the body did not arrive within the time limit of the server")
 
-# A body that is cut off, or whose chunks are malformed. Most servers raise OSError; cheroot and eventlet also
-# ValueError. These two have exceptions of their own.
-_OF_SERVERS = (OSError, ValueError, EOFError, ClientDisconnected)
-_SERVERS = ("gunicorn", "cheroot")
+# A body that is cut off, or whose chunks or compression are malformed. Most servers raise a class of Python, some
+# because they fail, or a subclass of OSError; eventlet a subclass of ValueError. Two have other classes of their own.
+_OF_SERVERS = (OSError, ValueError, ClientDisconnected)
+_NOT_OF_LAYERS = sys.stdlib_module_names | {"gunicorn", "cheroot"}
 
 
 class Body:
@@ -86,7 +87,7 @@ class Body:
         self.has_raised = True
         if isinstance(error, TimeoutError):
             return _TOO_LATE
-        if isinstance(error, _OF_SERVERS) or type(error).__module__.partition(".")[0] in _SERVERS:
+        if isinstance(error, _OF_SERVERS) or type(error).__module__.partition(".")[0] in _NOT_OF_LAYERS:
             return _CUT_OFF
         # Without the frame of `read`: it has the body, and error trackers record local variables.
         self.outer_error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import zlib
 from asyncio import IncompleteReadError
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -300,6 +301,10 @@ SERVERS: dict[str, Callable[[], Any]] = {
     "cheroot: over its limit": lambda: pytest.importorskip("cheroot.errors").MaxSizeExceeded(),
     "werkzeug": ClientDisconnected,
     "asyncio": lambda: IncompleteReadError(b"", 5),
+    "cheroot: the size of a chunk": OverflowError,
+    "eventlet": type("ChunkReadError", (ValueError,), {"__module__": "eventlet.wsgi"}),
+    "a server that fails": lambda: TypeError("A coroutine object is required"),
+    "data that is not compressed": zlib.error,
 }
 
 
