@@ -2,6 +2,7 @@
 
 import io
 import sys
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from werkzeug.exceptions import ClientDisconnected
@@ -28,6 +29,9 @@ _TOO_LATE = Refused(Reason.BODY_TIMEOUT, "the body did not arrive within the tim
 # because they fail, or a subclass of OSError; eventlet a subclass of ValueError. Two have other classes of their own.
 _OF_SERVERS = (OSError, ValueError, ClientDisconnected)
 _NOT_OF_LAYERS = sys.stdlib_module_names | {"gunicorn", "cheroot"}
+
+# Streams that can seek. `seekable()` is no proof: a GzipFile says so too, and fails if the server's stream cannot.
+_HOLD_THEIR_BYTES = (io.BytesIO, io.BufferedRandom, SpooledTemporaryFile)
 
 
 class Body:
@@ -101,8 +105,7 @@ class Body:
                 # On gevent, a websocket takes its connection from here. Reading the body still gives no bytes.
                 whole.raw = self.stream.raw  # type: ignore[attr-defined]
             return whole
-        can_seek = isinstance(self.stream, io.IOBase) and self.stream.seekable()
-        if can_seek and self.outer_error is None:
+        if type(self.stream) in _HOLD_THEIR_BYTES:
             self.stream.seek(-len(self.content), io.SEEK_CUR)
             return self.stream
         rest: Any = self.stream if self.outer_error is None else _Raising(self.outer_error)

@@ -2,11 +2,14 @@
 
 import asyncio
 import io
+import random
 import threading
 import zlib
 from asyncio import IncompleteReadError
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from gzip import GzipFile, compress
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from traceback import walk_tb
 from typing import Any
 
@@ -226,9 +229,11 @@ def test_report_mode_replays_the_read_part_and_the_rest(stream: Stream, more: An
 
 
 @pytest.mark.parametrize("mode", ["enforce", "report"])
-def test_a_seekable_stream_is_left_to_the_application(mode: Mode) -> None:
+@pytest.mark.parametrize("make", [io.BytesIO, TemporaryFile, SpooledTemporaryFile], ids=lambda make: make.__name__)
+def test_a_seekable_stream_is_left_to_the_application(make: Any, mode: Mode) -> None:
     """WebOb, and so Pyramid, seeks in a stream that an outer layer of WebOb has made seekable."""
-    sent, stream = b"x" * 3000, io.BytesIO(b"before" + b"x" * 3000)
+    sent, stream = b"x" * 3000, make()
+    stream.write(b"before" + sent)
     stream.seek(6)
     upload = {"CONTENT_TYPE": "image/png", "CONTENT_LENGTH": "3000"}
     made = environ(stream, **(upload if mode == "enforce" else {"wsgi.input_terminated": True}))
@@ -243,7 +248,35 @@ def test_a_seekable_stream_is_left_to_the_application(mode: Mode) -> None:
         lambda *_: None,  # type: ignore[arg-type]
     )
 
+    stream.close()
     assert seen == [True, sent]
+
+
+class SaysSeekable(io.BytesIO):
+    """It fails as a `GzipFile` does over the stream of a server."""
+
+    def seek(self, *where: int) -> int:
+        raise io.UnsupportedOperation
+
+
+def unzipped(body: bytes) -> GzipFile:
+    stream: Any = Stream(compress(body))
+    return GzipFile(fileobj=stream)
+
+
+@pytest.mark.parametrize("make", [unzipped, SaysSeekable])
+def test_a_stream_that_cannot_seek_although_it_says_so_is_replayed(make: Any) -> None:
+    body = random.Random(1).randbytes(70_000)
+    read: list[bytes] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read())
+        return []
+
+    made = environ(make(body), **{"wsgi.input_terminated": True})
+    Guard(SCHEME, KEY, max_body=50_000, mode="report").wsgi(app)(made, lambda *_: None)  # type: ignore[arg-type]
+
+    assert read == [body]
 
 
 def test_report_mode_replays_more_than_one_buffer() -> None:
