@@ -7,12 +7,12 @@ from inspect import iscoroutinefunction
 from itertools import accumulate
 from types import MethodType
 from typing import Any, NamedTuple, ParamSpec, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from flask import Flask, Response, current_app, has_request_context, request, request_started
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
-from werkzeug.routing import Rule
+from werkzeug.routing import RoutingException, Rule
 
 from hmac_guard.applications import can_take
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, OuterError
@@ -102,7 +102,8 @@ class GuardExtension(Strict):
     def guarded(self, view: Callable[_P, Any]) -> Callable[_P, Any]:
         """Guard one view, sync or async. Put `@signed.guarded` below the route, directly above `def`.
 
-        A refusal is raised, as by `flask.abort`. A decorator above must not catch it; error handlers do not get it.
+        Below another decorator, a refusal is raised, as by `flask.abort`. This decorator must not catch it. Error
+        handlers do not get it, apart from those of Flask-RESTX, and of Flask with `TRAP_HTTP_EXCEPTIONS`.
 
         Above the route it has no effect, because Flask has already registered the unguarded view. The first request
         detects this: the application answers every request with 503, and an ERROR line in the log names the view. The
@@ -128,10 +129,13 @@ class GuardExtension(Strict):
             refused = _check(self.bound_to(current_app).on_view)
             if refused is not None:
                 # A decorator above may make another response of what the view returns.
-                raise HTTPException(response=refused)
+                if current_app.view_functions.get(request.endpoint or "") is not itself():
+                    raise _RaisedRefusal(refused)
+                return refused
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         guarded_view.hmac_guard = self  # type: ignore[attr-defined]  # `uncovered_routes` looks for it
+        itself = ref(guarded_view)  # Weak: otherwise only the garbage collector would free it.
         return guarded_view
 
     def before_request(self) -> Response | None:
@@ -149,6 +153,14 @@ class GuardExtension(Strict):
         if self in app.extensions.get("hmac_guard", ()):
             return cast(_Bound, app.extensions["hmac_guard"][self])
         raise ConfigError("GuardExtension: the guard is made by init_app; call init_app(app) first")
+
+
+class _RaisedRefusal(HTTPException, RoutingException):
+    """Makes Flask answer with a refusal. Flask gives no exception with this base to an error handler."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response=response)
+        self.code = response.status_code  # Flask-RESTX and error handlers of it read this.
 
 
 class _Given(NamedTuple):
@@ -234,7 +246,7 @@ def _refuse_bare_views(app: Flask, **_: object) -> None:
             ascii(endpoint),
         )
     if bare:
-        raise HTTPException(response=_unavailable(app, bare[0][1]))
+        raise _RaisedRefusal(_unavailable(app, bare[0][1]))
 
 
 def _unavailable(app: Flask, extension: GuardExtension) -> Response:

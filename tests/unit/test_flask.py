@@ -18,7 +18,7 @@ from flask.views import MethodView, View
 from handles import check_case, check_generated
 from orders import CASES, GOOD, GOOD_FORM, GOOD_JSON, GOOD_MULTIPART, JSON, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from support import Call, Reply, Sent, call_wsgi, environ_for
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.middleware.profiler import ProfilerMiddleware
@@ -626,6 +626,56 @@ def test_a_decorator_that_changes_what_a_view_returns_does_not_change_a_refusal(
 
     assert (reply.status, reply.body) == (401, expected.body)
     assert reply.headers == {**expected.headers, "x-after": "called"}
+
+
+def test_a_raised_refusal_has_its_status() -> None:
+    """Flask-RESTX passes it to error handlers, which read `code`."""
+
+    def handled(view: Callable[[], Any]) -> Callable[[], Any]:
+        def answer() -> Any:
+            try:
+                return view()
+            except HTTPException as error:
+                return "handled", error.code
+
+        return answer
+
+    app = Flask("guarded")
+    app.add_url_rule("/orders", "orders", handled(GuardExtension(Guard(ORDERS, KEY)).guarded(lambda: "reached")))
+
+    assert send(app, UNSIGNED).status == 401
+
+
+@pytest.mark.parametrize("in_blueprint", [False, True], ids=["application", "blueprint"])
+def test_a_guarded_view_refuses_although_flask_traps_http_exceptions(in_blueprint: bool) -> None:
+    app = Flask("guarded")
+    app.config["TRAP_HTTP_EXCEPTIONS"] = True
+    app.register_error_handler(Exception, lambda error: ("handled", 200))
+    guarded = GuardExtension(Guard(ORDERS, KEY)).guarded(App().view)
+    if in_blueprint:
+        blueprint = Blueprint("partners", __name__)
+        blueprint.add_url_rule("/orders", "orders", guarded)
+        app.register_blueprint(blueprint)
+    else:
+        app.add_url_rule("/orders", "orders", guarded)
+
+    assert send(app, UNSIGNED).status == 401
+
+
+def test_a_guarded_view_that_another_view_calls_refuses() -> None:
+    app = Flask("guarded")
+    inner = GuardExtension(Guard(ORDERS, KEY)).guarded(lambda: "reached")
+    app.add_url_rule("/inner", "inner", inner)
+    app.add_url_rule("/orders", "orders", lambda: f"got {inner()}")
+
+    assert send(app, UNSIGNED).status == 401
+
+
+def test_a_guarded_view_is_freed_without_the_garbage_collector() -> None:
+    """Flask-RESTful makes one for each request."""
+    guarded = weakref.ref(GuardExtension(Guard(ORDERS, KEY)).guarded(lambda: "reached"))
+
+    assert guarded() is None
 
 
 def test_report_mode_calls_the_view_with_the_verdict() -> None:
