@@ -267,6 +267,17 @@ def test_a_form_without_a_length_that_flask_has_parsed_is_refused(sent: Sent, ca
     assert here.seen == []
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["a length", "chunked"])
+def test_a_form_without_fields_that_flask_has_parsed_is_refused(chunked: bool) -> None:
+    here = App()
+    here.app.before_request(lambda: request.form.get("note"))
+    here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    sent = Sent("POST", "/orders", GOOD.query, GOOD_FORM.headers, b"&&")
+    environ = without_length(sent, HTTP_TRANSFER_ENCODING="chunked") if chunked else environ_for(sent)
+
+    assert run_wsgi_app(here.app, environ)[1] == "503 SERVICE UNAVAILABLE"
+
+
 @pytest.mark.parametrize("headers", [{}, {"HTTP_TRANSFER_ENCODING": "chunked"}], ids=["HTTP/2", "chunked"])
 def test_a_body_without_a_length_that_flask_has_cached_is_verified(headers: dict[str, str]) -> None:
     here = App()
@@ -431,6 +442,7 @@ def test_a_cached_body_that_is_longer_than_its_length_is_refused() -> None:
 
 
 READERS: dict[str, Callable[[], object]] = {
+    "a look at the stream": lambda: request.stream,
     "stream.read": lambda: request.stream.read(),
     "a part of the stream": lambda: request.stream.read(4),
     "get_data without cache": lambda: request.get_data(cache=False),
@@ -520,12 +532,14 @@ def test_a_websocket_takes_its_connection_after_a_function_has_looked_at_the_for
     assert taken == [stream.raw]
 
 
-def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked_at() -> None:
+@pytest.mark.parametrize("content_type", ["", "application/x-www-form-urlencoded"])
+def test_a_request_without_body_and_length_is_verified_after_its_form_was_looked_at(content_type: str) -> None:
     here = App()
     here.app.before_request(lambda: request.form.get("note"))
     here.route(here.app, GuardExtension(Guard(ORDERS, KEY)).guarded(here.view))
+    environ = {**environ_for(GOOD), "CONTENT_TYPE": content_type, "wsgi.input_terminated": True}
 
-    assert run_wsgi_app(here.app, {**environ_for(GOOD), "wsgi.input_terminated": True})[1] == "200 OK"
+    assert run_wsgi_app(here.app, environ)[1] == "200 OK"
 
 
 class Unseekable(io.BytesIO):
@@ -1044,6 +1058,15 @@ def test_a_method_that_is_guarded_for_each_request_is_registered_once(monkeypatc
 
     assert [send(app, sent).status for sent in (GOOD, UNSIGNED, GOOD, UNSIGNED)] == [200, 401, 200, 401]
     assert len(checked) == 2, "before the first request, and after it, because its function is new"
+
+
+def test_a_function_may_be_open_in_a_wrapper_and_guarded_in_another() -> None:
+    """Such as a common function that two decorators make two views of."""
+    app, common = Flask("guarded"), App().view
+    app.add_url_rule("/orders", "orders", GuardExtension(Guard(ORDERS, KEY)).guarded(decorated(common)))
+    app.add_url_rule("/open", "open", decorated(common))
+
+    assert [send(app, sent).status for sent in (UNSIGNED, GOOD)] == [401, 200]
 
 
 def test_guarded_below_the_route_is_accepted() -> None:

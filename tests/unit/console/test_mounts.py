@@ -1,6 +1,7 @@
 """The console below `/console/` of each framework, mounted as docs/console.md says, on real servers."""
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from werkzeug.wrappers import Request
 
 from hmac_guard import Guard
 from hmac_guard.console import Console, Operator
+from hmac_guard.console.mounts import _environ_of_django
 from hmac_guard.keys import SqlKeys
 from hmac_guard.schemes import NANGO
 
@@ -319,6 +321,37 @@ def test_flask_wtf_checks_the_views_of_the_application_and_not_the_console(keys:
     assert (refused.status_code, saved.status_code) == (403, 303)
     assert "the form has no token" in refused.text
     assert client.post("/orders", headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["without Flask-WTF", "with Flask-WTF"])
+def test_an_extension_that_is_called_csrf_and_is_not_of_flask_wtf_is_left_alone(
+    keys: Any, monkeypatch: pytest.MonkeyPatch, imported: bool
+) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    if imported:
+        pytest.importorskip("flask_wtf.csrf", reason="not run: flask-wtf is not installed")
+    else:
+        monkeypatch.delitem(sys.modules, "flask_wtf.csrf", raising=False)
+    app = flask.Flask("console")
+    app.extensions["csrf"] = object()
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: Operator("ada", "operator"))
+    app.register_blueprint(console.blueprint(), url_prefix="/console")
+
+    assert app.test_client().get("/console/").status_code == 200
+
+
+@pytest.mark.parametrize(("forced", "given"), [("/api", ""), (None, "/api/")], ids=["Django 4.2", "a last slash"])
+def test_the_script_name_of_django_is_the_forced_one_without_its_last_slash(forced: str | None, given: str) -> None:
+    """Django 4.2 does not put `FORCE_SCRIPT_NAME` in META under ASGI."""
+    pytest.importorskip("django", reason="not run: django is not installed")
+    import django_settings  # noqa: F401
+    from django.test import RequestFactory, override_settings
+
+    with override_settings(FORCE_SCRIPT_NAME=forced):
+        request = RequestFactory().get("/console/audit")
+        request.META["SCRIPT_NAME"], request.path_info = given, "/console/audit"
+
+        assert _environ_of_django(request, "audit")["SCRIPT_NAME"] == "/api/console"
 
 
 def recipe(section: str, **names: Any) -> Any:

@@ -403,6 +403,7 @@ def test_the_traceback_of_an_exception_of_a_layer_outside_shows_no_part_of_the_b
     carriers = [value for name, value in held if name == "outer"]
     assert (shown, caught.value.__context__) == ([], None)
     assert [carrier.__traceback__ for carrier in carriers] == [None], "the frames of the guard's reading"
+    assert [carrier._error for carrier in carriers] == [None], "a circle: its traceback has this frame"
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=repr)
