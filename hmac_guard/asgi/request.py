@@ -101,12 +101,6 @@ class AsgiRequest(Request):
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))
 
-    def mounted_paths(self) -> Sequence[str]:
-        # The application ignores the mount point that the server gives.
-        path: str = self.source.get("path", "")
-        below = [(mount_point.rstrip("/"), _below(mount_point, path)) for mount_point in self.mount_points]
-        return [form for mount_point, rest in below for form in (rest, mount_point + rest)]
-
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
             return (self.path,)
@@ -126,12 +120,13 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Se
     """
     request = AsgiRequest()
     request.source, request.stream = scope, None
-    request.mount_points = mount_points
     try:
         scope["headers"] = headers = [*scope["headers"]]
         request.method = scope["method"]
         request.root = root = scope["root_path"]
         request.path = path_of(scope) if root else scope["path"]
+        if mount_points:
+            request.mounted_paths = _mounted(scope["path"], mount_points)
         request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
@@ -179,6 +174,12 @@ def _text(what: str, value: object) -> str:
 def path_of(scope: Any) -> str:
     """Return the path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
     return _below(scope.get("root_path", ""), scope.get("path", ""))
+
+
+def _mounted(path: str, mount_points: Sequence[str]) -> Sequence[str]:
+    """Return a path with and without mount points. The application ignores the mount point that the server gives."""
+    below = [(mount_point.rstrip("/"), _below(mount_point, path)) for mount_point in mount_points]
+    return [form for mount_point, rest in below for form in (rest, mount_point + rest)]
 
 
 def _below(mount_point: str, path: str) -> str:

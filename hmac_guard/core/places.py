@@ -156,7 +156,7 @@ class Places:
             for path in others:
                 if text_in_path(path, pattern) != found[slot]:
                     found[slot] = _TWO_PATHS
-            for path in request.mounted_paths() if request.mount_points else ():
+            for path in request.mounted_paths:
                 text = text_in_path(path, pattern)
                 if text not in (None, found[slot]):
                     found[slot] = text if found[slot] is None else _TWO_PATHS

@@ -33,7 +33,7 @@ class Request(Shown, ABC):
         media: The media type by these headers; only if the guard reads the body.
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
-        mount_points: The mount points that the application sets itself.
+        mounted_paths: The path with and without the mount points that the application sets itself, if it does.
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
         stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives
             first.
@@ -55,7 +55,7 @@ class Request(Shown, ABC):
     media: Media
     body: bytes | None = None
     body_problem: Refused | None = None
-    mount_points: Sequence[str] = ()
+    mounted_paths: Sequence[str] = ()
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
     broke_off: bool = False
@@ -91,10 +91,6 @@ class Request(Shown, ABC):
     def id_paths(self) -> Sequence[str]:
         """Like `paths`, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
-
-    def mounted_paths(self) -> Sequence[str]:
-        """Return the other paths as which the application routes this one: with and without its own mount points."""
-        return ()
 
     def _description(self) -> str:
         # The path, the query, the headers and the body may hold a signature.
