@@ -120,10 +120,9 @@ def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]
         compiled.append(segments)
     patterns = ["/" + "/".join(segments) for segments in compiled]
     others = [pattern.removesuffix("/") if pattern.endswith("/") else pattern + "/" for pattern in patterns]
-    return re.compile("|".join([*patterns, *(other + _EMPTY for other in others)]))
+    return re.compile("|".join([*patterns, *(other + "()" for other in others)]))
 
 
-_EMPTY = "()"
 _ID_SEGMENT = "([^/]+)"
 _ANY_SEGMENT = "[^/]+"
 

@@ -100,7 +100,7 @@ class Request(Shown, ABC):
 def is_preflight(request: Request) -> bool:
     """Return whether a request is a CORS preflight exactly as a browser sends it (Fetch, "CORS-preflight fetch").
 
-    A request with a Content-Type is none: over HTTP/2, no other header has to show that it has a body.
+    A request with a Content-Type is not a preflight: over HTTP/2, a body needs no other header.
     """
     for name in ("origin", "access-control-request-method"):
         line = request.header(name)

@@ -116,7 +116,7 @@ class DaemonThreads:
             return True
 
     def _do_next(self, jobs: "queue.SimpleQueue[Job]") -> bool:
-        """Wait for a job, and run it. Return False if there is none, or if the thread ends after it."""
+        """Wait for a job, and run it. Return False if no job comes, or if the thread ends after the job."""
         try:
             job = jobs.get(timeout=MAX_IDLE)
         except queue.Empty:
