@@ -31,11 +31,8 @@ def instructions(*shapes: str) -> dict[str, int]:
     if done.returncode:
         raise RuntimeError(f"valgrind failed: {done.stderr[-2000:]}")
     totals = _totals(done.stderr)
-    counted = {
-        shape: totals[process] for process, _, shape in (line.partition(" ") for line in done.stdout.splitlines())
-    }
-    nothing = counted.pop("")
-    return {shape: round((total - nothing) / REQUESTS) for shape, total in counted.items()}
+    lines = (line.split(" ", 2) for line in done.stdout.splitlines())
+    return {shape: round((totals[sent] - totals[idle]) / REQUESTS) for idle, sent, shape in lines}
 
 
 def _totals(printed: str) -> dict[str, int]:
