@@ -172,7 +172,9 @@ class Decider(Frozen):
         # No `map`: a StopIteration out of it would count as the end of the paths.
         if self.mode == "off":
             reason = Reason.OFF
-        elif (self.only or self.exempt) and all(self.is_exempt_path(path) for path in request.paths()):
+        elif (self.only or self.exempt) and all(
+            self.is_exempt_path(path, request.whole_path) for path in request.paths()
+        ):
             reason = Reason.EXEMPT
         elif self.preflight and request.method == "OPTIONS" and is_preflight(request):
             reason = Reason.PREFLIGHT
@@ -180,11 +182,16 @@ class Decider(Frozen):
             return None
         return Outcome(unverified(reason, self.scheme.name), self.mode)
 
-    def is_exempt_path(self, path: str) -> bool:
-        """Return whether the guard skips requests for `path`, by `only` and `exempt`."""
+    def is_exempt_path(self, path: str, whole: str = "") -> bool:
+        """Return whether the guard skips requests for `path`, by `only` and `exempt`.
+
+        Args:
+            path: The path without the mount point of the server.
+            whole: The path with it. An application may route this form, so `only` guards it too.
+        """
         if ";" in path or not is_canonical(path):
             return False
-        return self.exempt.holds(path) or (bool(self.only) and not self.only.holds(path))
+        return self.exempt.holds(path) or (bool(self.only) and not (self.only.holds(path) or self.only.holds(whole)))
 
     def check_mount_point(self, mount_point: str, setting: str) -> None:
         """Check `only` and `exempt` against a mount point that the application sets itself.

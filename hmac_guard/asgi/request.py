@@ -101,6 +101,10 @@ class AsgiRequest(Request):
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))
 
+    @property
+    def whole_path(self) -> str:
+        return self.source.get("path", "") if self.root.strip("/") else ""
+
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
             return (self.path,)
@@ -108,8 +112,9 @@ class AsgiRequest(Request):
         # Quart and Litestar cut the mount point out without a look at what follows; Litestar where it first stands.
         readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
-        # by the `spec_version` that it alone leaves out.
-        return readings if "spec_version" in self.source.get("asgi", ("spec_version",)) else (*readings, path)
+        # by the `spec_version` that it alone leaves out. Litestar has already cut the path of a request that it routes.
+        is_daphne = "spec_version" not in self.source.get("asgi", ("spec_version",))
+        return (*readings, path) if is_daphne or "route_handler" in self.source else readings
 
 
 def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = ()) -> AsgiRequest:
@@ -121,7 +126,10 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Se
     request = AsgiRequest()
     request.source, request.stream = scope, None
     try:
-        scope["headers"] = headers = [*scope["headers"]]
+        headers = [*scope["headers"]]
+        if headers and type(headers[0]) is not tuple:  # Falcon's test client gives iterators, which can be read once.
+            headers = [(name, value) for name, value in headers]
+        scope["headers"] = headers
         request.method = scope["method"]
         request.root = root = scope["root_path"]
         request.path = path_of(scope) if root else scope["path"]

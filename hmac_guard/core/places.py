@@ -160,6 +160,8 @@ class Places:
                 text = text_in_path(path, pattern)
                 if text not in (None, found[slot]):
                     found[slot] = text if found[slot] is None else _TWO_PATHS
+            if text_in_path(request.whole_path, pattern) not in (None, found[slot]):
+                found[slot] = _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:
         slots = self._queries
@@ -229,8 +231,7 @@ class Places:
             items = item_values(line, between, inner, keys)
             for key, slot in slots:
                 values = items.get(key) if isinstance(items, dict) else items
-                is_one = type(values) is str
-                found[slot] = values if is_one else one_of(values, is_signature=slot in self._signatures)
+                found[slot] = values if type(values) is str else one_of(values, is_signature=slot in self._signatures)
 
     def _find_in_cookies(self, request: Request, found: list[Sent]) -> None:
         line = request.lines[self._cookie_line]

@@ -92,6 +92,11 @@ class Request(Shown, ABC):
         """Like `paths`, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
 
+    @property
+    def whole_path(self) -> str:
+        """The path with the mount point of the server, which some applications route; empty if there is none."""
+        return ""
+
     def _description(self) -> str:
         # The path, the query, the headers and the body may hold a signature.
         return f"<{type(self).__name__} {self.method}>"

@@ -160,7 +160,7 @@ def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     right.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/inbox/",)))
 
     assert set(uncovered_routes(wrong)) - pages == {"/inbox/{name}", "/open"}
-    assert run_asgi(wrong, Sent(path="/api/inbox/x")).status == 200, "the helper says so"
+    assert run_asgi(wrong, Sent(path="/inbox/x")).status == 200, "the helper says so"
     assert set(uncovered_routes(right)) - pages == {"/open"}
     assert set(uncovered_routes(Guard(NANGO, KEY, only=("/inbox/",)).asgi(make_fastapi()))) - pages == {"/open"}
 

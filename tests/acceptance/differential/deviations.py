@@ -15,7 +15,7 @@ from support import Sent
 from acceptance.differential.compare import Finding
 from acceptance.differential.grammar.ids import NOW
 
-ASGI_FRAMEWORKS = ("Quart", "Django (ASGI)", "Starlette", "FastAPI", "Litestar")
+ASGI_FRAMEWORKS = ("Quart", "Django (ASGI)", "Starlette", "FastAPI", "Litestar", "Falcon (ASGI)")
 
 
 class Deviation(NamedTuple):
@@ -162,8 +162,8 @@ INTRODUCTION = """\
 The guard refuses a request that frameworks read differently: one with a second value of an id, an unusual encoding, or
 a part that only some frameworks read. So your framework reads the same ids that the guard verified. `make test` checks
 this with fixed and generated requests. `make fuzz-differential` checks it with more generated requests, as many as you
-want. The frameworks are Flask, Quart, Django over WSGI and ASGI, Django REST framework, Starlette, FastAPI, Litestar,
-Falcon and Bottle. A framework may still refuse a request itself.
+want. The frameworks are Flask, Quart, Django and Falcon over WSGI and ASGI, Django REST framework, Starlette, FastAPI,
+Litestar and Bottle. A framework may still refuse a request itself.
 
 This has two consequences. The guard refuses a body of a type that no source of the scheme reads, because a framework
 may read it: for example, Starlette's `request.json()` parses a body of any type. This does not apply to uploads. The

@@ -12,6 +12,7 @@ from support import Sent, environ_for, scope_for
 from acceptance.differential.apps.bottle_app import app as bottle
 from acceptance.differential.apps.django_app import django_asgi, django_wsgi, rest
 from acceptance.differential.apps.falcon_app import app as falcon
+from acceptance.differential.apps.falcon_asgi_app import app as falcon_asgi
 from acceptance.differential.apps.fastapi_app import app as fastapi
 from acceptance.differential.apps.flask_app import app as flask
 from acceptance.differential.apps.litestar_app import app as litestar
@@ -26,6 +27,7 @@ ASGI_APPS: dict[str, Any] = {
     "Starlette": starlette,
     "FastAPI": fastapi,
     "Litestar": litestar,
+    "Falcon (ASGI)": falcon_asgi,
 }
 
 

@@ -594,7 +594,8 @@ def test_an_id_in_the_path_is_read_only_if_frameworks_agree_on_it(path: str, exp
     ("templates", "asgi", "expected"),
     [
         (["/orgs/{a}"], UVICORN, Reason.VERIFIED),
-        (["/api/orgs/{a}"], UVICORN, Reason.MISSING_ID),
+        (["/api/orgs/{a}"], UVICORN, Reason.MALFORMED),
+        (["/api/v1/orgs/{a}"], UVICORN, Reason.MISSING_ID),
         (["/orgs/{a}"], DAPHNE, Reason.MALFORMED),
         (["/orgs/{a}", "/api/orgs/{a}"], DAPHNE, Reason.VERIFIED),
     ],

@@ -1,6 +1,7 @@
 """The ASGI middleware in Litestar, whose router runs before its middleware."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient as StarletteClient
+from support import Sent, run_asgi
 
 from hmac_guard import Guard
 from hmac_guard.asgi import GuardMiddleware
@@ -132,3 +134,37 @@ def test_an_id_in_a_path_with_a_last_slash_is_not_ignored(place: str) -> None:
         assert client.get("/oauth/connect/theirs/", params=signed).status_code == 401
         honest = {name: text for name, text in signed.items() if name != "integration_id"}
         assert client.get("/oauth/connect/mine", params=honest).text == "mine"
+
+
+@pytest.mark.parametrize("policy", [{"exempt": ("/health",)}, {"only": ("/api/health",)}], ids=str)
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_a_route_that_begins_like_the_mount_point_of_the_server_is_guarded(place: str, policy: dict[str, Any]) -> None:
+    """Litestar has cut the mount point out of the path before its middleware runs, and left it in the scope."""
+
+    @get("/api/health", sync_to_thread=False)
+    def private() -> str:
+        return "private"
+
+    guard = Guard(NANGO, KEY, **policy)
+    middleware = [DefineMiddleware(GuardMiddleware, guard=guard)] if place == "middleware" else []
+    app: Any = Litestar([health, private], middleware=middleware, logging_config=NO_LOG)
+    guarded = guard.asgi(app) if place == "around" else app
+
+    assert run_asgi(guarded, Sent(path="/api/api/health", root="/api")).status == 401
+    if "exempt" in policy:
+        assert run_asgi(guarded, Sent(path="/api/health", root="/api")).body == b"up"
+
+
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_an_id_in_a_route_that_begins_like_the_mount_point_is_not_ignored(place: str) -> None:
+    @get("/oauth/connect/{integration_id:str}", sync_to_thread=False)
+    def connect(request: Request[Any, Any, Any]) -> str:
+        return str(request.path_params["integration_id"])
+
+    guard = Guard(NANGO, KEY)
+    middleware = [DefineMiddleware(GuardMiddleware, guard=guard)] if place == "middleware" else []
+    app: Any = Litestar([connect], middleware=middleware, logging_config=NO_LOG)
+    signed = urlencode(NANGO.sign_fields(KEY, integration_id="mine", connection_id="c").query)
+
+    sent = Sent(path="/oauth/oauth/connect/theirs", root="/oauth", query=signed)
+    assert run_asgi(guard.asgi(app) if place == "around" else app, sent).status == 401
