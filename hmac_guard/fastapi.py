@@ -174,7 +174,7 @@ async def _answer(request: HTTPConnection, refused: GuardRefused) -> Response | 
         elif request.application_state is WebSocketState.CONNECTED:  # An earlier dependency has accepted it.
             await request.close(1008)
         return None
-    return Response(refusal.body, refusal.code, dict(refusal.headers))
+    return Response(refusal.body_for(request.scope["method"]), refusal.code, dict(refusal.headers))
 
 
 def _receive_of(body: bytes) -> Any:

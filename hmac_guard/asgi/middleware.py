@@ -111,4 +111,4 @@ async def send_refusal(refusal: Refusal, scope: Any, send: Any) -> None:
             return
         kind = "websocket.http.response"
     await send({"type": kind + ".start", "status": refusal.code, "headers": list(refusal.raw_headers)})
-    await send({"type": kind + ".body", "body": b"" if scope.get("method") == "HEAD" else refusal.body})
+    await send({"type": kind + ".body", "body": refusal.body_for(scope.get("method"))})

@@ -30,6 +30,10 @@ class Refusal(NamedTuple):
     client_code: str
     message: str
 
+    def body_for(self, method: str | None) -> bytes:
+        """Return the body of the answer to a request with this method. An answer to HEAD has none (RFC 9110, 9.3.2)."""
+        return b"" if method == "HEAD" else self.body
+
 
 class _Answer(NamedTuple):
     code: str

@@ -154,8 +154,7 @@ class DjangoDriver:
 
 def respond(refusal: Refusal, request: HttpRequest) -> HttpResponse:
     """Return the refusal as a Django response."""
-    body = b"" if request.method == "HEAD" else refusal.body
-    return HttpResponse(body, status=refusal.code, headers=dict(refusal.headers))
+    return HttpResponse(refusal.body_for(request.method), status=refusal.code, headers=dict(refusal.headers))
 
 
 def _joined(line: Line) -> str | None:

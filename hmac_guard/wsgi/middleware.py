@@ -68,4 +68,4 @@ class GuardMiddleware(Strict):
 def send_refusal(refusal: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Answer a request."""
     start_response(refusal.line, list(refusal.headers))
-    return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else refusal.body]
+    return [refusal.body_for(environ.get("REQUEST_METHOD"))]

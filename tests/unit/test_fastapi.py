@@ -578,6 +578,17 @@ def test_a_mounted_application_reads_its_own_path() -> None:
     assert run_asgi(outer, sent).body == b'"acmeacme"'
 
 
+def test_a_refusal_of_head_has_no_body() -> None:
+    app = FastAPI()
+    app.add_api_route(
+        "/x", lambda: None, methods=["GET", "HEAD"], dependencies=[Security(GuardSecurity(Guard(ORDERS, KEY)))]
+    )
+    refused, to_head = (run_asgi(app, Sent(method, "/x")) for method in ("GET", "HEAD"))
+
+    assert (to_head.status, to_head.headers, to_head.body) == (401, refused.headers, b"")
+    assert int(to_head.headers["content-length"]) == len(refused.body)
+
+
 def test_an_exception_handler_of_the_user_is_used() -> None:
     here = App()
     here.route(here.app, GuardSecurity(Guard(ORDERS, KEY)))
