@@ -43,7 +43,9 @@ def signed_client(
     now: float | Callable[[], float] | None = None,
     **named: IdValue,
 ) -> Client:
-    """Return a copy of a test client that signs each of its requests. The client itself stays unsigned.
+    """Return a copy of a test client that signs each of its requests. The client itself does not change.
+
+    If the client is signed already, the new signature takes the place of the old one.
 
     Args:
         client: The test client of Flask or Werkzeug, Django (`Client`, `AsyncClient`), Starlette or FastAPI, or a
@@ -57,7 +59,8 @@ def signed_client(
             written in the URL too.
 
     Raises:
-        ValueError: The client is of another kind, or no request could be signed with this.
+        ValueError: The client is of another kind, a client of httpx has other authentication, or no request could be
+            signed with this.
 
     Example::
 
@@ -76,6 +79,11 @@ def signed_client(
     if _is(client, ("httpx", "httpx2"), ("Client", "AsyncClient")):
         from hmac_guard.client.for_httpx import HttpxAuth
 
+        if (signed.auth is not None and not isinstance(signed.auth, HttpxAuth)) or signed.base_url.userinfo:
+            raise ConfigError(
+                "signed_client: the client has its own authentication, and httpx sends a request with one; send its "
+                "header with headers= of the client, and leave out auth= and the user in base_url"
+            )
         # Starlette opens websockets there, with any `base_url`.
         of_websockets = ["http://testserver"] if hasattr(signed, "websocket_connect") else []
         origins = origins_of("signed_client", hide([_base(signed), *of_websockets]))
@@ -119,7 +127,8 @@ class _Signed:
     _signer: Signer
 
     def __init__(self, inner: Any, signer: Signer) -> None:
-        vars(self).update(_inner=inner, _signer=signer)
+        # Of two signers, the inner one would replace the strings of the outer one.
+        vars(self).update(_inner=inner._inner if isinstance(inner, _Signed) else inner, _signer=signer)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

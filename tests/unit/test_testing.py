@@ -135,6 +135,22 @@ def test_a_signed_client_is_let_through_and_the_client_itself_is_not(client: Any
     assert plain(**has_body)[0] == 401
 
 
+def test_a_client_that_is_signed_again_has_the_last_ids_and_the_last_key(client: Any) -> None:
+    guard = Guard(SCHEMES["header"], KEY)
+
+    def signed_twice(each: Any, **options: Any) -> Any:
+        return signed_client(signed_client(each, guard, user="u1"), guard, **options)
+
+    def first_of_two(each: Any) -> Any:
+        first = signed_client(each, guard, user="u1")
+        signed_client(first, guard, user="u2")
+        return first
+
+    assert client(guard, partial(signed_twice, user="u2"))()[1]["ids"] == {"user": "u2"}
+    assert client(guard, partial(signed_twice, user="u1", key="another key, long enough too"))()[0] == 401
+    assert client(guard, first_of_two)()[1]["ids"] == {"user": "u1"}
+
+
 def test_a_form_gets_the_ids_as_fields(client: Any) -> None:
     guard = Guard(IN_BODY, KEY)
     status, found = client(guard, lambda each: signed_client(each, guard, user="u&1"))(
@@ -224,6 +240,28 @@ def test_a_client_of_httpx_signs_for_a_real_server(library: str, is_async: bool)
                 answer = signed_client(client, guard, IDS).get("/oauth/connect/github")
                 assert client.get("/oauth/connect/github").status_code == 401
         assert answer.json() == IDS
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_client_of_httpx_with_other_authentication_is_an_error(library: str) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    address = "https://api.example"
+    guard = Guard(IN_HEADER, KEY)
+    for options in (
+        {"auth": ("ada", "pw")},
+        {"auth": lambda request: request},
+        {"base_url": "https://ada:pw@api.example"},
+    ):
+        with (
+            httpx.Client(**{"base_url": address, **options}) as client,
+            pytest.raises(ConfigError, match=r"the client has its own authentication.* send its header with headers="),
+        ):
+            signed_client(client, guard, user="u1")
+    basic = {"Authorization": "Basic YWRhOnB3"}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=list(request.headers.items())))
+    with httpx.Client(base_url=address, headers=basic, transport=transport) as client:
+        sent = {name.lower(): text for name, text in signed_client(client, guard, user="u1").get("/").json()}
+    assert (sent["authorization"], sent["x-user"]) == (basic["Authorization"], "u1")
 
 
 def test_the_key_is_that_with_which_the_guard_signs() -> None:
