@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -62,7 +62,7 @@ def values_of(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: 
 
 
 def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
-    """Return a request with one place for each value.
+    """Return a request with one place for each value, one that can carry it if there is such a request.
 
     Args:
         scheme: The scheme.
@@ -70,9 +70,13 @@ def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
         body: The signed raw body, if it is known. It decides where JSON and a form are possible.
 
     Raises:
-        ConfigError: One request cannot carry all the values.
+        ConfigError: The scheme has no places that one request can have together.
     """
-    places, fields = _fitting_places(scheme, body), call_fields(scheme)
+    return _call_at(scheme, _fitting_places(scheme, values, body), values, body)
+
+
+def _call_at(scheme: Scheme, places: tuple[Source, ...], values: Sequence[str], body: str = "") -> Call:
+    fields = call_fields(scheme)
     template, media_type = _template(places, [field.name for field in fields]), _media_type(scheme, places, body)
     call = Call(template, {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
     # Items of one header: times first, then signatures.
@@ -100,13 +104,15 @@ def _place(call: Call, name: str, place: Source, value: str) -> None:
             put(call.document, place.tokens(), value)
 
 
-def _fitting_places(scheme: Scheme, body: str) -> tuple[Source, ...]:
-    """Return a place for each field. Only a field that has no other place is in a signed body."""
-    choices = []
-    for field in call_fields(scheme):
+def _fitting_places(scheme: Scheme, values: Sequence[str], body: str = "") -> tuple[Source, ...]:
+    """Return a place for each field. Only a field that has no other place is in a signed body. "" may be anywhere."""
+    carrying, every = [], []
+    for field, value in zip(call_fields(scheme), values, strict=True):
         places = sorted(field.source.places(), key=lambda place: _contradicts(place, body))
-        choices.append([place for place in places if not (scheme.signs_body and place.kinds)] or places)
-    for chosen in product(*choices):
+        able = [place for place in places if not value or place.can_carry(value)] or places
+        carrying.append(_outside_of_signed_body(scheme, able))
+        every.append(_outside_of_signed_body(scheme, places))
+    for chosen in chain(product(*carrying), product(*every)):
         kinds = {type(place) for place in chosen}
         paths = [set(place.templates) for place in chosen if isinstance(place, Path)]
         if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
@@ -115,6 +121,10 @@ def _fitting_places(scheme: Scheme, body: str) -> tuple[Source, ...]:
         f"snippet: no example can be made for the scheme {scheme.name!r}: its paths have different templates; give "
         "each id in the path the same ones"
     )
+
+
+def _outside_of_signed_body(scheme: Scheme, places: list[Source]) -> list[Source]:
+    return [place for place in places if not (scheme.signs_body and place.kinds)] or places
 
 
 def _contradicts(place: Source, body: str) -> bool:
@@ -165,7 +175,8 @@ def fetch_code(scheme: Scheme) -> str:
     ids = [field.name for field in scheme.id_fields]
     *_, tenant = local_names([*ids, "tenant?"], camel)
     # A time that the message does not name is in the signed body.
-    call = make_call(scheme, values_of(scheme, signed, tenant, "signature"))
+    names = values_of(scheme, signed, tenant, "signature")
+    call = _call_at(scheme, _fitting_places(scheme, [""] * len(names)), names)
     return templates.get_template("fetch.j2").render(
         url=HOST + _path(call, lambda name: f"${{encodeURIComponent({name})}}"),
         query=_object(call.query),
@@ -229,7 +240,7 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
         body: The signed raw body, if the scheme signs it.
 
     Raises:
-        ConfigError: One request cannot carry all the values.
+        ConfigError: As of `make_call`.
     """
     call = make_call(scheme, values, body)
     url = HOST + _path(call, lambda text: quote(text, safe=""))

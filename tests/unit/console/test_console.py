@@ -1603,6 +1603,35 @@ def test_a_typed_body_may_be_json_or_a_form(keys: Any, source: Any, bodies: list
 
 
 @pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (Header("X-Id") | Query("id"), "größe"),
+        (Header("X-Id", before=":") | Query("id"), "a:b"),
+        (Cookie("id") | Json("/id"), "a b"),
+        (PathSource("/of/{id}") | Form("id"), "a/b"),
+        (Header("X-Ids").item("id", separators=(";", "=")) | Query("id"), "a;b"),
+    ],
+    ids=repr,
+)
+def test_a_typed_value_is_in_a_place_that_can_carry_it(keys: Any, source: Any, text: str) -> None:
+    scheme = Scheme(name="either", ids={"id": source}, message="{id}", signature=Header("X-Sig"))
+    of_tenant = Scheme(
+        name="tenant",
+        ids={"user": Query("user")},
+        message="{user}",
+        signature=Header("X-Sig"),
+        tenant=Header("X-Tenant") | Query("tenant"),
+    )
+    keys.add("größe", KEY)
+    vic = Browser(Console(keys, schemes=[scheme, of_tenant], authorize=by_header), "vic")
+
+    for signed, name in ((scheme, "id"), (of_tenant, "user")):
+        typed = {"kind": "ids", "scheme": signed.name, "tenant": "größe", f"id.{name}": text}
+        answer = vic.post("/check", **typed, signature=signed.sign(KEY, {name: text}))
+        assert "This signature is right for größe" in words_of(answer)
+
+
+@pytest.mark.parametrize(
     ("scheme", "written"),
     [
         (STANDARD_WEBHOOKS, "v1,{}"),

@@ -338,6 +338,39 @@ def test_a_cookie_is_set_before_the_request() -> None:
     assert curl_command(scheme, ["u", "s"]) == f"curl {HOST}/ \\\n  -b 'uid=u; sig=s'"
 
 
+def test_a_value_is_in_the_first_place_that_can_carry_it_and_code_has_the_first_place() -> None:
+    user = Header("X-User", before="I") | Query("user")
+    scheme = Scheme(name="x", ids={"user": user}, message="{user}", signature=Query("sig"))
+
+    assert curl_command(scheme, ["ada", "s"]) == f"curl '{HOST}/?sig=s' \\\n  -H 'X-User: adaI'"
+    assert curl_command(scheme, ["größe", "s"]) == f"curl '{HOST}/?user=gr%C3%B6%C3%9Fe&sig=s'"
+    assert '"X-User": userId + "I"' in fetch_code(scheme)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "sent"),
+    [
+        (Json("/a") | Query("a"), Form("b") | Header("X-B"), "--data-urlencode 'b=größe'"),
+        (Json("/a"), Form("b") | Header("X-B"), "-H 'X-B: größe'"),
+        (Header("X-A"), Header("X-B") | Form("b"), "--data-urlencode 'b=größe'"),
+        (Header("X-A"), Header("X-B"), "-H 'X-B: größe'"),
+    ],
+    ids=repr,
+)
+def test_a_value_is_in_a_place_that_cannot_carry_it_only_if_there_is_no_other(a: Any, b: Any, sent: str) -> None:
+    scheme = Scheme(name="x", ids={"a": a, "b": b}, message="{a}:{b}", signature=Query("sig"))
+
+    assert sent in curl_command(scheme, ["größe", "größe", "s"])
+
+
+def test_the_page_of_a_tenant_names_it_where_it_can_be_sent() -> None:
+    tenant = Header("X-Tenant") | Query("tenant")
+    scheme = Scheme(name="x", ids={"user": Query("user")}, message="{user}", signature=Query("sig"), tenant=tenant)
+
+    assert "tenant=gr%C3%B6%C3%9Fe" in page(scheme, ["python"], tenant="größe")
+    assert "X-Tenant: acme" in page(scheme, ["python"])
+
+
 def test_a_scheme_whose_paths_have_different_templates_has_no_page() -> None:
     ids = {"a": PathSource("/x/{a}/{k}"), "b": PathSource("/x/{k}/{b}")}
     scheme = Scheme(name="split", ids=ids, message="{a}:{b}", signature=Query("sig"))
