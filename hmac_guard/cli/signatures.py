@@ -16,7 +16,7 @@ import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import check_keys, key_options, ring_of, takes_key, takes_tenant
-from hmac_guard.cli.output import LONE_SURROGATE, CliError, bad, echo_utf_8, good, standard_input
+from hmac_guard.cli.output import CliError, bad, echo_utf_8, good, standard_input
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.key import Key, Keyring
@@ -30,6 +30,8 @@ from hmac_guard.core.verdict import Reason, Refused
 from hmac_guard.explain.items import items_in
 
 Row = dict[str, Any]
+#: Writes a row. Takes the text of each field that was read, and the fields to add.
+_Write = Callable[[dict[str, str], Row], None]
 #: Seconds between two updates of the progress bar. An update for each row would print more than the rows.
 _REDRAW = 0.1
 
@@ -244,6 +246,8 @@ def _message(scheme: Scheme, ids: dict[str, str], others: dict[str, Any]) -> byt
 def process_rows(form: str, work: Callable[[Row], Row]) -> None:
     """Write each row of stdin to stdout in the same form, with the fields that `work` returns added.
 
+    The other fields stay as they are written: a float would lose digits of a number.
+
     Args:
         form: "jsonl" or "csv".
         work: Returns the fields to add to a row.
@@ -254,9 +258,9 @@ def process_rows(form: str, work: Callable[[Row], Row]) -> None:
     with _progress() as count:
         rows = _json_rows(_lines(count)) if form == "jsonl" else _csv_rows(_lines(count))
         write = _write_json if form == "jsonl" else _csv_writer()
-        for number, row in rows:
+        for number, row, written in rows:
             try:
-                write(row | work(row))
+                write(written, work(row))
             except ConfigError as error:
                 raise CliError(f"line {number}: {error}") from None
 
@@ -302,17 +306,31 @@ def _lines(count: Callable[[int], None]) -> Iterator[str]:
             raise CliError(f"line {number} is not UTF-8; convert the input first") from None
 
 
-def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+def _json_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row, dict[str, str]]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line, object_pairs_hook=partial(_without_repeats, number))
+            written = dict(_members(line)) if isinstance(row, dict) else None
         except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
+            written = None
+        if written is None:
             raise CliError(f"line {number} is not a JSON object; give one object per line")
-        yield number, row
+        yield number, row, written
+
+
+def _members(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of a JSON object, each with the text of the whole member."""
+    read, end = json.JSONDecoder().raw_decode, line.index("{") + 1
+    while line[start := _next_token(line, end)] != "}":
+        name, end = read(line, start)
+        _, end = read(line, _next_token(line, end))
+        yield name, line[start:end]
+
+
+def _next_token(line: str, end: int) -> int:
+    return next(index for index in range(end, len(line)) if line[index] not in " \t\r\n:,")
 
 
 def _without_repeats(line: int, pairs: list[tuple[str, Any]]) -> Row:
@@ -325,7 +343,7 @@ def _without_repeats(line: int, pairs: list[tuple[str, Any]]) -> Row:
     return row
 
 
-def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row, dict[str, str]]]:
     reader = csv.reader(lines, strict=True)
     try:
         names = next(reader, [])
@@ -336,28 +354,29 @@ def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Row]]:
             # A spreadsheet adds empty columns without a name. They are written as one.
             if names.count("") > 1 and any(cell for name, cell in zip(names, cells, strict=True) if not name):
                 raise CliError(f"line {reader.line_num} has a cell without a name; name its column in the first line")
-            yield reader.line_num, dict(zip(names, cells, strict=True))
+            row = dict(zip(names, cells, strict=True))
+            yield reader.line_num, row, row
     except csv.Error as error:
         raise CliError(f"line {reader.line_num} is not CSV: {error}") from None
 
 
-def _write_json(row: Row) -> None:
-    text = json.dumps(row, ensure_ascii=False)
-    # JSON can contain a lone surrogate as an escape. UTF-8 cannot, so it is written as an escape again.
-    echo_utf_8(f"{text if LONE_SURROGATE.search(text) is None else json.dumps(row)}\n")
+def _write_json(written: dict[str, str], added: Row) -> None:
+    members = written | {name: f"{json.dumps(name)}: {json.dumps(value)}" for name, value in added.items()}
+    echo_utf_8(f"{{{', '.join(members.values())}}}\n")
 
 
-def _csv_writer() -> Callable[[Row], None]:
+def _csv_writer() -> _Write:
     names: list[str] = []
 
-    def write(row: Row) -> None:
+    def write(written: dict[str, str], added: Row) -> None:
         text = io.StringIO()
+        cells = {name: str(value).lower() if isinstance(value, bool) else value for name, value in added.items()}
         first = not names
-        names.extend(row if first else ())
+        names.extend(written | cells if first else ())
         writer = csv.DictWriter(text, names, lineterminator="\n")
         if first:
             writer.writeheader()
-        writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in row.items()})
+        writer.writerow(written | cells)
         echo_utf_8(text.getvalue())
 
     return write

@@ -55,6 +55,33 @@ def test_json_lines_are_signed_and_their_other_fields_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize("space", ["", " ", "\t \r"])
+def test_the_other_fields_of_json_stay_as_they_are_written(space: str) -> None:
+    ids = ['"integration_id":"a"', '"connection_id": "\\u00fc"']
+    others = [
+        *(
+            '"big": 1e400',
+            '"exact": 0.10000000000000000555',
+            '"zero": 1.50',
+            '"minus":-0',
+            '"ten": 1E+1',
+            '"text": "\\u00e9é"',
+        ),
+        *('"": "}, {"', '"deep": {"a": [1e400, {"b":0.0}], "c": {}}', '"list": [ ]', '"none": null'),
+    ]
+    old = '"\\u0073ignature": "old"'
+    given = f"{{{space}{f'{space},{space}'.join([*ids, old, *others])}{space}}}{space}\n"
+
+    code, output = run("sign", "nango", "--rows", "jsonl", given=given + f"{{{space}{', '.join(ids)}}}")
+    new = f'"signature": "{signed("a:ü")}"'
+    assert code == 0
+    assert output.split("\n") == [f"{{{', '.join([*ids, new, *others])}}}", f"{{{', '.join([*ids, new])}}}", ""]
+
+    code, output = run("verify", "nango", "--rows", "jsonl", given=output)
+    assert code == 0
+    assert output.startswith(f'{{{", ".join([*ids, new, *others])}, "verified": true, "reason": "verified"}}\n')
+
+
 def test_a_lone_surrogate_is_written_as_an_escape_again() -> None:
     given = r'{"integration_id": "\ud800", "note": "ü\udfff", "signature": "\ud800"}' + "\n"
 
