@@ -5,7 +5,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -369,14 +369,18 @@ def _csv_writer() -> _Write:
     names: list[str] = []
 
     def write(written: dict[str, str], added: Row) -> None:
-        text = io.StringIO()
-        cells = {name: str(value).lower() if isinstance(value, bool) else value for name, value in added.items()}
+        row = written | {
+            name: str(value).lower() if isinstance(value, bool) else value for name, value in added.items()
+        }
         first = not names
-        names.extend(written | cells if first else ())
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        if first:
-            writer.writeheader()
-        writer.writerow(written | cells)
-        echo_utf_8(text.getvalue())
+        names.extend(row if first else ())
+        echo_utf_8((_csv_line(names) if first else "") + _csv_line([row[name] for name in names]))
 
     return write
+
+
+def _csv_line(cells: Iterable[Any]) -> str:
+    text = io.StringIO()
+    # The writer quotes the characters of its line end, and a reader refuses a CR without quotes.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"

@@ -132,6 +132,16 @@ def test_csv_is_signed_and_keeps_its_cells() -> None:
     ]
 
 
+@pytest.mark.parametrize("cell", ["a\rb", "\r", "a\nb", "a,b", 'a"b'])
+def test_a_cell_of_csv_is_read_as_it_was_written(cell: str) -> None:
+    given = f'integration_id,connection_id,note\na,b,"{cell.replace(chr(34), chr(34) * 2)}"\n'
+    _, signatures = run("sign", "nango", "--rows", "csv", given=given)
+    code, output = run("verify", "nango", "--rows", "csv", given=signatures)
+
+    assert code == 0
+    assert [row["note"] for row in csv.DictReader(io.StringIO(output, newline=""))] == [cell]
+
+
 @pytest.mark.parametrize("names", ["integration_id,connection_id,,", ",integration_id,connection_id,"])
 def test_several_columns_of_csv_may_have_no_name_if_they_are_empty(names: str) -> None:
     row = names.replace("integration_id", "a").replace("connection_id", "b")
