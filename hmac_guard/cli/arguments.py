@@ -19,24 +19,33 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.core.strict import nearest
 
+#: Returns the completions of an unfinished word, as the `shell_complete` of a parameter.
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 PRESETS = {preset.name: preset for preset in vars(schemes).values() if isinstance(preset, Scheme)}
 
 
-def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def takes_scheme(
+    others: str = "", complete_others: Complete = lambda *_: []
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the argument `SCHEME`, or the option --scheme, to a command.
 
     Args:
         others: The arguments after `SCHEME`, as the help text names them.
+        complete_others: Completes these arguments.
 
     Returns:
         A decorator. The command function gets the arguments `scheme`, a `Scheme`, and `words`, the other arguments.
     """
 
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        is_scheme = ctx.params.get("own") is None and not ctx.params.get("words")
+        return (complete_preset if is_scheme else complete_others)(ctx, param, incomplete)
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @click.option(
             "--scheme", "own", metavar="MODULE:OBJECT", callback=filled, help="Your own scheme, instead of SCHEME."
         )
-        @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip(), shell_complete=_complete)
+        @click.argument("words", nargs=-1, metavar=f"SCHEME {others}".strip(), shell_complete=complete)
         @functools.wraps(function)
         def with_scheme(*, own: str | None, words: tuple[str, ...], **options: Any) -> Any:
             if own is None and (not words or "=" in words[0]):
@@ -49,20 +58,18 @@ def takes_scheme(others: str = "") -> Callable[[Callable[..., Any]], Callable[..
     return decorate
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a preset, and after it the names of what it signs."""
-    own, given = ctx.params.get("own"), [str(word) for word in ctx.params.get("words") or ()]
-    if own is None and not given:
-        return complete_preset(ctx, param, incomplete)
-    scheme = PRESETS.get(given[0]) if own is None else None
-    named = {word.partition("=")[0] for word in given}
-    known = [] if scheme is None else [*scheme.ids, *names_of_parts(scheme)]
-    return [f"{name}=" for name in known if name not in named and f"{name}=".startswith(incomplete)]
-
-
 def complete_preset(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a preset, as the `shell_complete` of a parameter."""
     return [name for name in sorted(PRESETS) if name.startswith(incomplete)]
+
+
+def _complete_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the names of what a preset signs. With --rows, they are not arguments."""
+    own, given = ctx.params.get("own"), [str(word) for word in ctx.params.get("words") or ()]
+    scheme = PRESETS.get(given[0]) if own is None and ctx.params.get("rows") is None else None
+    named = {word.partition("=")[0] for word in given}
+    known = [] if scheme is None else [*scheme.ids, *names_of_parts(scheme)]
+    return [f"{name}=" for name in known if name not in named and f"{name}=".startswith(incomplete)]
 
 
 def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +78,7 @@ def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
     The command gets them as `scheme`, `ids` and `others`: the times, the method and the body that the scheme signs.
     """
 
-    @takes_scheme("ID=VALUE...")
+    @takes_scheme("ID=VALUE...", _complete_ids)
     @functools.wraps(function)
     def with_ids(*, scheme: Scheme, words: tuple[str, ...], **options: Any) -> Any:
         given = _given(scheme, words)

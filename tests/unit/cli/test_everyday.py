@@ -151,7 +151,13 @@ def test_each_command_is_in_the_help() -> None:
         (["sign", "nango", ""], ["integration_id=", "connection_id="]),
         (["verify", "nango", "connection_id=c", ""], ["integration_id="]),
         (["sign", "stripe", "t"], ["timestamp="]),
+        (["sign", "nango", "--rows", "csv", ""], []),
+        (["verify", "--rows", "jsonl", "nango", "c"], []),
+        (["snippet", "na"], ["nango"]),
+        (["snippet", "nango", ""], []),
         (["snippet", "nango", "--lang", "go"], ["go"]),
+        (["explain", "na"], ["nango"]),
+        (["explain", "nango", ""], []),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["keys", "read"], ["readiness"]),
         (["console", "--scheme", "na"], ["nango"]),
@@ -172,7 +178,7 @@ def test_bash_completes(words: list[str], expected: list[str]) -> None:
         check=False,
     )
     assert result.stderr == ""
-    assert [line.split(",", 1)[1] for line in result.stdout.splitlines()] == expected
+    assert [line.split(",", 1)[1] for line in result.stdout.splitlines() if line] == expected
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
