@@ -17,6 +17,7 @@ from werkzeug.routing import RoutingException, Rule
 from hmac_guard.applications import can_take
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, OuterError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.numbers import check_flag
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Reason, Verdict, verdict_from
@@ -82,13 +83,14 @@ class GuardExtension(Strict):
                 `before_request`.
 
         Raises:
-            ConfigError: `app` is not a Flask application, or another guard of it has the same `annotate_as`.
+            ConfigError: An argument is not valid, or another guard of the application has the same `annotate_as`.
         """
         if not isinstance(app, Flask):
             raise ConfigError(
                 f"GuardExtension: app must be a Flask application, not {type(app).__name__}; write "
                 "GuardExtension(guard, app). Quart: app.asgi_app = guard.asgi(app.asgi_app)"
             )
+        check_flag("GuardExtension: everywhere", everywhere)
         guards: dict[GuardExtension, _Bound] = app.extensions.setdefault("hmac_guard", {})
         bound = self._bound or _bind(cast(Callable[[Flask], Guard], self._make)(app))
         if any(other.guard.annotate_as == bound.guard.annotate_as for other in guards.values()):

@@ -6,6 +6,7 @@ from typing import Any
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
+from hmac_guard.core.numbers import check_flag
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.resolver import Resolver, check_function
 
@@ -30,10 +31,8 @@ def check_policy(mode: object, preflight: object, max_body: object, annotate_as:
     """Raise `ConfigError` if one of these options is not valid."""
     if mode not in MODES:
         raise ConfigError('Guard: mode is unknown; use "enforce", "report" or "off"')
-    if not isinstance(preflight, bool):
-        raise ConfigError("Guard: preflight must be True or False")
-    if not isinstance(debug, bool):
-        raise ConfigError("Guard: debug must be True or False")
+    check_flag("Guard: preflight", preflight)
+    check_flag("Guard: debug", debug)
     if isinstance(max_body, bool) or not isinstance(max_body, int) or max_body < 1:
         raise ConfigError("Guard: max_body must be a number of bytes, at least 1")
     if not isinstance(annotate_as, str) or not _ANNOTATION.fullmatch(annotate_as) or _is_taken(annotate_as):

@@ -1,4 +1,4 @@
-"""Checks of arguments that are numbers."""
+"""Checks of arguments that are numbers, or True or False."""
 
 import sys
 from typing import Any
@@ -31,3 +31,9 @@ def check_count(option: str, value: object) -> None:
     """Raise `ConfigError` unless the value is a whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{option} must be a whole number, at least 1")
+
+
+def check_flag(option: str, value: object) -> None:
+    """Raise `ConfigError` unless the value is True or False: a text such as "false" would count as True."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{option} must be True or False")

@@ -5,6 +5,7 @@ import re
 from hmac_guard.core.bodies import MAX_DEPTH, TOKEN
 from hmac_guard.core.cookies import COOKIE_VALUE
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.numbers import check_flag
 from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.source import Quote, Source, check_name
 
@@ -60,7 +61,7 @@ class Json(Source):
         allow_int: Also accept a whole number within ±(2^53-1), as canonical decimal: JavaScript rounds larger ones.
 
     Raises:
-        ConfigError: The pointer is not valid.
+        ConfigError: An argument is not valid.
     """
 
     pointer: str
@@ -71,6 +72,7 @@ class Json(Source):
         check_name("Json", pointer, _POINTER, "a JSON pointer (RFC 6901) that starts with '/', such as '/order/id'")
         if pointer.count("/") > MAX_DEPTH:
             raise ConfigError(f"Json: the pointer has more than {MAX_DEPTH} levels, and no guard reads a deeper body")
+        check_flag("Json: allow_int", allow_int)
         self._set(pointer=pointer, allow_int=allow_int)
 
     def place(self) -> object:

@@ -4,6 +4,8 @@ from typing import Any
 
 from opentelemetry.metrics import MeterProvider, get_meter
 
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.numbers import check_flag
 from hmac_guard.core.refusal import code_of
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.metrics.series import BUCKETS, SKIPPED, VERIFIED, result_of
@@ -21,12 +23,21 @@ class OpenTelemetryMetrics:
         tenants: Add the attribute `hmac_guard.tenant`, the proven tenant of a verified request. Each tenant is a
             series.
 
+    Raises:
+        ConfigError: An argument is not valid.
+
     Example::
 
         guard = Guard(NANGO, keys="...", on_decision=OpenTelemetryMetrics())
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, tenants: bool = False) -> None:
+        if meter_provider is not None and not isinstance(meter_provider, MeterProvider):
+            raise ConfigError(
+                "OpenTelemetryMetrics: meter_provider must be a MeterProvider of OpenTelemetry, not "
+                f"{type(meter_provider).__name__}; leave it out for the global one"
+            )
+        check_flag("OpenTelemetryMetrics: tenants", tenants)
         meter = get_meter("hmac_guard", meter_provider=meter_provider)
         self._add = meter.create_counter("hmac_guard.requests", "{request}", "Decisions of a guard.").add
         self._record = meter.create_histogram(

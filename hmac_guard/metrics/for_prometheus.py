@@ -19,7 +19,7 @@ from prometheus_client.utils import floatToGoString
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.numbers import check_count
+from hmac_guard.core.numbers import check_count, check_flag
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.resolver import as_resolver
@@ -83,6 +83,7 @@ class PrometheusMetrics(Collector):
         hidden = hide(keys)
         del keys
         check_count("PrometheusMetrics: ending_days", ending_days)
+        check_flag("PrometheusMetrics: tenants", tenants)
         if key_cache is not None and not hasattr(key_cache, "stats"):
             raise ConfigError(f"PrometheusMetrics: key_cache must be a CachedKeys, not {type(key_cache).__name__}")
         if not isinstance(registry, CollectorRegistry):

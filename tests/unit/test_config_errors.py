@@ -118,6 +118,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a query name that is no text": (lambda: Query(3), "visible ASCII"),  # type: ignore[arg-type]
     "a form name with a quote": (lambda: Form('a"b'), "visible ASCII"),
     "a cookie name with =": (lambda: Cookie("a=b"), "RFC 6265"),
+    "allow_int as text": (lambda: Json("/a", allow_int="false"), "Json: allow_int must be True or False"),  # type: ignore[arg-type]
     "a JSON pointer without /": (lambda: Json("order"), "starts with '/'"),
     "the whole JSON document": (lambda: Json(""), "starts with '/'"),
     "a JSON pointer with a bad escape": (lambda: Json("/a~2"), "JSON pointer"),

@@ -811,6 +811,13 @@ def test_two_guards_under_one_name_are_a_config_error() -> None:
         GuardExtension(Guard(ORDERS, KEY), app)
 
 
+def test_everywhere_as_text_is_a_config_error() -> None:
+    app = Flask("guarded")
+    with pytest.raises(ConfigError, match="GuardExtension: everywhere must be True or False"):
+        GuardExtension(Guard(ORDERS, KEY)).init_app(app, everywhere="false")  # type: ignore[arg-type]
+    assert not app.before_request_funcs
+
+
 def test_a_guard_that_init_app_has_not_made_yet_raises() -> None:
     signed = GuardExtension(lambda app: Guard(ORDERS, app.config["KEY"]))
     with Flask("guarded").test_request_context("/"), pytest.raises(ConfigError, match=r"call init_app\(app\) first"):

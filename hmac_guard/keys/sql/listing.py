@@ -13,7 +13,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.key import MODES
-from hmac_guard.core.numbers import check_count
+from hmac_guard.core.numbers import check_count, check_flag
 from hmac_guard.core.text import is_id
 from hmac_guard.keys.sql.secret import SEALED
 from hmac_guard.keys.sql.store import Store
@@ -177,6 +177,9 @@ class Listing:
         the same even if few tenants match.
         """
         check_count("SqlKeys: limit", limit)
+        for option, flag in (("ready", ready), ("used", used)):
+            if flag is not None:
+                check_flag(f"SqlKeys: {option}", flag)
         for option, text in (("after", after), ("prefix", prefix)):
             if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
                 raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")

@@ -13,7 +13,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Key, are_same
-from hmac_guard.core.numbers import check_seconds
+from hmac_guard.core.numbers import check_flag, check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
 from hmac_guard.keys.sql.refusals import forget
 from hmac_guard.keys.sql.secret import SEALED, Sealed, Sealing, Secret, is_sealed
@@ -157,6 +157,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         draft = Draft(hide(secret), form, key_id, note, not_before, not_after)
         del secret
         check_tenant(tenant)
+        check_flag("SqlKeys: to_existing", to_existing)
         by = Change.by(actor, origin)
         if mode is not None:
             _check_mode(mode)
@@ -209,6 +210,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         draft = Draft(hide(secret), form, key_id, note)
         del secret
         check_seconds("SqlKeys: grace", grace, zero=True)
+        check_flag("SqlKeys: while_open", while_open)
         if newest is not None:
             check_seconds("SqlKeys: newest", newest, zero=True)
         by = Change.by(actor, origin)

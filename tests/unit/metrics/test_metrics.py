@@ -514,6 +514,9 @@ def test_wrong_arguments_are_errors() -> None:
         "keys of CachedKeys cannot be listed; .* give the SqlKeys itself": lambda: PrometheusMetrics(
             keys=CachedKeys(KEY)
         ),
+        "PrometheusMetrics: tenants must be True or False": lambda: PrometheusMetrics(
+            tenants="false"  # type: ignore[arg-type]
+        ),
         "registry must be a CollectorRegistry .*, not NoneType; leave registry= out": lambda: PrometheusMetrics(
             registry=None  # type: ignore[arg-type]
         ),
@@ -535,6 +538,16 @@ def reader() -> Iterator[Any]:
     reader.provider = sdk.MeterProvider([reader])  # type: ignore[attr-defined]
     yield reader
     reader.provider.shutdown()  # type: ignore[attr-defined]
+
+
+def test_wrong_arguments_for_opentelemetry_are_errors() -> None:
+    pytest.importorskip("opentelemetry.metrics", reason="not run: opentelemetry-api is not installed")
+    from hmac_guard.metrics import OpenTelemetryMetrics
+
+    with pytest.raises(ConfigError, match=r"meter_provider must be a MeterProvider .*, not str; leave it out"):
+        OpenTelemetryMetrics("x")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="OpenTelemetryMetrics: tenants must be True or False"):
+        OpenTelemetryMetrics(tenants="no")  # type: ignore[arg-type]
 
 
 def test_opentelemetry_counts_and_names_the_code_of_the_client(call: Call, reader: Any) -> None:

@@ -549,6 +549,10 @@ def test_a_value_of_another_type_is_a_failure(database: Database, column: str, v
             lambda keys: keys.rotate("acme", key_id=b"k"), "id must be printable text", id="rotate: bytes as a key id"
         ),
         pytest.param(lambda keys: keys.add("acme", mode="on"), "mode must be", id="add: an unknown mode"),
+        pytest.param(lambda keys: keys.add("acme", to_existing="false"), "to_existing must be True", id="add: a flag"),
+        pytest.param(lambda keys: keys.rotate("acme", while_open="no"), "while_open must be True", id="rotate: a flag"),
+        pytest.param(lambda keys: keys.tenants(ready="false"), "ready must be True or False", id="tenants: ready"),
+        pytest.param(lambda keys: keys.tenants(used="0"), "used must be True or False", id="tenants: used"),
         pytest.param(lambda keys: keys.add("acme", not_after="soon"), "not_after", id="add: a time in words"),
         pytest.param(
             lambda keys: keys.add("acme", not_before=2, not_after=1), "never be active", id="add: unusable times"
