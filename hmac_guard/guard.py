@@ -74,7 +74,8 @@ class Guard(Frozen):
             tenant, or a key resolver: a callable `claim -> keys`, sync or async (see `hmac_guard.keys`).
         mode: "enforce" answers 401. "report" lets every request through, annotated and logged with the verdict that it
             would have got. "off" does not look. A tenant may have its own mode (`Keyring.mode`). The less strict of the
-            two applies, so make the guard with "enforce" and begin with the tenants in "report".
+            two applies, so make the guard with "enforce" and begin with the tenants in "report". While the keys of a
+            tenant are unavailable, the guard's own mode applies.
         only: Guard only these paths: exact ones, or prefixes that end in "/". By default all. Write them as the
             application routes them, without a mount point that it sets itself: a path is guarded if such a prefix is
             anywhere in it, or if it ends with an entry.

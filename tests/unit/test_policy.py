@@ -421,13 +421,17 @@ def test_a_preflight_may_have_an_empty_cookie(call: Call) -> None:
     assert call(Guard(SCHEME, KEY), Sent("OPTIONS", headers=headers)).status == 200
 
 
-def test_a_refused_request_stays_refused_if_the_mode_cannot_be_read(call: Call) -> None:
+@pytest.mark.parametrize(("query", "status"), [("user=u", 401), (GOOD, 503)], ids=["unsigned", "signed"])
+def test_the_mode_of_the_guard_applies_if_the_mode_of_the_tenant_cannot_be_read(
+    call: Call, query: str, status: int
+) -> None:
     def away(claim: Any) -> Any:
         raise KeysUnavailable
 
-    reply = call(Guard(SCHEME, away), Sent(query="user=u", headers=[("X-Tenant", "trying")]))
+    reply = call(Guard(SCHEME, away), Sent(query=query, headers=[("X-Tenant", "trying")]))
+    reported = call(Guard(SCHEME, away, mode="report"), Sent(query=query, headers=[("X-Tenant", "trying")]))
 
-    assert reply.status == 401
+    assert (reply.status, reported.status) == (status, 200)
 
 
 def test_the_tenant_is_verified_with_its_key(call: Call) -> None:
