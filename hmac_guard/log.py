@@ -4,7 +4,8 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, UnusableRequest
@@ -172,6 +173,16 @@ class FailureLog:
             self.succeeded()
         else:
             self.failed(failure)
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """Log the exception that a use of the source raises, and raise nothing."""
+        failure = None
+        try:
+            yield
+        except Exception as error:
+            failure = failure_of(error)
+        self.ended(failure)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()

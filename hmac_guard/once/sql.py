@@ -1,10 +1,12 @@
 """A single-use store in a database."""
 
 from collections.abc import Awaitable
+from hashlib import sha256
 from itertools import count
 from typing import Any, Generic
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Double,
@@ -13,6 +15,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     delete,
+    func,
+    literal,
     literal_column,
     select,
 )
@@ -25,6 +29,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
 from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
+from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
 
 #: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
@@ -43,8 +48,8 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     """Remembers used tokens in a table of PostgreSQL or SQLite. Needs the extra `sql`.
 
     Each use is one transaction that inserts one row; the primary key refuses a second one. Time is measured by the
-    database's clock. Every hundredth use in a process also deletes expired rows, so the role needs INSERT, SELECT and
-    DELETE.
+    database's clock. Every hundredth use in a process also deletes expired rows, in another transaction. If that fails,
+    it is logged, and the use counts. The role needs INSERT, SELECT and DELETE, and no other privilege.
 
     Args:
         engine: A SQLAlchemy engine. `pool_pre_ping=True` replaces a connection that a restart of the database has
@@ -73,6 +78,12 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         self.asgi_only = is_async(engine)
         self._now = literal_column(_NOW[engine.dialect.name], Double)
         self._uses = count(1)
+        self._failures = FailureLog(
+            "the clean-up of SqlOnce", warning="SqlOnce goes on working, but cannot delete expired rows"
+        )
+        # Everything in a database of PostgreSQL shares these numbers.
+        number = int.from_bytes(sha256(f"hmac_guard SqlOnce {table}".encode()).digest()[:8], "big", signed=True)
+        self._lock = func.pg_try_advisory_xact_lock(literal(number, BigInteger))
         self._table = Table(
             table,
             MetaData(),
@@ -92,7 +103,24 @@ class SqlOnce(Strict, Generic[AnyEngine]):
             WrongAnswer: The answer is to another use: two processes share the connection. It is closed.
         """
         ask: Any = self._insert
-        answer: bool | Awaitable[bool] = ask(bytes(token), seconds_until(until))
+        answer: Any = ask(bytes(token), seconds_until(until))
+        if next(self._uses) % EVERY == 0:
+            answer = self._clean_up_async(answer) if self.asgi_only else self._clean_up(answer)
+        used: bool | Awaitable[bool] = answer
+        return used
+
+    # The clean-up is not in the transaction of the use: an error can end that, and the use would not be recorded.
+    def _clean_up(self, answer: bool) -> bool:
+        purge: Any = self.purge
+        with self._failures.logged():
+            purge()
+        return answer
+
+    async def _clean_up_async(self, use: Awaitable[bool]) -> bool:
+        purge: Any = self.purge
+        answer = await use
+        with self._failures.logged():
+            await purge()
         return answer
 
     @operation
@@ -106,27 +134,20 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         if inserted not in (None, token):
             connection.invalidate()
             raise WrongAnswer
-        # After the insert, which takes SQLite's lock: a read that becomes a write may fail there.
-        if next(self._uses) % EVERY == 0:
-            self._delete_some(connection)
         return inserted is not None
 
     @operation
     def purge(self, connection: Connection) -> int:
         """Delete some expired rows, at most 500, and return their number. Call it until it returns 0.
 
-        It may run at the same time as requests.
+        It may run at the same time as requests. In PostgreSQL, it deletes none while another process deletes some.
         """
-        return self._delete_some(connection)
-
-    def _delete_some(self, connection: Connection) -> int:
+        # Two that delete the same rows would wait for each other. FOR UPDATE SKIP LOCKED needs the privilege UPDATE.
+        if connection.dialect.name == "postgresql" and not connection.scalar(select(self._lock)):
+            return 0
         column = self._table.c
-        # Rows that another process deletes are left to it: two that wait for each other would hold up requests.
-        over = select(column.token).where(column.until < self._now).limit(BATCH).with_for_update(skip_locked=True)
-        tokens = list(connection.scalars(over))
-        if tokens:
-            connection.execute(delete(self._table).where(column.token.in_(tokens)))
-        return len(tokens)
+        over = select(column.token).where(column.until < self._now).limit(BATCH)
+        return connection.execute(delete(self._table).where(column.token.in_(over))).rowcount
 
     def _description(self) -> str:
         return f"SqlOnce({shown_url(self.engine)!r})"

@@ -18,7 +18,7 @@ from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted
 from hmac_guard.keys.threads import runs_threads
-from hmac_guard.log import FailureLog, failure_of, logger
+from hmac_guard.log import FailureLog, logger
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
 LAST_WRITE = 2.0
@@ -130,14 +130,10 @@ class VerdictCounts(VerdictLedger):
 
     def write_some(self, *, is_last: bool) -> None:
         """Write the counts, and bring the figures of some tenants up to date. An exception is logged."""
-        failure = None
-        try:
+        with self._failures.logged():
             self.flush()
             if not is_last:
                 self.sum_up_stale()
-        except Exception as error:
-            failure = failure_of(error)
-        self._failures.ended(failure)
 
     def _begin(self) -> None:
         """Start the thread that writes. If threads do not run in this process, write here when it is time.

@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from ports import LOCAL
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import Insert, create_engine, event, text
+from sqlalchemy.exc import ProgrammingError
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
 from hmac_guard import ConfigError
 from hmac_guard.keys.sql.resolver import WrongAnswer
 from hmac_guard.once import MemoryOnce, RedisOnce, SqlOnce, StoreFull
+from hmac_guard.once.sql import EVERY
 from hmac_guard.once.store import token_of
 
 TEN_MINUTES = 600.0
@@ -332,6 +334,88 @@ def test_each_hundredth_use_deletes_some_rows_whose_time_is_over(kind: str, tmp_
             assert used.use(token_for(str(number)))
 
         assert used.do(used.store.purge()) == 0
+
+
+@contextmanager
+def role_with(privileges: str, used: Used) -> Iterator[None]:
+    """Let the store use its table as a role that has only these privileges."""
+    role = f"role_{os.urandom(6).hex()}"
+    beside = create_engine(POSTGRES.set(drivername="postgresql+psycopg"))
+    with beside.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role}"))
+        connection.execute(text(f"GRANT {privileges} ON {used.name} TO {role}"))
+
+    def become(connection: Any, _: Any) -> None:
+        connection.cursor().execute(f"SET ROLE {role}")
+        connection.commit()
+
+    used.do(used.engine.dispose())
+    event.listen(getattr(used.engine, "sync_engine", used.engine), "connect", become)
+    try:
+        yield
+    finally:
+        with beside.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
+        beside.dispose()
+
+
+def use_until_a_clean_up(used: Used) -> None:
+    assert all(used.use(token_for(str(number))) for number in range(EVERY))
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgres-async"])
+def test_the_store_needs_no_other_privileges_than_the_documented_ones(kind: str, tmp_path: Path) -> None:
+    with store_of(kind, tmp_path) as used, role_with("INSERT, SELECT, DELETE", used):
+        assert used.use(token_for("short"), seconds=1.0)
+        assert becomes_true(lambda: used.do(used.store.purge()) == 1)
+        use_until_a_clean_up(used)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgres-async"])
+def test_a_clean_up_that_fails_is_logged_and_refuses_no_use(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store_of(kind, tmp_path) as used:
+        with role_with("INSERT, SELECT", used), caplog.at_level(logging.WARNING, "hmac_guard"):
+            use_until_a_clean_up(used)
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                used.do(used.store.purge())
+
+        [line] = caplog.messages
+        assert line.startswith("SqlOnce goes on working, but cannot delete expired rows: ")
+        assert "42501" in line
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "sqlite-async"])
+def test_a_clean_up_that_ends_its_transaction_undoes_no_use(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite may do this by itself, for example if the disk is full."""
+    with store_of(kind, tmp_path) as used:
+        beside = create_engine(used.url)
+        with beside.begin() as connection:
+            connection.execute(text(f"INSERT INTO {used.name} (token, until) VALUES (x'00', 1.0)"))
+            ends = "BEGIN SELECT RAISE(ROLLBACK, 'ended'); END"
+            connection.execute(text(f"CREATE TRIGGER ends BEFORE DELETE ON {used.name} {ends}"))
+        beside.dispose()
+        use_until_a_clean_up(used)
+
+        assert not any(used.use(token_for(str(number))) for number in range(EVERY - 1))
+        assert "cannot delete expired rows: sqlite3.IntegrityError" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgres-async"])
+def test_a_clean_up_does_not_wait_for_that_of_another_process(kind: str, tmp_path: Path) -> None:
+    with store_of("postgres", tmp_path) as other:
+        used = Used(kind, other.place)
+        assert used.use(token_for("short"), seconds=1.0)
+        time.sleep(1.1)
+        with other.engine.begin() as connection:
+            assert SqlOnce.purge._work(other.store, connection) == 1
+            assert used.do(used.store.purge()) == 0
+            use_until_a_clean_up(used)
+        used.close()
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-ttl"])
