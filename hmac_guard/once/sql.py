@@ -28,6 +28,7 @@ from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
+from hmac_guard.keys.sql.session import check_level
 from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
@@ -54,6 +55,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     Args:
         engine: A SQLAlchemy engine. `pool_pre_ping=True` replaces a connection that a restart of the database has
             closed. An `AsyncEngine` is bound to its event loop: it serves ASGI alone, and each operation is awaited.
+            AUTOCOMMIT is refused: a use whose answer is lost is repeated, and must not have been recorded.
         table: The name of the table. `create_table` creates it.
         timeout: Seconds that a request waits for the store. After that it is answered 503. The statement goes on: set
             the time-outs of the engine (`connect_timeout`, `statement_timeout`) to the same time.
@@ -70,6 +72,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
                 f"SqlOnce: give an engine for PostgreSQL or SQLite, not {engine.dialect.name}; or take RedisOnce"
             )
         check_pool("SqlOnce", engine)
+        check_level(engine)
         check_table(table)
         check_seconds("SqlOnce: timeout", timeout)
         use_own_pool(engine)

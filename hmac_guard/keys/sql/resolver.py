@@ -18,7 +18,7 @@ from hmac_guard.keys.connections import in_use, shut_down
 from hmac_guard.keys.resolver import Resolver, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
-from hmac_guard.keys.sql.session import HOLDS_KEYS, check_arguments, check_text
+from hmac_guard.keys.sql.session import HOLDS_KEYS, check_charset, check_level, check_text
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.transaction import is_async, use_own_pool
 from hmac_guard.log import failure_of, log_failure
@@ -145,20 +145,14 @@ def _check_database(engine: Any) -> None:
             f"SqlKeys: keys are kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {engine.dialect.name}"
         )
     check_pool("SqlKeys", engine)
-    check_arguments(engine)
+    check_level(engine)
+    check_charset(engine)
     # The tables have no schema, so that the entries for named schemas do not apply to them.
     if None in (engine.get_execution_options().get("schema_translate_map") or {}):
         raise ConfigError(
             "SqlKeys: create_table does not create the tables in the schema of schema_translate_map; make another "
             "engine for the keys, and choose the schema in PostgreSQL with connect_args={'options': '-c "
             "search_path=keys'}, in MariaDB with the database in the URL"
-        )
-    # `create_engine` keeps the level of all connections in a private attribute.
-    of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)
-    if "AUTOCOMMIT" in (of_all, engine.get_execution_options().get("isolation_level")):
-        raise ConfigError(
-            "SqlKeys: with AUTOCOMMIT, a change that fails would be made in part; make another engine for the keys, "
-            "without isolation_level"
         )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, Programmi
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.keys.sql.tables import MARIADB, MAX_ID, ByteText
 
-#: The option of an engine whose tables hold keys, and whose operations need transactions. `SqlOnce` inserts one row.
+#: The option of an engine whose tables hold keys, and whose connections must return each text. `SqlOnce` sends no text.
 HOLDS_KEYS = "hmac_guard_holds_keys"
 
 #: What `autocommit` of a driver is if it begins transactions. sqlite3 has a number for how it always did.
@@ -38,10 +38,22 @@ _WRONG = {**dict.fromkeys(MARIADB, _OF_MARIADB), "postgresql": _OF_POSTGRESQL}
 _IS_CHECKED = "hmac_guard_is_checked"
 
 
-def check_arguments(engine: Any) -> None:
-    """Raise `ConfigError` if the URL or the `connect_args` of an engine make connections that cannot hold keys."""
-    _check_charset(_argument(engine, "charset"))
+def check_charset(engine: Any) -> None:
+    """Raise `ConfigError` if the URL or the `connect_args` of an engine name a charset that cannot hold keys."""
+    charset = _argument(engine, "charset")
+    if charset is not None and str(charset).lower() != "utf8mb4":
+        raise ConfigError(
+            "SqlKeys: with another charset than UTF-8, or with UTF-8 of three bytes, some names cannot be sent, and a "
+            "driver can take a part of a tenant's name for SQL; write charset=utf8mb4 in the URL, or leave charset out"
+        )
+
+
+def check_level(engine: Any) -> None:
+    """Raise `ConfigError` if the options of an engine make connections without transactions."""
     _check_transactions(_argument(engine, "autocommit") in _TRANSACTIONS)
+    # `create_engine` keeps the level of all connections in a private attribute.
+    of_all = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    _check_transactions("AUTOCOMMIT" not in (of_all, engine.get_execution_options().get("isolation_level")))
 
 
 def check_text(connection: Connection) -> None:
@@ -90,29 +102,22 @@ def _returns_as_it_is(connection: Connection) -> bool:
 
 
 def check_transactions(connection: Connection) -> None:
-    """Raise `ConfigError` if the operations of an engine need transactions, and the driver begins none."""
-    if connection.get_execution_options().get(HOLDS_KEYS):
-        driver: Any = connection.connection.driver_connection
-        ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
-        _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
-        # With isolation_level None, sqlite3 begins no transaction. A listener to "begin" may have begun one.
-        if connection.dialect.name == "sqlite" and driver.isolation_level is None:
-            _check_transactions(driver.in_transaction)
+    """Raise `ConfigError` if the driver begins no transactions: operations need them."""
+    driver: Any = connection.connection.driver_connection
+    ask = getattr(driver, "get_autocommit", None)  # In the drivers of MariaDB.
+    _check_transactions((getattr(driver, "autocommit", None) if ask is None else ask()) in _TRANSACTIONS)
+    # With isolation_level None, sqlite3 begins no transaction. A listener to "begin" may have begun one.
+    if connection.dialect.name == "sqlite" and driver.isolation_level is None:
+        _check_transactions(driver.in_transaction)
 
 
 def _check_transactions(are_begun: bool) -> None:
     if not are_begun:
         raise ConfigError(
-            "SqlKeys: with autocommit, or with the isolation_level None of sqlite3, a change that fails would be made "
-            "in part; make another engine for the keys, without it in the URL, in connect_args or in a creator"
-        )
-
-
-def _check_charset(charset: object) -> None:
-    if charset is not None and str(charset).lower() != "utf8mb4":
-        raise ConfigError(
-            "SqlKeys: with another charset than UTF-8, or with UTF-8 of three bytes, some names cannot be sent, and a "
-            "driver can take a part of a tenant's name for SQL; write charset=utf8mb4 in the URL, or leave charset out"
+            "SqlKeys and SqlOnce need transactions: with AUTOCOMMIT, with autocommit of the driver, or with the "
+            "isolation_level None of sqlite3, a change that fails would be made in part, and a use whose answer is "
+            "lost would be refused as a second one; make another engine for them, without this in isolation_level, in "
+            "the URL, in connect_args or in a creator"
         )
 
 

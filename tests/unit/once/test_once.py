@@ -22,6 +22,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import Insert, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT, becomes_true
 from wires import own_redis, wire_to
 
@@ -473,19 +474,38 @@ def test_several_workers_create_the_table_at_once(kind: str, tmp_path: Path) -> 
         engine.dispose()
 
 
-@pytest.mark.parametrize("options", [{"isolation_level": "AUTOCOMMIT"}, {"connect_args": {"autocommit": True}}])
-def test_a_store_in_a_database_needs_no_transactions(options: dict[str, Any]) -> None:
-    """Each use is one insert."""
+WITHOUT_TRANSACTIONS: dict[str, Any] = {
+    "AUTOCOMMIT": lambda: create_engine("postgresql+psycopg://", isolation_level="AUTOCOMMIT"),
+    "AUTOCOMMIT, on a copy": lambda: create_engine("postgresql+psycopg://").execution_options(
+        isolation_level="AUTOCOMMIT"
+    ),
+    "AUTOCOMMIT, async": lambda: create_async_engine("postgresql+asyncpg://", isolation_level="AUTOCOMMIT"),
+    "the driver": lambda: create_engine("postgresql+psycopg://", connect_args={"autocommit": True}),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_TRANSACTIONS)
+def test_an_engine_without_transactions_is_refused(case: str) -> None:
+    """A first use is repeated if the answer is lost. If the first attempt was committed, it would be refused."""
+    engine = WITHOUT_TRANSACTIONS[case]()
+
+    with pytest.raises(ConfigError, match="need transactions: with AUTOCOMMIT"):
+        SqlOnce(engine)
+
+
+def test_a_creator_whose_driver_begins_no_transactions_is_refused_before_a_use() -> None:
     needs(POSTGRES, "PostgreSQL")
-    engine = create_engine(POSTGRES.set(drivername="postgresql+psycopg"), **options)
+    dialect = create_engine("postgresql+psycopg://").dialect
+    positional, named = dialect.create_connect_args(POSTGRES)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: dialect.connect(*positional, **named, autocommit=True)
+    )
     store = SqlOnce(engine, table=f"once_{os.urandom(6).hex()}")
-    store.create_table()
-    try:
-        assert [store.use(b"x" * 32, time.time() + TEN_MINUTES) for _ in range(2)] == [True, False]
-    finally:
-        with engine.begin() as connection:
-            connection.execute(text(f"DROP TABLE {store._table.name}"))
-        engine.dispose()
+
+    for use in (store.create_table, store.purge, lambda: store.use(token_for("a"), time.time() + TEN_MINUTES)):
+        with pytest.raises(ConfigError, match="autocommit of the driver"):
+            use()
+    engine.dispose()
 
 
 def test_a_forked_child_can_use_a_memory_whose_lock_its_parent_held() -> None:
