@@ -168,17 +168,15 @@ class Store(Tables):
 
 def insert_new(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert a row. Return whether there was no such row. Wait for another transaction that does the same."""
-    kind = connection.dialect.name
     statement: Any
-    if kind == "postgresql":
-        # The cursor of psycopg is closed after an INSERT, and then does not know its number of rows.
-        statement = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
-        return connection.execute(statement.values(**values)).first() is not None
-    if kind in MARIADB:
+    if connection.dialect.name in MARIADB:
         statement = mysql.insert(table).prefix_with("IGNORE")
     else:
-        statement = sqlite.insert(table).on_conflict_do_nothing()
-    return connection.execute(statement.values(**values)).rowcount == 1
+        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        statement = make(table).on_conflict_do_nothing()
+    # Some drivers close the cursor after an INSERT, and then do not know its number of rows.
+    options = {"preserve_rowcount": True}
+    return connection.execute(statement.values(**values), execution_options=options).rowcount == 1
 
 
 def sealed_of(row: Row[Any]) -> Sealed:

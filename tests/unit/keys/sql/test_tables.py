@@ -523,6 +523,28 @@ def test_a_tenant_without_keys_keeps_its_mode_or_the_audit_has_the_change(databa
     assert (newest.action, newest.detail) == ("mode", {"mode": "report", "before": "enforce"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "driver", "module"),
+    [
+        ("mariadb+pymysql", "mariadb+mysqlconnector", "mysql.connector"),
+        ("postgresql+psycopg", "postgresql+psycopg2", "psycopg2"),
+        ("postgresql+psycopg", "postgresql+pg8000", "pg8000"),
+    ],
+)
+def test_a_new_tenant_is_new_to_each_driver(tmp_path: Path, kind: str, driver: str, module: str) -> None:
+    """MySQL's own driver closes the cursor after an INSERT."""
+    pytest.importorskip(module, reason=f"not run: {module} is not installed")
+    with database_of(kind, tmp_path) as database:
+        engine = create_engine(database.url.set(drivername=driver, query={}))
+        keys = SqlKeys(engine, table=database.table)
+
+        keys.add("acme", mode="report", to_existing=False)
+        with pytest.raises(ConfigError, match="exists already"):
+            keys.add("acme", to_existing=False)
+        assert [entry.action for entry in keys.audit()] == ["add"]
+        engine.dispose()
+
+
 def test_one_of_several_workers_adds_a_new_tenant(sync_database: Database) -> None:
     keys = sync_database.keys()
     begin, results = threading.Barrier(4), []
