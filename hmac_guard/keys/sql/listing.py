@@ -130,6 +130,8 @@ HOUR = 3_600
 
 #: The most items of a page. One statement names all of them, and a database limits its parameters.
 MAX_PAGE = 1_000
+#: The largest number of a row.
+MAX_NUMBER = 2**63 - 1
 
 # A NUL, and half a character.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -156,8 +158,9 @@ class Listing:
         )
 
     def all_keys(self, connection: Connection, tenant: str | None) -> tuple[StoredKey, ...]:
-        if tenant is not None and not is_id(tenant):
+        if isinstance(tenant, str) and not is_id(tenant):
             return ()
+        check_texts(tenant=tenant)
         found = self._keys if tenant is None else self._keys.where(self._store.keys.c.tenant == tenant)
         return tuple(stored_key(row) for row in connection.execute(found) if tenant in (None, row.tenant))
 
@@ -177,12 +180,12 @@ class Listing:
         the same even if few tenants match.
         """
         check_count("SqlKeys: limit", limit)
+        check_texts(after=after, prefix=prefix)
+        if mode not in (None, GUARD, *MODES):
+            raise ConfigError('SqlKeys: mode must be "enforce", "report", "off", "guard" or None')
         for option, flag in (("ready", ready), ("used", used)):
             if flag is not None:
                 check_flag(f"SqlKeys: {option}", flag)
-        for option, text in (("after", after), ("prefix", prefix)):
-            if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
-                raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")
         limit, tenants, keys = min(limit, MAX_PAGE), self._store.tenants, self._store.keys
         if ends is not None:
             ending = select(keys.c.tenant.label("name")).distinct().where(keys.c.not_after.between(*ends))
@@ -220,6 +223,7 @@ class Listing:
         limit: int,
     ) -> tuple[AuditEntry, ...]:
         check_count("SqlKeys: limit", limit)
+        check_texts(tenant=tenant, actor=actor, action=action)
         audit = self._store.audit.c
         wanted = {audit.tenant: tenant, audit.actor: actor, audit.action: action}
         found = select(self._store.audit)
@@ -227,9 +231,18 @@ class Listing:
             if value is not None:
                 found = found.where(*_equals(connection, column, value))
         if before is not None:
+            if isinstance(before, bool) or not isinstance(before, int) or abs(before) > MAX_NUMBER:
+                raise ConfigError("SqlKeys: before must be the id of an entry of the audit, a whole number")
             found = found.where(audit.id < before)
         rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
         return tuple(AuditEntry(**{**row._asdict(), "detail": detail_of(row.detail)}) for row in rows)
+
+
+def check_texts(**options: object) -> None:
+    """Raise `ConfigError` unless each option is None or text that a database can hold."""
+    for option, text in options.items():
+        if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
+            raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")
 
 
 def _equals(connection: Connection, column: Column[str], value: str) -> Iterator[ColumnElement[bool]]:

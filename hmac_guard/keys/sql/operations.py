@@ -1,7 +1,6 @@
 """The operations on the keys in a database."""
 
 import hashlib
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -14,7 +13,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Key, are_same
 from hmac_guard.core.numbers import check_flag, check_seconds
-from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant, check_texts
 from hmac_guard.keys.sql.refusals import forget
 from hmac_guard.keys.sql.secret import SEALED, Sealed, Sealing, Secret, is_sealed
 from hmac_guard.keys.sql.store import (
@@ -332,8 +331,12 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             scheme: The name of the scheme.
             ids: The ids.
             message: The signed bytes. They may be more than the ids, so their SHA-256 is written too.
+
+        Raises:
+            ConfigError: The tenant is unknown, or `scheme`, `ids` or `message` has a wrong type.
         """
         by = Change.by(actor, origin)
+        _check_signed(scheme, ids, message)
         self._known(connection, tenant)
         of = {"scheme": scheme, "ids": dict(ids), "message_sha256": hashlib.sha256(message).hexdigest()}
         self.table.note_change(connection, by, self.clock(), tenant, "signature", **of)
@@ -371,8 +374,6 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
             used: Whether one of their keys has ever verified a counted request.
             ending: One of their keys ends within so many seconds.
         """
-        if mode not in (None, GUARD, *MODES):
-            raise ConfigError('SqlKeys: mode must be "enforce", "report", "off", "guard" or None')
         if ending is not None:
             check_seconds("SqlKeys: ending", ending)
         now = self.clock()
@@ -423,6 +424,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         """
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
+        check_texts(after=after)
         by = Change.by(actor, origin)
         rows = self.table.next_locked(connection, after, BATCH)
         names = [row.name for row in rows]
@@ -461,6 +463,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         Raises:
             ConfigError: `older_than` is less than a day.
         """
+        check_texts(after=after)
         check_seconds("SqlKeys: older_than", older_than)
         if older_than < DAY:
             raise ConfigError("SqlKeys: older_than must be at least a day: a look-up reads keys that ended lately")
@@ -613,6 +616,12 @@ def _check_note(note: object) -> None:
         raise ConfigError(f"SqlKeys: note must be printable text of at most {MAX_NOTE:,} characters")
 
 
+def _check_signed(scheme: object, ids: object, message: object) -> None:
+    texts = [scheme, *ids, *ids.values()] if isinstance(ids, Mapping) else [None]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(message, bytes):
+        raise ConfigError("SqlKeys: signature_shown takes the name of a scheme, a mapping of ids, and the signed bytes")
+
+
 def _check_id(key_id: object) -> None:
     if not (isinstance(key_id, str) and key_id.isprintable() and key_id.strip()):
         raise ConfigError("SqlKeys: a key's id must be printable text; choose another id")
@@ -624,6 +633,6 @@ def _moment(given: float | None) -> float | None:
     """Return a time as the database returns it. `Key` refuses what is not a time."""
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return given
-    if not math.isfinite(given) or not 0 <= given < NO_END:
+    if not 0 <= given < NO_END:
         raise ConfigError("SqlKeys: not_before and not_after must be Unix seconds up to the year 9999, or None")
     return float(given)

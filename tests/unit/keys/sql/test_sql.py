@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from databases import ASYNC, Database, database_of
+from databases import ASYNC, Database, database_of, empty_keys
 from key_sources import KEY, OTHER_KEY, Clock, claim_of
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +26,7 @@ from waiting import TIMEOUT, becomes_true
 from hmac_guard import ConfigError, Guard, Keyring, Query, Scheme
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.keys import SqlKeys
-from hmac_guard.keys.sql import NewKey, StoredKey
+from hmac_guard.keys.sql import NewKey, StoredKey, VerdictLedger
 from hmac_guard.keys.sql.operations import DAY
 from hmac_guard.keys.sql.tables import NO_END
 from hmac_guard.keys.sql.transaction import operation
@@ -585,6 +585,51 @@ def test_what_cannot_be_is_refused_and_changes_nothing(database: Database, ask: 
 
     assert not {KEY, OTHER_KEY} & set(str(refusal.value).split())
     assert database.do(keys.list()) == before
+
+
+NO_TEXTS: list[Any] = [5, True, b"x", [], "\ud800", "a\0b"]
+NO_NUMBERS: list[Any] = [True, 1.5, "x", [], 2**63, -(2**63), 10**400]
+NO_CHOICES: list[Any] = [5, "yes", [], float("nan")]
+NO_TENANTS: list[Any] = [5, True, b"x", []]
+NO_TIMES: list[Any] = ["x", [], 10**400]
+NOT_SIGNED: list[Any] = [(b"s", {}, b""), ("s", 5, b""), ("s", {"a": b"x"}, b""), ("s", {5: "x"}, b""), ("s", {}, "x")]
+WRONG_OPTIONS = [
+    *(("audit", option, value) for option in ("tenant", "actor", "action") for value in NO_TEXTS),
+    *(("audit", "before", value) for value in NO_NUMBERS),
+    *(("tenants", option, value) for option in ("after", "prefix") for value in NO_TEXTS),
+    *(("tenants", option, value) for option in ("mode", "ready", "used") for value in NO_CHOICES),
+    *(("list", "tenant", value) for value in NO_TENANTS),
+    *(("add", option, value) for option in ("not_before", "not_after") for value in NO_TIMES),
+]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql+asyncpg"], indirect=True)
+def test_an_option_of_a_wrong_type_and_text_that_no_database_can_hold_are_refused(database: Database) -> None:
+    keys = database.keys(master_keys=Fernet.generate_key(), allow_clear=True)
+    database.do(keys.add("acme", key_id="k"))
+
+    for operation_name, option, value in WRONG_OPTIONS:
+        arguments = ["acme"] if operation_name == "add" else []
+        with pytest.raises(ConfigError, match=option):
+            database.do(getattr(keys, operation_name)(*arguments, **{option: value}))
+    for value in NO_TEXTS:
+        with pytest.raises(ConfigError, match="after must be text"):
+            database.do(keys.purge(value, older_than=1_000_000))
+        with pytest.raises(ConfigError, match="after must be text"):
+            database.do(keys.reseal(value))
+    for signed in NOT_SIGNED:
+        with pytest.raises(ConfigError, match="signature_shown takes"):
+            database.do(keys.signature_shown("acme", *signed))
+    assert [entry.action for entry in database.do(keys.audit())] == ["add"]
+
+
+@pytest.mark.parametrize("option", ["mode", "ready", "used"])
+def test_readiness_refuses_what_the_list_of_tenants_refuses(tmp_path: Path, option: str) -> None:
+    ledger = VerdictLedger(empty_keys(tmp_path))
+
+    for value in NO_CHOICES:
+        with pytest.raises(ConfigError, match=option):
+            ledger.readiness(**{option: value})
 
 
 def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
