@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ErrorDetail
 from rest_framework.request import Request
 
 from hmac_guard.core.refusal import Refusal
@@ -132,7 +132,7 @@ class GuardRefused(APIException):
     def __init__(self, refusal: Refusal) -> None:
         headers = dict(refusal.headers)
         self.status_code = refusal.code
-        self.detail = _document(refusal.body)
+        self.detail = _coded(_document(refusal.body), refusal.client_code)
         self.auth_header = headers.get("WWW-Authenticate")
         self.wait = int(headers.get("Retry-After", 0))
         self._message, self._code = refusal.message, refusal.client_code
@@ -151,3 +151,32 @@ def _document(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return body.decode("utf-8", "replace")
+
+
+class _Integer(int):
+    """An integer with a `code`, as REST framework has it on each text of `detail`."""
+
+    code: str
+
+
+class _Float(float):
+    """A float with a `code`."""
+
+    code: str
+
+
+_CODED: dict[type, Any] = {str: ErrorDetail, int: _Integer, float: _Float}
+
+
+def _coded(part: Any, code: str) -> Any:
+    """Return a part of a document, equal to the given one, whose texts and numbers have the attribute `code`."""
+    if isinstance(part, dict):
+        return {name: _coded(value, code) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_coded(value, code) for value in part]
+    kind = _CODED.get(type(part))
+    if kind is None:  # True, False and None: their types have no subclasses.
+        return part
+    leaf = kind(part)
+    leaf.code = code
+    return leaf

@@ -23,7 +23,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
-from rest_framework.views import APIView
+from rest_framework.views import APIView, exception_handler
 from rest_framework.viewsets import ViewSet
 from support import Reply, Sent
 
@@ -158,6 +158,40 @@ def test_an_exception_handler_of_the_project_reads_the_code(refusal: Any) -> Non
         401,
         [code, {"message": "The request is not signed.", "code": code}],
     )
+
+
+def in_every_kind(code: str, message: str) -> tuple[bytes, str]:
+    parts = [code, 1, 2.5, True, None, {"code": code, "inner": [message, []]}]
+    return json.dumps({"parts": parts}).encode(), "application/json"
+
+
+def leaves_of(detail: Any) -> list[Any]:
+    """Return the leaves of `detail`, as drf-standardized-errors does it."""
+    if isinstance(detail, (dict, list)):
+        return [leaf for part in (detail.values() if isinstance(detail, dict) else detail) for leaf in leaves_of(part)]
+    return [detail]
+
+
+@pytest.mark.parametrize("refusal", [None, lambda code, _: (b"no", "text/plain"), in_every_kind])
+def test_each_text_and_number_of_a_refusal_has_the_code(refusal: Any) -> None:
+    seen: list[Any] = []
+
+    def keep(error: Any, context: Any) -> Any:
+        seen.append(error.detail)
+        return exception_handler(error, context)
+
+    class Handled(Open):
+        def get_exception_handler(self) -> Any:
+            return keep
+
+    guard = Guard(ORDERS, KEY, refusal=refusal)
+    reply = reply_of(Handled, UNSIGNED, guard=guard)
+    body = decider_of("test", guard).refusals[Reason.MISSING_SIGNATURE].body
+    document = {"detail": "no"} if body == b"no" else json.loads(body)
+    texts_and_numbers = [leaf for leaf in leaves_of(seen[0]) if leaf is not True and leaf is not None]
+
+    assert {leaf.code for leaf in texts_and_numbers} == {"missing_signature"}
+    assert reply.body == JSONRenderer().render(document)
 
 
 def test_a_verdict_of_the_same_guard_is_used() -> None:
