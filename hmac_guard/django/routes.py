@@ -16,9 +16,11 @@ def uncovered_routes() -> list[str]:
     """Return the routes that no guard covers.
 
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
-    subclass with its own `__call__` or `authenticate` covers no route. A route is uncovered if `only` or `exempt` of
-    the guard may skip it, or if the guard is off. Routes are listed as in the URLconf. A regular expression is treated
-    as if it matches any path.
+    subclass with its own `__call__` or `authenticate` covers no route. `GuardAuthentication` does not cover a view
+    whose class has a `dispatch`, `initialize_request`, `get_authenticators` or `perform_authentication` of its own. A
+    view's own `initial` is not looked into: it must call `super().initial(...)`, which authenticates. A route is
+    uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in the
+    URLconf. A regular expression is treated as if it matches any path.
 
     The list does not include applications around `get_wsgi_application()` or `get_asgi_application()`, such as
     Socket.IO or a router of Channels. It does not include middleware above the guard, which may also answer requests.
@@ -63,8 +65,9 @@ def _guards_on(view: Any) -> Iterator[Guard]:
 def _authentication_classes(view: Any) -> list[Any]:
     """Return the classes that authenticate every request of a view of Django REST framework."""
     kind: Any = getattr(view, "cls", None)
-    for method in ("get_authenticators", "perform_authentication"):
-        # A method of the project may return other classes for some requests, or call none of them.
+    for method in ("dispatch", "initialize_request", "get_authenticators", "perform_authentication"):
+        # A method of the project may return other classes for some requests, call none of them, or answer itself.
+        # `method_decorator` and `hmac_guarded` keep the module of the method that they wrap.
         if not getattr(getattr(kind, method, None), "__module__", "").startswith("rest_framework."):
             return []
     # The arguments of `as_view`, or of the `action` of a view set.

@@ -12,8 +12,11 @@ pytest.importorskip("rest_framework", reason="not run: Django REST framework is 
 from django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes
@@ -474,6 +477,30 @@ class AuthenticatesOnDemand(Answers):
         """Wait for the first use of `request.user`."""
 
 
+class AnswersItself(Answers):
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return HttpResponse()
+
+
+class MakesRequests(Answers):
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        return Request(request, parsers=self.get_parsers())
+
+
+@method_decorator([never_cache, csrf_exempt], name="dispatch")
+class Decorated(Answers):
+    """Has the `dispatch` of REST framework, in decorators."""
+
+
+class DecoratedWithGuard(Answers):
+    """Is guarded twice."""
+
+
+class Initial(Answers):
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+
+
 class Lenient(GuardAuthentication):
     def authenticate(self, request: Any) -> None:
         """Refuse nothing."""
@@ -520,6 +547,11 @@ def test_a_view_is_listed_exactly_if_an_unsigned_request_reaches_it() -> None:
         "open-function": open_function,
         "open-authenticators": AnswersWithoutAuthenticators.as_view(),
         "open-on-demand": AuthenticatesOnDemand.as_view(),
+        "open-answers-itself": AnswersItself.as_view(),
+        "open-makes-requests": MakesRequests.as_view(),
+        "decorated": Decorated.as_view(),
+        "decorated-with-guard": hmac_guarded(GUARD)(DecoratedWithGuard).as_view(),
+        "initial": Initial.as_view(),
     }
     with project(urls=[path(name, view) for name, view in views.items()], HMAC_GUARD=GUARD):
         reached = [f"/{name}" for name in views if send("wsgi", Sent("GET", f"/{name}")).status == 200]
