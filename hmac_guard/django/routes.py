@@ -20,7 +20,7 @@ def uncovered_routes() -> list[str]:
     whose class has a `dispatch`, `initialize_request`, `get_authenticators` or `perform_authentication` of its own. A
     view's own `initial` is not looked into: it must call `super().initial(...)`, which authenticates. A route is
     uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in the
-    URLconf. A regular expression is treated as if it matches any path.
+    URLconf, in the active language. A regular expression or a translated route is treated as if it matches any path.
 
     The list does not include applications around `get_wsgi_application()` or `get_asgi_application()`, such as
     Socket.IO or a router of Channels. It does not include middleware above the guard, which may also answer requests.
@@ -88,9 +88,11 @@ def _start_of(patterns: tuple[Any, ...]) -> tuple[str, bool]:
     """Return the fixed first part of a route, and whether it is the whole route."""
     start = "/"
     for pattern in patterns:
-        if not isinstance(pattern, RoutePattern):
+        route = getattr(pattern, "_route", None)
+        # A lazy text may be another route in another language.
+        if not isinstance(pattern, RoutePattern) or not isinstance(route, str):
             return start, False
-        fixed, variable, _ = str(pattern).partition("<")
+        fixed, variable, _ = route.partition("<")
         start += fixed
         if variable:
             return start, False

@@ -27,6 +27,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
+from django.utils.functional import lazy
+from django.utils.translation import get_language, override
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from handles import check_case, check_generated
@@ -1091,6 +1093,26 @@ def test_a_route_that_the_policy_may_skip_is_listed(policy: Any, uncovered: list
     urls = [path("health/", view), path("orders/<int:id>/", view), re_path("^files/", view)]
     with project(urls=urls, MIDDLEWARE=[SYNC_ONLY, USUAL], HMAC_GUARD=Guard(ORDERS, KEY, **policy)):
         assert uncovered_routes() == uncovered
+
+
+ORDERS_ROUTE: Any = lazy(lambda: "bestellungen/" if get_language() == "de" else "orders/", str)()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("policy", "covers"),
+    [
+        ({}, True),
+        ({"only": ("/shop/orders/",)}, False),
+        ({"only": ("/shop/",)}, True),
+        ({"exempt": ("/shop/a",)}, False),
+    ],
+)
+def test_a_translated_route_counts_as_any_path(policy: Any, covers: bool, language: str) -> None:
+    inner: Any = [path(ORDERS_ROUTE, Seen().sync), path(ORDERS_ROUTE, include([path("all/", Seen().sync)]))]
+    settings: Any = {"MIDDLEWARE": [USUAL], "HMAC_GUARD": Guard(ORDERS, KEY, **policy)}
+    with project(urls=[path("shop/", include(inner))], **settings), override(language):
+        assert uncovered_routes() == ([] if covers else [f"/shop/{ORDERS_ROUTE}", f"/shop/{ORDERS_ROUTE}all/"])
 
 
 @pytest.mark.parametrize(("middleware", "covers"), [([PARTNER], True), ([LENIENT], False), ([LENIENT, USUAL], True)])
