@@ -9,25 +9,36 @@ hmac_guard.W001  a guard is before the CORS middleware
 hmac_guard.W002  a guard verifies larger bodies than a view can read
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
 from hmac_guard.django.driver import DjangoDriver
+from hmac_guard.django.middleware import GuardMiddleware
 from hmac_guard.django.routes import guard_middleware
 
 
 def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check the setting `HMAC_GUARD`, if it is set or needed, and the order of MIDDLEWARE."""
-    found = guard_middleware()
+    found = guard_middleware(filter(_can_be_imported, settings.MIDDLEWARE))
     needed = hasattr(settings, "HMAC_GUARD") or any(middleware.guard is None for _, middleware in found)
     wrong = list(_wrong_setting()) if needed else []
-    return [*wrong, *([] if wrong else _wrong_guards()), *_before_cors([path for path, _ in found])]
+    return [*wrong, *([] if wrong else _wrong_guards(found)), *_before_cors([path for path, _ in found])]
+
+
+def _can_be_imported(path: str) -> bool:
+    """Return whether a dotted path can be imported. Django reports the others when it loads them."""
+    try:
+        import_string(path)
+    except ImportError:
+        return False
+    return True
 
 
 def _wrong_setting() -> Iterator[checks.CheckMessage]:
@@ -37,9 +48,9 @@ def _wrong_setting() -> Iterator[checks.CheckMessage]:
         yield checks.Error(str(error), id=error.id)
 
 
-def _wrong_guards() -> Iterator[checks.CheckMessage]:
+def _wrong_guards(found: Iterable[tuple[str, type[GuardMiddleware]]]) -> Iterator[checks.CheckMessage]:
     names: set[str] = set()
-    for path, middleware in guard_middleware():
+    for path, middleware in found:
         guard = middleware.guard_in_use()
         try:
             DjangoDriver(path, decider_of(path, guard))

@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -30,7 +30,7 @@ def uncovered_routes() -> list[str]:
         def test_every_route_is_guarded():
             assert uncovered_routes() == ["/health/"]
     """
-    classes = [middleware for _, middleware in guard_middleware()]
+    classes = [middleware for _, middleware in guard_middleware(settings.MIDDLEWARE)]
     around = [middleware.guard_in_use() for middleware in classes if guards_as(middleware, GuardMiddleware)]
     open_routes = set()
     for patterns, view in _routes(get_resolver(), ()):
@@ -40,10 +40,10 @@ def uncovered_routes() -> list[str]:
     return sorted(open_routes)
 
 
-def guard_middleware() -> list[tuple[str, type[GuardMiddleware]]]:
-    """Return the guards in MIDDLEWARE with their dotted paths."""
+def guard_middleware(paths: Iterable[str]) -> list[tuple[str, type[GuardMiddleware]]]:
+    """Return the guards among these dotted paths of MIDDLEWARE, with their paths."""
     found = []
-    for path in settings.MIDDLEWARE:
+    for path in paths:
         middleware = import_string(path)
         if isinstance(middleware, type) and issubclass(middleware, GuardMiddleware):
             found.append((path, middleware))

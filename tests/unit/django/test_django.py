@@ -1039,6 +1039,16 @@ def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list
         assert [message.id for message in run_checks(tags=["security"])] == ids
 
 
+@pytest.mark.parametrize("path_of", ["no_such_module.Middleware", f"{__name__}.NoSuchMiddleware", "no dotted path"])
+def test_the_check_leaves_middleware_that_cannot_be_imported_to_django(path_of: str) -> None:
+    with project(Seen().sync, MIDDLEWARE=[path_of, CLASHING, path_of]):
+        assert [message.id for message in run_checks(tags=["security"])] == ["hmac_guard.E005"]
+        with pytest.raises(ImportError):
+            uncovered_routes()
+        with pytest.raises(ImportError):
+            WSGIHandler()
+
+
 BY_JSON = Scheme(name="json", ids={"a": Json("/a")}, message="{a}", signature=Header("X-Sig"))
 BY_FORM = BY_JSON.replace(name="form", ids={"a": Form("a")})
 LARGE = Sent("POST", headers=[("X-Hub-Signature-256", GITHUB.sign(KEY, body=b"x" * 3_000_000))], body=b"x" * 3_000_000)
