@@ -4,7 +4,7 @@ hmac_guard.E001  HMAC_GUARD is missing
 hmac_guard.E002  HMAC_GUARD names an object that cannot be imported
 hmac_guard.E003  HMAC_GUARD is not a guard
 hmac_guard.E004  HMAC_GUARD is a dict with invalid options
-hmac_guard.E005  a guard in MIDDLEWARE does not work in Django, or two guards have the same name
+hmac_guard.E005  a guard does not work in Django, or two guards in MIDDLEWARE have the same name
 hmac_guard.W001  a guard is before the CORS middleware
 hmac_guard.W002  a guard verifies larger bodies than a view can read
 """
@@ -19,17 +19,33 @@ from django.utils.module_loading import import_string
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
-from hmac_guard.django.driver import DjangoDriver
-from hmac_guard.django.middleware import GuardMiddleware
-from hmac_guard.django.routes import guard_middleware
+from hmac_guard.django.routes import (
+    authentication_classes,
+    decorating_guard,
+    guard_authentication,
+    guard_middleware,
+    text_of,
+    views,
+)
 
 
 def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Check the setting `HMAC_GUARD`, if it is set or needed, and the order of MIDDLEWARE."""
-    found = guard_middleware(filter(_can_be_imported, settings.MIDDLEWARE))
-    needed = hasattr(settings, "HMAC_GUARD") or any(middleware.guard is None for _, middleware in found)
-    wrong = list(_wrong_setting()) if needed else []
-    return [*wrong, *([] if wrong else _wrong_guards(found)), *_before_cors([path for path, _ in found])]
+    """Check the setting `HMAC_GUARD`, if it is set, each guard that Django uses, and the order of MIDDLEWARE."""
+    middleware = guard_middleware(filter(_can_be_imported, settings.MIDDLEWARE))
+    in_middleware, wrong = _deciders_of(middleware)
+    routes = _routes()
+    listed = [kind for _, view in routes for kind in authentication_classes(view)]
+    _, wrong_on_views = _deciders_of(guard_authentication([*_default_classes(), *listed]))
+    found = [
+        *_wrong_setting(),
+        *wrong,
+        *wrong_on_views,
+        *_same_names(in_middleware),
+        *_larger_bodies([*in_middleware, *_decorating(routes)]),
+        *_before_cors([path for path, _ in middleware]),
+    ]
+    # Several guards may have the same wrong setting.
+    return [message for number, message in enumerate(found) if message not in found[:number]]
 
 
 def _can_be_imported(path: str) -> bool:
@@ -41,35 +57,80 @@ def _can_be_imported(path: str) -> bool:
     return True
 
 
-def _wrong_setting() -> Iterator[checks.CheckMessage]:
+def _default_classes() -> list[Any]:
+    """Return the classes of DEFAULT_AUTHENTICATION_CLASSES that can be imported."""
+    listed = (getattr(settings, "REST_FRAMEWORK", None) or {}).get("DEFAULT_AUTHENTICATION_CLASSES") or ()
+    named = filter(_can_be_imported, [each for each in listed if isinstance(each, str)])
+    return [*map(import_string, named), *(each for each in listed if not isinstance(each, str))]
+
+
+def _routes() -> list[tuple[str, Any]]:
+    """Return the routes of the URLconf with their views. If it cannot be imported, Django's own check reports it."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
     try:
-        guard_from_settings()
+        return [(text_of(patterns), view) for patterns, view in views()]
+    except ImportError:
+        return []
+
+
+def _decorating(routes: Iterable[tuple[str, Any]]) -> list[tuple[str, Decider]]:
+    """Return the deciders of `hmac_guarded`, one for each guard."""
+    found: dict[object, tuple[str, Decider]] = {}
+    for route, view in routes:
+        guard = decorating_guard(view)
+        if guard is not None:
+            decider = decider_of("hmac_guarded", guard)
+            found.setdefault(decider.issuer, (f"hmac_guarded on {route}", decider))
+    return list(found.values())
+
+
+def _wrong_setting() -> list[checks.CheckMessage]:
+    try:
+        if hasattr(settings, "HMAC_GUARD"):
+            guard_from_settings()
     except SettingError as error:
-        yield checks.Error(str(error), id=error.id)
+        return [_error_of(error)]
+    return []
 
 
-def _wrong_guards(found: Iterable[tuple[str, type[GuardMiddleware]]]) -> Iterator[checks.CheckMessage]:
-    names: set[str] = set()
-    for path, middleware in found:
-        guard = middleware.guard_in_use()
+def _deciders_of(classes: Iterable[tuple[str, Any]]) -> tuple[list[tuple[str, Decider]], list[checks.CheckMessage]]:
+    """Make the guards of these classes as Django does it. Return the deciders, and the errors."""
+    deciders: list[tuple[str, Decider]] = []
+    wrong: list[checks.CheckMessage] = []
+    for path, kind in classes:
         try:
-            DjangoDriver(path, decider_of(path, guard))
+            deciders.append((path, kind.make_driver(path).decider))
         except ConfigError as error:
-            yield checks.Error(str(error), id="hmac_guard.E005")
-        if guard.annotate_as in names:
+            wrong.append(_error_of(error))
+    return deciders, wrong
+
+
+def _error_of(error: ConfigError) -> checks.CheckMessage:
+    return checks.Error(str(error), id=error.id if isinstance(error, SettingError) else "hmac_guard.E005")
+
+
+def _same_names(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.CheckMessage]:
+    names: set[str] = set()
+    for path, decider in deciders:
+        if decider.annotate_as in names:
             yield checks.Error(
-                f"{path}: another guard in MIDDLEWARE has the same name {guard.annotate_as!r}",
+                f"{path}: another guard in MIDDLEWARE has the same name {decider.annotate_as!r}",
                 hint="Give one of them annotate_as=.",
                 id="hmac_guard.E005",
             )
-        if _verifies_more_than_views_read(decider_of(path, guard)):
+        names.add(decider.annotate_as)
+
+
+def _larger_bodies(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.CheckMessage]:
+    for path, decider in deciders:
+        if _verifies_more_than_views_read(decider):
             yield checks.Warning(
-                f"{path}: the guard verifies bodies of up to {guard.max_body:,} bytes, and a view cannot read "
+                f"{path}: the guard verifies bodies of up to {decider.max_body:,} bytes, and a view cannot read "
                 f"request.body above DATA_UPLOAD_MAX_MEMORY_SIZE, {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes.",
                 hint="Raise DATA_UPLOAD_MAX_MEMORY_SIZE, or lower max_body.",
                 id="hmac_guard.W002",
             )
-        names.add(guard.annotate_as)
 
 
 def _verifies_more_than_views_read(decider: Decider) -> bool:

@@ -31,8 +31,7 @@ class GuardMiddleware(Strict):
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        owner = type(self).__name__
-        self._driver = DjangoDriver(owner, decider_of(owner, self.guard_in_use()))
+        self._driver = self.make_driver(type(self).__name__)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -40,6 +39,10 @@ class GuardMiddleware(Strict):
     @classmethod
     def guard_in_use(cls) -> Guard:
         return cls.guard or guard_from_settings()
+
+    @classmethod
+    def make_driver(cls, owner: str) -> DjangoDriver:
+        return DjangoDriver(owner, decider_of(owner, cls.guard_in_use()))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:

@@ -14,7 +14,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import Cookie
 from hmac_guard.core.verdict import Reason, Verdict
-from hmac_guard.decider import decider_of
+from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import guard_from_settings
 from hmac_guard.django.driver import DjangoDriver
 from hmac_guard.guard import Guard
@@ -95,8 +95,12 @@ class GuardAuthentication(BaseAuthentication):
     def guard_in_use(cls) -> Guard:
         return cls.guard or guard_from_settings()
 
+    @classmethod
+    def make_driver(cls, owner: str) -> DjangoDriver:
+        return _driver_of(owner, decider_of(owner, cls.guard_in_use()))
+
     def _driver(self) -> DjangoDriver:
-        return _driver_of(type(self).__name__, self.guard_in_use())
+        return self.make_driver(type(self).__name__)
 
 
 def _keep(verdict: Verdict, request: Any) -> None:
@@ -122,8 +126,8 @@ def _may_be_signed_by_cookie(scheme: Scheme, request: Request) -> bool:
 
 
 @cache
-def _driver_of(owner: str, guard: Guard) -> DjangoDriver:
-    return DjangoDriver(owner, decider_of(owner, guard).for_view())
+def _driver_of(owner: str, decider: Decider) -> DjangoDriver:
+    return DjangoDriver(owner, decider.for_view())
 
 
 class GuardRefused(APIException):

@@ -33,10 +33,10 @@ def uncovered_routes() -> list[str]:
     classes = [middleware for _, middleware in guard_middleware(settings.MIDDLEWARE)]
     around = [middleware.guard_in_use() for middleware in classes if guards_as(middleware, GuardMiddleware)]
     open_routes = set()
-    for patterns, view in _routes(get_resolver(), ()):
+    for patterns, view in views():
         start, fixed = _start_of(patterns)
         if not covered([*around, *_guards_on(view)], start, fixed=fixed):
-            open_routes.add("/" + "".join(map(str, patterns)))
+            open_routes.add(text_of(patterns))
     return sorted(open_routes)
 
 
@@ -50,19 +50,34 @@ def guard_middleware(paths: Iterable[str]) -> list[tuple[str, type[GuardMiddlewa
     return found
 
 
-def _guards_on(view: Any) -> Iterator[Guard]:
-    marked = getattr(view, "hmac_guard", None)
-    if isinstance(marked, Guard):
-        yield marked
+def guard_authentication(classes: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Return the guards among these authentication classes, each once, with their dotted paths."""
+    guards = [kind for kind in classes if isinstance(kind, type) and issubclass(kind, _our_class())]
+    return [(f"{kind.__module__}.{kind.__qualname__}", kind) for kind in dict.fromkeys(guards)]
+
+
+def _our_class() -> Any:
     # Not imported: that module needs REST framework.
-    ours: Any = getattr(sys.modules.get("hmac_guard.django.rest"), "GuardAuthentication", ())
+    return getattr(sys.modules.get("hmac_guard.django.rest"), "GuardAuthentication", ())
+
+
+def decorating_guard(view: Any) -> Guard | None:
+    """Return the guard of `hmac_guarded` on a view."""
+    marked = getattr(view, "hmac_guard", None)
+    return marked if isinstance(marked, Guard) else None
+
+
+def _guards_on(view: Any) -> Iterator[Guard]:
+    decorating = decorating_guard(view)
+    if decorating is not None:
+        yield decorating
     # Only the first class counts: Django REST framework stops at the first class that finds a user.
-    for authentication in _authentication_classes(view)[:1]:
-        if guards_as(authentication, ours, "authenticate"):
+    for authentication in _certain_authentication_classes(view)[:1]:
+        if guards_as(authentication, _our_class(), "authenticate"):
             yield authentication.guard_in_use().for_route()
 
 
-def _authentication_classes(view: Any) -> list[Any]:
+def _certain_authentication_classes(view: Any) -> list[Any]:
     """Return the classes that authenticate every request of a view of Django REST framework."""
     kind: Any = getattr(view, "cls", None)
     for method in ("dispatch", "initialize_request", "get_authenticators", "perform_authentication"):
@@ -70,18 +85,34 @@ def _authentication_classes(view: Any) -> list[Any]:
         # `method_decorator` and `hmac_guarded` keep the module of the method that they wrap.
         if not getattr(getattr(kind, method, None), "__module__", "").startswith("rest_framework."):
             return []
+    return authentication_classes(view)
+
+
+def authentication_classes(view: Any) -> list[Any]:
+    """Return the classes that a view of Django REST framework lists."""
     # The arguments of `as_view`, or of the `action` of a view set.
     changed = getattr(view, "initkwargs", {})
-    return list(changed.get("authentication_classes", kind.authentication_classes))
+    listed = changed.get("authentication_classes", getattr(getattr(view, "cls", None), "authentication_classes", ()))
+    return list(listed) if isinstance(listed, (list, tuple)) else []
 
 
-def _routes(resolver: URLResolver, before: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def views() -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the views of the URLconf, each with the patterns of its route."""
+    return _views(get_resolver(), ())
+
+
+def _views(resolver: URLResolver, before: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
     for entry in resolver.url_patterns:
         patterns = (*before, entry.pattern)
         if isinstance(entry, URLResolver):
-            yield from _routes(entry, patterns)
+            yield from _views(entry, patterns)
         elif isinstance(entry, URLPattern):
             yield patterns, entry.callback
+
+
+def text_of(patterns: tuple[Any, ...]) -> str:
+    """Return a route as the URLconf has it."""
+    return "/" + "".join(map(str, patterns))
 
 
 def _start_of(patterns: tuple[Any, ...]) -> tuple[str, bool]:

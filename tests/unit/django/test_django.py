@@ -24,7 +24,7 @@ from django.core.checks import run_checks
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
 from django.utils.functional import lazy
@@ -1011,13 +1011,17 @@ class Clashing(GuardMiddleware):
     guard = Guard(ORDERS, KEY, annotate_as="body")
 
 
+class NoGuard(GuardMiddleware):
+    guard: Any = ORDERS
+
+
 class Lenient(Partner):
     def __call__(self, request: HttpRequest) -> Any:
         return self.get_response(request)
 
 
 PARTNER, CLASHING, USUAL = f"{__name__}.Partner", f"{__name__}.Clashing", "hmac_guard.django.GuardMiddleware"
-LENIENT = f"{__name__}.Lenient"
+LENIENT, NO_GUARD = f"{__name__}.Lenient", f"{__name__}.NoGuard"
 CORS = "django_project.CorsMiddleware"
 
 
@@ -1032,6 +1036,7 @@ CORS = "django_project.CorsMiddleware"
         ([CLASHING], ["hmac_guard.E005"]),
         ([LENIENT, CORS], ["hmac_guard.W001"]),
         ([PARTNER, LENIENT], ["hmac_guard.E005"]),
+        ([NO_GUARD, PARTNER, CLASHING], ["hmac_guard.E005", "hmac_guard.E005"]),
     ],
 )
 def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
@@ -1071,6 +1076,21 @@ def test_the_check_finds_a_guard_that_verifies_larger_bodies_than_a_view_can_rea
     with project(Seen().sync, MIDDLEWARE=[USUAL], HMAC_GUARD=guard, DATA_UPLOAD_MAX_MEMORY_SIZE=limit):
         assert [message.id for message in run_checks(tags=["security"])] == ids
         assert send(server, LARGE).status in statuses
+
+
+def test_the_check_finds_a_decorator_that_verifies_larger_bodies_than_a_view_can_read() -> None:
+    large = Guard(GITHUB, KEY, max_body=26_214_400)
+    urls = [path("a/", hmac_guarded(large)(Seen().sync)), path("b/", hmac_guarded(large)(Seen().sync))]
+    with project(urls=[path("in/", include(urls))]):
+        [warning] = run_checks(tags=["security"])
+
+    assert (warning.id, "hmac_guarded on /in/a/: the guard verifies" in warning.msg) == ("hmac_guard.W002", True)
+
+
+def test_the_check_reads_no_urlconf_if_there_is_none() -> None:
+    for urlconf in (None, "no_such_module"):
+        with override_settings(ROOT_URLCONF=urlconf):
+            assert run_checks(tags=["security"]) == []
 
 
 def test_routes_that_no_guard_covers_are_listed() -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("rest_framework", reason="not run: Django REST framework is 
 from django_project import GUARDED, Guarded, project, send  # isort: skip
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.checks import run_checks
 from django.http import HttpResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
@@ -415,6 +416,69 @@ def test_a_missing_setting_is_a_config_error() -> None:
         GuardAuthentication.guard_in_use()
 
 
+class OwnGuard(GuardAuthentication):
+    guard = Guard(ORDERS, KEY)
+
+
+class ByName(GuardAuthentication):
+    guard = Guard(ORDERS, KEY, annotate_as="body")
+
+
+class WithoutGuard(GuardAuthentication):
+    guard: Any = ORDERS
+
+
+class OfOtherSource(GuardAuthentication):
+    @classmethod
+    def guard_in_use(cls) -> Guard:
+        return GUARD
+
+
+async def later_keys(claim: Any) -> str:
+    return KEY
+
+
+later_keys.asgi_only = True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", ["setting", "class", "argument", "after another class"])
+@pytest.mark.parametrize(
+    ("kind", "setting", "ids"),
+    [
+        (GuardAuthentication, None, ["hmac_guard.E001"]),
+        (GuardAuthentication, {"keys": KEY}, ["hmac_guard.E004"]),
+        (GuardAuthentication, Guard(ORDERS, KEY, annotate_as="body"), ["hmac_guard.E005"]),
+        (GuardAuthentication, Guard(ORDERS, later_keys), ["hmac_guard.E005"]),
+        (GuardAuthentication, Guard(ORDERS, KEY, exempt=("/api/health",)), []),
+        (ByName, None, ["hmac_guard.E005"]),
+        (WithoutGuard, None, ["hmac_guard.E005"]),
+        (OwnGuard, None, []),
+        (OfOtherSource, None, []),
+    ],
+)
+def test_the_check_covers_authentication_classes(kind: Any, setting: Any, ids: list[str], place: str) -> None:
+    class Listing(Orders):
+        authentication_classes: Any = {
+            "setting": (),
+            "class": (kind,),
+            "argument": (),
+            "after another class": (SessionAuthentication, kind),
+        }[place]
+
+    changes: Any = {} if setting is None else {"HMAC_GUARD": setting}
+    if place == "setting":
+        changes["REST_FRAMEWORK"] = {"DEFAULT_AUTHENTICATION_CLASSES": [f"{kind.__module__}.{kind.__qualname__}"]}
+    view = Listing.as_view(**({"authentication_classes": [kind]} if place == "argument" else {}))
+    with project(urls=[path("one/", view), path("two/", view)], FORCE_SCRIPT_NAME="/api", **changes):
+        assert [message.id for message in run_checks(tags=["security"])] == ids
+
+
+def test_the_check_leaves_authentication_classes_that_cannot_be_imported_to_rest_framework() -> None:
+    listed = ["no_such_module.Authentication", SessionAuthentication, ByName]
+    with project(urls=[], REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": listed}):
+        assert [message.id for message in run_checks(tags=["security"])] == ["hmac_guard.E005"]
+
+
 def test_a_view_with_the_class_is_covered() -> None:
     class Bare(Orders):
         authentication_classes = ()
@@ -513,10 +577,6 @@ class HasGuard(BaseAuthentication):
     @classmethod
     def guard_in_use(cls) -> Guard:
         return GUARD
-
-
-class OwnGuard(GuardAuthentication):
-    guard = Guard(ORDERS, KEY)
 
 
 @api_view()
