@@ -5,10 +5,12 @@ hmac_guard.E002  HMAC_GUARD names an object that cannot be imported
 hmac_guard.E003  HMAC_GUARD is not a guard
 hmac_guard.E004  HMAC_GUARD is a dict with invalid options
 hmac_guard.E005  a guard does not work in Django, or two guards in MIDDLEWARE have the same name
+hmac_guard.E006  a guard reads UTF-8, and Django reads the same text with another DEFAULT_CHARSET
 hmac_guard.W001  a guard is before the CORS middleware
 hmac_guard.W002  a guard verifies larger bodies than a view can read
 """
 
+import codecs
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.source import Source
+from hmac_guard.core.sources import Form, Json, Query
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
 from hmac_guard.django.routes import (
@@ -35,13 +39,16 @@ def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
     in_middleware, wrong = _deciders_of(middleware)
     routes = _routes()
     listed = [kind for _, view in routes for kind in authentication_classes(view)]
-    _, wrong_on_views = _deciders_of(guard_authentication([*_default_classes(), *listed]))
+    on_views, wrong_on_views = _deciders_of(guard_authentication([*_default_classes(), *listed]))
+    decorating = _decorating(routes)
     found = [
         *_wrong_setting(),
         *wrong,
         *wrong_on_views,
         *_same_names(in_middleware),
-        *_larger_bodies([*in_middleware, *_decorating(routes)]),
+        *_other_charset([*in_middleware, *decorating], Query, Form),
+        *_other_charset(on_views, Query, Form, Json),  # REST framework reads JSON with this charset, too.
+        *_larger_bodies([*in_middleware, *decorating]),
         *_before_cors([path for path, _ in middleware]),
     ]
     # Several guards may have the same wrong setting.
@@ -120,6 +127,26 @@ def _same_names(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.Chec
                 id="hmac_guard.E005",
             )
         names.add(decider.annotate_as)
+
+
+def _other_charset(deciders: Iterable[tuple[str, Decider]], *kinds: type[Source]) -> Iterator[checks.CheckMessage]:
+    """Report guards that read sources of these kinds, if Django decodes them with another charset than UTF-8."""
+    charset = settings.DEFAULT_CHARSET
+    for path, decider in deciders:
+        places = [place for field in decider.reader.fields for place in field.source.places()]
+        if not _is_utf_8(charset) and any(isinstance(place, kinds) for place in places):
+            yield checks.Error(
+                f"{path}: the guard reads UTF-8, and views read the same text with DEFAULT_CHARSET, {charset!r}.",
+                hint='Set DEFAULT_CHARSET = "utf-8", or silence this check if all views read ids from the verdict.',
+                id="hmac_guard.E006",
+            )
+
+
+def _is_utf_8(charset: str) -> bool:
+    try:
+        return codecs.lookup(charset).name == "utf-8"
+    except LookupError:
+        return False
 
 
 def _larger_bodies(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.CheckMessage]:

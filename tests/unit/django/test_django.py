@@ -1078,6 +1078,56 @@ def test_the_check_finds_a_guard_that_verifies_larger_bodies_than_a_view_can_rea
         assert send(server, LARGE).status in statuses
 
 
+READ_FROM: dict[str, Any] = {
+    "query": {"ids": {"a": Query("a")}},
+    "form": {"ids": {"a": Header("X-A") | Form("a")}},
+    "JSON": {"ids": {"a": Json("/a")}},
+    "header": {"ids": {"a": Header("X-A")}},
+    "signature in the query": {"ids": {"a": Header("X-A")}, "signature": Query("sig")},
+}
+
+
+@pytest.mark.parametrize("place", ["middleware", "view"])
+@pytest.mark.parametrize("source", list(READ_FROM))
+@pytest.mark.parametrize(
+    ("charset", "is_utf_8"),
+    [
+        ("utf-8", True),
+        ("UTF8", True),
+        ("u8", True),
+        ("utf_8", True),
+        ("iso-8859-1", False),
+        ("utf-8-sig", False),
+        ("?", False),
+    ],
+)
+def test_the_check_finds_another_charset_than_that_of_the_guard(
+    charset: str, is_utf_8: bool, source: str, place: str
+) -> None:
+    guard = Guarded.guard = Guard(BY_JSON.replace(**READ_FROM[source]), KEY)
+    view = hmac_guarded(guard)(Seen().sync) if place == "view" else Seen().sync
+    with project(view, MIDDLEWARE=[GUARDED] * (place == "middleware"), DEFAULT_CHARSET=charset):
+        found = [message.id for message in run_checks(tags=["security"])]
+
+    assert found == ([] if is_utf_8 or source in ("JSON", "header") else ["hmac_guard.E006"])
+
+
+@SERVERS
+@pytest.mark.parametrize("charset", ["UTF8", "iso-8859-1"])
+def test_the_check_finds_that_a_view_reads_another_id_than_the_guard(charset: str, server: str) -> None:
+    scheme = BY_JSON.replace(ids={"a": Query("a")})
+    Guarded.guard = Guard(scheme, KEY)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(str(request.GET["a"] == verdict_from(request).ids["a"]))
+
+    with project(view, MIDDLEWARE=[GUARDED], DEFAULT_CHARSET=charset):
+        found = run_checks(tags=["security"])
+        reply = send(server, Sent(query="a=%C3%A9", headers=[("X-Sig", scheme.sign(KEY, a="é"))]))
+
+    assert reply.body == str(not found).encode()
+
+
 def test_the_check_finds_a_decorator_that_verifies_larger_bodies_than_a_view_can_read() -> None:
     large = Guard(GITHUB, KEY, max_body=26_214_400)
     urls = [path("a/", hmac_guarded(large)(Seen().sync)), path("b/", hmac_guarded(large)(Seen().sync))]

@@ -31,7 +31,7 @@ from rest_framework.views import APIView, exception_handler
 from rest_framework.viewsets import ViewSet
 from support import Reply, Sent
 
-from hmac_guard import ConfigError, Cookie, Guard, Header, Keyring, Query, Reason, Verdict, verdict_from
+from hmac_guard import ConfigError, Cookie, Guard, Header, Json, Keyring, Query, Reason, Verdict, verdict_from
 from hmac_guard.decider import decider_of
 from hmac_guard.django import hmac_guarded, uncovered_routes
 from hmac_guard.django.rest import GuardAuthentication, SignedCaller
@@ -471,6 +471,23 @@ def test_the_check_covers_authentication_classes(kind: Any, setting: Any, ids: l
     view = Listing.as_view(**({"authentication_classes": [kind]} if place == "argument" else {}))
     with project(urls=[path("one/", view), path("two/", view)], FORCE_SCRIPT_NAME="/api", **changes):
         assert [message.id for message in run_checks(tags=["security"])] == ids
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1"])
+def test_the_check_finds_that_a_view_reads_another_id_in_json_than_the_guard(charset: str) -> None:
+    ids = {"tenant_id": Json("/tenant"), "order_id": Header("X-Order")}
+    guard = Guard(ORDERS.replace(ids=ids, signature=Header("X-Signature")), KEY)
+    headers = [("Content-Type", "application/json"), ("X-Order", "42"), ("X-Signature", hex_of("größe", "42"))]
+
+    class Read(Orders):
+        def post(self, request: Any) -> Response:
+            return Response(request.data["tenant"] == request.auth.ids["tenant_id"])
+
+    with project(Read.as_view(), HMAC_GUARD=guard, DEFAULT_CHARSET=charset):
+        found = [message.id for message in run_checks(tags=["security"])]
+        reply = send("wsgi", Sent("POST", "/", headers=headers, body='{"tenant": "größe"}'.encode()))
+
+    assert (reply.body, found) == ((b"true", []) if charset == "utf-8" else (b"false", ["hmac_guard.E006"]))
 
 
 def test_the_check_leaves_authentication_classes_that_cannot_be_imported_to_rest_framework() -> None:
