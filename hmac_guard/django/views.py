@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -26,7 +27,8 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
         guard: The guard.
 
     Raises:
-        ConfigError: `guard` is not a guard, or the decorated class has no `dispatch`.
+        ConfigError: `guard` is not a guard, the decorated class has no `dispatch`, or the decorated function is a
+            method: its first parameter is `self` or `cls`.
     """
     hidden = hide(guard)
     del guard
@@ -34,6 +36,11 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
     route_guard = hidden.get().for_route()
 
     def decorate(view: _View) -> _View:
+        if _is_method(view):
+            raise ConfigError(
+                f"hmac_guarded: {view.__qualname__} is a method, and its first argument is no request; decorate the "
+                "class, or write @method_decorator(hmac_guarded(guard)) above the method"
+            )
         if not isinstance(view, type):
             return cast(_View, _marked(route_guard, _guarded(driver, view)))
         if not callable(getattr(view, "dispatch", None)):
@@ -44,6 +51,14 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
         return view
 
     return decorate
+
+
+def _is_method(view: object) -> bool:
+    # A bound method, or the partial of `method_decorator`, has its instance.
+    if not isinstance(view, FunctionType):
+        return False
+    code = view.__code__
+    return code.co_argcount > 0 and code.co_varnames[0] in ("self", "cls")
 
 
 def _guarded(driver: DjangoDriver, view: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,6 +38,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from hmac_guard.cli.commands import hmac_guard
+from hmac_guard.django import hmac_guarded
 from hmac_guard.django.conf import guard_from_settings
 from hmac_guard.flask import GuardExtension
 from hmac_guard.keys import CachedKeys
@@ -88,6 +89,10 @@ def in_django(path: str) -> None:
         WSGIHandler()
 
 
+class View:
+    def get(self, request: Any) -> None: ...
+
+
 def setting() -> None:
     with project(lambda request: None, HMAC_GUARD={"SHCEME": NANGO, "KEYS": KEY}):
         guard_from_settings()
@@ -112,6 +117,7 @@ DOES: dict[str, Callable[[], object]] = {
     "`guard.wsgi(fastapi_app)`": lambda: GUARD.wsgi(FastAPI()),
     '`"hmac_guard.wsgi.GuardMiddleware"` in Django\'s MIDDLEWARE': lambda: in_django("hmac_guard.wsgi.GuardMiddleware"),
     '`"hmac_guard.asgi.GuardMiddleware"` in Django\'s MIDDLEWARE': lambda: in_django("hmac_guard.asgi.GuardMiddleware"),
+    "`@hmac_guarded(guard)` on a method of a Django view": lambda: hmac_guarded(GUARD)(View.get),
     '`HMAC_GUARD = {"SHCEME": …}`': setting,
     "`GuardExtension(app)`": lambda: GuardExtension(Flask("mistaken")),  # type: ignore[arg-type]
     "`GuardExtension(guard).init_app(quart_app)`": lambda: GuardExtension(GUARD).init_app(quart.Quart("a")),  # type: ignore[arg-type]

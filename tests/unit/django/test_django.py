@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -831,6 +832,26 @@ def test_a_class_is_guarded_by_its_dispatch_too(decorators: Any, later: bool) ->
 
     for server in ("wsgi", "asgi"):
         assert [reply_of(decorated.as_view(), sent, server).status for sent in (UNSIGNED, GOOD)] == [401, 200]
+
+
+def of_instance(self: Any, request: HttpRequest) -> HttpResponse:
+    return HttpResponse("reached")
+
+
+async def of_class(cls: Any, request: HttpRequest) -> HttpResponse:
+    return HttpResponse("reached")
+
+
+@pytest.mark.parametrize("method", [of_instance, of_class, method_decorator(csrf_exempt)(of_instance)])
+def test_a_method_is_a_config_error_and_may_be_bound_or_in_method_decorator(method: Any) -> None:
+    guarded = hmac_guarded(GUARD)
+    fix = f"hmac_guarded: {method.__name__} is a method.*method_decorator"
+    with pytest.raises(ConfigError, match=fix):
+        guarded(method)
+
+    kind: Any = type("Kind", (View,), {"get": method_decorator(guarded)(method)})
+    for view in (kind.as_view(), guarded(method.__get__(View())), guarded(partial(method, View()))):
+        assert [reply_of(view, sent).status for sent in (UNSIGNED, GOOD)] == [401, 200]
 
 
 @pytest.mark.parametrize(
