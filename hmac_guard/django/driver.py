@@ -127,6 +127,8 @@ class DjangoDriver:
             scope = django.scope = dict(django.scope)
             request.root = django.path.removesuffix(django.path_info)
         else:
+            if not hasattr(django, "environ"):  # An `HttpRequest()` that a test makes has only `META`.
+                django.environ = django.META
             scope = django.environ
             request.root = settings.FORCE_SCRIPT_NAME or django.META.get("SCRIPT_NAME", "")
         request.lines = [*map(request.header, reader.names)]
@@ -208,7 +210,7 @@ class DjangoRequest(Request):
             return
         stream, ends = self._readable()
         body = take_body(self, reader, stream, ends, limit)
-        if body is not None and not self.source._read_started:
+        if body is not None and not self._has_begun():
             self._give_back(body.rest())
         self.stream = self._body_stream()
 
@@ -236,11 +238,15 @@ class DjangoRequest(Request):
 
     def _is_gone(self) -> bool:
         """Return whether the body was read from the stream and Django did not keep it."""
-        return self.source._read_started and not hasattr(self.source, "_body")
+        return self._has_begun() and not hasattr(self.source, "_body")
+
+    def _has_begun(self) -> bool:
+        """Return whether code has begun to read the body. An `HttpRequest()` that a test makes does not say it."""
+        return bool(getattr(self.source, "_read_started", hasattr(self.source, "_body")))
 
     def _readable(self) -> tuple[Any, bool]:
         """Return the stream of the body, and whether the stream has an end."""
-        if self.source._read_started:  # Django keeps a body that was read completely.
+        if self._has_begun():  # Django keeps a body that was read completely.
             return io.BytesIO(self.source.body), True
         return self._body_stream(), self.is_asgi or bool(self.source.META.get("wsgi.input_terminated"))
 

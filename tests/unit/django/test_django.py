@@ -474,6 +474,40 @@ def test_a_form_that_django_has_parsed_is_judged_from_its_fields(server: str, se
     assert reply_of(view, sent, server).status == status
 
 
+def made_by_hand(sent: Sent, **attributes: Any) -> HttpRequest:
+    """Return a request as unit tests make one: without the environ of a server."""
+    request = HttpRequest()
+    request.method, request.path, request.path_info = sent.method, sent.path, sent.path
+    request.META = environ_for(sent)
+    vars(request).update(attributes)
+    return request
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("place", ["middleware", "view"])
+def test_a_request_without_an_environ_is_judged_by_its_meta(place: str, later: bool) -> None:
+    def reached(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(request._body if "_body" in vars(request) else verdict_from(request).ids["order_id"])
+
+    async def reached_later(request: HttpRequest) -> HttpResponse:
+        return reached(request)
+
+    def ask(request: HttpRequest) -> tuple[int, bytes]:
+        reply: Any = guarded(request)
+        reply = asyncio.run(reply) if later else reply
+        return reply.status_code, reply.content
+
+    Guarded.guard = GUARD
+    view: Any = reached_later if later else reached
+    guarded: Any = Guarded(view) if place == "middleware" else hmac_guarded(GUARD)(view)
+
+    assert ask(HttpRequest())[0] == ask(made_by_hand(UNSIGNED))[0] == 401
+    assert ask(made_by_hand(GOOD)) == (200, b"42")
+    assert ask(made_by_hand(GOOD_JSON, _body=GOOD_JSON.body)) == (200, GOOD_JSON.body)
+    assert ask(made_by_hand(GOOD_JSON, _body=GOOD_JSON.body.replace(b"42", b"43")))[0] == 401
+    assert ask(made_by_hand(GOOD_JSON)) == (200, b"42")
+
+
 class TooLarge(Exception):
     """Raised and caught by a layer outside of the guard that limits bodies."""
 
