@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from hmac_guard.explain.report import as_json, as_text
 
 
 def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the current key, of previous keys and of other tenants' keys to a command.
+    """Add the options of the active keys, of previous keys and of other tenants' keys to a command.
 
     The function gets them as `keys`, a `KnownKeys`.
     """
@@ -55,16 +56,12 @@ def takes_known_keys(function: Callable[..., Any]) -> Callable[..., Any]:
         other_file: tuple[str, ...],
         **others: Any,
     ) -> Any:
-        current, *stored = ring_of(ring, key_env, key_file, key_form)
-        keys = KnownKeys(
-            current,
-            (
-                *((f"with the id {key.id} in the database", key) for key in stored),
-                *_named(previous_env, previous_file, key_form),
-            ),
-            tuple(_named(other_env, other_file, key_form)),
-            (key_env,) if key_env else (),
-            click.get_current_context().params["tenant"],
+        keys = KnownKeys.of_ring(ring_of(ring, key_env, key_file, key_form), time())
+        keys = keys._replace(
+            previous=(*keys.previous, *_named(previous_env, previous_file, key_form)),
+            others=tuple(_named(other_env, other_file, key_form)),
+            variables=(key_env,) if key_env else (),
+            tenant=click.get_current_context().params["tenant"],
         )
         return function(keys=keys, **others)
 

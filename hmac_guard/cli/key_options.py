@@ -53,8 +53,8 @@ def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_key
 
 
-def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) -> list[Key]:
-    """Return the keys of a tenant, the active ones first; without a tenant, the key that `read_key` returns.
+def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) -> Keyring:
+    """Return the keys of a tenant; without a tenant, the key that `read_key` returns.
 
     Args:
         ring: The keys of a tenant, or None.
@@ -67,11 +67,10 @@ def ring_of(ring: Keyring | None, env: str | None, file: str | None, form: str) 
         ConfigError: The text cannot be used as a key.
     """
     if ring is None:
-        return [read_key(env, file, form)]
+        return Keyring(read_key(env, file, form))
     if env or file:
         raise CliError("the key is given twice; use --tenant, --key-env or --key-file, not several")
-    active = ring.active(time.time())
-    return [*active, *(key for key in ring.keys if key not in active)]
+    return ring
 
 
 def check_keys(scheme: Scheme, keys: Iterable[Key]) -> None:

@@ -125,7 +125,7 @@ def verify(
     \b
       hmac-guard verify nango --rows jsonl --key-env KEY < signed.jsonl
     """
-    keys = Keyring(ring_of(ring, key_env, key_file, key_form))
+    keys = ring_of(ring, key_env, key_file, key_form)
     check_keys(scheme, keys.keys)
     if rows is not None:
         check_no_arguments(ids or others or signature)

@@ -9,7 +9,7 @@ from time import time
 from typing import NamedTuple
 
 from hmac_guard.core.judge import judge
-from hmac_guard.core.key import Keyring
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.reading import Reading as ReadRequest
 from hmac_guard.core.request import Request, is_preflight
@@ -95,6 +95,7 @@ class Explanation(NamedTuple):
         sending: Mistakes in how the request was sent, because of which the guard does not find a string.
         found: What explains the signature. None if there is nothing to explain.
         right: The right signature for the message. None if the key is unknown. It is a credential: keep it secret.
+        key_id: The id of the key of `right`: the active key that made the signature, or else the first active one.
         wanted_tenant: The tenant that the request must name. None if the keys are not known to be by tenant.
         signature_sent_as: The name of the id in whose place the signature was sent. "" if it was sent in its own.
     """
@@ -110,6 +111,7 @@ class Explanation(NamedTuple):
     sending: tuple[Found, ...]
     found: Search | None
     right: str | None
+    key_id: str | None = None
     wanted_tenant: str | None = None
     signature_sent_as: str = ""
 
@@ -164,17 +166,28 @@ def explain_captured(
     reader = reader_of(scheme, with_tenant=keys.tenant is not None)
     request = as_request(captured, reader, mount)
     now = time()
-    reason = Reason.PREFLIGHT if is_preflight(request) else _judged(scheme, reader.read(request), keys, now)
+    reading = reader.read(request)
+    keys = begin_with_signing_key(scheme, reading, keys)
+    reason = Reason.PREFLIGHT if is_preflight(request) else _judged(scheme, reading, keys, now)
     late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
     request_texts = tuple(leaves(request.query, captured.headers, captured.body))
     return explain(scheme, request, reason, keys, request_texts, seconds, late)
+
+
+def begin_with_signing_key(scheme: Scheme, reading: ReadRequest, keys: KnownKeys) -> KnownKeys:
+    """Return the keys with the active key first that made the signature, if one of them did."""
+    if reading.message is None:
+        return keys
+    key = scheme.verifying_key([key for _, key in keys.active], reading.message, reading.request.signature)
+    return keys if key is None else keys.begin_with(key)
 
 
 def _judged(scheme: Scheme, reading: ReadRequest, keys: KnownKeys, now: float) -> Reason:
     """Return the reason of the verdict. With another tenant's keys, the guard refuses a signature of these keys."""
     is_refused = reading.message is None
     if keys.tenant is None or scheme.tenant_field is None or is_refused or reading.tenant == keys.tenant:
-        return judge(scheme, reading, Keyring(keys.current), now, by_tenant=False).reason
+        ring = Keyring([key for _, key in keys.active])
+        return judge(scheme, reading, ring, now, by_tenant=False).reason
     return Reason.UNKNOWN_KEY if reading.tenant is None else Reason.INVALID_SIGNATURE
 
 
@@ -213,16 +226,12 @@ def explain(
         texts = {reading.name: reading.value for reading in ids if reading.value is not None}
         sending += tuple(Found(*found) for found in clock_mistakes(scheme, texts, late))
     meanings = list(islice(_meanings(scheme, (*ids, signature), request_texts), _MAX_MEANINGS))
-    found: list[Search | None] = [None]
-    sent_as = ""
+    meant, found, sent_as = meanings[0], None, ""
     if keys is not None:
         sent_as, meanings = _unswapped(scheme, request, keys, meanings)
         sending += (swapped(sent_as),) if sent_as else ()
         meanings = [_without_keys(scheme, meaning, keys) for meaning in meanings]
-        whose = tenant.value if tenant else None
-        found = [_search(scheme, request, keys, meaning, whose, seconds / len(meanings)) for meaning in meanings]
-    best = next((number for number, result in enumerate(found) if result and result.explains), 0)
-    meant = meanings[best]
+        meant, found = _searched(scheme, request, keys, meanings, tenant.value if tenant else None, seconds)
     attempt = right_attempt(scheme, secret_of(keys.current) if keys else b"", _named(scheme, request, meant.ids))
     return Explanation(
         scheme,
@@ -236,8 +245,9 @@ def explain(
         message=attempt.message(),
         decoded=decode(meant.signature, scheme) if meant.signature else None,
         sending=sending,
-        found=found[best],
+        found=found,
         right=attempt.write(attempt.digest()) if keys else None,
+        key_id=keys.current.id if keys else None,
         wanted_tenant=wanted,
         signature_sent_as=sent_as,
     )
@@ -300,7 +310,7 @@ def _unswapped(
             if signature is None or len(text) > MAX_MESSAGE_LENGTH:
                 continue
             exchanged = {**ids, name: signature}
-            for key in (keys.current, *(previous for _, previous in keys.previous)):
+            for key in keys.own:
                 attempt = right_attempt(scheme, secret_of(key), _named(scheme, request, exchanged))
                 if len(attempt.message()) <= MAX_MESSAGE_LENGTH and attempt.write(attempt.digest()) == text:
                     return name, [_Meaning(exchanged, text)]
@@ -324,15 +334,33 @@ def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tup
     return reading._replace(guesses=(leaf.value,)).meanings() if leaf else reading.meanings()
 
 
+def _searched(
+    scheme: Scheme, request: Request, keys: KnownKeys, meanings: list[_Meaning], tenant: str | None, seconds: float
+) -> tuple[_Meaning, Search | None]:
+    """Search what explains the signature, with each meaning and each active key.
+
+    Return the meaning and the search that explain it, or else the first meaning and its search.
+    """
+    tries = list(product(meanings, keys.active))
+    found = []
+    for meaning, (name, key) in tries:
+        result = _search(scheme, request, keys, key, meaning, tenant, seconds / len(tries))
+        if result is not None and result.explains:
+            return meaning, result._replace(key=name)
+        found.append(result)
+    is_complete = all(result is None or result.is_complete for result in found)
+    return meanings[0], found[0] and found[0]._replace(is_complete=is_complete)
+
+
 def _search(
-    scheme: Scheme, request: Request, keys: KnownKeys, meaning: _Meaning, tenant: str | None, seconds: float
+    scheme: Scheme, request: Request, keys: KnownKeys, key: Key, meaning: _Meaning, tenant: str | None, seconds: float
 ) -> Search | None:
-    """Search what explains the signature. Return None if there is no signature.
+    """Search what explains the signature, made with `key`. Return None if there is no signature.
 
     For a message that is too long, only whether the signature is right, and whether it is a key.
     """
     ids, signature = meaning
-    attempt = right_attempt(scheme, secret_of(keys.current), _named(scheme, request, ids))
+    attempt = right_attempt(scheme, secret_of(key), _named(scheme, request, ids))
     if signature is None:
         return None
     if is_key(signature, scheme.prefix, keys):

@@ -74,6 +74,8 @@ def _causes(explanation: Explanation, besides: bool) -> Iterator[str]:
     elif found.mistakes:
         lead = "Another cause" if besides else "Cause"
         yield _cause(f"{lead}{', two mistakes together' if len(found.mistakes) > 1 else ''}", found.mistakes)
+        if found.key:
+            yield f"The signer uses the key {found.key}."
     else:
         if len(explanation.message) > MAX_MESSAGE_LENGTH:
             yield f"Mistakes are searched only where at most {MAX_MESSAGE_LENGTH:,} bytes are signed."

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from hmac_guard.core.key import Key
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import BODY, Id, Literal
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
@@ -30,11 +30,12 @@ class KnownKeys(NamedTuple):
     """The keys that an explanation may try.
 
     Attributes:
-        current: The key that the guard uses.
-        previous: Previous keys of the same tenant, each with a name for the report.
+        current: The active key that made the signature of the request, or else the first active key, which signs.
+        previous: Keys of the same tenant that do not verify, each with a name for the report.
         others: Keys of other tenants, each with a name for the report.
         variables: Names of settings that contain keys. A signer may have used the name instead of the value.
         tenant: The tenant of the current key, which the request must name; None if the keys are not by tenant.
+        further: The other active keys, each with a name for the report. They verify as `current` does.
     """
 
     current: Key
@@ -42,10 +43,44 @@ class KnownKeys(NamedTuple):
     others: tuple[tuple[str, Key], ...] = ()
     variables: tuple[str, ...] = ()
     tenant: str | None = None
+    further: tuple[tuple[str, Key], ...] = ()
+
+    @classmethod
+    def of_ring(cls, ring: Keyring, now: float) -> "KnownKeys":
+        """Return the keys of a tenant.
+
+        Args:
+            ring: The keys of the tenant. One of them is active.
+            now: Unix seconds.
+        """
+        active = ring.active(now)
+        named = [
+            (f"number {number} of the keyring" if key.id is None else f"with the id {key.id}", key)
+            for number, key in enumerate(ring.keys, 1)
+        ]
+        return cls(
+            active[0],
+            previous=tuple((name, key) for name, key in named if key not in active),
+            further=tuple((name, key) for name, key in named if key in active[1:]),
+        )
+
+    @property
+    def active(self) -> tuple[tuple[str, Key], ...]:
+        """The keys that verify. The current one is the first, and has no name."""
+        return (("", self.current), *self.further)
+
+    @property
+    def own(self) -> tuple[Key, ...]:
+        """The keys of the tenant."""
+        return tuple(key for _, key in (*self.active, *self.previous))
 
     @property
     def all(self) -> tuple[Key, ...]:
-        return (self.current, *(key for _, key in (*self.previous, *self.others)))
+        return (*self.own, *(key for _, key in self.others))
+
+    def begin_with(self, key: Key) -> "KnownKeys":
+        """Return the keys with this active key as the current one."""
+        return self._replace(current=key, further=tuple(pair for pair in self.active if pair[1] is not key))
 
 
 def secret_of(key: Key) -> bytes:
@@ -167,11 +202,13 @@ class Search(NamedTuple):
         right: Whether the signature is right.
         mistakes: The one or two mistakes that explain the signature, if any.
         is_complete: False if the time limit was reached before every pair was tried.
+        key: The name of the active key that the signer used. "" for the current one.
     """
 
     right: bool
     mistakes: tuple[Found, ...] = ()
     is_complete: bool = True
+    key: str = ""
 
     @property
     def explains(self) -> bool:

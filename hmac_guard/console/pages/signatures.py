@@ -12,8 +12,7 @@ from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.console.state import tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.judge import judge
-from hmac_guard.core.key import Key, Keyring
+from hmac_guard.core.key import Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
@@ -113,14 +112,14 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
         tenant = context.field("tenant") or _tenant_in(context, scheme, captured)
         ring = _ring(context, scheme, tenant)
         partial = not is_pasted and not context.field("signature")
-        key = _proving(context, scheme, captured, ring) or ring.active(context.now())[0]
-        explanation = _explained(context, scheme, captured, ring, key, tenant)
+        keys = KnownKeys.of_ring(ring, context.now())._replace(tenant=tenant)
+        explanation = hide(explain_captured(scheme, captured.get(), keys, context.field("mount")))
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
             context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
     except CheckError as error:
         return _page(context, problem=str(error))
-    result = _result(scheme, captured, explanation, key, is_partial=partial, is_pasted=is_pasted)
+    result = _result(scheme, captured, explanation, is_partial=partial, is_pasted=is_pasted)
     shown = explanation if with_signature else None
     return _page(context, result=result, shown_tenant=tenant, shown=shown)
 
@@ -232,22 +231,6 @@ def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
     return ring
 
 
-def _proving(context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring) -> Key | None:
-    """Return the active key that made the signature of a request, or None."""
-    reader = reader_of(scheme, with_tenant=False)
-    request = as_request(captured.get(), reader, context.field("mount"))
-    verdict = judge(scheme, reader.read(request), ring, context.now(), by_tenant=False)
-    return next((key for key in ring.keys if verdict.verified and key.id == verdict.key_id), None)
-
-
-def _explained(
-    context: Context, scheme: Scheme, captured: Hidden[Captured], ring: Keyring, current: Key, tenant: str
-) -> Hidden[Explanation]:
-    others = tuple((f"with the id {key.id}", key) for key in ring.keys if key is not current)
-    keys = KnownKeys(current, others, tenant=tenant)
-    return hide(explain_captured(scheme, captured.get(), keys, context.field("mount")))
-
-
 def _read_ids(scheme: Scheme, explanation: Explanation) -> dict[str, str]:
     """Return the ids and times that the guard reads. The explanation guesses others, but a guess is not signed.
 
@@ -265,12 +248,10 @@ def _result(
     scheme: Scheme,
     captured: Hidden[Captured],
     explanation: Hidden[Explanation],
-    key: Key,
     *,
     is_partial: bool,
     is_pasted: bool,
 ) -> Result:
-    """Return the shown part. `key` is the key that made the signature, or else the one that signs now."""
     found = explanation.get()
     readings = [(each.name, _shown(each.value), each.places, each.problem) for each in found.ids]
     if found.tenant is not None and (is_pasted or found.tenant.problem):
@@ -284,7 +265,7 @@ def _result(
         verified=found.verified,
         names_another_tenant=found.names_another_tenant,
         is_partial=is_partial,
-        key_id=key.id if found.verified else None,
+        key_id=found.key_id if found.verified else None,
         sentences=problems if is_partial else sentences(found),
         message=shown.decode("utf-8", "backslashreplace"),
         rows=hex_dump(shown),

@@ -378,7 +378,22 @@ def test_verify_and_explain_take_the_keys_of_a_tenant(run: Run, sync_database: D
         url = f"https://x.example/oauth/connect/i?connection_id=c&hmac={signature}&public_key=acme"
         explained = on_the_tenant(sync_database, "explain", "nango", url)
         assert explained.exit_code == verified, explained.output
-    assert "with the id old in the database" in explained.output
+    assert "with the id old" in explained.output
+
+
+@pytest.mark.parametrize("secret", [KEY, OTHER_KEY])
+def test_explain_verifies_a_signature_of_each_active_key(run: Run, sync_database: Database, secret: str) -> None:
+    keys = sync_database.keys()
+    keys.add("acme", OTHER_KEY, key_id="old")
+    keys.rotate("acme", KEY, key_id="new")
+    signature = NANGO.sign(secret, integration_id="i", connection_id="c")
+    url = f"https://x.example/oauth/connect/i?connection_id=c&hmac={signature}&public_key=acme"
+
+    explained = on_the_tenant(sync_database, "explain", "nango", url, "--show-signature")
+
+    assert explained.exit_code == 0
+    assert "Verified: the signature is the right one." in explained.output
+    assert f"the right signature is {signature}" in re.sub(r"\s+", " ", explained.output)
 
 
 @pytest.mark.parametrize("query", ["", "&public_key=globex", "&public_key=acme&public_key=acme"])

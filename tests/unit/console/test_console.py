@@ -50,6 +50,14 @@ from hmac_guard.keys.sql import VerdictLedger
 from hmac_guard.schemes import GITHUB, NANGO, STANDARD_WEBHOOKS, STRIPE, SUPRSEND
 
 SCHEMES = [NANGO, SUPRSEND, GITHUB, STRIPE]
+DATED = Scheme(
+    name="dated",
+    ids={"user_id": Query("user_id")},
+    message="{user_id}.{timestamp}",
+    timestamp=Timestamp(Query("timestamp")),
+    signature=Query("signature"),
+    tenant=Query("tenant"),
+)
 
 
 @pytest.fixture
@@ -708,6 +716,20 @@ def test_a_signature_of_each_active_key_is_right(keys: Any, vic: Browser, key: s
 
     assert "Right This signature is right for acme" in page
     assert f"Made with the key {'first' if key == KEY else 'second'}" in page
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_a_signature_of_each_active_key_is_refused_only_for_its_time(keys: Any, key: str) -> None:
+    keys.add("acme", KEY)
+    keys.rotate("acme", OTHER_KEY)
+    sent_at = int(time.time()) - 1_000
+    signature = DATED.sign(key, user_id="u-1", timestamp=sent_at)
+    vic = Browser(Console(keys, schemes=[DATED], authorize=by_header), "vic")
+    ids = {"id.user_id": "u-1", "id.timestamp": str(sent_at)}
+    page = words_of(vic.post("/check", kind="ids", scheme="dated", tenant="acme", signature=signature, **ids))
+
+    assert "Not verified: expired. Cause: the timestamp is" in page
+    assert "Except for that, the signature is right." in page
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ pytest.importorskip("click", reason="not run: click is not installed")
 from click.testing import CliRunner
 from vendor_rule import VENDOR_NANGO
 
-from hmac_guard import Cookie, Form, Header, Json, Key, Query, Scheme, schemes
+from hmac_guard import Cookie, Form, Header, Json, Key, Keyring, Query, Scheme, schemes
 from hmac_guard import Path as PathSource
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
@@ -592,6 +592,31 @@ def test_another_text_used_as_the_key_is_named(key: str, name: str) -> None:
 
     assert explanation.found is not None
     assert [found.name for found in explanation.found.mistakes] == [name]
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_each_active_key_verifies_and_is_explained(position: int) -> None:
+    secrets = [KEY, "the second active key, without an id", "the third active key, with an id"]
+    ring = Keyring([Key(secrets[0]), Key(secrets[1]), Key(secrets[2], id="third")])
+    keys = KnownKeys.of_ring(ring, 0.0)
+    url = "/oauth/connect/github?connection_id=user-42&hmac="
+    verified, spaced, refused = (
+        explain_captured(NANGO, capture((url + text).encode()), keys, seconds=60)
+        for text in (
+            signed("github:user-42", secrets[position]),
+            signed("github:user-42 ", secrets[position]),
+            f"{signed('github:user-42', secrets[position])}&connection_id=user-42",
+        )
+    )
+
+    assert (verified.verified, verified.right) == (True, signed("github:user-42", secrets[position]))
+    assert verified.key_id == ring.keys[position].id
+    assert spaced.found is not None
+    assert [found.name for found in spaced.found.mistakes] == ["id_trimmed"]
+    said = f"The signer uses the key {['', 'number 2 of the keyring', 'with the id third'][position]}."
+    assert (said in sentences(spaced)) == (position > 0)
+    assert refused.reason == "duplicate"
+    assert "Except for that, the signature is right." in sentences(refused)
 
 
 @pytest.mark.parametrize("cut", [slice(0, 32), slice(0, 63), slice(-40, None)], ids=repr)
