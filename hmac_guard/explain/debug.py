@@ -9,7 +9,7 @@ from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
 from hmac_guard.decider import Outcome
-from hmac_guard.explain.explanation import explain
+from hmac_guard.explain.explanation import begin_with_signing_key, explain
 from hmac_guard.explain.reading import leaves
 from hmac_guard.explain.report import sentences
 from hmac_guard.explain.search import KnownKeys
@@ -45,14 +45,16 @@ class Explainer:
             logger.error("debug: the refusal could not be explained: %s", failure)
 
     def _finding(self, request: Request, reading: Reading, outcome: Outcome) -> str:
-        reason = outcome.verdict.reason
-        if reason is Reason.UNKNOWN_KEY:
-            return f"Not verified: unknown_key. {_without_key(self._scheme, reading.tenant, outcome.ring)}"
+        reason, ring, now = outcome.verdict.reason, outcome.ring, time()
         if reason is Reason.BODY_TOO_LARGE:
             return "Not verified: body_too_large. The body is larger than max_body of the guard."
+        if reason is Reason.UNKNOWN_KEY or (ring is not None and not ring.active(now)):
+            return f"Not verified: {reason.value}. {_without_key(self._scheme, reading.tenant, ring)}"
         request_texts = tuple(leaves(request.query, (), request.body or b""))
-        keys = _known_keys(outcome.ring)
-        late = time() if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
+        keys = None
+        if ring is not None:
+            keys = begin_with_signing_key(self._scheme, reading, KnownKeys.of_ring(ring, now))
+        late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
         return " ".join(sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late)))
 
 
@@ -62,10 +64,3 @@ def _without_key(scheme: Scheme, tenant: str | None, ring: Keyring | None) -> st
     if ring is None and scheme.tenant_field is not None:
         return "The request names no tenant."
     return "The guard has no active key."
-
-
-def _known_keys(keyring: Keyring | None) -> KnownKeys | None:
-    if keyring is None:
-        return None
-    current, *others = keyring.keys
-    return KnownKeys(current, tuple((f"number {number} of the keyring", key) for number, key in enumerate(others, 2)))

@@ -31,11 +31,12 @@ class KnownKeys(NamedTuple):
 
     Attributes:
         current: The active key that made the signature of the request, or else the first active key, which signs.
-        previous: Keys of the same tenant that do not verify, each with a name for the report.
+        previous: Previous keys of the same tenant, each with a name for the report.
         others: Keys of other tenants, each with a name for the report.
         variables: Names of settings that contain keys. A signer may have used the name instead of the value.
         tenant: The tenant of the current key, which the request must name; None if the keys are not by tenant.
         further: The other active keys, each with a name for the report. They verify as `current` does.
+        scheduled: Keys of the same tenant that are not active yet, each with a name for the report.
     """
 
     current: Key
@@ -44,6 +45,7 @@ class KnownKeys(NamedTuple):
     variables: tuple[str, ...] = ()
     tenant: str | None = None
     further: tuple[tuple[str, Key], ...] = ()
+    scheduled: tuple[tuple[str, Key], ...] = ()
 
     @classmethod
     def of_ring(cls, ring: Keyring, now: float) -> "KnownKeys":
@@ -58,10 +60,12 @@ class KnownKeys(NamedTuple):
             (f"number {number} of the keyring" if key.id is None else f"with the id {key.id}", key)
             for number, key in enumerate(ring.keys, 1)
         ]
+        inactive = [(name, key) for name, key in named if key not in active]
         return cls(
             active[0],
-            previous=tuple((name, key) for name, key in named if key not in active),
+            previous=tuple((f"{name}, which has ended", key) for name, key in inactive if not _begins_after(key, now)),
             further=tuple((name, key) for name, key in named if key in active[1:]),
+            scheduled=tuple((name, key) for name, key in inactive if _begins_after(key, now)),
         )
 
     @property
@@ -72,7 +76,7 @@ class KnownKeys(NamedTuple):
     @property
     def own(self) -> tuple[Key, ...]:
         """The keys of the tenant."""
-        return tuple(key for _, key in (*self.active, *self.previous))
+        return tuple(key for _, key in (*self.active, *self.previous, *self.scheduled))
 
     @property
     def all(self) -> tuple[Key, ...]:
@@ -81,6 +85,10 @@ class KnownKeys(NamedTuple):
     def begin_with(self, key: Key) -> "KnownKeys":
         """Return the keys with this active key as the current one."""
         return self._replace(current=key, further=tuple(pair for pair in self.active if pair[1] is not key))
+
+
+def _begins_after(key: Key, now: float) -> bool:
+    return key.not_before is not None and now < key.not_before
 
 
 def secret_of(key: Key) -> bytes:
@@ -104,7 +112,7 @@ def mistakes_for(
     tenants = [_with_utf8(tenant)] if tenant and len(tenant) <= MAX_ID_BYTES else []
     known = [
         *(REQUEST_MISTAKES if scheme.times or scheme.signs_body or scheme.signs_method else ()),
-        *of_other_keys(_secrets(keys.previous), _secrets(keys.others)),
+        *of_other_keys(_secrets(keys.previous), _secrets(keys.scheduled), _secrets(keys.others)),
         *of_known_texts([*tenants, *ids.values()], map(_with_utf8, keys.variables)),
         of_further_ids([("the tenant", tenant) for tenant in tenants], _separator(scheme)),
         of_other_texts((what, _with_utf8(text)) for what, text in _other_texts(scheme, request)),

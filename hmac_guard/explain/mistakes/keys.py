@@ -256,10 +256,20 @@ KEY_MISTAKES = (
 )
 
 
-def of_other_keys(previous: Iterable[tuple[str, bytes]], others: Iterable[tuple[str, bytes]]) -> Iterator[Mistake]:
+def of_other_keys(
+    previous: Iterable[tuple[str, bytes]],
+    scheduled: Iterable[tuple[str, bytes]],
+    others: Iterable[tuple[str, bytes]],
+) -> Iterator[Mistake]:
     """Yield the mistakes of using another known key. Each key comes with its name for the report."""
     yield _of_keys(
         "key_previous", "the previous key ({what}) was used", "give the signer the current key", list(previous)
+    )
+    yield _of_keys(
+        "key_scheduled",
+        "a key that is not active yet ({what}) was used",
+        "give the signer the current key until this one is active",
+        list(scheduled),
     )
     yield _of_keys("key_other", "another key ({what}) was used", "give the signer this tenant's key", list(others))
 

@@ -99,6 +99,40 @@ def test_a_tenant_without_keys_and_a_keyring_of_several_keys_are_explained(
     assert "newline" in finding(caplog)
 
 
+OLD, NEXT = "a-key-that-has-ended-before-this-test", "a-key-that-has-not-begun-in-this-test"
+ENDED, NOT_BEGUN = Key(OLD, id="old", not_after=10.0), Key(NEXT, id="next", not_before=4e9)
+
+
+@pytest.mark.parametrize("keys", [[NOT_BEGUN, ENDED, Key(KEY)], [Key(KEY), ENDED, NOT_BEGUN]], ids=["last", "first"])
+@pytest.mark.parametrize(
+    ("message", "secret", "cause"),
+    [
+        ("b:a", KEY, "the ids were signed in another order"),
+        ("a:b", OLD, "the previous key (with the id old, which has ended) was used"),
+        ("a:b", NEXT, "a key that is not active yet (with the id next) was used"),
+    ],
+    ids=["active", "ended", "not begun"],
+)
+def test_the_current_key_is_the_first_active_one(
+    call: Call, caplog: pytest.LogCaptureFixture, keys: list[Key], message: str, secret: str, cause: str
+) -> None:
+    guard = debugged(keys)
+    caplog.clear()
+
+    call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed(message, secret)}"))
+
+    assert finding(caplog).startswith(f"debug: Not verified: invalid_signature. Cause: {cause}")
+
+
+def test_without_an_active_key_no_other_refusal_is_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    guard = debugged({"acme": [ENDED, NOT_BEGUN]})
+    caplog.clear()
+
+    call(guard, Sent(query=f"integration_id={OLD}&integration_id=b&connection_id=c&hmac=x&public_key=acme"))
+
+    assert finding(caplog) == "debug: Not verified: duplicate. The tenant 'acme' has no active key."
+
+
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
