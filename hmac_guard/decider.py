@@ -49,13 +49,17 @@ OnDecision = Callable[[Decision], object]
 
 
 class Outcome(NamedTuple):
-    """A verdict, and its effect: the refusal, or None if the application is called."""
+    """A verdict, and its effect: the refusal, or None if the application is called.
+
+    `now` is the Unix time of the decision, or 0.0 if neither the keys nor the scheme have times.
+    """
 
     verdict: Verdict
     mode: str
     refusal: Refusal | None = None
     detail: str = ""
     ring: Keyring | None = None
+    now: float = 0.0
 
 
 class Judged(NamedTuple):
@@ -285,7 +289,7 @@ class Decider(Frozen):
         now = self.clock() if keyring.timed or scheme.times else 0.0
         verdict = judge_with(scheme, reading, keyring, now, by_tenant)
         if verdict.reason is not VERIFIED:
-            outcome = self._unverified(reading, verdict, mode, ring)
+            outcome = self._unverified(reading, verdict, mode, ring, now)
             return self.finish(scope, reading.request, reading, outcome, started)
         if reading.tenant is not None and not by_tenant:
             self._warn_once(_TENANT_NOT_PROVEN)
@@ -382,15 +386,17 @@ class Decider(Frozen):
                 f"two applies; make the guard with mode={mode!r}"
             )
 
-    def _unverified(self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None) -> Outcome:
+    def _unverified(
+        self, reading: Reading, verdict: Verdict, mode: str, ring: Keyring | None = None, now: float = 0.0
+    ) -> Outcome:
         reason = verdict.reason
         detail = reading.refused.detail if reading.refused else self._detail(reading, reason)
         if reading.tenant is None and reason is Reason.UNKNOWN_KEY:
             detail = "the request names no tenant" if self.by_tenant else "the guard has no active key"
         if mode == "enforce":
-            return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring))
+            return make(Outcome, (verdict, mode, self.refusals[reason], detail, ring, now))
         tenant = reading.tenant if ring is not None and reading.tenant_is_certain and self.by_tenant else None
-        return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring)
+        return Outcome(verdict._replace(claimed=reading.ids, claimed_tenant=tenant), mode, None, detail, ring, now)
 
     def _detail(self, reading: Reading, reason: Reason) -> str:
         if reason in _OUTSIDE:
@@ -427,7 +433,7 @@ class Decider(Frozen):
         Raises:
             OuterError: The request is refused because a layer outside of the guard raised an exception.
         """
-        verdict, mode, refusal, detail, _ = outcome
+        verdict, mode, refusal, detail, _, _ = outcome
         # The client has gone, or a layer outside of the guard answers: there is nothing to report.
         if refusal is not None and request.broke_off:
             self.forget(scope)

@@ -1,7 +1,6 @@
 """Writes the cause of each refusal to the log, for `Guard(..., debug=True)`."""
 
 import warnings
-from time import time
 
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.reading import Reading
@@ -45,7 +44,7 @@ class Explainer:
             logger.error("debug: the refusal could not be explained: %s", failure)
 
     def _finding(self, request: Request, reading: Reading, outcome: Outcome) -> str:
-        reason, ring, now = outcome.verdict.reason, outcome.ring, time()
+        reason, ring, now = outcome.verdict.reason, outcome.ring, outcome.now
         if reason is Reason.BODY_TOO_LARGE:
             return "Not verified: body_too_large. The body is larger than max_body of the guard."
         if reason is Reason.UNKNOWN_KEY or (ring is not None and not ring.active(now)):

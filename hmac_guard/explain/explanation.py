@@ -149,7 +149,12 @@ class _Meaning(NamedTuple):
 
 
 def explain_captured(
-    scheme: Scheme, captured: Captured, keys: KnownKeys, mount: str = "", seconds: float = SECONDS
+    scheme: Scheme,
+    captured: Captured,
+    keys: KnownKeys,
+    mount: str = "",
+    seconds: float = SECONDS,
+    now: float | None = None,
 ) -> Explanation:
     """Explain how a guard with this scheme and key decides a copied request.
 
@@ -159,13 +164,14 @@ def explain_captured(
         keys: The keys to try.
         mount: The path at which the application is mounted.
         seconds: The approximate limit of the search, in seconds.
+        now: The Unix time in seconds at which the guard decides; None for the present.
 
     Returns:
         The explanation. Its `right` is a credential.
     """
+    now = time() if now is None else now
     reader = reader_of(scheme, with_tenant=keys.tenant is not None)
     request = as_request(captured, reader, mount)
-    now = time()
     reading = reader.read(request)
     keys = begin_with_signing_key(scheme, reading, keys)
     reason = Reason.PREFLIGHT if is_preflight(request) else _judged(scheme, reading, keys, now)

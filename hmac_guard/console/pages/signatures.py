@@ -105,15 +105,15 @@ def show_right_signature(context: Context) -> Response:
 
 
 def _answered(context: Context, *, with_signature: bool) -> Response:
-    scheme = context.scheme()
+    scheme, now = context.scheme(), context.now()
     is_pasted = context.field("kind") == "request"
     try:
         captured = hide(_pasted(context) if is_pasted else _typed(context, scheme))
         tenant = context.field("tenant") or _tenant_in(context, scheme, captured)
-        ring = _ring(context, scheme, tenant)
+        ring = _ring(context, scheme, tenant, now)
         partial = not is_pasted and not context.field("signature")
-        keys = KnownKeys.of_ring(ring, context.now())._replace(tenant=tenant)
-        explanation = hide(explain_captured(scheme, captured.get(), keys, context.field("mount")))
+        keys = KnownKeys.of_ring(ring, now)._replace(tenant=tenant)
+        explanation = hide(explain_captured(scheme, captured.get(), keys, context.field("mount"), now=now))
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
             context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
@@ -222,11 +222,11 @@ def _tenant_in(context: Context, scheme: Scheme, captured: Hidden[Captured]) -> 
     return reading.value
 
 
-def _ring(context: Context, scheme: Scheme, tenant: str) -> Keyring:
+def _ring(context: Context, scheme: Scheme, tenant: str, now: float) -> Keyring:
     ring = context.console.keys(Claim(scheme.name, NO_IDS, tenant)) if is_id(tenant) else None
     if not isinstance(ring, Keyring):
         raise CheckError(f"there is no tenant {tenant!r}")
-    if not ring.active(context.now()):
+    if not ring.active(now):
         raise CheckError(f"no key of the tenant {tenant!r} is active, so every request is refused as unknown_key")
     return ring
 

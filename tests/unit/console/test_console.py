@@ -718,6 +718,30 @@ def test_a_signature_of_each_active_key_is_right(keys: Any, vic: Browser, key: s
     assert f"Made with the key {'first' if key == KEY else 'second'}" in page
 
 
+@pytest.mark.parametrize(
+    ("key", "moved", "says"),
+    [
+        (OTHER_KEY, 0, "Right This signature is right for acme"),
+        (KEY, 0, "Right This signature is right for acme"),
+        (OTHER_KEY, 7_200, "Not verified: expired. Cause: the timestamp is off by -2 hours"),
+        (KEY, 7_200, "(with the id first, which has ended) was used."),
+    ],
+)
+def test_the_check_uses_the_clock_of_the_console(tmp_path: Path, key: str, moved: int, says: str) -> None:
+    clock = Clock(10_000_000_000.0)
+    keys = empty_keys(tmp_path, clock=clock)
+    keys.add("acme", KEY, key_id="first")
+    keys.rotate("acme", OTHER_KEY, grace=3_600)
+    vic = Browser(Console(keys, schemes=[DATED], authorize=by_header, clock=clock), "vic")
+    ids = {"id.user_id": "u-1", "id.timestamp": str(int(clock.now))}
+    signature = DATED.sign(key, user_id="u-1", timestamp=int(clock.now))
+    clock.pass_by(moved)
+
+    page = words_of(vic.post("/check", kind="ids", scheme="dated", tenant="acme", signature=signature, **ids))
+
+    assert says in page
+
+
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
 def test_a_signature_of_each_active_key_is_refused_only_for_its_time(keys: Any, key: str) -> None:
     keys.add("acme", KEY)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import Call, Sent
 
-from hmac_guard import ConfigError, Guard, Key, Keyring, Query
+from hmac_guard import ConfigError, Guard, Key, Keyring, Query, Scheme, Timestamp
 from hmac_guard.explain.debug import DebugWarning
 from hmac_guard.schemes import GITHUB, NANGO, SUPRSEND, user_hash
 
@@ -122,6 +122,39 @@ def test_the_current_key_is_the_first_active_one(
     call(guard, Sent(query=f"integration_id=a&connection_id=b&hmac={signed(message, secret)}"))
 
     assert finding(caplog).startswith(f"debug: Not verified: invalid_signature. Cause: {cause}")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+@pytest.mark.parametrize(
+    ("secret", "age", "says"),
+    [
+        (KEY, 1_000, "expired. Cause: the timestamp is 1000 seconds behind the clock here"),
+        (KEY, -1_000, "not_yet_valid. Cause: the timestamp is 1000 seconds ahead of the clock here"),
+        (OLD, 0, "invalid_signature. Cause: the previous key (with the id old, which has ended) was used"),
+        (NEXT, 0, "invalid_signature. Cause: a key that is not active yet (with the id next) was used"),
+    ],
+    ids=["old", "new", "ended", "not begun"],
+)
+def test_the_clock_of_the_guard_counts(
+    call: Call, caplog: pytest.LogCaptureFixture, mode: Any, secret: str, age: int, says: str
+) -> None:
+    now = 10_000_000_000
+    scheme = Scheme(
+        name="dated",
+        ids={"user_id": Query("user_id")},
+        message="{user_id}.{timestamp}",
+        signature=Query("signature"),
+        timestamp=Timestamp(Query("timestamp")),
+    )
+    keys = [Key(OLD, id="old", not_after=now - 1), Key(NEXT, id="next", not_before=now + 1), Key(KEY)]
+    with pytest.warns(DebugWarning, match="not for production"):
+        guard = Guard(scheme, keys, mode=mode, clock=lambda: now, debug=True)
+    caplog.clear()
+    signature = scheme.sign(secret, user_id="a", timestamp=now - age)
+
+    call(guard, Sent(query=f"user_id=a&timestamp={now - age}&signature={signature}"))
+
+    assert finding(caplog).startswith(f"debug: Not verified: {says}")
 
 
 def test_without_an_active_key_no_other_refusal_is_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:
