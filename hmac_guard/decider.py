@@ -180,7 +180,7 @@ class Decider(Frozen):
             self.is_exempt_path(path, request.whole_path) for path in request.paths()
         ):
             reason = Reason.EXEMPT
-        elif self.preflight and request.method == "OPTIONS" and is_preflight(request):
+        elif self.preflight and is_preflight(request):
             reason = Reason.PREFLIGHT
         else:
             return None

@@ -107,6 +107,8 @@ def is_preflight(request: Request) -> bool:
 
     A request with a Content-Type is not a preflight: over HTTP/2, a body needs no other header.
     """
+    if request.method != "OPTIONS":
+        return False
     for name in ("origin", "access-control-request-method"):
         line = request.header(name)
         if not isinstance(line, str) or not line.strip() or "," in line or not request.is_spelled(name):

@@ -257,6 +257,7 @@ def test_a_preflight_passes_unverified(call: Call) -> None:
 )
 def test_a_request_that_is_not_exactly_a_preflight_is_guarded(call: Call, method: str, headers: Any) -> None:
     assert call(Guard(SCHEME, KEY), Sent(method, headers=headers)).status == 401
+    assert call(Guard(SCHEME, KEY, exempt=["/elsewhere"]), Sent(method, headers=headers)).status == 401
 
 
 def test_preflights_can_be_guarded(call: Call) -> None:

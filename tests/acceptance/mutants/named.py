@@ -560,6 +560,13 @@ NAMED = [
         "test_wsgi.py",
     ),
     Mutant(
+        "a preflight of another method",
+        "core.request:is_preflight",
+        'request.method != "OPTIONS"',
+        "False",
+        "test_policy.py",
+    ),
+    Mutant(
         "a preflight with a cookie",
         "core.request:is_preflight",
         'request.header("cookie") in (None, "")',

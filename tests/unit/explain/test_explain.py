@@ -509,6 +509,15 @@ def test_a_preflight_is_not_checked() -> None:
     assert sentences(explained(NANGO, request))[0].startswith("Not checked: a browser cannot sign a CORS preflight")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "HEAD"])
+def test_another_method_with_the_headers_of_a_preflight_is_checked(method: str) -> None:
+    target = GOOD.removeprefix("https://h")
+    request = f"{method} {target} HTTP/1.1\nOrigin: http://h\nAccess-Control-Request-Method: GET\n\n"
+
+    assert explained(NANGO, request).verified
+    assert explained(NANGO, request.replace("user-42", "user-43")).reason == "invalid_signature"
+
+
 def test_a_signature_of_a_body_over_the_limit_is_not_explained() -> None:
     body = b"x" * 300_000
     signature = schemes.GITHUB.sign(KEY, body=body)
