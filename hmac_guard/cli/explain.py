@@ -112,9 +112,9 @@ def command(
     check_keys(scheme, keys.all)
     try:
         captured = capture(_given(words), entry)
+        explanation = explain_captured(scheme, captured, keys, mount)
     except CaptureError as error:
         raise CliError(str(error)) from None
-    explanation = explain_captured(scheme, captured, keys, mount)
     write = as_json if in_json else as_text
     report = write(explanation, captured.notes, show_signature=show_signature)
     click.echo(report if isinstance(report, str) else json.dumps(report, indent=2))

@@ -168,6 +168,9 @@ def explain_captured(
 
     Returns:
         The explanation. Its `right` is a credential.
+
+    Raises:
+        CaptureError: The mount point does not begin with one `/`.
     """
     now = time() if now is None else now
     reader = reader_of(scheme, with_tenant=keys.tenant is not None)

@@ -117,7 +117,7 @@ def _answered(context: Context, *, with_signature: bool) -> Response:
         if with_signature:
             ids, message = _read_ids(scheme, explanation.get()), explanation.get().message
             context.console.keys.signature_shown(tenant, scheme.name, ids, message, **context.audit_fields())
-    except CheckError as error:
+    except (CheckError, CaptureError) as error:
         return _page(context, problem=str(error))
     result = _result(scheme, captured, explanation, is_partial=partial, is_pasted=is_pasted)
     shown = explanation if with_signature else None
@@ -185,7 +185,7 @@ def _typed(context: Context, scheme: Scheme) -> Captured:
     body = context.field("body")
     try:
         captured = capture(curl_command(scheme, values, body).encode(errors="replace"))
-    except (CaptureError, ConfigError) as error:
+    except ConfigError as error:
         raise CheckError(str(error)) from None
     return captured._replace(method=context.field("method")) if scheme.signs_method else captured
 
@@ -206,11 +206,8 @@ def _pasted(context: Context) -> Captured:
     entry = context.field("entry").strip()
     if entry and not (entry.isascii() and entry.isdigit() and len(entry) < 10):
         raise CheckError("the number of the HAR entry is a whole number, from 0")
-    try:
-        # A browser sends every line end of a text as CRLF. In the body of a request it is rarely one.
-        return capture(context.field("request").encode(errors="replace"), int(entry) if entry else None)
-    except CaptureError as error:
-        raise CheckError(str(error)) from None
+    # A browser sends every line end of a text as CRLF. In the body of a request it is rarely one.
+    return capture(context.field("request").encode(errors="replace"), int(entry) if entry else None)
 
 
 def _tenant_in(context: Context, scheme: Scheme, captured: Hidden[Captured]) -> str:

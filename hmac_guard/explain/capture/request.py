@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 from hmac_guard.asgi.request import AsgiRequest, HeaderNames, read_scope
 from hmac_guard.core.reader import Reader
 from hmac_guard.core.request import BODY_HEADERS
-from hmac_guard.explain.printable import counted, printable
+from hmac_guard.explain.printable import counted, excerpt, printable
 from hmac_guard.wsgi.body import take_body
 
 #: The default `max_body` of a guard, in bytes.
@@ -60,7 +60,12 @@ def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiReque
         captured: The copied request.
         reader: The reader of a scheme.
         mount: The path at which the application is mounted, or "".
+
+    Raises:
+        CaptureError: The mount point does not begin with one `/`.
     """
+    if mount and (not mount.startswith("/") or mount.startswith("//")):
+        raise CaptureError(f"the mount point {excerpt(mount)} is not a path; begin it with one '/', as in '/api'")
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,

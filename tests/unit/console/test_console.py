@@ -900,6 +900,8 @@ def test_a_part_of_a_right_signature_reveals_nothing(keys: Any, vic: Browser) ->
         ({"kind": "request", "request": "nothing of the sort"}, "not a URL"),
         ({"kind": "request", "request": "https://x/", "entry": "-1"}, "whole number"),
         ({"kind": "request", "request": "https://x/", "tenant": ""}, "does not name a tenant"),
+        ({"kind": "request", "request": "https://x/", "mount": "api"}, "the mount point 'api' is not a path"),
+        ({"kind": "request", "request": "https://x/", "tenant": "", "mount": "api"}, "the mount point 'api' is not"),
         ({"kind": "request", "request": "\x00\xff{", "tenant": "acme"}, ""),
     ],
 )

@@ -1010,6 +1010,10 @@ def test_a_verified_request_without_a_tenant_is_noted() -> None:
         (["nango", "{}"], "not a HAR entry"),
         (["nagno", "https://h"], "there is no preset 'nagno'"),
         (["nango", GOOD, "--previous-env", "NOPE"], "the variable NOPE is not set"),
+        (["nango", GOOD, "--mount", "api"], "the mount point 'api' is not a path; begin it with one '/', as in '/api'"),
+        (["nango", GOOD, "--mount", " /api"], "the mount point ' /api' is not a path"),
+        (["nango", GOOD, "--mount", "//api"], "the mount point '//api' is not a path"),
+        (["nango", GOOD, "--mount", "https://h/api"], "the mount point 'https://h/api' is not a path"),
     ],
 )
 def test_wrong_use_is_reported_with_what_to_do(words: list[str], sentence: str) -> None:
