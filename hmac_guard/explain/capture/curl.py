@@ -1,6 +1,5 @@
 """Reads the request that a curl command line sends. It reads no files and expands no variables."""
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,13 +7,22 @@ from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
-from hmac_guard.explain.capture.request import Captured, CaptureError, cut, from_sent_url, without_dot_segments
+from hmac_guard.explain.capture.request import (
+    Captured,
+    CaptureError,
+    basic,
+    cut,
+    from_sent_target,
+    from_sent_url,
+    without_dot_segments,
+)
 from hmac_guard.explain.printable import excerpt
 
 # The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
 _PIECE = re.compile(
     r"""
       (?P<blank>[ \t\r\n]+)
+    | (?P<redirection>(?:(?<!\S)[0-9]+|&)?(?:>>?|<)(?:&[0-9]|[ \t]*(?:'[^']*'|"[^"]*"|[^\s;|&<>()'"])+))
     | (?P<operator>[;|&<>()]+)
     | \\(?P<continued>\r?\n|\Z)
     | \\(?P<escaped>.)
@@ -116,24 +124,44 @@ _MEANINGS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-# The options that take a value and do not change the request. All other options take no value.
+# The options that take a value and do not change the request.
 _OTHER_VALUES = frozenset(
     """
-    abstract-unix-socket alt-svc aws-sigv4 cacert capath cert cert-type ciphers config connect-timeout connect-to
-    continue-at cookie-jar create-file-mode crlfile curves delegation dns-interface dns-ipv4-addr dns-ipv6-addr
-    dns-servers doh-url dump-header egd-file engine etag-compare etag-save expect100-timeout ftp-account
-    ftp-alternative-to-user ftp-method ftp-port ftp-ssl-ccc-mode happy-eyeballs-timeout-ms help hostpubmd5
-    hostpubsha256 hsts interface keepalive-time key key-type krb libcurl limit-rate local-port login-options mail-auth
-    mail-from mail-rcpt max-filesize max-redirs max-time netrc-file noproxy output output-dir parallel-max pass
-    pinnedpubkey proto proto-default proto-redir proxy proxy-cacert proxy-capath proxy-cert proxy-cert-type
-    proxy-ciphers proxy-crlfile proxy-header proxy-key proxy-key-type proxy-pass proxy-pinnedpubkey proxy-service-name
-    proxy-tls13-ciphers proxy-tlsauthtype proxy-tlspassword proxy-tlsuser proxy-user proxy1.0 pubkey quote random-file
-    range rate request-target resolve retry retry-delay retry-max-time sasl-authzid service-name socks4 socks4a socks5
-    socks5-gssapi-service socks5-hostname speed-limit speed-time stderr telnet-option tftp-blksize time-cond tls-max
-    tls13-ciphers tlsauthtype tlspassword tlsuser trace trace-ascii unix-socket write-out
+    abstract-unix-socket alt-svc aws-sigv4 cacert capath cert cert-type ciphers connect-timeout connect-to continue-at
+    cookie-jar create-file-mode crlfile curves delegation dns-interface dns-ipv4-addr dns-ipv6-addr dns-servers doh-url
+    dump-header ech egd-file engine etag-compare etag-save expect100-timeout ftp-account ftp-alternative-to-user
+    ftp-method ftp-port ftp-ssl-ccc-mode happy-eyeballs-timeout-ms haproxy-clientip help hostpubmd5 hostpubsha256 hsts
+    interface ip-tos ipfs-gateway keepalive-cnt keepalive-time key key-type knownhosts krb krb4 libcurl limit-rate
+    local-port login-options mail-auth mail-from mail-rcpt max-filesize max-redirs max-time netrc-file noproxy output
+    output-dir parallel-max parallel-max-host pass pinnedpubkey preproxy proto proto-default proto-redir proxy
+    proxy-cacert proxy-capath proxy-cert proxy-cert-type proxy-ciphers proxy-crlfile proxy-header proxy-key
+    proxy-key-type proxy-pass proxy-pinnedpubkey proxy-service-name proxy-tls13-ciphers proxy-tlsauthtype
+    proxy-tlspassword proxy-tlsuser proxy-user proxy1.0 pubkey quote random-file range rate resolve retry retry-delay
+    retry-max-time sasl-authzid service-name sigalgs socks4 socks4a socks5 socks5-gssapi-service socks5-hostname
+    speed-limit speed-time ssl-sessions stderr telnet-option tftp-blksize time-cond tls-max tls13-ciphers tlsauthtype
+    tlspassword tlsuser trace trace-ascii trace-config unix-socket upload-flags variable vlan-priority write-out
     """.split()  # noqa: SIM905 a hundred names read better without quotes
 )
-_OTHER_SHORT_VALUES = "CDEKPQUYchmoqrtwxyz"
+_OTHER_SHORT_VALUES = "CDEPQUYchmortwxyz"
+# The options without a value that do not change the request. Each may have `no-` before it.
+_OTHER_SWITCHES = frozenset(
+    """
+    alpn anyauth append basic buffer ca-native cert-status clobber compressed compressed-ssh create-dirs crlf digest
+    disable disable-eprt disable-epsv disallow-username-in-url doh-cert-status doh-insecure dump-ca-embed eprt epsv fail
+    fail-early fail-with-body false-start follow form-escape ftp-create-dirs ftp-pasv ftp-pret ftp-skip-pasv-ip ftp-ssl
+    ftp-ssl-ccc ftp-ssl-control ftp-ssl-reqd haproxy-protocol http0.9 http1.0 http1.1 http2 http2-prior-knowledge http3
+    http3-only ignore-content-length include insecure ipv4 ipv6 junk-session-cookies keepalive list-only location
+    location-trusted mail-rcpt-allowfails manual metalink mptcp negotiate netrc netrc-optional npn ntlm ntlm-wb out-null
+    parallel parallel-immediate post301 post302 post303 progress-bar progress-meter proxy-anyauth proxy-basic
+    proxy-ca-native proxy-digest proxy-http2 proxy-insecure proxy-negotiate proxy-ntlm proxy-ssl-allow-beast
+    proxy-ssl-auto-client-cert proxy-tlsv1 proxytunnel raw remote-header-name remote-name remote-name-all remote-time
+    remove-on-error retry-all-errors retry-connrefused sasl-ir sessionid show-error show-headers silent skip-existing
+    socks5-basic socks5-gssapi socks5-gssapi-nec ssl ssl-allow-beast ssl-auto-client-cert ssl-no-revoke ssl-reqd
+    ssl-revoke-best-effort sslv2 sslv3 styled-output suppress-connect-headers tcp-fastopen tcp-nodelay tftp-no-options
+    tls-earlydata tlsv1 tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3 tr-encoding trace-ids trace-time use-ascii verbose version xattr
+    """.split()  # noqa: SIM905 the same
+)
+_OTHER_SHORT_SWITCHES = "#012346BJLMNORSVZafijklnpqsv"
 
 
 class FormField(NamedTuple):
@@ -157,6 +185,11 @@ class Command:
     form: list[FormField] = field(default_factory=list)
     query: list[str] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
+    user: str = ""
+    bearer: str = ""
+    user_agent: str = "curl"
+    referer: str = ""
+    target: str = ""
     data_in_query: bool = False
     head: bool = False
     path_as_is: bool = False
@@ -167,14 +200,18 @@ def read_options(words: list[str]) -> Command:
     """Return the options in the words after `curl`.
 
     Raises:
-        CaptureError: The value of an option comes from a file.
+        CaptureError: The value of an option comes from a file, an option is not known, or the command sends several
+            requests.
     """
     command = Command()
     for option, value in _options(words):
+        switch = option.removeprefix("no-")
         if option in _VALUED:
             _VALUED[option](command, value)
-        elif option in _SWITCHES:
-            setattr(command, _SWITCHES[option], True)
+        elif switch in _SWITCHES:
+            setattr(command, _SWITCHES[switch], switch == option)
+        elif option == "next":
+            raise CaptureError("the command sends several requests (--next); copy the part of one request")
     return command
 
 
@@ -182,13 +219,26 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
     """Yield the long name and the value of each option."""
     rest = iter(words)
     for word in rest:
-        if word.startswith("--"):
+        if word == "--":
+            yield from (("url", url) for url in rest)
+        elif word.startswith("--"):
             name = word[2:]
-            yield name, next(rest, "") if name in _VALUED or name in _OTHER_VALUES else ""
+            yield name, next(rest, "") if _takes_value(name) else ""
         elif word.startswith("-") and len(word) > 1:
             yield from _short_options(word[1:], rest)
         else:
             yield "url", word
+
+
+def _takes_value(name: str) -> bool:
+    """Return whether a long option takes a value. If it is not known, its value could be taken for the URL."""
+    if name in _VALUED or name in _OTHER_VALUES:
+        return True
+    switch = name.removeprefix("no-")
+    if name == "next" or switch in _SWITCHES or switch in _OTHER_SWITCHES:
+        return False
+    option, equals, _ = name.partition("=")
+    raise _unknown(f"--{option}{equals}")
 
 
 def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str]]:
@@ -197,7 +247,16 @@ def _short_options(letters: str, rest: Iterator[str]) -> Iterator[tuple[str, str
         if name in _VALUED or letter in _OTHER_SHORT_VALUES:
             yield name, letters[position + 1 :] or next(rest, "")
             return
+        if not name and letter not in _OTHER_SHORT_SWITCHES:
+            raise _unknown(f"-{letter}")
         yield name, ""
+
+
+def _unknown(option: str) -> CaptureError:
+    return CaptureError(
+        f"explain does not know the option {excerpt(option)} of curl; leave it out if it does not change the request, "
+        "or give the request as raw HTTP (curl -v prints its headers)"
+    )
 
 
 def octets(text: str) -> bytes:
@@ -294,21 +353,23 @@ _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "form-string": lambda command, value: command.form.append(_form_string(value)),
     "cookie": lambda command, value: command.cookies.append(latin(_cookie(value))),
     "url-query": lambda command, value: command.query.append(_query_part(value)),
-    "user": lambda command, value: command.headers.append(
-        "Authorization: Basic " + base64.b64encode(octets(value)).decode()
-    ),
-    "oauth2-bearer": lambda command, value: command.headers.append(f"Authorization: Bearer {latin(value)}"),
-    "user-agent": lambda command, value: command.headers.append(f"User-Agent: {latin(value)}"),
-    "referer": lambda command, value: command.headers.append(f"Referer: {latin(value)}"),
+    "user": lambda command, value: setattr(command, "user", value),
+    "oauth2-bearer": lambda command, value: setattr(command, "bearer", latin(value)),
+    "user-agent": lambda command, value: setattr(command, "user_agent", latin(value)),
+    "referer": lambda command, value: setattr(command, "referer", latin(value).removesuffix(";auto")),
+    "request-target": lambda command, value: setattr(command, "target", latin(value)),
+    "config": lambda _, value: _no_file("a part of the command", f"@{value}"),
     "upload-file": lambda _, value: _upload(value),
 }
 _SWITCHES = {"get": "data_in_query", "head": "head", "path-as-is": "path_as_is", "globoff": "globoff"}
 _SHORT = {
+    ":": "next",
     "A": "user-agent",
     "F": "form",
     "G": "get",
     "H": "header",
     "I": "head",
+    "K": "config",
     "T": "upload-file",
     "X": "request",
     "b": "cookie",
@@ -363,7 +424,12 @@ def _sent(command: Command) -> Captured:
     captured = from_sent_url(_url(command), command.method or _method(command, content_type))
     if not command.path_as_is:
         captured = without_dot_segments(captured)
-    implied = [*captured.headers, ("User-Agent", "curl"), ("Accept", "application/json" if command.json else "*/*")]
+    if command.target:
+        captured = captured._replace(target=from_sent_target(command.target, captured.method).target)
+    implied = [
+        *_own_headers(command, dict(captured.headers)),
+        ("Accept", "application/json" if command.json else "*/*"),
+    ]
     if command.cookies:
         implied.append(("Cookie", ";".join(command.cookies)))
     if content_type:
@@ -373,6 +439,15 @@ def _sent(command: Command) -> Captured:
     length = sent.get("content-length", "") if "transfer-encoding" not in sent else ""
     body, notes = cut(body, length, len(body)) if length.isdecimal() else (body, ())
     return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
+
+
+def _own_headers(command: Command, of_url: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the headers that curl makes of the URL and of options, if -H does not replace them."""
+    authorization = basic(octets(command.user)) if command.user else of_url.get("Authorization", "")
+    if command.bearer:
+        authorization = f"Bearer {command.bearer}"
+    own = {**of_url, "Authorization": authorization, "User-Agent": command.user_agent, "Referer": command.referer}
+    return ((name, value) for name, value in own.items() if value)
 
 
 # What curl expands in a URL, unless there is a backslash before it. It sends `[]` and the address of an IPv6 host as

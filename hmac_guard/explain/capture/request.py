@@ -242,8 +242,17 @@ def from_sent_url(url: str, method: str = "GET") -> Captured:
     except ValueError as error:
         raise CaptureError(f"the URL cannot be read ({error}); copy it again") from None
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    headers = (("Host", parts.netloc),) if parts.netloc else ()
-    return Captured(method, target, headers, notes=_notes(parts.fragment))
+    login, _, host = parts.netloc.rpartition("@")
+    user, _, password = (unquote_to_bytes(text.encode("latin-1")) for text in login.partition(":"))
+    headers = [("Host", host)] if host else []
+    if user or password:
+        headers.append(("Authorization", basic(user + b":" + password)))
+    return Captured(method, target, tuple(headers), notes=_notes(parts.fragment))
+
+
+def basic(login: bytes) -> str:
+    """Return the Authorization header of a user and a password with `:` between them (RFC 7617)."""
+    return "Basic " + base64.b64encode(login).decode()
 
 
 def from_sent_target(target: str, method: str) -> Captured:

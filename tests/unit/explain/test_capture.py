@@ -219,6 +219,25 @@ COMMANDS = [
     "curl http://HOST/x -X PUT -H 'X-A: b' -H 'Accept:' -H 'X-Empty;' -H 'Host: other' -b 'a=b; c=d' -b e=f",
     "curl http://HOST/ -u me:pw -A agent -e http://referer",
     "curl http://HOST/ --oauth2-bearer token --user-agent 'a b'",
+    # The user in the URL, -u, --oauth2-bearer and -H: which Authorization is sent. The same for other headers.
+    "curl http://me:pw@HOST/",
+    "curl http://u%40x:p%3Aw@HOST/",
+    "curl http://me@HOST/ -A a",
+    "curl http://:pw@HOST/",
+    "curl http://me:pw@HOST/ -u you:pw",
+    "curl http://me:pw@HOST/ -H 'authorization: other'",
+    "curl http://me:pw@HOST/ -H Authorization:",
+    "curl http://HOST/ -u me:pw -u you:pw",
+    "curl http://HOST/ -u me:pw -H 'Authorization: other'",
+    "curl http://HOST/ -u me:pw -H 'Authorization;'",
+    "curl http://HOST/ --oauth2-bearer token -u me:pw",
+    "curl http://HOST/ --oauth2-bearer token -H 'Authorization: other'",
+    "curl http://HOST/ -A a -A b -e c -e d",
+    "curl http://HOST/ -A a -e b -H 'User-Agent: c' -H 'Referer: d'",
+    "curl http://HOST/ -A '' -e ''",
+    "curl http://HOST/ -e 'http://h/;auto'",
+    "curl 'http://HOST/a?b=1' --request-target '/c?d=2'",
+    "curl http://HOST/a -G -d b=1 --request-target /c",
     "curl http://HOST/ -F a=1 -F 'b=two;type=text/plain' --form-string 'c=@x;type=y' -F 'ü\"x=1'",
     "curl 'http://HOST?x=1' --url-query 'n=a b' --url-query '+raw=%20' --url-query 'just text'",
     "curl -sSLkI http://HOST/h",
@@ -238,6 +257,15 @@ COMMANDS = [
     """curl http://HOST/ -F 'a=filename=x' --form-string 'b="x";y'""",
     "curl http://HOST/a?x=1 | cat",
     "curl http://HOST/a > /dev/null",
+    # Redirections may stand anywhere in a command.
+    "curl 2>/dev/null http://HOST/a",
+    "curl > /dev/null 2>&1 http://HOST/a -d b=1",
+    "curl &>/dev/null http://HOST/a -d b=1 < /dev/null",
+    "curl http://HOST/a?b=1>/dev/null -d 2 2>> '/dev/null' -d 3",
+    "curl -d '2'>\"/dev/null\" http://HOST/a",
+    # Options that do not change the request, with a value and without.
+    "curl -q -sSN4 --preproxy '' --no-buffer --keepalive-time 5 --no-compressed http://HOST/a",
+    "curl -G --no-get -d a=1 -- http://HOST/a",
     "curl http://HOST/a -w '%{http_code}' --max-time 50 -m 90",
     "curl 'http://HOST/a/../b/./c?x=/../y'",
     "curl 'http://HOST/a/b/..'",
@@ -310,6 +338,27 @@ def test_a_curl_command_is_read_as_curl_sends_it(command: str) -> None:
     ran, received = sent_by_curl(command)
 
     assert comparable(capture(ran.encode())) == comparable(from_raw(received))
+
+
+def test_the_user_of_a_url_is_sent_as_the_authorization() -> None:
+    captured = capture(b"https://me:p%C3%A4@h:8000/a?x=1")
+
+    assert pairs(captured) == {"host": "h:8000", "authorization": "Basic bWU6cMOk"}
+    assert pairs(capture(b"https://@h/")) == {"host": "h"}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--variable a=1", "--ip-tos AF42", "--ech true", "--trace-config all", "--keepalive-cnt 3"),
+        *("--vlan-priority 4", "--haproxy-clientip ::1", "--ipfs-gateway http://g", "--upload-flags answered"),
+        *("--sigalgs a", "--ssl-sessions file", "--parallel-max-host 2", "--knownhosts file", "--mptcp", "--out-null"),
+        *("--skip-existing", "--ca-native", "--trace-ids", "--proxy-http2", "--tls-earlydata", "--follow"),
+    ],
+)
+def test_the_options_of_curl_8_are_known(option: str) -> None:
+    """The curl that runs the other tests may be older."""
+    assert capture(f"curl {option} https://h/a".encode()).target == "/a"
 
 
 def test_an_encoded_dot_is_a_dot_as_in_current_curl() -> None:
@@ -450,6 +499,14 @@ def test_curl_sends_the_whole_body_in_chunks() -> None:
         ('{"request": {"url": 1, "headers": 2}}', "not a HAR entry"),
         ("https://[h/a", "the URL cannot be read"),
         ("curl -H 'a: b'", "has no URL"),
+        ("curl https://h --next https://i", "several requests (--next); copy the part of one request"),
+        ("curl https://h -: https://i", "several requests (--next); copy the part of one request"),
+        ("curl --unknown a https://h", "explain does not know the option '--unknown' of curl; leave it out if it does"),
+        ("curl --header='Authorization: secret' https://h", "explain does not know the option '--header=' of curl"),
+        ("curl --no-unknown https://h", "explain does not know the option '--no-unknown' of curl"),
+        ("curl -sW a https://h", "explain does not know the option '-W' of curl"),
+        ("curl https://h -K file", "a part of the command comes from the file 'file'"),
+        ("curl https://h --config file", "a part of the command comes from the file 'file'"),
         ("curl -H X:$(sign) https://h", f"has no URL; copy the whole command; {SHELL_NOTE}"),
         ("curl 'https://h", "is not closed"),
         ("curl https://h -d @file", "comes from the file 'file'"),
@@ -517,6 +574,10 @@ SIZE = 300_000
         b"curl https://h/ " + b'"\\"' * (SIZE // 3),
         b"curl https://h/ " + b"$'\\'" * (SIZE // 4),
         b"curl " + b"$" * SIZE,
+        b"curl " + b"1>a" * (SIZE // 3),
+        b"curl " + b"1 " * (SIZE // 2),
+        b"curl >" + b" " * SIZE + b"<",
+        b"curl >" + b"'a'" * (SIZE // 3) + b"'",
         b'curl h "' + b"{{" * (SIZE // 2) + b'"',
         b"curl h '{{" + b"x" * SIZE + b"'",
         b"curl 'https://h/" + b"{a" * (SIZE // 2) + b"'",
