@@ -17,7 +17,6 @@ from sqlalchemy import (
     delete,
     func,
     literal,
-    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,6 +28,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
 from hmac_guard.keys.sql.session import check_level
+from hmac_guard.keys.sql.tables import database_now
 from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
@@ -37,11 +37,6 @@ from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
 BATCH = 500
 EVERY = 100
 
-# Unix seconds by the database's clock: those of several hosts differ, and may be set.
-_NOW = {
-    "postgresql": "extract(epoch from clock_timestamp())::double precision",
-    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
-}
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -67,7 +62,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     def __init__(self, engine: AnyEngine, *, table: str = "hmac_guard_once", timeout: float = TIMEOUT) -> None:
         if not isinstance(engine, Engine) and not is_async(engine):
             raise ConfigError("SqlOnce: give a SQLAlchemy engine: SqlOnce(create_engine(url, pool_pre_ping=True))")
-        if engine.dialect.name not in _NOW:
+        if engine.dialect.name not in _INSERT:
             raise ConfigError(
                 f"SqlOnce: give an engine for PostgreSQL or SQLite, not {engine.dialect.name}; or take RedisOnce"
             )
@@ -79,7 +74,6 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         self.engine: AnyEngine = engine
         self.timeout = timeout
         self.asgi_only = is_async(engine)
-        self._now = literal_column(_NOW[engine.dialect.name], Double)
         self._uses = count(1)
         self._failures = FailureLog(
             "the clean-up of SqlOnce", warning="SqlOnce goes on working, but cannot delete expired rows"
@@ -128,7 +122,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
 
     @operation
     def _insert(self, connection: Connection, token: bytes, seconds: float) -> bool:
-        values = {"token": token, "until": self._now + seconds}
+        values = {"token": token, "until": database_now() + seconds}
         insert = _INSERT[self.engine.dialect.name](self._table).values(values).on_conflict_do_nothing()
         try:
             inserted = connection.scalar(insert.returning(self._table.c.token))
@@ -149,7 +143,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         if connection.dialect.name == "postgresql" and not connection.scalar(select(self._lock)):
             return 0
         column = self._table.c
-        over = select(column.token).where(column.until < self._now).limit(BATCH)
+        over = select(column.token).where(column.until < database_now()).limit(BATCH)
         return connection.execute(delete(self._table).where(column.token.in_(over))).rowcount
 
     def _description(self) -> str:

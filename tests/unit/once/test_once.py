@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -335,6 +336,21 @@ def test_each_hundredth_use_deletes_some_rows_whose_time_is_over(kind: str, tmp_
             assert used.use(token_for(str(number)))
 
         assert used.do(used.store.purge()) == 0
+
+
+def test_a_clean_up_in_postgresql_finds_the_rows_by_their_index(tmp_path: Path) -> None:
+    """The other rows may be many."""
+    with store_of("postgres", tmp_path) as used:
+        statements: list[str] = []
+        event.listen(used.engine, "before_cursor_execute", lambda _, __, statement, *rest: statements.append(statement))
+        used.store.purge()
+        [delete] = [statement for statement in statements if statement.startswith("DELETE")]
+        with used.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            limit = dict.fromkeys(re.findall(r"%\((\w+)\)s", delete), 500)
+            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {delete}", limit).scalars())
+
+    assert f"{used.name}_until" in plan
 
 
 @contextmanager
