@@ -80,7 +80,10 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         )
         # Everything in a database of PostgreSQL shares these numbers.
         number = int.from_bytes(sha256(f"hmac_guard SqlOnce {table}".encode()).digest()[:8], "big", signed=True)
-        self._lock = func.pg_try_advisory_xact_lock(literal(number, BigInteger))
+        # Both hold until the end of the transaction.
+        self._alone = select(
+            func.set_config("lock_timeout", "200ms", True), func.pg_try_advisory_xact_lock(literal(number, BigInteger))
+        )
         self._table = Table(
             table,
             MetaData(),
@@ -137,10 +140,11 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     def purge(self, connection: Connection) -> int:
         """Delete some expired rows, at most 500, and return their number. Call it until it returns 0.
 
-        It may run at the same time as requests. In PostgreSQL, it deletes none while another process deletes some.
+        It may run at the same time as requests. In PostgreSQL, it deletes none while another process deletes some, and
+        raises what SQLAlchemy raises if it waits for a lock on a row for over 0.2 seconds.
         """
-        # Two that delete the same rows would wait for each other. FOR UPDATE SKIP LOCKED needs the privilege UPDATE.
-        if connection.dialect.name == "postgresql" and not connection.scalar(select(self._lock)):
+        # A request must not wait for those who delete the same rows. FOR UPDATE SKIP LOCKED needs the privilege UPDATE.
+        if connection.dialect.name == "postgresql" and not connection.execute(self._alone).one()[1]:
             return 0
         column = self._table.c
         over = select(column.token).where(column.until < database_now()).limit(BATCH)

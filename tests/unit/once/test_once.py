@@ -432,7 +432,28 @@ def test_a_clean_up_does_not_wait_for_that_of_another_process(kind: str, tmp_pat
             assert SqlOnce.purge._work(other.store, connection) == 1
             assert used.do(used.store.purge()) == 0
             use_until_a_clean_up(used)
+        # The connection of the other process is still open, in its pool.
+        assert used.use(token_for("short again"), seconds=1.0)
+        assert becomes_true(lambda: used.do(used.store.purge()) == 1)
         used.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgres-async"])
+def test_a_clean_up_does_not_wait_for_a_lock_on_a_row(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store_of(kind, tmp_path) as used:
+        beside = create_engine(POSTGRES.set(drivername="postgresql+psycopg"))
+        assert used.use(token_for("short"), seconds=1.0)
+        time.sleep(1.1)
+        with beside.begin() as connection:
+            connection.execute(text(f"DELETE FROM {used.name}"))
+            use_until_a_clean_up(used)
+        beside.dispose()
+
+        assert "cannot delete expired rows" in caplog.text
+        assert "55P03" in caplog.text
+        assert not used.use(token_for("1"))
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-ttl"])
