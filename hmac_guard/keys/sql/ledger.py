@@ -36,7 +36,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import Reason
-from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing, detail_of
+from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing, check_number, check_texts, detail_of
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
@@ -128,6 +128,8 @@ class VerdictLedger(Frozen):
         first item is about the requests that named no tenant with keys, if there were any. With `ready`, the figures of
         earlier hours are computed again first.
         """
+        if limit is not None:
+            check_count("VerdictLedger: limit", limit)
         if ready is not None:
             # The statement looks at the figures, which are of the last hour in which a worker wrote. A user of the
             # database that may only read gets them as they are.
@@ -195,7 +197,13 @@ class VerdictLedger(Frozen):
         Args:
             tenants: The tenants to count for.
             hours: The number of hours. In the result an hour is its number since 1970.
+
+        Raises:
+            ConfigError: An argument is not valid.
         """
+        for tenant in tenants:
+            check_texts("VerdictLedger", tenants=tenant)
+        check_count("VerdictLedger: hours", hours)
         column = self._store.hours.c
         recent = column.hour > self._hour(connection) - hours
         wanted = select(self._store.hours).where(column.tenant.in_(tenants), recent)
@@ -214,14 +222,22 @@ class VerdictLedger(Frozen):
             limit: The most items, up to 1,000.
 
         Raises:
-            ConfigError: `limit` is not a whole number above 0.
+            ConfigError: An argument is not valid.
         """
+        check_texts("VerdictLedger", tenant=tenant)
         check_count("VerdictLedger: limit", limit)
+        if before is not None:
+            check_number("VerdictLedger: before", before)
         return read(connection, self._store, tenant, before, min(limit, MAX_PAGE))
 
     @operation
     def refusal(self, connection: Connection, number: int) -> Refusal | None:
-        """Return the refused request with this number, or None."""
+        """Return the refused request with this number, or None.
+
+        Raises:
+            ConfigError: The argument is not a whole number.
+        """
+        check_number("VerdictLedger: number", number)
         return read_one(connection, self._store, number)
 
     @operation

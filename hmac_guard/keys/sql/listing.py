@@ -160,7 +160,7 @@ class Listing:
     def all_keys(self, connection: Connection, tenant: str | None) -> tuple[StoredKey, ...]:
         if isinstance(tenant, str) and not is_id(tenant):
             return ()
-        check_texts(tenant=tenant)
+        check_texts("SqlKeys", tenant=tenant)
         found = self._keys if tenant is None else self._keys.where(self._store.keys.c.tenant == tenant)
         return tuple(stored_key(row) for row in connection.execute(found) if tenant in (None, row.tenant))
 
@@ -180,7 +180,7 @@ class Listing:
         the same even if few tenants match.
         """
         check_count("SqlKeys: limit", limit)
-        check_texts(after=after, prefix=prefix)
+        check_texts("SqlKeys", after=after, prefix=prefix)
         if mode not in (None, GUARD, *MODES):
             raise ConfigError('SqlKeys: mode must be "enforce", "report", "off", "guard" or None')
         for option, flag in (("ready", ready), ("used", used)):
@@ -223,7 +223,7 @@ class Listing:
         limit: int,
     ) -> tuple[AuditEntry, ...]:
         check_count("SqlKeys: limit", limit)
-        check_texts(tenant=tenant, actor=actor, action=action)
+        check_texts("SqlKeys", tenant=tenant, actor=actor, action=action)
         audit = self._store.audit.c
         wanted = {audit.tenant: tenant, audit.actor: actor, audit.action: action}
         found = select(self._store.audit)
@@ -231,18 +231,23 @@ class Listing:
             if value is not None:
                 found = found.where(*_equals(connection, column, value))
         if before is not None:
-            if isinstance(before, bool) or not isinstance(before, int) or abs(before) > MAX_NUMBER:
-                raise ConfigError("SqlKeys: before must be the id of an entry of the audit, a whole number")
+            check_number("SqlKeys: before", before)
             found = found.where(audit.id < before)
         rows = connection.execute(found.order_by(audit.id.desc()).limit(min(limit, MAX_PAGE)))
         return tuple(AuditEntry(**{**row._asdict(), "detail": detail_of(row.detail)}) for row in rows)
 
 
-def check_texts(**options: object) -> None:
-    """Raise `ConfigError` unless each option is None or text that a database can hold."""
+def check_texts(owner: str, **options: object) -> None:
+    """Raise `ConfigError` unless each option is None or text without a NUL and without half a character."""
     for option, text in options.items():
         if text is not None and (not isinstance(text, str) or _NO_TEXT.search(text)):
-            raise ConfigError(f"SqlKeys: {option} must be text that a database can hold")
+            raise ConfigError(f"{owner}: {option} must be text that a database can hold")
+
+
+def check_number(option: str, value: object) -> None:
+    """Raise `ConfigError` unless the value can be the id of a row."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_NUMBER:
+        raise ConfigError(f"{option} must be the id of an entry, a whole number")
 
 
 def _equals(connection: Connection, column: Column[str], value: str) -> Iterator[ColumnElement[bool]]:

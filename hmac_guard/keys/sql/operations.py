@@ -424,7 +424,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         """
         if not self._sealing:
             raise ConfigError("SqlKeys: there is nothing to seal with; give master_keys")
-        check_texts(after=after)
+        check_texts("SqlKeys", after=after)
         by = Change.by(actor, origin)
         rows = self.table.next_locked(connection, after, BATCH)
         names = [row.name for row in rows]
@@ -463,7 +463,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
         Raises:
             ConfigError: `older_than` is less than a day.
         """
-        check_texts(after=after)
+        check_texts("SqlKeys", after=after)
         check_seconds("SqlKeys: older_than", older_than)
         if older_than < DAY:
             raise ConfigError("SqlKeys: older_than must be at least a day: a look-up reads keys that ended lately")

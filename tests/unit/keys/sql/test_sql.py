@@ -632,6 +632,27 @@ def test_readiness_refuses_what_the_list_of_tenants_refuses(tmp_path: Path, opti
             ledger.readiness(**{option: value})
 
 
+NO_COUNTS: list[Any] = [0, True, 1.5, "x", []]
+WRONG_IN_THE_LEDGER = [
+    *(("readiness", "limit", [], {"limit": value}) for value in NO_COUNTS),
+    *(("hours", "hours", [["acme"]], {"hours": value}) for value in NO_COUNTS),
+    *(("hours", "tenants", [[value]], {}) for value in NO_TEXTS),
+    *(("refusals", "tenant", [value], {}) for value in NO_TEXTS),
+    *(("refusals", "limit", ["acme"], {"limit": value}) for value in NO_COUNTS),
+    *(("refusals", "before", ["acme"], {"before": value}) for value in NO_NUMBERS),
+    *(("refusal", "number", [value], {}) for value in NO_NUMBERS),
+]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql+psycopg"], indirect=True)
+def test_the_ledger_refuses_arguments_that_are_not_valid(database: Database) -> None:
+    ledger = VerdictLedger(database.keys())
+
+    for operation_name, option, arguments, options in WRONG_IN_THE_LEDGER:
+        with pytest.raises(ConfigError, match=f"VerdictLedger: {option} must be"):
+            database.do(getattr(ledger, operation_name)(*arguments, **options))
+
+
 def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
     keys = database.keys()
     for _ in range(8):
