@@ -1,7 +1,7 @@
 """The mount points that an application sets itself, such as `FastAPI(root_path=…)`.
 
 A guard cannot see them in a request: some servers leave them in the path, others remove them. So `only` and `exempt`
-name paths without them.
+name paths without them. The mount point that a server sets is in the request. Most applications remove it.
 """
 
 import sys
@@ -23,21 +23,41 @@ _INNER = (
 )
 
 
+#: The modules and names of the classes of applications that route the path without the mount point of the server.
+_REMOVE_ROOT_PATH = (
+    ("starlette.applications", "Starlette"),
+    ("starlette.routing", "Router"),
+    ("quart.app", "Quart"),
+    ("litestar.app", "Litestar"),
+    ("django.core.handlers.base", "BaseHandler"),
+    ("flask.app", "Flask"),
+)
+
+
 def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
     """Yield each known mount point that an application sets itself, and the name of its setting."""
-    seen: set[int] = set()
-    waiting = [app]
-    while waiting:
-        layer = waiting.pop()
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
+    for layer in _layers(app):
         # The class is checked, because `root_path` is a folder in Flask and Quart.
         if _is_a(layer, "fastapi", "FastAPI"):
             yield layer.root_path, "FastAPI(root_path=…)"
         elif _is_a(layer, "django.core.handlers.base", "BaseHandler"):
             yield sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME"
-        else:
+
+
+def removes_root_path(app: Any) -> bool:
+    """Return whether an ASGI application is known to route the path without the mount point of the server."""
+    return any(_is_a(layer, *kind) for layer in _layers(app) for kind in _REMOVE_ROOT_PATH)
+
+
+def _layers(app: Any) -> Iterator[Any]:
+    """Yield an application and those inside it."""
+    seen: set[int] = set()
+    waiting = [app]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield layer
             waiting += _inside(layer)
 
 

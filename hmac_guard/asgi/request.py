@@ -101,10 +101,6 @@ class AsgiRequest(Request):
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))
 
-    @property
-    def whole_path(self) -> str:
-        return self.source.get("path", "") if self.root.strip("/") else ""
-
     def _readings(self, root: str) -> Sequence[str]:
         if not root.strip("/"):
             return (self.path,)
@@ -117,7 +113,9 @@ class AsgiRequest(Request):
         return (*readings, path) if is_daphne or "route_handler" in self.source else readings
 
 
-def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = ()) -> AsgiRequest:
+def read_scope(
+    scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = (), may_keep_root: bool = False
+) -> AsgiRequest:
     """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
 
     The scope gets a copy of its headers. uvicorn with httptools adds the fields behind a chunked body to its own list,
@@ -133,13 +131,15 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool, mount_points: Se
         request.method = scope["method"]
         request.root = root = scope["root_path"]
         request.path = path_of(scope) if root else scope["path"]
+        if root and may_keep_root:
+            request.whole_path = scope["path"]
         if mount_points:
             request.mounted_paths = _mounted(scope["path"], mount_points)
         request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-        return read_scope(_as_specified(scope), names, with_body, mount_points)
+        return read_scope(_as_specified(scope), names, with_body, mount_points, may_keep_root)
     if with_body:
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)

@@ -34,6 +34,7 @@ class Request(Shown, ABC):
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
         mounted_paths: The path with and without the mount points that the application sets itself, if it does.
+        whole_path: The path as the server gives it, if it has a mount point that the application may not remove.
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
         stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives
             first.
@@ -56,6 +57,7 @@ class Request(Shown, ABC):
     body: bytes | None = None
     body_problem: Refused | None = None
     mounted_paths: Sequence[str] = ()
+    whole_path: str = ""
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
     broke_off: bool = False
@@ -91,11 +93,6 @@ class Request(Shown, ABC):
     def id_paths(self) -> Sequence[str]:
         """Like `paths`, for the ids in a path: a `/` at the end of the mount point does not count."""
         return self.paths()
-
-    @property
-    def whole_path(self) -> str:
-        """The path with the mount point of the server, which some applications route; empty if there is none."""
-        return ""
 
     def _description(self) -> str:
         # The path, the query, the headers and the body may hold a signature.

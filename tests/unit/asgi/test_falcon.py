@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 pytest.importorskip("falcon", reason="not run: Falcon is not installed")
+pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
 import falcon
 import falcon.asgi
 import falcon.testing
 from key_sources import KEY
+from starlette.middleware.cors import CORSMiddleware
 from support import Sent, run_asgi
 
 from hmac_guard import Guard, Header, Json, Path, Query, Scheme, verdict_from
@@ -57,6 +59,16 @@ def test_an_id_in_the_path_with_the_mount_point_of_the_server_is_not_ignored() -
 
     assert run_asgi(app, Sent(path="/api/inbox/bob", root="/api", query=f"name=ann&{signed}")).status == 401
     assert run_asgi(app, Sent(path="/api/inbox/ann", query=signed)).body == b"ann None"
+
+
+@pytest.mark.parametrize("layer", [CORSMiddleware, lambda app: app], ids=["in CORSMiddleware", "alone"])
+def test_an_id_is_refused_if_the_mount_point_may_be_an_id_too(layer: Any) -> None:
+    """A template that begins with an id matches the path with the mount point, too, and finds another id there."""
+    scheme = Scheme(name="x", ids={"org": Path("/{org}", "/{org}/{page}")}, message="{org}", signature=Query("sig"))
+    app = Guard(scheme, KEY).asgi(layer(application("/{name}/acme")))
+
+    signed = f"sig={scheme.sign(KEY, org='acme')}"
+    assert run_asgi(app, Sent(path="/api/acme", root="/api", query=signed)).status == 401
 
 
 def test_a_guarded_application_works_with_the_test_client_of_falcon() -> None:
