@@ -19,7 +19,6 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Form, Json, Query
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
@@ -28,6 +27,7 @@ from hmac_guard.django.routes import (
     decorating_guard,
     guard_authentication,
     guard_middleware,
+    is_rest_view,
     text_of,
     views,
 )
@@ -46,8 +46,7 @@ def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
         *wrong,
         *wrong_on_views,
         *_same_names(in_middleware),
-        *_other_charset([*in_middleware, *decorating], Query, Form),
-        *_other_charset(on_views, Query, Form, Json),  # REST framework reads JSON with this charset, too.
+        *_other_charset([*in_middleware, *decorating, *on_views], [view for _, view in routes]),
         *_larger_bodies([*in_middleware, *decorating]),
         *_before_cors([path for path, _ in middleware]),
     ]
@@ -59,7 +58,7 @@ def _can_be_imported(path: str) -> bool:
     """Return whether a dotted path can be imported. Django reports the others when it loads them."""
     try:
         import_string(path)
-    except ImportError:
+    except Exception:  # A module may raise any.
         return False
     return True
 
@@ -129,9 +128,11 @@ def _same_names(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.Chec
         names.add(decider.annotate_as)
 
 
-def _other_charset(deciders: Iterable[tuple[str, Decider]], *kinds: type[Source]) -> Iterator[checks.CheckMessage]:
-    """Report guards that read sources of these kinds, if Django decodes them with another charset than UTF-8."""
+def _other_charset(deciders: Iterable[tuple[str, Decider]], views: Iterable[Any]) -> Iterator[checks.CheckMessage]:
+    """Report guards that read texts which Django decodes with another charset than UTF-8."""
     charset = settings.DEFAULT_CHARSET
+    # REST framework decodes JSON with this charset, too.
+    kinds = (Query, Form, Json) if any(map(is_rest_view, views)) else (Query, Form)
     for path, decider in deciders:
         places = [place for field in decider.reader.fields for place in field.source.places()]
         if not _is_utf_8(charset) and any(isinstance(place, kinds) for place in places):

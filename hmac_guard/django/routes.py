@@ -18,7 +18,8 @@ def uncovered_routes() -> list[str]:
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
     subclass with its own `__call__` or `authenticate` covers no route. `GuardAuthentication` does not cover a view
     whose class has a `dispatch`, `initialize_request`, `get_authenticators` or `perform_authentication` of its own. A
-    view's own `initial` is not looked into: it must call `super().initial(...)`, which authenticates. A route is
+    view's own `initial` is not looked into: it must call `super().initial(...)`, which authenticates. Nor is a
+    decorator around a view or its `dispatch`, such as `cache_page`, which may answer without a call of it. A route is
     uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in the
     URLconf, in the active language. A regular expression or a translated route is treated as if it matches any path.
 
@@ -86,6 +87,11 @@ def _certain_authentication_classes(view: Any) -> list[Any]:
         if not getattr(getattr(kind, method, None), "__module__", "").startswith("rest_framework."):
             return []
     return authentication_classes(view)
+
+
+def is_rest_view(view: Any) -> bool:
+    """Return whether this is a view of Django REST framework."""
+    return hasattr(getattr(view, "cls", None), "authentication_classes")
 
 
 def authentication_classes(view: Any) -> list[Any]:

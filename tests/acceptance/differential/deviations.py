@@ -170,8 +170,9 @@ may read it: for example, Starlette's `request.json()` parses a body of any type
 guard also refuses an id in a path if frameworks remove the mount point from the path in different ways.
 
 The frameworks have their default settings. Django decodes a query and a form with `DEFAULT_CHARSET`, and Django REST
-framework also JSON. The guard reads UTF-8, so the system check `hmac_guard.E006` reports any other charset. If your
-code sets `request.encoding` to another charset, no check finds it: read the ids from the verdict there.
+framework also JSON. The guard reads UTF-8. With `"hmac_guard.django"` in INSTALLED_APPS, the system check
+`hmac_guard.E006` reports any other charset for `GuardMiddleware`, `hmac_guarded` and `GuardAuthentication`. It does not
+know a guard around `get_wsgi_application()`, or code that sets `request.encoding`: read the ids from the verdict there.
 
 The exceptions are listed below. Each has its cause in the framework. In each case `verdict_from(request).ids` is right,
 and an application should read its ids there.

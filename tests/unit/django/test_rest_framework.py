@@ -473,17 +473,23 @@ def test_the_check_covers_authentication_classes(kind: Any, setting: Any, ids: l
         assert [message.id for message in run_checks(tags=["security"])] == ids
 
 
+@pytest.mark.parametrize("place", ["class", "decorator"])
 @pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1"])
-def test_the_check_finds_that_a_view_reads_another_id_in_json_than_the_guard(charset: str) -> None:
+def test_the_check_finds_that_a_view_reads_another_id_in_json_than_the_guard(charset: str, place: str) -> None:
     ids = {"tenant_id": Json("/tenant"), "order_id": Header("X-Order")}
     guard = Guard(ORDERS.replace(ids=ids, signature=Header("X-Signature")), KEY)
     headers = [("Content-Type", "application/json"), ("X-Order", "42"), ("X-Signature", hex_of("größe", "42"))]
 
     class Read(Orders):
         def post(self, request: Any) -> Response:
-            return Response(request.data["tenant"] == request.auth.ids["tenant_id"])
+            return Response(request.data["tenant"] == verdict_from(request).ids["tenant_id"])
 
-    with project(Read.as_view(), HMAC_GUARD=guard, DEFAULT_CHARSET=charset):
+    class ReadFromAnyone(Read):
+        authentication_classes = ()
+        permission_classes = ()
+
+    view: Any = hmac_guarded(guard)(ReadFromAnyone) if place == "decorator" else Read
+    with project(view.as_view(), HMAC_GUARD=guard, DEFAULT_CHARSET=charset):
         found = [message.id for message in run_checks(tags=["security"])]
         reply = send("wsgi", Sent("POST", "/", headers=headers, body='{"tenant": "größe"}'.encode()))
 
