@@ -47,6 +47,10 @@ def signed_client(
 
     If the client is signed already, the new signature takes the place of the old one.
 
+    In httpx and Starlette the signature is the authentication of the client. A request with its own `auth=` is not
+    signed, also with `auth=None`. A user in the URL of a request is not sent: give the client or the request an
+    `Authorization` header with `headers=`.
+
     Args:
         client: The test client of Flask or Werkzeug, Django (`Client`, `AsyncClient`), Starlette or FastAPI, or a
             client of httpx or httpx2 with a `base_url`.

@@ -264,6 +264,23 @@ def test_a_client_of_httpx_with_other_authentication_is_an_error(library: str) -
     assert (sent["authorization"], sent["x-user"]) == (basic["Authorization"], "u1")
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_request_of_httpx_with_its_own_auth_is_not_signed_and_a_user_in_its_url_is_not_sent(library: str) -> None:
+    httpx = pytest.importorskip(library, reason=f"not run: {library} is not installed")
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=list(request.headers)))
+    with httpx.Client(base_url="https://api.example", transport=transport) as client:
+        signed = signed_client(client, Guard(IN_HEADER, KEY), user="u1")
+
+        def names(url: str, **options: Any) -> set[str]:
+            return {"authorization", "x-user"} & {*signed.get(url, **options).json()}
+
+        assert names("/") == {"x-user"}
+        assert names("/", auth=("ada", "pw")) == {"authorization"}
+        assert names("/", auth=None) == set()
+        assert names("https://ada:pw@api.example/") == {"x-user"}
+        assert names("/", headers={"Authorization": "Basic YWRhOnB3"}) == {"authorization", "x-user"}
+
+
 def test_the_key_is_that_with_which_the_guard_signs() -> None:
     scheme = IN_QUERY.replace(tenant=Header("X-Tenant"))
 
