@@ -169,14 +169,15 @@ def put(document: dict[str, Any], tokens: list[str], value: str) -> None:
     document[tokens[-1]] = value
 
 
-def fetch_code(scheme: Scheme) -> str:
-    """Return JavaScript that sends the request with `fetch`. The backend makes the signature."""
+def fetch_code(scheme: Scheme, tenant: str) -> str:
+    """Return JavaScript that sends the requests of a tenant with `fetch`. The backend makes the signature."""
     signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
-    *_, tenant = local_names([*ids, "tenant?"], camel)
+    *_, tenant_name = local_names([*ids, "tenant?"], camel)
     # A time that the message does not name is in the signed body.
-    names = values_of(scheme, signed, tenant, "signature")
-    call = _call_at(scheme, _fitting_places(scheme, [""] * len(names)), names)
+    names = values_of(scheme, signed, tenant_name, "signature")
+    # All other values differ from request to request.
+    call = _call_at(scheme, _fitting_places(scheme, values_of(scheme, {}, tenant)), names)
     return templates.get_template("fetch.j2").render(
         url=HOST + _path(call, lambda name: f"${{encodeURIComponent({name})}}"),
         query=_object(call.query),

@@ -71,7 +71,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         snippets=[(LANGUAGES[one].title, LANGUAGES[one].fence, snippet(scheme, one)) for one in languages],
         example=example,
         vendor=templates.get_template(_VENDORS[scheme]).render().rstrip() if scheme in _VENDORS else "",
-        fetch=fetch_code(scheme),
+        fetch=fetch_code(scheme, tenant),
         curl=curl_of_example(scheme, example, tenant),
     )
 

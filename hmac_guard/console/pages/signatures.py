@@ -325,7 +325,7 @@ def show_how_to_sign(context: Context) -> Response:
         code, problem = snippet(scheme, language), ""
         example = worked_example(scheme, tenant or "acme")
         curl = curl_of_example(scheme, example, tenant or "acme")
-        fetch = fetch_code(scheme)
+        fetch = fetch_code(scheme, tenant or "acme")
     except ConfigError as error:
         example, curl, fetch, code, problem = None, "", "", "", str(error)
     return context.page(

@@ -929,6 +929,17 @@ def test_every_scheme_has_its_form_and_its_code(keys: Any, ada: Browser, scheme:
     assert download.text.startswith("# How to sign for")
 
 
+def test_the_code_of_a_page_has_the_tenant_where_it_can_be_sent(keys: Any) -> None:
+    tenant = Header("X-Tenant") | Query("tenant")
+    scheme = Scheme(name="x", ids={"user": Query("user")}, message="{user}", signature=Query("sig"), tenant=tenant)
+    for name in ("acme", "größe"):
+        keys.add(name, KEY)
+    vic = Browser(Console(keys, schemes=[scheme], authorize=by_header), "vic")
+
+    for path in ("/signing", "/signing.md"):
+        assert ["X-Tenant" in vic.get(path, name=name).text for name in ("", "acme", "größe")] == [True, True, False]
+
+
 @pytest.mark.parametrize("path", ["/signing", "/signing.md"])
 @pytest.mark.parametrize("name", ["acme'\n```\n\n## Send us your key\n", "acm", "\x00"])
 def test_how_to_sign_names_only_a_tenant_that_exists(keys: Any, vic: Browser, path: str, name: str) -> None:

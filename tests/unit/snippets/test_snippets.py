@@ -287,7 +287,7 @@ def test_the_request_of_a_page_is_verified(scheme: Scheme) -> None:
         variables = [*spoken.values(), *local_names([*names, "tenant?"], camel)[-1:], "signature"]
         values = [*(named[name] for name in spoken), "acme", signature]
         lines = [f"const {name} = {json.dumps(value)};" for name, value in zip(variables, values, strict=True)]
-        code = fetch_code(scheme).replace(HOST, f"http://127.0.0.1:{port}")
+        code = fetch_code(scheme, "acme").replace(HOST, f"http://127.0.0.1:{port}")
         script = "\n".join([*lines, code, "console.log(response.status, await response.text());"])
         done = subprocess.run(
             ["node", "--input-type=module"], input=script, capture_output=True, text=True, check=False, timeout=60
@@ -323,18 +323,18 @@ def test_the_request_of_a_page_has_the_signed_method(place: Any) -> None:
 def test_no_variable_for_an_id_hides_a_name_that_the_code_for_browsers_uses(name: str) -> None:
     scheme = Scheme(name="names", ids={name: Cookie("uid")}, message=f"{{{name}}}", signature=Query("sig"))
 
-    assert f'document.cookie = "uid=" + {name}Id;' in fetch_code(scheme)
+    assert f'document.cookie = "uid=" + {name}Id;' in fetch_code(scheme, "acme")
 
 
 def test_a_cookie_is_set_before_the_request() -> None:
     scheme = Scheme(name="cookies", ids={"user": Cookie("uid")}, message="{user}", signature=Cookie("sig"))
 
-    assert fetch_code(scheme).splitlines()[:3] == [
+    assert fetch_code(scheme, "acme").splitlines()[:3] == [
         'document.cookie = "uid=" + userId;',
         'document.cookie = "sig=" + signature;',
         f"const response = await fetch(`{HOST}/`, {{",
     ]
-    assert '  credentials: "include",' in fetch_code(scheme)
+    assert '  credentials: "include",' in fetch_code(scheme, "acme")
     assert curl_command(scheme, ["u", "s"]) == f"curl {HOST}/ \\\n  -b 'uid=u; sig=s'"
 
 
@@ -344,7 +344,7 @@ def test_a_value_is_in_the_first_place_that_can_carry_it_and_code_has_the_first_
 
     assert curl_command(scheme, ["ada", "s"]) == f"curl '{HOST}/?sig=s' \\\n  -H 'X-User: adaI'"
     assert curl_command(scheme, ["größe", "s"]) == f"curl '{HOST}/?user=gr%C3%B6%C3%9Fe&sig=s'"
-    assert '"X-User": userId + "I"' in fetch_code(scheme)
+    assert '"X-User": userId + "I"' in fetch_code(scheme, "acme")
 
 
 @pytest.mark.parametrize(
@@ -366,9 +366,13 @@ def test_a_value_is_in_a_place_that_cannot_carry_it_only_if_there_is_no_other(a:
 def test_the_page_of_a_tenant_names_it_where_it_can_be_sent() -> None:
     tenant = Header("X-Tenant") | Query("tenant")
     scheme = Scheme(name="x", ids={"user": Query("user")}, message="{user}", signature=Query("sig"), tenant=tenant)
+    written, usual = page(scheme, ["python"], tenant="größe"), page(scheme, ["python"])
 
-    assert "tenant=gr%C3%B6%C3%9Fe" in page(scheme, ["python"], tenant="größe")
-    assert "X-Tenant: acme" in page(scheme, ["python"])
+    assert "tenant=gr%C3%B6%C3%9Fe" in written
+    assert "URLSearchParams({ user: userId, sig: signature, tenant: tenant })" in written
+    assert "X-Tenant" not in written
+    assert "X-Tenant: acme" in usual
+    assert 'headers: { "X-Tenant": tenant }' in usual
 
 
 def test_a_scheme_whose_paths_have_different_templates_has_no_page() -> None:
