@@ -153,6 +153,8 @@ def test_each_command_is_in_the_help() -> None:
         (["sign", "stripe", "t"], ["timestamp="]),
         (["sign", "nango", "--rows", "csv", ""], []),
         (["verify", "--rows", "jsonl", "nango", "c"], []),
+        (["sign", "--scheme", "app:INBOX", ""], []),
+        (["snippet", "--scheme", "app:INBOX", "na"], []),
         (["snippet", "na"], ["nango"]),
         (["snippet", "nango", ""], []),
         (["snippet", "nango", "--lang", "go"], ["go"]),

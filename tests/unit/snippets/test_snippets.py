@@ -363,6 +363,19 @@ def test_a_value_is_in_a_place_that_cannot_carry_it_only_if_there_is_no_other(a:
     assert sent in curl_command(scheme, ["größe", "größe", "s"])
 
 
+@pytest.mark.parametrize("place", [Json("/a"), Form("a")], ids=repr)
+@pytest.mark.parametrize("body", ["{}", "order=1"])
+def test_a_value_is_in_a_signed_body_only_if_it_has_no_other_place(place: Any, body: str) -> None:
+    scheme = Scheme(name="x", ids={"a": place | Header("X-A")}, message="{a}.{@body}", signature=Header("X-Sig"))
+    b = Form("b") if isinstance(place, Json) else Json("/b")
+    both = scheme.replace(ids={**scheme.ids, "b": b | Header("X-B")}, message="{a}.{b}.{@body}")
+
+    assert "-H 'X-A: ada'" in curl_command(scheme, ["ada", "s"], body)
+    assert "X-A" not in curl_command(scheme, ["größe", "s"], body)
+    # No body is JSON and a form.
+    assert "-H 'X-A: größe' \\\n  -H 'X-B: größe'" in curl_command(both, ["größe", "größe", "s"], body)
+
+
 def test_the_page_of_a_tenant_names_it_where_it_can_be_sent() -> None:
     tenant = Header("X-Tenant") | Query("tenant")
     scheme = Scheme(name="x", ids={"user": Query("user")}, message="{user}", signature=Query("sig"), tenant=tenant)
