@@ -2,13 +2,13 @@
 
 import warnings
 
-from hmac_guard.core.key import Keyring
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import Reason
 from hmac_guard.decider import Outcome
 from hmac_guard.explain.explanation import begin_with_signing_key, explain
+from hmac_guard.explain.misplaced import is_key
 from hmac_guard.explain.reading import leaves
 from hmac_guard.explain.report import sentences
 from hmac_guard.explain.search import KnownKeys
@@ -47,19 +47,22 @@ class Explainer:
         reason, ring, now = outcome.verdict.reason, outcome.ring, outcome.now
         if reason is Reason.BODY_TOO_LARGE:
             return "Not verified: body_too_large. The body is larger than max_body of the guard."
-        if reason is Reason.UNKNOWN_KEY or (ring is not None and not ring.active(now)):
-            return f"Not verified: {reason.value}. {_without_key(self._scheme, reading.tenant, ring)}"
-        request_texts = tuple(leaves(request.query, (), request.body or b""))
         keys = None
         if ring is not None:
             keys = begin_with_signing_key(self._scheme, reading, KnownKeys.of_ring(ring, now))
+        if reason is Reason.UNKNOWN_KEY:
+            return f"Not verified: unknown_key. {_without_key(self._scheme, reading.tenant, keys)}"
+        request_texts = tuple(leaves(request.query, (), request.body or b""))
         late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
-        return " ".join(sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late)))
+        said = sentences(explain(self._scheme, request, reason, keys, request_texts, _SECONDS, late))
+        if keys is not None and keys.current is None:
+            said.append(_without_key(self._scheme, reading.tenant, keys))
+        return " ".join(said)
 
 
-def _without_key(scheme: Scheme, tenant: str | None, ring: Keyring | None) -> str:
-    if tenant is not None:
+def _without_key(scheme: Scheme, tenant: str | None, keys: KnownKeys | None) -> str:
+    if tenant is not None and not (keys and is_key(tenant, scheme.prefix, keys)):
         return f"The tenant {tenant!a} has no active key."
-    if ring is None and scheme.tenant_field is not None:
+    if keys is None and scheme.tenant_field is not None:
         return "The request names no tenant."
     return "The guard has no active key."

@@ -94,7 +94,7 @@ class Explanation(NamedTuple):
         decoded: What the signature decodes to. None if there is no signature.
         sending: Mistakes in how the request was sent, because of which the guard does not find a string.
         found: What explains the signature. None if there is nothing to explain.
-        right: The right signature for the message. None if the key is unknown. It is a credential: keep it secret.
+        right: The right signature for the message. None if no active key is known. It is a credential: keep it secret.
         key_id: The id of the key of `right`: the active key that made the signature, or else the first active one.
         wanted_tenant: The tenant that the request must name. None if the keys are not known to be by tenant.
         signature_sent_as: The name of the id in whose place the signature was sent. "" if it was sent in its own.
@@ -161,7 +161,7 @@ def explain_captured(
     Args:
         scheme: The scheme of the guard.
         captured: The request, as `capture` returns it.
-        keys: The keys to try.
+        keys: The keys to try. One of them is active.
         mount: The path at which the application is mounted.
         seconds: The approximate limit of the search, in seconds.
         now: The Unix time in seconds at which the guard decides; None for the present.
@@ -241,7 +241,8 @@ def explain(
         sending += (swapped(sent_as),) if sent_as else ()
         meanings = [_without_keys(scheme, meaning, keys) for meaning in meanings]
         meant, found = _searched(scheme, request, keys, meanings, tenant.value if tenant else None, seconds)
-    attempt = right_attempt(scheme, secret_of(keys.current) if keys else b"", _named(scheme, request, meant.ids))
+    current = keys.current if keys else None
+    attempt = right_attempt(scheme, secret_of(current) if current else b"", _named(scheme, request, meant.ids))
     return Explanation(
         scheme,
         reason,
@@ -255,8 +256,8 @@ def explain(
         decoded=decode(meant.signature, scheme) if meant.signature else None,
         sending=sending,
         found=found,
-        right=attempt.write(attempt.digest()) if keys else None,
-        key_id=keys.current.id if keys else None,
+        right=attempt.write(attempt.digest()) if current else None,
+        key_id=current.id if current else None,
         wanted_tenant=wanted,
         signature_sent_as=sent_as,
     )
@@ -350,15 +351,17 @@ def _searched(
 
     Return the meaning and the search that explain it, or else the first meaning and its search.
     """
-    tries = list(product(meanings, keys.active))
     found = []
-    for meaning, (name, key) in tries:
-        result = _search(scheme, request, keys, key, meaning, tenant, seconds / len(tries))
-        if result is not None and result.explains:
-            return meaning, result._replace(key=name)
-        found.append(result)
+    for meaning in meanings:
+        if meaning.signature is not None and is_key(meaning.signature, scheme.prefix, keys):
+            return meaning, Search(right=False, mistakes=(KEY_SENT,))
+        for name, key in keys.active:
+            result = _search(scheme, request, keys, key, meaning, tenant, seconds / len(meanings) / len(keys.active))
+            if result is not None and result.explains:
+                return meaning, result._replace(key=name)
+            found.append(result)
     is_complete = all(result is None or result.is_complete for result in found)
-    return meanings[0], found[0] and found[0]._replace(is_complete=is_complete)
+    return meanings[0], found[0]._replace(is_complete=is_complete) if found and found[0] else None
 
 
 def _search(
@@ -366,14 +369,12 @@ def _search(
 ) -> Search | None:
     """Search what explains the signature, made with `key`. Return None if there is no signature.
 
-    For a message that is too long, only whether the signature is right, and whether it is a key.
+    For a message that is too long, only whether the signature is right.
     """
     ids, signature = meaning
     attempt = right_attempt(scheme, secret_of(key), _named(scheme, request, ids))
     if signature is None:
         return None
-    if is_key(signature, scheme.prefix, keys):
-        return Search(right=False, mistakes=(KEY_SENT,))
     if len(attempt.message()) > MAX_MESSAGE_LENGTH:
         is_right = attempt.write(attempt.digest()) == signature
         return Search(right=is_right, is_complete=is_right)

@@ -30,7 +30,8 @@ class KnownKeys(NamedTuple):
     """The keys that an explanation may try.
 
     Attributes:
-        current: The active key that made the signature of the request, or else the first active key, which signs.
+        current: The active key that made the signature of the request, or else the first active key, which signs. None
+            if no key is active.
         previous: Previous keys of the same tenant, each with a name for the report.
         others: Keys of other tenants, each with a name for the report.
         variables: Names of settings that contain keys. A signer may have used the name instead of the value.
@@ -39,7 +40,7 @@ class KnownKeys(NamedTuple):
         scheduled: Keys of the same tenant that are not active yet, each with a name for the report.
     """
 
-    current: Key
+    current: Key | None
     previous: tuple[tuple[str, Key], ...] = ()
     others: tuple[tuple[str, Key], ...] = ()
     variables: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ class KnownKeys(NamedTuple):
         """Return the keys of a tenant.
 
         Args:
-            ring: The keys of the tenant. One of them is active.
+            ring: The keys of the tenant.
             now: Unix seconds.
         """
         active = ring.active(now)
@@ -62,7 +63,7 @@ class KnownKeys(NamedTuple):
         ]
         inactive = [(name, key) for name, key in named if key not in active]
         return cls(
-            active[0],
+            active[0] if active else None,
             previous=tuple((f"{name}, which has ended", key) for name, key in inactive if not _begins_after(key, now)),
             further=tuple((name, key) for name, key in named if key in active[1:]),
             scheduled=tuple((name, key) for name, key in inactive if _begins_after(key, now)),
@@ -71,7 +72,8 @@ class KnownKeys(NamedTuple):
     @property
     def active(self) -> tuple[tuple[str, Key], ...]:
         """The keys that verify. The current one is the first, and has no name."""
-        return (("", self.current), *self.further)
+        first = () if self.current is None else (("", self.current),)
+        return (*first, *self.further)
 
     @property
     def own(self) -> tuple[Key, ...]:

@@ -1,5 +1,6 @@
 """`Guard(..., debug=True)`: the log has the cause, the answer does not, and guards without debug cost nothing."""
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -157,13 +158,58 @@ def test_the_clock_of_the_guard_counts(
     assert finding(caplog).startswith(f"debug: Not verified: {says}")
 
 
-def test_without_an_active_key_no_other_refusal_is_explained(call: Call, caplog: pytest.LogCaptureFixture) -> None:
-    guard = debugged({"acme": [ENDED, NOT_BEGUN]})
+# A refusal is logged with the claimed ids, so no test can send a key there. It can send the decoded bytes of one.
+DECODED = bytes(range(40, 72))
+CODED, SENT = Key(base64.b64encode(DECODED).decode(), not_after=10.0), DECODED.hex()
+
+
+@pytest.mark.parametrize(
+    "keys", [[ENDED, NOT_BEGUN, CODED], [NOT_BEGUN, CODED, ENDED]], ids=["ended first", "ended last"]
+)
+@pytest.mark.parametrize(
+    ("query", "reason", "says"),
+    [
+        ("integration_id=a&connection_id=b", "missing_signature", "signature: it is missing; send it in"),
+        (f"connection_id=b&hmac={signed('b', OLD)}", "missing_id", "integration_id: it is missing; send it in"),
+        ("integration_id=a&integration_id=b&hmac=x", "duplicate", "integration_id: the query parameter"),
+        (f"integration_id=a&integration_id=b&hmac={OLD}", "duplicate", "the signature is the key itself"),
+        (
+            f"integration_id={SENT}&connection_id=b",
+            "missing_signature",
+            "integration_id: it is a key, and is not shown",
+        ),
+        (f"integration_id={signed('a:b', OLD)}&connection_id=b&hmac=a&hmac=a", "duplicate", "'hmac' is there more"),
+    ],
+)
+def test_without_an_active_key_another_refusal_is_explained_and_the_signature_is_not(
+    call: Call, caplog: pytest.LogCaptureFixture, keys: list[Key], query: str, reason: str, says: str
+) -> None:
+    guard = debugged({"acme": keys})
     caplog.clear()
 
-    call(guard, Sent(query=f"integration_id={OLD}&integration_id=b&connection_id=c&hmac=x&public_key=acme"))
+    call(guard, Sent(query=f"{query}&public_key=acme"))
 
-    assert finding(caplog) == "debug: Not verified: duplicate. The tenant 'acme' has no active key."
+    found = finding(caplog)
+    assert found.startswith(f"debug: Not verified: {reason}. ")
+    assert says in found
+    assert found.endswith(" The tenant 'acme' has no active key.")
+    assert "No known mistake" not in found
+    assert "the signature is right" not in found
+    assert OLD not in found
+    assert SENT not in found
+
+
+@pytest.mark.parametrize("query", ["integration_id=a", f"integration_id=a&hmac={'0' * 64}"], ids=["refused", "unknown"])
+def test_a_tenant_that_is_an_ended_key_is_not_shown(call: Call, caplog: pytest.LogCaptureFixture, query: str) -> None:
+    guard = debugged(lambda claim: Keyring(CODED))
+    caplog.clear()
+
+    call(guard, Sent(query=f"{query}&connection_id=b&public_key={SENT}"))
+
+    found = finding(caplog)
+    assert SENT not in found
+    assert found.endswith(" The guard has no active key.")
+    assert ("tenant: it is a key, and is not shown" in found) == ("hmac" not in query)
 
 
 @pytest.mark.parametrize(
