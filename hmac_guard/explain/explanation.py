@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
-from time import time
+from time import monotonic, time
 from typing import NamedTuple
 
 from hmac_guard.core.judge import judge
@@ -347,16 +347,18 @@ def _meant(field: Field, reading: Reading, request_texts: Sequence[Leaf]) -> tup
 def _searched(
     scheme: Scheme, request: Request, keys: KnownKeys, meanings: list[_Meaning], tenant: str | None, seconds: float
 ) -> tuple[_Meaning, Search | None]:
-    """Search what explains the signature, with each meaning and each active key.
+    """Search what explains the signature, with each meaning and each active key. They share the time.
 
     Return the meaning and the search that explain it, or else the first meaning and its search.
     """
-    found = []
+    found: list[Search | None] = []
+    count, deadline = len(meanings) * len(keys.active), monotonic() + seconds
     for meaning in meanings:
         if meaning.signature is not None and is_key(meaning.signature, scheme.prefix, keys):
             return meaning, Search(right=False, mistakes=(KEY_SENT,))
         for name, key in keys.active:
-            result = _search(scheme, request, keys, key, meaning, tenant, seconds / len(meanings) / len(keys.active))
+            limit = (deadline - monotonic()) / (count - len(found))
+            result = _search(scheme, request, keys, key, meaning, tenant, limit)
             if result is not None and result.explains:
                 return meaning, result._replace(key=name)
             found.append(result)

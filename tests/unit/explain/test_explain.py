@@ -628,6 +628,30 @@ def test_each_active_key_verifies_and_is_explained(position: int) -> None:
     assert "Except for that, the signature is right." in sentences(refused)
 
 
+@pytest.mark.parametrize("slow", range(3))
+def test_the_active_keys_share_the_time_and_each_counts_for_a_complete_search(
+    monkeypatch: pytest.MonkeyPatch, slow: int
+) -> None:
+    now, limits = 0.0, []
+
+    def searched(*arguments: Any) -> Search:
+        nonlocal now
+        limit = arguments[-1]
+        limits.append(limit)
+        is_slow = len(limits) - 1 == slow
+        now += limit if is_slow else 0.0
+        return Search(right=False, is_complete=not is_slow)
+
+    monkeypatch.setattr("hmac_guard.explain.explanation.search", searched)
+    monkeypatch.setattr("hmac_guard.explain.explanation.monotonic", lambda: now)
+    keys = KnownKeys.of_ring(Keyring([KEY, "the second active key", "the third active key"]), 0.0)
+    explanation = explain_captured(NANGO, capture(GOOD[:-64].encode() + b"0" * 64), keys, seconds=12.0)
+
+    assert limits == [[4.0, 4.0, 8.0], [4.0, 6.0, 6.0], [4.0, 6.0, 12.0]][slow]
+    assert explanation.found is not None
+    assert not explanation.found.is_complete
+
+
 @pytest.mark.parametrize("cut", [slice(0, 32), slice(0, 63), slice(-40, None)], ids=repr)
 def test_a_truncated_signature_is_named(cut: slice) -> None:
     explanation = explained(NANGO, f"/oauth/connect/github?connection_id=b&hmac={signed('github:b')[cut]}")
