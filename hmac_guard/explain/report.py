@@ -175,7 +175,8 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
         show_signature: Whether the report has the signatures. The right signature is a credential.
 
     Returns:
-        The report. Each mistake has a stable "name", a "description" and a "fix".
+        The report. Each mistake has a stable "name", a "description" and a "fix". The "key" is the active key that the
+        signer used, as the answer names it, or None if that is the first one or is not known.
     """
     found, decoded = explanation.found, explanation.decoded
     signature = _reading_document(
@@ -198,6 +199,7 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
             "hex": explanation.message.hex(),
         },
         "mistakes": [mistake._asdict() for mistake in (*explanation.sending, *(found.mistakes if found else ()))],
+        "key": (found.key or None) if found else None,
         "signature_is_right": found is not None and found.right,
         "all_tried": found is None or found.is_complete,
         "notes": list(notes),

@@ -622,9 +622,12 @@ def test_each_active_key_verifies_and_is_explained(position: int) -> None:
     assert verified.key_id == ring.keys[position].id
     assert spaced.found is not None
     assert [found.name for found in spaced.found.mistakes] == ["id_trimmed"]
-    said = f"The signer uses the key {['', 'number 2 of the keyring', 'with the id third'][position]}."
+    name = ["", "number 2 of the keyring", "with the id third"][position]
+    said = f"The signer uses the key {name}."
     assert (said in sentences(spaced)) == (position > 0)
+    assert as_json(spaced)["key"] == (name or None)
     assert refused.reason == "duplicate"
+    assert as_json(verified)["key"] is None
     assert "Except for that, the signature is right." in sentences(refused)
 
 
@@ -963,6 +966,13 @@ def test_additional_keys_are_tried_and_named_by_their_place(tmp_path: Path) -> N
     assert "another key (of the variable THEIRS) was used" in " ".join(output.split())
 
 
+def test_the_name_of_the_variable_of_the_key_is_tried_as_the_key() -> None:
+    url = GOOD[:-64] + signed("github:user-42", "NAME_OF_IT")
+
+    _, output = run("nango", url, "--key-env", "NAME_OF_IT", NAME_OF_IT=KEY)
+    assert "NAME_OF_IT was used instead of the key" in " ".join(output.replace("'", "").split())
+
+
 def test_a_mounted_application_reads_the_path_after_its_mount_point() -> None:
     url = GOOD.replace("/oauth", "/api/v1/oauth")
 
@@ -1195,6 +1205,30 @@ def test_a_key_sent_as_the_signature_is_named_and_not_shown(text: str, prefix: s
     assert KEY.encode()[:4].hex(" ") not in shown
 
 
+# One key of each kind. Only the current one signs.
+KINDS = {
+    "current": KEY,
+    "further": "another active key of this tenant",
+    "previous": "a previous key of this tenant",
+    "scheduled": "a key of this tenant that is not active yet",
+    "others": "a key of another tenant",
+}
+OF_EACH_KIND = {kind: ((f"of the kind {kind}", Key(text)),) for kind, text in KINDS.items() if kind != "current"}
+
+
+@pytest.mark.parametrize("place", ["hmac", "connection_id", "public_key"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_of_each_kind_is_not_shown(kind: str, place: str) -> None:
+    sent = {"integration_id": "a", "connection_id": "b", "hmac": "0" * 64, "public_key": "acme", place: KINDS[kind]}
+    explanation = explained(NANGO, f"/?{urlencode(sent)}", **OF_EACH_KIND)
+
+    said = "the signature is the key itself" if place == "hmac" else "it is a key, and is not shown"
+    assert said in " ".join(sentences(explanation))
+    shown = re.sub(r"\s", "", reports(explanation))
+    assert KINDS[kind].replace(" ", "") not in shown
+    assert KINDS[kind].encode()[:4].hex() not in shown
+
+
 def test_a_key_that_begins_like_a_prefix_is_named() -> None:
     key = "app-1:of-the-key-that-signs-all-of-this"
     request = capture(f"https://h/?integration_id=a&connection_id=b&hmac={key}".encode())
@@ -1279,17 +1313,18 @@ def test_a_key_sent_in_the_place_of_the_tenant_is_named_and_not_shown(wanted: st
     assert KEY[-12:] not in re.sub(r"\s", "", reports(explanation))
 
 
-@pytest.mark.parametrize("key", [KEY, "a previous key of this tenant"])
+@pytest.mark.parametrize("kind", ["current", "further", "previous", "scheduled"])
 @pytest.mark.parametrize("swapped_id", ["integration_id", "connection_id"])
 def test_an_id_and_the_signature_in_each_others_place_are_named_and_the_signature_is_not_shown(
-    swapped_id: str, key: str
+    swapped_id: str, kind: str
 ) -> None:
-    sent = {"integration_id": "github", "connection_id": "user-42", "hmac": signed("github:user-42", key)}
+    signature = signed("github:user-42", KINDS[kind])
+    sent = {"integration_id": "github", "connection_id": "user-42", "hmac": signature}
     sent[swapped_id], sent["hmac"] = sent["hmac"], sent[swapped_id]
     explanation = explained(
         NANGO,
         "https://h/?" + "&".join(f"{name}={text}" for name, text in sent.items()),
-        previous=(("before", Key("a previous key of this tenant")),),
+        **OF_EACH_KIND,
     )
 
     assert [found.name for found in explanation.sending] == ["signature_swapped"]
@@ -1297,8 +1332,7 @@ def test_an_id_and_the_signature_in_each_others_place_are_named_and_the_signatur
     assert (
         f"{swapped_id} and the signature were sent in each other's place. Fix: send each of them in its own" in answer
     )
-    assert ("Except for that, the signature is right." in answer) == (key == KEY)
-    signature = signed("github:user-42", key)
+    assert ("Except for that, the signature is right." in answer) == (kind in ("current", "further"))
     plain = as_text(explanation) + json.dumps(as_json(explanation)) + answer
     assert signature[:12] not in re.sub(r"\s", "", plain)
     assert signature.encode()[:12].hex() not in re.sub(r"\s", "", plain)
