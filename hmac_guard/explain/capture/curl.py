@@ -12,7 +12,6 @@ from hmac_guard.explain.capture.request import (
     CaptureError,
     basic,
     cut,
-    from_sent_target,
     from_sent_url,
     without_dot_segments,
 )
@@ -21,9 +20,12 @@ from hmac_guard.explain.printable import excerpt
 # The expressions for quotes find an unclosed quote in one pass. This avoids quadratic time.
 _PIECE = re.compile(
     r"""
-      (?P<blank>[ \t\r\n]+)
-    | (?P<redirection>(?:(?<!\S)[0-9]+|&)?(?:>>?|<)(?:&[0-9]|[ \t]*(?:'[^']*'|"[^"]*"|[^\s;|&<>()'"])+))
-    | (?P<operator>[;|&<>()]+)
+      (?P<blank>[ \t\r]+)
+    | (?P<redirection>
+        (?:(?<!\S)[0-9]+|&)?(?:>>?|<)
+        (?:&(?:[0-9]+|-)|[ \t]*(?:'[^']*'|"[^"\\]*(?:\\.[^"\\]*)*"|\\.|[^\s;|&<>()'"\\])+)
+      )
+    | (?P<operator>[;|&<>()]+|\n)
     | \\(?P<continued>\r?\n|\Z)
     | \\(?P<escaped>.)
     | '(?P<single>[^']*)'
@@ -44,7 +46,7 @@ _NAMED = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True
 
 
 def first_command(text: str) -> tuple[list[str], str]:
-    """Return the words of the first command, and the operator after it ("" at the end of the text).
+    """Return the words of the first command, and the text from the operator or the line end on that ends it.
 
     Variables are not expanded. A byte from an escape that is not UTF-8 is decoded with `surrogateescape`.
 
@@ -59,8 +61,10 @@ def first_command(text: str) -> tuple[list[str], str]:
         piece = _PIECE.match(text, position)
         if piece is None:
             raise CaptureError("a quote in the command is not closed; copy the whole command")
-        position = piece.end()
         kind = piece.lastgroup or ""
+        if kind == "operator":
+            break
+        position = piece.end()
         if kind == "plain" and _CMD.match(text, position - 1):
             raise CaptureError("this is curl for cmd of Windows; choose 'Copy as cURL (bash)' in the browser")
         if kind in _MEANINGS:
@@ -69,9 +73,7 @@ def first_command(text: str) -> tuple[list[str], str]:
         elif kind != "continued" and started:
             words.append("".join(word))
             word, started = [], False
-        if kind == "operator":
-            return words, piece[0]
-    return ([*words, "".join(word)] if started else words), ""
+    return ([*words, "".join(word)] if started else words), text[position:]
 
 
 def _has_replaced(text: str) -> bool:
@@ -124,10 +126,10 @@ _MEANINGS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-# The options that take a value and do not change the request.
+# The options that take a value and change nothing that is signed. Some add a header of curl's own, such as Range.
 _OTHER_VALUES = frozenset(
     """
-    abstract-unix-socket alt-svc aws-sigv4 cacert capath cert cert-type ciphers connect-timeout connect-to continue-at
+    abstract-unix-socket alt-svc cacert capath cert cert-type ciphers connect-timeout connect-to continue-at
     cookie-jar create-file-mode crlfile curves delegation dns-interface dns-ipv4-addr dns-ipv6-addr dns-servers doh-url
     dump-header ech egd-file engine etag-compare etag-save expect100-timeout ftp-account ftp-alternative-to-user
     ftp-method ftp-port ftp-ssl-ccc-mode happy-eyeballs-timeout-ms haproxy-clientip help hostpubmd5 hostpubsha256 hsts
@@ -143,15 +145,16 @@ _OTHER_VALUES = frozenset(
     """.split()  # noqa: SIM905 a hundred names read better without quotes
 )
 _OTHER_SHORT_VALUES = "CDEPQUYchmortwxyz"
-# The options without a value that do not change the request. Each may have `no-` before it.
+# The options without a value that change nothing that is signed. --digest and other options for another Authorization
+# than the Basic one of -u are not known. Each may have `no-` before it.
 _OTHER_SWITCHES = frozenset(
     """
-    alpn anyauth append basic buffer ca-native cert-status clobber compressed compressed-ssh create-dirs crlf digest
+    alpn append basic buffer ca-native cert-status clobber compressed compressed-ssh create-dirs crlf
     disable disable-eprt disable-epsv disallow-username-in-url doh-cert-status doh-insecure dump-ca-embed eprt epsv fail
     fail-early fail-with-body false-start follow form-escape ftp-create-dirs ftp-pasv ftp-pret ftp-skip-pasv-ip ftp-ssl
     ftp-ssl-ccc ftp-ssl-control ftp-ssl-reqd haproxy-protocol http0.9 http1.0 http1.1 http2 http2-prior-knowledge http3
     http3-only ignore-content-length include insecure ipv4 ipv6 junk-session-cookies keepalive list-only location
-    location-trusted mail-rcpt-allowfails manual metalink mptcp negotiate netrc netrc-optional npn ntlm ntlm-wb out-null
+    location-trusted mail-rcpt-allowfails manual metalink mptcp netrc netrc-optional npn out-null
     parallel parallel-immediate post301 post302 post303 progress-bar progress-meter proxy-anyauth proxy-basic
     proxy-ca-native proxy-digest proxy-http2 proxy-insecure proxy-negotiate proxy-ntlm proxy-ssl-allow-beast
     proxy-ssl-auto-client-cert proxy-tlsv1 proxytunnel raw remote-header-name remote-name remote-name-all remote-time
@@ -185,7 +188,7 @@ class Command:
     form: list[FormField] = field(default_factory=list)
     query: list[str] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
-    user: str = ""
+    user: str | None = None
     bearer: str = ""
     user_agent: str = "curl"
     referer: str = ""
@@ -356,7 +359,7 @@ _VALUED: Mapping[str, Callable[[Command, str], object]] = {
     "user": lambda command, value: setattr(command, "user", value),
     "oauth2-bearer": lambda command, value: setattr(command, "bearer", latin(value)),
     "user-agent": lambda command, value: setattr(command, "user_agent", latin(value)),
-    "referer": lambda command, value: setattr(command, "referer", latin(value).removesuffix(";auto")),
+    "referer": lambda command, value: setattr(command, "referer", latin(value).partition(";auto")[0]),
     "request-target": lambda command, value: setattr(command, "target", latin(value)),
     "config": lambda _, value: _no_file("a part of the command", f"@{value}"),
     "upload-file": lambda _, value: _upload(value),
@@ -401,8 +404,8 @@ def from_curl(text: str) -> Captured:
         CaptureError: The command is incomplete, reads a file, or is for cmd of Windows.
     """
     text = _BEFORE.sub("", text, count=1)
-    words, end = first_command(text)
-    notes = tuple(_notes(text, words, end))
+    words, rest = first_command(text)
+    notes = tuple(_notes(text, words, rest))
     command = read_options(words[1:])
     if not command.urls:
         raise CaptureError("; ".join(["the curl command has no URL; copy the whole command", *notes]))
@@ -410,13 +413,20 @@ def from_curl(text: str) -> Captured:
     return captured._replace(notes=captured.notes + notes)
 
 
-def _notes(text: str, words: list[str], end: str) -> Iterator[str]:
+# An '&' of a URL has a character after it. A line ends a command, unless a backslash is before its end.
+_CUT_URL = re.compile(r"&[^\s&]")
+_NEXT_LINE = re.compile(r"\n\s*[^\s#]")
+
+
+def _notes(text: str, words: list[str], rest: str) -> Iterator[str]:
     if _has_replaced(text):
         yield "the command has a '$' or '`' that a shell replaces, and explain does not; write the value in its place"
     if any(_POSTMAN_VARIABLE.search(word) for word in words):
         yield "the command has a variable of Postman ({{...}}), which is not replaced; write the value in its place"
-    if end == "&":
+    if _CUT_URL.match(rest):
         yield "the URL is not quoted: the shell ends the command at '&', and the text after it is not sent"
+    if _NEXT_LINE.match(rest):
+        yield "the command ends with its line; if it goes on in the next line, write a backslash at the end of the line"
 
 
 def _sent(command: Command) -> Captured:
@@ -425,7 +435,7 @@ def _sent(command: Command) -> Captured:
     if not command.path_as_is:
         captured = without_dot_segments(captured)
     if command.target:
-        captured = captured._replace(target=from_sent_target(command.target, captured.method).target)
+        captured = captured._replace(target=_target(command.target))
     implied = [
         *_own_headers(command, dict(captured.headers)),
         ("Accept", "application/json" if command.json else "*/*"),
@@ -441,9 +451,17 @@ def _sent(command: Command) -> Captured:
     return captured._replace(headers=headers, body=body, notes=captured.notes + notes)
 
 
+def _target(given: str) -> str:
+    """Return the target of --request-target, which curl sends unchanged. A server reads the path of a URL."""
+    return from_sent_url(given).target if re.match("https?://", given, re.IGNORECASE) else given
+
+
 def _own_headers(command: Command, of_url: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the headers that curl makes of the URL and of options, if -H does not replace them."""
-    authorization = basic(octets(command.user)) if command.user else of_url.get("Authorization", "")
+    authorization = of_url.get("Authorization", "")
+    if command.user is not None:
+        # Without a ":", curl asks for the password. It is not in the command.
+        authorization = basic(octets(command.user if ":" in command.user else command.user + ":"))
     if command.bearer:
         authorization = f"Bearer {command.bearer}"
     own = {**of_url, "Authorization": authorization, "User-Agent": command.user_agent, "Referer": command.referer}

@@ -235,7 +235,11 @@ COMMANDS = [
     "curl http://HOST/ -A a -A b -e c -e d",
     "curl http://HOST/ -A a -e b -H 'User-Agent: c' -H 'Referer: d'",
     "curl http://HOST/ -A '' -e ''",
+    "curl http://HOST/ -u '' -e ';auto'",
+    "curl http://HOST/ -u :",
     "curl http://HOST/ -e 'http://h/;auto'",
+    "curl http://HOST/ -e 'x;auto;y'",
+    "curl 'http://HOST/a?b=1' --request-target 'http://h/c?d=2'",
     "curl 'http://HOST/a?b=1' --request-target '/c?d=2'",
     "curl http://HOST/a -G -d b=1 --request-target /c",
     "curl http://HOST/ -F a=1 -F 'b=two;type=text/plain' --form-string 'c=@x;type=y' -F 'ü\"x=1'",
@@ -263,6 +267,9 @@ COMMANDS = [
     "curl &>/dev/null http://HOST/a -d b=1 < /dev/null",
     "curl http://HOST/a?b=1>/dev/null -d 2 2>> '/dev/null' -d 3",
     "curl -d '2'>\"/dev/null\" http://HOST/a",
+    "curl -d 'a='1>/dev/null http://HOST/a",
+    "curl 2>&- http://HOST/a 10>&1 -d b",
+    r"curl 2>/dev/../dev/nul\l http://HOST/a",
     # Options that do not change the request, with a value and without.
     "curl -q -sSN4 --preproxy '' --no-buffer --keepalive-time 5 --no-compressed http://HOST/a",
     "curl -G --no-get -d a=1 -- http://HOST/a",
@@ -338,6 +345,28 @@ def test_a_curl_command_is_read_as_curl_sends_it(command: str) -> None:
     ran, received = sent_by_curl(command)
 
     assert comparable(capture(ran.encode())) == comparable(from_raw(received))
+
+
+def test_a_user_without_a_password_is_sent_with_an_empty_one() -> None:
+    assert pairs(capture(b"curl https://h/ -u me"))["authorization"] == "Basic bWU6"
+
+
+@pytest.mark.parametrize("sent", ["/b#c", "*", "b", "/b?u=http://h/c#d"])
+def test_a_request_target_is_sent_unchanged(sent: str) -> None:
+    assert capture(f"curl https://h/a --request-target '{sent}'".encode()).target == sent
+
+
+@pytest.mark.parametrize("name", [r"my\ file", r'"a\"b"', r"a'b c'\'", '"a b"c'])
+def test_the_name_of_a_file_after_a_redirection_is_left_out(name: str) -> None:
+    assert capture(f"curl > {name} https://h/a -d x".encode()) == capture(b"curl https://h/a -d x")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " > out.json\n", " 2>/dev/null \n\n", " &\n", ";\n"])
+def test_a_line_end_ends_a_command(end: str) -> None:
+    command = "curl 'https://h/a?b=1' -d x=1"
+    captured = capture(f"{command}{end}curl -X DELETE 'https://h/other' -H 'X-Sig: two' -d y=2".encode())
+
+    assert captured[:4] == capture(command.encode())[:4]
 
 
 def test_the_user_of_a_url_is_sent_as_the_authorization() -> None:
@@ -418,6 +447,29 @@ def test_a_prompt_and_comments_may_be_before_a_curl_command(before: str, program
 def test_a_text_that_only_contains_a_url_is_refused(text: str) -> None:
     with pytest.raises(CaptureError, match="this is not a URL, a curl command, a raw HTTP request or a HAR entry; "):
         capture(text.encode())
+
+
+LINE_NOTE = (
+    "the command ends with its line; if it goes on in the next line, write a backslash at the end of the line",
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "notes"),
+    [
+        ("curl https://h/a\n-H 'X-Sig: 1'", LINE_NOTE),
+        ("curl https://h/a > out.json\nls --color", LINE_NOTE),
+        ("curl https://h/a \\ \n -d x", LINE_NOTE),
+        ("curl https://h/a \n\n# the end", ()),
+        ("curl https://h/a \\\n -d x", ()),
+        ("curl 'https://h/a?b=1' > /dev/null 2>&1 &", ()),
+        ("curl 'https://h/a?b=1' & sleep 1", ()),
+        ("curl 'https://h/a?b=1' && echo done", ()),
+        ("curl 'https://h/a?b=1' &\nls", ()),
+    ],
+)
+def test_the_end_of_a_command_is_noted_if_it_may_go_on(command: str, notes: tuple[str, ...]) -> None:
+    assert capture(command.encode()).notes == notes
 
 
 def test_a_url_that_the_shell_cuts_is_noted() -> None:
@@ -505,6 +557,10 @@ def test_curl_sends_the_whole_body_in_chunks() -> None:
         ("curl --header='Authorization: secret' https://h", "explain does not know the option '--header=' of curl"),
         ("curl --no-unknown https://h", "explain does not know the option '--no-unknown' of curl"),
         ("curl -sW a https://h", "explain does not know the option '-W' of curl"),
+        *(
+            (f"curl {option} -u me:pw https://h", f"explain does not know the option '{option.split()[0]}' of curl")
+            for option in ("--digest", "--anyauth", "--negotiate", "--ntlm", "--ntlm-wb", "--aws-sigv4 aws:amz")
+        ),
         ("curl https://h -K file", "a part of the command comes from the file 'file'"),
         ("curl https://h --config file", "a part of the command comes from the file 'file'"),
         ("curl -H X:$(sign) https://h", f"has no URL; copy the whole command; {SHELL_NOTE}"),
@@ -578,6 +634,9 @@ SIZE = 300_000
         b"curl " + b"1 " * (SIZE // 2),
         b"curl >" + b" " * SIZE + b"<",
         b"curl >" + b"'a'" * (SIZE // 3) + b"'",
+        b"curl >" + b'"\\"' * (SIZE // 3),
+        b"curl >" + b"\\a" * (SIZE // 2) + b"'",
+        b"curl https://h/" + b"\n " * (SIZE // 2) + b"#",
         b'curl h "' + b"{{" * (SIZE // 2) + b'"',
         b"curl h '{{" + b"x" * SIZE + b"'",
         b"curl 'https://h/" + b"{a" * (SIZE // 2) + b"'",
