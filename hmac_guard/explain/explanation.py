@@ -170,7 +170,7 @@ def explain_captured(
         The explanation. Its `right` is a credential.
 
     Raises:
-        CaptureError: The mount point does not begin with one `/`.
+        CaptureError: The mount point does not begin with one `/`, or has a `?`, `#` or `%`.
     """
     now = time() if now is None else now
     reader = reader_of(scheme, with_tenant=keys.tenant is not None)

@@ -53,6 +53,9 @@ class Captured(NamedTuple):
         return f"<Captured {self.method} {self.target.partition('?')[0]!a}>"
 
 
+_MOUNT = re.compile("/(?!/)[^?#%]*")
+
+
 def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiRequest:
     """Return a copied request as a guard reads it.
 
@@ -62,10 +65,13 @@ def as_request(captured: Captured, reader: Reader, mount: str = "") -> AsgiReque
         mount: The path at which the application is mounted, or "".
 
     Raises:
-        CaptureError: The mount point does not begin with one `/`.
+        CaptureError: The mount point does not begin with one `/`, or has a `?`, `#` or `%`.
     """
-    if mount and (not mount.startswith("/") or mount.startswith("//")):
-        raise CaptureError(f"the mount point {excerpt(mount)} is not a path; begin it with one '/', as in '/api'")
+    if mount and not _MOUNT.fullmatch(mount):
+        raise CaptureError(
+            f"the mount point {excerpt(mount)} is not a path; begin it with one '/', as in '/api', and write it "
+            "decoded, without '?', '#' and '%'"
+        )
     path, _, query = captured.target.partition("?")
     scope = {
         "method": captured.method,

@@ -1048,6 +1048,9 @@ def test_a_verified_request_without_a_tenant_is_noted() -> None:
         (["nango", GOOD, "--mount", " /api"], "the mount point ' /api' is not a path"),
         (["nango", GOOD, "--mount", "//api"], "the mount point '//api' is not a path"),
         (["nango", GOOD, "--mount", "https://h/api"], "the mount point 'https://h/api' is not a path"),
+        (["nango", GOOD, "--mount", "/api?x=1"], "write it decoded, without '?', '#' and '%'"),
+        (["nango", GOOD, "--mount", "/api#"], "the mount point '/api#' is not a path"),
+        (["nango", GOOD, "--mount", "/a%20b"], "the mount point '/a%20b' is not a path"),
     ],
 )
 def test_wrong_use_is_reported_with_what_to_do(words: list[str], sentence: str) -> None:
