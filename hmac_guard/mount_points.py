@@ -6,6 +6,7 @@ name paths without them. The mount point that a server sets is in the request. M
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from types import MethodType
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
@@ -22,6 +23,9 @@ _INNER = (
     "wsgi_application",
 )
 
+
+#: Those of layers that only pass requests on. A router may answer some requests by their whole path.
+_ONE_INNER = tuple(name for name in _INNER if name not in ("application_mapping", "other_asgi_app"))
 
 #: The modules and names of the classes of applications that route the path without the mount point of the server.
 _REMOVE_ROOT_PATH = (
@@ -46,11 +50,11 @@ def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
 
 def removes_root_path(app: Any) -> bool:
     """Return whether an ASGI application is known to route the path without the mount point of the server."""
-    return any(_is_a(layer, *kind) for layer in _layers(app) for kind in _REMOVE_ROOT_PATH)
+    return any(_is_a(layer, *kind) for layer in _layers(app, _ONE_INNER) for kind in _REMOVE_ROOT_PATH)
 
 
-def _layers(app: Any) -> Iterator[Any]:
-    """Yield an application and those inside it."""
+def _layers(app: Any, names: Iterable[str] = _INNER) -> Iterator[Any]:
+    """Yield an application and those inside it, in attributes with these names."""
     seen: set[int] = set()
     waiting = [app]
     while waiting:
@@ -58,12 +62,14 @@ def _layers(app: Any) -> Iterator[Any]:
         if id(layer) not in seen:
             seen.add(id(layer))
             yield layer
-            waiting += _inside(layer)
+            waiting += _inside(layer, names)
 
 
-def _inside(layer: Any) -> Iterator[Any]:
+def _inside(layer: Any, names: Iterable[str]) -> Iterator[Any]:
+    if isinstance(layer, MethodType):  # Such as `Quart.asgi_app`.
+        yield layer.__self__
     attributes = getattr(layer, "__dict__", {})
-    for name in _INNER:
+    for name in names:
         inner = attributes.get(name)
         yield from inner.values() if isinstance(inner, Mapping) else (inner,)
 

@@ -29,12 +29,12 @@ class Driver:
     Args:
         decider: The decider.
         mount_points: The mount points that the application sets itself.
-        may_keep_root: Whether the application may route the path with the mount point of the server.
+        keeps_root: Whether the application may route the path with the mount point of the server.
     """
 
-    def __init__(self, decider: Decider, mount_points: Sequence[str] = (), *, may_keep_root: bool = False) -> None:
+    def __init__(self, decider: Decider, mount_points: Sequence[str] = (), *, keeps_root: bool = False) -> None:
         self.decider = decider
-        self._mount_points, self._may_keep_root = mount_points, may_keep_root
+        self._mount_points, self._keeps_root = mount_points, keeps_root
         self._with_body = decider.reader.needs_body
         self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
         self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
@@ -57,7 +57,7 @@ class Driver:
         decider = self.decider
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
-            request = read_scope(scope, self._names, self._with_body, self._mount_points, self._may_keep_root)
+            request = read_scope(scope, self._names, self._with_body, self._mount_points, self._keeps_root)
             if not decider.sees_all or request.method == "OPTIONS":
                 outcome = decider.skip(request)
                 if outcome is not None:
@@ -97,7 +97,7 @@ class Driver:
 
     def request(self, scope: Any) -> AsgiRequest:
         """Return the request as the guard reads it."""
-        return read_scope(scope, self._names, self._with_body, self._mount_points, self._may_keep_root)
+        return read_scope(scope, self._names, self._with_body, self._mount_points, self._keeps_root)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
         """Return the refusal of a request whose body a framework has parsed, or None.

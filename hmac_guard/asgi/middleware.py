@@ -49,7 +49,7 @@ class GuardMiddleware(Strict):
         decider = decider_of("GuardMiddleware", hidden)
         check_app(type(self), app, decider, "an ASGI")
         own = [mount_point for mount_point, _ in mount_points_of(app) if mount_point]
-        self._driver = Driver(decider, own, may_keep_root=not removes_root_path(app))
+        self._driver = Driver(decider, own, keeps_root=not removes_root_path(app))
         self.app: AsgiApplication = app
         self.guard: Guard = hidden.get()
 

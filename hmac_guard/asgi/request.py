@@ -114,7 +114,7 @@ class AsgiRequest(Request):
 
 
 def read_scope(
-    scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = (), may_keep_root: bool = False
+    scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = (), keeps_root: bool = False
 ) -> AsgiRequest:
     """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
 
@@ -130,16 +130,16 @@ def read_scope(
         scope["headers"] = headers
         request.method = scope["method"]
         request.root = root = scope["root_path"]
-        request.path = path_of(scope) if root else scope["path"]
-        if root and may_keep_root:
-            request.whole_path = scope["path"]
+        request.path = path = scope["path"]
+        if root:
+            request.path, request.whole_path, request.keeps_root = path_of(scope), path, keeps_root
         if mount_points:
             request.mounted_paths = _mounted(scope["path"], mount_points)
         request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-        return read_scope(_as_specified(scope), names, with_body, mount_points, may_keep_root)
+        return read_scope(_as_specified(scope), names, with_body, mount_points, keeps_root)
     if with_body:
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)

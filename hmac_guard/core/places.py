@@ -160,7 +160,7 @@ class Places:
                 text = text_in_path(path, pattern)
                 if text not in (None, found[slot]):
                     found[slot] = text if found[slot] is None else _TWO_PATHS
-            if request.whole_path and text_in_path(request.whole_path, pattern) not in (None, found[slot]):
+            if request.keeps_root and text_in_path(request.whole_path, pattern) not in (None, found[slot]):
                 found[slot] = _TWO_PATHS
 
     def _find_in_query(self, request: Request, found: list[Sent]) -> None:

@@ -34,7 +34,8 @@ class Request(Shown, ABC):
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
         mounted_paths: The path with and without the mount points that the application sets itself, if it does.
-        whole_path: The path as the server gives it, if it has a mount point that the application may not remove.
+        whole_path: The path as the server gives it, if the server has a mount point.
+        keeps_root: Whether the application may route this path, and not the one without the mount point.
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
         stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives
             first.
@@ -58,6 +59,7 @@ class Request(Shown, ABC):
     body_problem: Refused | None = None
     mounted_paths: Sequence[str] = ()
     whole_path: str = ""
+    keeps_root: bool = False
     form: Sequence[tuple[str, str | None]] | None = None
     stream: Any = None
     broke_off: bool = False

@@ -54,9 +54,6 @@ def hmac_guarded(guard: Guard) -> Callable[[_View], _View]:
 
 
 def _is_method(view: object) -> bool:
-    # A decorator that takes any arguments keeps the function that it wraps.
-    while isinstance(view, FunctionType) and not view.__code__.co_argcount and hasattr(view, "__wrapped__"):
-        view = view.__wrapped__
     # A bound method, or the partial of `method_decorator`, has its instance.
     if not isinstance(view, FunctionType):
         return False

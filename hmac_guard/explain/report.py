@@ -176,7 +176,7 @@ def as_json(explanation: Explanation, notes: Sequence[str] = (), *, show_signatu
 
     Returns:
         The report. Each mistake has a stable "name", a "description" and a "fix". The "key" is the active key that the
-        signer used, as the answer names it, or None if that is the first one or is not known.
+        signer used, as the answer names it, or None if the answer names none.
     """
     found, decoded = explanation.found, explanation.decoded
     signature = _reading_document(

@@ -29,6 +29,7 @@ from hmac_guard import ConfigError, Guard, Path, Query, Scheme
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.django import uncovered_routes as uncovered_routes_of_django
 from hmac_guard.fastapi import GuardSecurity, uncovered_routes
+from hmac_guard.mount_points import removes_root_path
 from hmac_guard.schemes import NANGO
 
 QUERY = f"integration_id=github&connection_id=user-42&hmac={hex_of('github', 'user-42')}"
@@ -177,6 +178,29 @@ def test_a_template_that_begins_with_an_id_works_under_the_mount_point_of_the_se
     assert run_asgi(app, sent).body == b'"acme"'
 
 
+def test_the_frameworks_that_remove_the_mount_point_of_the_server_are_known() -> None:
+    flask, litestar = pytest.importorskip("flask"), pytest.importorskip("litestar")
+    quart = pytest.importorskip("quart", reason="not run: Quart is not installed").Quart("shop")
+    apps = [
+        *(FastAPI(), FastAPI().router, get_asgi_application(), litestar.Litestar([]), quart, quart.asgi_app),
+        WsgiToAsgi(flask.Flask("shop")),  # type: ignore[no-untyped-call]
+    ]
+
+    assert all(removes_root_path(CORSMiddleware(app)) for app in apps)
+    others: list[Any] = [print, ProtocolTypeRouter({"http": FastAPI()})]
+    assert not any(removes_root_path(CORSMiddleware(app)) for app in others)
+
+
+def test_only_guards_a_path_that_a_layer_around_the_application_answers() -> None:
+    """python-socketio answers the handshake by the whole path, and passes other requests on."""
+    socketio = pytest.importorskip("socketio", reason="not run: python-socketio is not installed")
+    server = socketio.AsyncServer(async_mode="asgi")
+    app = socketio.ASGIApp(server, other_asgi_app=FastAPI(), socketio_path="/api/socket.io")
+    app = Guard(NANGO, KEY, only=("/api/socket.io/",)).asgi(app)
+
+    assert run_asgi(app, Sent(path="/api/socket.io/", root="/api", query="EIO=4&transport=polling")).status == 401
+
+
 def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     pages = {"/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
     wrong, right = make_fastapi(), make_fastapi()
@@ -184,7 +208,8 @@ def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     right.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/inbox/",)))
 
     assert set(uncovered_routes(wrong)) - pages == {"/inbox/{name}", "/open"}
-    assert run_asgi(wrong, Sent(path="/api/inbox/x")).status == 200, "the helper says so"
+    assert run_asgi(wrong, Sent(path="/inbox/x")).status == 200, "the helper says so"
+    assert run_asgi(wrong, Sent(path="/api/inbox/x")).status == 401, "the server leaves the root path there"
     assert set(uncovered_routes(right)) - pages == {"/open"}
     assert set(uncovered_routes(Guard(NANGO, KEY, only=("/inbox/",)).asgi(make_fastapi()))) - pages == {"/open"}
 

@@ -196,16 +196,18 @@ class VerdictLedger(Frozen):
 
         Args:
             tenants: The tenants to count for.
-            hours: The number of hours. In the result an hour is its number since 1970.
+            hours: The number of hours, at most those of 31 days. In the result an hour is its number since 1970.
 
         Raises:
             ConfigError: An argument is not valid.
         """
+        if isinstance(tenants, str) or not isinstance(tenants, Collection):
+            raise ConfigError("VerdictLedger: tenants must be a list of texts")
         for tenant in tenants:
             check_texts("VerdictLedger", tenants=tenant)
         check_count("VerdictLedger: hours", hours)
         column = self._store.hours.c
-        recent = column.hour > self._hour(connection) - hours
+        recent = column.hour > self._hour(connection) - min(hours, KEPT)
         wanted = select(self._store.hours).where(column.tenant.in_(tenants), recent)
         rows = connection.execute(wanted.order_by(column.tenant, column.hour))
         return tuple((Counted(*row[:6]), int(row.requests)) for row in rows)

@@ -448,7 +448,9 @@ def test_a_clean_up_does_not_wait_for_a_lock_on_a_row(
         time.sleep(1.1)
         with beside.begin() as connection:
             connection.execute(text(f"DELETE FROM {used.name}"))
+            start = time.monotonic()
             use_until_a_clean_up(used)
+            assert time.monotonic() - start < 15
         beside.dispose()
 
         assert "cannot delete expired rows" in caplog.text

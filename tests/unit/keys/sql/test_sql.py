@@ -633,10 +633,12 @@ def test_readiness_refuses_what_the_list_of_tenants_refuses(tmp_path: Path, opti
 
 
 NO_COUNTS: list[Any] = [0, True, 1.5, "x", []]
-WRONG_IN_THE_LEDGER = [
+WRONG_IN_THE_LEDGER: list[tuple[str, str, list[Any], dict[str, Any]]] = [
     *(("readiness", "limit", [], {"limit": value}) for value in NO_COUNTS),
     *(("hours", "hours", [["acme"]], {"hours": value}) for value in NO_COUNTS),
     *(("hours", "tenants", [[value]], {}) for value in NO_TEXTS),
+    ("hours", "tenants", ["acme"], {}),
+    ("hours", "tenants", [5], {}),
     *(("refusals", "tenant", [value], {}) for value in NO_TEXTS),
     *(("refusals", "limit", ["acme"], {"limit": value}) for value in NO_COUNTS),
     *(("refusals", "before", ["acme"], {"before": value}) for value in NO_NUMBERS),
@@ -651,6 +653,7 @@ def test_the_ledger_refuses_arguments_that_are_not_valid(database: Database) -> 
     for operation_name, option, arguments, options in WRONG_IN_THE_LEDGER:
         with pytest.raises(ConfigError, match=f"VerdictLedger: {option} must be"):
             database.do(getattr(ledger, operation_name)(*arguments, **options))
+    assert ledger.hours(["acme"], 10**30) == ()
 
 
 def test_a_tenant_has_at_most_eight_keys(database: Database) -> None:
