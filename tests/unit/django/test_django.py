@@ -872,7 +872,7 @@ def of_instance(self: Any, request: HttpRequest) -> HttpResponse:
     return HttpResponse("reached")
 
 
-async def of_class(cls: Any, request: HttpRequest) -> HttpResponse:
+def of_class(cls: Any, request: HttpRequest) -> HttpResponse:
     return HttpResponse("reached")
 
 
