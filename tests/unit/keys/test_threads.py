@@ -8,8 +8,11 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-import django.db
 import pytest
+
+pytest.importorskip("django", reason="not run: Django is not installed")
+
+import django.db
 import trio
 from django.db.utils import ConnectionHandler
 from key_sources import KEY, claim_of
