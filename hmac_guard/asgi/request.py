@@ -132,9 +132,9 @@ def read_scope(
         request.root = root = scope["root_path"]
         request.path = path = scope["path"]
         if root:
-            request.path, request.whole_path, request.keeps_root = path_of(scope), path, keeps_root
+            request.path, request.whole_path, request.keeps_root = _below(root, path), path, keeps_root
         if mount_points:
-            request.mounted_paths = _mounted(scope["path"], mount_points)
+            request.mounted_paths = _mounted(path, mount_points)
         request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
@@ -179,11 +179,6 @@ def _text(what: str, value: object) -> str:
     raise UnusableRequest(f"the ASGI scope holds {what} of the type {type(value).__name__}; text is expected")
 
 
-def path_of(scope: Any) -> str:
-    """Return the path without the mount point: some servers (uvicorn) leave `root_path` in `path`, others do not."""
-    return _below(scope.get("root_path", ""), scope.get("path", ""))
-
-
 def _mounted(path: str, mount_points: Sequence[str]) -> Sequence[str]:
     """Return a path with and without mount points. The application ignores the mount point that the server gives."""
     below = [(mount_point.rstrip("/"), _below(mount_point, path)) for mount_point in mount_points]
@@ -191,6 +186,7 @@ def _mounted(path: str, mount_points: Sequence[str]) -> Sequence[str]:
 
 
 def _below(mount_point: str, path: str) -> str:
+    """Return a path without the mount point: some servers (uvicorn) leave it in the path, others do not."""
     root = mount_point.rstrip("/")
     return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 

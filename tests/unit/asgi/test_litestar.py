@@ -117,9 +117,8 @@ def test_a_mount_that_is_not_found_is_never_skipped() -> None:
     assert not Guard(SUPRSEND, KEY, exempt=("/users/",))._decider.is_exempt_path("")
 
 
-@pytest.mark.parametrize("place", ["around", "middleware"])
-def test_an_id_in_a_path_with_a_last_slash_is_not_ignored(place: str) -> None:
-    """Litestar serves `/oauth/connect/theirs/` like the path without the last slash."""
+def connecting(place: str) -> Any:
+    """Return an application with an id in its path, with a guard around it or in its middleware."""
 
     @get("/oauth/connect/{integration_id:str}", sync_to_thread=False)
     def connect(request: Request[Any, Any, Any]) -> str:
@@ -128,9 +127,17 @@ def test_an_id_in_a_path_with_a_last_slash_is_not_ignored(place: str) -> None:
     guard = Guard(NANGO, KEY)
     middleware = [DefineMiddleware(GuardMiddleware, guard=guard)] if place == "middleware" else []
     app: Any = Litestar([connect], middleware=middleware, logging_config=NO_LOG)
+    return guard.asgi(app) if place == "around" else app
+
+
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_an_id_in_a_path_with_a_last_slash_is_not_ignored(place: str) -> None:
+    """Litestar serves `/oauth/connect/theirs/` like the path without the last slash."""
+
+    app = connecting(place)
     signed = NANGO.sign_fields(KEY, integration_id="mine", connection_id="c").query
 
-    with StarletteClient(guard.asgi(app) if place == "around" else app) as client:
+    with StarletteClient(app) as client:
         assert client.get("/oauth/connect/theirs/", params=signed).status_code == 401
         honest = {name: text for name, text in signed.items() if name != "integration_id"}
         assert client.get("/oauth/connect/mine", params=honest).text == "mine"
@@ -157,14 +164,8 @@ def test_a_route_that_begins_like_the_mount_point_of_the_server_is_guarded(place
 
 @pytest.mark.parametrize("place", ["around", "middleware"])
 def test_an_id_in_a_route_that_begins_like_the_mount_point_is_not_ignored(place: str) -> None:
-    @get("/oauth/connect/{integration_id:str}", sync_to_thread=False)
-    def connect(request: Request[Any, Any, Any]) -> str:
-        return str(request.path_params["integration_id"])
-
-    guard = Guard(NANGO, KEY)
-    middleware = [DefineMiddleware(GuardMiddleware, guard=guard)] if place == "middleware" else []
-    app: Any = Litestar([connect], middleware=middleware, logging_config=NO_LOG)
+    app = connecting(place)
     signed = urlencode(NANGO.sign_fields(KEY, integration_id="mine", connection_id="c").query)
 
     sent = Sent(path="/oauth/oauth/connect/theirs", root="/oauth", query=signed)
-    assert run_asgi(guard.asgi(app) if place == "around" else app, sent).status == 401
+    assert run_asgi(app, sent).status == 401
