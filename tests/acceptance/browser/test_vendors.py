@@ -145,16 +145,27 @@ def subscriber_id(distinct_id: str) -> str:
 
 
 @pytest.fixture
-def inbox(page: Any, pages: Path, origin: str, tmp_path: Path) -> Callable[[Served, str, str], Any]:
-    """The page with an inbox, opened for a distinct id and its signature."""
+def with_inbox(page: Any, pages: Path, origin: str, tmp_path: Path) -> Callable[[Served], Any]:
+    """The page with the script of the inbox."""
 
-    def load(served: Served, distinct_id: str, signature: str) -> Any:
+    def load(served: Served) -> Any:
         name = f"inbox-{served.host.rpartition(':')[2]}.js"
         if not (pages / name).exists():
             package = suprsend_with_host(served.host, tmp_path)
             bundle("suprsend.jsx", pages / name, **{"@suprsend/react-headless": str(package)})
         served.decided()
         page.add_script_tag(url=f"{origin}/{name}")
+        return page
+
+    return load
+
+
+@pytest.fixture
+def inbox(with_inbox: Callable[[Served], Any]) -> Callable[[Served, str, str], Any]:
+    """The page with an inbox, opened for a distinct id and its signature."""
+
+    def load(served: Served, distinct_id: str, signature: str) -> Any:
+        page = with_inbox(served)
         with page.expect_response(f"{served.host}/fetch/**"):
             page.evaluate("([...given]) => window.inbox(...given)", [distinct_id, signature])
         return page
@@ -199,13 +210,13 @@ def test_the_suprsend_inbox_is_empty_with_its_custom_body(inbox: Any, serve: Ser
     assert served.decided() == ["invalid_signature {}"] * 2
 
 
-def test_the_suprsend_inbox_sends_only_the_bell_request_without_a_signature(
-    page: Any, inbox: Any, serve: Serve
-) -> None:
+def test_the_suprsend_inbox_sends_only_the_bell_request_without_a_signature(with_inbox: Any, serve: Serve) -> None:
     served = serve("suprsend")
-    page = inbox(served, "user-42", subscriber_id("user-42"))
-    served.decided()
+    page = with_inbox(served)
     page.evaluate("([...given]) => window.inbox(...given)", ["user-42", ""])
-    page.evaluate("window.markAllSeen()")
+    # The package knows the user once it has read its storage. Then it renders the inbox again.
+    page.wait_for_function("window.renders >= 2")
+    with page.expect_response(f"{served.host}/bell-clicked/"):
+        page.evaluate("window.markAllSeen()")
 
     assert served.decided() == ["missing_signature {}"]

@@ -17,6 +17,7 @@ const Inbox = () => {
   const { notifications } = useNotifications();
   const { unSeenCount, markAllSeen } = useBell();
   window.markAllSeen = markAllSeen;
+  window.renders = (window.renders ?? 0) + 1;
   return (
     <div>
       <b id="count">{String(unSeenCount)}</b>
