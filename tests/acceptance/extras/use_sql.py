@@ -2,6 +2,7 @@
 
 import tempfile
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -27,7 +28,6 @@ with tempfile.TemporaryDirectory() as folder:
 
 check_error(lambda: keys.CachedKeys, "CachedKeys", "pip install 'hmac-guard[cache]'")
 check_error(lambda: SqlKeys(engine, master_keys="x" * 44), "pip install 'hmac-guard[crypto]'")
-# SQLAlchemy 2.1 does not install greenlet. It raises an error when an async engine is made.
-check_error(
-    lambda: import_module("sqlalchemy.ext.asyncio").create_async_engine("sqlite+aiosqlite://"), "sqlalchemy[asyncio]"
-)
+# SQLAlchemy 2.0 installs greenlet. Without it, SQLAlchemy raises an error when an async engine is made.
+missing = "aiosqlite" if find_spec("greenlet") else "sqlalchemy[asyncio]"
+check_error(lambda: import_module("sqlalchemy.ext.asyncio").create_async_engine("sqlite+aiosqlite://"), missing)
