@@ -33,7 +33,7 @@ help:
 	@echo "make check  check format, lint, types, imports and documentation"
 	@echo "make lint   check format, lint and imports"
 	@echo "make types  check the types of the package and of code that uses it"
-	@echo "make docs   write the site of the documentation to build/docs"
+	@echo "make docs   write the site of the documentation to build/docs, and test it"
 	@echo "make dist   build the sdist and the wheel, and check their metadata; nothing is published"
 	@echo "make sbom   write dist/sbom.cdx.json: the packages that all extras bring along (CycloneDX)"
 	@echo "make fuzz   send 200,000 generated requests over WSGI and ASGI"
@@ -112,6 +112,7 @@ types: $(VENV)/check
 # The site, in build/docs. A warning is an error, and nothing is fetched.
 docs: $(VENV)/check
 	$(SPHINX)
+	$(BIN)/pytest --quiet -m site tests/docs/test_site.py
 
 # What is published. `.github/workflows/release.yml` publishes it.
 dist: $(VENV)/build

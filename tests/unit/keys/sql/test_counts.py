@@ -24,7 +24,7 @@ from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Claim, ConfigError, Decision, Guard, Query, Reason, Scheme, Verdict
 from hmac_guard.keys import SqlKeys, VerdictCounts
-from hmac_guard.keys.sql import Readiness, VerdictLedger, counts
+from hmac_guard.keys.sql import Readiness, VerdictLedger, counts, ledger
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -556,9 +556,12 @@ def test_a_tenant_shows_its_figures_and_when_it_and_its_keys_were_last_used(sync
         assert [tenant.name for tenant in keys.tenants(**wanted)] == names
 
 
-def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Database) -> None:
+def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(
+    sync_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "ROWS", 10)
     keys, counted = counting(sync_database)
-    for number in range(250):
+    for number in range(25):
         keys.add(f"t{number}", KEY)
         count(counted, f"t{number}", verified=1)
     counted.flush()
@@ -566,12 +569,12 @@ def test_a_tenant_that_fell_silent_reads_nothing_a_day_later(sync_database: Data
 
     sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(lambda _: counted.sum_up_stale(TIMEOUT), range(4))) == 250
+        assert sum(pool.map(lambda _: counted.sum_up_stale(TIMEOUT), range(4))) == 25
     assert figures(keys)["t7"][:3] == (1, 0, "ready")
 
     sync_database.sql("UPDATE {tenants} SET counted = counted - 1")
     sync_database.sql("UPDATE {hours} SET hour = hour - 24")
-    assert counted.sum_up_stale(TIMEOUT) == 250
+    assert counted.sum_up_stale(TIMEOUT) == 25
     assert set(figures(keys).values()) == {(0, 0, "unknown", None)}
     assert counted.sum_up_stale() == 0
 
