@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmac_guard.core.encodings import characters_of
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.fields import is_path, odd_character
+from hmac_guard.core.fields import fields_of, is_path, odd_character
 from hmac_guard.core.paths import is_taken, segments_of, share_a_path
 from hmac_guard.core.source import Field
 from hmac_guard.core.sources import SOURCES, Header, HeaderItem, Json
@@ -34,8 +34,7 @@ class _Way(NamedTuple):
 
 def check_definition(scheme: "Scheme") -> None:
     """Raise `ConfigError` if a string of a scheme cannot be read from its source, or cannot always be sent there."""
-    times = [time.field for time in scheme.times]
-    fields = [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+    fields, times = fields_of(scheme), [time.field for time in scheme.times]
     for field in fields:
         field.source.check(field.name)
         for place in field.source.places():

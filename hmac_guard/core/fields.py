@@ -138,6 +138,12 @@ class Placing:
         return self._fields
 
 
+def fields_of(scheme: "Scheme") -> list[Field]:
+    """Return every string of a scheme: the ids, the times, the signature, and the tenant if there is one."""
+    times = [time.field for time in scheme.times]
+    return [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+
+
 def is_path(place: Source) -> bool:
     return isinstance(place, Path)
 

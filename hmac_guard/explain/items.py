@@ -1,5 +1,6 @@
 """The values in a whole header that is given as the signature, such as `t=1700000000,v1=…`."""
 
+from hmac_guard.core.fields import fields_of
 from hmac_guard.core.items import item_values
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.sources import HeaderItem
@@ -8,9 +9,8 @@ from hmac_guard.core.verdict import Refused
 
 def items_in(scheme: Scheme, text: str) -> dict[str, str]:
     """Return the values in a whole header with the signature, by the labels of the fields; {} for a signature alone."""
-    times = [time.field for time in scheme.times]
-    fields = [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
-    places = [(field, place) for field in fields for place in field.source.places() if isinstance(place, HeaderItem)]
+    every = [(field, place) for field in fields_of(scheme) for place in field.source.places()]
+    places = [(field, place) for field, place in every if isinstance(place, HeaderItem)]
     header = next((place for field, place in places if field is scheme.signature_field), None)
     if header is None:
         return {}

@@ -10,9 +10,10 @@ from urllib.parse import quote, urlencode
 
 from hmac_guard.core.bodies import begins_as_json
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import fields_of
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.source import Field, Source
+from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.snippets.languages import braced_literal, camel, local_names, signed_names, templates
 
@@ -49,16 +50,10 @@ class Call(NamedTuple):
     media_type: str
 
 
-def call_fields(scheme: Scheme) -> list[Field]:
-    """Return the fields of a request, in the order in which `make_call` takes their values."""
-    times = [time.field for time in scheme.times]
-    return [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
-
-
 def values_of(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: str = "") -> list[str]:
     """Return the values of a request, as `make_call` takes them. An id may be called "tenant" or "signature"."""
     own = {"the signature": signature, "the tenant": tenant}
-    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in call_fields(scheme)]
+    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in fields_of(scheme)]
 
 
 def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
@@ -66,7 +61,7 @@ def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
 
     Args:
         scheme: The scheme.
-        values: The ids in the order of the message, the times, the signature, and the tenant if the scheme has one.
+        values: One value for each string of the scheme, in the order of `fields_of`.
         body: The signed raw body, if it is known. It decides where JSON and a form are possible.
 
     Raises:
@@ -76,7 +71,7 @@ def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
 
 
 def _call_at(scheme: Scheme, places: tuple[Source, ...], values: Sequence[str], body: str = "") -> Call:
-    fields = call_fields(scheme)
+    fields = fields_of(scheme)
     template, media_type = _template(places, [field.name for field in fields]), _media_type(scheme, places, body)
     call = Call(template, {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
     # Items of one header: times first, then signatures.
@@ -107,7 +102,7 @@ def _place(call: Call, name: str, place: Source, value: str) -> None:
 def _fitting_places(scheme: Scheme, values: Sequence[str], body: str = "") -> tuple[Source, ...]:
     """Return a place for each field. Only a field that has no other place is in a signed body. "" may be anywhere."""
     carrying, every = [], []
-    for field, value in zip(call_fields(scheme), values, strict=True):
+    for field, value in zip(fields_of(scheme), values, strict=True):
         places = sorted(field.source.places(), key=lambda place: _contradicts(place, body))
         able = [place for place in places if not value or place.can_carry(value)] or places
         carrying.append(_outside_of_signed_body(scheme, able))
@@ -145,7 +140,7 @@ def _media_type(scheme: Scheme, places: tuple[Source, ...], body: str) -> str:
     kinds = {kind for place in places for kind in place.kinds}
     if not kinds and not scheme.signs_body:
         return ""
-    kinds = kinds or {kind for field in call_fields(scheme) for kind in field.kinds}
+    kinds = kinds or {kind for field in fields_of(scheme) for kind in field.kinds}
     reads_json, reads_forms = "json" in kinds, "form" in kinds
     is_json = reads_json if reads_json != reads_forms else not body or _looks_like_json(body)
     return "application/json" if is_json else FORM_TYPE
@@ -159,7 +154,7 @@ def _template(places: tuple[Source, ...], names: list[str]) -> str:
     """Return a path template that contains all ids in paths, if possible one without other placeholders."""
     paths = [place.templates for place in places if isinstance(place, Path)]
     shared = [one for one in paths[0] if all(one in others for others in paths)] if paths else ["/"]
-    return min(shared, key=lambda one: len(set(re.findall(r"\{(.+?)\}", one)) - set(names)))
+    return min(shared, key=lambda one: len(set(_SLOT.findall(one)) - set(names)))
 
 
 def put(document: dict[str, Any], tokens: list[str], value: str) -> None:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.console.state import tenant_of
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.fields import fields_of
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.scheme import Scheme
@@ -27,7 +28,7 @@ from hmac_guard.explain.reading import leaves, read_all
 from hmac_guard.explain.report import ENCODING_NAMES, sentences
 from hmac_guard.keys.sql import Refusal
 from hmac_guard.snippets import LANGUAGES, page, snippet
-from hmac_guard.snippets.frontend import call_fields, curl_command, fetch_code
+from hmac_guard.snippets.frontend import curl_command, fetch_code
 from hmac_guard.snippets.page import curl_of_example, worked_example
 
 #: The maximum number of shown bytes of a message.
@@ -171,7 +172,7 @@ def _typed(context: Context, scheme: Scheme) -> Captured:
     """Return a request with the typed values."""
     typed = context.request.form.get("signature", "")
     values, items = [], items_in(scheme, typed)
-    for field in call_fields(scheme):
+    for field in fields_of(scheme):
         if field is scheme.signature_field:
             values.append(items.get(field.label, typed))
         elif field is scheme.tenant_field:
@@ -281,8 +282,7 @@ def _shown(value: str | None) -> str:
 def _marked_lines(scheme: Scheme, captured: Captured, explanation: Explanation) -> list[Line]:
     """Return the lines of a request: its path, each field of its query, each header, and its body."""
     wrong = {reading.name for reading in explanation.problems}
-    times = [time.field for time in scheme.times]
-    fields = [*scheme.id_fields, *times, scheme.signature_field, *filter(None, [scheme.tenant_field])]
+    fields = fields_of(scheme)
 
     def line(text: str, kind: str, name: str = "") -> Line:
         names = tuple(field.name for field in fields if any(_is_at(place, kind, name) for place in _places(field)))
