@@ -4,15 +4,13 @@ import json
 import re
 from typing import Any
 
+from hmac_guard.core.encodings import ENCODING_NAMES
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
+from hmac_guard.core.times import UNIT_NAMES
 from hmac_guard.guard import Guard
 from hmac_guard.markdown import code
-
-_ENCODINGS = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
-
-_UNITS = {"s": "seconds", "ms": "milliseconds"}
 
 
 def security_scheme(guard: Guard) -> dict[str, Any]:
@@ -36,13 +34,13 @@ def scheme_name(guard: Guard) -> str:
 def description(guard: Guard) -> str:
     """Return a description in Markdown: what is signed and how, and where each id and the signature are sent."""
     scheme = guard.scheme
-    written = (f"{code(scheme.prefix)} and then " if scheme.prefix else "") + _ENCODINGS[scheme.encoding]
+    written = (f"{code(scheme.prefix)} and then " if scheme.prefix else "") + ENCODING_NAMES[scheme.encoding]
     lines = [
         f"HMAC-{scheme.algorithm.upper()} over {code(scheme.message)}, written as {written}.",
         "",
         f"- signature: {_places(scheme.signature)}",
         *(f"- `{name}`{_optional(scheme, name)}: {_places(source)}" for name, source in scheme.ids.items()),
-        *(f"- `{time.name}`, Unix time in {_UNITS[time.unit]}: {_places(time.source)}" for time in scheme.times),
+        *(f"- `{time.name}`, Unix time in {UNIT_NAMES[time.unit]}: {_places(time.source)}" for time in scheme.times),
         *(["- `@body`: the raw body, as it is sent"] if scheme.signs_body else []),
         *(["- `@method`: the method, in capitals"] if scheme.signs_method else []),
     ]

@@ -14,6 +14,8 @@ ENCODINGS: Mapping[Encoding, Callable[[bytes], bytes]] = {
     "base64": lambda digest: b2a_base64(digest, newline=False),
     "base64url": lambda digest: base64.urlsafe_b64encode(digest).rstrip(b"="),
 }
+#: The names of the encodings in texts.
+ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 _BASE64 = string.ascii_letters + string.digits
 _ALPHABETS = {"hex": "0123456789abcdef", "base64": f"{_BASE64}+/", "base64url": f"{_BASE64}-_"}

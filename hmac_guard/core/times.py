@@ -20,6 +20,8 @@ from hmac_guard.core.verdict import Reason, Refused
 MAX_DIGITS = 16
 _PER_SECOND = {"s": 1, "ms": 1000}
 Unit = Literal["s", "ms"]
+#: The names of the units in texts.
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds"}
 
 NOT_A_TIME = "is not a Unix time; send a whole number of at most 16 digits, without sign or leading zero"
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from hmac_guard.core.encodings import ENCODING_NAMES
 from hmac_guard.core.verdict import Reason
 from hmac_guard.explain.explanation import MAX_MESSAGE_LENGTH, Explanation
 from hmac_guard.explain.printable import counted, excerpt, printable
@@ -13,8 +14,6 @@ from hmac_guard.explain.search import Found
 _WIDTH = 78
 _MAX_BYTES = 512
 _MAX_VALUE_LENGTH = 2048
-#: The names of the encodings in texts.
-ENCODING_NAMES = {"hex": "lower-case hex", "base64": "base64 with padding", "base64url": "base64url without padding"}
 
 
 def sentences(explanation: Explanation) -> list[str]:

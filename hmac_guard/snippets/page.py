@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from hmac_guard.core.encodings import ENCODING_NAMES
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
-from hmac_guard.explain.report import ENCODING_NAMES
+from hmac_guard.core.times import UNIT_NAMES
 from hmac_guard.markdown import code
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import FORM_TYPE, curl_command, fetch_code, make_call, values_of
@@ -67,7 +68,7 @@ def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: st
         shorter=_shorter(scheme),
         encoding_name=ENCODING_NAMES[scheme.encoding],
         separated=[(part.name, part.separator) for part in parts if part.separator],
-        times=[(time, {"s": "seconds", "ms": "milliseconds"}[time.unit]) for time in scheme.times],
+        times=[(time, UNIT_NAMES[time.unit]) for time in scheme.times],
         snippets=[(LANGUAGES[one].title, LANGUAGES[one].fence, snippet(scheme, one)) for one in languages],
         example=example,
         vendor=templates.get_template(_VENDORS[scheme]).render().rstrip() if scheme in _VENDORS else "",

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from hmac_guard.console.context import Context, hex_dump
 from hmac_guard.console.state import tenant_of
+from hmac_guard.core.encodings import ENCODING_NAMES
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import fields_of
 from hmac_guard.core.hidden import Hidden, hide
@@ -19,13 +20,14 @@ from hmac_guard.core.signed import reader_of
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Header, HeaderItem, Path, Query
 from hmac_guard.core.text import is_id, is_named
+from hmac_guard.core.times import UNIT_NAMES
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.explain import Captured, CaptureError, Explanation, KnownKeys, capture, explain_captured
 from hmac_guard.explain.capture import as_request
 from hmac_guard.explain.items import items_in
 from hmac_guard.explain.printable import counted
 from hmac_guard.explain.reading import leaves, read_all
-from hmac_guard.explain.report import ENCODING_NAMES, sentences
+from hmac_guard.explain.report import sentences
 from hmac_guard.keys.sql import Refusal
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import curl_command, fetch_code
@@ -158,10 +160,9 @@ def _inputs(scheme: Scheme, request: Request, refusal: Refusal | None, now: floa
         stated = refusal.ids.get(field.name, "") if refusal else ""
         yield Input(f"id.{field.name}", field.name, request.form.get(f"id.{field.name}", stated), hint=hint)
     for time in scheme.times:
-        unit = {"s": "Unix seconds", "ms": "Unix milliseconds"}[time.unit]
         # The time of a refused request is not stored. With another one, the check names a wrong mistake.
         typed = request.form.get(f"id.{time.name}", "" if refusal else str(time.ticks(now)))
-        yield Input(f"id.{time.name}", time.name, typed, hint=unit)
+        yield Input(f"id.{time.name}", time.name, typed, hint=f"Unix {UNIT_NAMES[time.unit]}")
     if scheme.signs_method:
         yield Input("method", "method", request.form.get("method", refusal.method if refusal else "POST"))
     if scheme.signs_body:
