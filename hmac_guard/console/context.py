@@ -160,6 +160,11 @@ class Context:
         """Return a value of the query, or "" if there is none."""
         return self.request.args.get(name, "")
 
+    def number(self, name: str) -> int | None:
+        """Return a value of the query if it can be the number of a row, otherwise None."""
+        text = self.arg(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
     def field(self, name: str) -> str:
         """Return a field of the form, with LF at its line ends. A browser sends CRLF."""
         return self.request.form.get(name, "").replace("\r\n", "\n")

@@ -24,15 +24,14 @@ _FORMULA = re.compile(r"(^|;)(\"*)(?=[=+\-@\t\r])")
 
 def show_audit(context: Context) -> Response:
     """Return the changes that a filter chooses, the newest first."""
-    before = context.arg("before")
-    found = _read(context)(before=int(before) if _is_number(before) else None, limit=PAGE + 1)
+    found = _read(context)(before=context.number("before"), limit=PAGE + 1)
     page = found[:PAGE]
     return context.page(
         "audit.html",
         entries=[(entry, _detail(entry)) for entry in page],
         filters=_filters(context),
         actions=ACTIONS,
-        before=before,
+        before=context.arg("before"),
         next_before=page[-1].id if len(found) > PAGE else None,
     )
 
@@ -115,7 +114,3 @@ def _csv(values: list[object]) -> str:
     # Some spreadsheets read ";" as the end of a cell.
     csv.writer(out).writerow([_FORMULA.sub(r"\1'\2", text) for text in texts])
     return out.getvalue()
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19

@@ -88,10 +88,10 @@ class Result:
 
 def check_form(context: Context) -> Response:
     """Return the form. With the row of a refused request in the address, it has the ids of that request."""
-    number = context.arg("refusal")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
+    number = context.number("refusal")
+    if number is None:
         return _page(context)
-    refusal = context.console.ledger.refusal(int(number))
+    refusal = context.console.ledger.refusal(number)
     if refusal is None or refusal.scheme not in context.console.schemes:
         raise NotFound("This refused request is no longer stored, or this console does not have its scheme.")
     return _page(context, refusal=refusal)

@@ -159,16 +159,15 @@ def _mode(text: str) -> str:
 
 def show_refusals(context: Context) -> Response:
     """Return the last refused requests of a tenant. Without a name: those that name no tenant."""
-    name, before = context.arg("name"), context.arg("before")
+    name = context.arg("name")
     tenant = tenant_of(context, name).name if name else ""
-    number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
-    found = context.console.ledger.refusals(tenant, before=number, limit=PAGE + 1)
+    found = context.console.ledger.refusals(tenant, before=context.number("before"), limit=PAGE + 1)
     page = found[:PAGE]
     return context.page(
         "refusals.html",
         tenant=tenant,
         refusals=page,
         hours=getattr(context.console.ledger, "_refusals", None),
-        before=before,
+        before=context.arg("before"),
         next_before=page[-1].id if len(found) > PAGE else None,
     )
