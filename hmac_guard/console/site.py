@@ -43,9 +43,10 @@ class Route:
     post: Page | None = None
     viewers: bool = True
 
-    def methods(self) -> list[str]:
-        """Return the methods that the path supports."""
-        return [*(["GET", "HEAD"] if self.get else []), *(["POST"] if self.post else [])]
+    def pages(self) -> dict[str, Page]:
+        """Return the page for each method that the path supports."""
+        pages = {"GET": self.get, "HEAD": self.get, "POST": self.post}
+        return {method: page for method, page in pages.items() if page is not None}
 
 
 ROUTES: Mapping[str, Route] = {
@@ -148,9 +149,10 @@ class Site:
         request, route = context.request, ROUTES.get(context.request.path)
         if route is None:
             return self._problem(request, 404, "There is no such page.")
-        if request.method not in route.methods():
+        pages = route.pages()
+        if request.method not in pages:
             response = self._problem(request, 405, "This page does not support this method.")
-            response.headers["Allow"] = ", ".join(route.methods())
+            response.headers["Allow"] = ", ".join(pages)
             return response
         if not route.viewers and not context.operator.may_change:
             return self._problem(
@@ -162,8 +164,7 @@ class Site:
                 return self._problem(
                     request, 403, f"Nothing was changed: {refused}. Go back, reload the page, and try again."
                 )
-            return route.post(context) if route.post else self._problem(request, 405, "")
-        return route.get(context) if route.get else self._problem(request, 405, "")
+        return pages[request.method](context)
 
     def _refused(self, context: Context) -> str:
         """Return why the form is refused, or ""."""
