@@ -1,6 +1,7 @@
 """One request of an operator, and the templates and files that answer it."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -52,7 +53,7 @@ templates = Environment(
 )
 
 
-_ISO = "%Y-%m-%dT%H:%M:%SZ"
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def in_utc(moment: float | None) -> datetime | None:
@@ -68,7 +69,7 @@ def as_time(moment: float | None, missing: str = "-") -> Markup:
     at = in_utc(moment)
     if at is None:
         return escape(missing)
-    return Markup('<time datetime="{}">{}</time>').format(at.strftime(_ISO), f"{at.day} {at:%b %Y, %H:%M} UTC")
+    return Markup('<time datetime="{}">{}</time>').format(at.strftime(ISO), f"{at.day} {at:%b %Y, %H:%M} UTC")
 
 
 def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
@@ -84,7 +85,7 @@ def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
             text = f"{count} {unit} ago" if seconds >= 0 else f"in {count} {unit}"
             break
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.strftime(_ISO), f"{at.day} {at:%b %Y, %H:%M:%S} UTC", text
+        at.strftime(ISO), f"{at.day} {at:%b %Y, %H:%M:%S} UTC", text
     )
 
 
@@ -214,6 +215,11 @@ class Context:
             "done": DONE.get(self.arg("done"), ""),
             "logout": self.request.environ.get("hmac_guard.console.logout", ""),
         }
+
+
+def attachment(name: str) -> dict[str, str]:
+    """Return the header with which a browser stores a page as a file. Some characters of its name become "_"."""
+    return {"Content-Disposition": f'attachment; filename="{re.sub("[^A-Za-z0-9._-]", "_", name)}"'}
 
 
 def html(template: str, status: int, /, **values: Any) -> Response:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 from werkzeug.wrappers import Response
 
-from hmac_guard.console.context import Context, in_utc
+from hmac_guard.console.context import ISO, Context, attachment, in_utc
 from hmac_guard.keys.sql import AuditEntry
 
 #: The entries of a page, and of one query of an export.
@@ -68,8 +68,7 @@ def _file(lines: Callable[[], Iterator[str]], name: str, content_type: str) -> R
         for line in chain(first, rest):
             yield line.encode("utf-8", "replace")
 
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(parts(), content_type=content_type, headers=headers)
+    return Response(parts(), content_type=content_type, headers=attachment(name))
 
 
 def _filters(context: Context) -> dict[str, str]:
@@ -105,7 +104,7 @@ def _text(value: object) -> str:
 
 def _iso(at: float) -> str:
     moment = in_utc(at)
-    return "" if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if moment is None else moment.strftime(ISO)
 
 
 def _csv(values: list[object]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from werkzeug.wrappers import Response
 
-from hmac_guard.console.context import Context, in_utc
+from hmac_guard.console.context import Context, attachment, in_utc
 from hmac_guard.console.state import by_key, cache_note, is_active, key_of, open_windows, state_of, tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
@@ -184,10 +184,9 @@ def _note(context: Context) -> str:
 
 def download_env(context: Context) -> Response:
     """Return a secret as a .env file. A browser without scripts sends it here."""
-    name = re.sub("[^A-Za-z0-9._-]", "_", context.field("name"))[:60] or "key"
+    name = context.field("name")[:60] or "key"
     content = _env(context.hidden_field("secret"))
-    headers = {"Content-Disposition": f'attachment; filename="{name}.env"'}
-    return Response(content.get(), content_type="text/plain; charset=utf-8", headers=headers)
+    return Response(content.get(), content_type="text/plain; charset=utf-8", headers=attachment(f"{name}.env"))
 
 
 def _env(secret: Hidden[str]) -> Hidden[str]:

@@ -1,6 +1,5 @@
 """The pages about signatures: whether one is right, and how to make one."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
-from hmac_guard.console.context import Context, hex_dump
+from hmac_guard.console.context import Context, attachment, hex_dump
 from hmac_guard.console.state import tenant_of
 from hmac_guard.core.encodings import ENCODING_NAMES
 from hmac_guard.core.errors import ConfigError
@@ -348,8 +347,8 @@ def download_how_to_sign(context: Context) -> Response:
     """Return the same as Markdown, in every language."""
     scheme, tenant = context.scheme(), _named_tenant(context)
     text = page(scheme, tenant=tenant or "acme")
-    name = re.sub("[^A-Za-z0-9._-]", "_", f"{scheme.name}-{tenant}" if tenant else scheme.name)[:80]
-    headers = {"Content-Disposition": f'attachment; filename="how-to-sign-{name}.md"'}
+    name = f"{scheme.name}-{tenant}" if tenant else scheme.name
+    headers = attachment(f"how-to-sign-{name[:80]}.md")
     return Response(text, content_type="text/markdown; charset=utf-8", headers=headers)
 
 
