@@ -1,6 +1,5 @@
 """The parts of an OpenAPI document that describe a guard, as plain data."""
 
-import json
 import re
 from typing import Any
 
@@ -55,7 +54,7 @@ def responses(guard: Guard) -> dict[int | str, dict[str, Any]]:
     for reason, refusal in guard._decider.possible_refusals().items():
         response = found.setdefault(refusal.code, {"description": _summary(refusal), "content": {}})
         media = response["content"].setdefault(dict(refusal.headers)["Content-Type"], {"examples": {}})
-        example = {"value": _value(refusal.body)}
+        example = {"value": refusal.document()}
         media["examples"] = {name: kept for name, kept in media["examples"].items() if kept != example}
         media["examples"][reason.value] = example
     return found
@@ -71,10 +70,3 @@ def _optional(scheme: Scheme, name: str) -> str:
 
 def _summary(refusal: Refusal) -> str:
     return f"{refusal.status.phrase}: the guard has refused the request"
-
-
-def _value(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.verdict import Reason
@@ -33,6 +33,13 @@ class Refusal(NamedTuple):
     def body_for(self, method: str | None) -> bytes:
         """Return the body of the answer to a request with this method. An answer to HEAD has none (RFC 9110, 9.3.2)."""
         return b"" if method == "HEAD" else self.body
+
+    def document(self) -> Any:
+        """Return the JSON document in the body, or the text of a body that is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return self.body.decode("utf-8", "replace")
 
 
 class _Answer(NamedTuple):

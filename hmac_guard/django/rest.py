@@ -136,7 +136,7 @@ class GuardRefused(APIException):
     def __init__(self, refusal: Refusal) -> None:
         headers = dict(refusal.headers)
         self.status_code = refusal.code
-        self.detail = _coded(_document(refusal.body), refusal.client_code)
+        self.detail = _coded(refusal.document(), refusal.client_code)
         self.auth_header = headers.get("WWW-Authenticate")
         self.wait = int(headers.get("Retry-After", 0))
         self._message, self._code = refusal.message, refusal.client_code
@@ -148,13 +148,6 @@ class GuardRefused(APIException):
     def get_full_details(self) -> Any:
         """Return the message and the code that the client gets."""
         return {"message": self._message, "code": self._code}
-
-
-def _document(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")
 
 
 class _Integer(int):
