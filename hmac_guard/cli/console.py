@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
 from hmac_guard.cli.output import CliError, has_terminal
+from hmac_guard.core.hidden import Hidden
 
 DEFAULT_DB = "sqlite:///keys.db"
 
@@ -47,7 +49,7 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
       hmac-guard console --scheme nango
       hmac-guard console --db postgresql+psycopg://user@host/name --scheme nango
     """
-    from hmac_guard.console.standalone import HOST, Standalone, serve
+    from hmac_guard.console.standalone import Standalone, serve
     from hmac_guard.keys.sql.resolver import shown_url
 
     schemes = [find_scheme(name) for name in names]  # Before a wrong name leaves a database behind.
@@ -59,27 +61,28 @@ def command(keys: Any, names: tuple[str, ...], port: int) -> None:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise CliError(f"the port {port} {why}; give another one with --port") from None
     click.echo(f"The console of {shown_url(keys.engine)}. Press Ctrl-C to stop.")
-    _print_link(app, HOST, server.port)
+    new_link = partial(app.new_link, server.port)
+    _print_link(new_link)
     if has_terminal():
-        threading.Thread(target=_print_links, args=(app, HOST, server.port), daemon=True).start()
+        threading.Thread(target=_print_links, args=[new_link], daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.serve_forever()
     server.server_close()
 
 
-def _print_link(app: Any, host: str, port: int) -> None:
-    click.echo(f"Open http://{host}:{port}/login#{app.link.make().get()}")
+def _print_link(new_link: Callable[[], Hidden[str]]) -> None:
+    click.echo(f"Open {new_link().get()}")
     click.echo("It works once, for 15 minutes." + (" Press Enter for another one." if has_terminal() else ""))
 
 
-def _print_links(app: Any, host: str, port: int) -> None:
+def _print_links(new_link: Callable[[], Hidden[str]]) -> None:
     """Print a link for each line of the terminal, until the terminal is closed."""
     # Without this signal a read in the background is an error. With it, the whole process stops.
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN})
     while has_terminal():
         if _read_line():
-            _print_link(app, host, port)
+            _print_link(new_link)
         else:
             time.sleep(_PAUSE)
 

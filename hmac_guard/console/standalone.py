@@ -130,6 +130,10 @@ class Standalone:
         self.sessions = Sessions(clock)
         self._clock = clock
 
+    def new_link(self, port: int) -> Hidden[str]:
+        """Return a login link for the server on this port. The previous link becomes invalid."""
+        return hide(f"http://{HOST}:{port}/login#{self.link.make().get()}")
+
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = limited_request(environ)
         try:

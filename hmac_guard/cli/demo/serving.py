@@ -115,7 +115,7 @@ def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> It
         return
     from sqlalchemy import create_engine
 
-    from hmac_guard.console.standalone import HOST, Standalone, serve
+    from hmac_guard.console.standalone import Standalone, serve
     from hmac_guard.keys.sql import SqlKeys, VerdictCounts
 
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ def console_with_traffic(keys: Mapping[str, str], apps: Mapping[str, App]) -> It
         for thread in threads:
             thread.start()
         try:
-            yield f"http://{HOST}:{server.port}/login#{app.link.make().get()}"
+            yield app.new_link(server.port).get()
         finally:
             stopped.set()
             server.shutdown()
