@@ -64,19 +64,19 @@ def in_utc(moment: float | None) -> datetime | None:
         return None
 
 
-def as_time(moment: float | None, missing: str = "-") -> Markup:
-    """Return a Unix time as HTML, in UTC."""
+def as_time(moment: float | None) -> Markup:
+    """Return a Unix time as HTML, in UTC; "-" for None."""
     at = in_utc(moment)
     if at is None:
-        return escape(missing)
+        return escape("-")
     return Markup('<time datetime="{}">{}</time>').format(at.strftime(ISO), f"{at.day} {at:%b %Y, %H:%M} UTC")
 
 
-def ago(moment: float | None, now: float, missing: str = "never") -> Markup:
-    """Return how long ago a Unix time was, as HTML. The exact time is its title."""
+def ago(moment: float | None, now: float) -> Markup:
+    """Return how long ago a Unix time was, as HTML; "never" for None. The exact time is its title."""
     at = in_utc(moment)
     if at is None or moment is None:
-        return escape(missing)
+        return escape("never")
     seconds = now - moment
     text = f"{at.day} {at:%b %Y}"
     for limit, size, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h"), (2_592_000, 86_400, "d")):

@@ -10,9 +10,9 @@ def printable(text: str) -> str:
     return _NOT_SHOWN.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
-def counted(number: int, word: str, words: str = "") -> str:
+def counted(number: int, word: str) -> str:
     """Return a number with its noun: "1 key", "2,000 keys"."""
-    return f"{number:,} {word if number == 1 else words or word + 's'}"
+    return f"{number:,} {word if number == 1 else word + 's'}"
 
 
 def excerpt(text: str, max_length: int = 60) -> str:

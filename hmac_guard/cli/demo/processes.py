@@ -14,7 +14,8 @@ from hmac_guard.cli.demo.requests import HOST
 from hmac_guard.cli.output import CliError
 
 APPS = ("flask", "fastapi", "django")
-_START, _STOP = 30.0, 5.0
+#: Seconds to wait: until an application listens, until it has ended, and for a verdict.
+_START, _STOP, _REASON = 30.0, 5.0, 2.0
 
 
 def examples() -> Path:
@@ -78,18 +79,17 @@ class App:
         """The number of verdicts that the application has printed."""
         return len(self._lines) - 1
 
-    def reason(self, number: int, timeout: float = 2.0) -> str:
+    def reason(self, number: int) -> str:
         """Return the reason of one verdict.
 
         Args:
             number: The number of the verdict, from 0.
-            timeout: Seconds to wait for it.
 
         Returns:
-            The reason, or "" if there is no such verdict in time.
+            The reason, or "" if there is no such verdict within 2 seconds.
         """
         with self._more:
-            self._more.wait_for(lambda: self.verdict_count > number or self._ended, timeout)
+            self._more.wait_for(lambda: self.verdict_count > number or self._ended, _REASON)
             return self._lines[number + 1].rpartition(": ")[2] if self.verdict_count > number else ""
 
     def _listen(self, output: IO[str]) -> None:
