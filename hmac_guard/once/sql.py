@@ -31,7 +31,7 @@ from hmac_guard.keys.sql.session import check_level
 from hmac_guard.keys.sql.tables import database_now
 from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
 from hmac_guard.log import FailureLog
-from hmac_guard.once.store import TIMEOUT, check_table, seconds_until
+from hmac_guard.once.store import TIMEOUT, seconds_until
 
 #: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
 BATCH = 500
@@ -68,7 +68,8 @@ class SqlOnce(Strict, Generic[AnyEngine]):
             )
         check_pool("SqlOnce", engine)
         check_level(engine)
-        check_table(table)
+        if not isinstance(table, str) or not table.isidentifier():
+            raise ConfigError(f"SqlOnce: {table!r} is not the name of a table (letters, digits and '_')")
         check_seconds("SqlOnce: timeout", timeout)
         use_own_pool(engine)
         self.engine: AnyEngine = engine

@@ -26,7 +26,6 @@ from heapq import heappop, heappush
 from threading import Lock
 from typing import Protocol
 
-from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
@@ -81,12 +80,6 @@ def token_of(scope: str, tenant: str | None, message: bytes) -> Token:
 def seconds_until(until: float) -> float:
     """Return for how many seconds from now a store remembers a token, by a clock that cannot be set back."""
     return max(1.0, until - time.time())
-
-
-def check_table(table: object) -> None:
-    """Raise `ConfigError` if the argument is not a valid name of a table."""
-    if not isinstance(table, str) or not table.isidentifier():
-        raise ConfigError(f"SqlOnce: {table!r} is not the name of a table (letters, digits and '_')")
 
 
 class MemoryOnce(Strict):
