@@ -16,7 +16,7 @@ from hmac_guard.keys.sql.ledger import NOT_REFUSED, VerdictLedger
 from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
-from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted
+from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted, fit
 from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import FailureLog, logger
 
@@ -252,7 +252,7 @@ class Tally:
             return
         tenant = NO_TENANT if claim is None else claim.tenant or NO_TENANT
         reason = verdict.reason.value
-        scheme, key_id = _fit(verdict.scheme, MAX_SCHEME), _fit(verdict.key_id or "", MAX_ID)
+        scheme, key_id = fit(verdict.scheme, MAX_SCHEME), fit(verdict.key_id or "", MAX_ID)
         row = Counted(tenant, hour, scheme, decision.mode, reason, key_id)
         if tenant and (reason in _JUDGED or verdict.reason is Reason.OFF or verdict.claimed_tenant == tenant):
             self.remember(tenant)
@@ -305,11 +305,6 @@ class Tally:
             waiting = self._refused.get(ids, Counter())
             waiting[row] += 1
             _keep(self._refused, ids, waiting, MAX_REFUSED)
-
-
-def _fit(text: str, size: int) -> str:
-    """Return the text, cut to so many bytes."""
-    return text if len(text) * 4 <= size else text.encode()[:size].decode(errors="ignore")
 
 
 def _keep(kept: dict[K, V], key: K, value: V, most: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from hmac_guard.core.text import escaped
 from hmac_guard.core.verdict import Decision
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.tables import MAX_SCHEME, NO_TENANT
+from hmac_guard.keys.sql.tables import MAX_SCHEME, NO_TENANT, fit
 
 #: The most rows of a tenant between two writes, and in the table. Requests that name no tenant of the table share one
 #: such share.
@@ -146,7 +146,7 @@ def _refusal(decision: Decision, claim: Any, at: float) -> Refusal:
         0,
         at,
         claim.tenant or NO_TENANT,
-        verdict.scheme.encode()[:MAX_SCHEME].decode(errors="ignore"),
+        fit(verdict.scheme, MAX_SCHEME),
         _shown(claim.method, _METHOD),
         _shown(_without_signatures(claim.path), _PATH),
         verdict.reason.value,

@@ -99,6 +99,11 @@ class ByteText(TypeDecorator[str]):
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def fit(text: str, size: int) -> str:
+    """Return the text, cut to the `size` of a `ByteText`."""
+    return text if len(text) * 4 <= size else text.encode()[:size].decode(errors="ignore")
+
+
 class End(TypeDecorator[float]):
     """Unix seconds at which a key ends; None for a key without an end."""
 
