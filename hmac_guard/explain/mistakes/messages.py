@@ -16,7 +16,6 @@ from hmac_guard.explain.mistakes.shape import (
     of_charset,
     of_hashing,
     of_message,
-    plain_hash,
     utf8,
 )
 
@@ -122,8 +121,13 @@ def _other_algorithm(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
         yield f"HMAC-{algorithm.upper().replace('SHA3_', 'SHA3-')}", attempt._replace(algorithm=algorithm)
 
 
+def _hash(key: bytes, data: bytes, algorithm: str) -> bytes:
+    """Return a hash without the key."""
+    return hashlib.new(algorithm, data).digest()
+
+
 def _hash_with(join: Callable[[bytes, bytes], bytes]) -> Hashing:
-    return lambda key, message, algorithm: plain_hash(algorithm, join(key, message))
+    return lambda key, message, algorithm: _hash(key, join(key, message), algorithm)
 
 
 def _twice(join: Callable[[bytes], bytes], outer: Callable[[bytes, bytes, str], bytes]) -> Hashing:
@@ -132,10 +136,6 @@ def _twice(join: Callable[[bytes], bytes], outer: Callable[[bytes, bytes, str], 
 
 def _hex(digest: bytes) -> bytes:
     return digest.hex().encode()
-
-
-def _just_hash(key: bytes, data: bytes, algorithm: str) -> bytes:
-    return plain_hash(algorithm, data)
 
 
 DIGEST_MISTAKES = (
@@ -169,14 +169,14 @@ DIGEST_MISTAKES = (
         "no_key",
         "the message was hashed without the key",
         "use the language's HMAC function, with the key",
-        _hash_with(lambda key, message: message),
+        _hash,
     ),
     of_hashing(
         "hashed_twice",
         "the digest was hashed again",
         "encode the digest of HMAC",
-        _twice(_hex, _just_hash),
-        _twice(bytes, _just_hash),
+        _twice(_hex, _hash),
+        _twice(bytes, _hash),
         _twice(_hex, hmac_of),
         _twice(bytes, hmac_of),
     ),

@@ -4,7 +4,6 @@ An `Attempt` is one way to make a signature. `right_attempt` is the way of the g
 the signer may have done.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -265,8 +264,3 @@ def of_signature(name: str, description: str, fix: str, *functions: Callable[[st
         ]
 
     return Mistake(name, Part.SIGNATURE, description, fix, vary)
-
-
-def plain_hash(algorithm: str, data: bytes) -> bytes:
-    """Return a hash without a key."""
-    return hashlib.new(algorithm, data).digest()
