@@ -129,7 +129,9 @@ def _progress(what: str) -> Callable[[int, str], None]:
 
 
 def _warn_without_keys(keys: Any, tenant: str) -> None:
-    if not any(_is_active(key) for key in keys.list(tenant)):
+    from hmac_guard.keys.sql.listing import is_active
+
+    if not any(is_active(key, time.time()) for key in keys.list(tenant)):
         print_note(
             f"Warning: no key of {tenant!r} is active, so each of its requests is refused as unknown_key in the mode "
             "enforce; add a key with `hmac-guard keys add`"
@@ -425,16 +427,11 @@ def _advice_after(error: OSError, new: Any) -> str:
 
 
 def _state(key: Any) -> str:
-    now = time.time()
-    if key.not_after is not None and key.not_after < now:
-        return f"ended {_when(key.not_after)}"
-    if key.not_before is not None and key.not_before > now:
-        return f"from {_when(key.not_before)}"
-    return "active" if key.not_after is None else f"until {_when(key.not_after)}"
+    from hmac_guard.keys.sql.listing import state_of
 
-
-def _is_active(key: Any) -> bool:
-    return _state(key).startswith(("active", "until"))
+    name, at = state_of(key, time.time())
+    word = {"scheduled": "from", "ending": "until"}.get(name, name)
+    return word if at is None else f"{word} {_when(at)}"
 
 
 def _when(moment: float) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from werkzeug.exceptions import NotFound
 
@@ -11,7 +11,7 @@ from hmac_guard.console.context import Context
 from hmac_guard.core.text import is_id
 from hmac_guard.core.verdict import Reason
 from hmac_guard.keys.sql.ledger import NEITHER, NOT_REFUSED, Readiness
-from hmac_guard.keys.sql.listing import HOUR, StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import HOUR, StoredKey, StoredTenant, is_active, state_of
 from hmac_guard.keys.sql.tables import Counted
 
 #: The label and the meaning of each mode. "guard" stands for a tenant without its own mode.
@@ -24,27 +24,6 @@ MODES = {
     "enforce": ("Enforce", "A request without a valid signature is answered with 401."),
     "guard": ("Guard's own", "The mode that the application gives to the guard applies."),
 }
-
-
-class KeyState(NamedTuple):
-    """The state of a key: "active", "ending", "scheduled" or "ended", and the Unix time at which it starts or ends."""
-
-    name: str
-    at: float | None
-
-
-def state_of(key: StoredKey, now: float) -> KeyState:
-    """Return the state of a key at a Unix time."""
-    if key.not_after is not None and key.not_after < now:
-        return KeyState("ended", key.not_after)
-    if key.not_before is not None and key.not_before > now:
-        return KeyState("scheduled", key.not_before)
-    return KeyState("active" if key.not_after is None else "ending", key.not_after)
-
-
-def is_active(key: StoredKey, now: float) -> bool:
-    """Return whether a key is valid at a Unix time."""
-    return state_of(key, now).name in ("active", "ending")
 
 
 def open_windows(keys: tuple[StoredKey, ...], now: float) -> list[StoredKey]:

@@ -7,13 +7,14 @@ from datetime import datetime, timezone
 from werkzeug.wrappers import Response
 
 from hmac_guard.console.context import Context, attachment, in_utc
-from hmac_guard.console.state import by_key, cache_note, is_active, key_of, open_windows, state_of, tenant_of
+from hmac_guard.console.state import by_key, cache_note, key_of, open_windows, tenant_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.secret import WEAK_BELOW
 from hmac_guard.explain.search import secret_of
 from hmac_guard.keys.forms import FORMS, key_from_text
 from hmac_guard.keys.sql import NewKey, StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import is_active, state_of
 from hmac_guard.keys.sql.operations import NewerKey, new_id
 
 #: How long the old keys of a rotation stay valid, in seconds.

@@ -12,14 +12,12 @@ from hmac_guard.console.state import (
     by_tenant,
     cache_note,
     evidence_of,
-    is_active,
     open_windows,
     plot_of,
-    state_of,
     tenant_of,
 )
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.keys.sql import StoredKey, StoredTenant
+from hmac_guard.keys.sql.listing import StoredKey, StoredTenant, is_active, state_of
 
 #: The tenants, or the refused requests, of one page.
 PAGE = 50

@@ -74,6 +74,27 @@ class StoredKey(NamedTuple):
     last_used: float | None = None
 
 
+class KeyState(NamedTuple):
+    """The state of a key: "active", "ending", "scheduled" or "ended", and the Unix time at which it starts or ends."""
+
+    name: str
+    at: float | None
+
+
+def state_of(key: StoredKey, now: float) -> KeyState:
+    """Return the state of a key at a Unix time."""
+    if key.not_after is not None and key.not_after < now:
+        return KeyState("ended", key.not_after)
+    if key.not_before is not None and key.not_before > now:
+        return KeyState("scheduled", key.not_before)
+    return KeyState("active" if key.not_after is None else "ending", key.not_after)
+
+
+def is_active(key: StoredKey, now: float) -> bool:
+    """Return whether a key is valid at a Unix time."""
+    return state_of(key, now).name in ("active", "ending")
+
+
 class StoredTenant(NamedTuple):
     """A tenant, its keys, and the number of its requests in 24 hours. Times are Unix seconds.
 
