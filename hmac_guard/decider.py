@@ -34,7 +34,7 @@ from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.verdict import VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
+from hmac_guard.core.verdict import NOT_CHECKED, VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
 from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
@@ -560,7 +560,7 @@ _TENANT_NOT_PROVEN = (
 _LONGER = 61.0
 # Constants: the look-up of a member of an enumeration takes longer than its use.
 _OFF = Reason.OFF
-_NOT_JUDGED = frozenset({Reason.EXEMPT, Reason.PREFLIGHT, Reason.OFF})
+_NOT_JUDGED = frozenset(NOT_CHECKED)
 _NOT_LOGGED = frozenset({Reason.OFF, Reason.KEYS_UNAVAILABLE})
 _OUTSIDE = frozenset({Reason.EXPIRED, Reason.NOT_YET_VALID})
 _DETAILS = {

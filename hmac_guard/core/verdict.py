@@ -80,6 +80,8 @@ class Reason(str, Enum):
 
 
 VERIFIED = Reason.VERIFIED
+#: The reasons of requests that were not checked: neither verified nor refused.
+NOT_CHECKED = (Reason.OFF, Reason.EXEMPT, Reason.PREFLIGHT)
 
 
 class Refused(NamedTuple):

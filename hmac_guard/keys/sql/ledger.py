@@ -35,7 +35,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
-from hmac_guard.core.verdict import Reason
+from hmac_guard.core.verdict import NOT_CHECKED, Reason
 from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing, check_number, check_texts, detail_of
 from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
 from hmac_guard.keys.sql.resolver import SqlKeys
@@ -50,7 +50,7 @@ DAY, KEPT = 24, 31 * 24
 ROWS, LONG_ENOUGH = 200, 0.5
 
 #: Verdicts that are neither a success nor a refusal.
-NEITHER = (Reason.OFF.value, Reason.EXEMPT.value, Reason.PREFLIGHT.value)
+NEITHER = tuple(reason.value for reason in NOT_CHECKED)
 #: Every other reason is that of a refusal.
 NOT_REFUSED = (Reason.VERIFIED.value, *NEITHER)
 
