@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from hmac_guard import schemes
-from hmac_guard.cli.filled import filled
+from hmac_guard.cli.options import filled
 from hmac_guard.cli.output import CliError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.scheme import Scheme

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import complete_preset, find_scheme
-from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import takes_store
 from hmac_guard.cli.keys import who
+from hmac_guard.cli.options import filled
 from hmac_guard.cli.output import CliError, has_terminal
 from hmac_guard.core.hidden import Hidden
 

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import takes_scheme
-from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import check_keys, key_options, read_key, ring_of, takes_tenant
+from hmac_guard.cli.options import filled, takes_json
 from hmac_guard.cli.output import CliError, standard_input
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
@@ -83,7 +83,7 @@ def _named(variables: tuple[str, ...], files: tuple[str, ...], form: str) -> Ite
 )
 @click.option("--entry", type=int, metavar="NUMBER", help="The number of the entry in a HAR file, counted from 0.")
 @click.option("--show-signature", is_flag=True, help="Show the right signature. With it, anyone can send the request.")
-@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+@takes_json
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hmac_guard.cli.filled import filled
+from hmac_guard.cli.options import filled, several
 from hmac_guard.cli.output import LONE_SURROGATE, CliError, has_terminal, print_note
 from hmac_guard.core.errors import WeakKeyWarning
 from hmac_guard.core.hidden import Hidden, hide
@@ -22,24 +22,18 @@ from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.forms import FORMS, key_from_text, shown, shown_path
 
-
-def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a key to a command. It gets them as `key_env`, `key_file` and `key_form`, for `read_key`."""
-    for option in (
-        click.option(
-            "--key-form",
-            type=click.Choice(list(FORMS)),
-            default="text",
-            show_default=True,
-            help="How the key is written: text is used unchanged, hex and base64 are decoded.",
-        ),
-        click.option(
-            "--key-file", type=click.Path(), metavar="PATH", callback=filled, help="Read the key from this file."
-        ),
-        click.option("--key-env", metavar="NAME", callback=filled, help="Read the key from this environment variable."),
-    ):
-        function = option(function)
-    return function
+#: Adds the options of a key to a command. It gets them as `key_env`, `key_file` and `key_form`, for `read_key`.
+key_options = several(
+    click.option("--key-env", metavar="NAME", callback=filled, help="Read the key from this environment variable."),
+    click.option("--key-file", type=click.Path(), metavar="PATH", callback=filled, help="Read the key from this file."),
+    click.option(
+        "--key-form",
+        type=click.Choice(list(FORMS)),
+        default="text",
+        show_default=True,
+        help="How the key is written: text is used unchanged, hex and base64 are decoded.",
+    ),
+)
 
 
 def takes_key(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,19 +180,19 @@ def takes_store(function: Callable[..., Any], default: str | None = None) -> Cal
     return with_store
 
 
-def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    table = click.option(
-        "--table", default="hmac_guard_keys", callback=filled, show_default=True, help="The name of the table of keys."
-    )
-    db = click.option(
+_database_options = several(
+    click.option(
         "--db",
         metavar="URL",
         callback=filled,
         envvar="HMAC_GUARD_DB",
         show_envvar=True,
         help="The SQLAlchemy URL of the database.",
-    )
-    return db(table(function))
+    ),
+    click.option(
+        "--table", default="hmac_guard_keys", callback=filled, show_default=True, help="The name of the table of keys."
+    ),
+)
 
 
 def takes_tenant(function: Callable[..., Any]) -> Callable[..., Any]:

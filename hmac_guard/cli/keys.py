@@ -14,14 +14,13 @@ from typing import Any, TypeVar
 
 import click
 
-from hmac_guard.cli.filled import filled
 from hmac_guard.cli.key_options import check_texts, takes_store, written
+from hmac_guard.cli.options import filled, several, takes_json
 from hmac_guard.cli.output import CliError, Suggesting, discard_output, print_json, print_note, print_table
 from hmac_guard.core.text import escaped
 from hmac_guard.keys.forms import FORMS
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 #: The tenants of one query.
 PAGE = 500
@@ -54,44 +53,35 @@ def command() -> None:
     """
 
 
-def _takes_secret(function: Any) -> Any:
-    for option in (
-        click.option(
-            "--secret-form",
-            type=click.Choice(list(FORMS)),
-            default="text",
-            show_default=True,
-            help="How the secret is written: text is used unchanged, the other forms are decoded.",
-        ),
-        click.option(
-            "--secret-file",
-            type=click.Path(),
-            metavar="PATH",
-            callback=filled,
-            help="Read the secret from this file; default: generate one.",
-        ),
-        click.option(
-            "--secret-env", metavar="NAME", callback=filled, help="Read the secret from this environment variable."
-        ),
-        click.option("--id", "key_id", callback=filled, help="The id of the key, as verdicts and logs show it."),
-    ):
-        function = option(function)
-    return function
+_takes_secret = several(
+    click.option("--id", "key_id", callback=filled, help="The id of the key, as verdicts and logs show it."),
+    click.option(
+        "--secret-env", metavar="NAME", callback=filled, help="Read the secret from this environment variable."
+    ),
+    click.option(
+        "--secret-file",
+        type=click.Path(),
+        metavar="PATH",
+        callback=filled,
+        help="Read the secret from this file; default: generate one.",
+    ),
+    click.option(
+        "--secret-form",
+        type=click.Choice(list(FORMS)),
+        default="text",
+        show_default=True,
+        help="How the secret is written: text is used unchanged, the other forms are decoded.",
+    ),
+)
 
-
-def _takes_filters(function: Any) -> Any:
-    for option in (
-        click.option("--used/--never-used", default=None, help="Only tenants with a verified request, or without."),
-        click.option("--ready/--not-ready", default=None, help="Only tenants that are ready to enforce, or are not."),
-        click.option(
-            "--mode", type=click.Choice(["enforce", "report", "off", "guard"]), help="Only tenants in this mode."
-        ),
-        click.option("--prefix", default="", help="Only tenants whose name starts with this text."),
-        click.option("--limit", type=click.IntRange(1), help="Show at most this many tenants."),
-        click.option("--after", help="Start after this tenant, in the byte order of the names."),
-    ):
-        function = option(function)
-    return function
+_takes_filters = several(
+    click.option("--after", help="Start after this tenant, in the byte order of the names."),
+    click.option("--limit", type=click.IntRange(1), help="Show at most this many tenants."),
+    click.option("--prefix", default="", help="Only tenants whose name starts with this text."),
+    click.option("--mode", type=click.Choice(["enforce", "report", "off", "guard"]), help="Only tenants in this mode."),
+    click.option("--ready/--not-ready", default=None, help="Only tenants that are ready to enforce, or are not."),
+    click.option("--used/--never-used", default=None, help="Only tenants with a verified request, or without."),
+)
 
 
 def _pages(read: Callable[..., Sequence[T]], name: Callable[[T], Any], after: Any, limit: int | None) -> Iterator[T]:
@@ -142,9 +132,9 @@ def _warn_without_keys(keys: Any, tenant: str) -> None:
 @click.argument("tenant")
 @click.option("--mode", type=click.Choice(["enforce", "report", "off"]), help="Also set the mode of the tenant.")
 @_takes_secret
-@_as_json
+@takes_json
 @takes_store
-def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -> None:
+def add(keys: Any, tenant: str, mode: str | None, in_json: bool, **given: Any) -> None:
     """Add a key to TENANT. Its other keys stay valid.
 
     A generated secret is shown only once.
@@ -159,7 +149,7 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     secret = _secret(**given)  # Before a secret that cannot be read leaves tables behind.
     keys.create_table()
     before = [each.mode for each in keys.tenants(prefix=tenant, limit=1) if each.name == tenant]
-    _show_new(keys.add(tenant, **secret, mode=mode, **who()), as_json)
+    _show_new(keys.add(tenant, **secret, mode=mode, **who()), in_json)
     if mode is not None and before and before[0] != mode:
         print_note(f"The mode of {tenant!r} was {before[0] or 'guard'}, and is {mode} now.")
 
@@ -170,9 +160,9 @@ def add(keys: Any, tenant: str, mode: str | None, as_json: bool, **given: Any) -
     "--grace", default="24h", show_default=True, callback=_seconds, help="How long the old keys stay valid at most."
 )
 @_takes_secret
-@_as_json
+@takes_json
 @takes_store
-def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) -> None:
+def rotate(keys: Any, tenant: str, grace: float, in_json: bool, **given: Any) -> None:
     """Add a new key to TENANT, and let the old keys expire.
 
     The old keys stay valid for the time of --grace, or until an earlier end
@@ -184,7 +174,7 @@ def rotate(keys: Any, tenant: str, grace: float, as_json: bool, **given: Any) ->
     """
     secret = _secret(**given)
     ends = {key.id: key.not_after for key in keys.list(tenant) if key.not_after is not None}
-    _show_new(keys.rotate(tenant, **secret, grace=grace, **who()), as_json)
+    _show_new(keys.rotate(tenant, **secret, grace=grace, **who()), in_json)
     for key in keys.list(tenant):
         if key.not_after != ends.get(key.id, key.not_after):
             print_note(f"The key {key.id} ends at {_when(key.not_after)}, and no longer at {_when(ends[key.id])}.")
@@ -235,9 +225,9 @@ def note(keys: Any, tenant: str, key_id: str, text: str) -> None:
 @command.command("reseal")
 @click.option("--after", help="Start after this tenant.")
 @click.option("--allow-clear", is_flag=True, help="Also encrypt secrets and modes that are stored unencrypted.")
-@_as_json
+@takes_json
 @takes_store
-def reseal(keys: Any, after: str | None, as_json: bool) -> None:
+def reseal(keys: Any, after: str | None, in_json: bool) -> None:
     """Encrypt every secret with the first master key.
 
     The tenants are done in batches. If the command is stopped, the finished
@@ -248,7 +238,7 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     """
     check_texts(after=after)
     count = keys.reseal(after, progress=_progress("encrypted"), **who())
-    if as_json:
+    if in_json:
         click.echo(json.dumps({"sealed": count}, indent=2))
     else:
         click.echo(f"encrypted {count} {'secret' if count == 1 else 'secrets'}")
@@ -261,9 +251,9 @@ def reseal(keys: Any, after: str | None, as_json: bool) -> None:
     callback=_seconds,
     help="Delete what is older than this, at least 1d, for example 30d.",
 )
-@_as_json
+@takes_json
 @takes_store
-def purge(keys: Any, older_than: float, as_json: bool) -> None:
+def purge(keys: Any, older_than: float, in_json: bool) -> None:
     """Delete old keys of all tenants: those that ended before a given time.
 
     Refused requests from before this time, which a VerdictCounts has stored,
@@ -273,7 +263,7 @@ def purge(keys: Any, older_than: float, as_json: bool) -> None:
       hmac-guard keys purge --older-than 90d
     """
     count = keys.purge(older_than=older_than, progress=_progress("deleted"), **who())
-    if as_json:
+    if in_json:
         click.echo(json.dumps({"deleted": count}, indent=2))
     else:
         click.echo(f"deleted {count} {'key' if count == 1 else 'keys'}")
@@ -283,14 +273,14 @@ def purge(keys: Any, older_than: float, as_json: bool) -> None:
 @click.argument("tenant", required=False)
 @_takes_filters
 @click.option("--ending", callback=_seconds, help="Only tenants with a key that ends within this time, for example 7d.")
-@_as_json
+@takes_json
 @takes_store
 def list_(
     keys: Any,
     tenant: str | None,
     after: str | None,
     limit: int | None,
-    as_json: bool,
+    in_json: bool,
     **filters: Any,
 ) -> None:
     """List the keys of TENANT, or of all tenants, without their secrets.
@@ -315,7 +305,7 @@ def list_(
     else:
         found = _pages(partial(keys.tenants, **filters), lambda found: found.name, after, limit)
         stored = (key for each in found for key in each.keys)
-    if as_json:
+    if in_json:
         print_json(key._asdict() for key in stored)
         return
     rows = (
@@ -326,9 +316,9 @@ def list_(
 
 @command.command("readiness")
 @_takes_filters
-@_as_json
+@takes_json
 @takes_store
-def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **filters: Any) -> None:
+def readiness(keys: Any, after: str | None, limit: int | None, in_json: bool, **filters: Any) -> None:
     """Show which tenants can be switched to "enforce".
 
     For each tenant: how many requests of the last 24 hours were verified, and
@@ -344,7 +334,7 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 
     check_texts(after=after, prefix=filters["prefix"])
     found = _pages(partial(VerdictLedger(keys).readiness, **filters), lambda found: found.tenant, after, limit)
-    if as_json:
+    if in_json:
         print_json({**row._asdict(), "ready": row.ready} for row in found)
         return
     rows = (
@@ -360,9 +350,9 @@ def readiness(keys: Any, after: str | None, limit: int | None, as_json: bool, **
 @click.option("--action", callback=filled, help='Only changes of this kind, for example "rotate".')
 @click.option("--before", type=click.IntRange(max=2**63 - 1), help="Start before the entry with this number.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
-@_as_json
+@takes_json
 @takes_store
-def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
+def audit(keys: Any, before: int | None, limit: int, in_json: bool, **filters: Any) -> None:
     """Show who changed what, the newest change first.
 
     \b
@@ -374,7 +364,7 @@ def audit(keys: Any, before: int | None, limit: int, as_json: bool, **filters: A
         return keys.audit(before=after, limit=limit, **filters)
 
     found: Any = _pages(read, lambda entry: entry.id, before, limit)
-    if as_json:
+    if in_json:
         print_json(entry._asdict() for entry in found)
         return
     rows = (
@@ -391,22 +381,22 @@ def _secret(secret_env: str | None, secret_file: str | None, secret_form: str, k
     return {"secret": given, "form": secret_form, "key_id": key_id}
 
 
-def _show_new(new: Any, as_json: bool) -> None:
+def _show_new(new: Any, in_json: bool) -> None:
     failure = ""
     try:
-        _write_new(new, as_json)
+        _write_new(new, in_json)
     except OSError as error:
         failure = _advice_after(error, new)
     # Raised outside of the `try` block, because the frames of the error contain the secret.
     if failure:
         discard_output()
         raise CliError(failure)
-    if new.secret is not None and not as_json:
+    if new.secret is not None and not in_json:
         print_note("The secret is not shown again.")
 
 
-def _write_new(new: Any, as_json: bool) -> None:
-    if as_json:
+def _write_new(new: Any, in_json: bool) -> None:
+    if in_json:
         click.echo(json.dumps({"tenant": new.tenant, "id": new.id, "secret": new.secret}, indent=2))
         return
     click.echo(f"tenant  {escaped(new.tenant)}\nkey     {new.id}")

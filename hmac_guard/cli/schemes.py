@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hmac_guard.cli.arguments import PRESETS
+from hmac_guard.cli.options import takes_json
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Header, HeaderItem, Json, Path
@@ -17,8 +18,8 @@ _NAME, _FIELD, _VALUE = 18, 16, 46
 
 
 @click.command("schemes")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+@takes_json
+def command(in_json: bool) -> None:
     """List the presets: what each signs, how, and where it is sent.
 
     \b
@@ -26,7 +27,7 @@ def command(as_json: bool) -> None:
       hmac-guard schemes --json
     """
     presets = [_described(PRESETS[name]) for name in sorted(PRESETS)]
-    if as_json:
+    if in_json:
         click.echo(json.dumps(presets, indent=2))
     else:
         click.echo("\n\n".join("\n".join(_lines(preset)) for preset in presets))

@@ -16,6 +16,7 @@ import click
 
 from hmac_guard.cli.arguments import others_in, takes_ids
 from hmac_guard.cli.key_options import check_keys, key_options, ring_of, takes_key, takes_tenant
+from hmac_guard.cli.options import takes_json
 from hmac_guard.cli.output import CliError, bad, echo_utf_8, good, standard_input
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.items import item_values, one_of
@@ -93,7 +94,7 @@ def sign(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], key: Key, 
 @takes_tenant
 @key_options
 @click.option("--signature", help="The signature, as it is sent.")
-@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+@takes_json
 @takes_rows
 @click.pass_context
 def verify(

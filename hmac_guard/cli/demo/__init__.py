@@ -10,7 +10,7 @@ import click
 
 from hmac_guard.cli.demo.processes import App, running
 from hmac_guard.cli.demo.requests import HOST, SAMPLES, Answer, Case, all_cases, new_keys, send
-from hmac_guard.cli.filled import filled
+from hmac_guard.cli.options import filled
 from hmac_guard.cli.output import CliError, bad, good, header
 
 NEEDED = ("flask", "fastapi", "django", "uvicorn", "waitress")
