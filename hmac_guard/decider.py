@@ -36,7 +36,7 @@ from hmac_guard.core.request import Request, is_preflight
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NOT_CHECKED, VERIFIED, Claim, Decision, Reason, Verdict, make, new, unverified
 from hmac_guard.keys.resolver import KeyResolver, StaticKeys, as_keyring
-from hmac_guard.log import Failure, FailureLog, escaped, failure_of, logger
+from hmac_guard.log import Failure, FailureLog, failure_of, for_log, logger
 from hmac_guard.mount_points import check_entries, mount_points_of
 from hmac_guard.once.store import token_of
 
@@ -105,7 +105,7 @@ class Decider(Frozen):
     on_verdict: OnVerdict | None
     on_decision: OnDecision | None
     clock: Callable[[], float]
-    watch: Any
+    explain: Any
     once: Any
     #: Whether `skip` has an outcome only for an OPTIONS request.
     sees_all: bool
@@ -498,13 +498,13 @@ class Decider(Frozen):
             return
         if logger.isEnabledFor(logging.WARNING):
             self._write(reading, outcome)
-        if self.watch is not None:
-            self.watch(reading.request, reading, outcome)
+        if self.explain is not None:
+            self.explain(reading.request, reading, outcome)
 
     def _write(self, reading: Reading, outcome: Outcome) -> None:
         request, reason = reading.request, outcome.verdict.reason
-        path = escaped(self._shown(request.path), 200)
-        method, tenant = escaped(request.method, 40), escaped(reading.tenant, 80)
+        path = for_log(self._shown(request.path), 200)
+        method, tenant = for_log(request.method, 40), for_log(reading.tenant, 80)
         logger.warning(
             "%s: %s: %s; %s %s (scheme %s%s)",
             "refused" if outcome.refusal else "would be refused",

@@ -172,7 +172,7 @@ class Guard(Frozen):
             on_verdict=on_verdict,
             on_decision=on_decision,
             clock=clock,
-            watch=_explainer(scheme) if debug else None,
+            explain=_explainer(scheme) if debug else None,
             once=once,
         )
         self._set(_decider=decider)

@@ -188,6 +188,6 @@ class FailureLog:
         self._lock = threading.Lock()
 
 
-def escaped(text: str | None, most: int) -> str | None:
+def for_log(text: str | None, most: int) -> str | None:
     """Return text of a request for the log: ASCII, control characters escaped, cut at `most` characters."""
     return None if text is None else ascii(text)[1:-1][:most]

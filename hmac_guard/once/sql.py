@@ -29,7 +29,7 @@ from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
 from hmac_guard.keys.sql.session import check_level
 from hmac_guard.keys.sql.tables import database_now
-from hmac_guard.keys.sql.transaction import creation, is_async, operation, use_own_pool
+from hmac_guard.keys.sql.transaction import creation, is_async_engine, operation, use_own_pool
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
@@ -60,7 +60,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     """
 
     def __init__(self, engine: AnyEngine, *, table: str = "hmac_guard_once", timeout: float = TIMEOUT) -> None:
-        if not isinstance(engine, Engine) and not is_async(engine):
+        if not isinstance(engine, Engine) and not is_async_engine(engine):
             raise ConfigError("SqlOnce: give a SQLAlchemy engine: SqlOnce(create_engine(url, pool_pre_ping=True))")
         if engine.dialect.name not in _INSERT:
             raise ConfigError(
@@ -74,7 +74,7 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         use_own_pool(engine)
         self.engine: AnyEngine = engine
         self.timeout = timeout
-        self.asgi_only = is_async(engine)
+        self.asgi_only = is_async_engine(engine)
         self._uses = count(1)
         self._failures = FailureLog(
             "the clean-up of SqlOnce", warning="SqlOnce goes on working, but cannot delete expired rows"

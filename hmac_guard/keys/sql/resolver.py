@@ -20,7 +20,7 @@ from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.session import HOLDS_KEYS, check_charset, check_level, check_text
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.transaction import is_async, use_own_pool
+from hmac_guard.keys.sql.transaction import is_async_engine, use_own_pool
 from hmac_guard.log import failure_of, log_failure
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
     ) -> None:
         masters: Hidden[MasterKeys] = hide(master_keys)
         del master_keys
-        if not isinstance(engine, Engine) and not is_async(engine):
+        if not isinstance(engine, Engine) and not is_async_engine(engine):
             raise ConfigError(
                 "SqlKeys: give a SQLAlchemy engine: SqlKeys(create_engine(url)), or one of "
                 "create_async_engine, which needs pip install 'sqlalchemy[asyncio]'"
@@ -89,8 +89,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
             check_function("SqlKeys", "on_change", on_change, "tenant")
         own: Any = _engine_of_keys(engine)
         self._set(
-            asgi_only=is_async(engine),
-            blocking=not is_async(engine),
+            asgi_only=is_async_engine(engine),
+            blocking=not is_async_engine(engine),
             engine=own,
             _reading=for_reading(own),
             announce=None if on_change is None else self._announce,
@@ -166,7 +166,7 @@ def check_pool(owner: str, engine: Any) -> None:
         return
     make = (
         'create_async_engine("sqlite+aiosqlite://", poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)'
-        if is_async(engine)
+        if is_async_engine(engine)
         else 'create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, '
         'connect_args={"check_same_thread": False})'
     )

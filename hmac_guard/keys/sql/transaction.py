@@ -63,7 +63,7 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
     def __get__(self, owner: Any, kind: Any) -> Any:
         if owner is None:
             return self
-        run: Callable[..., Any] = _await_it if is_async(owner.engine) else _do_it
+        run: Callable[..., Any] = _await_it if is_async_engine(owner.engine) else _do_it
         return partial(run, owner.engine, partial(self._work, owner), self._then(owner), self._may_pass)
 
     def _then(self, owner: Any) -> Callable[[Any], None] | None:
@@ -129,10 +129,10 @@ class in_batches(operation[P, T]):  # noqa: N801 - a decorator
         if owner is None:
             return self
         batch: Callable[..., Any] = super().__get__(owner, kind)
-        return partial(_await_batches if is_async(owner.engine) else _do_batches, batch)
+        return partial(_await_batches if is_async_engine(owner.engine) else _do_batches, batch)
 
 
-def is_async(engine: object) -> bool:
+def is_async_engine(engine: object) -> bool:
     """Return whether an engine is an `AsyncEngine`.
 
     There can be one only if its module was imported. To import it here would need greenlet, which SQLAlchemy does not
