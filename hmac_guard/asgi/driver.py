@@ -105,6 +105,9 @@ class Driver:
         Args:
             scope: The scope.
             body: The `FormData` of Starlette.
+
+        Raises:
+            BodyAlreadyRead: The scheme signs the raw body.
         """
         decider = self.decider
         started = perf_counter() if decider.is_timed else 0.0

@@ -78,7 +78,7 @@ class Placing:
         return is_path(place) or (self.signs_body and bool(place.kinds))
 
     def place(self, field: Field, text: Hidden[str]) -> None:
-        """Put a string into its place."""
+        """Put a string into its place. Raise `ConfigError` if no place can carry it, or another string is there."""
         kept = self._kept.get(field)
         place = self.place_of(field, text) if kept is None else kept
         if place is None:

@@ -107,6 +107,9 @@ def compile_templates(templates: tuple[str, ...], name: str) -> "re.Pattern[str]
     """Return one pattern for the templates of whole paths. Its last group that takes part is the placeholder `{name}`.
 
     That group is empty for a path that differs from a template by its last `/` alone, and matches no other template.
+
+    Raises:
+        ConfigError: A template is not valid, or two of them can match the same path.
     """
     compiled: list[list[str]] = []
     for template in templates:
@@ -143,7 +146,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def segments_of(template: str, name: str) -> list[str]:
-    """Return the pattern of each segment of a template. Raise `ConfigError`."""
+    """Return the pattern of each segment of a template. Raise `ConfigError` for a template that is not valid."""
     if not isinstance(template, str) or not is_canonical(template):
         raise ConfigError(f"Path: {template!r} is not a template of a whole path such as '/connect/{{{name}}}'")
     patterns = []

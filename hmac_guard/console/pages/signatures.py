@@ -86,7 +86,11 @@ class Result:
 
 
 def check_form(context: Context) -> Response:
-    """Return the form. With the row of a refused request in the address, it has the ids of that request."""
+    """Return the form. With the row of a refused request in the address, it has the ids of that request.
+
+    Raises:
+        NotFound: There is no such row, or this console does not have its scheme.
+    """
     number = context.number("refusal")
     if number is None:
         return _page(context)

@@ -199,6 +199,9 @@ class Listing:
 
         Each combination of mode, readiness and use is one range of an index in the order of the names. So a page costs
         the same even if few tenants match.
+
+        Raises:
+            ConfigError: An argument is not valid.
         """
         check_count("SqlKeys: limit", limit)
         check_texts("SqlKeys", after=after, prefix=prefix)

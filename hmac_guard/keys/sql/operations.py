@@ -107,7 +107,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
 
     @operation
     def console_secret(self, connection: Connection) -> Hidden[str]:
-        """Return the secret that all workers of a console share."""
+        """Return the secret that all workers of a console share. Raise `ConfigError` if there is none yet."""
         found = self._stored_secret(connection)
         if found is None:
             raise ConfigError("SqlKeys: there is no secret of the console yet; create_table makes it")

@@ -70,7 +70,11 @@ class Secret(Frozen):
 
     @classmethod
     def of(cls, given: Hidden[Any], form: str) -> "Secret":
-        """Return the secret that an operator gave. None makes 32 random bytes, written in the form."""
+        """Return the secret that an operator gave. None makes 32 random bytes, written in the form.
+
+        Raises:
+            ConfigError: The secret is neither text nor bytes, or the form is unknown.
+        """
         if given.get() is None:
             return cls(form, random_secret(form))
         if isinstance(given.get(), bytes):

@@ -197,6 +197,7 @@ def has_ended(row: Row[Any], now: float) -> bool:
 
 
 def check_tenant(tenant: object) -> None:
+    """Raise `ConfigError` for a tenant that no request can name."""
     if not isinstance(tenant, str) or not is_id(tenant):
         raise ConfigError(
             f"SqlKeys: the tenant {tenant!r} is none that a request could name; give text of 1 to 1,024 bytes without "
