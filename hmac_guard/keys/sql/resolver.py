@@ -20,7 +20,7 @@ from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.session import HOLDS_KEYS, check_charset, check_level, check_text
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.transaction import is_async_engine, use_own_pool
+from hmac_guard.keys.sql.transaction import is_async_engine, usable, use_own_pool
 from hmac_guard.log import failure_of, log_failure
 
 if TYPE_CHECKING:
@@ -237,15 +237,8 @@ async def read_async(engine: "AsyncEngine", work: Callable[[Connection], T]) -> 
 
 
 async def _read_once_async(engine: "AsyncEngine", work: Callable[[Connection], T]) -> T:
-    async with engine.connect() as connection:
-        try:
-            return await connection.run_sync(work)
-        except ConfigError:
-            raise
-        except Exception:
-            # A connection of an event loop that is closed never works again, and its pool would not notice.
-            await connection.invalidate()
-            raise
+    async with engine.connect() as connection, usable(connection):
+        return await connection.run_sync(work)
 
 
 def _is_dropped(error: DBAPIError | WrongAnswer) -> bool:

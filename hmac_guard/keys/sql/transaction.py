@@ -209,7 +209,7 @@ async def _await_it(
     while True:
         may_be_committed = False
         try:
-            async with engine.connect() as connection, _usable(connection), connection.begin():
+            async with engine.connect() as connection, usable(connection), connection.begin():
                 result = await connection.run_sync(_work, work, given)
                 may_be_committed = True
             return result
@@ -225,8 +225,8 @@ async def _await_it(
 
 
 @asynccontextmanager
-async def _usable(connection: Any) -> AsyncIterator[None]:
-    """Drop the connection after an error."""
+async def usable(connection: Any) -> AsyncIterator[None]:
+    """Drop the connection of an async engine after an error."""
     try:
         yield
     except ConfigError:
