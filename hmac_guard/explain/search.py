@@ -17,7 +17,7 @@ from hmac_guard.explain.mistakes import MISTAKES
 from hmac_guard.explain.mistakes.ids import of_absent_id, of_further_ids, of_longer_ids, of_other_texts, of_raw_ids
 from hmac_guard.explain.mistakes.keys import of_known_texts, of_other_keys
 from hmac_guard.explain.mistakes.requests import REQUEST_MISTAKES
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, hmac_with
+from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, Variants, hmac_with
 from hmac_guard.explain.mistakes.signatures import CUT, of_cut_signature
 
 _MIN_CUT_LENGTH = 16
@@ -270,7 +270,7 @@ def _timed(mistake: Mistake, deadline: float) -> Mistake:
     With a long message each variant is slow, and many variants may lead to messages that were already tried.
     """
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         # A body may have bytes that are not UTF-8, and not every mistake can be made with these.
         with suppress(UnicodeError):
             for variant in mistake.vary(attempt):

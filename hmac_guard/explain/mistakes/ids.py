@@ -6,12 +6,12 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import permutations, product
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlencode
 
-from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, Attempt, Mistake, Part, of_ids, utf8
+from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, Attempt, Mistake, Part, Variants, of_ids, utf8
 
 _SEPARATORS = (
     *("", ":", ".", "-", "_", "|", "/", ",", ";", " ", "\n", "&", "=", "+", "#", "~", "@", "$", "*", "!", "\t", "\0"),
@@ -27,7 +27,7 @@ _URL_ENCODED = (
 
 
 def _arrangement(
-    name: str, description: str, fix: str, vary: Callable[[Attempt], Iterator[tuple[str, Attempt]]], body_fix: str = ""
+    name: str, description: str, fix: str, vary: Callable[[Attempt], Variants], body_fix: str = ""
 ) -> Mistake:
     return Mistake(name, Part.MESSAGE, description, fix, vary, body_fix)
 
@@ -36,14 +36,14 @@ def _as_one(attempt: Attempt, text: str) -> Attempt:
     return attempt._replace(names=("message",), ids=(text,), texts=("", ""))
 
 
-def _swapped(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _swapped(attempt: Attempt) -> Variants:
     orders = zip(range(_MAX_ORDERS), permutations(range(len(attempt.ids))), strict=False)
     for _, order in orders:
         names = tuple(attempt.names[number] for number in order)
         yield ", ".join(names), attempt._replace(names=names, ids=tuple(attempt.ids[number] for number in order))
 
 
-def _left_out(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _left_out(attempt: Attempt) -> Variants:
     for number, name in enumerate(attempt.names):
         for word in _ABSENT:
             ids = (*attempt.ids[:number], word, *attempt.ids[number + 1 :])
@@ -58,13 +58,13 @@ def _without(texts: tuple[str, ...], number: int) -> tuple[str, ...]:
     return texts[:number] + texts[number + 1 :]
 
 
-def _separated(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _separated(attempt: Attempt) -> Variants:
     for separator in _SEPARATORS if len(attempt.ids) > 1 else ():
         between = (separator,) * (len(attempt.ids) - 1)
         yield ascii(separator), attempt._replace(texts=(attempt.texts[0], *between, attempt.texts[-1]))
 
 
-def _bare(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _bare(attempt: Attempt) -> Variants:
     if not attempt.ids:
         return
     yield "", attempt._replace(texts=("", *attempt.texts[1:-1], ""))
@@ -72,7 +72,7 @@ def _bare(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
     yield "", attempt._replace(texts=(*attempt.texts[:-1], ""))
 
 
-def _named(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _named(attempt: Attempt) -> Variants:
     pairs = list(zip(attempt.names, attempt.ids, strict=True))
     for order in (pairs, sorted(pairs)):
         yield "a query string", _as_one(attempt, "&".join(f"{name}={text}" for name, text in order))
@@ -123,7 +123,7 @@ def of_absent_id(separator: str) -> Mistake:
     Without another id there is no separator: the word alone is the message.
     """
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         for word in _ABSENT:
             signed = [(f"{word!a} and the separator were", separator + word)]
             if not attempt.ids:
@@ -144,7 +144,7 @@ def of_other_texts(texts: Iterable[tuple[str, str]]) -> Mistake:
     """Return the mistake of signing another text. `texts` are pairs of a description and the text."""
     known = list(texts)
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         return ((what, _as_one(attempt, text)) for what, text in known)
 
     return _arrangement(
@@ -156,7 +156,7 @@ def of_further_ids(texts: Iterable[tuple[str, str]], separator: str) -> Mistake:
     """Return the mistake of also signing another text. `texts` are pairs of a description and the text."""
     known = list(texts)
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         for what, text in known:
             yield what, attempt._replace(texts=(text + separator + attempt.texts[0], *attempt.texts[1:]))
             yield what, attempt._replace(texts=(*attempt.texts[:-1], attempt.texts[-1] + separator + text))
@@ -181,8 +181,8 @@ def of_raw_ids(raw: Mapping[str, str]) -> Mistake:
     return _arrangement(*_URL_ENCODED, _replaced_by(raw))
 
 
-def _replaced_by(texts: Mapping[str, str]) -> Callable[[Attempt], Iterator[tuple[str, Attempt]]]:
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _replaced_by(texts: Mapping[str, str]) -> Callable[[Attempt], Variants]:
+    def vary(attempt: Attempt) -> Variants:
         for name, text in texts.items():
             ids = tuple(text if name == own else kept for own, kept in zip(attempt.names, attempt.ids, strict=True))
             yield name, attempt._replace(ids=ids)

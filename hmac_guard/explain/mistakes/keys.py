@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from uuid import UUID
 
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_key
+from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, Variants, of_key
 
 _UNSET = ("", "undefined", "null", "None", "nil", "false", "0", "NaN", "[object Object]", "secret", "changeme")
 _UNSET_MISTAKE = (
@@ -291,7 +291,7 @@ def of_known_texts(texts: Iterable[str], variables: Iterable[str]) -> Iterator[M
 
 
 def _of_keys(name: str, description: str, fix: str, keys: list[tuple[str, bytes]]) -> Mistake:
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         return ((what, attempt._replace(key=key)) for what, key in keys)
 
     return Mistake(name, Part.KEY, description, fix, vary)

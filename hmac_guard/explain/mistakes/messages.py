@@ -5,13 +5,14 @@ import codecs
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from hmac_guard.explain.mistakes.shape import (
     Attempt,
     Mistake,
     Part,
+    Variants,
     hmac_of,
     of_charset,
     of_hashing,
@@ -116,7 +117,7 @@ _ALGORITHMS = (
 Hashing = Callable[[bytes, bytes, str], bytes]
 
 
-def _other_algorithm(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _other_algorithm(attempt: Attempt) -> Variants:
     for algorithm in _ALGORITHMS:
         yield f"HMAC-{algorithm.upper().replace('SHA3_', 'SHA3-')}", attempt._replace(algorithm=algorithm)
 

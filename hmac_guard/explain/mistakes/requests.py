@@ -10,7 +10,7 @@ from typing import Any
 from hmac_guard.core.message import BODY, METHOD
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.times import Expires, Timestamp, is_time
-from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, BODY_FIX, Attempt, Mistake, Part
+from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, BODY_FIX, Attempt, Mistake, Part, Variants
 
 TIMES = ("timestamp", "expires")
 _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
@@ -39,7 +39,7 @@ def _of_named(
 ) -> Mistake:
     """Return a mistake in one of these texts of the message."""
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         for number, named in enumerate(attempt.names):
             if named in names:
                 for text in change(attempt.ids[number]):

@@ -5,7 +5,7 @@ the signer may have done.
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
 from operator import add
@@ -163,7 +163,7 @@ _MIN_KEY_LENGTH = 16
 def of_key(name: str, description: str, fix: str, *functions: Callable[[bytes], bytes | None]) -> Mistake:
     """Return a mistake in the bytes of the key. A function returns None if it does not apply."""
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         for function in functions:
             key = function(attempt.key)
             if key is not None and len(key) >= min(len(attempt.key), _MIN_KEY_LENGTH):
@@ -180,7 +180,7 @@ def of_ids(name: str, description: str, fix: str, *functions: Callable[[str], st
     # Most ids are the same in consecutive attempts.
     remembered = [lru_cache(_MAX_CACHED_TEXTS)(_or_none(function)) for function in functions]
 
-    def vary(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+    def vary(attempt: Attempt) -> Variants:
         made = {attempt.ids}  # several functions return the same text
         for function in remembered:
             changed = tuple(text if (new := function(text)) is None else new for text in attempt.ids)

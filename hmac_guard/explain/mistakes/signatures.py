@@ -2,10 +2,10 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, of_encoding, of_signature
+from hmac_guard.explain.mistakes.shape import Attempt, Mistake, Part, Variants, of_encoding, of_signature
 
 #: The name of the mistake that only a part of the signature was sent.
 CUT = "signature_cut"
@@ -38,7 +38,7 @@ def _with_end(end: str) -> Callable[[str], str]:
     return lambda text: text + end
 
 
-def _other_encoding(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _other_encoding(attempt: Attempt) -> Variants:
     yield "hex", attempt._replace(encode=_hex)
     yield "base64", attempt._replace(encode=_base64)
     yield "base64url", attempt._replace(encode=_bare(_base64url))
@@ -48,14 +48,14 @@ def _other_encoding(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
     yield "a decimal number", attempt._replace(encode=lambda digest: str(int.from_bytes(digest, "big")))
 
 
-def _other_case(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _other_case(attempt: Attempt) -> Variants:
     encode = attempt.encode
     yield "upper", attempt._replace(encode=lambda digest: encode(digest).upper())
     yield "lower", attempt._replace(encode=lambda digest: encode(digest).lower())
     yield "upper", attempt._replace(signature_transforms=(*attempt.signature_transforms, str.upper))
 
 
-def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _other_prefix(attempt: Attempt) -> Variants:
     own = attempt.prefix
     variants = {own.upper(), own.lower(), own + " ", own + own, f"{attempt.algorithm}="}
     for prefix in (*_PREFIXES, *_SCHEMES, *sorted(variants)):
@@ -63,7 +63,7 @@ def _other_prefix(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
             yield f"the prefix {prefix!r}" if prefix else "no prefix", attempt._replace(prefix=prefix)
 
 
-def _program_output(attempt: Attempt) -> Iterator[tuple[str, Attempt]]:
+def _program_output(attempt: Attempt) -> Variants:
     name = attempt.algorithm.upper()
     for label in ("(stdin)= ", f"{name}(stdin)= ", f"{name.replace('SHA', 'SHA2-')}(stdin)= "):
         for prefix in dict.fromkeys((attempt.prefix, "")):
