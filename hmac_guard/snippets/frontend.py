@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from hmac_guard.core.bodies import begins_as_json
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import fields_of
-from hmac_guard.core.message import BODY, METHOD
+from hmac_guard.core.message import BODY, METHOD, TIMES
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
@@ -75,7 +75,7 @@ def _call_at(scheme: Scheme, places: tuple[Source, ...], values: Sequence[str], 
     template, media_type = _template(places, [field.name for field in fields]), _media_type(scheme, places, body)
     call = Call(template, {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
     # Items of one header: times first, then signatures.
-    order = sorted(range(len(fields)), key=lambda number: fields[number].name not in ("timestamp", "expires"))
+    order = sorted(range(len(fields)), key=lambda number: fields[number].name not in TIMES)
     for number in order:
         _place(call, fields[number].name, places[number], values[number])
     return call

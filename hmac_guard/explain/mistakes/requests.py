@@ -7,12 +7,11 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from hmac_guard.core.message import BODY, METHOD
+from hmac_guard.core.message import BODY, METHOD, TIMES
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.times import Expires, Timestamp, is_time
 from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, BODY_FIX, Attempt, Mistake, Part, Variants
 
-TIMES = ("timestamp", "expires")
 _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 #: Seconds by which a time may differ from the time in another zone and still count as this time.
 _NEAR = 120
