@@ -486,7 +486,7 @@ class Decider(Frozen):
     def forget(self, scope: MutableMapping[str, Any]) -> None:
         """Remove the values under the guard's names from a request that gets no verdict.
 
-        A server or an outer layer may have put it there. Two servers put the environment variables there.
+        A server or an outer layer may have put them there. Two servers put the environment variables there.
         """
         scope.pop(self.annotate_as, None)
         scope.pop(self.issued_as, None)

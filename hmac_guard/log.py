@@ -56,7 +56,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def log_failure(level: int, what: str, failure: Failure) -> None:
-    """Log a failure in one line. A second record has the traceback, at DEBUG: a source that is away fails often."""
+    """Log a failure in one line. A second record has the traceback, at DEBUG: a source that is down fails often."""
     logger.log(level, "%s: %s", what, failure.kind)
     logger.debug("%s; the traceback:\n%s", what, failure.frames)
 

@@ -105,7 +105,7 @@ class AsgiRequest(Request):
         if not root.strip("/"):
             return (self.path,)
         path: str = self.source.get("path", "")
-        # Quart and Litestar cut the mount point out without a look at what follows; Litestar where it first stands.
+        # Quart and Litestar remove the mount point without checking what follows; Litestar removes the first one.
         readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out. Litestar has already cut the path of a request that it routes.

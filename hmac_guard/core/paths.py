@@ -136,7 +136,7 @@ def share_a_path(segments: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def is_taken(segments: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether a path matches two templates, and the other has an id or a fixed text where the one has its id."""
+    """Return whether a path can match both templates, and the second has an id or a fixed text in the id's segment."""
     return share_a_path(segments, others) and others[segments.index(_ID_SEGMENT)] != _ANY_SEGMENT
 
 

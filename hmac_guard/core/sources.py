@@ -199,8 +199,8 @@ class Path(Source):
     """A segment of the path: `Path("/connect/{user_id}", …)`, templates of the whole path without the mount point.
 
     The placeholder with the id's name is the id; any other placeholder matches any segment. A placeholder is a whole
-    segment and never contains `/`. A path that is not canonical is refused. So is one that differs from a template by
-    its last `/` alone, because some routers serve it too: give both templates if yours does. So is one that frameworks
+    segment and never contains `/`. These paths are refused: one that is not canonical; one that differs from a template
+    only by its last `/`, because some routers serve it too (give both templates if yours does); and one that frameworks
     read differently under the mount point (`root_path`) that the server gives.
     """
 

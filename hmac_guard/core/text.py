@@ -65,7 +65,7 @@ _NOT_UTF_8 = Refused(Reason.MALFORMED, "has percent-escapes that are not UTF-8; 
 
 def is_named(key: str, name: str) -> bool:
     """Return whether `key`, still encoded, is the field `name`. To every framework `%61=1` is `a=1`."""
-    # An escape takes three characters, so a longer key is another name; so is one with `+`, a space.
+    # An escape takes three characters, so a longer key is another name. A key with `+`, a space, is another name too.
     return key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode())
 
 

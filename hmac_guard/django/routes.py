@@ -17,9 +17,9 @@ def uncovered_routes() -> list[str]:
 
     A route is covered by `GuardMiddleware` in MIDDLEWARE, or by `hmac_guarded` or `GuardAuthentication` on its view. A
     subclass with its own `__call__` or `authenticate` covers no route. `GuardAuthentication` does not cover a view
-    whose class has a `dispatch`, `initialize_request`, `get_authenticators` or `perform_authentication` of its own. A
-    view's own `initial` is not looked into: it must call `super().initial(...)`, which authenticates. Nor is a
-    decorator around a view or its `dispatch`, such as `cache_page`, which may answer without a call of it. A route is
+    whose class has a `dispatch`, `initialize_request`, `get_authenticators` or `perform_authentication` of its own. Two
+    things are not checked: a view's own `initial`, which must call `super().initial(...)` to authenticate, and a
+    decorator around a view or its `dispatch`, such as `cache_page`, which may answer without calling it. A route is
     uncovered if `only` or `exempt` of the guard may skip it, or if the guard is off. Routes are listed as in the
     URLconf, in the active language. A regular expression or a translated route is treated as if it matches any path.
 

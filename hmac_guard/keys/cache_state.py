@@ -333,8 +333,8 @@ class Lookup:
 class LookupQueue:
     """The look-ups that wait to run: one queue for tenants that have had keys, and one for new names.
 
-    Neither may use more than three quarters of `max_lookups`, or the only one. So unknown tenants cannot delay
-    renewals, nor renewals a new tenant.
+    Each may use at most three quarters of `max_lookups`. If `max_lookups` is 1, each may use it. So unknown tenants
+    cannot delay renewals, and renewals cannot delay a new tenant.
 
     Args:
         max_lookups: The most look-ups that run at a time.

@@ -238,7 +238,7 @@ class CachedKeys(Resolver):
             expired = self._current
             self._entries.expire()
             self._set(_current=self._entries.current)
-        del expired  # Freed out here, since that takes a moment where it is large.
+        del expired  # Freed without the lock: it may be large, and that takes time.
 
     # What a request does.
 
@@ -467,7 +467,7 @@ class CachedKeys(Resolver):
         return result is not None and result.failure is not None
 
     def _look_up(self, lookup: Lookup) -> LookupResult | None:
-        """Return the result of a look-up on a thread; None if it goes on on its event loop."""
+        """Return the result of a look-up on a thread; None if it continues on its event loop."""
         try:
             with closing_connections():
                 answer = hide(self._source(_claim_of(lookup.tenant)))

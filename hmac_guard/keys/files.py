@@ -251,5 +251,5 @@ def _text_of(path: Path) -> Hidden[str] | None:
         raise ConfigError(f"FileKeys: {shown_path(path)} cannot be read ({error.strerror})") from None
     with suppress(UnicodeDecodeError):
         return hide(secret.get().decode())
-    # Raised out here, since the decoder's error holds the secret.
+    # Raised outside of the `with` block, because the decoder's error contains the secret.
     raise ConfigError(f"FileKeys: {path} is not UTF-8 text; write the secret as hex or base64")

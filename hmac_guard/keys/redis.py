@@ -22,12 +22,10 @@ from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import FailureLog, failure_of, log_failure
 from hmac_guard.redis_clients import client_of_url, is_pipeline
 
-#: Seconds: between two attempts to reach a Redis that is away, for which one may last, between two signs of life on a
-#: quiet channel, and without one until the connection counts as lost.
-RETRY = 0.25
-TIMEOUT = 1.0
-HEARTBEAT = 0.5
-SILENCE = 3.0
+#: Seconds between two attempts to connect, and for which one may last.
+RETRY, TIMEOUT = 0.25, 1.0
+#: Seconds between two pings on a channel without messages, and without an answer until the connection counts as lost.
+HEARTBEAT, SILENCE = 0.5, 3.0
 
 #: Seconds between two renewals of all entries, if Redis cannot show whether a change was missed.
 RENEW_EVERY = 5.0

@@ -309,8 +309,8 @@ def per_tenant(resolver: R) -> R:
 def check_modes(resolver: Resolver, guard_mode: str) -> None:
     """Raise `ConfigError` if the mode of a tenant cannot apply.
 
-    No mode of a tenant does beside keys for every tenant, which prove no tenant. Otherwise the less strict of the
-    tenant's mode and the guard's mode applies.
+    It does not apply if some keys are the same for every tenant: they prove no tenant. Otherwise the less strict of
+    the tenant's mode and the guard's mode applies.
     """
     with_mode = sorted(tenant for tenant, ring in resolver.known_rings().items() if ring.mode is not None)
     if with_mode and resolver.is_shared:

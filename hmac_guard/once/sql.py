@@ -33,7 +33,7 @@ from hmac_guard.keys.sql.transaction import creation, is_async_engine, operation
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
-#: Rows that are deleted in one statement, and after how many uses in one process that is done by itself.
+#: The rows that one statement deletes, and the uses in one process after which expired rows are deleted.
 BATCH = 500
 EVERY = 100
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InvalidRequestError, Programmi
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.keys.sql.tables import MARIADB, MAX_ID, ByteText
 
-#: The option of an engine whose tables hold keys, and whose connections must return each text. `SqlOnce` sends no text.
+#: The option of an engine for tables of keys: its connections must return each text as it was sent.
 HOLDS_KEYS = "hmac_guard_holds_keys"
 
 #: What `autocommit` of a driver is if it begins transactions. sqlite3 has a number for how it always did.

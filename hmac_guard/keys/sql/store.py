@@ -20,7 +20,7 @@ from hmac_guard.keys.sql.tables import GUARD, MARIADB, MAX_NAME, Tables, databas
 #: Seconds for which a key that has ended is still read, by the database's clock: the clock of a guard may be behind.
 ENDED_LATELY = 86_400.0
 
-# A ring holds at least one key. This one is that of a tenant whose keys have ended, and has ended too.
+# A ring has at least one key. If all keys of a tenant have ended, its ring has this key, which has ended too.
 _ENDED = Key(secrets.token_bytes(32), not_after=-math.inf)
 
 

@@ -28,7 +28,7 @@ EngineKind_co = TypeVar("EngineKind_co", bound="Engine | AsyncEngine", covariant
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How often a transaction is tried that the database gave up for the sake of another one, and the seconds between.
+#: How often a transaction is tried if the database stops it because of another one, and the seconds between.
 ATTEMPTS, PAUSE = 10, 0.1
 
 #: A deadlock and a failed serialization, as PostgreSQL and MariaDB number them.
