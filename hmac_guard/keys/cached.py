@@ -240,7 +240,7 @@ class CachedKeys(Resolver):
             self._set(_current=self._entries.current)
         del expired  # Freed without the lock: it may be large, and that takes time.
 
-    # What a request does.
+    # What a request does: `_join_or_start` and the two functions after it are called with the lock held.
 
     async def _wait_on_loop(self, step: "_Wait | Keyring | None") -> Keyring | None:
         while isinstance(step, _Wait):
@@ -377,9 +377,7 @@ class CachedKeys(Resolver):
         except IndexError:
             return None
 
-    # Look-ups. These functions are called with the lock held, down to `_reset`; only `_begin`, `_begin_watch`,
-    # `_begin_on_loop`, `_run`, `_continue_on_loop`, `_run_on_loop`, `_run_on_trio`, `_look_up`, `_look_up_on_loop`,
-    # `_result_of`, `_finish`, `_tell`, `_watch` and `_look_at_running` are not.
+    # Look-ups: these functions are called with the lock held.
 
     def _running(self, tenant: Tenant, loop: Any, now: float) -> Lookup | None:
         """Return the running look-up of a tenant, if it may still end."""
@@ -425,6 +423,95 @@ class CachedKeys(Resolver):
                 self._lose(lookup)
             else:
                 self._to_begin.append(lookup)
+
+    def _keep(self, lookup: Lookup, result: LookupResult) -> None:
+        # The late answer of a look-up that was given up is used, unless a later look-up has already answered. Such a
+        # look-up is not in `running`, so an invalidation does not mark it. Any invalidation since it began counts.
+        entry = self._entries.get(lookup.tenant)
+        is_latest = entry is None or entry.since <= lookup.since
+        is_void = lookup.is_void or (lookup.is_given_up and lookup.invalidations < self._queue.invalidations)
+        if result.failure is None and is_latest and not is_void:
+            self._entries.keep(lookup.tenant, result.ring, lookup.since)
+
+    def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:
+        """Record the source's answer or failure."""
+        self._queue.running.discard(lookup)
+        self._forget(lookup)
+        if result.failure is None or result.is_answer:
+            self._state.answered(lookup.tenant, lookup.started, now, has_keys=result.ring is not None)
+        else:
+            self._state.failed(lookup.tenant, lookup.kind, lookup.started, now)
+        if result.failure is not None:
+            self._set(_last_failure=result.failure)
+            self._entries.mark_refresh_failed(lookup.tenant, now)
+        lookup.resolve(result)
+        self._refuse_where_failing()
+
+    def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
+        """Drop a look-up whose event loop has stopped or does not run now. The state of the source stays unknown."""
+        self._set(_loop_stands_still=self._loop_stands_still or stands_still)
+        self._state.lost()
+        lookup.is_given_up = True
+        self._queue.remove(lookup)
+        self._queue.running.discard(lookup)
+        self._forget(lookup)
+        lookup.resolve(_LOST)
+        if lookup.answer is not None and has_ended(lookup.loop):
+            close_unawaited(lookup.answer)
+
+    def _lose_ended(self) -> None:
+        """Drop the look-ups whose event loops have ended. A task that has not begun by then does not say so."""
+        for lookup in tuple(self._queue.running):
+            if lookup.is_on_loop and has_ended(lookup.loop):
+                self._lose(lookup)
+
+    def _void(self, lookups: Iterable[Lookup]) -> None:
+        """Keep no answer of these running look-ups. Later requests start other ones."""
+        self._queue.invalidations += 1
+        for lookup in lookups:
+            lookup.is_void = True
+            self._forget(lookup)
+
+    def _forget(self, lookup: Lookup) -> None:
+        if self._lookups.get(lookup.tenant) is lookup:
+            del self._lookups[lookup.tenant]
+
+    def _mark_slow(self, lookup: Lookup) -> None:
+        if lookup in self._queue.running and not lookup.is_slow:
+            lookup.is_slow = True
+            self._set(_last_failure=_SLOW)
+            self._state.unanswered(lookup.kind, self._clock())
+            self._refuse_where_failing()
+
+    def _refuse_where_failing(self) -> None:
+        """If the source is failing, stop all look-ups but probes, so that no request waits."""
+        if self._state.is_failing:
+            for lookup in (*self._queue.clear(), *self._queue.running):
+                if lookup.kind is not Kind.PROBE:
+                    self._forget(lookup)
+                    lookup.resolve(LookupResult(None, self._last_failure))
+
+    def _gives_up(self, lookup: Lookup, now: float) -> bool:
+        """Return whether a look-up on a thread has run out of time just now."""
+        before = now if self._watched_at is None else self._watched_at
+        if now - before > WATCH_EVERY + STANDSTILL and lookup.started <= before:
+            lookup.started += now - before - WATCH_EVERY
+        age = lookup.age(now)
+        if lookup.is_on_loop:
+            # It is given up on its loop. If that stands still, others must not wait for it.
+            if age >= self._timeout + SLOW_AFTER:
+                self._lose(lookup, stands_still=True)
+            return False
+        if age >= SLOW_AFTER:
+            self._mark_slow(lookup)
+        if age < self._timeout:
+            return False
+        lookup.is_given_up = True
+        self._queue.stuck += 1
+        self._end(lookup, LookupResult(None, self._timed_out), now)
+        return True
+
+    # Look-ups: these functions are called without the lock.
 
     def _begin(self, lookup: Lookup) -> None:
         try:
@@ -556,73 +643,6 @@ class CachedKeys(Resolver):
                     self._end(lookup, result, self._clock())
             self._begin_next(self._clock())
 
-    def _keep(self, lookup: Lookup, result: LookupResult) -> None:
-        # The late answer of a look-up that was given up is used, unless a later look-up has already answered. Such a
-        # look-up is not in `running`, so an invalidation does not mark it. Any invalidation since it began counts.
-        entry = self._entries.get(lookup.tenant)
-        is_latest = entry is None or entry.since <= lookup.since
-        is_void = lookup.is_void or (lookup.is_given_up and lookup.invalidations < self._queue.invalidations)
-        if result.failure is None and is_latest and not is_void:
-            self._entries.keep(lookup.tenant, result.ring, lookup.since)
-
-    def _end(self, lookup: Lookup, result: LookupResult, now: float) -> None:
-        """Record the source's answer or failure."""
-        self._queue.running.discard(lookup)
-        self._forget(lookup)
-        if result.failure is None or result.is_answer:
-            self._state.answered(lookup.tenant, lookup.started, now, has_keys=result.ring is not None)
-        else:
-            self._state.failed(lookup.tenant, lookup.kind, lookup.started, now)
-        if result.failure is not None:
-            self._set(_last_failure=result.failure)
-            self._entries.mark_refresh_failed(lookup.tenant, now)
-        lookup.resolve(result)
-        self._refuse_where_failing()
-
-    def _lose(self, lookup: Lookup, *, stands_still: bool = False) -> None:
-        """Drop a look-up whose event loop has stopped or does not run now. The state of the source stays unknown."""
-        self._set(_loop_stands_still=self._loop_stands_still or stands_still)
-        self._state.lost()
-        lookup.is_given_up = True
-        self._queue.remove(lookup)
-        self._queue.running.discard(lookup)
-        self._forget(lookup)
-        lookup.resolve(_LOST)
-        if lookup.answer is not None and has_ended(lookup.loop):
-            close_unawaited(lookup.answer)
-
-    def _lose_ended(self) -> None:
-        """Drop the look-ups whose event loops have ended. A task that has not begun by then does not say so."""
-        for lookup in tuple(self._queue.running):
-            if lookup.is_on_loop and has_ended(lookup.loop):
-                self._lose(lookup)
-
-    def _void(self, lookups: Iterable[Lookup]) -> None:
-        """Keep no answer of these running look-ups. Later requests start other ones."""
-        self._queue.invalidations += 1
-        for lookup in lookups:
-            lookup.is_void = True
-            self._forget(lookup)
-
-    def _forget(self, lookup: Lookup) -> None:
-        if self._lookups.get(lookup.tenant) is lookup:
-            del self._lookups[lookup.tenant]
-
-    def _mark_slow(self, lookup: Lookup) -> None:
-        if lookup in self._queue.running and not lookup.is_slow:
-            lookup.is_slow = True
-            self._set(_last_failure=_SLOW)
-            self._state.unanswered(lookup.kind, self._clock())
-            self._refuse_where_failing()
-
-    def _refuse_where_failing(self) -> None:
-        """If the source is failing, stop all look-ups but probes, so that no request waits."""
-        if self._state.is_failing:
-            for lookup in (*self._queue.clear(), *self._queue.running):
-                if lookup.kind is not Kind.PROBE:
-                    self._forget(lookup)
-                    lookup.resolve(LookupResult(None, self._last_failure))
-
     def _tell(self, result: LookupResult) -> None:
         if result.failure is not None:
             self._log.failed(result.failure)
@@ -653,26 +673,6 @@ class CachedKeys(Resolver):
             give_up(lookup.thread)
             self._log.failed(self._timed_out)
         return goes_on
-
-    def _gives_up(self, lookup: Lookup, now: float) -> bool:
-        """Return whether a look-up on a thread has run out of time just now."""
-        before = now if self._watched_at is None else self._watched_at
-        if now - before > WATCH_EVERY + STANDSTILL and lookup.started <= before:
-            lookup.started += now - before - WATCH_EVERY
-        age = lookup.age(now)
-        if lookup.is_on_loop:
-            # It is given up on its loop. If that stands still, others must not wait for it.
-            if age >= self._timeout + SLOW_AFTER:
-                self._lose(lookup, stands_still=True)
-            return False
-        if age >= SLOW_AFTER:
-            self._mark_slow(lookup)
-        if age < self._timeout:
-            return False
-        lookup.is_given_up = True
-        self._queue.stuck += 1
-        self._end(lookup, LookupResult(None, self._timed_out), now)
-        return True
 
     def _after_fork(self) -> None:
         if self._lock.locked():  # A thread of the parent was changing what is remembered.
