@@ -389,12 +389,8 @@ def check_function(owner: str, argument: str, function: Any, takes: str) -> None
         )
     if not callable(function) or is_async(function):
         raise ConfigError(f"{owner}: {argument} must be a sync function")
-    try:
-        inspect.signature(function).bind(*filter(None, takes.split(", ")))
-    except TypeError:
-        raise ConfigError(f"{owner}: {argument} must be callable as {argument}({takes})") from None
-    except ValueError:
-        return  # Some built-in callables have no signature.
+    if not _can_take(hide(function), len(takes.split(", ")) if takes else 0):
+        raise ConfigError(f"{owner}: {argument} must be callable as {argument}({takes})")
 
 
 def _is_name(tenant: object) -> bool:
@@ -410,13 +406,13 @@ def _check_callable(keys: Hidden[Any]) -> None:
     functions = hide(functions_of(keys.get()))
     if any(map(inspect.isgeneratorfunction, functions.get())) or any(map(inspect.isasyncgenfunction, functions.get())):
         raise ConfigError("keys: the resolver is a generator (it has a 'yield'); it must return its answer")
-    if not _takes_one_argument(keys):
+    if not _can_take(keys, 1):
         raise ConfigError("keys: the resolver must take one argument, the claim")
 
 
-def _takes_one_argument(keys: Hidden[Any]) -> bool:
+def _can_take(function: Hidden[Any], count: int) -> bool:
     try:
-        inspect.signature(keys.get()).bind(None)
+        inspect.signature(function.get()).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:
