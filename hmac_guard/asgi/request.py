@@ -70,7 +70,7 @@ class HeaderNames:
 
 
 @lru_cache
-def alone(name: str) -> HeaderNames:
+def one_header(name: str) -> HeaderNames:
     """Return the `HeaderNames` of one header, in lower case."""
     return HeaderNames([name])
 
@@ -79,7 +79,7 @@ class AsgiRequest(Request):
     """A request that keeps several lines of one header apart."""
 
     def header(self, name: str) -> Line:
-        return alone(name).find(self.source.get("headers", ()))[0]
+        return one_header(name).find(self.source.get("headers", ()))[0]
 
     def is_spelled(self, name: str) -> bool:
         return any(key == name.encode() for key, _ in self.source.get("headers", ()))

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hmac_guard.asgi.driver import Driver as DriverOnLoop
-from hmac_guard.asgi.request import alone, merge_cookies
+from hmac_guard.asgi.request import merge_cookies, one_header
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import BodyAlreadyRead, ConfigError, OuterError
 from hmac_guard.core.reader import Reader
@@ -192,7 +192,7 @@ class DjangoRequest(Request):
         if not self.is_asgi:
             return seen
         headers = self.source.scope.get("headers", ())
-        line = alone(name).find(headers)[0]
+        line = one_header(name).find(headers)[0]
         # Newer versions of Django leave out a header whose name has another spelling.
         spelled = [value.decode("latin-1") for key, value in headers if key.lower() == name.encode()]
         return line if seen in (_joined(line), _joined(spelled)) else seen

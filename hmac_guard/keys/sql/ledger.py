@@ -37,7 +37,7 @@ from hmac_guard.core.key import MODES
 from hmac_guard.core.numbers import check_count
 from hmac_guard.core.verdict import NOT_CHECKED, Reason
 from hmac_guard.keys.sql.listing import HOUR, MAX_PAGE, Listing, check_number, check_texts, detail_of
-from hmac_guard.keys.sql.refusals import Refusal, forget, read, read_one, store
+from hmac_guard.keys.sql.refusals import Refusal, delete_older, insert_refusals, refusal_at, refusals_of
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.store import Store
 from hmac_guard.keys.sql.tables import GUARD, NO_TENANT, READY, REFUSED, UNKNOWN, Counted, database_now
@@ -170,7 +170,7 @@ class VerdictLedger(Frozen):
         counted: dict[str, list[Any]] = defaultdict(list)
         for row in connection.execute(sums.where(column.tenant.in_(modes), recent).group_by(*group)):
             counted[row.tenant].append(row)
-        found = [_readiness(name, mode, counted[name]) for name, mode in modes.items()]
+        found = [_readiness_of(name, mode, counted[name]) for name, mode in modes.items()]
         changes = self._changes_of_mode(connection, [row.tenant for row in found if row.guard_is_less_strict])
         return [
             row._replace(applied=_applied(counted[row.tenant], changes[row.tenant])) if row.tenant in changes else row
@@ -230,7 +230,7 @@ class VerdictLedger(Frozen):
         check_count("VerdictLedger: limit", limit)
         if before is not None:
             check_number("VerdictLedger: before", before)
-        return read(connection, self._store, tenant, before, min(limit, MAX_PAGE))
+        return refusals_of(connection, self._store, tenant, before, min(limit, MAX_PAGE))
 
     @operation
     def refusal(self, connection: Connection, number: int) -> Refusal | None:
@@ -240,13 +240,13 @@ class VerdictLedger(Frozen):
             ConfigError: The argument is not a whole number.
         """
         check_number("VerdictLedger: number", number)
-        return read_one(connection, self._store, number)
+        return refusal_at(connection, self._store, number)
 
     @operation
     def write_refusals(self, connection: Connection, refusals: Sequence[Refusal], kept: float) -> None:
         """Write refused requests, and delete some that are older than `kept` seconds by this host's clock."""
-        store(connection, self._store, refusals, self._which(connection, {each.tenant for each in refusals}))
-        forget(connection, self._store, self._keys.clock() - kept)
+        insert_refusals(connection, self._store, refusals, self._which(connection, {each.tenant for each in refusals}))
+        delete_older(connection, self._store, self._keys.clock() - kept)
 
     def write(self, requests: "Counter[Counted]", known: "Counter[Counted]", hosts_hour: int) -> set[str]:
         """Add counts, and bring the figures of the tenants up to date.
@@ -425,7 +425,7 @@ class VerdictLedger(Frozen):
         return int(connection.scalar(select(database_now())) or 0) // HOUR
 
 
-def _readiness(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
+def _readiness_of(tenant: str, mode: str | None, rows: Sequence[Any]) -> Readiness:
     verified, known, unchecked, refused = 0, 0, 0, Counter[str]()
     for _, _, reason, requests, of_known, _ in rows:
         if reason == Reason.VERIFIED.value:

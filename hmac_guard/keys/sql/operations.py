@@ -14,7 +14,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import MODES, Key, are_same
 from hmac_guard.core.numbers import check_flag, check_seconds
 from hmac_guard.keys.sql.listing import AuditEntry, Listing, NewKey, StoredKey, StoredTenant, check_texts
-from hmac_guard.keys.sql.refusals import forget
+from hmac_guard.keys.sql.refusals import delete_older
 from hmac_guard.keys.sql.secret import SEALED, Sealed, Sealing, Secret, is_sealed
 from hmac_guard.keys.sql.store import (
     ENDED_LATELY,
@@ -477,7 +477,7 @@ class KeyOperations(Frozen, Generic[AnyEngine]):
                 self.table.note_change(connection, by, now, last, "purge", keys=part)
             count += len(old)
         # Last, when no tenant is locked: this can take long.
-        while last is None and forget(connection, self.table, now - older_than):
+        while last is None and delete_older(connection, self.table, now - older_than):
             pass
         return count, last
 

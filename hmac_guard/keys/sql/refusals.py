@@ -92,7 +92,7 @@ class RecentRefusals:
         return sorted(found, key=lambda each: each.at)
 
 
-def store(connection: Connection, tables: Store, refusals: Sequence[Refusal], tenants: set[str]) -> None:
+def insert_refusals(connection: Connection, tables: Store, refusals: Sequence[Refusal], tenants: set[str]) -> None:
     """Write refusals, and delete the oldest ones of each tenant that has too many."""
     rows = [each._replace(tenant=each.tenant if each.tenant in tenants else NO_TENANT) for each in refusals]
     values = [{**row._asdict(), "ids": json.dumps(dict(row.ids))} for row in rows]
@@ -112,7 +112,7 @@ def store(connection: Connection, tables: Store, refusals: Sequence[Refusal], te
         connection.execute(delete(tables.refusals).where(column.id <= last))
 
 
-def forget(connection: Connection, tables: Store, before: float) -> int:
+def delete_older(connection: Connection, tables: Store, before: float) -> int:
     """Delete some of the refusals that are older than a Unix time. Return their number."""
     column = tables.refusals.c
     oldest = connection.execute(select(column.id, column.at).order_by(column.id).limit(BATCH)).all()
@@ -122,7 +122,9 @@ def forget(connection: Connection, tables: Store, before: float) -> int:
     return len(ids)
 
 
-def read(connection: Connection, tables: Store, tenant: str, before: int | None, limit: int) -> tuple[Refusal, ...]:
+def refusals_of(
+    connection: Connection, tables: Store, tenant: str, before: int | None, limit: int
+) -> tuple[Refusal, ...]:
     """Return the refusals of a tenant, the newest first."""
     column = tables.refusals.c
     found = select(tables.refusals).where(column.tenant == tenant)
@@ -131,7 +133,7 @@ def read(connection: Connection, tables: Store, tenant: str, before: int | None,
     return tuple(map(_of, connection.execute(found.order_by(column.id.desc()).limit(limit))))
 
 
-def read_one(connection: Connection, tables: Store, number: int) -> Refusal | None:
+def refusal_at(connection: Connection, tables: Store, number: int) -> Refusal | None:
     row = connection.execute(select(tables.refusals).where(tables.refusals.c.id == number)).first()
     return None if row is None else _of(row)
 
