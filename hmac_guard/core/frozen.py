@@ -34,3 +34,13 @@ class Frozen(Strict):
         """Set attributes. Only for `__init__`, and for the own state of an object."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+
+class Value(Frozen):
+    """A frozen object that is equal to each one of its class with the same attributes."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.frozen import Value
 
 #: Puts a name that a request or a scheme chose into quotes: `repr`, or Markdown's backticks.
 Quote = Callable[[str], str]
 
 
-class Source(Frozen, ABC):
-    """Where one string is sent. Two sources of one kind with the same arguments are equal."""
+class Source(Value, ABC):
+    """Where one string is sent."""
 
     #: The kinds of body in which this source looks; empty where it does not look into the body.
     kinds: tuple[str, ...] = ()
@@ -51,12 +51,6 @@ class Source(Frozen, ABC):
         if not isinstance(other, Source):
             return NotImplemented
         return _Either(self.places() + other.places())
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
 
     def _description(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import ClassVar, Literal, get_args
 
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.frozen import Frozen
+from hmac_guard.core.frozen import Value
 from hmac_guard.core.message import BODY, Part
 from hmac_guard.core.message import Literal as LiteralText
 from hmac_guard.core.numbers import check_seconds
@@ -31,7 +31,7 @@ def is_time(text: str) -> bool:
     return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= MAX_DIGITS
 
 
-class Time(Frozen):
+class Time(Value):
     """The common base of `Timestamp` and `Expires`."""
 
     name: ClassVar[str]
@@ -85,12 +85,6 @@ class Time(Frozen):
 
     def _says(self, text: str, ticks: float) -> str:
         return text.format(f"{ticks / self._scale:.3f}".rstrip("0").rstrip("."))
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
 
     def _description(self) -> str:
         options = "".join(f", {name}={value!r}" for name, value in vars(self).items() if name[0] != "_")
