@@ -6,6 +6,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 
 
@@ -34,3 +35,9 @@ def client_of_url(url: Hidden[Any], timeout: float) -> Hidden[Any] | None:
 def is_pipeline(client: Hidden[Any]) -> bool:
     """Return whether this is a pipeline, which only collects commands."""
     return hasattr(client.get(), "execute")
+
+
+def check_name(argument: str, value: object) -> None:
+    """Raise `ConfigError` unless the value is printable text: half a character could never be sent."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ConfigError(f"{argument} must be printable text")

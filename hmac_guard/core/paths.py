@@ -156,6 +156,11 @@ def segments_of(template: str, name: str) -> list[str]:
             patterns.append(_ID_SEGMENT if placeholder[1] == name else _ANY_SEGMENT)
         elif "{" in segment or "}" in segment:
             raise ConfigError(f"Path: in {template!r} a placeholder must be a whole segment, as in '/{{{name}}}/'")
+        elif _PATTERN.search(segment):
+            raise ConfigError(
+                f"Path: {template!r} has {segment!r}, which looks like a pattern or is not decoded, and would match "
+                f"nothing; write the decoded text, and a segment that can be anything as '{{other}}'"
+            )
         else:
             patterns.append(re.escape(segment))
     if patterns.count(_ID_SEGMENT) != 1:

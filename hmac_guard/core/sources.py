@@ -196,7 +196,7 @@ class Cookie(Source):
 
 
 class Path(Source):
-    """A segment of the path: `Path("/connect/{user_id}", …)`, templates of the whole path without the mount point.
+    """A segment of the path: `Path("/connect/{user_id}", …)`, templates of the decoded path without the mount point.
 
     The placeholder with the id's name is the id; any other placeholder matches any segment. A placeholder is a whole
     segment and never contains `/`. These paths are refused: one that is not canonical; one that differs from a template

@@ -20,7 +20,7 @@ from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.cached import CachedKeys
 from hmac_guard.keys.threads import runs_threads
 from hmac_guard.log import FailureLog, failure_of, log_failure
-from hmac_guard.redis_clients import client_of_url, is_pipeline
+from hmac_guard.redis_clients import check_name, client_of_url, is_pipeline
 
 #: Seconds between two attempts to connect, and for which one may last.
 RETRY, TIMEOUT = 0.25, 1.0
@@ -69,8 +69,7 @@ class RedisInvalidation(Strict):
     def __init__(self, redis: Any, channel: str = "hmac_guard:keys") -> None:
         hidden = hide(redis)  # it may have a password
         del redis
-        if not isinstance(channel, str) or not channel:
-            raise ConfigError("RedisInvalidation: channel must be text")
+        check_name("RedisInvalidation: channel", channel or None)
         self._given = hidden
         self._is_own = isinstance(hidden.get(), (str, type(None)))
         self._redis: Hidden[Any] = _client_of(hidden) if self._is_own else _checked(hidden)

@@ -15,7 +15,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.log import logger
 from hmac_guard.once.store import TIMEOUT, seconds_until
-from hmac_guard.redis_clients import client_of_url, is_pipeline
+from hmac_guard.redis_clients import check_name, client_of_url, is_pipeline
 
 _POLICY = "maxmemory-policy"
 
@@ -43,8 +43,7 @@ class RedisOnce(Strict):
         hidden = hide(redis)  # it may have a password
         del redis
         check_seconds("RedisOnce: timeout", timeout)
-        if not isinstance(prefix, str):
-            raise ConfigError("RedisOnce: prefix must be text")
+        check_name("RedisOnce: prefix", prefix)
         self.timeout = timeout
         self._prefix = prefix
         self._given = hidden

@@ -131,6 +131,13 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a template that is relative": (lambda: path("connect/{a}"), "template of a whole path"),
     "a template with //": (lambda: path("//{a}"), "template of a whole path"),
     "a template that is no text": (lambda: path(3), "template of a whole path"),
+    "a template that is not decoded": (
+        lambda: path("/caf%C3%A9/{a}"),
+        "has 'caf%C3%A9', which looks like a pattern or",
+    ),
+    "a template with a converter": (lambda: path("/<int:b>/{a}"), "has '<int:b>', which looks like a pattern or"),
+    "a template with a glob": (lambda: path("/*/{a}"), "looks like a pattern"),
+    "a template with a query": (lambda: path("/a/{a}/b?x=1"), "looks like a pattern"),
     "two templates for one path": (lambda: path("/{a}/{k}", "/{k}/{a}"), "keep one of them"),
     "one line under two spellings": (lambda: scheme(ids={"a": Header("X-A"), "b": Header("x-a")}), "cannot be both"),
     "a header in a choice with itself": (lambda: Header("X-A") | Header("x-a"), "twice"),

@@ -684,6 +684,7 @@ def test_a_forked_worker_watches_too(channel: str, server: RedisServer) -> None:
         pytest.param(["rediss://localhost?ssl_cert_reqs=x"], "give a URL like", id="an unknown rule for certificates"),
         pytest.param(["redis://localhost", ""], "channel", id="no channel"),
         pytest.param(["redis://localhost", 7], "channel", id="a number for a channel"),
+        pytest.param(["redis://localhost", "\ud800"], "channel must be printable", id="half a character for a channel"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(arguments: list[object], why: str) -> None:

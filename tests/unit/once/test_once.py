@@ -716,6 +716,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a pipeline": (lambda: RedisOnce(Redis().pipeline()), "redis://"),
     "an async pipeline": (lambda: RedisOnce(AsyncRedis().pipeline()), "redis://"),
     "a prefix that is no text": (lambda: RedisOnce("redis://x", prefix=b"p"), "prefix"),  # type: ignore[arg-type]
+    "a prefix with half a character": (lambda: RedisOnce("redis://x", prefix="\ud800"), "prefix must be printable"),
     "a URL for an engine": (lambda: SqlOnce("sqlite://"), "engine"),  # type: ignore[type-var]
     "an odd table": (lambda: SqlOnce(create_engine("sqlite:///x"), table="a b"), "name of a table"),
     "a database in memory for each thread": (
