@@ -197,9 +197,11 @@ class Signer(Frozen):
             if field in self._scheme.id_fields:
                 ids.setdefault(field.name, read)
         for field in self._to_find.difference(in_path):
+            is_only_there = all(map(is_path, field.source.places()))
+            other = "" if is_only_there else f"give {field.name}= to send it in another place, or "
             raise ValueError(
                 f"the path {request.path!a:.200} has no {field.name!r}, which the scheme reads from "
-                f"{field.source.describe()}; leave this signer out of a request that no guard checks"
+                f"{field.source.describe()}; {other}leave this signer out of a request that no guard checks"
             )
         placing = Placing(self._scheme.signs_body, request.kind if request.kind in ("form", "json") else "")
         for field in self._given:

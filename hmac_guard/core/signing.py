@@ -20,6 +20,8 @@ from hmac_guard.core.verdict import Refused
 if TYPE_CHECKING:
     from hmac_guard.core.scheme import Scheme
 
+_ID = "text of 1 to 1,024 bytes without control characters and without white space at either end"
+
 
 def names_of_parts(scheme: "Scheme") -> list[str]:
     """Return the names of the parts that are not ids: "timestamp", "expires", "body", "method"."""
@@ -96,8 +98,12 @@ def sign_fields(
 
 def check_tenant(owner: str, scheme: "Scheme", tenant: object) -> None:
     """Raise `ConfigError` for a tenant that no request can name. None is no tenant."""
-    if tenant is not None and (scheme.tenant_field is None or not isinstance(tenant, str) or not is_id(tenant)):
-        raise ConfigError(f"{owner}: tenant is text, such as str(tenant.id), and only for a scheme that has a tenant")
+    if tenant is None:
+        return
+    if scheme.tenant_field is None:
+        raise ConfigError(f"{owner}: tenant is only for a scheme that has a tenant, and {scheme.name!r} has none")
+    if not isinstance(tenant, str) or not is_id(tenant):
+        raise ConfigError(f"{owner}: tenant is {_ID}, such as str(tenant.id)")
 
 
 def _signature(scheme: "Scheme", key: Hidden[Any], message: bytes) -> str:
@@ -132,10 +138,7 @@ def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:
             raise ConfigError(f"sign: the id {name!r} is missing")
     for name, text in ids.items():
         if not isinstance(text, str) or not is_id(text):
-            raise ConfigError(
-                f"sign: the id {name!r} must be text of 1 to 1,024 bytes without control characters and without "
-                "white space at either end"
-            )
+            raise ConfigError(f"sign: the id {name!r} must be {_ID}")
         source = scheme.ids[name]
         if not source.can_carry(text):
             raise ConfigError(f"sign: the id {name!r} {why_not_sent(source, text)}")

@@ -415,9 +415,25 @@ def test_a_path_without_the_id_that_it_must_have_is_an_error(sign: Any) -> None:
 
     assert signer.sign(found).headers == given.sign(found).headers == {"X-Sig": invoices.sign(KEY, account="a1")}
     with pytest.raises(
-        ValueError, match=r"^the path '/health' has no 'account', which the scheme reads from path '/a/"
+        ValueError,
+        match=r"^the path '/health' has no 'account', which the scheme reads from path '/a/[^;]*; leave this",
     ):
         signer.sign(other)
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_the_error_for_an_id_that_the_path_lacks_says_how_to_send_it_elsewhere(sign: Any) -> None:
+    origins = ["http://127.0.0.1:9"]
+    request = Outgoing("GET", "/x", query="integration_id=gh")
+
+    with pytest.raises(
+        ValueError, match="; give integration_id= to send it in another place, or leave this signer out"
+    ):
+        sign(NANGO, KEY, origins, connection_id="u1").signer.sign(request)
+
+    signed = sign(NANGO, KEY, origins, connection_id="u1", integration_id="gh").signer.sign(request)
+    hmac = NANGO.sign(KEY, connection_id="u1", integration_id="gh")
+    assert {*signed.query.split("&")} == {"integration_id=gh", "connection_id=u1", f"hmac={hmac}"}
 
 
 @pytest.mark.parametrize("nonce", [Path("/{nonce}"), Path("/{nonce}") | Header("X-Nonce")], ids=repr)

@@ -353,6 +353,18 @@ def test_the_tenant_is_placed_where_it_is_given() -> None:
         INBOX.sign_fields(KEY, user_id="u1", tenant="acme")
 
 
+@pytest.mark.parametrize("tenant", ["acme\n", "", " acme", "x" * 1025, 5], ids=ascii)
+def test_the_error_for_a_tenant_names_its_cause(tenant: Any) -> None:
+    scheme = INBOX.replace(tenant=Header("X-Tenant"))
+
+    with pytest.raises(ConfigError, match=r"^sign_fields: tenant is text of 1 to 1,024 bytes without control char"):
+        scheme.sign_fields(KEY, now=NOW, user_id="u1", tenant=tenant)
+    with pytest.raises(
+        ConfigError, match=rf"^sign_fields: tenant is only for a scheme .*, and '{INBOX.name}' has none$"
+    ):
+        INBOX.sign_fields(KEY, now=NOW, user_id="u1", tenant=tenant)
+
+
 def test_an_id_called_tenant_or_now_goes_into_the_mapping() -> None:
     ids = {"tenant": Query("id"), "now": Query("n")}
     scheme = Scheme(name="t", ids=ids, message="{tenant}:{now}", signature=Query("sig"), tenant=Query("t"))
