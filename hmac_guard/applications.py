@@ -84,13 +84,23 @@ def warn_of_cors_inside(middleware: Any, scope: Any, scheme: str) -> None:
         )
 
 
+def is_middleware_of(middleware: Any, app: Any) -> bool:
+    """Return whether an ASGI middleware was added to an application of Starlette."""
+    return any(layer is middleware for layer in _chain(_stored(app, "middleware_stack")))
+
+
 def _chain(layer: Any) -> Iterator[Any]:
     """Yield a layer of Starlette and the layers inside it."""
     seen: set[int] = set()
     while layer is not None and id(layer) not in seen:
         seen.add(id(layer))
         yield layer
-        layer = getattr(layer, "app", None)
+        layer = _stored(layer, "app")
+
+
+def _stored(layer: Any, name: str) -> Any:
+    """Return the attribute that an object itself holds, or None. No code of a layer of another package runs."""
+    return getattr(layer, "__dict__", {}).get(name)
 
 
 def _to_be_made(app: Any) -> Iterator[Any]:

@@ -628,6 +628,11 @@ def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
     inner = getattr(app, "guard", None) if isinstance(app, middleware) else None
     if inner is not None and inner.annotate_as == decider.annotate_as:
         raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
+    check_mount_points(app, decider)
+
+
+def check_mount_points(app: Any, decider: Decider) -> None:
+    """Raise `ConfigError` if an entry of this decider cannot work in an application that sets its mount point."""
     if decider.only or decider.exempt:
         for mount_point, setting in mount_points_of(app):
             decider.check_mount_point(mount_point, setting)

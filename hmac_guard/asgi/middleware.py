@@ -4,14 +4,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.applications import MISSING_GUARD, AsgiApplication, warn_of_cors_inside
+from hmac_guard.applications import MISSING_GUARD, AsgiApplication, is_middleware_of, warn_of_cors_inside
 from hmac_guard.asgi.body import replay
 from hmac_guard.asgi.driver import Driver
-from hmac_guard.core.errors import OuterError
+from hmac_guard.core.errors import ConfigError, OuterError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.strict import Strict
-from hmac_guard.decider import check_app, decider_of
+from hmac_guard.decider import check_app, check_mount_points, decider_of
 from hmac_guard.keys.calling import on_a_thread
 from hmac_guard.log import failure_of
 from hmac_guard.mount_points import mount_points_of, removes_root_path
@@ -52,19 +52,21 @@ class GuardMiddleware(Strict):
         self._driver = Driver(decider, own, keeps_root=not removes_root_path(app))
         self.app: AsgiApplication = app
         self.guard: Guard = hidden.get()
+        # How the next request is decided. It is in a list, since `uncovered_routes` takes callables in attributes for
+        # applications.
+        self._decide = [self._decide_first]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             if kind != "lifespan":
                 raise ValueError(f"the guard does not know the ASGI scope type {ascii(kind)[:40]}")
-            warn_of_cors_inside(self, scope, self.guard.scheme.name)
-            await self.app(scope, self._closing(receive), send)
+            await self._start(scope, receive, send)
             return
         # The application is called outside of the `try`, with nothing left to do that may fail.
         failure = outer = None
         try:
-            pending = self._driver.decide(scope, receive)
+            pending = self._decide[0](scope, receive)
             refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.broke_off:
                 return
@@ -84,6 +86,30 @@ class GuardMiddleware(Strict):
             await send_refusal(refusal, scope, send)
             return
         await self.app(scope, receive, send)
+
+    async def _start(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the lifespan to the application, after the checks for which the guard has to be in its place."""
+        warn_of_cors_inside(self, scope, self.guard.scheme.name)
+        try:
+            self._check_outer(scope)
+        except ConfigError as error:
+            # Without this message, some servers start the application all the same.
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await self.app(scope, self._closing(receive), send)
+
+    def _check_outer(self, scope: Any) -> None:
+        """Raise `ConfigError` for an entry that cannot work in the application that has this middleware."""
+        app = scope.get("app")
+        if is_middleware_of(self, app):
+            check_mount_points(app, self._driver.decider)
+
+    def _decide_first(self, scope: Any, receive: Any) -> Any:
+        """Decide the first request, after the check that a server without lifespan has left out."""
+        self._check_outer(scope)
+        self._decide = [self._driver.decide]
+        return self._driver.decide(scope, receive)
 
     def _closing(self, receive: Any) -> Any:
         """Return a `receive` that closes the guard's callbacks before the application gets the shutdown.

@@ -1,5 +1,6 @@
 """Applications that set their own mount point: `only` and `exempt` name paths without it."""
 
+import asyncio
 import warnings
 from typing import Any
 
@@ -23,6 +24,7 @@ from fastapi import FastAPI, Security
 from orders import KEY, hex_of
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
+from starlette.testclient import TestClient
 from support import Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
 
@@ -84,6 +86,44 @@ def test_an_entry_with_the_root_path_of_fastapi_is_refused(policy: Any, message:
 
     with pytest.raises(ConfigError, match=message):
         Guard(NANGO, KEY, **policy).asgi(layers[around])
+
+
+@pytest.mark.parametrize(("policy", "message"), WRONG)
+def test_an_entry_with_the_root_path_of_fastapi_is_refused_in_a_middleware_of_it(policy: Any, message: str) -> None:
+    app = make_fastapi()
+    app.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, mode="report", **policy))
+    app.add_middleware(CORSMiddleware)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(ConfigError, match=message) as caught:
+        asyncio.run(app({"type": "lifespan"}, receive, send))
+    assert sent == [{"type": "lifespan.startup.failed", "message": str(caught.value)}]
+    # Not every server has a lifespan.
+    assert [run_asgi(app, Sent(path=path, query=QUERY)).status for path in ("/open", "/inbox/x")] == [503, 503]
+
+
+@pytest.mark.parametrize("policy", RIGHT)
+def test_a_middleware_of_fastapi_with_entries_without_the_mount_point_is_accepted(policy: Any) -> None:
+    app = make_fastapi()
+    app.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, **policy))
+
+    with TestClient(app):
+        assert [run_asgi(app, Sent(path="/inbox/x", query=query)).status for query in ("", QUERY)] == [401, 200]
+        assert "/inbox/{name}" not in uncovered_routes(app)
+
+
+def test_the_root_path_of_an_application_around_is_not_in_the_entries_of_a_mounted_one() -> None:
+    app, inner = make_fastapi(), FastAPI()
+    inner.add_api_route("/api/inbox", lambda: "inbox")
+    app.mount("/v1", Guard(NANGO, KEY, only=("/api/inbox",)).asgi(inner))
+
+    assert [run_asgi(app, Sent(path="/api/v1/api/inbox", query=query)).status for query in ("", QUERY)] == [401, 200]
 
 
 @pytest.mark.parametrize("argument", ["only", "exempt"])
@@ -209,8 +249,8 @@ def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     right.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/inbox/",)))
 
     assert set(uncovered_routes(wrong)) - pages == {"/inbox/{name}", "/open"}
-    assert run_asgi(wrong, Sent(path="/inbox/x")).status == 200, "the helper says so"
-    assert run_asgi(wrong, Sent(path="/api/inbox/x")).status == 401, "the server leaves the root path there"
+    assert run_asgi(wrong, Sent(path="/inbox/x")).status == 503
+    assert run_asgi(right, Sent(path="/inbox/x")).status == 401
     assert set(uncovered_routes(right)) - pages == {"/open"}
     assert set(uncovered_routes(Guard(NANGO, KEY, only=("/inbox/",)).asgi(make_fastapi()))) - pages == {"/open"}
 
