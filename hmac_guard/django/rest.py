@@ -58,7 +58,8 @@ class GuardAuthentication(BaseAuthentication):
 
     Put this class first in the list: Django REST framework stops at the first class that finds a user. A request that
     the guard refuses is refused here, before the permission classes run. (The default permission class of REST
-    framework permits every request.) The response has the guard's status, headers and document, rendered by the view.
+    framework permits every request.) The response has the guard's status, headers and document. The view renders it, in
+    the media type of its renderers.
 
     If the mode is "report" or "off", an unverified request is not refused. Then REST framework calls the other
     authentication classes. If one of them finds a user, its user and its `request.auth` are used. If none does,
@@ -75,6 +76,7 @@ class GuardAuthentication(BaseAuthentication):
         driver = self._driver()
         refusal = driver.refuse(request._request)
         if refusal is not None:
+            _send_with_answer(request, "Cache-Control", dict(refusal.headers)["Cache-Control"])
             raise GuardRefused(refusal)
         verdict = driver.verdict_on(request._request)
         if not verdict:
@@ -101,6 +103,13 @@ class GuardAuthentication(BaseAuthentication):
 
     def _driver(self) -> DjangoDriver:
         return self.make_driver(type(self).__name__)
+
+
+def _send_with_answer(request: Any, name: str, value: str) -> None:
+    """Set a header of the answer. REST framework takes two others from an exception, and all those of the view."""
+    view = request.parser_context.get("view")
+    if hasattr(view, "headers"):  # Without a view that runs, nothing is answered.
+        view.headers = {**view.headers, name: value}
 
 
 def _keep(verdict: Verdict, request: Any) -> None:

@@ -14,6 +14,7 @@ from django_project import GUARDED, Guarded, project, send  # isort: skip
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
 from django.http import HttpResponse
+from django.test import RequestFactory
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -21,7 +22,7 @@ from django.views.decorators.csrf import csrf_exempt
 from orders import CASES, GOOD, GOOD_JSON, GOOD_MULTIPART, KEY, ORDERS, UNSIGNED, hex_of, query_of
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, authentication_classes
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.permissions import DjangoModelPermissions, DjangoObjectPermissions, IsAdminUser, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -96,6 +97,18 @@ def test_a_refused_request_is_refused_with_any_permissions(case: str, server: st
 
     assert (reply.status, json.loads(reply.body)) == (refusal.status.value, json.loads(refusal.body))
     assert reply.headers.get("www-authenticate") == dict(refusal.headers).get("WWW-Authenticate")
+    assert reply.headers["cache-control"] == "no-store"
+    assert "cache-control" not in reply_of(Open, GOOD, server).headers
+
+
+@pytest.mark.parametrize("view", [None, Orders()], ids=["no view", "a view that does not run"])
+def test_a_refusal_needs_no_view_that_runs(view: Any) -> None:
+    request = Request(RequestFactory().get("/orders"), parser_context={"view": view})
+    by_guard: Any = type("ByGuard", (GuardAuthentication,), {"guard": GUARD})
+
+    with pytest.raises(APIException) as caught:
+        by_guard().authenticate(request)
+    assert caught.value.get_codes() == "missing_signature"
 
 
 @SERVERS
