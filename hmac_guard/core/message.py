@@ -4,7 +4,7 @@ Two requests with different parts never have the same message (threats T001).
 """
 
 import string
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from hmac_guard.core.errors import ConfigError
@@ -136,20 +136,21 @@ def _split(message: str) -> tuple[list[tuple[str, str]], str]:
     return pairs, before
 
 
-def check_optional(optional: frozenset[str], parts: tuple[Part, ...]) -> frozenset[str]:
-    """Return `optional`.
+def check_optional(optional: Iterable[str], parts: tuple[Part, ...]) -> frozenset[str]:
+    """Return `optional` as a set.
 
     Raises:
         ConfigError: It has an id that is not the last of several, or the message goes on after it.
     """
     names = [part.name for part in parts if isinstance(part, Id)]
-    if optional and (len(names) < 2 or optional != {names[-1]}):
+    optional = [*optional]
+    if optional and (len(names) < 2 or any(name != names[-1] for name in optional)):
         raise ConfigError(
             "Scheme: only the last of several ids may be optional; the others are needed to tell it apart"
         )
     if optional and [part.name for part in parts if not isinstance(part, Literal)][-1] != names[-1]:
         raise ConfigError("Scheme: an optional id comes after the times and the method, and not with {@body}")
-    return optional
+    return frozenset(optional)
 
 
 def is_unambiguous(part: Id | Time | Method, text: str) -> bool:

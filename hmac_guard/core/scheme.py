@@ -113,7 +113,7 @@ class Scheme(Frozen):
             algorithm=algorithm,
             prefix=prefix,
             tenant=tenant,
-            optional=check_optional(frozenset(optional), parts),
+            optional=check_optional(optional, parts),
             timestamp=timestamp,
             expires=expires,
             parts=parts,

@@ -3,17 +3,35 @@
 import functools
 import hashlib
 import hmac
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
 from secrecy import SECRECY
 from support import Sent, scope_for
 
-from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Key, Keyring, Path, Query, Scheme, Timestamp
+from hmac_guard import (
+    ConfigError,
+    Cookie,
+    Expires,
+    Form,
+    Guard,
+    Header,
+    Json,
+    Key,
+    Keyring,
+    Path,
+    Query,
+    Scheme,
+    Timestamp,
+)
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.core.source import Source
-from hmac_guard.keys import CachedKeys, EnvKeys, FileKeys, MappingKeys
+from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys, MappingKeys
+from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO, SUPRSEND, raw_body, signed_ids, user_hash
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
@@ -145,6 +163,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "two paths in a choice": (lambda: Path("/x/{a}/{k}") | Path("/x/{k}/{a}"), "give one Path all its templates"),
     "a body of two kinds": (lambda: scheme(ids={"a": Json("/a"), "b": Form("b")}), "cannot be JSON and a form"),
     "a header cut before a comma": (lambda: Header("X-A", before=","), "without a comma"),
+    "optional as a list of lists": (lambda: scheme(optional=[["b"]]), "only the last of several ids may be optional"),
     "optional as a number": (lambda: scheme(optional=5), "as a set"),
     "a glob": (lambda: guard(only=("/api/*",)), "looks like a pattern"),
     "a template": (lambda: guard(only=("/users/{id}",)), "looks like a pattern"),
@@ -337,6 +356,43 @@ def test_bad_configuration_is_refused_with_the_fix(case: str) -> None:
         make()
 
     assert fix in str(caught.value)
+
+
+#: What takes arguments, and those that it needs.
+MADE: dict[Any, dict[str, Any]] = {
+    **{place: {"name": "X"} for place in (Query, Form, Cookie, Header)},
+    Json: {"pointer": "/a"},
+    path: {},
+    Timestamp: {"source": Query("t")},
+    Expires: {"source": Query("t"), "max_lifetime": 4},
+    Key: {"secret": KEY},
+    Key.from_hex: {"text": "01" * 16},
+    Keyring: {"keys": KEY},
+    Scheme: {"name": "n", "ids": {"a": Query("a"), "b": Query("b")}, "message": "{a}:{b}", "signature": Query("sig")},
+    raw_body: {"header": "X-Sig"},
+    user_hash: {"id": Query("id"), "signature": Query("sig")},
+    signed_ids: {"ids": {"u": Query("u")}, "expires": Expires(Query("e"), max_lifetime=5)},
+    Guard: {"scheme": NANGO, "keys": KEY},
+    MemoryOnce: {},
+    CachedKeys: {"resolver": async_function},
+    **{source: {} for source in (ChainKeys, EnvKeys, FileKeys)},
+}
+ODD = [
+    *(None, True, 0, -1, 1.5, float("nan"), 10**400, object(), object, lambda: 1, Query("q")),
+    *("", "x", " ", "x\n", "\ud800", "{a", "{0}", "/*", b"", b"x", [], [None], [[]], (), {}, {1: 2}, {"a": 1}),
+]
+
+
+@pytest.mark.filterwarnings("ignore:the guard of 'nango' explains each refusal")
+@pytest.mark.parametrize("make", MADE, ids=lambda make: make.__qualname__)
+def test_an_odd_value_of_an_argument_is_accepted_or_a_config_error(make: Any) -> None:
+    signature = inspect.signature(make.__init__ if isinstance(make, type) else make)  # type: ignore[misc]
+    for argument, odd in product(signature.parameters.values(), ODD):
+        with suppress(ConfigError):
+            if argument.kind is argument.VAR_POSITIONAL:
+                make(odd, **MADE[make])
+            else:
+                make(**{**MADE[make], argument.name: odd})
 
 
 SIGNING = {
