@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from documentation.pages import exports
@@ -24,10 +25,12 @@ from documented import blocks as blocks_of
 from installed import install, run_pytest
 from ports import accepts, own_port
 from serving import threaded
+from support import Sent, call_wsgi
 from waiting import TIMEOUT, becomes_true
 
 from hmac_guard import Guard, Key, Reason
 from hmac_guard.once import MemoryOnce
+from hmac_guard.schemes import NANGO, SUPRSEND
 
 pytest.importorskip("flask", reason="not run: Flask is not installed")
 pytest.importorskip("prometheus_client", reason="not run: prometheus_client is not installed")
@@ -301,6 +304,23 @@ def test_each_block_of_the_page_on_troubleshooting_runs(number: int, monkeypatch
     pytest.importorskip("starlette", reason="not run: Starlette is not installed")
 
     assert isinstance(blocks("troubleshooting.md")[number].run()["guard"], Guard)
+
+
+def test_a_form_passes_the_schemes_of_the_page_on_troubleshooting() -> None:
+    guards = [
+        block.run()["guard"] for block in blocks("troubleshooting.md") if block.heading == "An upload gets 415 or 413"
+    ]
+    form, refused = (("Content-Type", "application/x-www-form-urlencoded"),), []
+    for guard, preset in zip(guards, (SUPRSEND, NANGO), strict=True):
+        ids = dict.fromkeys(preset.ids, "x")
+        query = urlencode(guard.scheme.sign_fields(KEY, ids).query)
+        sent = Sent(method="POST", query=query, headers=form, body=b"a=1")
+        assert call_wsgi(guard, sent).status == 200
+        refused.append(call_wsgi(Guard(preset, KEY), sent).status)
+    assert refused == [415, 415]
+    hmac = NANGO.sign(KEY, integration_id="gh", connection_id="u1")
+    path = Sent(path="/oauth/connect/gh", query=f"connection_id=u1&hmac={hmac}")
+    assert call_wsgi(guards[1], path).status == 200
 
 
 def test_explain_names_the_mistake_of_the_page() -> None:

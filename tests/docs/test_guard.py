@@ -9,7 +9,7 @@ from orders import hex_of
 from support import Call, Sent
 
 import hmac_guard.schemes
-from hmac_guard import Guard, Scheme, Verdict
+from hmac_guard import Form, Guard, Json, Path, Query, Scheme, Verdict
 
 PAGE = text_of("docs/guard.md")
 
@@ -72,3 +72,17 @@ def test_all_presets_are_named() -> None:
 
     assert set(named.split()) == {name for name in hmac_guard.schemes.__all__ if name.isupper()}
     assert all(isinstance(getattr(hmac_guard.schemes, name), Scheme) for name in named.split())
+
+
+def test_all_presets_that_read_the_body_are_named_with_their_places() -> None:
+    [listed] = re.findall(r"Some presets read ids and (.*?) With them", " ".join(PAGE.split()))
+    kinds = {"the query or from JSON": {Query, Json}, "JSON": {Json}, "a form or from JSON": {Form, Json}}
+    parts = re.findall(r"((?:`[A-Z]+`(?:, | and )?)+) from (the query or from JSON|a form or from JSON|JSON)", listed)
+    named = {name: kinds[places] for names, places in parts for name in re.findall("[A-Z]+", names)}
+    presets = {name: getattr(hmac_guard.schemes, name) for name in hmac_guard.schemes.__all__ if name.isupper()}
+    sources = {name: [*preset.ids.values(), preset.signature] for name, preset in presets.items()}
+    of_each = {name: [{*map(type, source.places())} - {Path} for source in sources[name]] for name in presets}
+
+    assert {name for name, preset in presets.items() if any(place.kinds for place in preset.places())} == {*named}
+    for name, found in named.items():
+        assert of_each[name] == [found] * len(of_each[name]), name
