@@ -52,21 +52,18 @@ class GuardMiddleware(Strict):
         self._driver = Driver(decider, own, keeps_root=not removes_root_path(app))
         self.app: AsgiApplication = app
         self.guard: Guard = hidden.get()
-        # How the next request is decided. It is in a list, since `uncovered_routes` takes callables in attributes for
-        # applications.
-        self._decide = [self._decide_first]
+        self._is_checked = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        kind = scope["type"]
-        if kind not in ("http", "websocket"):
-            if kind != "lifespan":
-                raise ValueError(f"the guard does not know the ASGI scope type {ascii(kind)[:40]}")
+        if scope["type"] not in ("http", "websocket"):
             await self._start(scope, receive, send)
             return
         # The application is called outside of the `try`, with nothing left to do that may fail.
         failure = outer = None
         try:
-            pending = self._decide[0](scope, receive)
+            if not self._is_checked:  # A server may leave out the lifespan.
+                self._check_outer(scope)
+            pending = self._driver.decide(scope, receive)
             refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.broke_off:
                 return
@@ -89,6 +86,8 @@ class GuardMiddleware(Strict):
 
     async def _start(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the lifespan to the application, after the checks for which the guard has to be in its place."""
+        if scope["type"] != "lifespan":
+            raise ValueError(f"the guard does not know the ASGI scope type {ascii(scope['type'])[:40]}")
         warn_of_cors_inside(self, scope, self.guard.scheme.name)
         try:
             self._check_outer(scope)
@@ -104,12 +103,7 @@ class GuardMiddleware(Strict):
         app = scope.get("app")
         if is_middleware_of(self, app):
             check_mount_points(app, self._driver.decider)
-
-    def _decide_first(self, scope: Any, receive: Any) -> Any:
-        """Decide the first request, after the check that a server without lifespan has left out."""
-        self._check_outer(scope)
-        self._decide = [self._driver.decide]
-        return self._driver.decide(scope, receive)
+        self._is_checked = True
 
     def _closing(self, receive: Any) -> Any:
         """Return a `receive` that closes the guard's callbacks before the application gets the shutdown.
