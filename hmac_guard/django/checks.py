@@ -8,10 +8,12 @@ hmac_guard.E005  a guard does not work in Django, or two guards in MIDDLEWARE ha
 hmac_guard.E006  a guard reads UTF-8, and Django reads the same text with another DEFAULT_CHARSET
 hmac_guard.W001  a guard is before the CORS middleware
 hmac_guard.W002  a guard verifies larger bodies than a view can read
+hmac_guard.W003  a cache in MIDDLEWARE answers before a guard
 """
 
 import codecs
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Any
 
 from django.conf import settings
@@ -49,6 +51,7 @@ def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
         *_other_charset([*in_middleware, *decorating, *on_views], [view for _, view in routes]),
         *_larger_bodies([*in_middleware, *decorating]),
         *_before_cors([path for path, _ in middleware]),
+        *_after_cache(in_middleware, [*decorating, *on_views]),
     ]
     # Several guards may have the same wrong setting.
     return [message for number, message in enumerate(found) if message not in found[:number]]
@@ -179,3 +182,28 @@ def _before_cors(guards: list[str]) -> Iterator[checks.CheckMessage]:
                 hint="Put the CORS middleware first.",
                 id="hmac_guard.W001",
             )
+
+
+def _after_cache(
+    in_middleware: list[tuple[str, Decider]], on_views: list[tuple[str, Decider]]
+) -> Iterator[checks.CheckMessage]:
+    """Report guards that do not see a request because a cache in MIDDLEWARE answers it."""
+    entries = list(settings.MIDDLEWARE)
+    outside = list(takewhile(lambda entry: not _is_cache(entry), entries))
+    if outside == entries:
+        return
+    seeing = {decider.issuer for path, decider in in_middleware if path in outside}
+    for path, decider in [*in_middleware, *on_views]:
+        if decider.issuer not in seeing:
+            yield checks.Warning(
+                f"{path}: {entries[len(outside)]} is before the guard in MIDDLEWARE: an unsigned request can get the "
+                "answer to a signed one.",
+                hint="Put the guard above the cache, or silence this check if the views send Cache-Control: private.",
+                id="hmac_guard.W003",
+            )
+
+
+def _is_cache(entry: Any) -> bool:
+    """Return whether this middleware answers from a cache: Django's class, or one of this name."""
+    kinds = getattr(import_string(entry), "__mro__", ()) if _can_be_imported(entry) else ()
+    return any(kind.__name__ == "FetchFromCacheMiddleware" for kind in kinds)

@@ -21,10 +21,12 @@ pytest.importorskip("django", reason="not run: Django is not installed")
 from django_project import ASYNC_ONLY, GUARDED, SYNC_ONLY, Guarded, project, send  # isort: skip
 
 from django import VERSION
+from django.core.cache import cache
 from django.core.checks import run_checks
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
+from django.middleware.cache import FetchFromCacheMiddleware
 from django.test import Client, override_settings
 from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
@@ -1097,6 +1099,43 @@ CORS = "django_project.CorsMiddleware"
 def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list[str], ids: list[str]) -> None:
     with project(Seen().sync, MIDDLEWARE=middleware, HMAC_GUARD=GUARD):
         assert [message.id for message in run_checks(tags=["security"])] == ids
+
+
+class OwnCache(FetchFromCacheMiddleware):
+    """A subclass, as packages have it."""
+
+
+UPDATE, FETCH = "django.middleware.cache.UpdateCacheMiddleware", "django.middleware.cache.FetchFromCacheMiddleware"
+OWN_CACHE = f"{__name__}.OwnCache"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "on_view", "ids"),
+    [
+        ([UPDATE, FETCH, GUARDED], False, ["hmac_guard.W003"]),
+        ([UPDATE, OWN_CACHE, GUARDED], False, ["hmac_guard.W003"]),
+        (["django.middleware.cache.CacheMiddleware", GUARDED], False, ["hmac_guard.W003"]),
+        ([UPDATE, FETCH], True, ["hmac_guard.W003"]),
+        ([UPDATE, FETCH, GUARDED], True, ["hmac_guard.W003", "hmac_guard.W003"]),
+        ([GUARDED, UPDATE, FETCH], False, []),
+        ([GUARDED, UPDATE, FETCH], True, []),
+        ([UPDATE, GUARDED, FETCH], False, []),
+        ([GUARDED], True, []),
+    ],
+)
+def test_the_check_finds_a_cache_that_answers_before_the_guard(
+    middleware: list[str], on_view: bool, ids: list[str]
+) -> None:
+    scheme = BY_JSON.replace(ids={"a": Header("X-A")})
+    guard = Guarded.guard = Guard(scheme, KEY)
+    signed = Sent(headers=[("X-A", "1"), ("X-Sig", scheme.sign(KEY, a="1"))])
+    cache.clear()
+    with project(hmac_guarded(guard)(Seen().sync) if on_view else Seen().sync, MIDDLEWARE=middleware):
+        found = [message.id for message in run_checks(tags=["security"])]
+        statuses = [send("wsgi", sent).status for sent in (Sent(), signed, Sent())]
+
+    assert found == ids
+    assert statuses == ([401, 200, 200] if ids else [401, 200, 401])
 
 
 @pytest.mark.parametrize(
