@@ -4,7 +4,7 @@ hmac_guard.E001  HMAC_GUARD is missing
 hmac_guard.E002  HMAC_GUARD names an object that cannot be imported
 hmac_guard.E003  HMAC_GUARD is not a guard
 hmac_guard.E004  HMAC_GUARD is a dict with invalid options
-hmac_guard.E005  a guard does not work in Django, or two guards in MIDDLEWARE have the same name
+hmac_guard.E005  a guard does not work in Django or in its place, or two guards in MIDDLEWARE have the same name
 hmac_guard.E006  a guard reads UTF-8, and Django reads the same text with another DEFAULT_CHARSET
 hmac_guard.W001  a guard is before the CORS middleware
 hmac_guard.W002  a guard verifies larger bodies than a view can read
@@ -14,6 +14,7 @@ hmac_guard.W003  a cache in MIDDLEWARE answers before a guard
 import codecs
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
+from types import ModuleType
 from typing import Any
 
 from django.conf import settings
@@ -24,15 +25,24 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.sources import Form, Json, Query
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
+from hmac_guard.django.middleware import GuardMiddleware
 from hmac_guard.django.routes import (
     authentication_classes,
     decorating_guard,
     guard_authentication,
+    guard_class,
     guard_middleware,
     is_rest_view,
     text_of,
     views,
 )
+
+_AUTHENTICATION = "Give GuardAuthentication of hmac_guard.django.rest, or a subclass of it with your guard."
+_FIXES = {
+    "MIDDLEWARE": 'Write the dotted path "hmac_guard.django.GuardMiddleware", or that of a subclass of it.',
+    "DEFAULT_AUTHENTICATION_CLASSES": _AUTHENTICATION,
+    "authentication_classes": _AUTHENTICATION,
+}
 
 
 def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -45,6 +55,9 @@ def check_guard_settings(app_configs: Any, **kwargs: Any) -> list[checks.CheckMe
     decorating = _decorating(routes)
     found = [
         *_wrong_setting(),
+        *_misplaced("MIDDLEWARE", settings.MIDDLEWARE, str, GuardMiddleware),
+        *_misplaced("DEFAULT_AUTHENTICATION_CLASSES", _listed_by_default(), (str, type), guard_class()),
+        *_misplaced("authentication_classes", listed, type, guard_class()),
         *wrong,
         *wrong_on_views,
         *_same_names(in_middleware),
@@ -66,9 +79,52 @@ def _can_be_imported(path: str) -> bool:
     return True
 
 
+def _misplaced(place: str, listed: Iterable[Any], form: Any, kind: Any) -> Iterator[checks.CheckMessage]:
+    """Report the entries of a list that are of this package and that Django cannot use there.
+
+    Args:
+        place: The name of the list.
+        listed: The list.
+        form: The type of the entries that Django can use: text, a class, or both.
+        kind: The class that Django can use, also in subclasses.
+    """
+    for entry in listed:
+        fault = _fault_of(entry, form, kind)
+        if fault:
+            yield checks.Error(f"{place}: {fault}", hint=_FIXES[place], id="hmac_guard.E005")
+
+
+def _fault_of(entry: Any, form: Any, kind: Any) -> str | None:
+    try:
+        found = import_string(entry) if isinstance(entry, str) else entry
+    except Exception as error:  # A module may raise any. Django reports those of others when it loads them.
+        return f"{entry!r} cannot be imported: {error}" if _is_our_name(entry) else None
+    is_usable = isinstance(entry, form) and isinstance(found, type) and issubclass(found, kind)
+    if is_usable or not _is_ours(found):
+        return None
+    name = repr(entry) if isinstance(entry, str) else getattr(entry, "__qualname__", f"a {type(entry).__name__}")
+    return f"{name} cannot be used there"
+
+
+def _is_ours(found: Any) -> bool:
+    """Return whether a module, a class, a function or another object comes from this package."""
+    if isinstance(found, ModuleType):
+        return _is_our_name(found.__name__)
+    kinds = found.__mro__ if isinstance(found, type) else (found, *type(found).__mro__)
+    return any(_is_our_name(getattr(kind, "__module__", None)) for kind in kinds)
+
+
+def _is_our_name(path: object) -> bool:
+    return str(path).partition(".")[0] == "hmac_guard"
+
+
+def _listed_by_default() -> Iterable[Any]:
+    return (getattr(settings, "REST_FRAMEWORK", None) or {}).get("DEFAULT_AUTHENTICATION_CLASSES") or ()
+
+
 def _default_classes() -> list[Any]:
     """Return the classes of DEFAULT_AUTHENTICATION_CLASSES that can be imported."""
-    listed = (getattr(settings, "REST_FRAMEWORK", None) or {}).get("DEFAULT_AUTHENTICATION_CLASSES") or ()
+    listed = _listed_by_default()
     named = filter(_can_be_imported, [each for each in listed if isinstance(each, str)])
     return [*map(import_string, named), *(each for each in listed if not isinstance(each, str))]
 
@@ -174,7 +230,7 @@ def _verifies_more_than_views_read(decider: Decider) -> bool:
 
 def _before_cors(guards: list[str]) -> Iterator[checks.CheckMessage]:
     entries = list(settings.MIDDLEWARE)
-    cors = [entry for entry in entries if "cors" in entry.rpartition(".")[2].lower()]
+    cors = [entry for entry in entries if isinstance(entry, str) and "cors" in entry.rpartition(".")[2].lower()]
     for path in guards:
         if any(entries.index(path) < entries.index(entry) for entry in cors):
             yield checks.Warning(

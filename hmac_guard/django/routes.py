@@ -53,11 +53,12 @@ def guard_middleware(paths: Iterable[str]) -> list[tuple[str, type[GuardMiddlewa
 
 def guard_authentication(classes: Iterable[Any]) -> list[tuple[str, Any]]:
     """Return the guards among these authentication classes, each once, with their dotted paths."""
-    guards = [kind for kind in classes if isinstance(kind, type) and issubclass(kind, _our_class())]
+    guards = [kind for kind in classes if isinstance(kind, type) and issubclass(kind, guard_class())]
     return [(f"{kind.__module__}.{kind.__qualname__}", kind) for kind in dict.fromkeys(guards)]
 
 
-def _our_class() -> Any:
+def guard_class() -> Any:
+    """Return `GuardAuthentication`, or () if it is not imported."""
     # Not imported: that module needs REST framework.
     return getattr(sys.modules.get("hmac_guard.django.rest"), "GuardAuthentication", ())
 
@@ -74,7 +75,7 @@ def _guards_on(view: Any) -> Iterator[Guard]:
         yield decorating
     # Only the first class counts: Django REST framework stops at the first class that finds a user.
     for authentication in _certain_authentication_classes(view)[:1]:
-        if guards_as(authentication, _our_class(), "authenticate"):
+        if guards_as(authentication, guard_class(), "authenticate"):
             yield authentication.guard_in_use().for_route()
 
 

@@ -53,6 +53,7 @@ from support import Call, Reply, Sent, environ_for, run_asgi, scope_for
 from werkzeug.test import run_wsgi_app
 
 import hmac_guard.core.request
+import hmac_guard.wsgi
 from hmac_guard import ConfigError, Form, Guard, Header, Json, Key, Path, Query, Reason, Scheme, Verdict, verdict_from
 from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
 from hmac_guard.django.conf import guard_from_settings
@@ -1136,6 +1137,38 @@ def test_the_check_finds_a_cache_that_answers_before_the_guard(
 
     assert found == ids
     assert statuses == ([401, 200, 200] if ids else [401, 200, 401])
+
+
+class OfTheServer(hmac_guard.wsgi.GuardMiddleware):
+    """A guard around a WSGI application."""
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("hmac_guard.wsgi.GuardMiddleware", "'hmac_guard.wsgi.GuardMiddleware' cannot be used there"),
+        ("hmac_guard.asgi.GuardMiddleware", "'hmac_guard.asgi.GuardMiddleware' cannot be used there"),
+        ("hmac_guard.django.hmac_guarded", "'hmac_guard.django.hmac_guarded' cannot be used there"),
+        ("hmac_guard.django.middleware", "'hmac_guard.django.middleware' cannot be used there"),
+        ("hmac_guard.django.GuardMidleware", "'hmac_guard.django.GuardMidleware' cannot be imported: Module"),
+        ("hmac_guard.djngo.GuardMiddleware", "cannot be imported: No module named 'hmac_guard.djngo'"),
+        ("hmac_guard", "'hmac_guard' cannot be imported: hmac_guard doesn't look like a module path"),
+        (f"{__name__}.GUARD", f"'{__name__}.GUARD' cannot be used there"),
+        (f"{__name__}.OfTheServer", f"'{__name__}.OfTheServer' cannot be used there"),
+        (GuardMiddleware, "GuardMiddleware cannot be used there"),
+        (GUARD, "a Guard cannot be used there"),
+    ],
+)
+def test_the_check_finds_an_entry_of_middleware_that_django_cannot_use(entry: Any, fault: str) -> None:
+    with project(Seen().sync, MIDDLEWARE=[entry, CORS], HMAC_GUARD=GUARD):
+        [error] = run_checks(tags=["security"])
+        with pytest.raises((ConfigError, ImportError, AttributeError, TypeError)):
+            WSGIHandler()
+
+    assert (error.id, error.is_serious()) == ("hmac_guard.E005", True)
+    assert error.msg.startswith("MIDDLEWARE: ")
+    assert fault in error.msg
+    assert error.hint == 'Write the dotted path "hmac_guard.django.GuardMiddleware", or that of a subclass of it.'
 
 
 @pytest.mark.parametrize(

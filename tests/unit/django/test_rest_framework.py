@@ -34,7 +34,7 @@ from support import Reply, Sent
 
 from hmac_guard import ConfigError, Cookie, Guard, Header, Json, Keyring, Query, Reason, Verdict, verdict_from
 from hmac_guard.decider import decider_of
-from hmac_guard.django import hmac_guarded, uncovered_routes
+from hmac_guard.django import GuardMiddleware, hmac_guarded, uncovered_routes
 from hmac_guard.django.rest import GuardAuthentication, SignedCaller
 from hmac_guard.testing import signed_client
 
@@ -507,6 +507,44 @@ def test_the_check_finds_that_a_view_reads_another_id_in_json_than_the_guard(cha
         reply = send("wsgi", Sent("POST", "/", headers=headers, body='{"tenant": "größe"}'.encode()))
 
     assert (reply.body, found) == ((b"true", []) if charset == "utf-8" else (b"false", ["hmac_guard.E006"]))
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        (GUARD, "a Guard cannot be used there"),
+        (OwnGuard(), "a OwnGuard cannot be used there"),
+        (GuardMiddleware, "GuardMiddleware cannot be used there"),
+        ("hmac_guard.django.rest.GuardAuthentication", "'hmac_guard.django.rest.GuardAuthentication' cannot be used"),
+    ],
+)
+def test_the_check_finds_an_authentication_class_that_rest_framework_cannot_use(entry: Any, fault: str) -> None:
+    class Listing(Orders):
+        authentication_classes: Any = (entry,)
+
+    with project(Listing.as_view(), HMAC_GUARD=GUARD):
+        [error] = run_checks(tags=["security"])
+        assert send("wsgi", Sent("POST")).status == 500
+
+    assert error.id == "hmac_guard.E005"
+    assert error.msg.startswith(f"authentication_classes: {fault}")
+    assert error.hint == "Give GuardAuthentication of hmac_guard.django.rest, or a subclass of it with your guard."
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ("hmac_guard.django.GuardAuthentication", "'hmac_guard.django.GuardAuthentication' cannot be imported: Module"),
+        ("hmac_guard.django.GuardMiddleware", "'hmac_guard.django.GuardMiddleware' cannot be used there"),
+        (GUARD, "a Guard cannot be used there"),
+    ],
+)
+def test_the_check_finds_a_default_authentication_class_that_rest_framework_cannot_use(entry: Any, fault: str) -> None:
+    with project(urls=[], REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": [entry]}, HMAC_GUARD=GUARD):
+        [error] = run_checks(tags=["security"])
+
+    assert error.id == "hmac_guard.E005"
+    assert error.msg.startswith(f"DEFAULT_AUTHENTICATION_CLASSES: {fault}")
 
 
 def test_the_check_leaves_authentication_classes_that_cannot_be_imported_to_rest_framework() -> None:
