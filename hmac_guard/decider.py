@@ -626,6 +626,8 @@ def check_app(middleware: type, app: Any, decider: Decider, kind: str) -> None:
         raise ConfigError(f"GuardMiddleware: app must be {kind} application")
     check_kind(app, kind)
     inner = getattr(app, "guard", None) if isinstance(app, middleware) else None
+    if inner is not None and inner._decider.issuer is decider.issuer:
+        raise ConfigError("GuardMiddleware: this guard is already around the application; remove one of the two")
     if inner is not None and inner.annotate_as == decider.annotate_as:
         raise ConfigError("GuardMiddleware: two stacked guards need two names; give one of them annotate_as=")
     check_mount_points(app, decider)

@@ -9,7 +9,7 @@ from types import MethodType
 from typing import Any, NamedTuple, ParamSpec, cast
 from weakref import WeakKeyDictionary, ref
 
-from flask import Flask, Response, current_app, has_request_context, request, request_started
+from flask import Blueprint, Flask, Response, current_app, has_request_context, request, request_started
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 from werkzeug.routing import RoutingException, Rule
@@ -86,13 +86,12 @@ class GuardExtension(Strict):
             ConfigError: An argument is not valid, or another guard of the application has the same `annotate_as`.
         """
         if not isinstance(app, Flask):
-            raise ConfigError(
-                f"GuardExtension: app must be a Flask application, not {type(app).__name__}; write "
-                "GuardExtension(guard, app). Quart: app.asgi_app = guard.asgi(app.asgi_app)"
-            )
+            raise ConfigError(_other_than_an_application(app))
         check_flag("GuardExtension: everywhere", everywhere)
         guards: dict[GuardExtension, _Bound] = app.extensions.setdefault("hmac_guard", {})
         bound = self._bound or _bind(cast(Callable[[Flask], Guard], self._make)(app))
+        if self in guards or any(other.guard is bound.guard for other in guards.values()):
+            raise ConfigError("GuardExtension: this guard is already a guard of the application; remove one of the two")
         if any(other.guard.annotate_as == bound.guard.annotate_as for other in guards.values()):
             raise ConfigError(
                 "GuardExtension: two guards of one application need different names; set annotate_as on one of them"
@@ -266,6 +265,15 @@ class _Bound(NamedTuple):
     everywhere: Driver
     on_route: Driver
     on_view: Driver
+
+
+def _other_than_an_application(given: object) -> str:
+    fix = (
+        "blueprint.before_request(GuardExtension(guard).before_request)"
+        if isinstance(given, Blueprint)
+        else "GuardExtension(guard, app). Quart: app.asgi_app = guard.asgi(app.asgi_app)"
+    )
+    return f"GuardExtension: app must be a Flask application, not {type(given).__name__}; write {fix}"
 
 
 def _is_factory(hidden: Hidden[Any]) -> bool:

@@ -56,7 +56,8 @@ _NOT_CALLABLE = (
     "Guard: a guard is not a middleware, a view or a dependency itself. FastAPI and Starlette: "
     "app.add_middleware(hmac_guard.asgi.GuardMiddleware, guard=guard), or Security(GuardSecurity(guard)) with "
     "hmac_guard.fastapi. Flask: GuardExtension(guard, app) of hmac_guard.flask. Django: "
-    '"hmac_guard.django.GuardMiddleware" in MIDDLEWARE. Elsewhere: guard.asgi(app) or guard.wsgi(app)'
+    '"hmac_guard.django.GuardMiddleware" in MIDDLEWARE, @hmac_guarded(guard), or for Django REST framework a subclass '
+    "of GuardAuthentication with this guard. Elsewhere: guard.asgi(app) or guard.wsgi(app)"
 )
 
 

@@ -176,15 +176,18 @@ def _error_of(error: ConfigError) -> checks.CheckMessage:
 
 
 def _same_names(deciders: Iterable[tuple[str, Decider]]) -> Iterator[checks.CheckMessage]:
-    names: set[str] = set()
+    issuers: dict[str, object] = {}
     for path, decider in deciders:
-        if decider.annotate_as in names:
+        if decider.annotate_as in issuers:
+            is_same = issuers[decider.annotate_as] is decider.issuer
             yield checks.Error(
-                f"{path}: another guard in MIDDLEWARE has the same name {decider.annotate_as!r}",
-                hint="Give one of them annotate_as=.",
+                f"{path}: this guard is in MIDDLEWARE twice"
+                if is_same
+                else f"{path}: another guard in MIDDLEWARE has the same name {decider.annotate_as!r}",
+                hint="Remove one of them." if is_same else "Give one of them annotate_as=.",
                 id="hmac_guard.E005",
             )
-        names.add(decider.annotate_as)
+        issuers[decider.annotate_as] = decider.issuer
 
 
 def _other_charset(deciders: Iterable[tuple[str, Decider]], views: Iterable[Any]) -> Iterator[checks.CheckMessage]:

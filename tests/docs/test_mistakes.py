@@ -20,6 +20,7 @@ from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 pytest.importorskip("fastapi", reason="not run: fastapi is not installed")
 pytest.importorskip("flask", reason="not run: flask is not installed")
 pytest.importorskip("django", reason="not run: django is not installed")
+pytest.importorskip("rest_framework", reason="not run: Django REST framework is not installed")
 pytest.importorskip("quart", reason="not run: quart is not installed")
 pytest.importorskip("click", reason="not run: click is not installed")
 pytest.importorskip("cachetools", reason="not run: cachetools is not installed")
@@ -32,6 +33,7 @@ from click.testing import CliRunner
 from django.core.handlers.wsgi import WSGIHandler
 from fastapi import Depends, FastAPI, Security
 from flask import Flask
+from rest_framework.views import APIView
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -89,6 +91,13 @@ def in_django(path: str) -> None:
         WSGIHandler()
 
 
+def authentication_class() -> None:
+    class Listing(APIView):
+        authentication_classes = (GUARD,)
+
+    Listing().get_authenticators()
+
+
 class View:
     def get(self, request: Any) -> None: ...
 
@@ -108,6 +117,7 @@ DOES: dict[str, Callable[[], object]] = {
     "`app.add_middleware(guard)` in FastAPI or Starlette": partial(in_both, GUARD),
     "`Security(guard)` or `Depends(guard)`": depends,
     "`app.before_request(guard)` in Flask": before_request,
+    "`authentication_classes = [guard]` in Django REST framework": authentication_class,
     "`app.add_middleware(hmac_guard.wsgi.GuardMiddleware, guard=guard)` in FastAPI or Starlette": (
         partial(in_both, WsgiGuard, guard=GUARD)
     ),

@@ -52,6 +52,9 @@ def guard(keys: Any = KEY, **options: Any) -> Guard:
     return Guard(scheme(), keys, **options)
 
 
+ONE = guard()
+
+
 def wsgi_app(environ: Any, start_response: Any) -> list[bytes]:
     return []
 
@@ -232,6 +235,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "no guard for ASGI": (lambda: AsgiGuard(asgi_app, guard=KEY), "GuardMiddleware: guard must be a Guard"),  # type: ignore[arg-type]
     "no application for WSGI": (lambda: guard().wsgi(None), "must be a WSGI application"),  # type: ignore[arg-type]
     "no application for ASGI": (lambda: guard().asgi(None), "must be an ASGI application"),  # type: ignore[arg-type]
+    "one WSGI guard twice": (lambda: ONE.wsgi(ONE.wsgi(wsgi_app)), "remove one of the two"),
+    "one ASGI guard twice": (lambda: ONE.asgi(ONE.asgi(asgi_app)), "remove one of the two"),
     "two WSGI guards under one name": (lambda: guard().wsgi(guard().wsgi(wsgi_app)), "annotate_as="),
     "two ASGI guards under one name": (lambda: guard().asgi(guard().asgi(asgi_app)), "annotate_as="),
     "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),

@@ -811,6 +811,21 @@ def test_two_guards_under_one_name_are_a_config_error() -> None:
         GuardExtension(Guard(ORDERS, KEY), app)
 
 
+@pytest.mark.parametrize("guard", [Guard(ORDERS, KEY), lambda app: Guard(ORDERS, KEY)], ids=["guard", "function"])
+def test_a_guard_that_an_application_already_has_is_a_config_error(guard: Any) -> None:
+    app = Flask("guarded")
+    signed = GuardExtension(guard, app)
+    with pytest.raises(ConfigError, match="already a guard of the application; remove one of the two"):
+        signed.init_app(app)
+
+
+def test_a_blueprint_in_place_of_an_application_is_a_config_error() -> None:
+    blueprint: Any = Blueprint("partners", __name__)
+    fix = "not Blueprint; write blueprint.before_request(GuardExtension(guard).before_request)"
+    with pytest.raises(ConfigError, match=re.escape(fix)):
+        GuardExtension(Guard(ORDERS, KEY)).init_app(blueprint)
+
+
 def test_everywhere_as_text_is_a_config_error() -> None:
     app = Flask("guarded")
     with pytest.raises(ConfigError, match="GuardExtension: everywhere must be True or False"):

@@ -169,7 +169,8 @@ KEY_MISTAKES = (
     of_key(
         "key_base64_encoded",
         "the key's base64 text was used where the guard uses the bytes",
-        "decode the base64 before use, or give the guard the key as text",
+        "decode the base64 before use, without 'whsec_'; only if the scheme uses the text itself as the key, give the "
+        "guard the key as text",
         base64.b64encode,
         base64.urlsafe_b64encode,
         lambda key: base64.b64encode(key).rstrip(b"="),

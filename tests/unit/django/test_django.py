@@ -1102,6 +1102,16 @@ def test_the_check_covers_the_order_and_the_names_of_the_guards(middleware: list
         assert [message.id for message in run_checks(tags=["security"])] == ids
 
 
+def test_the_check_says_whether_one_guard_or_two_have_one_name() -> None:
+    hints = []
+    for second in (USUAL, PARTNER):
+        usual = Guard(ORDERS, KEY, annotate_as="partner")
+        with project(Seen().sync, MIDDLEWARE=[USUAL, second], HMAC_GUARD=usual):
+            hints += [message.hint for message in run_checks(tags=["security"])]
+
+    assert hints == ["Remove one of them.", "Give one of them annotate_as=."]
+
+
 class OwnCache(FetchFromCacheMiddleware):
     """A subclass, as packages have it."""
 

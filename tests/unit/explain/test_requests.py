@@ -380,6 +380,8 @@ def test_a_whsec_key_in_the_other_form_is_named() -> None:
     standard = explain_captured(STANDARD_WEBHOOKS, capture(raw(headers, b"{}")), KnownKeys(decoded))
     assert standard.found
     assert [mistake.name for mistake in standard.found.mistakes] == ["key_base64_encoded"]
+    # A guard of Standard Webhooks refuses the key as text.
+    assert "without 'whsec_'; only if the scheme uses the text itself" in standard.found.mistakes[0].fix
 
 
 @pytest.mark.parametrize(
