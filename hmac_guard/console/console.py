@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hmac_guard.console.access import Authorize, check_origins, made_once
 from hmac_guard.console.mounts import AsgiSite
@@ -17,6 +18,11 @@ from hmac_guard.keys.resolver import check_function
 from hmac_guard.keys.sql import SqlKeys, VerdictLedger
 
 _MIN_SECRET_LENGTH = 32
+_NO_APPLICATION = (
+    'Console: a console is not an application itself. Starlette and FastAPI: app.mount("/console", console.asgi). '
+    'Flask: app.register_blueprint(console.blueprint(), url_prefix="/console"). Django: path("console/", '
+    "include(console.urls)). Elsewhere: console.asgi or console.wsgi"
+)
 
 
 class Console(Strict):
@@ -110,6 +116,15 @@ class Console(Strict):
             # Also after an error: if the answer to a commit is lost, the change may be made.
             if self.cache is not None:
                 self.cache.invalidate(tenant)
+
+    if not TYPE_CHECKING:  # To a type checker a console is neither callable, nor a blueprint, nor a list of routes.
+
+        def __call__(self, *given: object) -> NoReturn:
+            raise ConfigError(_NO_APPLICATION)
+
+        # So `guard.asgi(console)` and `guard.wsgi(console)` are refused.
+        __call__.__signature__ = Signature([Parameter("self", Parameter.POSITIONAL_ONLY)])
+        __iter__ = register = __call__
 
     def _description(self) -> str:
         return f"Console({self.keys!r})"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -95,8 +96,17 @@ class Site:
     def __init__(self, console: "Console") -> None:
         self._console = console
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse", *of_asgi: object
+    ) -> Iterable[bytes]:
+        if of_asgi:
+            raise ConfigError("Console: console.wsgi is a WSGI application, and it is called as ASGI; use console.asgi")
         return self.respond(environ)(environ, start_response)
+
+    # So `guard.asgi(console.wsgi)` is refused.
+    __call__.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter(name, Parameter.POSITIONAL_ONLY) for name in ("self", "environ", "start_response")]
+    )
 
     def respond(self, environ: "WSGIEnvironment") -> Response:
         """Return the response to a request. An error becomes a page with its status, so nothing is raised."""

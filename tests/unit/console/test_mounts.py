@@ -19,12 +19,13 @@ from documented import text_of
 from key_sources import KEY
 from servers import SERVERS, Running, Server, serving
 from sqlalchemy import create_engine
+from support import Sent, run_asgi
 from waiting import becomes_true
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
-from hmac_guard import Guard
+from hmac_guard import ConfigError, Guard
 from hmac_guard.console import Console, Operator
 from hmac_guard.console.mounts import _environ_of_django
 from hmac_guard.keys import SqlKeys
@@ -464,3 +465,41 @@ def test_the_recipe_for_a_reverse_proxy_behind_proxy_fix(keys: Any, peer: str, s
     headers = {"X-Forwarded-User": "ada", "X-Forwarded-For": "10.0.0.7"}
 
     assert client.get("/", headers=headers, environ_base={"REMOTE_ADDR": peer}).status_code == status
+
+
+def in_starlette(app: Any) -> None:
+    starlette = pytest.importorskip("starlette.applications", reason="not run: starlette is not installed")
+    mounted = starlette.Starlette()
+    mounted.mount("/console", app)
+    run_asgi(mounted, Sent(path="/console/"))
+
+
+def in_flask(console: Any) -> None:
+    flask = pytest.importorskip("flask", reason="not run: flask is not installed")
+    flask.Flask("console").register_blueprint(console)
+
+
+def in_django(console: Any) -> None:
+    pytest.importorskip("django", reason="not run: django is not installed")
+    from django.urls import include, path
+
+    _ = path("console/", include(console)).url_patterns
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (in_starlette, 'app.mount("/console", console.asgi)'),
+        (in_flask, 'app.register_blueprint(console.blueprint(), url_prefix="/console")'),
+        (in_django, 'path("console/", include(console.urls))'),
+        (lambda console: in_starlette(console.wsgi), "console.wsgi is a WSGI application, and it is called as ASGI"),
+        (lambda console: Guard(NANGO, KEY).asgi(console), "app must be an ASGI application"),
+        (lambda console: Guard(NANGO, KEY).wsgi(console), "app must be a WSGI application"),
+        (lambda console: Guard(NANGO, KEY).asgi(console.wsgi), "app is a WSGI application"),
+        (lambda console: Guard(NANGO, KEY).wsgi(console.asgi), "app is an ASGI application"),
+    ],
+)
+def test_a_console_in_place_of_its_application_is_a_config_error(use: Any, message: str, keys: Any) -> None:
+    console = Console(keys, schemes=[NANGO], authorize=lambda request: None)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        use(console)
