@@ -8,6 +8,7 @@ from django.urls.resolvers import RoutePattern
 from django.utils.module_loading import import_string
 
 from hmac_guard.coverage import covered, guards_as
+from hmac_guard.decider import decider_of
 from hmac_guard.django.middleware import GuardMiddleware
 from hmac_guard.guard import Guard
 
@@ -32,7 +33,7 @@ def uncovered_routes() -> list[str]:
             assert uncovered_routes() == ["/health/"]
     """
     classes = [middleware for _, middleware in guard_middleware(settings.MIDDLEWARE)]
-    around = [middleware.guard_in_use() for middleware in classes if guards_as(middleware, GuardMiddleware)]
+    around = [_guard_of(middleware) for middleware in classes if guards_as(middleware, GuardMiddleware)]
     open_routes = set()
     for patterns, view in views():
         start, fixed = _start_of(patterns)
@@ -76,7 +77,14 @@ def _guards_on(view: Any) -> Iterator[Guard]:
     # Only the first class counts: Django REST framework stops at the first class that finds a user.
     for authentication in _certain_authentication_classes(view)[:1]:
         if guards_as(authentication, guard_class(), "authenticate"):
-            yield authentication.guard_in_use().for_route()
+            yield _guard_of(authentication).for_route()
+
+
+def _guard_of(kind: Any) -> Guard:
+    """Return the guard of one of our classes. Raise `ConfigError` if it is not a guard."""
+    guard: Guard = kind.guard_in_use()
+    decider_of(kind.__name__, guard)
+    return guard
 
 
 def _certain_authentication_classes(view: Any) -> list[Any]:

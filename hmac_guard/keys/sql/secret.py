@@ -109,6 +109,9 @@ class Sealing(Frozen):
     def __init__(self, master_keys: MasterKeys, allow_clear: bool) -> None:
         hidden: Hidden[Any] = hide(master_keys)
         del master_keys
+        if not isinstance(hidden.get(), Sequence):
+            kind = type(hidden.get()).__name__
+            raise ConfigError(f"SqlKeys: master_keys must be a Fernet key or a list of them, not {kind}")
         keys = hide([hidden.get()] if isinstance(hidden.get(), (str, bytes)) else list(hidden.get()))
         if not isinstance(allow_clear, bool) or (allow_clear and not keys.get()):
             raise ConfigError("SqlKeys: allow_clear must be True or False, and is for master_keys")

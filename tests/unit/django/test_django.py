@@ -1334,6 +1334,14 @@ def test_a_translated_route_counts_as_any_path(policy: Any, covers: bool, langua
         assert uncovered_routes() == ([] if covers else [f"/shop/{ORDERS_ROUTE}", f"/shop/{ORDERS_ROUTE}all/"])
 
 
+def test_a_middleware_with_another_object_in_place_of_its_guard_is_a_config_error_for_the_list_of_routes() -> None:
+    with (
+        project(Seen().sync, MIDDLEWARE=[NO_GUARD]),
+        pytest.raises(ConfigError, match="NoGuard: guard must be a Guard, not Scheme"),
+    ):
+        uncovered_routes()
+
+
 @pytest.mark.parametrize(("middleware", "covers"), [([PARTNER], True), ([LENIENT], False), ([LENIENT, USUAL], True)])
 def test_a_middleware_covers_routes_only_if_it_checks_requests_as_the_guard_does(
     middleware: list[str], covers: bool

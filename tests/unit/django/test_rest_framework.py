@@ -553,6 +553,17 @@ def test_the_check_leaves_authentication_classes_that_cannot_be_imported_to_rest
         assert [message.id for message in run_checks(tags=["security"])] == ["hmac_guard.E005"]
 
 
+def test_a_class_with_another_object_in_place_of_its_guard_is_a_config_error_for_the_list_of_routes() -> None:
+    class Listing(Orders):
+        authentication_classes = (WithoutGuard,)
+
+    with (
+        project(Listing.as_view()),
+        pytest.raises(ConfigError, match="WithoutGuard: guard must be a Guard, not Scheme"),
+    ):
+        uncovered_routes()
+
+
 def test_a_view_with_the_class_is_covered() -> None:
     class Bare(Orders):
         authentication_classes = ()

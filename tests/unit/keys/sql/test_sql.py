@@ -863,6 +863,10 @@ def test_eight_operators_at_once_leave_every_tenant_with_active_keys(sync_databa
         pytest.param({"master_keys": "s3cret"}, "32 bytes", id="a master key in words"),
         pytest.param({"master_keys": [Fernet.generate_key(), ""]}, "32 bytes", id="an empty master key"),
         pytest.param({"master_keys": [7]}, "32 bytes", id="a number"),
+        pytest.param(
+            {"master_keys": None}, "a Fernet key or a list of them, not NoneType", id="a setting without a value"
+        ),
+        pytest.param({"master_keys": 7}, "a Fernet key or a list of them, not int", id="a number for the list"),
         pytest.param({"on_change": "redis"}, "on_change", id="nothing listens for a change"),
         pytest.param({"on_change": ""}, "on_change", id="an empty text for a function"),
         pytest.param({"on_change": publish}, "sync function", id="an async function listens for a change"),
