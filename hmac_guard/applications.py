@@ -89,6 +89,22 @@ def is_middleware_of(middleware: Any, app: Any) -> bool:
     return any(layer is middleware for layer in _chain(_stored(app, "middleware_stack")))
 
 
+def check_not_inside(middleware: Any, attribute: str) -> None:
+    """Raise `ConfigError` if the application that a guard wraps calls the guard again, without end.
+
+    Args:
+        middleware: The middleware of the guard.
+        attribute: The attribute with the application's own layers: "wsgi_app" of Flask, "asgi_app" of Quart.
+    """
+    own = (_stored(layer, attribute) for layer in _chain(middleware.app))
+    if any(layer is middleware for first in own for layer in _chain(first)):
+        wrap = f"guard.{attribute[:4]}"
+        raise ConfigError(
+            f"GuardMiddleware: the application calls the guard, and the guard calls the application; write "
+            f"app.{attribute} = {wrap}(app.{attribute}), not {wrap}(app)"
+        )
+
+
 def _chain(layer: Any) -> Iterator[Any]:
     """Yield a layer of Starlette and the layers inside it."""
     seen: set[int] = set()

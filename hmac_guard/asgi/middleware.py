@@ -4,7 +4,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.applications import MISSING_GUARD, AsgiApplication, is_middleware_of, warn_of_cors_inside
+from hmac_guard.applications import (
+    MISSING_GUARD,
+    AsgiApplication,
+    check_not_inside,
+    is_middleware_of,
+    warn_of_cors_inside,
+)
 from hmac_guard.asgi.body import replay
 from hmac_guard.asgi.driver import Driver
 from hmac_guard.core.errors import ConfigError, OuterError
@@ -58,11 +64,11 @@ class GuardMiddleware(Strict):
         if scope["type"] not in ("http", "websocket"):
             await self._start(scope, receive, send)
             return
+        if not self._is_checked:  # A server may leave out the lifespan.
+            self._check_place(scope)
         # The application is called outside of the `try`, with nothing left to do that may fail.
         failure = outer = None
         try:
-            if not self._is_checked:  # A server may leave out the lifespan.
-                self._check_outer(scope)
             pending = self._driver.decide(scope, receive)
             refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.broke_off:
@@ -90,7 +96,7 @@ class GuardMiddleware(Strict):
             raise ValueError(f"the guard does not know the ASGI scope type {ascii(scope['type'])[:40]}")
         warn_of_cors_inside(self, scope, self.guard.scheme.name)
         try:
-            self._check_outer(scope)
+            self._check_place(scope)
         except ConfigError as error:
             # Without this message, some servers start the application all the same.
             await receive()
@@ -98,8 +104,9 @@ class GuardMiddleware(Strict):
             raise
         await self.app(scope, self._closing(receive), send)
 
-    def _check_outer(self, scope: Any) -> None:
-        """Raise `ConfigError` for an entry that cannot work in the application that has this middleware."""
+    def _check_place(self, scope: Any) -> None:
+        """Raise `ConfigError` if this middleware, or an entry of its guard, cannot work where the middleware is now."""
+        check_not_inside(self, "asgi_app")
         app = scope.get("app")
         if is_middleware_of(self, app):
             check_mount_points(app, self._driver.decider)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hmac_guard.applications import MISSING_GUARD
+from hmac_guard.applications import MISSING_GUARD, check_not_inside
 from hmac_guard.core.errors import OuterError
 from hmac_guard.core.hidden import hide
 from hmac_guard.core.refusal import Refusal
@@ -47,8 +47,12 @@ class GuardMiddleware(Strict):
         check_app(type(self), app, self._driver.decider, "a WSGI")
         self.app: WSGIApplication = app
         self.guard: Guard = hidden.get()
+        self._is_checked = False
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self._is_checked:
+            check_not_inside(self, "wsgi_app")
+            self._is_checked = True
         failure = outer = None
         try:
             refusal = self._driver.decide(environ)

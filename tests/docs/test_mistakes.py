@@ -38,6 +38,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import run_wsgi_app
 
 from hmac_guard.cli.commands import hmac_guard
 from hmac_guard.django import hmac_guarded
@@ -98,6 +100,20 @@ def authentication_class() -> None:
     Listing().get_authenticators()
 
 
+def inside_flask() -> None:
+    app: Any = Flask("mistaken")
+    app.wsgi_app = GUARD.wsgi(app)
+    app.test_client().get("/")
+
+
+def inside_quart() -> None:
+    app: Any = quart.Quart("mistaken")
+    app.asgi_app = GUARD.asgi(app)
+    with pytest.raises(ConfigError, match=re.escape("write app.asgi_app = guard.asgi(app.asgi_app)")):
+        run_asgi(app, Sent())
+    asyncio.run(start(app))
+
+
 class View:
     def get(self, request: Any) -> None: ...
 
@@ -123,6 +139,8 @@ DOES: dict[str, Callable[[], object]] = {
     ),
     "`app.add_middleware(guard.wsgi)`": partial(in_both, GUARD.wsgi),
     "`app.add_middleware(GuardMiddleware)` without `guard=`": partial(in_both, AsgiGuard),
+    "`app.wsgi_app = guard.wsgi(app)` in Flask": inside_flask,
+    "`app.asgi_app = guard.asgi(app)` in Quart": inside_quart,
     "`guard.asgi(flask_app)`": lambda: GUARD.asgi(Flask("mistaken")),
     "`guard.wsgi(fastapi_app)`": lambda: GUARD.wsgi(FastAPI()),
     '`"hmac_guard.wsgi.GuardMiddleware"` in Django\'s MIDDLEWARE': lambda: in_django("hmac_guard.wsgi.GuardMiddleware"),
@@ -290,6 +308,30 @@ def test_an_option_error_leaves_no_secret_in_local_variables() -> None:
     frames = [entry.frame.f_locals for entry in raised.traceback[1:]]
     assert frames
     assert KEY not in repr(frames)
+
+
+@pytest.mark.parametrize("around", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
+@pytest.mark.parametrize("inside", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
+def test_an_application_that_calls_its_guard_is_refused_with_layers_in_between_and_at_each_request(
+    around: Any, inside: Any
+) -> None:
+    app: Any = Flask("mistaken")
+    app.wsgi_app = around(GUARD.wsgi(inside(app)))
+
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="the application calls the guard"):
+            app.test_client().get("/")
+
+
+@pytest.mark.parametrize("around", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
+@pytest.mark.parametrize("inside", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
+def test_a_guard_in_a_right_place_is_not_refused(around: Any, inside: Any) -> None:
+    app: Any = Flask("sound")
+    whole = around(GUARD.wsgi(inside(app)))
+    assert [run_wsgi_app(whole, environ_for(Sent()))[1] for _ in range(2)] == ["401 Unauthorized"] * 2
+
+    app.wsgi_app = around(GUARD.wsgi(inside(app.wsgi_app)))
+    assert [app.test_client().get("/").status_code for _ in range(2)] == [401, 401]
 
 
 def test_a_wsgi_application_behind_the_guard_still_runs() -> None:
