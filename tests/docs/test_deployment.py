@@ -8,8 +8,9 @@ import shlex
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,14 @@ import pytest
 from installed import ROOT, environ_of_a_shell
 from ports import LOCAL, accepts, own_port
 from shown_page import Server, blocks_of
+from support import Reply, Sent, environ_for, run_asgi
 from waiting import becomes_true
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import run_wsgi_app
 
-from hmac_guard import Scheme
+from hmac_guard import Guard, Scheme
+from hmac_guard.asgi import GuardMiddleware
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
 BLOCKS = blocks_of(PAGE)
@@ -157,6 +163,181 @@ def test_gunicorn_takes_a_mount_point_from_a_header(folder: Path) -> None:
     with running(COMMANDS["gunicorn"], folder) as port:
         assert ask(port, "/pre/health", {"SCRIPT_NAME": "/pre"})[0] == 200
         assert ask(port, "/pre/health")[0] == 401
+
+
+RECIPES = re.findall(
+    r"^\| (.+?) \| `(.+?)`", PAGE.partition("## Below a prefix")[2].partition("\n## ")[0], re.MULTILINE
+)
+WSGI_SERVER, WSGI_LAYER, ASGI_SERVER, ASGI_LAYER = (code for _, code in RECIPES)
+WSGI_APPLICATIONS, ASGI_APPLICATIONS = ["Flask", "Django"], ["FastAPI", "Starlette", "Quart", "Litestar", "Django"]
+#: The answers to a signed request, to one with the id of another user, and to a health check, all below the prefix.
+SERVED = [200, 401, 200]
+
+
+def below_prefix(port: int) -> list[int]:
+    return [*(save(port, "ann", f"/api/users/{user}/notes")[0] for user in ("ann", "bob")), ask(port, "/api/health")[0]]
+
+
+def in_process(send: Callable[[Sent], Reply], prefix: str = "/api", root: str = "") -> list[int]:
+    headers = [
+        *scheme().sign_fields(KEY, user_id="ann", note_id="n1").headers.items(),
+        ("Content-Type", "application/json"),
+    ]
+    paths = [f"{prefix}/users/{user}/notes" for user in ("ann", "bob")]
+    sent = [Sent("POST", path, headers=headers, body=b'{"note_id": "n1"}', root=root) for path in paths]
+    return [send(each).status for each in (*sent, Sent(path=f"{prefix}/health", root=root))]
+
+
+def guarded(framework: str) -> Any:
+    """Return an application of a framework with a guard around it, or inside."""
+    guard = Guard(scheme(), KEY, exempt=("/health",))
+    if framework == "Flask":
+        pytest.importorskip("flask", reason="not run: flask is not installed")
+        from flask import Flask
+
+        flask = Flask("notes")
+        flask.add_url_rule("/users/<user>/notes", "notes", lambda user: "saved", methods=["POST"])
+        flask.add_url_rule("/health", "health", lambda: "up")
+        flask.wsgi_app = guard.wsgi(flask.wsgi_app)  # type: ignore[method-assign]
+        return flask
+    if framework in ("FastAPI", "Starlette"):
+        module = pytest.importorskip(framework.lower(), reason=f"not run: {framework} is not installed")
+        from starlette.applications import Starlette
+        from starlette.middleware import Middleware
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Route
+
+        async def answer(request: Any) -> Any:
+            return PlainTextResponse("saved")
+
+        make = module.FastAPI if framework == "FastAPI" else Starlette
+        routes = [Route("/users/{user}/notes", answer, methods=["POST"]), Route("/health", answer)]
+        return make(routes=routes, middleware=[Middleware(GuardMiddleware, guard=guard)])
+    if framework == "Quart":
+        quart = pytest.importorskip("quart", reason="not run: Quart is not installed").Quart("notes")
+
+        async def notes(user: str = "") -> str:
+            return "saved"
+
+        quart.add_url_rule("/users/<user>/notes", "notes", notes, methods=["POST"])
+        quart.add_url_rule("/health", "health", notes)
+        quart.asgi_app = guard.asgi(quart.asgi_app)
+        return quart
+    litestar = pytest.importorskip("litestar", reason="not run: Litestar is not installed")
+    from litestar.middleware import DefineMiddleware
+
+    async def saved() -> str:
+        return "saved"
+
+    async def up() -> str:
+        return "up"
+
+    handlers = [litestar.post("/users/{user:str}/notes", status_code=200)(saved), litestar.get("/health")(up)]
+    return litestar.Litestar(handlers, middleware=[DefineMiddleware(GuardMiddleware, guard=guard)])
+
+
+@contextmanager
+def application(framework: str, interface: str) -> Iterator[Any]:
+    if framework != "Django":
+        yield guarded(framework)
+        return
+    pytest.importorskip("django", reason="not run: Django is not installed")
+    from django_project import project  # isort: skip
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import path
+
+    urls = [
+        path("users/<user>/notes", lambda request, user: HttpResponse("saved")),
+        path("health", lambda request: HttpResponse("up")),
+    ]
+    guard = Guard(scheme(), KEY, exempt=("/health",))
+    with project(urls=urls, MIDDLEWARE=["hmac_guard.django.GuardMiddleware"], HMAC_GUARD=guard):
+        yield WSGIHandler() if interface == "WSGI" else ASGIHandler()
+
+
+def over_wsgi(app: Any) -> Callable[[Sent], Reply]:
+    def send(sent: Sent) -> Reply:
+        body, status, _ = run_wsgi_app(app, environ_for(sent))
+        return Reply(int(status[:3]), {}, b"".join(body))
+
+    return send
+
+
+def run_recipe(code: str, app: Any, **imported: Any) -> Any:
+    names = {**imported, "app": app}
+    exec(code, names)
+    return names["app"]
+
+
+def test_gunicorn_serves_an_application_below_a_prefix(folder: Path) -> None:
+    with running(WSGI_SERVER, folder) as port:
+        assert below_prefix(port) == SERVED
+
+
+def test_hypercorn_serves_an_application_below_a_prefix(folder: Path) -> None:
+    for package in ("hypercorn", "starlette"):
+        pytest.importorskip(package, reason=f"not run: {package} is not installed")
+    (folder / "app.py").write_text(STARLETTE)
+    with running(ASGI_SERVER, folder) as port:
+        assert below_prefix(port) == SERVED
+
+
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from hmac_guard import Guard
+from hmac_guard.asgi import GuardMiddleware
+from hmac_guard.keys import FileKeys
+from notes import NOTES
+
+
+async def answer(request):
+    return PlainTextResponse("saved")
+
+
+guard = Guard(NOTES, keys=FileKeys("volume/key"), exempt=("/health",))
+routes = [Route("/users/{user}/notes", answer, methods=["POST"]), Route("/health", answer)]
+app = Starlette(routes=routes, middleware=[Middleware(GuardMiddleware, guard=guard)])
+"""
+
+
+@pytest.mark.parametrize("framework", WSGI_APPLICATIONS)
+def test_a_wsgi_application_below_a_prefix_verifies_the_path_without_it(framework: str) -> None:
+    with application(framework, "WSGI") as app:
+        assert 200 not in in_process(over_wsgi(app))
+        # gunicorn removes SCRIPT_NAME from the path.
+        assert in_process(over_wsgi(app), prefix="", root="/api") == SERVED
+        assert (
+            in_process(
+                over_wsgi(run_recipe(WSGI_LAYER, app, DispatcherMiddleware=DispatcherMiddleware, NotFound=NotFound))
+            )
+            == SERVED
+        )
+
+
+@pytest.mark.parametrize("framework", ASGI_APPLICATIONS)
+def test_an_asgi_application_below_a_prefix_verifies_the_path_without_it(framework: str) -> None:
+    starlette = pytest.importorskip("starlette.applications", reason="not run: starlette is not installed")
+    from starlette.routing import Mount
+
+    with application(framework, "ASGI") as app:
+        assert 200 not in in_process(partial(run_asgi, app))
+        # hypercorn leaves the root path in the path.
+        assert in_process(partial(run_asgi, app), root="/api") == SERVED
+        assert (
+            in_process(partial(run_asgi, run_recipe(ASGI_LAYER, app, Starlette=starlette.Starlette, Mount=Mount)))
+            == SERVED
+        )
+
+
+def test_the_recipes_name_the_tested_applications() -> None:
+    wsgi, asgi = "Flask, Django under WSGI", "FastAPI, Starlette, Quart, Litestar, Django under ASGI"
+    assert [name for name, _ in RECIPES] == [wsgi, f"{wsgi}, with any server", asgi, f"{asgi}, with any server"]
 
 
 ASGI = """
