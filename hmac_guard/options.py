@@ -82,7 +82,8 @@ def check_key_form(scheme: Scheme, resolver: Resolver) -> None:
         fault = scheme.fault_of_key(key)
         if fault is not None:
             rings = resolver.known_rings().items()
-            owner = next((f"the tenant {tenant!r}: " for tenant, ring in rings if key in ring.keys), "")
+            named = "" if key.id is None else f"the key {key.id!r}: "
+            owner = next((f"the tenant {tenant!r}: " for tenant, ring in rings if key in ring.keys), named)
             raise ConfigError(f"Guard: {owner}{fault}")
 
 

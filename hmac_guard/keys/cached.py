@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import Keyring
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.numbers import check_count, check_seconds
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.forking import after_fork, check_process
@@ -718,6 +718,9 @@ class CachedKeys(Resolver):
 
     def known_rings(self) -> Mapping[str, Keyring]:
         return self._source.known_rings()
+
+    def known_keys(self) -> Iterable[Key]:
+        return self._source.known_keys()
 
     def _description(self) -> str:
         return f"CachedKeys({self._source!r})"

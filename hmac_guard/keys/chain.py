@@ -1,12 +1,12 @@
 """Several sources of keys, one after the other."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.key import Keyring
+from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.calling import await_if_needed, from_loop, run_to_completion
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver, check_owners
@@ -101,6 +101,9 @@ class ChainKeys(Resolver):
     def known_rings(self) -> Mapping[str, Keyring]:
         # The first source that knows a tenant answers for it.
         return {tenant: ring for source in reversed(self._sources) for tenant, ring in source.known_rings().items()}
+
+    def known_keys(self) -> Iterable[Key]:
+        return [key for source in self._sources for key in source.known_keys()]
 
     def _description(self) -> str:
         return f"ChainKeys({', '.join(map(repr, self._sources))})"

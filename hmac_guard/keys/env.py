@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -11,7 +11,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.forms import key_from_text, shown, tenant_in
-from hmac_guard.keys.resolver import Resolver, check_owners
+from hmac_guard.keys.resolver import Resolver, check_owners, keys_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -64,6 +64,9 @@ class EnvKeys(Resolver):
 
     def known_rings(self) -> Mapping[str, Keyring]:
         return {tenant: ring for tenant, ring in self._rings.items() if tenant is not None}
+
+    def known_keys(self) -> Iterable[Key]:
+        return keys_of(self._rings)
 
     def _description(self) -> str:
         return f"EnvKeys({', '.join(repr(shown(name)) for name in self._names)})"

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -15,7 +15,7 @@ from hmac_guard.core.key import Key, Keyring, are_same
 from hmac_guard.core.verdict import Claim
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.forms import key_from_text, shown_path, tenant_in
-from hmac_guard.keys.resolver import Resolver
+from hmac_guard.keys.resolver import Resolver, keys_of
 from hmac_guard.log import logger
 
 #: Seconds between two looks at the files.
@@ -209,6 +209,9 @@ class FileKeys(Resolver):
                 return None, False
             faults[f"FileKeys: the folder {folder} is gone"] = _LAST_GOOD
         return last_good, True
+
+    def known_keys(self) -> Iterable[Key]:
+        return keys_of(self._rings)
 
     def _description(self) -> str:
         return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"

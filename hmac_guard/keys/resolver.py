@@ -90,8 +90,8 @@ class Resolver(Frozen):
         return {}
 
     def known_keys(self) -> Iterable[Key]:
-        """Return the keys that were known when this was made."""
-        return ()
+        """Return the keys that were known when this was made. There may be others."""
+        return keys_of(self.known_rings())
 
 
 class StaticKeys(Resolver):
@@ -185,9 +185,6 @@ class MappingKeys(Resolver):
 
     def known_rings(self) -> Mapping[str, Keyring]:
         return self._rings
-
-    def known_keys(self) -> Iterable[Key]:
-        return [key for ring in self._rings.values() for key in ring.keys]
 
     def _description(self) -> str:
         return f"<MappingKeys of {len(self._rings)} tenants>"
@@ -325,6 +322,11 @@ def check_modes(resolver: Resolver, guard_mode: str) -> None:
             f"{guard_mode!r}, and the less strict of the two applies; make the guard 'enforce' and give mode='report' "
             "to the tenants that are not ready"
         )
+
+
+def keys_of(rings: Mapping[Any, Keyring]) -> Iterable[Key]:
+    """Return the keys of all rings."""
+    return [key for ring in rings.values() for key in ring.keys]
 
 
 def check_owners(where: str, rings: Mapping[str, Keyring]) -> None:

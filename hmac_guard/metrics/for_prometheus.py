@@ -22,7 +22,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.numbers import check_count, check_flag
 from hmac_guard.core.verdict import Decision, Verdict
 from hmac_guard.forking import after_fork
-from hmac_guard.keys.resolver import as_resolver
+from hmac_guard.keys.resolver import MappingKeys, StaticKeys, as_resolver
 from hmac_guard.log import FailureLog, failure_of
 from hmac_guard.metrics.series import BUCKETS, result_of
 
@@ -353,7 +353,9 @@ def _counter_of(keys: Hidden[Any]) -> Callable[[float], int]:
         if keys.get().asgi_only:
             raise ConfigError("PrometheusMetrics: keys needs a SqlKeys with a sync engine; make a second one for it")
         return lambda seconds: _in_pages(keys.get(), seconds)
-    known = list(as_resolver(keys).known_keys())
+    resolver = as_resolver(keys)
+    # Of any other resolver, the known keys may not be all.
+    known = list(resolver.known_keys()) if isinstance(resolver, (StaticKeys, MappingKeys)) else []
     kind = type(keys.get()).__name__
     if not known:
         raise ConfigError(

@@ -8,6 +8,8 @@ import pytest
 from support import Call, Sent
 
 from hmac_guard import ConfigError, Guard, Key, Reason, Scheme, Verdict
+from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys
+from hmac_guard.keys.resolver import MappingKeys, StaticKeys
 from hmac_guard.schemes import GITHUB, PADDLE, SHOPIFY, SLACK, STANDARD_WEBHOOKS, STRIPE, SVIX, raw_body
 
 DATA = json.loads((Path(__file__).parents[2] / "data" / "known_answers.json").read_text())
@@ -236,6 +238,39 @@ def test_a_whsec_key_as_text_is_refused_of_a_mapping_and_by_sign() -> None:
         STANDARD_WEBHOOKS.sign(WHSEC, message_id="m", timestamp=1, body=b"")
     with pytest.raises(ConfigError, match=r"Key\.from_whsec"):
         STANDARD_WEBHOOKS.sign_fields(WHSEC, message_id="m", body=b"")
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda keys: keys,
+        CachedKeys,
+        ChainKeys,
+        lambda keys: CachedKeys(ChainKeys(lambda claim: None, CachedKeys(keys))),
+    ],
+    ids=["alone", "cached", "chain", "caches and chains"],
+)
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        (lambda folder: EnvKeys("TEST_HOOK"), "the key 'TEST_HOOK'"),
+        (lambda folder: EnvKeys("TEST_HOOK_NEW", "TEST_HOOK"), "the key 'TEST_HOOK'"),
+        (lambda folder: EnvKeys("TEST_HOOK_OF_{tenant}"), "the tenant 'b'"),
+        (lambda folder: FileKeys(folder / "hook"), "the key 'hook'"),
+        (lambda folder: FileKeys(folder / "{tenant}"), "the key 'hook'"),
+        (lambda folder: MappingKeys({"b": WHSEC}), "the tenant 'b'"),
+        (lambda folder: StaticKeys(WHSEC), "a key of the scheme 'standard_webhooks' begins"),
+    ],
+)
+def test_a_whsec_key_as_text_is_refused_of_each_source_that_has_read_it(
+    source: Any, named: str, around: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, secret in {"TEST_HOOK": WHSEC, "TEST_HOOK_OF_b": WHSEC, "TEST_HOOK_NEW": "k" * 32}.items():
+        monkeypatch.setenv(name, secret)
+    (tmp_path / "hook").write_text(WHSEC)
+    scheme = STANDARD_WEBHOOKS.replace(tenant=STANDARD_WEBHOOKS.ids["message_id"])
+    with pytest.raises(ConfigError, match=rf"Guard: {named}.* Key\.from_whsec"):
+        Guard(scheme, around(source(tmp_path)))
 
 
 def test_a_whsec_key_as_text_of_a_resolver_is_503_and_said_once(
