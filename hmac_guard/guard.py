@@ -15,7 +15,7 @@ from hmac_guard.core.refusal import RefusalBody, make_refusals
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signed import reader_of
 from hmac_guard.decider import Decider, OnDecision, OnVerdict
-from hmac_guard.keys.resolver import KeyResolver, Keys, Resolver, as_resolver, check_modes
+from hmac_guard.keys.resolver import KeyResolver, Keys, Resolver, as_resolver, check_clock, check_modes
 from hmac_guard.options import (
     check_functions,
     check_key_form,
@@ -94,7 +94,7 @@ class Guard(Frozen):
             well.
         single_use: A store of `hmac_guard.once`: each signature is accepted once. The scheme must have a time.
         single_use_scope: Guards with the same store and scope share the used signatures. None is the scheme's name.
-        clock: Returns Unix seconds, for keys with a time and for signed times.
+        clock: Returns Unix seconds, for keys with a time and for signed times. It is called once here, too.
         debug: Explain each refusal in the log, never in the answer: which mistake was made, and where the guard looked.
             Refusals become slow. Not for production: it warns with `hmac_guard.explain.debug.DebugWarning`.
 
@@ -145,7 +145,8 @@ class Guard(Frozen):
         check_scheme(given)
         scheme = given.get()
         check_policy(mode, preflight, max_body, annotate_as, debug)
-        check_functions(refusal=refusal, on_verdict=on_verdict, on_decision=on_decision, clock=clock)
+        check_functions(refusal=refusal, on_verdict=on_verdict, on_decision=on_decision)
+        check_clock("Guard", clock)
         check_problem_base(problem_base)
         resolver = as_resolver(hidden)
         check_modes(resolver, mode)

@@ -43,10 +43,10 @@ def check_policy(mode: object, preflight: object, max_body: object, annotate_as:
 
 
 def check_functions(**functions: Any) -> None:
-    """Raise `ConfigError` if a function cannot be called with its arguments. Only the clock must not be None."""
-    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision", "clock": ""}
+    """Raise `ConfigError` if a function cannot be called with its arguments."""
+    takes = {"refusal": "code, message", "on_verdict": "verdict, claim", "on_decision": "decision"}
     for argument, function in functions.items():
-        if function is not None or argument == "clock":
+        if function is not None:
             check_function("Guard", argument, function, takes[argument])
 
 

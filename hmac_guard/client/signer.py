@@ -25,6 +25,7 @@ from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Refused
+from hmac_guard.keys.resolver import check_clock
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,11 +113,8 @@ class Signer(Frozen):
             raise ConfigError(f"{owner}: scheme must be a Scheme, such as NANGO of hmac_guard.schemes")
         scheme = hidden_scheme.get()
         check_tenant(owner, scheme, tenant)
-        if clock is not None and not callable(clock):
-            raise ConfigError(
-                f"{owner}: clock must be a function that returns the Unix time, such as time.time, not "
-                f"{type(clock).__name__}"
-            )
+        if clock is not None:
+            check_clock(owner, clock)
         fields = [*scheme.id_fields, *([scheme.tenant_field] if scheme.tenant_field and tenant is not None else [])]
         in_path = {field: pattern for field in fields if (pattern := _pattern_of(field))}
         in_body = {field.name for field in fields_in_body(scheme, ids)}

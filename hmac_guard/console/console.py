@@ -14,7 +14,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.strict import Strict
-from hmac_guard.keys.resolver import check_function
+from hmac_guard.keys.resolver import check_clock, check_function
 from hmac_guard.keys.sql import SqlKeys, VerdictLedger
 
 _MIN_SECRET_LENGTH = 32
@@ -74,8 +74,7 @@ class Console(Strict):
             raise ConfigError("Console: counts must be the VerdictCounts of the guard, or None")
         if not isinstance(title, str) or not title.strip() or not title.isprintable():
             raise ConfigError("Console: title must be printable text")
-        if not callable(clock):
-            raise ConfigError("Console: clock must be a function that returns Unix seconds")
+        check_clock("Console", clock)
         self.keys = stored
         self.cache = cache
         self.schemes = _by_name(schemes)

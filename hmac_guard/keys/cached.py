@@ -43,7 +43,7 @@ from hmac_guard.keys.calling import (
     wait_on_loop,
 )
 from hmac_guard.keys.connections import give_up
-from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver
+from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver, check_clock
 from hmac_guard.keys.threads import DaemonThreads, closing_connections, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 
@@ -167,8 +167,7 @@ class CachedKeys(Resolver):
         check_seconds("CachedKeys: stale_if_error", stale_if_error, zero=True)
         for option, count in {"maxsize": maxsize, "max_lookups": max_lookups, "max_waiting": max_waiting}.items():
             check_count(f"CachedKeys: {option}", count)
-        if not callable(clock):
-            raise ConfigError("CachedKeys: clock must be a function that returns seconds, such as time.monotonic")
+        check_clock("CachedKeys", clock, "time.monotonic")
         source = as_resolver(resolver)
         if per_tenant is not None:
             _check_declared(source, per_tenant)

@@ -25,6 +25,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import ALGORITHMS, Key, Keyring
+from hmac_guard.core.numbers import is_finite
 from hmac_guard.core.text import is_id
 from hmac_guard.core.verdict import Claim
 
@@ -393,6 +394,30 @@ def check_function(owner: str, argument: str, function: Any, takes: str) -> None
         raise ConfigError(f"{owner}: {argument} must be a sync function")
     if not _can_take(hide(function), len(takes.split(", ")) if takes else 0):
         raise ConfigError(f"{owner}: {argument} must be callable as {argument}({takes})")
+
+
+def check_clock(owner: str, clock: Any, example: str = "time.time") -> None:
+    """Check a clock that a user gives. It is called once, so that an exception of it is raised now.
+
+    Args:
+        owner: The class that gets the clock, for messages.
+        clock: The clock.
+        example: The name of a function that is such a clock.
+
+    Raises:
+        ConfigError: It is not a sync function without arguments that returns a number.
+    """
+    if not callable(clock):
+        raise ConfigError(
+            f"{owner}: clock must be a function that returns seconds, such as {example}, not {type(clock).__name__}"
+        )
+    check_function(owner, "clock", clock, "")
+    now = clock()
+    if not is_finite(now):
+        raise ConfigError(
+            f"{owner}: clock must return seconds, a number, as {example} does, not {type(now).__name__}; of a datetime "
+            "return .timestamp()"
+        )
 
 
 def _is_name(tenant: object) -> bool:

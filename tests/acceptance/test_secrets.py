@@ -516,9 +516,12 @@ def test_a_traceback_with_local_variables_shows_no_key(call: Call, monkeypatch: 
     """Error trackers print them."""
     secret = secrets.token_urlsafe()
     recorded: list[str] = []
+    is_broken = False
 
     def clock() -> float:
-        raise OSError
+        if is_broken:
+            raise OSError
+        return 0.0
 
     def kept(error: BaseException) -> Any:
         recorded.extend(traceback.TracebackException.from_exception(error, capture_locals=True).format())
@@ -526,7 +529,9 @@ def test_a_traceback_with_local_variables_shows_no_key(call: Call, monkeypatch: 
 
     monkeypatch.setattr(wsgi_middleware, "failure_of", kept)
     monkeypatch.setattr(asgi_middleware, "failure_of", kept)
-    call(Guard(ORDERS, Key(secret, not_after=2e12), clock=clock), GOOD)
+    guard = Guard(ORDERS, Key(secret, not_after=2e12), clock=clock)
+    is_broken = True
+    call(guard, GOOD)
     SECRECY.record(*recorded)
 
     assert "ring = <Keyring" in "".join(recorded)

@@ -6,11 +6,13 @@ import hmac
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 import pytest
 from secrecy import SECRECY
+from sqlalchemy import create_engine
 from support import Sent, scope_for
 
 from hmac_guard import (
@@ -29,8 +31,10 @@ from hmac_guard import (
     Timestamp,
 )
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
+from hmac_guard.client.signer import Signer
+from hmac_guard.console import Console
 from hmac_guard.core.source import Source
-from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys, MappingKeys
+from hmac_guard.keys import CachedKeys, ChainKeys, EnvKeys, FileKeys, MappingKeys, SqlKeys
 from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO, SUPRSEND, raw_body, signed_ids, user_hash
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
@@ -208,7 +212,8 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         "printable ASCII",
     ),
     "an async on_verdict": (lambda: guard(on_verdict=async_function), "sync function"),
-    "no clock": (lambda: guard(clock=None), "sync function"),
+    "no clock": (lambda: guard(clock=None), "clock must be a function that returns seconds"),
+    "an async clock": (lambda: guard(clock=async_function), "clock must be a sync function"),
     "an unknown option": (lambda: guard(report_only=True), "no option 'report_only'"),
     "no key": (lambda: guard([]), "at least one key"),
     "an empty key": (lambda: guard(""), "empty or blank"),
@@ -511,6 +516,49 @@ def test_annotate_as_cannot_replace_keys_of_servers_and_frameworks(name: str) ->
 def test_signing_with_a_blank_key_is_refused() -> None:
     with pytest.raises(ValueError, match="empty or blank"):
         SUPRSEND.sign("", distinct_id="x")
+
+
+def _console(clock: Any) -> Console:
+    return Console(
+        SqlKeys(create_engine("sqlite:///keys.db")),
+        schemes=[NANGO],
+        authorize=lambda request: None,
+        clock=clock,
+        secret="s" * 32,
+    )
+
+
+#: Each constructor that takes a clock, and what it gives as an example.
+TAKES_CLOCK: dict[str, tuple[Callable[[Any], object], str]] = {
+    "Guard": (lambda clock: guard(clock=clock), "time.time"),
+    "CachedKeys": (lambda clock: CachedKeys(KEY, clock=clock), "time.monotonic"),
+    "SqlKeys": (lambda clock: SqlKeys(create_engine("sqlite:///keys.db"), clock=clock), "time.time"),
+    "Console": (_console, "time.time"),
+    "Signer": (lambda clock: Signer("Signer", scheme(), KEY, None, clock, {"a": "1", "b": "2"}), "time.time"),
+}
+
+
+@pytest.mark.parametrize("owner", TAKES_CLOCK)
+def test_a_clock_that_returns_no_seconds_is_refused_when_it_is_given(owner: str) -> None:
+    make, example = TAKES_CLOCK[owner]
+    refused: list[tuple[Any, str]] = [
+        (datetime.now, "must return seconds, .*, not datetime; of a datetime return .timestamp()"),
+        (lambda: "1800000000", "must return seconds, .*, not str;"),
+        (lambda: None, "must return seconds, .*, not NoneType;"),
+        (lambda: float("nan"), "must return seconds, .*, not float;"),
+        (lambda: True, "must return seconds, .*, not bool;"),
+        (1_800_000_000, f"must be a function that returns seconds, such as {example}, not int"),
+        (lambda zone: 0.0, r"must be callable as clock\(\)"),
+        (async_function, "must be a sync function"),
+        (Counts, "is the class Counts; make one object of it"),
+    ]
+    for clock, says in refused:
+        with pytest.raises(ConfigError, match=f"^{owner}: clock {says}"):
+            make(clock)
+    # The exception is the user's own, as of `refusal`.
+    with pytest.raises(ZeroDivisionError):
+        make(lambda: 1 / 0)
+    make(lambda: 0)
 
 
 def test_no_error_shows_the_secret() -> None:

@@ -15,7 +15,7 @@ from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Keyring
 from hmac_guard.core.verdict import Claim
 from hmac_guard.keys.connections import in_use, shut_down
-from hmac_guard.keys.resolver import Resolver, check_function
+from hmac_guard.keys.resolver import Resolver, check_clock, check_function
 from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.session import HOLDS_KEYS, check_charset, check_level, check_text
@@ -87,6 +87,7 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         use_own_pool(engine)
         if on_change is not None:  # What an async function returns would never run.
             check_function("SqlKeys", "on_change", on_change, "tenant")
+        check_clock("SqlKeys", clock)
         own: Any = _engine_of_keys(engine)
         self._set(
             asgi_only=is_async_engine(engine),

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -332,9 +333,10 @@ def test_origins_that_are_not_given_are_an_error(sign: Any) -> None:
         ({"user": None}, "the id 'user' must be text, .*, not NoneType"),
         ({"user": UUID(int=1)}, "the id 'user' must be text, .*, not UUID"),
         ({"user": "u1", "clock": 1_800_000_000}, "clock must be a function .*, such as time.time, not int"),
+        ({"user": "u1", "clock": datetime.now}, "clock must return seconds"),
         ({"user": "u1", "tenant": 5}, "tenant is text"),
     ],
-    ids=["int", "None", "UUID", "clock", "tenant"],
+    ids=["int", "None", "UUID", "clock", "clock of datetimes", "tenant"],
 )
 def test_a_value_of_a_wrong_type_is_an_error_when_the_signer_is_made(
     sign: Any, options: dict[str, Any], says: str

@@ -538,13 +538,18 @@ def test_an_async_resolver_runs_to_completion() -> None:
 
 
 def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixture) -> None:
+    faults: list[Exception] = []
+
     def clock() -> float:
-        raise RuntimeError(KEY)
+        for fault in faults:
+            raise fault
+        return 0.0
 
     for mode in ("enforce", "report"):
-        status, seen, _ = run(
-            Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock), environ(Stream(BODY), CONTENT_LENGTH="10")
-        )
+        faults.clear()
+        guard = Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock)
+        faults.append(RuntimeError(KEY))
+        status, seen, _ = run(guard, environ(Stream(BODY), CONTENT_LENGTH="10"))
         assert (status, seen) == (503, [])
     assert "the guard itself failed" in caplog.text
     assert "in clock" in caplog.text
