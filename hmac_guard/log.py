@@ -18,13 +18,17 @@ EVERY = 60.0
 RECOVERED_AFTER = 5.0
 
 
+#: What the users of the tables of `SqlKeys` and `SqlOnce` add to an error of the database.
+NO_TABLE = "a table does not exist; call create_table() of SqlKeys or SqlOnce"
+
+
 class Failure(NamedTuple):
     """The part of an exception that may be logged.
 
     Attributes:
         kind: The type of the driver's exception, and its error code. The text is included for `ConfigError` and
             `StoreFull` only: the text of a driver's exception may contain a password, and the text of a `KeyError` the
-            key itself.
+            key itself. `NO_TABLE` is included, since it is a fixed text.
         frames: The traceback: files and lines, without values.
         reason: What the server or the application does wrong, if the guard therefore cannot read the request; or "".
         logged: True if the log already says what failed.
@@ -47,12 +51,19 @@ def failure_of(error: BaseException) -> Failure:
     variable, and an error tracker would record it.
     """
     text = f": {error}" if isinstance(error, ConfigError) or getattr(error, "text_is_logged", False) is True else ""
+    text = f": {NO_TABLE}" if lacks_table(error) else text
     code = _code_of(error)
     driver_error = type(_driver_error(error))
     kind = f"{driver_error.__module__}.{driver_error.__qualname__}{f' ({code})' if code else ''}{text}"
     reason = str(error) if isinstance(error, (UnusableRequest, BodyAlreadyRead)) else ""
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     return Failure(kind, frames, reason, getattr(error, "is_logged", False) is True)
+
+
+def lacks_table(error: BaseException) -> bool:
+    """Return whether an error says that a table of this package does not exist."""
+    detail = getattr(error, "detail", None)  # Other exceptions have one, too, of any type.
+    return isinstance(detail, list) and NO_TABLE in detail
 
 
 def log_failure(level: int, what: str, failure: Failure) -> None:

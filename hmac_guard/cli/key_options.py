@@ -21,6 +21,7 @@ from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.verdict import NO_IDS, Claim
 from hmac_guard.keys.forms import FORMS, key_from_text, shown, shown_path
+from hmac_guard.log import lacks_table
 
 #: Adds the options of a key to a command. It gets them as `key_env`, `key_file` and `key_form`, for `read_key`.
 key_options = several(
@@ -247,7 +248,7 @@ def _store(db: Hidden[str | None], table: str, redis: Hidden[str | None], allow_
             yield SqlKeys(engine, master_keys=master_keys.get(), on_change=_publisher(redis), **options)
     except SQLAlchemyError as error:
         failure = _first_line(error)
-        if _NO_TABLE.search(failure):
+        if lacks_table(error):
             failure += "; `hmac-guard keys add` creates the tables"
     finally:
         engine.dispose()
@@ -337,10 +338,6 @@ _PASSWORD = re.compile(r"\A[^:]*://[^:/]*:[^@]+@|[?&][^=&]*(?:pass(?!file)|pwd)[
 
 def _has_password(url: Hidden[str | None]) -> bool:
     return _PASSWORD.search(url.get() or "") is not None
-
-
-#: What SQLite, PostgreSQL, and MariaDB or MySQL say.
-_NO_TABLE = re.compile(r"no such table|relation \".*\" does not exist|Table '.*' doesn't exist")
 
 
 def _first_line(error: Exception) -> str:

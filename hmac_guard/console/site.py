@@ -14,7 +14,7 @@ from hmac_guard.console.access import check_token, is_own_origin, is_session, ne
 from hmac_guard.console.context import ASSETS, Context, asset_url, html, url_below
 from hmac_guard.console.pages import audit, keys, signatures, tenants
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.log import failure_of, logger
+from hmac_guard.log import failure_of, lacks_table, logger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -71,10 +71,7 @@ ROUTES: Mapping[str, Route] = {
     "/audit.jsonl": Route(audit.download_json_lines),
 }
 
-_FAILED = {
-    500: "The page failed. The log says where. A change is made completely, or not at all.",
-    503: "The database cannot be reached, or reports an error. Look whether your change was made before you try again.",
-}
+_FAILED = "The page failed. The log says where. A change is made completely, or not at all."
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -147,13 +144,13 @@ class Site:
         except ConfigError as error:
             return problem(request, title, 400, str(error).removeprefix("SqlKeys: "))
         except SQLAlchemyError as error:
-            status, failure = 503, failure_of(error).kind
+            status, failure, text = 503, failure_of(error).kind, failure_text(error, request)
         except HTTPException:
             raise
         except Exception as error:
-            status, failure = 500, str(failure_of(error))
+            status, failure, text = 500, str(failure_of(error)), _FAILED
         logger.error("console: %s %a failed: %s", request.method, request.path, failure)
-        return problem(request, title, status, _FAILED[status])
+        return problem(request, title, status, text)
 
     def _routed(self, context: Context) -> Response:
         request, route = context.request, ROUTES.get(context.request.path)
@@ -196,6 +193,15 @@ class Site:
         secure = request.is_secure or any(origin.startswith("https:") for origin in self._console.origins)
         # Lax, since it is no login: a link on another site must not begin a new session, in which open forms fail.
         response.set_cookie(COOKIE, session, path=url_below(request, "/"), secure=secure, httponly=True, samesite="Lax")
+
+
+def failure_text(error: SQLAlchemyError, request: Request) -> str:
+    """Return what a page says of an error of the database."""
+    cause = "The database cannot be reached, or reports an error."
+    if lacks_table(error):
+        cause = "A table does not exist: call create_table() of the SqlKeys."
+    looked = "Look whether your change was made before you try again." if request.method == "POST" else "Try again."
+    return f"{cause} {looked}"
 
 
 def problem(request: Request, title: str, status: int, text: str) -> Response:

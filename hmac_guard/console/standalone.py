@@ -19,7 +19,15 @@ from werkzeug.wrappers import Request, Response
 from hmac_guard.console.access import Operator, check_token, is_own_origin, is_same_token
 from hmac_guard.console.console import Console
 from hmac_guard.console.context import asset_url, html
-from hmac_guard.console.site import COOKIE, limited_request, problem, problem_of, static_file, with_security_headers
+from hmac_guard.console.site import (
+    COOKIE,
+    failure_text,
+    limited_request,
+    problem,
+    problem_of,
+    static_file,
+    with_security_headers,
+)
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.keys.sql import VerdictLedger
@@ -140,10 +148,8 @@ class Standalone:
             response = self._answer(request)
         except HTTPException as error:
             response = problem_of(request, self.console.title, error)
-        except SQLAlchemyError:
-            response = problem(
-                request, self.console.title, 503, "The database cannot be reached, or reports an error. Try again."
-            )
+        except SQLAlchemyError as error:
+            response = problem(request, self.console.title, 503, failure_text(error, request))
         return with_security_headers(response)(environ, start_response)
 
     def _answer(self, request: Request) -> Response:

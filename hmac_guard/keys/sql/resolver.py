@@ -20,7 +20,7 @@ from hmac_guard.keys.sql.operations import AnyEngine, KeyOperations
 from hmac_guard.keys.sql.secret import MasterKeys, Sealing
 from hmac_guard.keys.sql.session import HOLDS_KEYS, check_charset, check_level, check_text
 from hmac_guard.keys.sql.store import Store
-from hmac_guard.keys.sql.transaction import is_async_engine, usable, use_own_pool
+from hmac_guard.keys.sql.transaction import is_async_engine, naming_missing_tables, usable, use_own_pool
 from hmac_guard.log import failure_of, log_failure
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class SqlKeys(KeyOperations[AnyEngine], Resolver):
         check_text(connection)
         marker = secrets.token_hex(8)
         try:
-            rows = connection.execute(self.table.look_up, {"tenant": tenant, "marker": marker}).all()
+            with naming_missing_tables():
+                rows = connection.execute(self.table.look_up, {"tenant": tenant, "marker": marker}).all()
         except InvalidRequestError:  # An answer without rows.
             rows = []
         if not rows or any(row.marker != marker for row in rows):

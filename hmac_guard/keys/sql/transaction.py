@@ -6,8 +6,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 from weakref import WeakKeyDictionary
@@ -19,6 +19,7 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.sql.session import check_text, check_transactions
+from hmac_guard.log import NO_TABLE
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,6 +34,9 @@ ATTEMPTS, PAUSE = 10, 0.1
 
 #: A deadlock and a failed serialization, as PostgreSQL and MariaDB number them.
 _GIVEN_UP = {"40001", "40P01", 1020, 1213}
+
+#: A table that does not exist, as PostgreSQL and MariaDB number it.
+_NO_TABLE = {"42P01", 1146}
 
 
 class HasEngine(Protocol[EngineKind_co]):
@@ -75,10 +79,7 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
         # A commit has no statement. If the connection is lost there, the database may have done it or not.
         if error.connection_invalidated and error.statement is not None:
             return True
-        # psycopg and asyncpg name it sqlstate, psycopg2 pgcode; in PyMySQL it is the first argument.
-        names = [getattr(error.orig, name, None) for name in ("sqlstate", "pgcode")]
-        codes = (*names, *getattr(error.orig, "args", ())[:1])
-        return any(code in _GIVEN_UP for code in codes if isinstance(code, (str, int)))
+        return not _GIVEN_UP.isdisjoint(_codes_of(error))
 
 
 class change(operation[P, T]):  # noqa: N801 - a decorator
@@ -274,7 +275,28 @@ async def _await_batches(
 def _work(connection: Connection, work: Callable[..., T], given: Hidden[Any]) -> T:
     check_transactions(connection)
     check_text(connection)
-    return work(connection, *given.get()[0], **given.get()[1])
+    with naming_missing_tables():
+        return work(connection, *given.get()[0], **given.get()[1])
+
+
+@contextmanager
+def naming_missing_tables() -> Iterator[None]:
+    """Add to an error about a table that does not exist how to create it."""
+    try:
+        yield
+    except DBAPIError as error:
+        # SQLite has no code for it.
+        if any(code in _NO_TABLE or str(code).startswith("no such table") for code in _codes_of(error)):
+            error.add_detail(NO_TABLE)
+        raise
+
+
+def _codes_of(error: DBAPIError) -> set[str | int]:
+    """Return the codes of the driver's exception."""
+    # psycopg and asyncpg name it sqlstate, psycopg2 pgcode; in PyMySQL it is the first argument.
+    names = [getattr(error.orig, name, None) for name in ("sqlstate", "pgcode")]
+    codes = (*names, *getattr(error.orig, "args", ())[:1])
+    return {code for code in codes if isinstance(code, (str, int))}
 
 
 def pause() -> float:

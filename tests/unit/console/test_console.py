@@ -1286,6 +1286,8 @@ def test_a_database_that_cannot_be_reached_is_reported(caplog: Any) -> None:
 
     assert [answer.status_code for answer in answers] == [503] * 4
     assert all("database cannot be reached" in words_of(answer) for answer in answers)
+    # A GET request changes nothing.
+    assert ["Look whether your change was made" in words_of(answer) for answer in answers] == [False] * 3 + [True]
     assert KEY not in caplog.text + "".join(answer.text for answer in answers)
 
 
@@ -1299,13 +1301,16 @@ def test_several_workers_serve_one_session(keys: Any) -> None:
     assert second.fill(form, note="x").status_code == 303
 
 
-def test_a_given_secret_needs_no_table(tmp_path: Path) -> None:
+def test_a_given_secret_needs_no_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     keys = SqlKeys(sqlite_in(tmp_path))
     console = Console(keys, schemes=[NANGO], authorize=by_header, secret="s" * 32)
 
     assert Browser(console).get("/signing").status_code == 200
-    missing = Browser(Console(keys, schemes=[NANGO], authorize=by_header)).get("/signing")
+    ada = Browser(Console(keys, schemes=[NANGO], authorize=by_header))
+    missing = ada.get("/signing")
     assert missing.status_code == 503
+    assert "A table does not exist: call create_table() of the SqlKeys. Try again." in words_of(missing)
+    assert "a table does not exist; call create_table()" in caplog.text
 
 
 def test_every_page_warns_of_unencrypted_keys(keys: Any, ada: Browser, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_the_first_line_of_an_outage_tells_what_failed(
 
     [line] = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert f"({code})" in line
+    assert ("call create_table()" in line) == (code == "sqlstate 42P01")
     assert driver in line or "ConnectionRefusedError" in line
 
 

@@ -29,13 +29,16 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
-from hmac_guard import ConfigError, Keyring
+from hmac_guard import Claim, ConfigError, Decision, Keyring, Reason, Verdict
 from hmac_guard.core.hidden import hide
-from hmac_guard.keys import SqlKeys
-from hmac_guard.keys.sql import metadata, operations
+from hmac_guard.keys import SqlKeys, VerdictCounts
+from hmac_guard.keys.sql import VerdictLedger, metadata, operations
+from hmac_guard.log import failure_of
+from hmac_guard.once import SqlOnce
 
 DAY = 86_400
 
@@ -48,6 +51,49 @@ def drop_all(database: Database) -> None:
 def indexes(keys: Any) -> dict[str, set[str | None]]:
     found = inspect(keys.engine)
     return {name: {index["name"] for index in found.get_indexes(name)} for name in keys.metadata.tables}
+
+
+MISSING = "a table does not exist; call create_table() of SqlKeys or SqlOnce"
+
+
+def test_each_use_of_a_missing_table_says_how_to_create_it(database: Database) -> None:
+    keys: Any = SqlKeys(database.engine, table="forgotten_keys")
+    uses: list[Callable[[], Any]] = [
+        lambda: keys(claim_of("acme")),
+        lambda: keys.add("acme"),
+        lambda: keys.console_secret(),
+        lambda: keys.purge(older_than=10 * DAY),
+    ]
+    if not keys.asgi_only:
+        uses.append(lambda: VerdictLedger(keys).readiness())
+    if database.server != "mariad":
+        uses.append(lambda: SqlOnce(database.engine, table="forgotten").use(bytes(32), time.time() + 60))
+    for use in uses:
+        with pytest.raises(DBAPIError) as caught:
+            database.do(use())
+        assert MISSING in str(caught.value)
+        assert MISSING in failure_of(caught.value).kind
+
+
+def test_the_log_of_the_counts_says_how_to_create_a_missing_table(
+    sync_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = VerdictCounts(SqlKeys(sync_database.engine, table="forgotten_keys"), every=3_600)
+    counted(Decision(Verdict(Reason.VERIFIED, "one"), Claim("one", {}, "acme"), "enforce", False, 0.001))
+    counted.close()
+    assert MISSING in caplog.text
+
+
+def test_another_error_of_the_database_names_no_table(database: Database) -> None:
+    keys: Any = database.keys()
+    database.sql("ALTER TABLE {keys} RENAME COLUMN note TO other")
+    with pytest.raises(DBAPIError) as caught:
+        database.do(keys.add("acme"))
+    assert "create_table" not in str(caught.value) + failure_of(caught.value).kind
+    # The user's own table.
+    with pytest.raises(DBAPIError) as caught:
+        database.sql("SELECT 1 FROM forgotten")
+    assert "create_table" not in str(caught.value) + failure_of(caught.value).kind
 
 
 def test_eight_workers_make_the_tables_at_once(sync_database: Database) -> None:
