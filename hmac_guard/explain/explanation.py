@@ -23,7 +23,7 @@ from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
 from hmac_guard.explain.search import SECONDS, Found, KnownKeys, Search, mistakes_for, search, secret_of
-from hmac_guard.explain.sending import path_leaf, sending_mistakes
+from hmac_guard.explain.sending import dropped_headers, path_leaf, sending_mistakes
 
 _MAX_MEANINGS = 4
 #: The most signed bytes with which mistakes are searched.
@@ -98,6 +98,7 @@ class Explanation(NamedTuple):
         key_id: The id of the key of `right`: the active key that made the signature, or else the first active one.
         wanted_tenant: The tenant that the request must name. None if the keys are not known to be by tenant.
         signature_sent_as: The name of the id in whose place the signature was sent. "" if it was sent in its own.
+        dropped: A sentence about the headers that not every server passes on, if there are any.
     """
 
     scheme: Scheme
@@ -114,6 +115,7 @@ class Explanation(NamedTuple):
     key_id: str | None = None
     wanted_tenant: str | None = None
     signature_sent_as: str = ""
+    dropped: tuple[str, ...] = ()
 
     @property
     def has_key(self) -> bool:
@@ -260,6 +262,7 @@ def explain(
         key_id=current.id if current else None,
         wanted_tenant=wanted,
         signature_sent_as=sent_as,
+        dropped=tuple(dropped_headers(scheme, request_texts)),
     )
 
 

@@ -31,7 +31,8 @@ def sentences(explanation: Explanation) -> list[str]:
 def _sentences(explanation: Explanation) -> list[str]:
     if explanation.verified:
         sent_keys = [_problem(reading) for reading in explanation.ids if reading.is_key]
-        return ["Verified: the signature is the right one.", *sent_keys, *_without_tenant(explanation)]
+        but = [*sent_keys, *_without_tenant(explanation), *explanation.dropped]
+        return ["Verified: the signature is the right one.", *but]
     if explanation.reason is Reason.PREFLIGHT:
         return [
             "Not checked: a browser cannot sign a CORS preflight, so the guard does not check it. Explain the request "
@@ -47,7 +48,7 @@ def _sentences(explanation: Explanation) -> list[str]:
         problems.append("The body is empty, and nothing else is signed. Send the body that was signed.")
     problems += [_cause("Cause", [mistake]) for mistake in explanation.sending]
     lead = "Not verified." if explanation.names_another_tenant else f"Not verified: {explanation.reason.value}."
-    return [lead, *problems, *_causes(explanation, bool(problems))]
+    return [lead, *problems, *_causes(explanation, bool(problems)), *explanation.dropped]
 
 
 def _problem(reading: Reading) -> str:

@@ -14,7 +14,7 @@ from hmac_guard.core.paths import is_canonical
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import Form, Json, Path, Query
+from hmac_guard.core.sources import Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.explain.printable import excerpt
 from hmac_guard.explain.reading import MAX_LEAVES, Leaf, lines_of, without_html_ampersand
 from hmac_guard.explain.search import Found
@@ -36,6 +36,16 @@ def sending_mistakes(
     yield from _of_fields(request, unread)
     yield from _of_body(request, request_texts, unread)
     yield from _of_path(scheme, request.path, unread)
+
+
+def dropped_headers(scheme: Scheme, request_texts: Sequence[Leaf]) -> Iterator[str]:
+    """Yield a sentence about the headers of the scheme that not every server passes on: their names have a '_'."""
+    places = [place for place in scheme.places() if isinstance(place, (Header, HeaderItem))]
+    names = {place.name.lower(): place.name for place in places}
+    sent = dict.fromkeys(leaf.name for leaf in request_texts if leaf.is_header and "_" in leaf.name)
+    wrong = [f"{names[own]!a} and not {each!a}" for each in sent if (own := each.lower().replace("_", "-")) in names]
+    if wrong:
+        yield f"Many servers and proxies drop a header whose name has '_': write {', '.join(wrong)}."
 
 
 def _of_fields(request: Request, unread: Sequence[Field]) -> Iterator[Found]:

@@ -1036,6 +1036,29 @@ def test_a_verified_request_without_a_tenant_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("headers", "written"),
+    [
+        ("X_A: 1\nX-Sig: {}", "'X-A' and not 'X_A'"),
+        ("x_a: 1\nx_SIG: {}", "'X-A' and not 'x_a', 'X-Sig' and not 'x_SIG'"),
+    ],
+)
+@pytest.mark.parametrize("message", ["1:2", "1:3"])
+def test_a_header_that_not_every_server_passes_on_is_named(headers: str, written: str, message: str) -> None:
+    explanation = explained(EVERYWHERE, f"GET /x/2?t=t HTTP/1.1\n{headers.format(f'v1={signed(message)}')}")
+
+    assert explanation.verified == (message == "1:2")
+    dropped = f"Many servers and proxies drop a header whose name has '_': write {written}."
+    assert sentences(explanation)[-1] == dropped
+    assert as_json(explanation)["answer"][-1] == dropped
+
+
+def test_another_header_with_an_underscore_is_not_named() -> None:
+    explanation = explained(EVERYWHERE, f"GET /x/2?t=t&x_sig=1 HTTP/1.1\nX-A: 1\nX_B: 1\nX-Sig: {SIG}")
+
+    assert sentences(explanation) == ["Verified: the signature is the right one."]
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["nango", "https://h", "extra"], "the request is more than one argument; put it in quotes"),
