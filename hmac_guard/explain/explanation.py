@@ -23,7 +23,7 @@ from hmac_guard.explain.mistakes.requests import clock_mistakes
 from hmac_guard.explain.mistakes.shape import right_attempt
 from hmac_guard.explain.reading import Leaf, Reading, leaves, message_fields, near, read_all
 from hmac_guard.explain.search import SECONDS, Found, KnownKeys, Search, mistakes_for, search, secret_of
-from hmac_guard.explain.sending import dropped_headers, path_leaf, sending_mistakes
+from hmac_guard.explain.sending import dropped_headers, encoded_slash_leaf, path_leaf, sending_mistakes
 
 _MAX_MEANINGS = 4
 #: The most signed bytes with which mistakes are searched.
@@ -181,7 +181,9 @@ def explain_captured(
     keys = begin_with_signing_key(scheme, reading, keys)
     reason = Reason.PREFLIGHT if is_preflight(request) else _judged(scheme, reading, keys, now)
     late = now if reason in (Reason.EXPIRED, Reason.NOT_YET_VALID) else None
-    request_texts = tuple(leaves(request.query, captured.headers, captured.body))
+    path = captured.target.partition("?")[0]
+    slashes = [leaf for field in _fields(scheme) if field and (leaf := encoded_slash_leaf(field, path, mount))]
+    request_texts = (*slashes, *leaves(request.query, captured.headers, captured.body))
     return explain(scheme, request, reason, keys, request_texts, seconds, late)
 
 

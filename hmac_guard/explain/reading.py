@@ -304,11 +304,18 @@ def _used(place: Source, name: str, request: Request) -> Source:
 
 
 def _why_missing(field: Field, used: Sequence[str], leaf: Leaf | None) -> str:
-    looked = " or in ".join(f"the {place.describe()}" for place in field.source.places())
+    has_slash = leaf is not None and "/" in leaf.value
+    places = [place for place in field.source.places() if not (has_slash and isinstance(place, Path))]
+    looked = " or in ".join(f"the {place.describe()}" for place in places)
     if used:
         return f"it is empty in {used[0]}"
     if leaf is None:
         return f"it is missing; send it in {looked}"
+    if not places:
+        return (
+            f"it is in {leaf.where}, and a text with a '/' cannot be sent in a path; give it another source, such as "
+            "Query"
+        )
     return f"it is in {leaf.where}, where the guard does not read it; send it in {looked}"
 
 

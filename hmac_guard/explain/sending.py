@@ -3,14 +3,15 @@
 The signature can be right although such a mistake is there.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hmac_guard import schemes
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.paths import is_canonical
+from hmac_guard.core.paths import compile_templates, is_canonical
 from hmac_guard.core.request import Request
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.source import Field, Source
@@ -19,6 +20,7 @@ from hmac_guard.explain.printable import excerpt
 from hmac_guard.explain.reading import MAX_LEAVES, Leaf, lines_of, without_html_ampersand
 from hmac_guard.explain.search import Found
 
+_ENCODED_SLASH = re.compile("%2[Ff]")
 _JSON_FIX = "send it with Content-Type: application/json"
 
 
@@ -144,6 +146,26 @@ def path_leaf(field: Field, path: str) -> Leaf | None:
         return None
     where = f"the path after {excerpt(match.prefix)}" if match.prefix else f"the path {excerpt(path)}"
     return Leaf(where, field.name, match.text)
+
+
+def encoded_slash_leaf(field: Field, path: str, mount: str) -> Leaf | None:
+    """Return the text of `field` that a path has with `%2F` for a '/'. A guard gets the path decoded.
+
+    Args:
+        field: The string of the scheme.
+        path: The path as it is sent, one character per byte.
+        mount: The path at which the application is mounted, or "".
+    """
+    marked = _ENCODED_SLASH.sub("%EE%80%80", path)  # U+E000, a character for private use.
+    if marked == path:
+        return None
+    decoded = unquote_to_bytes(marked.encode("latin-1")).decode("utf-8", "replace").removeprefix(mount)
+    for place in field.source.places():
+        match = compile_templates(place.templates, field.name).fullmatch(decoded) if isinstance(place, Path) else None
+        text = match[match.lastindex or 0].replace("\ue000", "/") if match else ""
+        if "/" in text:
+            return Leaf("the path with '%2F' for its '/', which servers decode", field.name, text)
+    return None
 
 
 def _match_of(field: Field, path: str) -> PathMatch | None:

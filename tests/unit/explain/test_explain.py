@@ -1035,6 +1035,41 @@ def test_a_verified_request_without_a_tenant_is_noted() -> None:
     assert "A guard with keys by tenant" not in run("nango", GOOD + "&public_key=pk", "--key-env", "KEY")[1]
 
 
+NOTES = user_hash(id=PathSource("/users/{id}/notes"), signature=Query("sig"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "target", "sentence"),
+    [
+        (
+            NOTES,
+            f"/users/a%2Fb/notes?sig={signed('a/b')}",
+            "and a text with a '/' cannot be sent in a path; give it an",
+        ),
+        (NOTES, f"/api/users/caf%C3%A9%2fb/notes?sig={signed('café/b')}", "and a text with a '/' cannot be sent in"),
+        (
+            EVERYWHERE,
+            f"/x/2%2F3?a=1&sig=v1={signed('1:2/3')}",
+            "where the guard does not read it; send it in the query",
+        ),
+    ],
+)
+def test_an_encoded_slash_in_a_path_is_named(scheme: Scheme, target: str, sentence: str) -> None:
+    captured = Captured("GET", target)
+    mount = "/api" if target.startswith("/api") else ""
+    said = sentences(explain_captured(scheme, captured, KnownKeys(Key(KEY)), mount, seconds=60))
+
+    assert f"it is in the path with '%2F' for its '/', which servers decode, {sentence}" in said[1]
+    assert "path '" not in said[1]  # It would be the place in which the id was sent.
+    assert said[-1] == "Except for that, the signature is right."
+
+
+def test_an_id_with_a_slash_in_another_place_is_not_to_be_sent_in_a_path() -> None:
+    said = sentences(explained(NOTES, f"/users?id=a/b&sig={signed('a/b')}"))
+
+    assert "it is in the query parameter 'id', and a text with a '/' cannot be sent in a path" in said[1]
+
+
 @pytest.mark.parametrize(
     ("headers", "written"),
     [
