@@ -8,9 +8,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from itertools import permutations, product
+from itertools import combinations, islice, permutations, product
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlencode
 
+from hmac_guard.core.message import BODY
 from hmac_guard.explain.mistakes.shape import BODY_ABSENT_FIX, Attempt, Mistake, Part, Variants, of_ids, utf8
 
 _SEPARATORS = (
@@ -52,6 +53,24 @@ def _left_out(attempt: Attempt) -> Variants:
         without = attempt._replace(names=_without(attempt.names, number), ids=_without(attempt.ids, number))
         yield name, without._replace(texts=_without(attempt.texts, number + 1))
         yield name, without._replace(texts=_without(attempt.texts, number))
+    # Two or more ids, each with the text after it or before it. Two single mistakes of one kind are not tried together.
+    sizes = range(2, len(attempt.ids))
+    subsets = (numbers for size in sizes for numbers in combinations(range(len(attempt.ids)), size))
+    for numbers in islice(subsets, _MAX_ORDERS):
+        what = "each of " + " and ".join(_shown(attempt.names[number]) for number in numbers)
+        for side in (1, 0):
+            without = attempt
+            for number in reversed(numbers):
+                without = without._replace(
+                    names=_without(without.names, number),
+                    ids=_without(without.ids, number),
+                    texts=_without(without.texts, number + side),
+                )
+            yield what, without
+
+
+def _shown(name: str) -> str:
+    return "the body" if name == BODY else name
 
 
 def _without(texts: tuple[str, ...], number: int) -> tuple[str, ...]:

@@ -365,6 +365,27 @@ def test_an_end_in_the_past_or_too_far_in_the_future_is_reported() -> None:
         assert report["signature_is_right"]
 
 
+@pytest.mark.parametrize(
+    ("message", "left_out"),
+    [
+        ("{body}", "message_id and timestamp"),
+        ("{id}.", "timestamp and the body"),
+        (".{time}", "message_id and the body"),
+    ],
+)
+def test_several_ids_that_were_not_signed_are_named(message: str, left_out: str) -> None:
+    body, secret = '{"type": "invoice.paid"}', b"a secret of 24 bytes !!!"
+    signed = message.format(body=body, id="m1", time=NOW)
+    signature = base64.b64encode(hmac.digest(secret, signed.encode(), "sha256")).decode()
+    headers = f"webhook-id: m1\r\nwebhook-timestamp: {NOW}\r\nwebhook-signature: v1,{signature}"
+    explanation = explain_captured(
+        STANDARD_WEBHOOKS, capture(raw(headers, body.encode())), KnownKeys(Key(secret)), seconds=TIMEOUT
+    )
+
+    assert sentences(explanation)[1].startswith(f"Cause: each of {left_out} was not signed, or was empty when it was")
+    assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == ["id_missing"]
+
+
 def test_a_whsec_key_in_the_other_form_is_named() -> None:
     """Stripe's is text and often decodes as base64; that of Standard Webhooks is decoded."""
     text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
