@@ -17,6 +17,8 @@ _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 _NEAR = 120
 _OLD_COPY = "; if this is an old copy of a request, sign a new one"
 _YEAR = 366 * 86_400
+#: The Unix time of 1980. A number below it is the time for which a signature is to last.
+_FIRST_MOMENT = 10 * _YEAR
 _COMPACT = (",", ":")
 _JSON_FORMS: tuple[dict[str, Any], ...] = (
     {"separators": _COMPACT},
@@ -213,6 +215,9 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
     off = time.moment(int(text)) - now
     if abs(in_other_unit - now) < _YEAR:
         yield "time_unit", f"{time.label} counts {other}, and the scheme {used}", f"send it in {used}"
+    elif time.moment(int(text)) < _FIRST_MOMENT < now:
+        wanted = "the end: the present time plus the duration" if isinstance(time, Expires) else "signing"
+        yield "time_duration", f"{time.label} is {text}, a duration and no Unix time", f"send the Unix time of {wanted}"
     elif isinstance(time, Timestamp) and (zone := _zone(off)):
         yield (
             "time_local",

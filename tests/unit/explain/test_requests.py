@@ -366,6 +366,36 @@ def test_an_end_in_the_past_or_too_far_in_the_future_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scheme", "sent", "says"),
+    [
+        (
+            ENDS,
+            600,
+            "the time of expiry is 600, a duration and no Unix time. Fix: send the Unix time of the end: the pr",
+        ),
+        (ENDS, 86_400, "the time of expiry is 86400, a duration"),
+        (
+            ENDS.replace(expires=Expires(Query("expires"), max_lifetime=3_600, unit="ms")),
+            600_000,
+            "the time of expiry is 600000, a duration",
+        ),
+        (
+            ENDS.replace(message="{user_id}.{timestamp}", timestamp=Timestamp(Query("expires")), expires=None),
+            300,
+            "the timestamp is 300, a duration and no Unix time. Fix: send the Unix time of signing.",
+        ),
+    ],
+)
+def test_a_duration_in_place_of_a_time_is_named(scheme: Scheme, sent: int, says: str) -> None:
+    url = f"https://x/?user_id=u1&expires={sent}&sig={hex_of(b'u1.%d' % sent)}"
+    explanation = explain_captured(scheme, capture(url.encode()), KEYS)
+
+    assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == ["time_duration"]
+    assert f"Cause: {says}" in " ".join(sentences(explanation))
+    assert sentences(explanation)[-1] == "Except for that, the signature is right."
+
+
+@pytest.mark.parametrize(
     ("message", "left_out"),
     [
         ("{body}", "message_id and timestamp"),
