@@ -105,9 +105,9 @@ def test_an_entry_with_the_root_path_of_fastapi_is_refused_in_a_middleware_of_it
         asyncio.run(app({"type": "lifespan"}, receive, send))
     assert sent == [{"type": "lifespan.startup.failed", "message": str(caught.value)}]
     # Not every server has a lifespan.
-    for path in ("/open", "/inbox/x"):
+    for name in ("/open", "/inbox/x"):
         with pytest.raises(ConfigError, match=message):
-            run_asgi(app, Sent(path=path, query=QUERY))
+            run_asgi(app, Sent(path=name, query=QUERY))
 
 
 @pytest.mark.parametrize("policy", RIGHT)
