@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hmac_guard.core.bodies import parse_media
-from hmac_guard.core.fields import Placing, is_path
+from hmac_guard.core.fields import Placing, another_in, is_path
 from hmac_guard.core.found import Found
-from hmac_guard.core.hidden import hide
 from hmac_guard.core.places import Places
 from hmac_guard.core.request import Line, Request
 from hmac_guard.core.scheme import Scheme
@@ -118,15 +117,12 @@ def keep(placing: Placing, field: Field, text: str, in_path: bool, found: Mappin
         where = " and in the ".join(place.describe() for place in found)
         raise ValueError(f"the request has {field.label} in the {where}; send it in one place")
     for place, there in found.items():
-        # Signing compares it with a signed body.
-        is_replaced = (placing.signs_body and place.kinds) or placing.place_of(field, hide(text)) == place
         if there == text:
             placing.keep(field, place)
-        elif in_path or not is_replaced:
-            raise ValueError(
-                f"the request has another {field.name!r} than the one that is to be signed, in the {place.describe()}; "
-                "leave it out of the request"
-            )
+        elif in_path:
+            raise ValueError(another_in(field, place))
+        else:  # Signing compares it with a signed body.
+            placing.replace(field, place)
 
 
 def names_of(places: Iterable[Source], *kinds: type[Source]) -> set[str]:

@@ -25,6 +25,7 @@ from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.strict import Strict
 from hmac_guard.core.verdict import Refused
+from hmac_guard.core.ways import is_tenant
 from hmac_guard.keys.resolver import check_clock
 
 if TYPE_CHECKING:
@@ -148,8 +149,11 @@ class Signer(Frozen):
         )
         if not in_body and tenant_in_body(scheme, tenant) is None:
             sample = _sample_for(scheme)
-            texts = {name: value if isinstance(value, str) else sample for name, value in self._ids.items()}
-            samples = {**dict.fromkeys(found, sample), **texts}
+            texts = {name: value for name, value in self._ids.items() if isinstance(value, str)}
+            same = {
+                field.name: tenant for field in scheme.id_fields if tenant and is_tenant(field, scheme.tenant_field)
+            }
+            samples = {**dict.fromkeys([*self._ids, *found], sample), **same, **texts}
             # The body has no fields, so that none of them is another id than the sample.
             scheme.sign_fields(self._key.get(), samples, body=b"&", tenant=tenant)
 
@@ -201,7 +205,7 @@ class Signer(Frozen):
                 f"the path {request.path!a:.200} has no {field.name!r}, which the scheme reads from "
                 f"{field.source.describe()}; {other}leave this signer out of a request that no guard checks"
             )
-        placing = Placing(self._scheme.signs_body, request.kind if request.kind in ("form", "json") else "")
+        placing = Placing(self._scheme, request.kind if request.kind in ("form", "json") else "", has_path=True)
         for field in self._given:
             text = self._tenant if field == self._scheme.tenant_field else ids.get(field.name)
             if isinstance(text, str):  # Signing refuses any other.

@@ -3,15 +3,15 @@
 import hashlib
 import string
 from collections.abc import Sequence
-from itertools import combinations, permutations, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import permutations, product
+from typing import TYPE_CHECKING
 
 from hmac_guard.core.encodings import characters_of
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import fields_of, is_path, odd_character
-from hmac_guard.core.paths import is_taken, segments_of, share_a_path
 from hmac_guard.core.source import Field
 from hmac_guard.core.sources import SOURCES, Header, HeaderItem, Json
+from hmac_guard.core.ways import Way, choose, is_shared, ways_of, why_not_both, why_not_in_one_segment
 
 if TYPE_CHECKING:
     from hmac_guard.core.scheme import Scheme
@@ -20,20 +20,15 @@ if TYPE_CHECKING:
 _ESCAPES = ["%2f", "%2F", "%5c", "%5C"]
 
 
-class _Way(NamedTuple):
-    """A way to send a string: a place, and for a path one of its templates."""
+def check_definition(scheme: "Scheme") -> bool:
+    """Check that each string of a scheme can be read from its source, and can always be sent there.
 
-    field: Field
-    place: Any
-    template: str
+    Returns:
+        Whether the place of one string depends on the place of another one.
 
-    @property
-    def segments(self) -> list[str]:
-        return segments_of(self.template, self.field.name)
-
-
-def check_definition(scheme: "Scheme") -> None:
-    """Raise `ConfigError` if a string of a scheme cannot be read from its source, or cannot always be sent there."""
+    Raises:
+        ConfigError: A string cannot.
+    """
     fields, times = fields_of(scheme), [time.field for time in scheme.times]
     for field in fields:
         field.source.check(field.name)
@@ -47,17 +42,20 @@ def check_definition(scheme: "Scheme") -> None:
     _check_carried(scheme.signature_field, scheme.prefix, characters, "source, encoding or prefix")
     for field in times:
         _check_carried(field, "", string.digits, "source")
-    ways = [_ways(field) for field in fields]
+    ways = [ways_of(field) for field in fields]
     every = [way for each in ways for way in each]
     _check_items([way.place for way in every if isinstance(way.place, HeaderItem)])
     _check_pointers([way for way in every if isinstance(way.place, Json)])
     _check_segments([way for way in every if way.template], [*times, scheme.signature_field])
-    _check_together(ways)
+    # Only these strings can exclude each other. If all of them were looked at, the choice could take very long.
+    bound = [each for each in ways if any(_depends(way, other) for way in each for other in every)]
+    choose("Scheme", bound)
+    return bool(bound)
 
 
-def _ways(field: Field) -> list[_Way]:
-    places: list[Any] = [*field.source.places()]
-    return [_Way(field, place, each) for place in places for each in (place.templates if is_path(place) else [""])]
+def _depends(way: Way, other: Way) -> bool:
+    """Return whether a way excludes one of another string, or shares its place."""
+    return way.field is not other.field and (bool(why_not_both(way, other)) or is_shared(way, other))
 
 
 def _check_carried(field: Field, prefix: str, characters: str, fix: str) -> None:
@@ -86,7 +84,7 @@ def _check_items(places: Sequence[HeaderItem]) -> None:
             )
 
 
-def _check_pointers(ways: Sequence[_Way]) -> None:
+def _check_pointers(ways: Sequence[Way]) -> None:
     """Raise `ConfigError` for a pointer into the value at another one: a guard refuses a body with an object there."""
     for outer, inner in permutations(ways, 2):
         if inner.place.pointer.startswith(f"{outer.place.pointer}/"):
@@ -96,42 +94,9 @@ def _check_pointers(ways: Sequence[_Way]) -> None:
             )
 
 
-def _check_segments(ways: Sequence[_Way], alone: Sequence[Field]) -> None:
+def _check_segments(ways: Sequence[Way], alone: Sequence[Field]) -> None:
     """Raise `ConfigError` if a time or the signature is in one segment with another string or with a fixed text."""
-    pairs = ((one, other) for one in ways if one.field in alone for other in ways if other.field is not one.field)
-    for one, other in pairs:
-        if is_taken(one.segments, other.segments):
-            raise ConfigError(
-                f"Scheme: a path can match {one.template!r} and {other.template!r}, and where the one has "
-                f"{one.field.label}, the other has {other.field.label} or a fixed text; use different segments"
-            )
-
-
-def _check_together(ways: Sequence[Sequence[_Way]]) -> None:
-    """Raise `ConfigError` if no request can have each of the strings."""
-    # Only strings that must be in a body or in a path can exclude each other.
-    bound = [each for each in ways if all(way.place.kinds or way.template for way in each)]
-    if not _fit((), bound):
-        pairs = ([_conflict(*both) for both in product(*two)] for two in combinations(bound, 2))
-        labels = ", ".join(each[0].field.label for each in bound)
-        general = f"no request can have each of {labels} in its places; give one of them another source"
-        raise ConfigError(f"Scheme: {next((reasons[0] for reasons in pairs if all(reasons)), general)}")
-
-
-def _fit(chosen: tuple[_Way, ...], ways: Sequence[Sequence[_Way]]) -> bool:
-    """Return whether a request can have the chosen strings, and each of the others in one of its ways."""
-    return not ways or any(
-        not any(_conflict(way, other) for other in chosen) and _fit((*chosen, way), ways[1:]) for way in ways[0]
-    )
-
-
-def _conflict(one: _Way, other: _Way) -> str:
-    """Return why no request has two strings in these ways; "" if one can."""
-    if one.template and other.template and not share_a_path(one.segments, other.segments):
-        return (
-            f"no path has {one.field.label} as in {one.template!r} and {other.field.label} as in {other.template!r}; "
-            "give both the same path"
-        )
-    if one.place.kinds and other.place.kinds and one.place.kinds != other.place.kinds:
-        return "one body cannot be JSON and a form; give all ids sources of one kind"
-    return ""
+    for one, other in product((way for way in ways if way.field in alone), ways):
+        reason = why_not_in_one_segment(one, other)
+        if reason and other.field is not one.field:
+            raise ConfigError(f"Scheme: {reason}")

@@ -2,14 +2,16 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hmac_guard.core.encodings import ENCODINGS
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
+from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Path, Query
+from hmac_guard.core.ways import choose, ways_of
 
 if TYPE_CHECKING:
     from hmac_guard.core.scheme import Scheme
@@ -47,14 +49,18 @@ class Placing:
     """Puts strings into their places. If the body is signed, nothing is put into it.
 
     Args:
-        signs_body: Whether the body is signed.
+        scheme: The scheme.
         kind: The kind of body that the request has, "form" or "json"; "" for any other. Places in a body of this kind
             come before those in another one.
+        has_path: Whether the path is known: what is in it is kept there, and nothing else can be in it.
     """
 
-    def __init__(self, signs_body: bool, kind: str = "") -> None:
-        self.signs_body, self._kind = signs_body, kind
-        self._kept: dict[Field, Source] = {}
+    def __init__(self, scheme: "Scheme", kind: str = "", *, has_path: bool = False) -> None:
+        self._scheme, self._kind, self._has_path = scheme, kind, has_path
+        # By label: the hash of a field takes long.
+        self._kept: dict[str, Source] = {}
+        self._replaced: dict[str, tuple[Field, Source]] = {}
+        self._chosen: dict[str, Source] = {}
         self._fields = SignedFields()
         self._items: dict[str, dict[str, str]] = {}
         self._between: dict[str, str] = {}
@@ -62,62 +68,81 @@ class Placing:
 
     def keep(self, field: Field, place: Source) -> None:
         """Leave a string in the place where the request has it. It is then put into no other one."""
-        self._kept[field] = place
+        self._kept[field.label] = place
 
     def keeps(self, field: Field) -> bool:
-        return field in self._kept
+        return field.label in self._kept
 
-    def place_of(self, field: Field, text: Hidden[str]) -> Source | None:
-        """Return the first of its places that can carry a string. Paths and signed bodies are left out."""
-        places = [place for place in field.source.places() if not self._is_written(place)]
-        places.sort(key=lambda place: bool(self._kind and place.kinds) and self._kind not in place.kinds)
-        return next((place for place in places if place.can_carry(text.get())), None)
+    def replace(self, field: Field, place: Source) -> None:
+        """Note a place where the request has another text. The string has to be put there."""
+        if not self.is_written(place):
+            self._replaced[field.label] = field, place
 
-    def _is_written(self, place: Source) -> bool:
+    def is_written(self, place: Source) -> bool:
         """Return whether the caller writes the string: into the URL, or into a body that is signed as it is."""
-        return is_path(place) or (self.signs_body and bool(place.kinds))
+        return is_path(place) or (self._scheme.signs_body and bool(place.kinds))
+
+    def choose(self, texts: Sequence[tuple[Field, str | None]]) -> None:
+        """Choose the places of strings. None is a text that is not known yet. What the caller writes is left out.
+
+        Raises:
+            ConfigError: No request can have these strings.
+        """
+        able = [(field, text, places) for field, text in texts if (places := self._places(field, text))]
+        if self._scheme.chooses_together:
+            ways = choose("sign_fields", [ways_of(field, places, text) for field, text, places in able])
+            self._chosen = {way.field.label: way.place for way in ways}
+        else:
+            self._chosen = {field.label: places[0] for field, _, places in able}
+        for label, (field, place) in self._replaced.items():
+            if self._chosen.get(label, place) != place:
+                raise ConfigError(another_in(field, place))
+
+    def _places(self, field: Field, text: str | None) -> list[Source]:
+        """Return the places that can carry a string, the best one first."""
+        kept = self._kept.get(field.label)
+        places = [place for place in field.source.places() if not self.is_written(place)] if kept is None else [kept]
+        able = places if text is None else [place for place in places if place.can_carry(text)]
+        if not able:
+            self._check_written(field, text, kept)
+        if self._kind:
+            able.sort(key=lambda place: bool(place.kinds) and self._kind not in place.kinds)
+        if self._scheme.chooses_together and not self._has_path and text is not None and kept is None:
+            able += filter(is_path, field.source.places())
+        return able
 
     def place(self, field: Field, text: Hidden[str]) -> None:
-        """Put a string into its place. Raise `ConfigError` if no place can carry it, or another string is there."""
-        kept = self._kept.get(field)
-        place = self.place_of(field, text) if kept is None else kept
-        if place is None:
-            self._check_written(field, text)
-        elif kept is None and place in self._kept.values():
-            raise ConfigError(f"sign_fields: two different strings are sent in {place!r}; give the same text for both")
-        elif not place.can_carry(text.get()):
-            raise ConfigError(f"sign_fields: {field.label} {why_not_sent(place, text.get())}")
-        elif kept is None or isinstance(place, HeaderItem):  # The header of an item is written as a whole.
+        """Put a string into its place."""
+        place = self._chosen.get(field.label)
+        # The header of an item is written as a whole.
+        if place is not None and not is_path(place) and (field.label not in self._kept or type(place) is HeaderItem):
             self._put(place, text)
 
-    def _check_written(self, field: Field, text: Hidden[str]) -> None:
+    def _check_written(self, field: Field, text: str | None, kept: Source | None) -> None:
         """Raise `ConfigError` for a string that has no place, unless the caller writes it."""
         if field.label == "the signature":  # Any place but a path carries it.
             raise ConfigError(
                 f"sign_fields: the signature cannot be sent in {field.source!r}: the caller writes the URL; get the "
                 "signature from sign, and write it there"
             )
-        if not any(map(self._is_written, field.source.places())):
-            raise ConfigError(f"sign_fields: {field.label} {why_not_sent(field.source, text.get())}")
+        if kept is not None or not any(map(self.is_written, field.source.places())):
+            raise ConfigError(f"sign_fields: {field.label} {why_not_sent(kept or field.source, text or '')}")
 
     def _put(self, place: Source, text: Hidden[str]) -> None:
         fields = self._fields
-        if (fields.form and isinstance(place, Json)) or (fields.json and isinstance(place, Form)):
-            raise ConfigError("sign_fields: one body cannot be JSON and a form; change the scheme's sources")
         match place:
             case Query():
-                _put_once(fields.query, place.name, text)
+                fields.query[place.name] = text.get()
             case Header():
-                _put_once(fields.headers, self._spelled(place.name), hide(text.get() + place.before))
+                fields.headers[self._spelled(place.name)] = text.get() + place.before
             case Cookie():
-                _put_once(fields.cookies, place.name, text)
+                fields.cookies[place.name] = text.get()
             case Form():
-                _put_once(fields.form, place.name, text)
+                fields.form[place.name] = text.get()
             case HeaderItem():
                 name = self._spelled(place.name)
                 self._between[name] = place.between
-                item = hide(f"{place.key}{place.inner}{text.get()}")
-                _put_once(self._items.setdefault(name, {}), place.key, item)
+                self._items.setdefault(name, {})[place.key] = f"{place.key}{place.inner}{text.get()}"
             case _:
                 self._put_into_json(place, text)
 
@@ -130,11 +155,11 @@ class Placing:
         node: Any = self._fields.json
         for token in outer:
             node = node.setdefault(token, {})
-        _put_once(node, last, text)
+        node[last] = text.get()
 
     def placed(self) -> SignedFields:
         for name, between in self._between.items():
-            _put_once(self._fields.headers, name, hide(between.join(self._items[name].values())))
+            self._fields.headers[name] = between.join(self._items[name].values())
         return self._fields
 
 
@@ -170,6 +195,9 @@ def why_not_sent(source: Source, text: str) -> str:
     return f"cannot be sent in {source!r}" + (f"; it has {odd!a}" if odd else "")
 
 
-def _put_once(fields: dict[str, Any], name: str, text: Hidden[str]) -> None:
-    if fields.setdefault(name, text.get()) != text.get():
-        raise ConfigError(f"sign_fields: two different strings travel as {name!r}")
+def another_in(field: Field, place: Source) -> str:
+    """Return the message of an error, for a request that has another text than the one that is signed."""
+    return (
+        f"the request has another {field.name!r} than the one that is to be signed, in the {place.describe()}; leave "
+        "it out of the request"
+    )

@@ -137,7 +137,20 @@ def share_a_path(segments: Sequence[str], others: Sequence[str]) -> bool:
 
 def is_taken(segments: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether a path can match both templates, and the second has an id or a fixed text in the id's segment."""
-    return share_a_path(segments, others) and others[segments.index(_ID_SEGMENT)] != _ANY_SEGMENT
+    return share_a_path(segments, others) and others[id_position(segments)] != _ANY_SEGMENT
+
+
+def is_within(segments: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether each path that matches the one template matches the other, too."""
+    return len(segments) == len(others) and all(
+        one == other or (bool(one) and other in (_ID_SEGMENT, _ANY_SEGMENT))
+        for one, other in zip(segments, others, strict=True)
+    )
+
+
+def id_position(segments: Sequence[str]) -> int:
+    """Return the position of the id in a template."""
+    return segments.index(_ID_SEGMENT)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -70,6 +70,7 @@ class Scheme(Frozen):
     signs_method: bool
     signature_field: Field
     tenant_field: Field | None
+    chooses_together: bool
     _encode: Callable[[bytes], bytes]
     _matches: Callable[[bytes, Any], bool]
 
@@ -134,7 +135,7 @@ class Scheme(Frozen):
         check_signed(times, parts)
         if self.signs_body and any(place.kinds for place in signature.places()):
             raise ConfigError("Scheme: the signature of a body cannot be in the body; give it a header, say")
-        check_definition(self)
+        self._set(chooses_together=check_definition(self))
 
     def places(self) -> list[Source]:
         """Return every single place in which something is looked for."""

@@ -68,7 +68,7 @@ def sign_fields(
     placing: Placing | None = None,
 ) -> SignedFields:
     """Return everything that a signed request contains, each string in its place. Raise `ConfigError`."""
-    placing = placing or Placing(scheme.signs_body)
+    placing = placing or Placing(scheme)
     given = given_ids("sign_fields", ids, named)
     now = time.time() if now is None else now
     check_moment("sign_fields: now", now)
@@ -86,12 +86,14 @@ def sign_fields(
     times = _times_at(scheme, now, given)
     message = _message(scheme, given, {**times, "body": body, "method": method})
     check_tenant("sign_fields", scheme, tenant)
-    for field in fields:
-        if field.name not in in_body and (field.name in times or field.name in given):
-            placing.place(field, hide(times.get(field.name) or given[field.name]))
+    sent = {**given, **times}
+    texts = [(field, sent[field.name]) for field in fields if field.name in sent and field.name not in in_body]
     where = scheme.tenant_field
     if where is not None and tenant is not None and not read_out(where, {where.name: tenant}):
-        placing.place(where, hide(tenant))
+        texts.append((where, tenant))
+    placing.choose([*texts, (scheme.signature_field, None)])
+    for field, text in texts:
+        placing.place(field, hide(text))
     placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
     return placing.placed()
 

@@ -150,7 +150,7 @@ def check_sources(ids: object, signature: object, tenant: object, times: Mapping
     for what, source in named.items():
         for one in source.places():
             place = one.place()
-            other = next((known for known in taken if _is_one(place, known)), None)
+            other = next((known for known in taken if is_one(place, known)), None)
             if other is not None and not one.shared:
                 raise _two_in_one(taken[other], what, one)
             taken[place] = what
@@ -162,11 +162,11 @@ def _check_tenant(tenant: Source, others: Mapping[str, Source]) -> None:
     """Raise `ConfigError` if the tenant is a time or the signature. It may be an id as well."""
     for what, source in others.items():
         for one in source.places():
-            if any(_is_one(one.place(), each.place()) for each in tenant.places()) and not one.shared:
+            if any(is_one(one.place(), each.place()) for each in tenant.places()) and not one.shared:
                 raise _two_in_one(what, "tenant", one)
 
 
-def _is_one(place: object, other: object) -> bool:
+def is_one(place: object, other: object) -> bool:
     """Return whether two places are the same, or one is an item of the header that the other is."""
     return place in (other, whole_of(other)) or whole_of(place) == other
 

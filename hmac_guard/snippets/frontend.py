@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, product
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -13,8 +12,9 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.fields import fields_of
 from hmac_guard.core.message import BODY, METHOD, TIMES
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.source import Source
+from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
+from hmac_guard.core.ways import Way, choose, is_shared, ways_of
 from hmac_guard.snippets.languages import braced_literal, camel, local_names, signed_names, templates
 
 HOST = "https://api.example.com"
@@ -30,7 +30,7 @@ class Call(NamedTuple):
         path: The values of its placeholders.
         query: The query parameters.
         headers: The value of each header, and the text that the scheme needs after it, such as ":".
-        items: The headers with several items: the separator, and each value with the text before it.
+        items: The headers with several items: the separator, and each value by the text before it.
         cookies: The cookies.
         document: The JSON body, or what is read from a signed JSON body.
         form: The form fields, or those that are read from a signed form.
@@ -42,7 +42,7 @@ class Call(NamedTuple):
     path: dict[str, str]
     query: dict[str, str]
     headers: dict[str, tuple[str, str]]
-    items: dict[str, tuple[str, list[tuple[str, str]]]]
+    items: dict[str, tuple[str, dict[str, str]]]
     cookies: dict[str, str]
     document: dict[str, Any]
     form: dict[str, str]
@@ -67,17 +67,16 @@ def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
     Raises:
         ConfigError: The scheme has no places that one request can have together.
     """
-    return _call_at(scheme, _fitting_places(scheme, values, body), values, body)
+    return _call_at(scheme, _chosen(scheme, values, body), values, body)
 
 
-def _call_at(scheme: Scheme, places: tuple[Source, ...], values: Sequence[str], body: str = "") -> Call:
-    fields = fields_of(scheme)
-    template, media_type = _template(places, [field.name for field in fields]), _media_type(scheme, places, body)
-    call = Call(template, {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
+def _call_at(scheme: Scheme, ways: Sequence[Way], values: Sequence[str], body: str = "") -> Call:
+    media_type = _media_type(scheme, [way.place for way in ways], body)
+    call = Call(_template(ways), {}, {}, {}, {}, {}, {}, {}, scheme.signs_body, media_type)
     # Items of one header: times first, then signatures.
-    order = sorted(range(len(fields)), key=lambda number: fields[number].name not in TIMES)
-    for number in order:
-        _place(call, fields[number].name, places[number], values[number])
+    pairs = sorted(zip(ways, values, strict=True), key=lambda pair: pair[0].field.name not in TIMES)
+    for way, value in pairs:
+        _place(call, way.field.name, way.place, value)
     return call
 
 
@@ -90,7 +89,7 @@ def _place(call: Call, name: str, place: Source, value: str) -> None:
         case Header():
             call.headers[place.name] = (value, place.before)
         case HeaderItem():
-            call.items.setdefault(place.name, (place.between, []))[1].append((place.key + place.inner, value))
+            call.items.setdefault(place.name, (place.between, {}))[1][place.key + place.inner] = value
         case Cookie():
             call.cookies[place.name] = value
         case Form():
@@ -99,27 +98,26 @@ def _place(call: Call, name: str, place: Source, value: str) -> None:
             put(call.document, place.tokens(), value)
 
 
-def _fitting_places(scheme: Scheme, values: Sequence[str], body: str = "") -> tuple[Source, ...]:
-    """Return a place for each field. Only a field that has no other place is in a signed body. "" may be anywhere."""
-    carrying, every = [], []
-    for field, value in zip(fields_of(scheme), values, strict=True):
-        places = sorted(field.source.places(), key=lambda place: _contradicts(place, body))
-        able = [place for place in places if not value or place.can_carry(value)] or places
-        carrying.append(_outside_of_signed_body(scheme, able))
-        every.append(_outside_of_signed_body(scheme, places))
-    for chosen in chain(product(*carrying), product(*every)):
-        kinds = {type(place) for place in chosen}
-        paths = [set(place.templates) for place in chosen if isinstance(place, Path)]
-        if not {Json, Form} <= kinds and (not paths or set.intersection(*paths)):
-            return chosen
-    raise ConfigError(
-        f"snippet: no example can be made for the scheme {scheme.name!r}: its paths have different templates; give "
-        "each id in the path the same ones"
+def _chosen(scheme: Scheme, values: Sequence[str], body: str = "") -> tuple[Way, ...]:
+    """Return a way for each field. Only a field that has no other place is in a signed body. "" may be anywhere."""
+    every = [_ways(scheme, *pair, body) for pair in zip(fields_of(scheme), values, strict=True)]
+    carrying = [[way for way in ways if not way.text or way.place.can_carry(way.text)] or ways for ways in every]
+    owner = f"snippet: no example can be made for the scheme {scheme.name!r}"
+    try:
+        return choose(owner, carrying)
+    except ConfigError:
+        return choose(owner, every)
+
+
+def _ways(scheme: Scheme, field: Field, value: str, body: str) -> list[Way]:
+    names = [each.name for each in fields_of(scheme)]
+    places = sorted(
+        field.source.places(), key=lambda place: (scheme.signs_body and bool(place.kinds), _contradicts(place, body))
     )
-
-
-def _outside_of_signed_body(scheme: Scheme, places: list[Source]) -> list[Source]:
-    return [place for place in places if not (scheme.signs_body and place.kinds)] or places
+    ways = [way._replace(text=value or None) for way in ways_of(field)]
+    return sorted(
+        ways, key=lambda way: (places.index(way.place), len({*_SLOT.findall(way.template)}.difference(names)))
+    )
 
 
 def _contradicts(place: Source, body: str) -> bool:
@@ -131,7 +129,7 @@ def _looks_like_json(body: str) -> bool:
     return begins_as_json(body.encode(errors="replace"))
 
 
-def _media_type(scheme: Scheme, places: tuple[Source, ...], body: str) -> str:
+def _media_type(scheme: Scheme, places: Sequence[Source], body: str) -> str:
     """Return the type of the body, or "" without a body.
 
     A guard refuses a body of a type that it reads nothing from, if its scheme reads bodies. So what is in the body
@@ -150,11 +148,15 @@ def _has_body(call: Call) -> bool:
     return bool(call.document or call.form or call.signs_body)
 
 
-def _template(places: tuple[Source, ...], names: list[str]) -> str:
-    """Return a path template that contains all ids in paths, if possible one without other placeholders."""
-    paths = [place.templates for place in places if isinstance(place, Path)]
-    shared = [one for one in paths[0] if all(one in others for others in paths)] if paths else ["/"]
-    return min(shared, key=lambda one: len(set(_SLOT.findall(one)) - set(names)))
+def _template(ways: Sequence[Way]) -> str:
+    """Return the path that all templates match. A placeholder that is no id is replaced by what another has there."""
+    columns = zip(*([(way, part) for part in way.template.split("/")] for way in ways if way.template), strict=True)
+    return "/".join(max(column, key=_is_fixed)[1] for column in columns) or "/"
+
+
+def _is_fixed(part: tuple[Way, str]) -> bool:
+    slot = _SLOT.fullmatch(part[1])
+    return slot is None or slot[1] == part[0].field.name
 
 
 def put(document: dict[str, Any], tokens: list[str], value: str) -> None:
@@ -168,11 +170,13 @@ def fetch_code(scheme: Scheme, tenant: str) -> str:
     """Return JavaScript that sends the requests of a tenant with `fetch`. The backend makes the signature."""
     signed = signed_names(scheme, camel)
     ids = [field.name for field in scheme.id_fields]
-    *_, tenant_name = local_names([*ids, "tenant?"], camel)
-    # A time that the message does not name is in the signed body.
-    names = values_of(scheme, signed, tenant_name, "signature")
     # All other values differ from request to request.
-    call = _call_at(scheme, _fitting_places(scheme, values_of(scheme, {}, tenant)), names)
+    *ways, last = _chosen(scheme, values_of(scheme, {}, tenant))
+    *_, tenant_name = local_names([*ids, "tenant?"], camel)
+    same = (signed[way.field.name] for way in ways if way.field in scheme.id_fields and is_shared(way, last))
+    # A time that the message does not name is in the signed body.
+    names = values_of(scheme, signed, next(same, tenant_name), "signature")
+    call = _call_at(scheme, [*ways, last], names)
     return templates.get_template("fetch.j2").render(
         url=HOST + _path(call, lambda name: f"${{encodeURIComponent({name})}}"),
         query=_object(call.query),
@@ -206,7 +210,7 @@ def _headers(call: Call) -> dict[str, str]:
         }
         | {
             name: f" + {braced_literal(between)} + ".join(
-                f"{braced_literal(before)} + {value}" for before, value in items
+                f"{braced_literal(before)} + {value}" for before, value in items.items()
             )
             for name, (between, items) in call.items.items()
         }
@@ -248,7 +252,7 @@ def curl_command(scheme: Scheme, values: Sequence[str], body: str = "") -> str:
     for name, (value, after) in call.headers.items():
         words += ["-H", f"{name}: {value}{after}"]
     for name, (between, items) in call.items.items():
-        words += ["-H", f"{name}: {between.join(before + value for before, value in items)}"]
+        words += ["-H", f"{name}: {between.join(before + value for before, value in items.items())}"]
     if call.cookies:
         words += ["-b", "; ".join(f"{name}={value}" for name, value in call.cookies.items())]
     return _in_lines([*words, *_body_options(call, body)])

@@ -11,6 +11,7 @@ from hmac_guard.core.message import BODY, METHOD, Id, Literal
 from hmac_guard.core.scheme import Scheme
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.core.times import UNIT_NAMES
+from hmac_guard.core.ways import is_tenant
 from hmac_guard.markdown import code
 from hmac_guard.schemes import NANGO, SUPRSEND
 from hmac_guard.snippets.frontend import FORM_TYPE, curl_command, fetch_code, make_call, values_of
@@ -101,14 +102,18 @@ def worked_example(scheme: Scheme, tenant: str) -> Example:
 
     Args:
         scheme: The scheme.
-        tenant: The tenant that a signed body names.
+        tenant: The tenant. An id that is in the place of the tenant has its text.
 
     Raises:
         ConfigError: No simple id fits the scheme.
     """
-    names = [field.name for field in scheme.id_fields]
     for form in _EXAMPLE_IDS:
-        ids = {name: form.format(stem=_stem(name), number=number) for number, name in enumerate(names, 1)}
+        ids = {
+            field.name: tenant
+            if is_tenant(field, scheme.tenant_field)
+            else form.format(stem=_stem(field.name), number=number)
+            for number, field in enumerate(scheme.id_fields, 1)
+        }
         texts = {**ids, **{time.name: str(time.ticks(EXAMPLE_TIME)) for time in scheme.times}, METHOD: "POST"}
         texts[BODY] = _body(scheme, texts, tenant)
         others = {name: texts.get(name) or texts[f"@{name}"] for name in names_of_parts(scheme)}

@@ -862,6 +862,35 @@ def test_another_tenant_in_the_path_is_an_error(sign: Any) -> None:
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_of_a_function_may_be_the_tenant_too(sign: Any) -> None:
+    scheme = OF_TENANT.replace(tenant=Header("X-Org"), ids={"user": Header("X-Org") | Query("org")})
+    signer = sign(scheme, KEY, ["https://a.example"], user=lambda: "acme", tenant="acme").signer
+
+    assert signer.sign(Outgoing("GET", "/")).headers["X-Org"] == "acme"
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_that_fits_nowhere_else_is_in_the_path(sign: Any) -> None:
+    ids = {"a": Path("/u/{a}") | Form("a"), "b": Json("/b")}
+    scheme = Scheme(name="m", ids=ids, message="{a}:{b}", signature=Header("X-Sig"))
+    signer = sign(scheme, KEY, ["https://a.example"], a="1", b="2").signer
+
+    assert signer.sign(Outgoing("POST", "/u/1")).body == b'{"b":"2"}'
+    with pytest.raises(ValueError, match="one body cannot be JSON and a form"):
+        signer.sign(Outgoing("POST", "/"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_in_the_path_is_not_sent_in_the_place_of_the_tenant_too(sign: Any) -> None:
+    scheme = OF_TENANT.replace(tenant=Query("org"), ids={"user": Path("/of/{user}") | Query("org")})
+    signer = sign(scheme, KEY, ["https://a.example"], user="acme", tenant="acme").signer
+
+    assert signer.sign(Outgoing("GET", "/")).query == "org=acme"
+    with pytest.raises(ValueError, match="is a place of the id 'user' too"):
+        signer.sign(Outgoing("GET", "/of/acme"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
 @pytest.mark.parametrize("sent", ["acme", "other"])
 def test_an_id_that_is_the_tenant_too_is_not_another_one(sign: Any, sent: str) -> None:
     scheme = Scheme(

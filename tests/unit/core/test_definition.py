@@ -28,7 +28,7 @@ from hmac_guard import (
 from hmac_guard.core.source import Source
 from hmac_guard.schemes import raw_body
 
-HEADER = Header("X-Sig")
+HEADER, HEADER_A = Header("X-Sig"), Header("X-A")
 PATH = Path("/x/{signature}")
 BEFORE = [Header("X-Sig", before=text) for text in (":", "=", "+", "a", "0f", ":a")]
 ITEMS = [HEADER.item("v1", separators=pair) for pair in ((",", "="), (" ", ","), ("/", "="), ("=", ":"), (";", ","))]
@@ -217,6 +217,30 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
             "message": "{a}:{b}:{c}",
         },
         "no request can have each of the id 'a', the id 'b', the id 'c' in its places",
+    ),
+    "one segment for two ids": (
+        {**A_AND_B, "ids": {"a": Path("/u/{a}"), "b": Path("/u/{b}")}},
+        "a path can match '/u/{a}' and '/u/{b}', and where the one has the id 'a', the other has the id 'b'",
+    ),
+    "a fixed text in the segment of an id": (
+        {**A_AND_B, "ids": {"a": Path("/{k}/{a}"), "b": Path("/{b}/x")}},
+        "or a fixed text; use different segments",
+    ),
+    "a path that another id is read from": (
+        {**A_AND_B, "ids": {"a": Path("/x/{a}"), "b": Path("/x/{b}") | Query("b")}},
+        "a path can match '/x/{a}' and '/x/{b}'",
+    ),
+    "a tenant in two places of two ids": (
+        {**A_AND_B, "ids": {"a": Query("a"), "b": Query("b")}, "tenant": Query("a") | Query("b")},
+        "no request can have each of the id 'a', the id 'b', the tenant in its places",
+    ),
+    "a tenant that is a part of an id": (
+        {"ids": {"a": HEADER_A}, "tenant": Header("x-a", before=":")},
+        "Header(name='X-A', before=''), which has the id 'a', is a place of the tenant too; give both the same source",
+    ),
+    "an id that is a part of the tenant": (
+        {"ids": {"a": HEADER_A.item("a", separators=(",", "="))}, "tenant": HEADER_A},
+        "too",
     ),
     "one segment for the signature and an id": (
         {"ids": {"a": Path("/x/{a}") | Query("a")}, "signature": PATH},

@@ -325,12 +325,58 @@ def test_json_is_nested_and_form_is_flat() -> None:
 
 
 def test_one_request_is_not_json_and_a_form() -> None:
-    mixed = Scheme(name="m", ids={"a": Json("/a") | Query("a")}, message="{a}", signature=Form("s") | Query("s"))
+    mixed = Scheme(name="m", ids={"a": Json("/a") | Header("X-A")}, message="{a}", signature=Form("s"))
+    assert mixed.sign_fields(KEY, a="1").json == {}
     with pytest.raises(ConfigError, match="JSON and a form"):
-        mixed.sign_fields(KEY, a="1")
-    other = Scheme(name="m", ids={"a": Form("a") | Query("a")}, message="{a}", signature=Json("/s") | Query("s"))
+        mixed.sign_fields(KEY, a="größe")
+    other = Scheme(name="m", ids={"a": Form("a") | Header("X-A")}, message="{a}", signature=Json("/s"))
     with pytest.raises(ConfigError, match="JSON and a form"):
-        other.sign_fields(KEY, a="1")
+        other.sign_fields(KEY, a="größe")
+
+
+@pytest.mark.parametrize(
+    ("ids", "signature", "kinds"),
+    [
+        ({"a": Json("/a") | Form("a")}, Form("s"), {"form": ["a", "s"]}),
+        ({"a": Json("/a") | Query("a")}, Form("s"), {"form": ["s"], "query": ["a"]}),
+        ({"a": Json("/a") | Query("a"), "b": Form("b") | Query("b")}, Header("S"), {"json": ["a"], "query": ["b"]}),
+        ({"a": Json("/a") | Query("a"), "b": Form("b")}, Header("S"), {"form": ["b"], "query": ["a"]}),
+    ],
+    ids=repr,
+)
+def test_the_places_are_those_of_one_request(ids: dict[str, Any], signature: Any, kinds: dict[str, list[str]]) -> None:
+    message = ":".join(f"{{{name}}}" for name in ids)
+    fields = Scheme(name="m", ids=ids, message=message, signature=signature).sign_fields(KEY, dict.fromkeys(ids, "1"))
+
+    assert {kind: list(getattr(fields, kind)) for kind in ("query", "json", "form") if getattr(fields, kind)} == kinds
+
+
+@pytest.mark.parametrize(
+    ("user", "tenant", "place"),
+    [
+        (Header("X-T") | Query("t"), Query("t"), "query"),
+        (Header("X-T") | Query("t"), Query("t") | Header("X-T"), "headers"),
+        (Query("t"), Header("X-T") | Query("t"), "query"),
+        (Header("X-T") | Json("/t"), Json("/t", allow_int=True), "json"),
+        (Path("/u/{t}") | Query("t"), Query("t"), "query"),
+    ],
+    ids=repr,
+)
+def test_an_id_and_the_tenant_are_in_no_other_place_of_either(user: Any, tenant: Any, place: str) -> None:
+    scheme = Scheme(name="m", ids={"t": user}, message="{t}", signature=Cookie("sig"), tenant=tenant)
+    fields = scheme.sign_fields(KEY, t="acme", tenant="acme")
+
+    assert [kind for kind in ("query", "headers", "json") if getattr(fields, kind)] == [place]
+    with pytest.raises(ConfigError, match=r"^sign_fields: "):
+        scheme.sign_fields(KEY, t="42", tenant="acme")
+
+
+def test_an_id_that_fits_nowhere_else_is_in_the_path_that_the_caller_writes() -> None:
+    ids = {"a": Path("/u/{a}") | Form("a"), "b": Json("/b")}
+    fields = Scheme(name="m", ids=ids, message="{a}:{b}", signature=Header("X-Sig")).sign_fields(KEY, a="1", b="2")
+
+    assert fields.json == {"b": "2"}
+    assert fields.form == {}
 
 
 def test_an_optional_id_that_is_absent_is_placed_nowhere() -> None:

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,7 +27,7 @@ from hmac_guard.schemes import NANGO, STANDARD_WEBHOOKS, SUPRSEND, SVIX
 from hmac_guard.snippets import LANGUAGES, page, snippet
 from hmac_guard.snippets.frontend import HOST, curl_command, fetch_code
 from hmac_guard.snippets.languages import camel, go_camel, local_names, signed_names, snake
-from hmac_guard.snippets.page import EXAMPLE_KEY, EXAMPLE_TIME
+from hmac_guard.snippets.page import EXAMPLE_KEY, EXAMPLE_TIME, worked_example
 
 PRESETS = {scheme.name: scheme for scheme in vars(schemes).values() if isinstance(scheme, Scheme)}
 #: The presets for which there is code: it uses the key as text.
@@ -388,12 +390,50 @@ def test_the_page_of_a_tenant_names_it_where_it_can_be_sent() -> None:
     assert 'headers: { "X-Tenant": tenant }' in usual
 
 
-def test_a_scheme_whose_paths_have_different_templates_has_no_page() -> None:
-    ids = {"a": PathSource("/x/{a}/{k}"), "b": PathSource("/x/{k}/{b}")}
-    scheme = Scheme(name="split", ids=ids, message="{a}:{b}", signature=Query("sig"))
+ALSO_QUERY = PathSource("/u/{a}") | Query("a")
 
-    with pytest.raises(ConfigError, match="no example can be made for the scheme 'split': its paths have different"):
-        page(scheme)
+
+@pytest.mark.parametrize(
+    ("ids", "signature", "path"),
+    [
+        ({"a": PathSource("/x/{a}/{k}"), "b": PathSource("/x/{k}/{b}")}, Query("sig"), "/x/a-42/b-42"),
+        ({"a": PathSource("/{k}/{a}"), "b": PathSource("/x/{b}") | Query("b")}, Query("sig"), "/k/a-42"),
+        # Each path of the one is a path of the other.
+        ({"a": ALSO_QUERY, "b": PathSource("/u/{b}") | Query("b")}, Query("sig"), "/"),
+        ({"a": ALSO_QUERY, "b": PathSource("/{k}/{b}") | Form("b")}, Query("sig"), "/k/b-42"),
+        ({"a": Json("/a") | Form("a"), "b": Query("b")}, Form("sig"), "/"),
+    ],
+    ids=repr,
+)
+def test_the_places_of_an_example_are_those_of_one_request(ids: dict[str, Any], signature: Any, path: str) -> None:
+    scheme = Scheme(name="x", ids=ids, message="{a}:{b}", signature=signature)
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", page(scheme, ["python"]), re.DOTALL)
+
+    assert urlsplit(shlex.split(command)[1]).path == path
+    assert explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY))).reason == "verified"
+
+
+@pytest.mark.parametrize(
+    ("user", "tenant", "sent"),
+    [
+        (Header("X-T"), Header("X-T"), 'headers: { "X-T": userId }'),
+        (Header("X-T") | Query("t"), Query("t"), "URLSearchParams({ t: userId, sig: signature })"),
+        (Query("t"), Header("X-T") | Query("t"), "URLSearchParams({ t: userId, sig: signature })"),
+        (PathSource("/u/{user}"), PathSource("/u/{tenant}"), "/u/${encodeURIComponent(userId)}?"),
+    ],
+    ids=repr,
+)
+def test_an_id_in_the_place_of_the_tenant_has_its_text_and_one_variable(user: Any, tenant: Any, sent: str) -> None:
+    scheme = Scheme(name="x", ids={"user": user}, message="{user}", signature=Query("sig"), tenant=tenant)
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", page(scheme, ["python"]), re.DOTALL)
+    explained = explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY)))
+
+    assert explained.reason == "verified"
+    assert explained.tenant is not None
+    assert explained.tenant.value == "acme"
+    assert worked_example(scheme, "acme").message == "acme"
+    assert sent in fetch_code(scheme, "acme")
+    assert "tenant" not in fetch_code(scheme, "acme")
 
 
 def test_a_scheme_without_a_possible_example_has_no_page() -> None:
