@@ -93,7 +93,8 @@ def sign_fields(
         texts.append((where, tenant))
     placing.choose([*texts, (scheme.signature_field, None)])
     for field, text in texts:
-        placing.place(field, hide(text))
+        # A text may be of a class `(str, Enum)`, which `str` and `format` write as its name.
+        placing.place(field, hide(str.__str__(text)))
     placing.place(scheme.signature_field, hide(_signature(scheme, key, message)))
     return placing.placed()
 

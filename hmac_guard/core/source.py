@@ -52,6 +52,10 @@ class Source(Value, ABC):
             return NotImplemented
         return _Either(self.places() + other.places())
 
+    def _set(self, **fields: object) -> None:
+        # A name may be of a class `(str, Enum)`, which `str` and `format` write as its own name.
+        super()._set(**{name: str.__str__(each) if isinstance(each, str) else each for name, each in fields.items()})
+
     def _description(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({arguments})"

@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import math
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -377,6 +379,35 @@ def test_an_id_that_fits_nowhere_else_is_in_the_path_that_the_caller_writes() ->
 
     assert fields.json == {"b": "2"}
     assert fields.form == {}
+
+
+class Name(str, Enum):
+    PLAN = "X-Plan"
+    OF_PLAN = "pro"
+    OF_TENANT = "acme"
+    POINTER = "/plan"
+
+
+PLACES: list[Callable[[str], Any]] = [
+    Query,
+    Cookie,
+    Header,
+    Form,
+    lambda name: Json(Name.POINTER),
+    lambda name: Header(name).item(name, separators=(",", "=")),
+]
+
+
+@pytest.mark.parametrize("make", PLACES)
+def test_names_and_texts_of_an_enum_are_sent_as_they_are_signed(make: Callable[[str], Any]) -> None:
+    scheme = Scheme(name="m", ids={"a": make(Name.PLAN)}, message="{a}", signature=Header("S"), tenant=Query("t"))
+    fields = scheme.sign_fields(KEY, a=Name.OF_PLAN, tenant=Name.OF_TENANT)
+    pairs = [*fields.query.items(), *fields.cookies.items(), *fields.headers.items(), *fields.form.items()]
+    pairs += fields.json.items()
+
+    texts = {f"{name}={text}" for name, text in pairs}
+    assert {"t=acme", f"S={hex_of(b'pro')}"} < texts
+    assert texts & {"X-Plan=pro", "plan=pro", "X-Plan=X-Plan=pro"}
 
 
 def test_an_optional_id_that_is_absent_is_placed_nowhere() -> None:
