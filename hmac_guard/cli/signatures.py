@@ -23,6 +23,7 @@ from hmac_guard.core.items import item_values, one_of
 from hmac_guard.core.key import Key, Keyring
 from hmac_guard.core.message import METHOD, compose
 from hmac_guard.core.scheme import Scheme
+from hmac_guard.core.signed_body import read_body
 from hmac_guard.core.signing import names_of_parts
 from hmac_guard.core.sources import METHOD_NAME, HeaderItem
 from hmac_guard.core.text import is_id
@@ -49,6 +50,7 @@ _MEANING = {
         "method or the body has a wrong form"
     ),
     Reason.MISSING_ID: "the body is empty, and nothing else is signed",
+    Reason.CONFLICT: "the body has an id or a time twice, or another one than is given",
     Reason.AMBIGUOUS: "an id contains the separator between it and the next id",
     Reason.EXPIRED: "the signature is correct, but it has expired",
     Reason.NOT_YET_VALID: "the signature is correct, but its time is in the future, or its lifetime is too long",
@@ -203,13 +205,17 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     message = _message(scheme, ids, others)
     if isinstance(message, Reason):
         return message
+    texts = {name: str(others[name]) for name in others if name != "body"}
+    read = read_body(scheme, {**ids, **texts}, others.get("body", b""))
+    if isinstance(read, Refused):
+        return read.reason
+    texts |= read
     active = keys.active(clock())
     if not active:
         return Reason.UNKNOWN_KEY
     if scheme.verifying_key(active, message, _sent(scheme, signature)) is None:
         return Reason.INVALID_SIGNATURE
-    times = [time for time in scheme.times if time.name in others]
-    outside = (time.refuse(int(str(others[time.name])), clock()) for time in times)
+    outside = (time.refuse(int(texts[time.name]), clock()) for time in scheme.times if time.name in texts)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
 
 

@@ -20,7 +20,8 @@ from hmac_guard.core.key import Key, as_key
 from hmac_guard.core.message import Literal
 from hmac_guard.core.paths import compile_templates
 from hmac_guard.core.scheme import Scheme
-from hmac_guard.core.signing import check_tenant, fields_in_body, given_ids, sign_fields, tenant_in_body
+from hmac_guard.core.signed_body import fields_in_body, tenant_in_body
+from hmac_guard.core.signing import check_tenant, given_ids, sign_fields
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Json, Path, Query
 from hmac_guard.core.strict import Strict

@@ -1,19 +1,19 @@
 """Signing: the message over ids, times, method and body, and everything that a signed request contains."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hmac_guard.core.bodies import NOWHERE, begins_as_json, form_values, json_text, parse_form, parse_json, step_down
 from hmac_guard.core.errors import ConfigError
-from hmac_guard.core.fields import Placing, SignedFields, is_path, why_not_sent
+from hmac_guard.core.fields import Placing, SignedFields, why_not_sent
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import as_key
 from hmac_guard.core.message import Body, Method, Time, compose, why_ambiguous
 from hmac_guard.core.numbers import check_moment
-from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import METHOD_NAME, Form, Json
-from hmac_guard.core.text import is_id, is_visible
+from hmac_guard.core.signed_body import found_in, read_body
+from hmac_guard.core.source import Field
+from hmac_guard.core.sources import METHOD_NAME
+from hmac_guard.core.text import is_id
 from hmac_guard.core.times import is_time
 from hmac_guard.core.verdict import Refused
 
@@ -52,7 +52,12 @@ def sign(scheme: "Scheme", key: Hidden[Any], ids: Hidden[Any], named: Mapping[st
     for name, value in parts.items():
         if value is None:
             raise ConfigError(f"sign: the message names {name!r}; give {name}=")
-    return _signature(scheme, key, _message(scheme, given, parts))
+    message = _message(scheme, given, parts)
+    times = {each.name: _time_text(each.name, parts[each.name]) for each in scheme.times if each.name in parts}
+    read = read_body(scheme, {**given, **times}, _body_of(parts.get("body", b"")))
+    if isinstance(read, Refused):
+        raise ConfigError(f"sign: {read.detail}")
+    return _signature(scheme, key, message)
 
 
 def sign_fields(
@@ -168,45 +173,18 @@ def _body_of(value: object) -> bytes:
     return bytes(value)
 
 
-def fields_in_body(scheme: "Scheme", given: Mapping[str, Any]) -> Iterator[Field]:
-    """Yield the ids and times that can be sent only in a signed body, or in the path."""
-    for field in (*scheme.id_fields, *(each.field for each in scheme.times)):
-        if _is_in_body(scheme, field, given.get(field.name)):
-            yield field
-
-
-def tenant_in_body(scheme: "Scheme", tenant: Any) -> Field | None:
-    """Return the field of a tenant that can be sent only in a signed body, or in the path; None for any other."""
-    field = scheme.tenant_field
-    return field if field is not None and tenant is not None and _is_in_body(scheme, field, tenant) else None
-
-
-def _is_in_body(scheme: "Scheme", field: Field, text: Any) -> bool:
-    if not scheme.signs_body or not field.kinds:
-        return False
-    outside = [place for place in field.source.places() if not place.kinds and not is_path(place)]
-    return not any(not isinstance(text, str) or place.can_carry(text) for place in outside)
-
-
 def _read_out(scheme: "Scheme", field: Field, body: bytes, given: dict[str, Any]) -> bool:
     """Take a field from a signed body that has it. Return whether it has: guards refuse a field in two places.
 
     Raises:
-        ConfigError: The body has another value than the one that is given, or lacks a field that only it can have.
+        ConfigError: A guard refuses the body, or the body has another value than the one that is given.
     """
-    places = field.source.places()
-    is_expected = _is_in_body(scheme, field, given.get(field.name))
-    # The Content-Type is not known here. A file may have the text `&user=`, and is no form.
-    kind = "json" if begins_as_json(body) else "form" if is_visible(body.decode("latin-1")) else ""
-    texts = (text for place in places if is_expected or kind in place.kinds for text in _texts_in(body, place))
-    found = next(texts, None) if scheme.signs_body else None
-    if found is None and (not is_expected or any(map(is_path, places))):
-        return False
-    if not isinstance(found, str):
-        raise ConfigError(f"sign_fields: {field.label} is read from the body, and is not in it as text")
-    if given.setdefault(field.name, found) != found:
-        raise ConfigError(f"sign_fields: {field.label} is in the body with another value than the one that is given")
-    return True
+    found = found_in(scheme, field, body, given.get(field.name))
+    if isinstance(found, Refused):
+        raise ConfigError(f"sign_fields: {field.label} {found.detail}")
+    if found is not None:
+        given.setdefault(field.name, found)
+    return found is not None
 
 
 def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, str]:
@@ -218,17 +196,3 @@ def _times_at(scheme: "Scheme", now: float, given: dict[str, Any]) -> dict[str, 
         end = scheme.expires.ticks(now + scheme.expires.max_lifetime / 2)
         times["expires"] = _time_text("expires", given.pop("expires", end))
     return times
-
-
-def _texts_in(body: bytes, place: Source) -> Iterator[str | Refused]:
-    """Yield what a body has in a place."""
-    if isinstance(place, Json):
-        document = parse_json(body)
-        node = NOWHERE if isinstance(document, Refused) else step_down(document, place.tokens())
-        text = json_text(node, allow_int=place.allow_int)
-        if text is not None:
-            yield text
-    elif isinstance(place, Form):
-        form = parse_form(body)
-        values = form if isinstance(form, Refused) else form_values(place.name, form)
-        yield from [] if isinstance(values, Refused) else values

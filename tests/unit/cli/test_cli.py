@@ -67,7 +67,7 @@ KNOWN = [
 ]
 
 OWN_SCHEME = """
-from hmac_guard import Header, Query, Scheme, Guard
+from hmac_guard import Header, Json, Query, Scheme, Guard, Timestamp
 ORDERS = Scheme(
     name="orders", ids={"tenant_id": Header("X-Tenant"), "order_id": Query("id")}, message="{tenant_id}:{order_id}",
     signature=Query("sig"), algorithm="sha512", encoding="base64url", prefix="v1=",
@@ -77,6 +77,14 @@ PAIR = Scheme(
     name="pair", ids={"user": Header("X-Sig").item("u", separators=(",", "="))}, message="{user}",
     signature=Header("X-Sig").item("s", separators=(",", "=")),
 )
+DATED = Scheme(
+    name="dated",
+    ids={},
+    message="{@body}",
+    signature=Header("X-Sig"),
+    timestamp=Timestamp(Json("/at", allow_int=True), max_age=60),
+)
+ORDER = Scheme(name="order", ids={"user": Json("/user")}, message="{user}.{@body}", signature=Header("X-Sig"))
 CALLS = Scheme(name="calls", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
 NUMBER = 42
 """
@@ -578,6 +586,33 @@ def test_what_no_guard_accepts_is_not_verified(
 
     assert code == (2 if "used as text" in says else 1)
     assert says in output
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["shop:DATED", 'body={{"at":{now}}}'], "verified"),
+        (["shop:DATED", 'body={{"at":1700000000}}'], "expired"),
+        (["shop:DATED", 'body={{"at":1900000000000}}'], "not_yet_valid"),
+        (["shop:DATED", 'body={{"at":"soon"}}'], "malformed"),
+        (["shop:DATED", "body={{}}"], "malformed"),
+        (["shop:ORDER", "user=1", 'body={{"user":"1"}}'], "verified"),
+        (["shop:ORDER", "user=2", 'body={{"user":"1"}}'], "conflict"),
+        (["shop:ORDER", "user=2", "body={{}}"], "malformed"),
+    ],
+)
+def test_what_is_in_a_signed_body_is_checked_as_by_a_guard(own_folder: Path, words: list[str], reason: str) -> None:
+    name, *given = (word.format(now=int(time.time())) for word in words)
+    message = ".".join(word.partition("=")[2] for word in given)
+    signature = hmac.digest(SECRET.encode(), message.encode(), "sha256").hex()
+
+    code, output = run("verify", name, *given, "--key-env", "KEY", "--signature", signature, KEY=SECRET)
+    assert code == (reason != "verified")
+    assert output.startswith("verified\n" if reason == "verified" else f"not verified: {reason} (")
+    row = {**dict(word.split("=", 1) for word in given), "signature": signature}
+    words = ["verify", name, "--rows", "jsonl", "--key-env", "KEY"]
+    result = CliRunner().invoke(hmac_guard, words, input=json.dumps(row), env={"KEY": SECRET})
+    assert json.loads(result.stdout)["reason"] == reason
 
 
 @pytest.mark.parametrize(

@@ -597,6 +597,62 @@ def test_a_form_that_frameworks_split_in_two_ways_has_no_id() -> None:
             form.sign_fields(KEY, ids, body=b"user=bob;user=eve")
 
 
+def multipart(**fields: str) -> bytes:
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()]
+    return "".join([*parts, "--b--\r\n"]).encode()
+
+
+FORM = EITHER.replace(ids={"user": Form("user")}, tenant=None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "body", "says"),
+    [
+        ({"user": Json("/user")}, b'{"user":"eve"}', "with another value"),
+        ({"user": Json("/user")}, b"{}", "is not in it as text"),
+        ({"user": Json("/user") | Json("/id")}, b'{"user":"bob","id":"bob"}', "more than once"),
+        ({"user": Form("user")}, b"user=bob&user=bob", "more than once"),
+        ({"user": Form("user")}, b"user=bob&user=eve", "more than once"),
+        ({"user": Form("user")}, multipart(user="eve"), "with another value"),
+        ({"user": Form("user")}, multipart(name="bob"), "is not in it as text"),
+        ({"user": Form("user") | Header("X-User", before="b")}, multipart(user="eve"), "with another value"),
+    ],
+    ids=repr,
+)
+def test_a_signed_body_that_no_guard_accepts_is_an_error(ids: dict[str, Any], body: bytes, says: str) -> None:
+    made = FORM.replace(ids=ids)
+    with pytest.raises(ConfigError, match=f"sign: the id 'user' is .*{says}"):
+        made.sign(KEY, user="bob", body=body)
+    with pytest.raises(ConfigError, match=f"sign_fields: the id 'user' is .*{says}"):
+        made.sign_fields(KEY, user="bob", body=body)
+
+
+@pytest.mark.parametrize("body", [multipart(user="bob"), multipart(page="1", user="bob"), b"user=bob"])
+def test_an_id_is_read_from_each_kind_of_form(body: bytes) -> None:
+    assert FORM.sign(KEY, user="bob", body=body) == hex_of(b"bob." + body)
+    assert FORM.sign_fields(KEY, body=body).headers == {"X-Sig": hex_of(b"bob." + body)}
+    either = FORM.replace(ids={"user": Header("X-User") | Form("user")})
+    assert either.sign_fields(KEY, user="bob", body=body).headers == {"X-Sig": hex_of(b"bob." + body)}
+
+
+def test_a_multipart_body_with_a_file_in_the_place_of_an_id_is_an_error() -> None:
+    body = multipart(user="bob").replace(b'name="user"', b'name="user"; filename="u"')
+    with pytest.raises(ConfigError, match="is not in it as text"):
+        FORM.sign(KEY, user="bob", body=body)
+
+
+def test_sign_refuses_a_body_without_the_time_that_is_read_from_it() -> None:
+    body = b'{"webhookTimestamp": 1710000000000}'
+    assert LINEAR.sign(KEY, body=body) == hex_of(body)
+    for wrong in (b"{}", b'{"webhookTimestamp": 1.5}', b'{"webhookTimestamp": "later"}'):
+        with pytest.raises(ConfigError, match=r"^sign: the timestamp is"):
+            LINEAR.sign(KEY, body=wrong)
+    named = LINEAR.replace(message="{timestamp}.{@body}")
+    assert named.sign(KEY, timestamp=1710000000000, body=body) == hex_of(b"1710000000000." + body)
+    with pytest.raises(ConfigError, match=r"^sign: the timestamp is in the body with another value"):
+        named.sign(KEY, timestamp=1710000000001, body=body)
+
+
 def test_a_time_in_a_signed_body_is_not_made_again() -> None:
     body = b'{"webhookTimestamp": 1710000000000}'
     assert LINEAR.sign_fields(KEY, now=NOW, body=body).headers == {"Linear-Signature": hex_of(body)}
