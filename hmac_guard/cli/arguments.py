@@ -68,7 +68,7 @@ def _complete_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -
     own, given = ctx.params.get("own"), [str(word) for word in ctx.params.get("words") or ()]
     scheme = PRESETS.get(given[0]) if own is None and ctx.params.get("rows") is None else None
     named = {word.partition("=")[0] for word in given}
-    known = [] if scheme is None else [*scheme.ids, *names_of_parts(scheme)]
+    known = [] if scheme is None else [*scheme.ids, *other_arguments(scheme)]
     return [f"{name}=" for name in known if name not in named and f"{name}=".startswith(incomplete)]
 
 
@@ -88,6 +88,11 @@ def takes_ids(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_ids
 
 
+def other_arguments(scheme: Scheme) -> dict[str, str]:
+    """Return what a scheme signs beside its ids, by the name of its argument: `@method`, if `method` is an id."""
+    return {f"@{name}" if name in scheme.ids else name: name for name in names_of_parts(scheme)}
+
+
 def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) -> dict[str, Any]:
     """Return the signed values that are not ids, as `Scheme.sign` takes them.
 
@@ -101,7 +106,7 @@ def others_in(scheme: Scheme, given: Mapping[str, Any], *, files: bool = False) 
         CliError: The file cannot be read.
         ConfigError: The text of a body has no UTF-8 form.
     """
-    others = {name: given[name] for name in names_of_parts(scheme) if name in given and name not in scheme.ids}
+    others = {name: given[argument] for argument, name in other_arguments(scheme).items() if argument in given}
     body = others.get("body")
     if isinstance(body, str):
         others["body"] = _read(body[1:]) if files and body.startswith("@") else _encoded(body, files)
@@ -167,7 +172,7 @@ def _imported(module: str, target: str) -> Scheme:
 
 def _given(scheme: Scheme, pairs: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
-    known = (*scheme.ids, *names_of_parts(scheme))
+    known = (*scheme.ids, *other_arguments(scheme))
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:

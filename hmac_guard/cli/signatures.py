@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from hmac_guard.cli.arguments import others_in, takes_ids
+from hmac_guard.cli.arguments import other_arguments, others_in, takes_ids
 from hmac_guard.cli.key_options import check_keys, key_options, ring_of, takes_key, takes_tenant
 from hmac_guard.cli.options import takes_json
 from hmac_guard.cli.output import CliError, bad, echo_utf_8, good, standard_input
@@ -73,7 +73,7 @@ def sign(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], key: Key, 
       hmac-guard sign shop.guards:ORDERS tenant_id=acme order_id=42
 
     Give other parts of the message like an id: timestamp=, expires=, method=,
-    and body=TEXT or body=@FILE.
+    and body=TEXT or body=@FILE. If an id is called so, write @method= or @body=.
 
     \b
       hmac-guard sign stripe timestamp=$(date +%s) body=@event.json --key-env KEY
@@ -85,6 +85,7 @@ def sign(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], key: Key, 
       hmac-guard sign nango --rows csv --key-file nango.key < ids.csv > signed.csv
     """
     if rows is None:
+        _check_others(scheme, others)
         click.echo(scheme.sign(key, ids, **others))
         return
     check_no_arguments(ids or others)
@@ -185,17 +186,23 @@ def _check_complete(scheme: Scheme, ids: dict[str, str], others: dict[str, Any],
     missing = [name for name in scheme.ids if name not in ids and name not in scheme.optional]
     if missing:
         raise CliError(f"the id {missing[0]!r} is missing; add {missing[0]}=VALUE")
-    absent = [name for name in names_of_parts(scheme) if name not in others]
-    if absent:
-        raise CliError(f"the scheme signs {absent[0]}; add {absent[0]}=VALUE")
+    _check_others(scheme, others)
     other = _other_item(scheme, ids, others, signature)
     if other is not None:
         raise CliError(f"the header in --signature has another {other}; give the {other} that is in the header")
 
 
+def _check_others(scheme: Scheme, others: dict[str, Any]) -> None:
+    """Raise `CliError` if a time, the method or the body is missing."""
+    absent = [(argument, name) for argument, name in other_arguments(scheme).items() if name not in others]
+    if absent:
+        argument, name = absent[0]
+        raise CliError(f"the scheme signs {name}; add {argument}=VALUE")
+
+
 def _other_item(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], signature: str) -> str | None:
     """Return the name of an id or a time that has another value in a whole header with the signature, or None."""
-    items, given = items_in(scheme, signature), {**ids, **others}
+    items, given = items_in(scheme, signature), {**others, **ids}
     fields = [*scheme.id_fields, *(time.field for time in scheme.times)]
     sent = [(field.name, items[field.label]) for field in fields if field.label in items]
     return next((name for name, text in sent if text != str(given.get(name, ""))), None)
@@ -205,7 +212,7 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
     message = _message(scheme, ids, others)
     if isinstance(message, Reason):
         return message
-    texts = {name: str(others[name]) for name in others if name != "body"}
+    texts = _times(scheme, others)
     read = read_body(scheme, {**ids, **texts}, others.get("body", b""))
     if isinstance(read, Refused):
         return read.reason
@@ -217,6 +224,10 @@ def _reason(scheme: Scheme, ids: dict[str, str], others: dict[str, Any], keys: K
         return Reason.INVALID_SIGNATURE
     outside = (time.refuse(int(texts[time.name]), clock()) for time in scheme.times if time.name in texts)
     return next((refused.reason for refused in outside if refused is not None), Reason.VERIFIED)
+
+
+def _times(scheme: Scheme, others: dict[str, Any]) -> dict[str, str]:
+    return {time.name: str(others[time.name]) for time in scheme.times if time.name in others}
 
 
 def _sent(scheme: Scheme, signature: str) -> bytes | tuple[bytes, ...]:
@@ -234,11 +245,11 @@ def _sent(scheme: Scheme, signature: str) -> bytes | tuple[bytes, ...]:
 
 def _message(scheme: Scheme, ids: dict[str, str], others: dict[str, Any]) -> bytes | Reason:
     """Return the signed bytes, or why a guard would refuse them."""
-    named = {name: str(others[name]) for name in others if name != "body"}
-    method, body = named.get("method", ""), others["body"] if scheme.signs_body else b""
+    times = _times(scheme, others)
+    method, body = str(others.get("method", "")), others["body"] if scheme.signs_body else b""
     is_well_formed = (
         all(is_id(text) and scheme.ids[name].can_carry(text) for name, text in ids.items())
-        and all(is_time(named[time.name]) for time in scheme.times if time.name in named)
+        and all(map(is_time, times.values()))
         and (METHOD_NAME.fullmatch(method) or not scheme.signs_method)
         and isinstance(body, bytes)
     )
@@ -246,7 +257,7 @@ def _message(scheme: Scheme, ids: dict[str, str], others: dict[str, Any]) -> byt
         return Reason.MALFORMED
     if scheme.signs_body_alone and not body:
         return Reason.MISSING_ID
-    message = compose(scheme.parts, {**ids, **named, METHOD: method})
+    message = compose(scheme.parts, {**ids, **times, METHOD: method})
     return Reason.AMBIGUOUS if message is None else message + body
 
 

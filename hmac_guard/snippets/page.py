@@ -45,7 +45,7 @@ class Example(NamedTuple):
     @property
     def shown(self) -> list[tuple[str, str]]:
         """The signed values by their names on a page."""
-        return [(name.removeprefix("@"), text) for name, text in self.texts.items()]
+        return [(name if name[1:] in self.texts else name.removeprefix("@"), text) for name, text in self.texts.items()]
 
 
 def page(scheme: Scheme, languages: Sequence[str] = tuple(LANGUAGES), tenant: str = "acme") -> str:
@@ -116,8 +116,12 @@ def worked_example(scheme: Scheme, tenant: str) -> Example:
         }
         texts = {**ids, **{time.name: str(time.ticks(EXAMPLE_TIME)) for time in scheme.times}, METHOD: "POST"}
         texts[BODY] = _body(scheme, texts, tenant)
-        others = {name: texts.get(name) or texts[f"@{name}"] for name in names_of_parts(scheme)}
-        given: dict[str, Any] = {**others, **({"body": texts[BODY].encode()} if scheme.signs_body else {})}
+        # An id may be called "method" or "body".
+        given: dict[str, Any] = {
+            name: texts[f"@{name}" if f"@{name}" in texts else name] for name in names_of_parts(scheme)
+        }
+        if scheme.signs_body:
+            given["body"] = texts[BODY].encode()
         try:
             signature = scheme.sign(EXAMPLE_KEY, ids, **given)
         except ConfigError:

@@ -86,6 +86,10 @@ DATED = Scheme(
 )
 ORDER = Scheme(name="order", ids={"user": Json("/user")}, message="{user}.{@body}", signature=Header("X-Sig"))
 CALLS = Scheme(name="calls", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
+TWICE = Scheme(
+    name="twice", ids={"method": Query("m"), "body": Query("b")}, message="{method}.{body}.{@method}.{@body}",
+    signature=Header("X-Sig"),
+)
 NUMBER = 42
 """
 
@@ -586,6 +590,23 @@ def test_what_no_guard_accepts_is_not_verified(
 
     assert code == (2 if "used as text" in says else 1)
     assert says in output
+
+
+def test_an_id_may_have_the_name_of_another_part(own_folder: Path) -> None:
+    ids, others = ["method=card", "body=1"], ["@method=POST", "@body=raw"]
+    signature = hmac.digest(SECRET.encode(), b"card.1.POST.raw", "sha256").hex()
+    to_verify = ["verify", "shop:TWICE", "--key-env", "KEY", "--signature", signature]
+
+    assert run("sign", "shop:TWICE", *ids, *others, "--key-env", "KEY", KEY=SECRET) == (0, f"{signature}\n")
+    assert run(*to_verify, *ids, *others, KEY=SECRET) == (0, "verified\n")
+    for command in (["sign", "shop:TWICE", "--key-env", "KEY"], to_verify):
+        assert "the scheme signs method; add @method=VALUE" in run(*command, *ids, KEY=SECRET)[1]
+    row = dict(word.split("=", 1) for word in (*ids, *others))
+    for name, added in (("sign", {"signature": signature}), ("verify", {"verified": True, "reason": "verified"})):
+        given = {**row, "signature": signature} if name == "verify" else row
+        words = [name, "shop:TWICE", "--rows", "jsonl", "--key-env", "KEY"]
+        result = CliRunner().invoke(hmac_guard, words, input=json.dumps(given), env={"KEY": SECRET})
+        assert json.loads(result.stdout) == {**given, **added}
 
 
 @pytest.mark.parametrize(

@@ -436,6 +436,16 @@ def test_an_id_in_the_place_of_the_tenant_has_its_text_and_one_variable(user: An
     assert "tenant" not in fetch_code(scheme, "acme")
 
 
+def test_an_id_of_an_example_may_have_the_name_of_another_part() -> None:
+    ids = {"method": Header("X-Method"), "body": Header("X-Body")}
+    scheme = Scheme(name="x", ids=ids, message="{@method}:{method}:{body}:{@body}", signature=Query("sig"))
+    text = page(scheme, ["python"])
+    [command] = re.findall(r"```sh\n(curl .*?)\n```", text, re.DOTALL)
+
+    assert explain_captured(scheme, capture(command.encode()), KnownKeys(Key(EXAMPLE_KEY))).reason == "verified"
+    assert [name for name, _ in worked_example(scheme, "acme").shown] == ["@method", "method", "body", "@body"]
+
+
 def test_a_scheme_without_a_possible_example_has_no_page() -> None:
     scheme = Scheme(name="x", ids={"a1": Json("/a"), "b": Json("/b")}, message="{a1}1{b}", signature=Json("/sig"))
 
