@@ -164,7 +164,7 @@ class Scheme(Frozen):
             key: A `Key`, text (as UTF-8) or bytes.
             ids: The ids, as text. An id may be in `named` instead, unless it has the name of another argument.
             named: If the message has them: `timestamp` and `expires` as they are sent (int or text, in the time's
-                unit), `body` (bytes) and `method`.
+                unit), `body` (bytes) and `method`, as it is sent: in capitals.
 
         Raises:
             ValueError: No request with these could be verified. An id is missing, unknown, given twice, not valid,
@@ -196,7 +196,7 @@ class Scheme(Frozen):
             now: The Unix time of signing in seconds, for the timestamp; None is the present time.
             body: The raw body. If it is signed, nothing is placed in it: ids and times that are sent in it are read
                 from it.
-            method: The request's method.
+            method: The request's method, as it is sent: clients send it in capitals.
             tenant: The tenant's name, for a scheme that has one.
             named: Ids, and `expires`, by default half of `max_lifetime` from now.
 

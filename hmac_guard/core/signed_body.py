@@ -7,8 +7,8 @@ from hmac_guard.core.bodies import begins_as_json, form_values, parse_form, pars
 from hmac_guard.core.fields import is_path
 from hmac_guard.core.found import text_at
 from hmac_guard.core.multipart import Part, multipart_values, parse_multipart
-from hmac_guard.core.source import Field, Source
-from hmac_guard.core.sources import Form, Json
+from hmac_guard.core.source import Field
+from hmac_guard.core.sources import Json
 from hmac_guard.core.text import is_visible
 from hmac_guard.core.times import NOT_A_TIME, is_time
 from hmac_guard.core.verdict import Reason, Refused
@@ -46,12 +46,12 @@ def found_in(scheme: "Scheme", field: Field, body: bytes, given: Any) -> str | R
     """Return what a signed body has of a field, or why a guard refuses it; None if the field is somewhere else."""
     if not scheme.signs_body or not field.kinds:
         return None
-    places = field.source.places()
+    places = [place for place in field.source.places() if place.kinds]
     is_expected = _is_in_body(scheme, field, given)
     kind = _kind_of(body)
-    able = [place for place in places if kind in place.kinds] or [place for place in places if is_expected]
+    able = [place for place in places if kind in place.kinds] or (places if is_expected else [])
     found = [text for place in able for text in _texts_in(body, place)]
-    if not found and (not is_expected or any(map(is_path, places))):
+    if not found and (not is_expected or any(map(is_path, field.source.places()))):
         return None
     if len(found) > 1:
         return _IN_TWO_PLACES
@@ -101,14 +101,12 @@ def _parts_of(body: bytes) -> list[Part] | None:
     return parts if isinstance(parts, list) else None
 
 
-def _texts_in(body: bytes, place: Source) -> list[str | Refused]:
-    """Return what a body has in a place."""
+def _texts_in(body: bytes, place: Any) -> list[str | Refused]:
+    """Return what a body has in a place, a `Json` or a `Form`."""
     if isinstance(place, Json):
         document = parse_json(body)
         text = None if isinstance(document, Refused) else text_at(document, place.tokens(), place.allow_int)
         return [] if text is None else [text]
-    if not isinstance(place, Form):
-        return []
     parts, form = _parts_of(body), parse_form(body)
     if parts is not None:
         values: Any = multipart_values(place.name, parts)
