@@ -425,7 +425,13 @@ def uncovered_routes(app: Flask) -> list[str]:
 
 def _is_open(app: Flask, rule: Rule, layers: Layers) -> bool:
     start, variable, _ = rule.rule.partition("<")
-    fixed = not variable
+    starts = [start]
+    if not variable and not rule.strict_slashes:  # The rule also matches the path with the other end.
+        starts.append(start.removesuffix("/") if start.endswith("/") else start + "/")
+    return any(_is_open_at(app, rule, layers, each, fixed=not variable) for each in starts)
+
+
+def _is_open_at(app: Flask, rule: Rule, layers: Layers, start: str, *, fixed: bool) -> bool:
     passed = (layers.is_open(application, start, fixed=fixed) for application in layers.applications)
     return any(passed) and not covered(_guards_before(app, rule.endpoint), start, fixed=fixed)
 

@@ -80,7 +80,8 @@ class Guard(Frozen):
         only: Guard only these paths: exact ones, or prefixes that end in "/". By default all. Write them as the
             application routes them, without a mount point that it sets itself: a path is guarded if such a prefix is
             anywhere in it, or if it ends with an entry.
-        exempt: Do not guard these paths: exact ones, or prefixes that end in "/". It wins over `only`.
+        exempt: Do not guard these paths: exact ones, or prefixes that end in "/". It wins over `only`. If an
+            application routes "/docs/" like "/docs", as Litestar does, the prefix "/docs/" opens the route "/docs" too.
         preflight: Let CORS preflights through, because a browser cannot sign them.
         max_body: The most bytes of a body that are read to find ids in. A larger body is answered 413.
         annotate_as: The name of the verdict in the scope or environ. Two stacked guards need two names.

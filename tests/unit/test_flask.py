@@ -1266,6 +1266,29 @@ def test_a_layer_without_handlers_is_not_listed(kind: str) -> None:
     assert uncovered_routes(application_in(KNOWN[kind])) == ["/orders"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "entry", "strict", "uncovered"),
+    [
+        ("/public", "/public/", False, ["/public"]),
+        ("/public", "/public/", True, []),
+        ("/public/", "/public", False, ["/public/"]),
+        ("/public/", "/public", True, []),
+        ("/public/<name>", "/public", False, []),
+    ],
+)
+def test_a_rule_is_uncovered_if_it_is_exempt_with_the_other_end(
+    rule: str, entry: str, strict: bool, uncovered: list[str]
+) -> None:
+    app = Flask("shop", static_folder=None)
+    app.url_map.strict_slashes = strict
+    app.add_url_rule(rule, "list", lambda name="": "list")
+    GuardExtension(Guard(ORDERS, KEY, exempt=(entry,)), app)
+
+    assert uncovered_routes(app) == uncovered
+    other_end = rule.removesuffix("/") if rule.endswith("/") else rule + "/"
+    assert (app.test_client().get(other_end).status_code == 200) is bool(uncovered)
+
+
 def test_routes_behind_an_opaque_layer_are_uncovered() -> None:
     hidden = uncovered_routes(application_in(opaque, "guarded"))
 
