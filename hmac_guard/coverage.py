@@ -5,15 +5,15 @@ answer requests itself, like Flask-SocketIO.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import getattr_static
-from types import FunctionType, MemberDescriptorType, MethodType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from hmac_guard.asgi import GuardMiddleware as AsgiGuard
 from hmac_guard.guard import Guard
+from hmac_guard.layers import callables_in, is_a
 from hmac_guard.wsgi import GuardMiddleware as WsgiGuard
 
 #: Packages and modules whose layers do not run handlers. They may answer errors, redirects and preflights.
@@ -58,40 +58,8 @@ class Declared(NamedTuple):
 
 
 def held(layer: Any) -> list[Any]:
-    """Return the callables that a layer may pass requests to: in its attributes, its closure and its arguments."""
-    if _is(layer, type):
-        return []
-    if _is(layer, MethodType):
-        found = [*_attributes(layer.__self__), *held(layer.__func__)]
-    elif _is(layer, FunctionType):
-        # Other attributes do not count: `functools.wraps` copies them from the wrapped function or object.
-        wrapped = [vars(layer).get("__wrapped__")]
-        found = [*_cells(layer), *(layer.__defaults__ or ()), *(layer.__kwdefaults__ or {}).values(), *wrapped]
-    elif _is(layer, partial):
-        found = [layer.func, *layer.args, *layer.keywords.values()]
-    else:
-        # Its own methods are skipped: they lead only to its own attributes.
-        found = [inner for inner in _attributes(layer) if not (_is(inner, MethodType) and inner.__self__ is layer)]
-    return [inner for inner in found if callable(inner) and not _is(inner, Guard)]
-
-
-def _cells(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # an empty cell
-            yield cell.cell_contents
-
-
-def _attributes(layer: Any) -> Iterator[Any]:
-    # A proxy, such as Flask's `request`, may raise any exception.
-    with suppress(Exception):
-        yield from list(vars(layer).values())
-    with suppress(Exception):
-        yield layer.__wrapped__
-    for base in type(layer).__mro__:
-        for member in vars(base).values():
-            if isinstance(member, MemberDescriptorType):
-                with suppress(AttributeError):  # an empty slot
-                    yield member.__get__(layer)
+    """Return the callables that a layer may pass requests to. A guard is none of them."""
+    return [inner for inner in callables_in(layer) if not is_a(inner, Guard)]
 
 
 class Layers:
@@ -195,7 +163,7 @@ def has_own(layer: Any, *methods: str) -> bool:
 def name_of(layer: Any) -> str:
     """Return `module.name` of the class or the function of a layer."""
     kind = _kind_of(layer)
-    if _is(kind, FunctionType):
+    if is_a(kind, FunctionType):
         # The name in the code object: `functools.wraps` replaces `__name__` and `__qualname__`.
         if sys.version_info >= (3, 11):
             name = kind.__code__.co_qualname
@@ -207,13 +175,13 @@ def name_of(layer: Any) -> str:
 
 def _kind_of(layer: Any) -> Any:
     """Return the class or the function of a layer."""
-    if _is(layer, FunctionType) or _is(layer, type):
+    if is_a(layer, FunctionType) or is_a(layer, type):
         return layer
-    if _is(layer, MethodType):
+    if is_a(layer, MethodType):
         return _kind_of(layer.__func__)
-    if _is(layer, partial):
+    if is_a(layer, partial):
         return _kind_of(layer.func)
-    if _is(layer, Declared):
+    if is_a(layer, Declared):
         return _kind_of(layer.dispatch or layer.factory)
     dispatch = getattr_static(layer, "dispatch_func", None)
     if dispatch is not None and getattr(dispatch, "__self__", None) is not layer:
@@ -223,7 +191,7 @@ def _kind_of(layer: Any) -> Any:
 
 def _call_of(kind: Any) -> Any:
     """Return the function that runs when a layer is called."""
-    if not _is(kind, type):
+    if not is_a(kind, type):
         return kind
     call = kind.__call__
     return getattr(kind, "dispatch", call) if _module_of(call) == _RUNS_A_FUNCTION else call
@@ -237,8 +205,3 @@ def _is_of_known(part: Any) -> bool:
 def _module_of(part: Any) -> str:
     scope = getattr(part, "__globals__", None)
     return str(scope.get("__name__") if scope else getattr(part, "__module__", ""))
-
-
-def _is(layer: Any, kind: type) -> bool:
-    # `isinstance` is not used: a proxy, such as Flask's `request`, claims another class, or raises.
-    return issubclass(type(layer), kind)

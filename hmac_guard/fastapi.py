@@ -27,6 +27,7 @@ from hmac_guard.core.verdict import Reason, Verdict
 from hmac_guard.decider import Judged, decider_of
 from hmac_guard.guard import Guard
 from hmac_guard.log import failure_of
+from hmac_guard.mount_points import Mounts, cut_by_starlette
 from hmac_guard.starlette import uncovered_routes as uncovered_routes
 
 __all__ = ["GuardRefused", "GuardSecurity", "uncovered_routes"]
@@ -74,7 +75,7 @@ class GuardSecurity(SecurityBase, Strict):
         self.scheme_name = openapi.scheme_name(guard) if scheme_name is None else _checked(scheme_name)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
-        self._driver = Driver(decider.for_view())
+        self._driver = Driver(decider.for_view(), Mounts(cut=cut_by_starlette))
         # A method of a subclass may take other parameters, which FastAPI must find.
         if any(each.kind is each.VAR_KEYWORD for each in signature(type(self).__call__).parameters.values()):
             self.__signature__ = _signature(guard)

@@ -1,83 +1,174 @@
-"""The mount points that an application sets itself, such as `FastAPI(root_path=…)`.
+"""The mount points of an application, and how it cuts them out of the path that it routes.
 
-A guard cannot see them in a request: some servers leave them in the path, others remove them. So `only` and `exempt`
-name paths without them. The mount point that a server sets is in the request. Most applications remove it.
+A server sets a mount point (`root_path`). Some servers leave it in the path, others remove it. An application may set
+one itself, such as `FastAPI(root_path=…)`. So `only` and `exempt` name paths without them.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError
+from hmac_guard.layers import callables_in, is_a, stored
 
-#: The attributes in which a layer stores the wrapped application: Starlette, Channels (its router has a mapping),
-#: python-socketio, WhiteNoise and asgiref.
-_INNER = (
-    "app",
-    "application",
-    "application_mapping",
-    "inner",
-    "other_asgi_app",
-    "wsgi_app",
-    "wsgi_application",
-)
+#: Returns the path that an application routes, for a mount point and the path of the scope.
+Cut = Callable[[str, str], str]
 
 
-#: Those of layers that only pass requests on. A router may answer some requests by their whole path.
-_ONE_INNER = tuple(name for name in _INNER if name not in ("application_mapping", "other_asgi_app"))
+def cut_by_starlette(root: str, path: str) -> str:
+    return path[len(root) :] if path == root or path.startswith(root + "/") else path
 
-#: The modules and names of the classes of applications that route the path without the mount point of the server.
-_REMOVE_ROOT_PATH = (
-    ("starlette.applications", "Starlette"),
-    ("starlette.routing", "Router"),
-    ("quart.app", "Quart"),
-    ("litestar.app", "Litestar"),
-    ("django.core.handlers.base", "BaseHandler"),
-    ("flask.app", "Flask"),
-)
+
+def cut_by_quart(root: str, path: str) -> str:
+    return _absolute(path.removeprefix(root))
+
+
+def cut_by_litestar(root: str, path: str) -> str:
+    return _absolute(path.split(root, 1)[-1])
+
+
+def cut_by_django(root: str, path: str) -> str:
+    return path.removeprefix(root)
+
+
+def cut_by_falcon(root: str, path: str) -> str:
+    return path
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else "/" + path
+
+
+class Mounts(NamedTuple):
+    """What is known of the mount points of an application.
+
+    Attributes:
+        points: The mount points that the application and those inside it set.
+        own: The one that the application sets. Then it ignores the one of the server.
+        cut: How it cuts its mount point out of the path; None if that is unknown.
+        keeps_root: Whether it may route the path with the mount point of the server.
+    """
+
+    points: Sequence[str] = ()
+    own: str = ""
+    cut: Cut | None = None
+    keeps_root: bool = False
+
+
+def mounts_of(app: Any) -> Mounts:
+    """Return what is known of the mount points of an ASGI application."""
+    points = tuple(point for point, _ in mount_points_of(app) if point.strip("/"))
+    outermost = [layer for layer in _walk(app, _wrapped) if _framework_of(layer)]
+    cuts = {_cut_of(layer) for layer in outermost}
+    # Below a mount of Starlette, only Litestar may cut the path at another place.
+    if any(_cut_of(layer) is cut_by_litestar for layer in _walk(app, _served)):
+        cuts.add(cut_by_litestar)
+    if len(cuts) != 1 or None in cuts:
+        return Mounts(points, keeps_root=not outermost)
+    own = _own(outermost[0]) if len(outermost) == 1 else ""
+    return Mounts(points, own if own.strip("/") else "", cuts.pop())
+
+
+#: The modules and names of the classes of applications, and how they cut the mount point of the server out of the path.
+#: None: it is cut out, but that depends on the bridge between ASGI and WSGI.
+_FRAMEWORKS: dict[tuple[str, str], Cut | None] = {
+    ("starlette.applications", "Starlette"): cut_by_starlette,
+    ("starlette.routing", "Router"): cut_by_starlette,
+    ("quart.app", "Quart"): cut_by_quart,
+    ("litestar.app", "Litestar"): cut_by_litestar,
+    ("django.core.handlers.asgi", "ASGIHandler"): cut_by_django,
+    ("django.core.handlers.base", "BaseHandler"): None,
+    ("flask.app", "Flask"): None,
+    ("falcon.asgi.app", "App"): cut_by_falcon,
+}
+
+#: The attributes in which a layer that only passes requests on stores the wrapped application: Starlette, WhiteNoise,
+#: asgiref. A router may answer some requests by their whole path, so the attributes of routers are not here.
+_WRAPPED = ("app", "application", "inner", "wsgi_app", "wsgi_application")
+
+
+def _framework_of(layer: Any) -> tuple[str, str] | None:
+    return next((kind for kind in _FRAMEWORKS if _is_of(layer, *kind)), None)
+
+
+def _cut_of(layer: Any) -> Cut | None:
+    kind = _framework_of(layer)
+    # Before its release 0.22, Quart cuts like Litestar.
+    if kind == ("quart.app", "Quart") and not hasattr(sys.modules.get("quart.asgi"), "_normalise_path"):
+        return cut_by_litestar
+    return _FRAMEWORKS[kind] if kind else None
+
+
+def _own(application: Any) -> str:
+    """Return the mount point that an application sets and cuts out of the path."""
+    # Over ASGI, Django ignores its own in its releases before 5.
+    if _is_of(application, "django.core.handlers.asgi", "ASGIHandler") and sys.modules["django"].VERSION < (5,):
+        return ""
+    return next((point for point, _ in _set_by(application)), "")
 
 
 def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
-    """Yield each known mount point that an application sets itself, and the name of its setting."""
-    for layer in _layers(app):
-        # The class is checked, because `root_path` is a folder in Flask and Quart.
-        if _is_a(layer, "fastapi", "FastAPI"):
-            yield layer.root_path, "FastAPI(root_path=…)"
-        elif _is_a(layer, "django.core.handlers.base", "BaseHandler"):
-            yield sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME"
+    """Yield each known mount point that an application or one inside it sets, and the name of its setting."""
+    for layer in _walk(app, _reached):
+        yield from _set_by(layer)
 
 
-def removes_root_path(app: Any) -> bool:
-    """Return whether an ASGI application is known to route the path without the mount point of the server."""
-    return any(_is_a(layer, *kind) for layer in _layers(app, _ONE_INNER) for kind in _REMOVE_ROOT_PATH)
+def _set_by(layer: Any) -> Iterator[tuple[str, str]]:
+    # The class is checked, because `root_path` is a folder in Flask and Quart.
+    if _is_of(layer, "fastapi", "FastAPI"):
+        yield layer.root_path, "FastAPI(root_path=…)"
+    elif _is_of(layer, "django.core.handlers.base", "BaseHandler"):
+        yield sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME"
 
 
-def _layers(app: Any, names: Iterable[str] = _INNER) -> Iterator[Any]:
-    """Yield an application and those inside it, in attributes with these names."""
-    seen: set[int] = set()
+def _walk(app: Any, inside: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
+    """Yield an application and those inside it."""
+    seen: dict[int, Any] = {}
     waiting = [app]
     while waiting:
         layer = waiting.pop()
         if id(layer) not in seen:
-            seen.add(id(layer))
+            seen[id(layer)] = layer
             yield layer
-            waiting += _inside(layer, names)
+            waiting += inside(layer)
 
 
-def _inside(layer: Any, names: Iterable[str]) -> Iterator[Any]:
-    if isinstance(layer, MethodType):  # Such as `Quart.asgi_app`.
+def _wrapped(layer: Any) -> Iterator[Any]:
+    """Yield the applications that a layer only passes requests on to."""
+    if is_a(layer, MethodType):  # Such as `Quart.asgi_app`.
         yield layer.__self__
-    attributes = getattr(layer, "__dict__", {})
-    for name in names:
-        inner = attributes.get(name)
-        yield from inner.values() if isinstance(inner, Mapping) else (inner,)
+    yield from (stored(layer, name) for name in _WRAPPED)
 
 
-def _is_a(layer: Any, module: str, name: str) -> bool:
+def _served(layer: Any) -> Iterator[Any]:
+    """Yield what a layer only passes requests on to, and the applications that Starlette mounts."""
+    yield from _wrapped(layer)
+    yield from (mount.app for mount in _mounts_in(layer))
+
+
+def _reached(layer: Any) -> Iterator[Any]:
+    """Yield the applications that may get a request with an unchanged path from a layer."""
+    if _framework_of(layer):
+        yield from (mount.app for mount in _mounts_in(layer) if not getattr(mount, "path", ""))
+    elif is_a(layer, MethodType):
+        yield from (layer.__self__, layer.__func__)
+    else:
+        yield from callables_in(layer)
+        routed = stored(layer, "application_mapping")  # The router of Channels.
+        yield from routed.values() if isinstance(routed, Mapping) else ()
+
+
+def _mounts_in(layer: Any) -> Iterator[Any]:
+    if _is_of(layer, "starlette.applications", "Starlette") or _is_of(layer, "starlette.routing", "Router"):
+        mounts = (("starlette.routing", "Mount"), ("starlette.routing", "Host"))
+        yield from (route for route in layer.routes if any(_is_of(route, *kind) for kind in mounts))
+
+
+def _is_of(layer: Any, module: str, name: str) -> bool:
     # If the application is an instance, its framework has been imported.
     kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(layer, kind)
+    return kind is not None and is_a(layer, kind)
 
 
 def check_entries(argument: str, entries: Iterable[str], mount_point: str, setting: str) -> None:

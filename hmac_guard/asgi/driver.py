@@ -1,12 +1,12 @@
 """Decides one ASGI request: the I/O between the steps of the decider."""
 
 from asyncio import CancelledError
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
 from hmac_guard.asgi.body import length_of, take_body
-from hmac_guard.asgi.request import AsgiRequest, HeaderNames, merge_cookies, read_scope
+from hmac_guard.asgi.request import UNKNOWN, AsgiRequest, HeaderNames, merge_cookies, read_scope
 from hmac_guard.core.errors import BodyAlreadyRead
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.reading import Reading
@@ -18,6 +18,7 @@ from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
 from hmac_guard.keys.calling import await_if_needed, from_loop, is_cancellation
 from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import Failure, failure_of
+from hmac_guard.mount_points import Mounts
 
 #: The refusal of a request, or None, and the request.
 Decided = tuple[Refusal | None, Request]
@@ -28,13 +29,11 @@ class Driver:
 
     Args:
         decider: The decider.
-        mount_points: The mount points that the application sets itself.
-        keeps_root: Whether the application may route the path with the mount point of the server.
+        mounts: What is known of the mount points of the application.
     """
 
-    def __init__(self, decider: Decider, mount_points: Sequence[str] = (), *, keeps_root: bool = False) -> None:
-        self.decider = decider
-        self._mount_points, self._keeps_root = mount_points, keeps_root
+    def __init__(self, decider: Decider, mounts: Mounts = UNKNOWN) -> None:
+        self.decider, self._mounts = decider, mounts
         self._with_body = decider.reader.needs_body
         self._names = HeaderNames((*decider.reader.names, *(BODY_HEADERS if self._with_body else ())))
         self.merges_cookies = any(isinstance(place, Cookie) for place in decider.scheme.places())
@@ -57,7 +56,7 @@ class Driver:
         decider = self.decider
         if request is None:
             started = perf_counter() if decider.is_timed else 0.0
-            request = read_scope(scope, self._names, self._with_body, self._mount_points, self._keeps_root)
+            request = read_scope(scope, self._names, self._with_body, self._mounts)
             if not decider.sees_all or request.method == "OPTIONS":
                 outcome = decider.skip(request)
                 if outcome is not None:
@@ -97,7 +96,7 @@ class Driver:
 
     def request(self, scope: Any) -> AsgiRequest:
         """Return the request as the guard reads it."""
-        return read_scope(scope, self._names, self._with_body, self._mount_points, self._keeps_root)
+        return read_scope(scope, self._names, self._with_body, self._mounts)
 
     async def decide_parsed(self, scope: Any, body: Any) -> Refusal | None:
         """Return the refusal of a request whose body a framework has parsed, or None.

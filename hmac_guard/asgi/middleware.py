@@ -20,7 +20,7 @@ from hmac_guard.core.strict import Strict
 from hmac_guard.decider import check_app, check_mount_points, decider_of
 from hmac_guard.keys.calling import on_a_thread
 from hmac_guard.log import failure_of
-from hmac_guard.mount_points import mount_points_of, removes_root_path
+from hmac_guard.mount_points import mounts_of
 
 if TYPE_CHECKING:
     from hmac_guard.guard import Guard
@@ -54,8 +54,7 @@ class GuardMiddleware(Strict):
         del guard
         decider = decider_of("GuardMiddleware", hidden)
         check_app(type(self), app, decider, "an ASGI")
-        own = [mount_point for mount_point, _ in mount_points_of(app) if mount_point]
-        self._driver = Driver(decider, own, keeps_root=not removes_root_path(app))
+        self._driver = Driver(decider, mounts_of(app))
         self.app: AsgiApplication = app
         self.guard: Guard = hidden.get()
         self._is_checked = False

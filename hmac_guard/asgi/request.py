@@ -7,6 +7,7 @@ from typing import Any
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
 from hmac_guard.core.request import Line, Request
+from hmac_guard.mount_points import Mounts
 
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
 AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
@@ -69,6 +70,10 @@ class HeaderNames:
         return number
 
 
+#: For an application of which nothing is known.
+UNKNOWN = Mounts()
+
+
 @lru_cache
 def one_header(name: str) -> HeaderNames:
     """Return the `HeaderNames` of one header, in lower case."""
@@ -76,7 +81,13 @@ def one_header(name: str) -> HeaderNames:
 
 
 class AsgiRequest(Request):
-    """A request that keeps several lines of one header apart."""
+    """A request that keeps several lines of one header apart.
+
+    Attributes:
+        mounts: What is known of the mount points, if the server or the application sets one.
+    """
+
+    mounts: Mounts | None = None
 
     def header(self, name: str) -> Line:
         return one_header(name).find(self.source.get("headers", ()))[0]
@@ -86,36 +97,40 @@ class AsgiRequest(Request):
 
     def paths(self) -> Sequence[str]:
         readings = self._readings(self.root)
-        if getattr(self.source.get("route_handler"), "is_mount", False):
-            return (*readings, *self._paths_of_mount())
-        return readings
+        mounts = self.mounts
+        if mounts is not None:
+            readings += tuple(_below(point, self.whole_path) for point in mounts.points if point != mounts.own)
+        return readings + self._paths_of_mount() if self._is_in_mount() else readings
 
-    def _paths_of_mount(self) -> Sequence[str]:
+    def _is_in_mount(self) -> bool:
+        return bool(getattr(self.source.get("route_handler"), "is_mount", False))
+
+    def _paths_of_mount(self) -> tuple[str, ...]:
         """Return the whole paths that lead to a mount of Litestar. In the scope, Litestar keeps only the rest."""
         app = self.source.get("litestar_app") or self.source.get("app")
         handler, rest = self.source["route_handler"], self.source["path"]
         mounts = [route for route in getattr(app, "routes", ()) if getattr(route, "route_handler", None) is handler]
         # The empty path is never exempt.
-        return [f"{mount.path.rstrip('/')}{rest}" for mount in mounts] or [""]
+        return tuple(f"{mount.path.rstrip('/')}{rest}" for mount in mounts) or ("",)
 
     def id_paths(self) -> Sequence[str]:
         return self._readings(self.root.rstrip("/"))
 
-    def _readings(self, root: str) -> Sequence[str]:
-        if not root.strip("/"):
+    def _readings(self, root: str) -> tuple[str, ...]:
+        if self.mounts is None or self.mounts.cut or not root.strip("/"):
             return (self.path,)
-        path: str = self.source.get("path", "")
+        path, is_in_litestar = self.whole_path, "route_handler" in self.source
+        if is_in_litestar and not self._is_in_mount():
+            return (self.path,)
         # Quart and Litestar remove the mount point without checking what follows; Litestar removes the first one.
         readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
-        # by the `spec_version` that it alone leaves out. Litestar has already cut the path of a request that it routes.
+        # by the `spec_version` that it alone leaves out. Litestar has already cut the path of a request in a mount.
         is_daphne = "spec_version" not in self.source.get("asgi", ("spec_version",))
-        return (*readings, path) if is_daphne or "route_handler" in self.source else readings
+        return (*readings, path) if is_daphne or is_in_litestar else readings
 
 
-def read_scope(
-    scope: Any, names: HeaderNames, with_body: bool, mount_points: Sequence[str] = (), keeps_root: bool = False
-) -> AsgiRequest:
+def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts = UNKNOWN) -> AsgiRequest:
     """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
 
     The scope gets a copy of its headers. uvicorn with httptools adds the fields behind a chunked body to its own list,
@@ -130,22 +145,34 @@ def read_scope(
         scope["headers"] = headers
         request.method = scope["method"]
         request.root = root = scope["root_path"]
-        request.path = path = scope["path"]
-        if root:
-            request.path, request.whole_path, request.keeps_root = _below(root, path), path, keeps_root
-        if mount_points:
-            request.mounted_paths = _mounted(path, mount_points)
+        request.path = scope["path"]
+        if root or mounts.points:
+            _cut_path(request, mounts)
         request.query = scope["query_string"].decode("latin-1")
         lines = names.find(headers)
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
-        return read_scope(_as_specified(scope), names, with_body, mount_points, keeps_root)
+        return read_scope(_as_specified(scope), names, with_body, mounts)
     if with_body:
         *lines, content_type, length, coding, transfer_encoding = lines
         request.framing = (content_type, length, coding, transfer_encoding)
         request.media, request.body_problem = parse_media(content_type), None
     request.lines = lines
     return request
+
+
+def _cut_path(request: AsgiRequest, mounts: Mounts) -> None:
+    """Cut the mount point out of the path of a request."""
+    path = request.path
+    request.mounts, request.whole_path = mounts, path
+    request.root = root = mounts.own or request.root
+    # Litestar has already cut the path of a request that it routes.
+    if root.strip("/") and (mounts.cut or "route_handler" not in request.source):
+        request.path = (mounts.cut or _below)(root, path)
+        request.keeps_root = mounts.keeps_root
+    request.mounted_paths = [
+        form for point in mounts.points for rest in [_below(point, path)] for form in (rest, point.rstrip("/") + rest)
+    ]
 
 
 def _as_specified(scope: Any) -> dict[str, Any]:
@@ -177,12 +204,6 @@ def _text(what: str, value: object) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     raise UnusableRequest(f"the ASGI scope holds {what} of the type {type(value).__name__}; text is expected")
-
-
-def _mounted(path: str, mount_points: Sequence[str]) -> Sequence[str]:
-    """Return a path with and without mount points. The application ignores the mount point that the server gives."""
-    below = [(mount_point.rstrip("/"), _below(mount_point, path)) for mount_point in mount_points]
-    return [form for mount_point, rest in below for form in (rest, mount_point + rest)]
 
 
 def _below(mount_point: str, path: str) -> str:

@@ -34,7 +34,7 @@ class Request(Shown, ABC):
         body: The bytes, after they were read to their end; otherwise None.
         body_problem: Why the body could not be read, or None.
         mounted_paths: The path with and without the mount points that the application sets itself, if it does.
-        whole_path: The path as the server gives it, if the server has a mount point.
+        whole_path: The path as the server gives it, if the server or the application has a mount point.
         keeps_root: Whether the application may route this path, and not the one without the mount point.
         form: The fields of a form that a framework has parsed; None if there is none. A file has the value None.
         stream: The object that the application reads the body from, `wsgi.input`; or the messages that it receives

@@ -2,7 +2,10 @@
 
 import asyncio
 import warnings
+from dataclasses import replace
+from functools import partial
 from typing import Any
+from xmlrpc.client import ServerProxy
 
 import pytest
 
@@ -22,8 +25,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from fastapi import FastAPI, Security
 from orders import KEY, hex_of
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
+from starlette.routing import Host, Mount
 from starlette.testclient import TestClient
 from support import Reply, Sent, environ_for, run_asgi
 from werkzeug.test import run_wsgi_app
@@ -32,7 +36,7 @@ from hmac_guard import ConfigError, Guard, Path, Query, Scheme
 from hmac_guard.asgi import GuardMiddleware
 from hmac_guard.django import uncovered_routes as uncovered_routes_of_django
 from hmac_guard.fastapi import GuardSecurity, uncovered_routes
-from hmac_guard.mount_points import removes_root_path
+from hmac_guard.mount_points import mounts_of
 from hmac_guard.schemes import NANGO
 
 QUERY = f"integration_id=github&connection_id=user-42&hmac={hex_of('github', 'user-42')}"
@@ -187,6 +191,140 @@ def test_an_id_in_a_path_with_the_root_path_of_fastapi_is_not_ignored(place: str
     assert [run_asgi(app, Sent(path=form, query=ONE_ID)).body for form in FORMS] == [b'"github"'] * 2
 
 
+class InSlots:
+    """Like `SentryAsgiMiddleware`: its attributes are in slots."""
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def in_a_function(app: Any) -> Any:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return layer
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(InSlots, id="slots"),
+        pytest.param(in_a_function, id="function"),
+        pytest.param(partial, id="partial"),
+        pytest.param(lambda app: Starlette(routes=[Mount("", app)]), id="Mount"),
+        pytest.param(lambda app: FastAPI(routes=[Mount("/", app)]).router, id="Mount of a router"),
+        pytest.param(lambda app: Starlette(routes=[Host("shop", app)]), id="Host"),
+    ],
+)
+def test_the_root_path_of_fastapi_is_found_behind_a_layer(layer: Any) -> None:
+    app = make_fastapi()
+    app.add_api_route("/oauth/connect/{name}", lambda name: name)
+    guarded = Guard(NANGO, KEY).asgi(layer(app))
+    sent = [replace(one, headers=[("Host", "shop")]) for one in (TWO_IDS, *(Sent(path=f, query=ONE_ID) for f in FORMS))]
+    replies = [run_asgi(guarded, one) for one in sent]
+
+    assert replies[0].status == 401
+    assert [reply.body for reply in replies[1:]] == [b'"github"'] * 2
+    with pytest.raises(ConfigError, match="begins with the mount point '/api'"):
+        Guard(NANGO, KEY, only=("/api/oauth/",)).asgi(layer(app))
+
+
+def test_a_mount_point_below_a_path_is_not_one_of_the_application() -> None:
+    """A template, `only` and `exempt` name the whole path: Starlette looks at it before the mounted application."""
+    app = Guard(NANGO, KEY, exempt=("/api/open",)).asgi(Starlette(routes=[Mount("/api", make_fastapi())]))
+
+    assert [run_asgi(app, Sent(path=path)).status for path in ("/api/open", "/api/inbox/x")] == [200, 401]
+
+
+def test_an_object_that_makes_its_attributes_on_demand_does_not_stop_the_search() -> None:
+    layer = InSlots(make_fastapi())
+    app = in_a_function(partial(layer, ServerProxy("http://localhost")))
+
+    with pytest.raises(ConfigError, match="begins with the mount point '/api'"):
+        Guard(NANGO, KEY, only=("/api/oauth/",)).asgi(app)
+
+
+#: An id that begins like the mount point.
+LIKE_ROOT = f"connection_id=user-42&hmac={hex_of('apify', 'user-42')}"
+
+
+@pytest.mark.parametrize("place", ["around", "inside", "dependency"])
+def test_an_id_may_begin_like_the_mount_point(place: str) -> None:
+    guard = Guard(NANGO, KEY, exempt=("/static/",))
+    dependencies = [Security(GuardSecurity(guard))] if place == "dependency" else []
+    app = make_fastapi()
+    app.add_api_route("/oauth/connect/{name}", lambda name: name, dependencies=dependencies)
+    app.add_api_route("/static/{name}", lambda name: name)
+    if place == "inside":
+        app.add_middleware(GuardMiddleware, guard=guard)
+    if place == "around":
+        app = guard.asgi(app)
+
+    assert run_asgi(app, Sent(path="/oauth/connect/apify", query=LIKE_ROOT)).body == b'"apify"'
+    assert run_asgi(app, Sent(path="/static/api.js")).status == 200
+
+
+@pytest.mark.parametrize("place", ["around", "inside", "dependency"])
+def test_a_root_path_with_a_last_slash_stays_in_the_path(place: str) -> None:
+    """Starlette cuts it out only if another "/" follows."""
+    template = Path("/api/users/{name}")
+    scheme = Scheme(name="x", ids={"name": template | Query("name")}, message="{name}", signature=Query("sig"))
+    guard = Guard(scheme, KEY)
+    dependencies = [Security(GuardSecurity(guard))] if place == "dependency" else []
+    app = make_fastapi("/api/")
+    app.add_api_route("/api/users/{name}", lambda name: name, dependencies=dependencies)
+    if place == "inside":
+        app.add_middleware(GuardMiddleware, guard=guard)
+    if place == "around":
+        app = guard.asgi(app)
+
+    signed = f"sig={scheme.sign(KEY, name='me')}"
+    assert run_asgi(app, Sent(path="/api/users/theirs", query=f"name=me&{signed}")).status == 401
+    assert run_asgi(app, Sent(path="/api/users/me", query=signed)).body == b'"me"'
+
+
+@pytest.mark.parametrize("mounted", [False, True], ids=["alone", "with a WSGI application in a mount"])
+def test_exempt_names_the_path_without_the_root_path_of_fastapi(mounted: bool) -> None:
+    app = make_fastapi()
+    app.add_api_route("/v1/open", lambda: "private")
+    if mounted:
+        app.mount("/old", WsgiToAsgi(get_wsgi_application()))  # type: ignore[no-untyped-call]
+    app = Guard(NANGO, KEY, exempt=("/open",)).asgi(app)
+
+    assert [run_asgi(app, Sent(path=path)).status for path in ("/open", "/api/open")] == [200, 200]
+    # FastAPI ignores the mount point of the server if it has its own.
+    assert run_asgi(app, Sent(path="/v1/open", root="/v1")).status == 401
+    assert run_asgi(app, Sent(path="/api/open", root="/v1")).status == 200
+
+
+def test_a_path_is_exempt_only_if_each_application_behind_the_guard_reads_it_so() -> None:
+    """The mounted application ignores the mount point of the server, the other one cuts it out."""
+    app = make_fastapi()
+    app.add_api_route("/v1/open", lambda: "private")
+    app = Guard(NANGO, KEY, exempt=("/open",)).asgi(Starlette(routes=[Mount("", app)]))
+
+    assert run_asgi(app, Sent(path="/v1/open", root="/v1")).status == 401
+    assert run_asgi(app, Sent(path="/open")).status == 200
+
+
+def test_litestar_below_a_mount_may_cut_the_path_at_another_place() -> None:
+    litestar = pytest.importorskip("litestar", reason="not run: Litestar is not installed")
+
+    @litestar.get("/private", sync_to_thread=False)  # type: ignore[untyped-decorator]
+    def private() -> str:
+        return "private"
+
+    inner = litestar.Litestar([private], openapi_config=None, logging_config=None)
+    app = Guard(NANGO, KEY, exempt=("/sub/files/",)).asgi(Starlette(routes=[Mount("/sub", inner)]))
+
+    assert run_asgi(app, Sent(path="/sub/files/api/sub/private", root="/api")).status == 401
+
+
 def test_a_template_may_begin_with_the_root_path_of_fastapi() -> None:
     scheme = Scheme(
         name="inbox", ids={"name": Path("/api/inbox/{name}") | Query("name")}, message="{name}", signature=Query("sig")
@@ -229,9 +367,9 @@ def test_the_frameworks_that_remove_the_mount_point_of_the_server_are_known() ->
         WsgiToAsgi(flask.Flask("shop")),  # type: ignore[no-untyped-call]
     ]
 
-    assert all(removes_root_path(CORSMiddleware(app)) for app in apps)
+    assert not any(mounts_of(CORSMiddleware(app)).keeps_root for app in apps)
     others: list[Any] = [print, ProtocolTypeRouter({"http": FastAPI()})]
-    assert not any(removes_root_path(CORSMiddleware(app)) for app in others)
+    assert all(mounts_of(CORSMiddleware(app)).keeps_root for app in others)
 
 
 def test_only_guards_a_path_that_a_layer_around_the_application_answers() -> None:
@@ -316,6 +454,16 @@ def test_an_id_in_a_path_with_the_script_name_of_django_is_not_ignored(
 
     assert replies[0].status == 401
     assert [reply.body for reply in replies[1:]] == [b"inbox of github"] * 2
+
+
+@pytest.mark.skipif(VERSION < (5,), reason="not run: this Django ignores it over ASGI")
+def test_exempt_names_the_path_without_the_script_name_of_django() -> None:
+    guard = Guard(NANGO, KEY, exempt=("/open",))
+    with project(urls=[path("open", front), path("v1/open", front)], FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[]):
+        app = guard.asgi(get_asgi_application())
+        sent = [Sent(path="/open"), Sent(path="/api/open"), Sent(path="/v1/open", root="/v1")]
+
+        assert [run_asgi(app, each).status for each in sent] == [200, 200, 401]
 
 
 def test_routes_of_django_under_a_script_name_are_listed_correctly(monkeypatch: pytest.MonkeyPatch) -> None:

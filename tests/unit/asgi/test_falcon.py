@@ -45,10 +45,30 @@ def test_only_guards_a_route_with_the_mount_point_of_the_server(entry: str) -> N
     assert run_asgi(app, Sent(path="/open", root="/api")).status == 200
 
 
-def test_an_exempt_path_within_only_stays_exempt_under_a_mount_point() -> None:
-    app = Guard(NANGO, KEY, only=("/inbox/",), exempt=("/inbox/health",)).asgi(application("/api/inbox/health"))
+def without_its_name(app: Any) -> Any:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("entry", "layer"),
+    [
+        pytest.param("/inbox/health", without_its_name, id="without the mount point, in an unknown application"),
+        pytest.param("/api/inbox/health", CORSMiddleware, id="as Falcon routes it"),
+    ],
+)
+def test_an_exempt_path_within_only_stays_exempt_under_a_mount_point(entry: str, layer: Any) -> None:
+    app = Guard(NANGO, KEY, only=("/inbox/",), exempt=(entry,)).asgi(layer(application("/api/inbox/health")))
 
     assert run_asgi(app, Sent(path="/api/inbox/health", root="/api")).status == 200
+
+
+def test_a_path_of_falcon_is_exempt_only_with_the_mount_point_of_the_server() -> None:
+    app = Guard(NANGO, KEY, exempt=("/inbox",)).asgi(application("/api/inbox"))
+
+    assert run_asgi(app, Sent(path="/api/inbox", root="/api")).status == 401
 
 
 def test_an_id_in_the_path_with_the_mount_point_of_the_server_is_not_ignored() -> None:

@@ -169,3 +169,12 @@ def test_an_id_in_a_route_that_begins_like_the_mount_point_is_not_ignored(place:
 
     sent = Sent(path="/oauth/oauth/connect/theirs", root="/oauth", query=signed)
     assert run_asgi(app, sent).status == 401
+
+
+@pytest.mark.parametrize("place", ["around", "middleware"])
+def test_an_id_may_begin_like_the_mount_point_of_the_server(place: str) -> None:
+    app = connecting(place)
+    signed = urlencode(NANGO.sign_fields(KEY, integration_id="apify", connection_id="c").query)
+    sent = Sent(path="/api/oauth/connect/apify", root="/api", query=signed.replace("integration_id=apify", ""))
+
+    assert run_asgi(app, sent).body == b"apify"
