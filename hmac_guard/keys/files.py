@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import Hidden, hide
 from hmac_guard.core.key import Key, Keyring, are_same
 from hmac_guard.core.verdict import Claim
@@ -31,6 +31,8 @@ Stamp = tuple[int, int, int] | None
 Faults = dict[str, str]
 
 _LAST_GOOD = "the last good keys stay in use"
+_NO_KEY = "no key of this file is in use"
+_NO_OTHERS = f"{_LAST_GOOD}, and no key for any other tenant"
 
 
 class _Read(NamedTuple):
@@ -52,6 +54,25 @@ class _Read(NamedTuple):
 _UNREAD = _Read(None, {}, None, {})
 
 
+class _Seen(NamedTuple):
+    """What is known about all tenants. Requests read it without a lock, so it is replaced as a whole.
+
+    Attributes:
+        read: What the files of each tenant had.
+        others: What holds for a tenant without a file: a fault if the folder cannot be listed.
+    """
+
+    read: dict[Tenant, _Read]
+    others: _Read
+
+    def ring(self, tenant: Tenant) -> Keyring | None:
+        """Return the ring of a tenant; None if it has no file. Raise `KeysUnavailable` if that is not known."""
+        found = self.read.get(tenant, self.others)
+        if found.ring is None and (faults := [*found.faults, *self.others.faults]):
+            raise _Unavailable(faults[0])
+        return found.ring
+
+
 class FileKeys(Resolver):
     """Reads keys from files, and reads them again within a second of a change.
 
@@ -64,6 +85,9 @@ class FileKeys(Resolver):
     A tenant whose file is gone is unknown, even the last tenant. This holds for a link whose file is gone too, and the
     log says so. If the whole folder is gone, or the folder of the file that a link names, the last good keys stay in
     use, and the log says so.
+
+    A tenant whose only file was never good is not unknown: its requests are answered 503. While the folder cannot be
+    listed, this holds for each tenant without a last good key.
 
     The files must be local: the thread of a request looks at them, once a second.
 
@@ -90,14 +114,14 @@ class FileKeys(Resolver):
         "_form",
         "_lock",
         "_paths",
-        "_read",
         "_rings",
+        "_seen",
         "per_tenant",
     )
 
     _paths: tuple[Path, ...]
     _form: str
-    _read: dict[Tenant, _Read]
+    _seen: _Seen
     _rings: dict[Tenant, Keyring]
     _faults: Faults
     _due: float
@@ -120,7 +144,7 @@ class FileKeys(Resolver):
         ):
             raise ConfigError("FileKeys: give one path where it has {tenant}, and that in the file's name")
         self._set(_paths=files.get(), _form=form, per_tenant=per_tenant)
-        self._set(_read={}, _rings={}, _faults={}, _due=0.0)
+        self._set(_seen=_Seen({}, _UNREAD), _rings={}, _faults={}, _due=0.0)
         self._renew_lock()
         after_fork(self._renew_lock)
         self._refresh()
@@ -136,7 +160,8 @@ class FileKeys(Resolver):
             with self._lock:
                 if time.monotonic() >= self._due:
                     self._look_again()
-        return self._rings.get(claim.tenant if self.per_tenant else None)
+        tenant = claim.tenant if self.per_tenant else None
+        return self._rings.get(tenant) or self._seen.ring(tenant)
 
     def _look_again(self) -> None:
         known_faults = self._faults
@@ -156,14 +181,16 @@ class FileKeys(Resolver):
             files = self._files_by_tenant()
         except OSError as error:
             fault = f"FileKeys: {self._paths[0].parent} cannot be listed ({error.strerror})"
-            self._set(_faults={fault: _LAST_GOOD})
+            others = _UNREAD._replace(faults={fault: _NO_OTHERS})
+            self._set(_seen=self._seen._replace(others=others), _faults=others.faults)
             return
-        read = {tenant: self._read_again(paths, self._read.get(tenant, _UNREAD)) for tenant, paths in files.items()}
+        known = self._seen.read
+        read = {tenant: self._read_again(paths, known.get(tenant, _UNREAD)) for tenant, paths in files.items()}
         rings = {tenant: found.ring for tenant, found in read.items() if found.ring is not None}
         faults = {fault: used for found in read.values() for fault, used in found.faults.items()}
         if self._rings and not rings:
             logger.error("FileKeys: no file like %s is left, so no tenant has keys", self._paths[0])
-        self._set(_read=read, _rings=rings, _faults=faults)
+        self._set(_seen=_Seen(read, _UNREAD), _rings=rings, _faults=faults)
 
     def _files_by_tenant(self) -> dict[Tenant, Sequence[Path]]:
         if not self.per_tenant:
@@ -199,7 +226,7 @@ class FileKeys(Resolver):
             if path is self._paths[0]:
                 raise ConfigError(f"FileKeys: there is no file {path}; put the secret there")
         except ConfigError as error:
-            faults[str(error)] = _LAST_GOOD
+            faults[str(error)] = _NO_KEY if last_good is None else _LAST_GOOD
         else:
             # Of the file that a link names: its folder may be gone while the folder of the link is still there.
             folder = Path(os.path.realpath(path)).parent
@@ -215,6 +242,12 @@ class FileKeys(Resolver):
 
     def _description(self) -> str:
         return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"
+
+
+class _Unavailable(KeysUnavailable):
+    """The files of a tenant cannot be read, and had no good key before."""
+
+    text_is_logged = True
 
 
 def _ring_of(found: list[tuple[Path, Key, bool]], faults: Faults) -> Keyring:

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from key_sources import KEY, OTHER_KEY, claim_of
 from support import Call, Sent
 from waiting import TIMEOUT
 
-from hmac_guard import ConfigError, Guard, Query, Scheme
-from hmac_guard.keys import FileKeys, files
+from hmac_guard import ConfigError, Guard, KeysUnavailable, Query, Scheme
+from hmac_guard.keys import ChainKeys, FileKeys, files
 
 SCHEME = Scheme(name="one", ids={"a": Query("a")}, message="{a}", signature=Query("sig"), tenant=Query("t"))
 
@@ -395,9 +396,56 @@ def test_a_file_that_can_be_read_later_is_used_although_it_has_not_changed(
 
     with monkeypatch.context() as unreadable:
         unreadable.setattr(Path, "read_bytes", refuse)
-        assert keys(claim_of("b")) is None
+        with pytest.raises(KeysUnavailable):
+            keys(claim_of("b"))
 
     assert verifies(keys, OTHER_KEY, "b")
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(lambda folder: write(folder / "acme", f"{KEY}\n"), id="with a newline at its end"),
+        pytest.param(lambda folder: write(folder / "acme", ""), id="empty"),
+        pytest.param(lambda folder: (folder / "acme").mkdir(), id="a folder"),
+        pytest.param(lambda folder: folder.rename(folder.parent / "away"), id="the folder of the keys is gone"),
+    ],
+)
+def test_a_tenant_whose_file_was_never_good_is_not_unknown(
+    call: Call, tmp_path: Path, caplog: pytest.LogCaptureFixture, fail: Callable[[Path], object]
+) -> None:
+    """An operator renews the key of a mapping with a file, and the file or its folder cannot be read."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    write(folder / "globex", OTHER_KEY)
+    keys = FileKeys(folder / "{tenant}")
+
+    def status(source: Any, secret: str, tenant: str = "acme") -> int:
+        return call(Guard(SCHEME, source), Sent(query=f"a=x&sig={SCHEME.sign(secret, a='x')}&t={tenant}")).status
+
+    fail(folder)
+
+    old = f"old {KEY}"
+    assert [status(keys, KEY), status(ChainKeys(keys, {"acme": old}), old)] == [503, 503]
+    assert status(keys, OTHER_KEY, "globex") == 200
+    assert "no key" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_a_link_to_no_file_is_not_unknown_while_its_folder_cannot_be_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    write(folder / "globex", OTHER_KEY)
+    (folder / "acme").symlink_to("none")
+    keys = FileKeys(folder / "{tenant}")
+    assert keys(claim_of("acme")) is None
+
+    folder.rename(tmp_path / "away")
+    with pytest.raises(KeysUnavailable, match="cannot be listed"):
+        keys(claim_of("acme"))
+
+    (tmp_path / "away").rename(folder)
+    assert keys(claim_of("acme")) is None
 
 
 def test_the_last_file_that_is_deleted_revokes_its_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
