@@ -150,17 +150,24 @@ class _Attempts:
         self._may_pass = may_pass
         self._left = ATTEMPTS
         self._was_lost = False
+        self._is_connected = False
+
+    def connected(self) -> None:
+        """Record that this attempt has its connection."""
+        self._is_connected = True
 
     def may_repeat(self, error: DBAPIError) -> bool:
         """Return whether the transaction is tried again after this error.
 
-        A lost connection counts once: the pool then has new connections only. To the pool, a statement that has reached
-        the driver's time limit is a lost connection too.
+        An error while connecting is final: each attempt may wait until the driver's time limit, or log in with a wrong
+        password. A lost connection counts once: the pool then has new connections only. To the pool, a statement that
+        has reached the driver's time limit is a lost connection too.
         """
         self._left -= 1
+        is_connected, self._is_connected = self._is_connected, False
         is_lost, was_lost = error.connection_invalidated, self._was_lost
         self._was_lost = is_lost or was_lost
-        return self._left > 0 and not (is_lost and was_lost) and self._may_pass(error)
+        return is_connected and self._left > 0 and not (is_lost and was_lost) and self._may_pass(error)
 
 
 def _do_it(
@@ -178,9 +185,11 @@ def _do_it(
     while True:
         may_be_committed = False
         try:
-            with engine.begin() as connection:
-                result = _work(connection, work, given)
-                may_be_committed = True
+            with engine.connect() as connection:
+                attempts.connected()
+                with connection.begin():
+                    result = _work(connection, work, given)
+                    may_be_committed = True
             return result
         except DBAPIError as error:
             if not attempts.may_repeat(error):
@@ -210,9 +219,11 @@ async def _await_it(
     while True:
         may_be_committed = False
         try:
-            async with engine.connect() as connection, usable(connection), connection.begin():
-                result = await connection.run_sync(_work, work, given)
-                may_be_committed = True
+            async with engine.connect() as connection, usable(connection):
+                attempts.connected()
+                async with connection.begin():
+                    result = await connection.run_sync(_work, work, given)
+                    may_be_committed = True
             return result
         except DBAPIError as error:
             if not attempts.may_repeat(error):

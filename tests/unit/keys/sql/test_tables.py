@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import TIMEOUT
 
@@ -173,6 +174,29 @@ def test_a_database_that_takes_no_table_is_an_error(tmp_path: Path) -> None:
     keys = SqlKeys(create_engine(f"sqlite:///{tmp_path / 'none' / 'keys.db'}"))
     with pytest.raises(Exception, match="unable to open"):
         keys.create_table()
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("owner", [SqlKeys, SqlOnce])
+def test_a_failed_connect_is_not_repeated(tmp_path: Path, owner: Any, is_async: bool) -> None:
+    """Each attempt could wait for the time-out of the driver, or log in with a wrong password."""
+    url = f"sqlite{'+aiosqlite' * is_async}:///{tmp_path / 'keys.db'}"
+    engine: Any = (create_async_engine if is_async else create_engine)(url, poolclass=NullPool)
+    tried = []
+
+    @event.listens_for(engine.sync_engine if is_async else engine, "do_connect")
+    def refuse(*arguments: object) -> None:
+        tried.append(arguments)
+        raise sqlite3.OperationalError("no connection")
+
+    with pytest.raises(OperationalError, match="no connection"):
+        asyncio.run(create_in(owner(engine))) if is_async else owner(engine).create_table()
+
+    assert len(tried) == 1
+
+
+async def create_in(owner: Any) -> None:
+    await owner.create_table()
 
 
 def test_alembic_sees_no_difference(sync_database: Database) -> None:
