@@ -50,7 +50,7 @@ class SourceState:
 
     Requests must not mark the source by the names in them: a client can make names up, or send one that a database
     cannot store. So only probes and tenants that have had keys count, and any failure starts a probe. Until a tenant
-    with keys has been seen, a probe counts only if it has no answer within `SLOW_AFTER` seconds.
+    with keys has been seen, a probe counts only if it has no answer within `SLOW_AFTER` seconds, or the time-out.
 
     Attributes:
         is_slow: A look-up has run for `SLOW_AFTER` seconds.
@@ -107,7 +107,7 @@ class SourceState:
         if kind is Kind.PROBE and self.is_untried:
             self.is_failing, self._tried_at = True, now
 
-    def failed(self, tenant: Tenant, kind: Kind, started: float, now: float) -> None:
+    def failed(self, tenant: Tenant, kind: Kind, started: float, now: float, *, timed_out: bool = False) -> None:
         """Record that a look-up that began at `started` raised, or ran until the time-out."""
         self._wants_probe = True
         if started < self._worked_at:
@@ -115,8 +115,8 @@ class SourceState:
         if kind is Kind.KNOWN:
             self._failed.add(tenant)
         # As long as no tenant with keys has been seen, a probe asks for a name that the source may refuse, so an error
-        # only shows that the source answers in time.
-        is_timely = kind is Kind.PROBE and self.is_untried and now - started < SLOW_AFTER
+        # only shows that the source answers in time. A time-out below `SLOW_AFTER` is no answer.
+        is_timely = kind is Kind.PROBE and self.is_untried and now - started < SLOW_AFTER and not timed_out
         if len(self._failed) > 1 or (kind is Kind.PROBE and not is_timely):
             self.is_failing = True
         elif is_timely:

@@ -439,7 +439,8 @@ class CachedKeys(Resolver):
         if result.failure is None or result.is_answer:
             self._state.answered(lookup.tenant, lookup.started, now, has_keys=result.ring is not None)
         else:
-            self._state.failed(lookup.tenant, lookup.kind, lookup.started, now)
+            timed_out = result.failure is self._timed_out
+            self._state.failed(lookup.tenant, lookup.kind, lookup.started, now, timed_out=timed_out)
         if result.failure is not None:
             self._set(_last_failure=result.failure)
             self._entries.mark_refresh_failed(lookup.tenant, now)

@@ -335,6 +335,22 @@ def test_a_worker_that_starts_while_the_source_hangs_knows_it_within_two_seconds
             first.result(TIMEOUT)
 
 
+def test_a_worker_with_a_short_time_out_that_starts_while_the_source_hangs_knows_it(
+    clock: Clock, source: Hanging
+) -> None:
+    source.hangs = True
+    keys = CachedKeys(source, timeout=0.25, clock=clock)
+    with requests() as ask:
+        first = ask(keys, "acme")
+        assert becomes_true(lambda: "acme" in source.asked)
+        pass_by(keys, clock, 1)
+        with pytest.raises(KeysUnavailable):
+            first.result(TIMEOUT)
+
+    assert keys._state.is_failing
+    let_go(source, keys)
+
+
 def test_a_worker_that_starts_while_the_source_raises_refuses_at_once_and_recovers(clock: Clock) -> None:
     source = Source(failing(ConnectionRefusedError(111, "refused")))
     keys = CachedKeys(source.sync, clock=clock)

@@ -152,6 +152,13 @@ def test_an_error_for_our_name_does_not_make_a_source_that_gave_no_keys_yet_fail
     assert state_of(source) == "well"
 
 
+def test_a_time_out_is_no_answer_in_time_for_a_source_that_gave_no_keys_yet() -> None:
+    source = SourceState()
+    for second in range(2):
+        source.failed(PROBE_TENANT, Kind.PROBE, float(second), second + 0.5, timed_out=True)
+        assert state_of(source) == "failing"
+
+
 def test_a_source_that_gave_no_keys_yet_fails_if_look_ups_of_two_tenants_fail() -> None:
     source = SourceState()  # That of a process which was forked with known tenants.
     source.failed("acme", Kind.KNOWN, 10.0, 10.0)
