@@ -5,6 +5,9 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 
+#: The last second of the year 9999, in Unix seconds. A number above it is a time in milliseconds.
+LAST_SECOND = 253_402_300_799.0
+
 
 def is_finite(value: object) -> bool:
     """Return whether the value is a number that a float can hold."""

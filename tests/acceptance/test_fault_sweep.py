@@ -122,7 +122,7 @@ def run(protocol: str, guard: Guard, sent: Sent, at: Callable[[Site], None]) -> 
 
 async def later(claim: Any) -> Any:
     await asyncio.sleep(0)
-    return Keyring([Key(KEY, not_after=2e12)])
+    return Keyring([Key(KEY, not_after=2e11)])
 
 
 def inline(claim: Any) -> Any:

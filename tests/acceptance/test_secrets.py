@@ -529,7 +529,7 @@ def test_a_traceback_with_local_variables_shows_no_key(call: Call, monkeypatch: 
 
     monkeypatch.setattr(wsgi_middleware, "failure_of", kept)
     monkeypatch.setattr(asgi_middleware, "failure_of", kept)
-    guard = Guard(ORDERS, Key(secret, not_after=2e12), clock=clock)
+    guard = Guard(ORDERS, Key(secret, not_after=2e11), clock=clock)
     is_broken = True
     call(guard, GOOD)
     SECRECY.record(*recorded)

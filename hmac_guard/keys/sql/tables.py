@@ -28,6 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.hidden import Hidden, hide
+from hmac_guard.core.numbers import LAST_SECOND
 from hmac_guard.core.text import MAX_ID_BYTES
 
 #: The most bytes of a key's id, and of a scheme's name where requests are counted by it.
@@ -48,9 +49,9 @@ NO_TENANT = ""
 #: The dialects of MariaDB and MySQL.
 MARIADB = ("mysql", "mariadb")
 
-#: "No end" in the database: the last second of the year 9999. With it, one range of an index has all keys that can be
+#: "No end" in the database, which no key has as its end. With it, one range of an index has all keys that can be
 #: active. A query for `NULL OR later` does not use such a range on every database.
-NO_END = 253_402_300_799.0
+NO_END = LAST_SECOND
 
 
 class HiddenText(TypeDecorator[Hidden[str]]):

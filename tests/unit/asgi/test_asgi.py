@@ -129,7 +129,7 @@ def broken() -> float:
     ("guard", "messages"),
     [
         (GUARD, [more(BODY[:3]), DISCONNECT]),
-        (Guard(SCHEME, Key(KEY, not_after=2e12), clock=broken), [more(BODY, False)]),
+        (Guard(SCHEME, Key(KEY, not_after=2e11), clock=broken), [more(BODY, False)]),
     ],
     ids=["the client hangs up", "the guard fails"],
 )
@@ -743,7 +743,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
 
     for mode in ("enforce", "report"):
         server = Server(more(b"", False))
-        guard = Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock)
+        guard = Guard(SCHEME, Key(KEY, not_after=2e11), mode=mode, clock=clock)
         assert run(guard, server, query_string=f"{QUERY}&a=x".encode(), headers=[]) == []
         assert server.status == 503
     assert len(caplog.messages) == 2

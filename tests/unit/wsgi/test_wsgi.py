@@ -547,7 +547,7 @@ def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixt
 
     for mode in ("enforce", "report"):
         faults.clear()
-        guard = Guard(SCHEME, Key(KEY, not_after=2e12), mode=mode, clock=clock)
+        guard = Guard(SCHEME, Key(KEY, not_after=2e11), mode=mode, clock=clock)
         faults.append(RuntimeError(KEY))
         status, seen, _ = run(guard, environ(Stream(BODY), CONTENT_LENGTH="10"))
         assert (status, seen) == (503, [])
