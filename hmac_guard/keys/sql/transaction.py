@@ -238,14 +238,15 @@ async def _await_it(
 
 @asynccontextmanager
 async def usable(connection: Any) -> AsyncIterator[None]:
-    """Drop the connection of an async engine after an error."""
+    """Drop the connection of an async engine after an error, unless its database ends with it."""
     try:
         yield
     except ConfigError:
         raise
     except Exception:
         # A connection of an event loop that is closed never works again, and its pool would not notice.
-        await connection.invalidate()
+        if not _is_in_memory(connection.engine.url):
+            await connection.invalidate()
         raise
 
 

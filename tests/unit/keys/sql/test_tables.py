@@ -754,6 +754,30 @@ def test_a_database_in_memory_works_on_several_threads_with_the_fix() -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(lambda keys: keys.add("acme", notes="a misspelled argument"), id="an operation"),
+        pytest.param(lambda keys: SqlKeys(keys.engine, table="other_keys").list(), id="another table"),
+        pytest.param(lambda keys: SqlKeys(keys.engine, table="other_keys")(claim_of("acme")), id="a look-up"),
+    ],
+)
+def test_an_error_does_not_empty_an_async_database_in_memory(fail: Callable[[Any], Any]) -> None:
+    async def tenants_after_an_error() -> int:
+        pool: Any = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+        engine = create_async_engine("sqlite+aiosqlite://", **pool)
+        keys: Any = SqlKeys(engine)
+        await keys.create_table()
+        await keys.add("acme", KEY)
+        with pytest.raises((TypeError, OperationalError)):
+            await fail(keys)
+        found = len(await keys.list())
+        await engine.dispose()
+        return found
+
+    assert asyncio.run(tenants_after_an_error()) == 1
+
+
 def test_a_connection_that_several_threads_share_is_refused() -> None:
     """A rollback of one thread would undo what another has done: `add` would return a key that is not stored."""
     with pytest.raises(ConfigError, match=r"StaticPool.*create_engine.*QueuePool"):
