@@ -1,5 +1,6 @@
 """One contract for all single-use stores: one client uses a token, and no store forgets it early."""
 
+import asyncio
 import logging
 import os
 import random
@@ -29,7 +30,8 @@ from wires import own_redis, wire_to
 
 from hmac_guard import ConfigError
 from hmac_guard.keys.sql.resolver import WrongAnswer
-from hmac_guard.once import MemoryOnce, RedisOnce, SqlOnce, StoreFull
+from hmac_guard.once import MemoryOnce, RedisOnce, SqlOnce, StoreFull, sql
+from hmac_guard.once.calling import StoreCalls
 from hmac_guard.once.sql import EVERY
 from hmac_guard.once.store import token_of
 
@@ -402,6 +404,34 @@ def test_a_clean_up_that_fails_is_logged_and_refuses_no_use(
         [line] = caplog.messages
         assert line.startswith("SqlOnce goes on working, but cannot delete expired rows: ")
         assert "42501" in line
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "sqlite-async"])
+def test_a_request_does_not_wait_for_the_end_of_a_slow_clean_up(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its use is recorded: after a time-out, it would be refused when it is repeated."""
+    begun, end = threading.Event(), threading.Event()
+
+    def purge(store: SqlOnce[Any]) -> None:
+        begun.set()
+        end.wait(TIMEOUT)
+
+    async def purge_async(store: SqlOnce[Any]) -> None:
+        begun.set()
+        while not end.is_set():
+            await asyncio.sleep(0.01)
+
+    with store_of(kind, tmp_path, timeout=1.0) as used:
+        monkeypatch.setattr(sql, "EVERY", 1)
+        monkeypatch.setattr(SqlOnce, "purge", purge_async if kind.endswith("-async") else purge)
+        calls, until = StoreCalls(used.store), time.time() + 60
+        is_first = used.do(calls.on_loop(b"t" * 32, until)) if calls.asgi_only else calls.wait(b"t" * 32, until)
+
+        assert (is_first, begun.is_set()) == (True, True)
+        end.set()
+        for task in tuple(getattr(used.store, "_tasks", ())):
+            used.loop.run_until_complete(task)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "sqlite-async"])
