@@ -267,7 +267,7 @@ def _engine(db: Hidden[str | None]) -> Any:
         url = hide(make_url(str(db.get())))  # a tuple that contains the password
         if url.get().get_dialect().is_async:
             raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
-        if "@" in (url.get().host or ""):  # A part of the password, which the driver would look up and print.
+        if _has_second_at(db, url):
             raise CliError("the URL of the database has two '@'; write %40 for one in the password")
         engine = create_engine(url.get())
     except (ArgumentError, NoSuchModuleError, ValueError):
@@ -281,6 +281,20 @@ def _engine(db: Hidden[str | None]) -> Any:
         ) from None
     event.listen(engine, "do_connect", _connect)
     return engine
+
+
+# In the name of an option; or in a password after a user with an `@`, which is a host and a query with a password.
+_SECOND_AT = re.compile("[?&][^=&]*@|://[^:/]*@[^:/]*:[^@]*[/?][^@]*@")
+
+
+def _has_second_at(db: Hidden[str | None], url: Hidden[Any]) -> bool:
+    """Return whether SQLAlchemy takes a part of a password with an `@` for the host, which the driver would print.
+
+    An `@` may be in a path of SQLite, in the name of a user, and in a value of the query.
+    """
+    if url.get().get_backend_name() == "sqlite":
+        return False
+    return "@" in f"{url.get().host}{url.get().database}" or _SECOND_AT.search(str(db.get())) is not None
 
 
 def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:

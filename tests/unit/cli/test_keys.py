@@ -413,6 +413,10 @@ def test_explain_verifies_only_a_request_that_names_the_tenant(run: Run, sync_da
     [
         ("postgresql+psycopg://user:p@s3:cret@127.0.0.1:5432/db", "percent-encode the password"),
         ("postgresql+psycopg://user:p@s3cret@127.0.0.1:5432/db", "write %40 for one in the password"),
+        ("postgresql+psycopg://user:p@s3cret/x@127.0.0.1/db", "write %40 for one in the password"),
+        ("postgresql+psycopg://user:p@s3cret?x@127.0.0.1/db", "write %40 for one in the password"),
+        ("postgresql+psycopg://user:p@/s3cret@127.0.0.1/db", "write %40 for one in the password"),
+        ("postgresql+psycopg://user@127.0.0.1:1/db?password=p@s3cret", "write %40 for one in the password"),
         ("postgresql+psycopg://user:s3cret@127.0.0.1:abc/db", "percent-encode the password"),
         ("postgresql+psycopg://user:s3cret@[::1/db", "percent-encode the password"),
         ("sqlite:///x?timeout=s3cret", "percent-encode the password"),
@@ -427,6 +431,22 @@ def test_a_url_of_a_database_that_is_not_valid_is_an_error_that_shows_no_passwor
     arguments = ["--db", url] if place == "--db" else []
 
     result = CliRunner().invoke(hmac_guard, ["keys", "list", *arguments])
+
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "cret" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///{folder}/a@b@c.db", "there is no database"),
+        ("postgresql+psycopg://me@server:s3cret@127.0.0.1:1/db", "the database reports an error"),
+        ("postgresql+psycopg://me@127.0.0.1/db?port=1&password=p@s3cret", "the database reports an error"),
+    ],
+)
+def test_a_url_of_a_database_may_have_an_at_where_it_ends_no_password(url: str, said: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(hmac_guard, ["keys", "list"], env={"HMAC_GUARD_DB": url.format(folder=tmp_path)})
 
     assert result.exit_code == 2
     assert said in result.output
