@@ -44,7 +44,7 @@ from hmac_guard.keys.calling import (
 )
 from hmac_guard.keys.connections import give_up
 from hmac_guard.keys.resolver import Resolver, as_keyring, as_resolver, check_clock
-from hmac_guard.keys.threads import DaemonThreads, closing_connections, runs_threads
+from hmac_guard.keys.threads import DaemonThreads, check_wait, closing_connections, runs_threads
 from hmac_guard.log import Failure, FailureLog, failure_of
 
 #: Seconds between two looks at the look-ups that run, and the looks without a request after which probes end.
@@ -162,8 +162,9 @@ class CachedKeys(Resolver):
         max_waiting: int = 1_000,
     ) -> None:
         resolver = hide(resolver)
-        for option, seconds in {"ttl": ttl, "negative_ttl": negative_ttl, "timeout": timeout}.items():
+        for option, seconds in {"ttl": ttl, "negative_ttl": negative_ttl}.items():
             check_seconds(f"CachedKeys: {option}", seconds)
+        check_wait("CachedKeys: timeout", timeout)
         check_seconds("CachedKeys: stale_if_error", stale_if_error, zero=True)
         for option, count in {"maxsize": maxsize, "max_lookups": max_lookups, "max_waiting": max_waiting}.items():
             check_count(f"CachedKeys: {option}", count)

@@ -74,6 +74,7 @@ class RedisInvalidation(Strict):
         self._is_own = isinstance(hidden.get(), (str, type(None)))
         self._redis: Hidden[Any] = _client_of(hidden) if self._is_own else _checked(hidden)
         _check_names(self._redis)
+        _check_connections(self._redis)
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
@@ -261,6 +262,17 @@ def _checked(client: Hidden[Any]) -> Hidden[Any]:
             "no pipeline"
         )
     return client
+
+
+def _check_connections(client: Hidden[Any]) -> None:
+    """Raise `ConfigError` if the connection that listens is the only one: no change could be announced."""
+    pool = getattr(client.get(), "connection_pool", None)
+    most = getattr(pool, "max_connections", None)
+    if isinstance(most, int) and most < 2:
+        raise ConfigError(
+            "RedisInvalidation: watch keeps one connection, and publish needs another; permit at least two in "
+            "max_connections"
+        )
 
 
 def _check_names(client: Hidden[Any]) -> None:

@@ -11,6 +11,8 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from hmac_guard.core.errors import ConfigError
+from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork
 from hmac_guard.keys.on_django import close_connections
 from hmac_guard.keys.on_gevent import is_patched
@@ -40,6 +42,13 @@ def runs_threads() -> bool:
             "writes when a request comes. Start uWSGI with --enable-threads"
         )
     return False
+
+
+def check_wait(option: str, value: Any) -> None:
+    """Raise `ConfigError` unless the value is a number of seconds above 0 that a thread can wait for."""
+    check_seconds(option, value)
+    if value > threading.TIMEOUT_MAX:
+        raise ConfigError(f"{option} must be at most {threading.TIMEOUT_MAX:.0f} seconds")
 
 
 @contextmanager

@@ -9,11 +9,10 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
-from hmac_guard.core.numbers import check_seconds
 from hmac_guard.forking import after_fork, check_process
 from hmac_guard.keys.calling import answer_within, result_within, run_to_completion
 from hmac_guard.keys.resolver import is_async
-from hmac_guard.keys.threads import BoundedThreads, TooManyCalls
+from hmac_guard.keys.threads import BoundedThreads, TooManyCalls, check_wait
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, OnceStore, StoreFull
 
@@ -50,7 +49,7 @@ class StoreCalls(Frozen):
         except TypeError:
             raise ConfigError("Guard: the use of a single-use store takes a token and a Unix time") from None
         timeout = getattr(store, "timeout", TIMEOUT)
-        check_seconds("Guard: the timeout of the single-use store", timeout)
+        check_wait("Guard: the timeout of the single-use store", timeout)
         self._set(
             store=store,
             scope=scope,

@@ -286,6 +286,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a path of bytes": (lambda: FileKeys(b"/run/key"), "path of a file"),  # type: ignore[arg-type]
     "a path object of bytes": (lambda: FileKeys(BytesPath()), "path of a file"),  # type: ignore[arg-type]
     "a clock that is a number": (lambda: CachedKeys(KEY, clock=5), "clock must be a function"),  # type: ignore[arg-type]
+    "a time-out beyond what a thread can wait for": (lambda: CachedKeys(KEY, timeout=1e10), "timeout must be at most"),
     "seconds beyond all numbers": (lambda: CachedKeys(KEY, ttl=10**400), "must be a number of seconds"),
     "a key that ends beyond all numbers": (lambda: Key(KEY, not_before=2, not_after=-(10**400)), "never be active"),
     "a list of units": (lambda: Timestamp(Query("t"), unit=["s"]), "unit must be"),  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from hmac_guard.keys.sql.listing import HOUR
 from hmac_guard.keys.sql.refusals import RecentRefusals
 from hmac_guard.keys.sql.resolver import SqlKeys
 from hmac_guard.keys.sql.tables import MAX_ID, MAX_SCHEME, NO_TENANT, Counted, fit
-from hmac_guard.keys.threads import runs_threads
+from hmac_guard.keys.threads import check_wait, runs_threads
 from hmac_guard.log import FailureLog, logger
 
 #: Seconds for which the end of a process waits for the last write. What a hanging database has not taken then is lost.
@@ -68,7 +68,7 @@ class VerdictCounts(VerdictLedger):
 
     def __init__(self, keys: SqlKeys[Engine], *, every: float = 30.0, refusals: float | None = None) -> None:
         super().__init__(keys)
-        check_seconds("VerdictCounts: every", every)
+        check_wait("VerdictCounts: every", every)
         if refusals is not None:
             check_seconds("VerdictCounts: refusals", refusals, unit="hours")
         failures = FailureLog(

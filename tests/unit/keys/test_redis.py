@@ -681,6 +681,8 @@ def test_a_forked_worker_watches_too(channel: str, server: RedisServer) -> None:
             "decode some names",
             id="an encoding in the URL that ignores characters",
         ),
+        pytest.param(["redis://localhost?max_connections=1"], "at least two in max_connections", id="one connection"),
+        pytest.param([Redis(max_connections=1)], "at least two in max_connections", id="a client with one connection"),
         pytest.param(["rediss://localhost?ssl_cert_reqs=x"], "give a URL like", id="an unknown rule for certificates"),
         pytest.param(["redis://localhost", ""], "channel", id="no channel"),
         pytest.param(["redis://localhost", 7], "channel", id="a number for a channel"),

@@ -412,6 +412,10 @@ def test_a_store_that_is_bound_to_a_loop_cannot_serve_wsgi(tmp_path: Path) -> No
 CASES: dict[str, tuple[Any, str]] = {
     "a scheme without a time": (lambda: Guard(GITHUB, KEY, single_use=MemoryOnce()), "needs a scheme with a time"),
     "no store": (lambda: Guard(SCHEME, KEY, single_use="redis://localhost"), "takes a store"),  # type: ignore[arg-type]
+    "a time-out beyond what a thread can wait for": (
+        lambda: Guard(SCHEME, KEY, single_use=RedisOnce("redis://x", timeout=1e10)),
+        "the timeout of the single-use store must be at most",
+    ),
     "the class of a store": (lambda: Guard(SCHEME, KEY, single_use=MemoryOnce), "takes a store"),  # type: ignore[arg-type]
     "True": (lambda: Guard(SCHEME, KEY, single_use=True), "takes a store"),  # type: ignore[arg-type]
     "a scope without a store": (lambda: Guard(SCHEME, KEY, single_use_scope="s"), "single_use_scope"),

@@ -649,6 +649,8 @@ def test_an_async_engine_is_refused() -> None:
         VerdictCounts("sqlite://")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="every"):
         VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), every=0)
+    with pytest.raises(ConfigError, match=r"every must be at most \d+ seconds"):
+        VerdictCounts(SqlKeys(create_engine("sqlite:///keys.db")), every=1e10)
 
 
 def test_the_hours_of_refusals_are_checked() -> None:
