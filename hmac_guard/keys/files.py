@@ -89,7 +89,8 @@ class FileKeys(Resolver):
     A tenant whose only file was never good is not unknown: its requests are answered 503. While the folder cannot be
     listed, this holds for each tenant without a last good key.
 
-    The files must be local: the thread of a request looks at them, once a second.
+    The files must be local: once a second, the thread of a request looks at all of them, under ASGI that of the event
+    loop. This takes about 10 µs for each file, so 0.1 seconds for 10,000 tenants. Keep as many in a database.
 
     Args:
         paths: The paths of the files. With one path, it is the key. With several, the first signs, any verifies, and
