@@ -1,7 +1,7 @@
 """The value that was found in one place of a request."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from hmac_guard.core.bodies import UTF_8, json_text, parse_media, step_down
@@ -51,6 +51,14 @@ def charset_problem(request: Request, values: Iterable[Sent]) -> Refused | None:
     is_ascii = not any(_NOT_ASCII.search(value) for value in values if isinstance(value, str))
     is_same = is_ascii and not is_unclear and all(map(_LIKE_ASCII.fullmatch, media.charsets - UTF_8))
     return None if is_same else _ODD_CHARSET
+
+
+def check_charset(request: Request, slots: Collection[int], found: list[Any]) -> None:
+    """Refuse what a query has in these slots, if a framework may decode it in another way."""
+    refused = charset_problem(request, map(found.__getitem__, slots)) if slots else None
+    if refused is not None:
+        for slot in slots:
+            found[slot] = refused
 
 
 def only(values: Sequence[Found] | Refused) -> Found:

@@ -5,6 +5,7 @@ T037.
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from hmac_guard.core.verdict import Reason, Refused
@@ -67,6 +68,11 @@ def is_named(key: str, name: str) -> bool:
     """Return whether `key`, still encoded, is the field `name`. To every framework `%61=1` is `a=1`."""
     # An escape takes three characters, so a longer key is another name. A key with `+`, a space, is another name too.
     return key == name or ("%" in key and len(key) <= 3 * len(name) and unquote_to_bytes(key) == name.encode())
+
+
+def slot_of_encoded(key: str, slots: Mapping[str, int]) -> int | None:
+    """Return the slot of the field that `key`, still encoded, names. None if it is another field."""
+    return next((slot for name, slot in slots.items() if is_named(key, name)), None)
 
 
 def field_values(name: str, encoded: str) -> list[str] | Refused:

@@ -42,7 +42,7 @@ NAMED = [
     ),
     Mutant(
         "duplicate check dropped: query",
-        "core.places:Places._find_in_query",
+        "core.places:Places._find_in_any_order",
         "                found[slot] = [before, value]\n",
         "                pass\n",
         "test_reading.py",
@@ -104,6 +104,13 @@ NAMED = [
         "test_wsgi.py",
     ),
     Mutant(
+        "the fields of a query after the parameters in order",
+        "core.places:Places._find_in_query",
+        " if more else",
+        " if rest == query else",
+        "test_query.py",
+    ),
+    Mutant(
         "the charset of a query with other fields",
         "core.places:Places._find_in_query",
         "has_others or",
@@ -113,14 +120,14 @@ NAMED = [
     Mutant(
         "the charset of a query with a hyphen at its end",
         "core.places:Places._find_in_query",
-        '"-" in field or ',
+        ' or "-" in query.rpartition("&")[2]',
         "",
         "test_reading.py",
     ),
     Mutant(
         "the charset of a query with two hyphens",
         "core.places:Places._find_in_query",
-        ' or "--" in request.query',
+        '"--" in query or ',
         "",
         "test_reading.py",
     ),
@@ -134,7 +141,7 @@ NAMED = [
     Mutant(
         "the charset of a query with odd values",
         "core.places:Places.decode",
-        "        self._check_charset(request, texts)\n",
+        "        check_charset(request, self._queries.values(), texts)\n",
         "",
         "test_reading.py",
     ),
@@ -161,7 +168,7 @@ NAMED = [
     ),
     Mutant(
         "last value wins: query",
-        "core.places:Places._find_in_query",
+        "core.places:Places._find_in_any_order",
         "if before is None:",
         "if True:",
         "test_reading.py",

@@ -52,6 +52,7 @@ QUERY: dict[str, str | Reason] = {
     "a=" + "x" * 1024: "x" * 1024,
     "a=" + "%C3%A9" * 512: "é" * 512,
     "a=1" + "&" * 999: "1",
+    "&" * 999 + "a=1": "1",
     "": Reason.MISSING_ID,
     "a": Reason.MISSING_ID,
     "a=": Reason.MISSING_ID,
@@ -90,6 +91,7 @@ QUERY: dict[str, str | Reason] = {
     "a=" + "x" * 1025: Reason.MALFORMED,
     "a=x" + "%C3%A9" * 512: Reason.MALFORMED,
     "a=1" + "&" * 1000: Reason.MALFORMED,
+    "&" * 1000 + "a=1": Reason.MALFORMED,
 }
 
 
