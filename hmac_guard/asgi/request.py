@@ -16,10 +16,11 @@ AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstu
 class HeaderNames:
     """Headers that are looked up together, so that a request's headers are read once."""
 
-    __slots__ = ("_blank", "_cookie", "_firsts", "_lengths", "_numbers")
+    __slots__ = ("_blank", "_cookie", "_firsts", "_lengths", "_numbers", "count")
 
     def __init__(self, names: Sequence[str]) -> None:
         self._numbers = {name.encode(): number for number, name in enumerate(names)}
+        self.count = len(names)
         self._lengths = frozenset(map(len, names))
         # A name may begin with "-", too. Some test clients give text.
         spellings = [
@@ -32,8 +33,6 @@ class HeaderNames:
     def find(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Line]:
         """Return the value of each header in any spelling; a list if there are several. Cookie lines count as one."""
         numbers, lengths = self._numbers, self._lengths
-        if not numbers:
-            return []
         found = self._blank.copy()
         for key, value in headers:
             if len(key) in lengths:
@@ -149,7 +148,7 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts =
         if root or mounts.points:
             _cut_path(request, mounts)
         request.query = scope["query_string"].decode("latin-1")
-        lines = names.find(headers)
+        lines = names.find(headers) if names.count else []
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
         return read_scope(_as_specified(scope), names, with_body, mounts)
