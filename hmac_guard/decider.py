@@ -247,7 +247,9 @@ class Decider(Frozen):
         claim.scheme = self.scheme.name
         claim.ids = reading.ids
         claim.tenant = reading.tenant
-        claim.problem, claim.detail = reading.refused or (None, detail)
+        claim.problem, claim.detail = None, detail
+        if reading.refused is not None:
+            claim.problem, claim.detail = reading.refused
         claim.method = request.method
         # A call for each claim would take more time than the other lines here.
         claim.path = request.path if self._secret_in_path is None else self._shown(request.path)

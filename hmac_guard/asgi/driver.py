@@ -14,7 +14,7 @@ from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
 from hmac_guard.core.sources import Cookie
 from hmac_guard.core.verdict import Refused
-from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
+from hmac_guard.decider import Decider, Ring, keyring_of
 from hmac_guard.keys.calling import await_if_needed, from_loop, is_cancellation
 from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import Failure, failure_of
@@ -71,7 +71,7 @@ class Driver:
         ring: Any = decider.static_ring
         if ring is None:
             ring = decider.ask(self._resolver, reading)
-            if type(ring) not in ANSWERS:
+            if type(ring) is Hidden:
                 return self._after_keys(scope, reading, ring, started)
         if decider.once is not None:
             return self._after_use(scope, reading, ring, started)

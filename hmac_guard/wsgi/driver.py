@@ -9,7 +9,7 @@ from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.reading import Reading
 from hmac_guard.core.refusal import Refusal
 from hmac_guard.core.request import BODY_HEADERS, Request
-from hmac_guard.decider import ANSWERS, Decider, Ring, keyring_of
+from hmac_guard.decider import Decider, Ring, keyring_of
 from hmac_guard.keys.calling import run_to_completion
 from hmac_guard.keys.resolver import unwrapped
 from hmac_guard.log import Failure, failure_of
@@ -81,7 +81,7 @@ class Driver:
                 ring = decider.ask(self._resolver, reading)
             except CancelledError as error:  # A sync resolver may run an event loop of its own.
                 ring = failure_of(error)
-            if type(ring) not in ANSWERS:
+            if type(ring) is Hidden:
                 ring = _keys_of(ring)
         if decider.once is not None:
             _use_once(decider, environ, reading, ring)
