@@ -235,7 +235,9 @@ def check(case: Case, site: Site, outcome: Outcome, output: str, *, expected: bo
     if outcome.reached:
         # Exceptions of `on_verdict` and of log formatting change nothing. In report mode the application is also called
         # if keys or body were not available, with that reason.
-        harmless = expected or site.code.co_name == "_call" or site.module == "hmac_guard.log"
+        # `secrecy` puts a function `call` around each callback.
+        is_callback = site.code.co_name == "_call" or (site.code.co_name, site.callee) == ("_call_back", "call")
+        harmless = expected or is_callback or site.module == "hmac_guard.log"
         decided_alike = harmless and outcome.reached == case.outcome.reached
         assert decided_alike or (reports and not outcome.reached[0]), what
     elif outcome.error is not None:
