@@ -63,11 +63,11 @@ class GuardMiddleware(Strict):
         if scope["type"] not in ("http", "websocket"):
             await self._start(scope, receive, send)
             return
-        if not self._is_checked:  # A server may leave out the lifespan.
-            self._check_place(scope)
         # The application is called outside of the `try`, with nothing left to do that may fail.
         failure = outer = None
         try:
+            if not self._is_checked:  # A server may leave out the lifespan.
+                self._check_place(scope)
             pending = self._driver.decide(scope, receive)
             refusal, request = pending if isinstance(pending, tuple) else await pending
             if refusal is not None and request.broke_off:

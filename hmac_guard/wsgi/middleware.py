@@ -50,11 +50,11 @@ class GuardMiddleware(Strict):
         self._is_checked = False
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self._is_checked:
-            check_not_inside(self, "wsgi_app")
-            self._is_checked = True
         failure = outer = None
         try:
+            if not self._is_checked:
+                check_not_inside(self, "wsgi_app")
+                self._is_checked = True
             refusal = self._driver.decide(environ)
         except OuterError as error:
             outer = error

@@ -109,9 +109,7 @@ def test_an_entry_with_the_root_path_of_fastapi_is_refused_in_a_middleware_of_it
         asyncio.run(app({"type": "lifespan"}, receive, send))
     assert sent == [{"type": "lifespan.startup.failed", "message": str(caught.value)}]
     # Not every server has a lifespan.
-    for name in ("/open", "/inbox/x"):
-        with pytest.raises(ConfigError, match=message):
-            run_asgi(app, Sent(path=name, query=QUERY))
+    assert [run_asgi(app, Sent(path=path, query=QUERY)).status for path in ("/open", "/inbox/x")] == [503, 503]
 
 
 @pytest.mark.parametrize("policy", RIGHT)
@@ -389,8 +387,7 @@ def test_routes_of_fastapi_under_a_root_path_are_listed_correctly() -> None:
     right.add_middleware(GuardMiddleware, guard=Guard(NANGO, KEY, only=("/inbox/",)))
 
     assert set(uncovered_routes(wrong)) - pages == {"/inbox/{name}", "/open"}
-    with pytest.raises(ConfigError, match="'/api/inbox/' begins with the mount point"):
-        run_asgi(wrong, Sent(path="/inbox/x"))
+    assert run_asgi(wrong, Sent(path="/inbox/x")).status == 503
     assert run_asgi(right, Sent(path="/inbox/x")).status == 401
     assert set(uncovered_routes(right)) - pages == {"/open"}
     assert set(uncovered_routes(Guard(NANGO, KEY, only=("/inbox/",)).asgi(make_fastapi()))) - pages == {"/open"}

@@ -267,9 +267,9 @@ NAMED = [
     Mutant(
         "websocket skipped",
         "asgi.middleware:GuardMiddleware.__call__",
-        '        kind = scope["type"]\n',
-        '        kind = scope["type"]\n        if kind == "websocket":\n'
-        "            return await self.app(scope, receive, send)\n",
+        "        failure = outer = None\n",
+        '        if scope["type"] == "websocket":\n            return await self.app(scope, receive, send)\n'
+        "        failure = outer = None\n",
         "asgi/test_asgi.py",
     ),
     Mutant(

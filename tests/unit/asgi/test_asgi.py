@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from itertools import count
 from typing import Any
 
 import pytest
@@ -121,8 +122,14 @@ def test_a_client_that_disconnects_during_the_body_gets_no_answer(caplog: pytest
     assert caplog.records == []
 
 
+CALLS = count()
+
+
 def broken() -> float:
-    raise RuntimeError
+    """Fail after the first call, which is made when the guard is made."""
+    if next(CALLS):
+        raise RuntimeError
+    return 0.0
 
 
 @pytest.mark.parametrize(
@@ -738,12 +745,18 @@ def test_a_failing_resolver_that_does_not_block_is_503() -> None:
 
 
 def test_a_fault_of_the_guard_is_503_in_both_modes(caplog: pytest.LogCaptureFixture) -> None:
+    faults: list[Exception] = []
+
     def clock() -> float:
-        raise RuntimeError(KEY)
+        for fault in faults:
+            raise fault
+        return 0.0
 
     for mode in ("enforce", "report"):
+        faults.clear()
         server = Server(more(b"", False))
         guard = Guard(SCHEME, Key(KEY, not_after=2e11), mode=mode, clock=clock)
+        faults.append(RuntimeError(KEY))
         assert run(guard, server, query_string=f"{QUERY}&a=x".encode(), headers=[]) == []
         assert server.status == 503
     assert len(caplog.messages) == 2
