@@ -89,10 +89,10 @@ class AsgiRequest(Request):
     mounts: Mounts | None = None
 
     def header(self, name: str) -> Line:
-        return one_header(name).find(self.source.get("headers", ()))[0]
+        return one_header(name).find(_own_headers(self.source))[0]
 
     def is_spelled(self, name: str) -> bool:
-        return any(key == name.encode() for key, _ in self.source.get("headers", ()))
+        return any(key == name.encode() for key, _ in _own_headers(self.source))
 
     def paths(self) -> Sequence[str]:
         readings = self._readings(self.root)
@@ -132,23 +132,19 @@ class AsgiRequest(Request):
 def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts = UNKNOWN) -> AsgiRequest:
     """Return the request of a scope, with the headers of these names. `with_body`, the last ones are BODY_HEADERS.
 
-    The scope gets a copy of its headers. uvicorn with httptools adds the fields behind a chunked body to its own list,
-    and the application would read what the guard has not read.
+    If the guard reads headers, the scope gets a copy of them. uvicorn with httptools adds the fields behind a chunked
+    body to its own list, and the application would read what the guard has not read.
     """
     request = AsgiRequest()
     request.source, request.stream = scope, None
     try:
-        headers = [*scope["headers"]]
-        if headers and type(headers[0]) is not tuple:  # Falcon's test client gives iterators, which can be read once.
-            headers = [(name, value) for name, value in headers]
-        scope["headers"] = headers
+        lines = names.find(_own_headers(scope)) if names.count else []
         request.method = scope["method"]
         request.root = root = scope["root_path"]
         request.path = scope["path"]
         if root or mounts.points:
             _cut_path(request, mounts)
         request.query = scope["query_string"].decode("latin-1")
-        lines = names.find(headers) if names.count else []
     except (AttributeError, KeyError, TypeError):
         # Test clients and some servers leave a part out, or give text, None or another kind of bytes.
         return read_scope(_as_specified(scope), names, with_body, mounts)
@@ -158,6 +154,15 @@ def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts =
         request.media, request.body_problem = parse_media(content_type), None
     request.lines = lines
     return request
+
+
+def _own_headers(scope: Any) -> list[tuple[bytes, bytes]]:
+    """Return a copy of the headers, which the scope gets too."""
+    headers = [*(scope.get("headers") or ())]
+    if headers and type(headers[0]) is not tuple:  # Falcon's test client gives iterators, which can be read once.
+        headers = [(name, value) for name, value in headers]
+    scope["headers"] = headers
+    return headers
 
 
 def _cut_path(request: AsgiRequest, mounts: Mounts) -> None:
@@ -180,9 +185,7 @@ def _as_specified(scope: Any) -> dict[str, Any]:
     Raises:
         UnusableRequest: A value has a type that cannot be converted.
     """
-    headers = [
-        (_bytes("a header's name", name), _bytes("a header", value)) for name, value in scope.get("headers") or ()
-    ]
+    headers = [(_bytes("a header's name", name), _bytes("a header", value)) for name, value in _own_headers(scope)]
     texts = {name: _text(name, scope.get(name)) for name in ("path", "root_path")}
     method = _text("method", scope.get("method")) or "GET"
     query = _bytes("query_string", scope.get("query_string"))

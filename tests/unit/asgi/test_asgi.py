@@ -643,6 +643,22 @@ def test_several_cookie_headers_are_merged() -> None:
     assert handed == [[(b"host", b"h"), (b"cookie", b"b=1; a=x"), (b"accept", b"*/*")], headers[:2]] * 2
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("left_out", ["root_path", None])
+def test_headers_that_can_be_read_once_reach_the_application(method: str, left_out: str | None) -> None:
+    handed: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        handed.extend(map(tuple, scope["headers"]))
+
+    scheme = Scheme(name="x", ids={"a": Query("a")}, message="{a}", signature=Query("sig"))
+    scope = {**scope_for(Sent(method)), "headers": iter([iter([b"origin", b"b"])])}
+    scope.pop(left_out or "", None)
+    asyncio.run(Guard(scheme, KEY, mode="report").asgi(app)(scope, Server().receive, Server().send))
+
+    assert handed == [(b"origin", b"b")]
+
+
 @pytest.mark.parametrize("place", [Query("a") | Header("X-Id"), Json("/a") | Header("X-Id"), Cookie("a")], ids=repr)
 @pytest.mark.parametrize("adds", ["the body", "the keys"])
 def test_a_header_that_the_server_adds_later_does_not_reach_the_application(place: Any, adds: str) -> None:

@@ -98,3 +98,11 @@ def test_a_guarded_application_works_with_the_test_client_of_falcon() -> None:
     assert client.simulate_get("/inbox", headers={"X-Name": "ann", **SIGNED}).text == " ann"
     assert client.simulate_post("/inbox", json={"name": "ann"}, headers=SIGNED).json == [{"name": "ann"}] * 2
     assert client.simulate_get("/inbox", headers=SIGNED).status_code == 401
+
+
+def test_a_scheme_without_headers_leaves_those_of_the_test_client_of_falcon() -> None:
+    scheme = Scheme(name="x", ids={"name": Query("name")}, message="{name}", signature=Query("sig"))
+    client = falcon.testing.TestClient(Guard(scheme, KEY, mode="report").asgi(application("/inbox")))
+
+    assert client.simulate_get("/inbox", headers={"X-Name": "ann"}).text == " ann"
+    assert client.simulate_options("/inbox", headers={"X-Name": "ann"}).headers["allow"] == "GET, POST"
