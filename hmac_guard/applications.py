@@ -9,6 +9,7 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.keys.resolver import functions_of
+from hmac_guard.layers import stored
 from hmac_guard.log import logger
 
 #: The frameworks define their own types for scopes and messages. They do not match those of `asgiref.typing`.
@@ -86,7 +87,7 @@ def warn_of_cors_inside(middleware: Any, scope: Any, scheme: str) -> None:
 
 def is_middleware_of(middleware: Any, app: Any) -> bool:
     """Return whether an ASGI middleware was added to an application of Starlette."""
-    return any(layer is middleware for layer in _chain(_stored(app, "middleware_stack")))
+    return any(layer is middleware for layer in _chain(stored(app, "middleware_stack")))
 
 
 def check_not_inside(middleware: Any, attribute: str) -> None:
@@ -96,7 +97,7 @@ def check_not_inside(middleware: Any, attribute: str) -> None:
         middleware: The middleware of the guard.
         attribute: The attribute with the application's own layers: "wsgi_app" of Flask, "asgi_app" of Quart.
     """
-    own = (_stored(layer, attribute) for layer in _chain(middleware.app))
+    own = (stored(layer, attribute) for layer in _chain(middleware.app))
     if any(layer is middleware for first in own for layer in _chain(first)):
         wrap = f"guard.{attribute[:4]}"
         raise ConfigError(
@@ -111,12 +112,7 @@ def _chain(layer: Any) -> Iterator[Any]:
     while layer is not None and id(layer) not in seen:
         seen.add(id(layer))
         yield layer
-        layer = _stored(layer, "app")
-
-
-def _stored(layer: Any, name: str) -> Any:
-    """Return the attribute that an object itself holds, or None. No code of a layer of another package runs."""
-    return getattr(layer, "__dict__", {}).get(name)
+        layer = stored(layer, "app")
 
 
 def _to_be_made(app: Any) -> Iterator[Any]:

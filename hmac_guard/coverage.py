@@ -169,8 +169,8 @@ def name_of(layer: Any) -> str:
             name = kind.__code__.co_qualname
         else:  # pragma: no cover -- one of the two runs on each version
             name = kind.__code__.co_name if hasattr(kind, "__wrapped__") else kind.__qualname__
-        return f"{_module_of(kind)}.{name}"
-    return f"{_module_of(kind)}.{getattr(kind, '__qualname__', '')}"
+        return f"{module_of(kind)}.{name}"
+    return f"{module_of(kind)}.{getattr(kind, '__qualname__', '')}"
 
 
 def _kind_of(layer: Any) -> Any:
@@ -194,14 +194,14 @@ def _call_of(kind: Any) -> Any:
     if not is_a(kind, type):
         return kind
     call = kind.__call__
-    return getattr(kind, "dispatch", call) if _module_of(call) == _RUNS_A_FUNCTION else call
+    return getattr(kind, "dispatch", call) if module_of(call) == _RUNS_A_FUNCTION else call
 
 
 def _is_of_known(part: Any) -> bool:
-    module = _module_of(part)
+    module = module_of(part)
     return any(module == known or module.startswith(known + ".") for known in _KNOWN)
 
 
-def _module_of(part: Any) -> str:
+def module_of(part: Any) -> str:
     scope = getattr(part, "__globals__", None)
     return str(scope.get("__name__") if scope else getattr(part, "__module__", ""))

@@ -16,12 +16,20 @@ from hmac_guard.layers import callables_in, is_a, stored
 Cut = Callable[[str, str], str]
 
 
+def below(root: str, path: str) -> str:
+    """Return a path without a mount point: some servers (uvicorn) leave it in the path, others do not."""
+    root = root.rstrip("/")
+    return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
+
+
 def cut_by_starlette(root: str, path: str) -> str:
     return path[len(root) :] if path == root or path.startswith(root + "/") else path
 
 
 def cut_by_quart(root: str, path: str) -> str:
-    return _absolute(path.removeprefix(root))
+    # Before its release 0.22, Quart cuts like Litestar.
+    is_old = not hasattr(sys.modules.get("quart.asgi"), "_normalise_path")
+    return cut_by_litestar(root, path) if is_old else _absolute(path.removeprefix(root))
 
 
 def cut_by_litestar(root: str, path: str) -> str:
@@ -40,13 +48,22 @@ def _absolute(path: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
+#: By the module that is imported if a framework routes requests in this process.
+CUTS: Mapping[str, Cut] = {
+    "starlette.routing": cut_by_starlette,
+    "django.core.handlers.asgi": cut_by_django,
+    "quart.app": cut_by_quart,
+    "litestar.app": cut_by_litestar,
+}
+
+
 class Mounts(NamedTuple):
     """What is known of the mount points of an application.
 
     Attributes:
         points: The mount points that the application and those inside it set.
         own: The one that the application sets. Then it ignores the one of the server.
-        cut: How it cuts its mount point out of the path; None if that is unknown.
+        cut: How it cuts the mount point out of the path; None if that depends on the applications inside it.
         keeps_root: Whether it may route the path with the mount point of the server.
     """
 
@@ -55,49 +72,48 @@ class Mounts(NamedTuple):
     cut: Cut | None = None
     keeps_root: bool = False
 
+    def readings(self, root: str, path: str) -> list[str]:
+        """Return the paths that the application may route, for a mount point and the path of the scope.
 
-def mounts_of(app: Any) -> Mounts:
-    """Return what is known of the mount points of an ASGI application."""
-    points = tuple(point for point, _ in mount_points_of(app) if point.strip("/"))
-    outermost = [layer for layer in _walk(app, _wrapped) if _framework_of(layer)]
-    cuts = {_cut_of(layer) for layer in outermost}
-    # Below a mount of Starlette, only Litestar may cut the path at another place.
-    if any(_cut_of(layer) is cut_by_litestar for layer in _walk(app, _served)):
-        cuts.add(cut_by_litestar)
-    if len(cuts) != 1 or None in cuts:
-        return Mounts(points, keeps_root=not outermost)
-    own = _own(outermost[0]) if len(outermost) == 1 else ""
-    return Mounts(points, own if own.strip("/") else "", cuts.pop())
+        One framework may mount another one, also later. So each one that is imported in this process counts.
+        """
+        if self.cut is not None:
+            return [self.cut(root, path)]
+        cuts = [cut for module, cut in CUTS.items() if module in sys.modules]
+        return [cut(root, path) for cut in cuts or (below,)]
 
 
-#: The modules and names of the classes of applications, and how they cut the mount point of the server out of the path.
-#: None: it is cut out, but that depends on the bridge between ASGI and WSGI.
-_FRAMEWORKS: dict[tuple[str, str], Cut | None] = {
-    ("starlette.applications", "Starlette"): cut_by_starlette,
-    ("starlette.routing", "Router"): cut_by_starlette,
-    ("quart.app", "Quart"): cut_by_quart,
-    ("litestar.app", "Litestar"): cut_by_litestar,
-    ("django.core.handlers.asgi", "ASGIHandler"): cut_by_django,
-    ("django.core.handlers.base", "BaseHandler"): None,
-    ("flask.app", "Flask"): None,
-    ("falcon.asgi.app", "App"): cut_by_falcon,
-}
+#: The modules and names of the classes of applications.
+_FALCON = ("falcon.asgi.app", "App")
+_FRAMEWORKS = (
+    ("starlette.applications", "Starlette"),
+    ("starlette.routing", "Router"),
+    ("quart.app", "Quart"),
+    ("litestar.app", "Litestar"),
+    ("django.core.handlers.base", "BaseHandler"),
+    ("flask.app", "Flask"),
+    _FALCON,
+)
 
 #: The attributes in which a layer that only passes requests on stores the wrapped application: Starlette, WhiteNoise,
 #: asgiref. A router may answer some requests by their whole path, so the attributes of routers are not here.
 _WRAPPED = ("app", "application", "inner", "wsgi_app", "wsgi_application")
 
 
-def _framework_of(layer: Any) -> tuple[str, str] | None:
-    return next((kind for kind in _FRAMEWORKS if _is_of(layer, *kind)), None)
+def mounts_of(app: Any) -> Mounts:
+    """Return what is known of the mount points of an ASGI application."""
+    points = [point for point, _ in mount_points_of(app) if point.strip("/")]
+    outermost = [layer for layer in _walk(app, _wrapped) if _is_framework(layer)]
+    own = {_own(layer) for layer in outermost}
+    # Falcon mounts no other application.
+    cut = cut_by_falcon if outermost and all(_is_of(layer, *_FALCON) for layer in outermost) else None
+    return Mounts(points, own.pop() if len(own) == 1 else "", cut, keeps_root=not outermost)
 
 
-def _cut_of(layer: Any) -> Cut | None:
-    kind = _framework_of(layer)
-    # Before its release 0.22, Quart cuts like Litestar.
-    if kind == ("quart.app", "Quart") and not hasattr(sys.modules.get("quart.asgi"), "_normalise_path"):
-        return cut_by_litestar
-    return _FRAMEWORKS[kind] if kind else None
+def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
+    """Yield each known mount point that an application or one inside it sets, and the name of its setting."""
+    for layer in _walk(app, _passed_on):
+        yield from _set_by(layer)
 
 
 def _own(application: Any) -> str:
@@ -108,25 +124,23 @@ def _own(application: Any) -> str:
     return next((point for point, _ in _set_by(application)), "")
 
 
-def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
-    """Yield each known mount point that an application or one inside it sets, and the name of its setting."""
-    for layer in _walk(app, _reached):
-        yield from _set_by(layer)
-
-
 def _set_by(layer: Any) -> Iterator[tuple[str, str]]:
     # The class is checked, because `root_path` is a folder in Flask and Quart.
     if _is_of(layer, "fastapi", "FastAPI"):
-        yield layer.root_path, "FastAPI(root_path=…)"
+        yield layer.root_path or "", "FastAPI(root_path=…)"
     elif _is_of(layer, "django.core.handlers.base", "BaseHandler"):
         yield sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME or "", "FORCE_SCRIPT_NAME"
+
+
+#: The most layers that are looked at: a layer may make one more inside each one.
+_MOST = 1_000
 
 
 def _walk(app: Any, inside: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
     """Yield an application and those inside it."""
     seen: dict[int, Any] = {}
     waiting = [app]
-    while waiting:
+    while waiting and len(seen) < _MOST:
         layer = waiting.pop()
         if id(layer) not in seen:
             seen[id(layer)] = layer
@@ -135,34 +149,32 @@ def _walk(app: Any, inside: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
 
 
 def _wrapped(layer: Any) -> Iterator[Any]:
-    """Yield the applications that a layer only passes requests on to."""
+    """Yield the applications that a layer stores in one of the usual attributes, and only passes requests on to."""
     if is_a(layer, MethodType):  # Such as `Quart.asgi_app`.
         yield layer.__self__
-    yield from (stored(layer, name) for name in _WRAPPED)
+    yield from (inner for name in _WRAPPED if (inner := stored(layer, name)) is not None)
 
 
-def _served(layer: Any) -> Iterator[Any]:
-    """Yield what a layer only passes requests on to, and the applications that Starlette mounts."""
-    yield from _wrapped(layer)
-    yield from (mount.app for mount in _mounts_in(layer))
-
-
-def _reached(layer: Any) -> Iterator[Any]:
-    """Yield the applications that may get a request with an unchanged path from a layer."""
-    if _framework_of(layer):
-        yield from (mount.app for mount in _mounts_in(layer) if not getattr(mount, "path", ""))
-    elif is_a(layer, MethodType):
-        yield from (layer.__self__, layer.__func__)
-    else:
-        yield from callables_in(layer)
-        routed = stored(layer, "application_mapping")  # The router of Channels.
-        yield from routed.values() if isinstance(routed, Mapping) else ()
+def _passed_on(layer: Any) -> list[Any]:
+    """Return the applications that get requests with an unchanged path from a layer."""
+    if _is_framework(layer):
+        return [mount.app for mount in _mounts_in(layer) if not getattr(mount, "path", "")]
+    routed = stored(layer, "application_mapping")  # The router of Channels.
+    if isinstance(routed, Mapping):
+        return [*routed.values()]
+    # If there are several callables, the layer may choose one by the path.
+    held = callables_in(layer)
+    return [*_wrapped(layer)] or (held if len(held) == 1 else [])
 
 
 def _mounts_in(layer: Any) -> Iterator[Any]:
     if _is_of(layer, "starlette.applications", "Starlette") or _is_of(layer, "starlette.routing", "Router"):
         mounts = (("starlette.routing", "Mount"), ("starlette.routing", "Host"))
         yield from (route for route in layer.routes if any(_is_of(route, *kind) for kind in mounts))
+
+
+def _is_framework(layer: Any) -> bool:
+    return any(_is_of(layer, *kind) for kind in _FRAMEWORKS)
 
 
 def _is_of(layer: Any, module: str, name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from hmac_guard.core.bodies import parse_media
 from hmac_guard.core.errors import UnusableRequest
 from hmac_guard.core.request import Line, Request
-from hmac_guard.mount_points import Mounts
+from hmac_guard.mount_points import Mounts, below
 
 #: Brings the spellings of a header's name into one: frameworks disagree on upper case and on `_` for `-`.
 AS_ONE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
@@ -95,11 +95,9 @@ class AsgiRequest(Request):
         return any(key == name.encode() for key, _ in _own_headers(self.source))
 
     def paths(self) -> Sequence[str]:
-        readings = self._readings(self.root)
-        mounts = self.mounts
-        if mounts is not None:
-            readings += tuple(_below(point, self.whole_path) for point in mounts.points if point != mounts.own)
-        return readings + self._paths_of_mount() if self._is_in_mount() else readings
+        mounts = self.mounts or UNKNOWN
+        others = [below(point, self.whole_path) for point in mounts.points if point != mounts.own]
+        return [*self.id_paths(), *others, *(self._paths_of_mount() if self._is_in_mount() else ())]
 
     def _is_in_mount(self) -> bool:
         return bool(getattr(self.source.get("route_handler"), "is_mount", False))
@@ -113,20 +111,14 @@ class AsgiRequest(Request):
         return tuple(f"{mount.path.rstrip('/')}{rest}" for mount in mounts) or ("",)
 
     def id_paths(self) -> Sequence[str]:
-        return self._readings(self.root.rstrip("/"))
-
-    def _readings(self, root: str) -> tuple[str, ...]:
-        if self.mounts is None or self.mounts.cut or not root.strip("/"):
+        is_in_litestar = "route_handler" in self.source
+        if self.mounts is None or not self.root.strip("/") or (is_in_litestar and not self._is_in_mount()):
             return (self.path,)
-        path, is_in_litestar = self.whole_path, "route_handler" in self.source
-        if is_in_litestar and not self._is_in_mount():
-            return (self.path,)
-        # Quart and Litestar remove the mount point without checking what follows; Litestar removes the first one.
-        readings = (self.path, path.removeprefix(root), path.split(root, 1)[-1])
+        readings = [*dict.fromkeys([self.path, *self.mounts.readings(self.root, self.whole_path)])]
         # daphne lets every client name the mount point in a header, and an application may well ignore it. It is known
         # by the `spec_version` that it alone leaves out. Litestar has already cut the path of a request in a mount.
         is_daphne = "spec_version" not in self.source.get("asgi", ("spec_version",))
-        return (*readings, path) if is_daphne or is_in_litestar else readings
+        return [*readings, self.whole_path] if is_daphne or is_in_litestar else readings
 
 
 def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts = UNKNOWN) -> AsgiRequest:
@@ -171,11 +163,11 @@ def _cut_path(request: AsgiRequest, mounts: Mounts) -> None:
     request.mounts, request.whole_path = mounts, path
     request.root = root = mounts.own or request.root
     # Litestar has already cut the path of a request that it routes.
-    if root.strip("/") and (mounts.cut or "route_handler" not in request.source):
-        request.path = (mounts.cut or _below)(root, path)
+    if root.strip("/") and "route_handler" not in request.source:
+        request.path = mounts.readings(root, path)[0]
         request.keeps_root = mounts.keeps_root
     request.mounted_paths = [
-        form for point in mounts.points for rest in [_below(point, path)] for form in (rest, point.rstrip("/") + rest)
+        form for point in mounts.points for rest in [below(point, path)] for form in (rest, point.rstrip("/") + rest)
     ]
 
 
@@ -206,12 +198,6 @@ def _text(what: str, value: object) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     raise UnusableRequest(f"the ASGI scope holds {what} of the type {type(value).__name__}; text is expected")
-
-
-def _below(mount_point: str, path: str) -> str:
-    """Return a path without the mount point: some servers (uvicorn) leave it in the path, others do not."""
-    root = mount_point.rstrip("/")
-    return path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
 
 
 def merge_cookies(scope: Any) -> None:

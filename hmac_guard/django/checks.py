@@ -23,6 +23,7 @@ from django.utils.module_loading import import_string
 
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.sources import Form, Json, Query
+from hmac_guard.coverage import module_of
 from hmac_guard.decider import Decider, decider_of
 from hmac_guard.django.conf import SettingError, guard_from_settings
 from hmac_guard.django.middleware import GuardMiddleware
@@ -111,7 +112,7 @@ def _is_ours(found: Any) -> bool:
     if isinstance(found, ModuleType):
         return _is_our_name(found.__name__)
     kinds = found.__mro__ if isinstance(found, type) else (found, *type(found).__mro__)
-    return any(_is_our_name(getattr(kind, "__module__", None)) for kind in kinds)
+    return any(_is_our_name(module_of(kind)) for kind in kinds)
 
 
 def _is_our_name(path: object) -> bool:

@@ -303,8 +303,18 @@ def test_an_option_error_leaves_no_secret_in_local_variables() -> None:
     assert KEY not in repr(frames)
 
 
-@pytest.mark.parametrize("around", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
-@pytest.mark.parametrize("inside", [ProxyFix, lambda app: app], ids=["ProxyFix", "nothing"])
+class InSlots:
+    __slots__ = ("app",)
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.app(*arguments)
+
+
+@pytest.mark.parametrize("around", [ProxyFix, InSlots, lambda app: app], ids=["ProxyFix", "slots", "nothing"])
+@pytest.mark.parametrize("inside", [ProxyFix, InSlots, lambda app: app], ids=["ProxyFix", "slots", "nothing"])
 def test_an_application_that_calls_its_guard_answers_503_with_the_message_in_the_log(
     around: Any, inside: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,20 @@ from secrecy import texts_of
 from support import Sent, scope_for
 from waiting import TIMEOUT
 
-from hmac_guard import Cookie, Guard, Header, Json, Key, KeysUnavailable, Path, Query, Reason, Scheme, verdict_from
+from hmac_guard import (
+    Cookie,
+    Guard,
+    Header,
+    Json,
+    Key,
+    KeysUnavailable,
+    Path,
+    Query,
+    Reason,
+    Scheme,
+    mount_points,
+    verdict_from,
+)
 from hmac_guard.asgi import body as asgi_body
 
 KEY = "a key that is long enough"
@@ -534,8 +547,11 @@ def test_the_verdict_is_written_into_the_scope_that_the_server_gave() -> None:
         ("/X", "/X/orgs/x", True),
     ],
 )
-def test_the_mount_point_is_not_part_of_the_path(root_path: str, path: str, matches: bool) -> None:
+def test_the_mount_point_is_not_part_of_the_path(
+    monkeypatch: pytest.MonkeyPatch, root_path: str, path: str, matches: bool
+) -> None:
     """uvicorn leaves `root_path` in `path`, other servers do not. It ends at the end of a segment (T061)."""
+    monkeypatch.setattr(mount_points, "CUTS", {})  # As in a process without frameworks.
     scheme = Scheme(name="path", ids={"a": Path("/orgs/{a}")}, message="{a}", signature=Query("sig"))
     server = Server(more(b"", False))
     run(Guard(scheme, KEY), server, reads=0, root_path=root_path, path=path)

@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NoReturn
 
 import pytest
@@ -1179,6 +1179,16 @@ def test_the_check_finds_an_entry_of_middleware_that_django_cannot_use(entry: An
     assert error.msg.startswith("MIDDLEWARE: ")
     assert fault in error.msg
     assert error.hint == 'Write the dotted path "hmac_guard.django.GuardMiddleware", or that of a subclass of it.'
+
+
+@wraps(GuardMiddleware)
+def wrapping(get_response: Any) -> Any:
+    return GuardMiddleware(get_response)
+
+
+def test_the_check_accepts_a_function_that_wraps_the_middleware() -> None:
+    with project(Seen().sync, MIDDLEWARE=[f"{__name__}.wrapping"], HMAC_GUARD=GUARD):
+        assert run_checks(tags=["security"]) == []
 
 
 @pytest.mark.parametrize(
