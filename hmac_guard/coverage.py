@@ -204,4 +204,4 @@ def _is_of_known(part: Any) -> bool:
 
 def module_of(part: Any) -> str:
     scope = getattr(part, "__globals__", None)
-    return str(scope.get("__name__") if scope else getattr(part, "__module__", ""))
+    return str(scope.get("__name__") if isinstance(scope, dict) else getattr(part, "__module__", ""))

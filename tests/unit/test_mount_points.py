@@ -18,6 +18,7 @@ from django_project import GUARDED, Guarded, project, send  # isort: skip
 from asgiref.wsgi import WsgiToAsgi
 from channels.routing import ProtocolTypeRouter
 from django import VERSION
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.core.checks import run_checks
 from django.core.wsgi import get_wsgi_application
@@ -237,6 +238,54 @@ def test_a_mount_point_below_a_path_is_not_one_of_the_application() -> None:
     app = Guard(NANGO, KEY, exempt=("/api/open",)).asgi(Starlette(routes=[Mount("/api", make_fastapi())]))
 
     assert [run_asgi(app, Sent(path=path)).status for path in ("/api/open", "/api/inbox/x")] == [200, 401]
+
+
+class Dispatcher:
+    def __init__(self, admin: Any, public: Any) -> None:
+        self.admin, self.public = admin, public
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await (self.admin if scope["path"].startswith("/admin/") else self.public)(scope, receive, send)
+
+
+def test_the_mount_point_of_an_application_that_gets_some_paths_is_not_one_of_all() -> None:
+    app = Guard(NANGO, KEY, only=("/admin/",)).asgi(Dispatcher(make_fastapi("/admin"), make_fastapi("")))
+
+    assert [run_asgi(app, Sent(path=path)).status for path in ("/admin/open", "/open")] == [401, 200]
+
+
+def test_an_application_without_a_mount_point_is_accepted() -> None:
+    app = make_fastapi()
+    app.root_path = None
+
+    assert run_asgi(Guard(NANGO, KEY, exempt=("/open",)).asgi(app), Sent(path="/open")).status == 200
+
+
+def test_exempt_names_the_path_without_the_script_name_of_django_with_static_files() -> None:
+    with project(urls=URLS, FORCE_SCRIPT_NAME="/api", MIDDLEWARE=[], STATIC_URL="/static/"):
+        app = Guard(NANGO, KEY, exempt=("/inbox/x",)).asgi(ASGIStaticFilesHandler(get_asgi_application()))
+        status = run_asgi(app, Sent(path="/api/inbox/x")).status
+
+    assert status == (200 if VERSION >= (5,) else 401)
+
+
+@pytest.mark.parametrize("layer", [in_a_function, InSlots], ids=["function", "slots"])
+@pytest.mark.parametrize("late", [False, True], ids=["at first", "after the guard"])
+def test_a_path_is_exempt_in_the_way_of_each_framework_of_the_process(layer: Any, late: bool) -> None:
+    """Litestar removes the mount point of the server wherever it first is in the path."""
+    litestar = pytest.importorskip("litestar", reason="not run: Litestar is not installed")
+
+    def private() -> str:
+        return "private"
+
+    view = litestar.get("/private", sync_to_thread=False)(private)
+    inner = layer(litestar.Litestar([view], openapi_config=None, logging_config=None))
+    outer = Starlette(routes=[] if late else [Mount("/sub", inner)])
+    app = Guard(NANGO, KEY, exempt=("/sub/files/",)).asgi(outer)
+    if late:
+        outer.mount("/sub", inner)
+
+    assert run_asgi(app, Sent(path="/sub/files/api/sub/private", root="/api")).status == 401
 
 
 class Endless:
