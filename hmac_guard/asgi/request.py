@@ -115,8 +115,8 @@ class AsgiRequest(Request):
         if self.mounts is None or not self.root.strip("/") or (is_in_litestar and not self._is_in_mount()):
             return (self.path,)
         readings = [*dict.fromkeys([self.path, *self.mounts.readings(self.root, self.whole_path)])]
-        # daphne lets every client name the mount point in a header, and an unknown application may well ignore it. daphne
-        # is the server that leaves out `spec_version`. Litestar has already cut the path of a request in a mount.
+        # daphne lets every client name the mount point in a header, and an unknown application may well ignore it.
+        # daphne alone leaves out `spec_version`. Litestar has already cut the path of a request in a mount.
         is_daphne = "spec_version" not in self.source.get("asgi", ("spec_version",))
         return [*readings, self.whole_path] if (is_daphne and self.keeps_root) or is_in_litestar else readings
 
