@@ -1,10 +1,7 @@
 """A single-use store in a database."""
 
-import asyncio
-import concurrent.futures
 import time
 from collections.abc import Awaitable
-from contextlib import suppress
 from hashlib import sha256
 from itertools import count
 from typing import Any, Generic
@@ -29,13 +26,11 @@ from sqlalchemy.exc import InvalidRequestError
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.numbers import check_seconds
 from hmac_guard.core.strict import Strict
-from hmac_guard.forking import after_fork
 from hmac_guard.keys.sql.operations import AnyEngine
 from hmac_guard.keys.sql.resolver import WrongAnswer, check_pool, shown_url
 from hmac_guard.keys.sql.session import check_level
 from hmac_guard.keys.sql.tables import database_now
 from hmac_guard.keys.sql.transaction import creation, is_async_engine, operation, use_own_pool
-from hmac_guard.keys.threads import BoundedThreads
 from hmac_guard.log import FailureLog
 from hmac_guard.once.store import TIMEOUT, seconds_until
 
@@ -50,9 +45,9 @@ class SqlOnce(Strict, Generic[AnyEngine]):
     """Remembers used tokens in a table of PostgreSQL or SQLite. Needs the extra `sql`.
 
     Each use is one transaction that inserts one row; the primary key refuses a second one. Time is measured by the
-    database's clock. Every hundredth use in a process also deletes expired rows, in another transaction. If that fails,
-    it is logged, and the use counts. If it takes longer than half of the time-out, the request does not wait for its
-    end. The role needs INSERT, SELECT and DELETE, and no other privilege.
+    database's clock. Every hundredth use in a process first deletes expired rows, in another transaction. If that
+    fails, it is logged. If it takes longer than the time-out, the use is not recorded, so the request can be sent again.
+    The role needs INSERT, SELECT and DELETE, and no other privilege.
 
     Args:
         engine: A SQLAlchemy engine. `pool_pre_ping=True` replaces a connection that a restart of the database has
@@ -86,9 +81,6 @@ class SqlOnce(Strict, Generic[AnyEngine]):
         self._failures = FailureLog(
             "the clean-up of SqlOnce", warning="SqlOnce goes on working, but cannot delete expired rows"
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._start_threads()
-        after_fork(self._start_threads)
         # Everything in a database of PostgreSQL shares these numbers.
         number = int.from_bytes(sha256(f"hmac_guard SqlOnce {table}".encode()).digest()[:8], "big", signed=True)
         # Both hold until the end of the transaction.
@@ -112,45 +104,34 @@ class SqlOnce(Strict, Generic[AnyEngine]):
 
         Raises:
             WrongAnswer: The answer is to another use: two processes share the connection. It is closed.
+            TimeoutError: The clean-up before this use took longer than the time-out. The use is not recorded.
         """
-        wait_until = time.monotonic() + self.timeout / 2
-        ask: Any = self._insert
-        answer: Any = ask(bytes(token), seconds_until(until))
+        use: Any = self._insert
         if next(self._uses) % EVERY == 0:
-            if self.asgi_only:
-                answer = self._then_clean_up(answer, wait_until)
-            else:
-                self._clean_up(wait_until)
-        used: bool | Awaitable[bool] = answer
+            use = self._use_after_clean_up_async if self.asgi_only else self._use_after_clean_up
+        used: bool | Awaitable[bool] = use(bytes(token), seconds_until(until))
         return used
 
-    # The clean-up is not in the transaction of the use: an error can end that, and the use would not be recorded. Nor
-    # may it use up the time of the request: the use is recorded, so the request would be refused when it is repeated.
-    def _clean_up(self, wait_until: float) -> None:
-        with suppress(RuntimeError):  # The last clean-up still runs, or no thread can be started.
-            future = self._threads.submit(self._purge_logged)
-            concurrent.futures.wait([future], max(wait_until - time.monotonic(), 0.0))
-
-    def _purge_logged(self) -> None:
+    # The clean-up is not in the transaction of the use: an error can end that, and the use would not be recorded. It is
+    # not after the use either: a request that had no answer in time would be refused when it is repeated.
+    def _use_after_clean_up(self, token: bytes, seconds: float) -> bool:
         purge: Any = self.purge
+        insert: Any = self._insert
+        began = time.monotonic()
         with self._failures.logged():
             purge()
+        if time.monotonic() - began > self.timeout:
+            raise TimeoutError("the clean-up took longer than the time-out")
+        used: bool = insert(token, seconds)
+        return used
 
-    async def _then_clean_up(self, use: Awaitable[bool], wait_until: float) -> bool:
-        answer = await use
-        task = asyncio.create_task(self._purge_logged_async())
-        self._tasks.add(task)  # The loop keeps weak references only.
-        task.add_done_callback(self._tasks.discard)
-        await asyncio.wait([task], timeout=max(wait_until - time.monotonic(), 0.0))
-        return answer
-
-    async def _purge_logged_async(self) -> None:
+    async def _use_after_clean_up_async(self, token: bytes, seconds: float) -> bool:
         purge: Any = self.purge
+        insert: Any = self._insert
         with self._failures.logged():
             await purge()
-
-    def _start_threads(self) -> None:
-        self._threads = BoundedThreads("hmac_guard-once-clean-up", 1, 1)
+        used: bool = await insert(token, seconds)
+        return used
 
     @operation
     def _insert(self, connection: Connection, token: bytes, seconds: float) -> bool:
