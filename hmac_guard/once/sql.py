@@ -46,8 +46,8 @@ class SqlOnce(Strict, Generic[AnyEngine]):
 
     Each use is one transaction that inserts one row; the primary key refuses a second one. Time is measured by the
     database's clock. Every hundredth use in a process first deletes expired rows, in another transaction. If that
-    fails, it is logged. If it takes longer than the time-out, the use is not recorded, so the request can be sent again.
-    The role needs INSERT, SELECT and DELETE, and no other privilege.
+    fails, it is logged. If it takes longer than the time-out, the use is not recorded, and the request can be sent
+    again. The role needs INSERT, SELECT and DELETE, and no other privilege.
 
     Args:
         engine: A SQLAlchemy engine. `pool_pre_ping=True` replaces a connection that a restart of the database has
