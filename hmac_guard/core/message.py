@@ -63,7 +63,9 @@ def compile_message(message: str, ids: Collection[str], times: Collection[str] =
     texts = [text for text, _ in pairs]
     for text, name in pairs[1:]:
         if not text:
-            raise ConfigError(f"Scheme: put a separator before {{{name}}} in message; without one two pairs sign alike")
+            raise ConfigError(
+                f"Scheme: put a separator before {{{name}}} in message; without it, two pairs of ids have one message"
+            )
     if BODY in names and (names[-1] != BODY or last):
         raise ConfigError("Scheme: {@body} must be last in message: it may contain any text")
     parts: list[Part] = []

@@ -120,7 +120,7 @@ class RedisInvalidation(Strict):
         hidden = hide(keys)
         del keys
         if not isinstance(hidden.get(), CachedKeys):
-            raise ConfigError("RedisInvalidation: watch takes the CachedKeys that is to hear of changes")
+            raise ConfigError("RedisInvalidation: watch takes the CachedKeys whose keys may change")
         has_tried = threading.Event()
         self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get(), has_tried)))
         # The first connection imports modules. A child that is forked during an import gets half of a module.
@@ -137,7 +137,7 @@ class RedisInvalidation(Strict):
 
     def _follow(self, keys: CachedKeys, has_tried: threading.Event, stop: threading.Event) -> None:
         changes = _Changes()
-        failures = FailureLog("Redis", warning="Redis is away, changes of keys are seen within the ttl")
+        failures = FailureLog("Redis", warning="Redis is not available, changes of keys are seen within the ttl")
         while not stop.is_set():
             failure = None
             try:

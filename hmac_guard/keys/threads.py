@@ -38,7 +38,7 @@ def runs_threads() -> bool:
         _has_said.append(True)
         logger.warning(
             "uWSGI runs no threads: keys and single-use stores are looked up on the thread of the request, without a "
-            "time-out; RedisInvalidation hears nothing, so changes of keys are seen within the ttl; VerdictCounts "
+            "time-out; RedisInvalidation gets no messages, so changes of keys are seen within the ttl; VerdictCounts "
             "writes when a request comes. Start uWSGI with --enable-threads"
         )
     return False

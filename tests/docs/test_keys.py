@@ -232,7 +232,7 @@ def test_the_named_permissions_in_redis_are_enough(caplog: pytest.LogCaptureFixt
         assert becomes_true(lambda: verifies(Guard(SCHEME, cached), OTHER_KEY))
         time.sleep(2 * HEARTBEAT)  # until a PING was sent
         news.close()
-    assert [record for record in caplog.records if "Redis is away" in record.getMessage()] == []
+    assert [record for record in caplog.records if "Redis is not available" in record.getMessage()] == []
 
 
 def test_the_commands_match_the_docs(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -469,7 +469,7 @@ def test_without_threads_nothing_is_heard_and_the_log_says_so(caplog: pytest.Log
 
     assert "hmac_guard-news" not in started
     [line] = lines(caplog)
-    assert "RedisInvalidation hears nothing" in line
+    assert "RedisInvalidation gets no messages" in line
 
 
 @pytest.mark.usefixtures("uwsgi")

@@ -175,7 +175,7 @@ def use_on_change(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
 USES: dict[str, tuple[Callable[[Away, pytest.MonkeyPatch], None], str, str]] = {
     "counts": (use_counts, "verdicts go on being counted, but cannot be written", "the database of VerdictCounts"),
     "metrics": (use_metrics, "metrics: the keys that end soon cannot be read", "the source of the metrics"),
-    "redis": (use_redis, "Redis is away, changes of keys are seen within the ttl", "Redis"),
+    "redis": (use_redis, "Redis is not available, changes of keys are seen within the ttl", "Redis"),
     "the count of redis": (use_count_of_redis, "the count of changes in Redis cannot be read", ""),
     "on_change": (use_on_change, "the change is made, but on_change failed; caches see it within their ttl", ""),
 }

@@ -150,7 +150,7 @@ def test_a_change_that_redis_missed_is_seen_when_it_is_back(
     assert [key_id(worker.keys) for worker in workers] == ["old"] * 3
 
     def away() -> int:
-        return len([record for record in caplog.records if "Redis is away" in record.message])
+        return len([record for record in caplog.records if "Redis is not available" in record.message])
 
     server.stop()
     source.answer = Key(OTHER_KEY, "new")
@@ -706,7 +706,7 @@ def test_a_password_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     assert not any(isinstance(value, Redis) for value in vars(news).values())
     with caplog.at_level(logging.DEBUG):
         news.watch(CachedKeys({"acme": KEY}))
-        assert becomes_true(lambda: "Redis is away" in caplog.text)
+        assert becomes_true(lambda: "Redis is not available" in caplog.text)
         news.close()
 
     assert password not in caplog.text + repr(news)
