@@ -171,12 +171,12 @@ BEYOND_MUTMUT = [
     ),
     Mutant(
         "the mount point in the path",
-        "asgi.request:_below",
+        "mount_points:below",
         "path[len(root) :] if",
         "path if",
         "asgi/test_asgi.py",
     ),
-    Mutant("a mount point with a slash", "asgi.request:_below", '.rstrip("/")', "", "asgi/test_asgi.py"),
+    Mutant("a mount point with a slash", "mount_points:below", '.rstrip("/")', "", "asgi/test_asgi.py"),
     Mutant(
         "header names with _",
         "asgi.request:AS_ONE",
