@@ -47,7 +47,7 @@ def check_definition(scheme: "Scheme") -> bool:
     _check_items([way.place for way in every if isinstance(way.place, HeaderItem)])
     _check_pointers([way for way in every if isinstance(way.place, Json)])
     _check_segments([way for way in every if way.template], [*times, scheme.signature_field])
-    # Only these strings can exclude each other. If all of them were looked at, the choice could take very long.
+    # Only these strings can exclude each other, and an error names no other ones.
     bound = [each for each in ways if any(_depends(way, other) for way in each for other in every)]
     choose("Scheme", bound)
     return bool(bound)

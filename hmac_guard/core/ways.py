@@ -43,7 +43,7 @@ def choose(owner: str, ways: Sequence[Sequence[Way]]) -> tuple[Way, ...]:
     Raises:
         ConfigError: No request can.
     """
-    chosen = _fit((), ways)
+    chosen = _fit(ways)
     if chosen is None:
         pairs = ([why_not_both(*both) for both in product(*two)] for two in combinations(ways, 2))
         labels = ", ".join(each[0].field.label for each in ways)
@@ -52,12 +52,18 @@ def choose(owner: str, ways: Sequence[Sequence[Way]]) -> tuple[Way, ...]:
     return chosen
 
 
-def _fit(chosen: tuple[Way, ...], ways: Sequence[Sequence[Way]]) -> tuple[Way, ...] | None:
-    """Return the chosen ways, and one for each of the other strings; None if no request can have them."""
+def _fit(ways: Sequence[Sequence[Way]]) -> tuple[Way, ...] | None:
+    """Return one way for each string; None if no request can have them."""
     if not ways:
-        return chosen
-    able = (way for way in ways[0] if not any(why_not_both(way, other) for other in chosen))
-    return next(filter(None, (_fit((*chosen, way), ways[1:]) for way in able)), None)
+        return ()
+    for way in ways[0]:
+        left = [[other for other in each if not why_not_both(way, other)] for each in ways[1:]]
+        rest = _fit(left) if all(left) else None
+        if rest is not None:
+            return (way, *rest)
+        if left == ways[1:]:  # No other way of this string leaves more. Without this, the choice can take very long.
+            return None
+    return None
 
 
 def why_not_both(one: Way, other: Way) -> str:

@@ -5,8 +5,10 @@ import hmac
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from signed_schemes import HOOK, INBOX, KEY, NOW
 from support import Call, Sent
 
 from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme
+from hmac_guard.core import ways
 from hmac_guard.core.times import Expires, Timestamp
 
 CALL = Scheme(
@@ -351,6 +354,26 @@ def test_the_places_are_those_of_one_request(ids: dict[str, Any], signature: Any
     fields = Scheme(name="m", ids=ids, message=message, signature=signature).sign_fields(KEY, dict.fromkeys(ids, "1"))
 
     assert {kind: list(getattr(fields, kind)) for kind in ("query", "json", "form") if getattr(fields, kind)} == kinds
+
+
+@pytest.mark.parametrize("names", ["abcdefghijkl", "bcdefghijkla"])
+@pytest.mark.parametrize(("a", "tenant"), [(Json("/a") | Query("a"), None), (Header("X-T") | Query("t"), Query("t"))])
+@pytest.mark.parametrize("own", ["x", "y"])
+def test_many_ids_are_placed_in_few_steps(
+    names: str, a: Any, tenant: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = {name: Query(name) | Header(f"X-{name}") | Json(f"/{name}") for name in names} | {"a": a}
+    message = ":".join(f"{{{name}}}" for name in ids)
+    steps, why_not_both = count(), ways.why_not_both
+
+    def counted(*both: ways.Way) -> str:
+        assert next(steps) < 5_000
+        return why_not_both(*both)
+
+    monkeypatch.setattr(ways, "why_not_both", counted)
+    made = Scheme(name="m", ids=ids, message=message, signature=Form("sig"), tenant=tenant)
+    with suppress(ConfigError):  # The place of the tenant has one text.
+        made.sign_fields(KEY, dict.fromkeys(ids, "x"), tenant=own if tenant else None)
 
 
 @pytest.mark.parametrize(
