@@ -76,8 +76,6 @@ def why_not_both(one: Way, other: Way) -> str:
     if one.place.kinds and other.place.kinds and one.place.kinds != other.place.kinds:
         return "one body cannot be JSON and a form; give all ids sources of one kind"
     is_both = "the tenant" in (one.field.label, other.field.label) and is_shared(one, other)
-    if is_both and one.text != other.text and None not in (one.text, other.text):
-        return f"two different strings are sent in {one.place!r}; give the same text for both"
     for way, read in ((one, other), (other, one)):
         if not is_both and (reason := why_not_in_one_segment(way, read)):
             return reason
@@ -86,6 +84,8 @@ def why_not_both(one: Way, other: Way) -> str:
                 f"{way.place!r}, which has {way.field.label}, is a place of {read.field.label} too; give both the same "
                 "source"
             )
+    if is_both and one.text != other.text and None not in (one.text, other.text):
+        return f"two different strings are sent in {one.place!r}; give the same text for both"
     return ""
 
 
@@ -114,8 +114,11 @@ def is_tenant(field: Field, tenant: Field | None) -> bool:
 
 def _is_read_elsewhere(way: Way, other: Way) -> bool:
     """Return whether a request in the one way has the other string outside of its place, or not as it is there."""
+    # While no text is known, one can be a part of the other: a client may send such a text by itself.
+    is_any = way.text is None and other.text is None
     return any(
-        _is_read(way, other.field, place) and not (place == other.place and _is_sent_alike(way.place, place))
+        _is_read(way, other.field, place)
+        and not (place == other.place and (is_any or _is_sent_alike(way.place, place)))
         for place in other.field.source.places()
     )
 
