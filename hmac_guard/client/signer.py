@@ -407,7 +407,7 @@ def _without_cookies(header: str, names: Container[str]) -> list[str]:
 def _body_of(request: Outgoing, fields: Hidden[SignedFields], old: list[Source]) -> tuple[bytes | None, str]:
     """Return the body to send, None for the one that the request has, and its media type."""
     in_json, in_form = [place for place in old if isinstance(place, Json)], names_of(old, Form)
-    if fields.get().json or in_json:
+    if fields.get().json or (in_json and not fields.get().form):
         return json_with(request.body, request.kind, hide(fields.get().json), in_json), "application/json"
     if fields.get().form or in_form:
         body = form_with(request.body, request.kind, hide(fields.get().form), in_form)

@@ -15,7 +15,20 @@ import pytest
 from secrecy import SECRECY
 from serving import threaded
 
-from hmac_guard import ConfigError, Cookie, Expires, Form, Guard, Header, Json, Path, Query, Scheme, verdict_from
+from hmac_guard import (
+    ConfigError,
+    Cookie,
+    Expires,
+    Form,
+    Guard,
+    Header,
+    Json,
+    Path,
+    Query,
+    Scheme,
+    Timestamp,
+    verdict_from,
+)
 from hmac_guard.once import MemoryOnce
 from hmac_guard.schemes import NANGO, PUSHER, STANDARD_WEBHOOKS, signed_ids
 
@@ -972,6 +985,17 @@ def test_an_old_signature_in_a_body_that_cannot_be_changed_is_an_error(sites: An
         with pytest.raises(ValueError, match=says):
             send(scheme, [made.url], f"{made.url}/inbox", "POST", {"id": "u1"}, **options)
     assert made.ours.got == []
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_in_a_form_is_not_left_out_for_an_old_time_in_json(sign: Any) -> None:
+    timestamp = Timestamp(Form("t") | Json("/t"), max_age=300)
+    ids = {"a": Form("a")}
+    scheme = Scheme(name="m", ids=ids, message="{timestamp}:{a}", signature=Header("X-Sig"), timestamp=timestamp)
+    signer = sign(scheme, KEY, ["https://a.example"], a="1").signer
+
+    with pytest.raises(ValueError, match="this body is no urlencoded form"):
+        signer.sign(Outgoing("POST", "/", "", {"content-type": "application/json"}, b'{"t":"1700000000"}'))
 
 
 @pytest.mark.parametrize(
