@@ -75,8 +75,7 @@ class Placing:
 
     def replace(self, field: Field, place: Source) -> None:
         """Note a place where the request has another text. The string has to be put there."""
-        if not self.is_written(place):
-            self._replaced[field.label] = field, place
+        self._replaced[field.label] = field, place
 
     def is_written(self, place: Source) -> bool:
         """Return whether the caller writes the string: into the URL, or into a body that is signed as it is."""
@@ -95,7 +94,7 @@ class Placing:
         else:
             self._chosen = {field.label: places[0] for field, _, places in able}
         for label, (field, place) in self._replaced.items():
-            if self._chosen.get(label, place) != place:
+            if self._chosen.get(label) != place:
                 raise ConfigError(another_in(field, place))
 
     def _places(self, field: Field, text: str | None) -> list[Source]:

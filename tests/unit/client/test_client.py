@@ -894,6 +894,27 @@ def test_an_id_that_fits_nowhere_else_is_in_the_path(sign: Any) -> None:
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_an_id_that_is_left_to_the_path_is_the_only_one(sign: Any) -> None:
+    scheme = IN_COOKIE.replace(ids={"user": Header("X-User") | Path("/u/{user}")}, signature=Header("X-Sig"))
+    signer = sign(scheme, KEY, ["https://a.example"], user="größe").signer
+
+    assert signer.sign(Outgoing("GET", "/")).headers == {"X-Sig": scheme.sign(KEY, user="größe")}
+    with pytest.raises(ValueError, match="another 'user' than the one that is to be signed, in the header 'X-User'"):
+        signer.sign(Outgoing("GET", "/", headers={"x-user": "bob"}))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_another_id_in_a_signed_body_of_another_type_is_an_error(sign: Any) -> None:
+    scheme = Scheme(
+        name="m", ids={"user": Header("X-User") | Form("user")}, message="{user}.{@body}", signature=Header("X-Sig")
+    )
+    signer = sign(scheme, KEY, ["https://a.example"], user="u1").signer
+
+    with pytest.raises(ValueError, match="another 'user' than the one that is to be signed, in the form field 'user'"):
+        signer.sign(Outgoing("POST", "/", "", {"content-type": "application/x-www-form-urlencoded"}, b"[]&user=u2"))
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
 def test_an_id_in_the_path_is_not_sent_in_the_place_of_the_tenant_too(sign: Any) -> None:
     scheme = OF_TENANT.replace(tenant=Query("org"), ids={"user": Path("/of/{user}") | Query("org")})
     signer = sign(scheme, KEY, ["https://a.example"], user="acme", tenant="acme").signer
