@@ -11,7 +11,7 @@ from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden
 from hmac_guard.core.source import Field, Source
 from hmac_guard.core.sources import Cookie, Form, Header, HeaderItem, Path, Query
-from hmac_guard.core.ways import choose, ways_of
+from hmac_guard.core.ways import Way, choose, ways_of
 
 if TYPE_CHECKING:
     from hmac_guard.core.scheme import Scheme
@@ -87,28 +87,34 @@ class Placing:
         Raises:
             ConfigError: No request can have these strings.
         """
-        able = [(field, text, places) for field, text in texts if (places := self._places(field, text))]
-        if self._scheme.chooses_together:
-            ways = choose("sign_fields", [ways_of(field, places, text) for field, text, places in able])
-            self._chosen = {way.field.label: way.place for way in ways}
-        else:
-            self._chosen = {field.label: places[0] for field, _, places in able}
+        self._chosen = {way.field.label: way.place for way in self._chosen_ways(texts)}
         for label, (field, place) in self._replaced.items():
             if self._chosen.get(label) != place:
                 raise ConfigError(another_in(field, place))
 
-    def _places(self, field: Field, text: str | None) -> list[Source]:
-        """Return the places that can carry a string, the best one first."""
+    def _chosen_ways(self, texts: Sequence[tuple[Field, str | None]]) -> Sequence[Way]:
+        ways = [each for pair in texts if (each := self._ways(*pair))]
+        if not self._scheme.chooses_together:
+            return [each[0] for each in ways]
+        try:
+            return choose("sign_fields", ways)
+        except ConfigError:
+            return choose("sign_fields", [each for pair in texts if (each := self._ways(*pair, with_path=True))])
+
+    def _ways(self, field: Field, text: str | None, *, with_path: bool = False) -> list[Way]:
+        """Return the ways that can carry a string, the best one first: in the path if there is no other."""
         kept = self._kept.get(field.label)
         places = [place for place in field.source.places() if not self.is_written(place)] if kept is None else [kept]
         able = places if text is None else [place for place in places if place.can_carry(text)]
         if not able:
             self._check_written(field, text, kept)
+        if kept is not None:
+            return [Way(field, kept, "", text)]
         if self._kind:
             able.sort(key=lambda place: bool(place.kinds) and self._kind not in place.kinds)
-        if self._scheme.chooses_together and not self._has_path and text is not None and kept is None:
-            able += filter(is_path, field.source.places())
-        return able
+        if not self._has_path and text is not None and (with_path or not able):
+            able += (place for place in field.source.places() if is_path(place) and place.can_carry(text))
+        return ways_of(field, able, text)
 
     def place(self, field: Field, text: Hidden[str]) -> None:
         """Put a string into its place."""

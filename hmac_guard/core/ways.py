@@ -30,11 +30,9 @@ class Way(NamedTuple):
 
 
 def ways_of(field: Field, places: Iterable[Any] | None = None, text: str | None = None) -> list[Way]:
-    """Return the ways to send a string: each one of its source, or one for each of the places that are given."""
-    if places is not None:
-        return [Way(field, place, "", text) for place in places]
-    listed: Iterable[Any] = field.source.places()
-    return [Way(field, place, each) for place in listed for each in (place.templates if place.shared else [""])]
+    """Return the ways to send a string in its places, or in those that are given."""
+    listed: Iterable[Any] = field.source.places() if places is None else places
+    return [Way(field, place, each, text) for place in listed for each in (place.templates if place.shared else [""])]
 
 
 def choose(owner: str, ways: Sequence[Sequence[Way]]) -> tuple[Way, ...]:

@@ -114,7 +114,7 @@ def _ways(scheme: Scheme, field: Field, value: str, body: str) -> list[Way]:
     places = sorted(
         field.source.places(), key=lambda place: (scheme.signs_body and bool(place.kinds), _contradicts(place, body))
     )
-    ways = [way._replace(text=value or None) for way in ways_of(field)]
+    ways = ways_of(field, places, value or None)
     return sorted(
         ways, key=lambda way: (places.index(way.place), len({*_SLOT.findall(way.template)}.difference(names)))
     )

@@ -15,7 +15,7 @@ import pytest
 from signed_schemes import HOOK, INBOX, KEY, NOW
 from support import Call, Sent
 
-from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme
+from hmac_guard import ConfigError, Cookie, Form, Guard, Header, Json, Path, Query, Scheme, SignedFields
 from hmac_guard.core import ways
 from hmac_guard.core.times import Expires, Timestamp
 
@@ -402,6 +402,46 @@ def test_an_id_that_fits_nowhere_else_is_in_the_path_that_the_caller_writes() ->
 
     assert fields.json == {"b": "2"}
     assert fields.form == {}
+
+
+@pytest.mark.parametrize(
+    ("ids", "tenant", "kinds"),
+    [
+        ({"a": Json("/a") | Cookie("a"), "b": Path("/v/{b}") | Form("b")}, None, {"cookies": ["a"], "form": ["b"]}),
+        (
+            {"a": Json("/a") | Path("/u/{k}/{a}") | Header("X-A")},
+            Form("t") | Path("/u/{tenant}/{k}"),
+            {"headers": ["X-A"], "form": ["t"]},
+        ),
+        ({"a": Path("/x/{a}/{k}")}, Query("t") | Path("/x/{tenant}/{k}"), {}),
+    ],
+    ids=repr,
+)
+def test_an_id_is_left_to_the_path_only_if_a_request_can_have_it_there(ids: Any, tenant: Any, kinds: Any) -> None:
+    message = ":".join(f"{{{name}}}" for name in ids)
+    made = Scheme(name="m", ids=ids, message=message, signature=Header("S"), tenant=tenant)
+    fields = made.sign_fields(KEY, dict.fromkeys(ids, "1"), tenant="1" if tenant else None)
+    found = {kind: list(getattr(fields, kind)) for kind in SignedFields.__slots__ if getattr(fields, kind)}
+
+    assert found == {**kinds, "headers": [*kinds.get("headers", []), "S"]}
+
+
+def test_ids_that_no_path_has_together_are_not_signed() -> None:
+    ids = {"a": Path("/u/{a}") | Form("a"), "b": Json("/b") | Cookie("b"), "c": Path("/v/{c}")}
+    made = Scheme(name="m", ids=ids, message="{a}:{b}:{c}", signature=Header("S"))
+
+    assert made.sign_fields(KEY, a="1", b="2", c="3").form == {"a": "1"}
+    with pytest.raises(ConfigError, match="no request can have each of the id 'a', the id 'b', the id 'c', the sig"):
+        made.sign_fields(KEY, a="1", b="größe", c="3")
+
+
+def test_an_id_that_a_path_cannot_carry_is_not_left_to_it() -> None:
+    made = Scheme(
+        name="m", ids={"a": Path("/u/{a}") | Form("a"), "b": Json("/b")}, message="{a}:{b}", signature=Header("S")
+    )
+
+    with pytest.raises(ConfigError, match="one body cannot be JSON and a form"):
+        made.sign_fields(KEY, a="1/2", b="3")
 
 
 class Name(str, Enum):
