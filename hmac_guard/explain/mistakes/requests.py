@@ -17,8 +17,8 @@ _HALF_HOUR, _MAX_ZONE = 1_800, 14 * 3_600
 _NEAR = 120
 _OLD_COPY = "; if this is an old copy of a request, sign a new one"
 _YEAR = 366 * 86_400
-#: The Unix time of 1980. A number below it is the time for which a signature is to last.
-_FIRST_MOMENT = 10 * _YEAR
+#: The Unix time of September 2001. A number below it is the time for which a signature is to last.
+_FIRST_MOMENT = 10**9
 _COMPACT = (",", ":")
 _JSON_FORMS: tuple[dict[str, Any], ...] = (
     {"separators": _COMPACT},
@@ -213,7 +213,7 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
     used, other = ("seconds", "milliseconds") if time.unit == "s" else ("milliseconds", "seconds")
     in_other_unit = int(text) / 1000 if time.unit == "s" else float(text)
     off = time.moment(int(text)) - now
-    if abs(in_other_unit - now) < _YEAR:
+    if _FIRST_MOMENT < in_other_unit < now + _YEAR:
         yield "time_unit", f"{time.label} counts {other}, and the scheme {used}", f"send it in {used}"
     elif time.moment(int(text)) < _FIRST_MOMENT < now:
         wanted = "the end: the present time plus the duration" if isinstance(time, Expires) else "signing"

@@ -6,7 +6,7 @@ import hmac
 import json
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from waiting import TIMEOUT
@@ -380,6 +380,11 @@ def test_an_end_in_the_past_or_too_far_in_the_future_is_reported() -> None:
             "the time of expiry is 600000, a duration",
         ),
         (
+            ENDS.replace(expires=Expires(Query("expires"), max_lifetime=3_600, unit="ms")),
+            7 * 86_400_000,
+            "the time of expiry is 604800000, a duration",
+        ),
+        (
             ENDS.replace(message="{user_id}.{timestamp}", timestamp=Timestamp(Query("expires")), expires=None),
             300,
             "the timestamp is 300, a duration and no Unix time. Fix: send the Unix time of signing.",
@@ -393,6 +398,19 @@ def test_a_duration_in_place_of_a_time_is_named(scheme: Scheme, sent: int, says:
     assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == ["time_duration"]
     assert f"Cause: {says}" in " ".join(sentences(explanation))
     assert sentences(explanation)[-1] == "Except for that, the signature is right."
+
+
+@pytest.mark.parametrize("time", [Timestamp, Expires])
+@pytest.mark.parametrize(("unit", "sent"), [("ms", 1_700_000_000), ("s", 1_700_000_000_000)])
+def test_an_old_time_in_the_other_unit_is_no_duration(time: Any, unit: str, sent: int) -> None:
+    limit = {"max_age": 300} if time is Timestamp else {"max_lifetime": 300}
+    name = time.__name__.lower()
+    made = time(Query("time"), unit=unit, **limit)
+    scheme = ENDS.replace(message=f"{{user_id}}.{{{name}}}", **{"expires": None, name: made})
+    url = f"https://x/?user_id=u1&time={sent}&sig={hex_of(b'u1.%d' % sent)}"
+
+    [mistake] = as_json(explain_captured(scheme, capture(url.encode()), KEYS))["mistakes"]
+    assert mistake["name"] == "time_unit"
 
 
 @pytest.mark.parametrize(
