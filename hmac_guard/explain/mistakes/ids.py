@@ -58,13 +58,15 @@ def _left_out(attempt: Attempt) -> Variants:
     subsets = (numbers for size in sizes for numbers in combinations(range(len(attempt.ids)), size))
     for numbers in islice(subsets, _MAX_ORDERS):
         what = "each of " + " and ".join(_shown(attempt.names[number]) for number in numbers)
-        for side in (1, 0):
+        kept = next(number for number in range(len(attempt.ids)) if number not in numbers)
+        # The text after each id before `start` is left out, and the text before each other one.
+        for start in (kept, len(attempt.ids), 0):
             without = attempt
             for number in reversed(numbers):
                 without = without._replace(
                     names=_without(without.names, number),
                     ids=_without(without.ids, number),
-                    texts=_without(without.texts, number + side),
+                    texts=_without(without.texts, number + (number < start)),
                 )
             yield what, without
 

@@ -434,6 +434,17 @@ def test_several_ids_that_were_not_signed_are_named(message: str, left_out: str)
     assert [mistake["name"] for mistake in as_json(explanation)["mistakes"]] == ["id_missing"]
 
 
+@pytest.mark.parametrize("signed", ["b", "c", "b:c"])
+def test_ids_that_were_not_signed_on_both_sides_are_named(signed: str) -> None:
+    ids = {name: Query(name) for name in "abcd"}
+    scheme = Scheme(name="four", ids=ids, message="{a}:{b}:{c}:{d}", signature=Query("sig"))
+    url = f"https://x/?a=a&b=b&c=c&d=d&sig={hex_of(signed.encode())}"
+    explanation = explain_captured(scheme, capture(url.encode()), KEYS, seconds=TIMEOUT)
+
+    left_out = " and ".join(name for name in "abcd" if name not in signed)
+    assert sentences(explanation)[1].startswith(f"Cause: each of {left_out} was not signed")
+
+
 def test_a_whsec_key_in_the_other_form_is_named() -> None:
     """Stripe's is text and often decodes as base64; that of Standard Webhooks is decoded."""
     text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
