@@ -92,8 +92,8 @@ def _checked(argument: str, entries: Iterable[str]) -> list[str]:
     for entry in checked:
         if isinstance(entry, str) and _PATTERN.search(entry):
             raise ConfigError(
-                f"{argument}: {entry!r} looks like a pattern or is not decoded, and would match nothing; give an exact "
-                "path, or a prefix that ends in '/', such as '/api/'"
+                f"{argument}: {entry!r} looks like a pattern or is not decoded, and would match only this "
+                "text; give an exact path, or a prefix that ends in '/', such as '/api/'"
             )
         if not isinstance(entry, str) or not is_canonical(entry):
             raise ConfigError(
@@ -172,7 +172,7 @@ def segments_of(template: str, name: str) -> list[str]:
         elif _PATTERN.search(segment):
             raise ConfigError(
                 f"Path: {template!r} has {segment!r}, which looks like a pattern or is not decoded, and would match "
-                f"nothing; write the decoded text, and a segment that can be anything as '{{other}}'"
+                f"only this text; write the decoded text, and a segment that can be anything as '{{other}}'"
             )
         else:
             patterns.append(re.escape(segment))
