@@ -125,7 +125,7 @@ class Placing:
 
     def _check_written(self, field: Field, text: str | None, kept: Source | None) -> None:
         """Raise `ConfigError` for a string that has no place, unless the caller writes it."""
-        if field.label == "the signature":  # Any place but a path carries it.
+        if field is self._scheme.signature_field:  # Any place but a path carries it.
             raise ConfigError(
                 f"sign_fields: the signature cannot be sent in {field.source!r}: the caller writes the URL; get the "
                 "signature from sign, and write it there"

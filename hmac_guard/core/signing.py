@@ -52,8 +52,8 @@ def sign(scheme: "Scheme", key: Hidden[Any], ids: Hidden[Any], named: Mapping[st
     for name, value in parts.items():
         if value is None:
             raise ConfigError(f"sign: the message names {name!r}; give {name}=")
-    message = _message(scheme, given, parts)
     times = {each.name: _time_text(each.name, parts[each.name]) for each in scheme.times if each.name in parts}
+    message = _message(scheme, given, times, parts.get("method"), parts.get("body"))
     read = read_body(scheme, {**given, **times}, _body_of(parts.get("body", b"")))
     if isinstance(read, Refused):
         raise ConfigError(f"sign: {read.detail}")
@@ -89,7 +89,7 @@ def sign_fields(
 
     in_body = {field.name for field in fields if read_out(field, given)}
     times = _times_at(scheme, now, given)
-    message = _message(scheme, given, {**times, "body": body, "method": method})
+    message = _message(scheme, given, times, method, body)
     check_tenant("sign_fields", scheme, tenant)
     sent = {**given, **times}
     texts = [(field, sent[field.name]) for field in fields if field.name in sent and field.name not in in_body]
@@ -122,18 +122,16 @@ def _signature(scheme: "Scheme", key: Hidden[Any], message: bytes) -> str:
     return scheme.signature_of(made, message).decode()
 
 
-def _message(scheme: "Scheme", ids: Mapping[str, str], parts: Mapping[str, Any]) -> bytes:
+def _message(scheme: "Scheme", ids: Mapping[str, str], times: Mapping[str, str], method: Any, body: Any) -> bytes:
     _check_ids(scheme, ids)
-    named = {each.name: _time_text(each.name, parts[each.name]) for each in scheme.times if each.name in parts}
-    if scheme.signs_method:
-        named["@method"] = _method_of(parts["method"])
-    body = _body_of(parts["body"]) if scheme.signs_body else b""
-    if scheme.signs_body_alone and not body:
+    named = {**times, "@method": _method_of(method)} if scheme.signs_method else times
+    signed = _body_of(body) if scheme.signs_body else b""
+    if scheme.signs_body_alone and not signed:
         raise ConfigError("sign: the body is empty, and nothing else is signed; no guard accepts that")
     composed = compose(scheme.parts, {**ids, **named})
     if composed is None:
         raise ConfigError(f"sign: {why_ambiguous(scheme.parts, {**ids, **named})}")
-    return composed + body
+    return composed + signed
 
 
 def _check_ids(scheme: "Scheme", ids: Mapping[str, str]) -> None:

@@ -52,8 +52,8 @@ class Call(NamedTuple):
 
 def values_of(scheme: Scheme, texts: Mapping[str, str], tenant: str, signature: str = "") -> list[str]:
     """Return the values of a request, as `make_call` takes them. An id may be called "tenant" or "signature"."""
-    own = {"the signature": signature, "the tenant": tenant}
-    return [own[field.label] if field.label in own else texts.get(field.name, "") for field in fields_of(scheme)]
+    own = {scheme.signature_field: signature, scheme.tenant_field: tenant}
+    return [own[field] if field in own else texts.get(field.name, "") for field in fields_of(scheme)]
 
 
 def make_call(scheme: Scheme, values: Sequence[str], body: str = "") -> Call:
