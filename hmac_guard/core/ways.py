@@ -8,6 +8,9 @@ from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.paths import id_position, is_taken, is_within, segments_of, share_a_path
 from hmac_guard.core.source import Field, Source, is_one
 
+#: The fix that needs no other source, if there is one.
+_ONE_TEXT = "give the same text for both"
+
 
 class Way(NamedTuple):
     """A way to send a string.
@@ -46,7 +49,8 @@ def choose(owner: str, ways: Sequence[Sequence[Way]]) -> tuple[Way, ...]:
         pairs = ([why_not_both(*both) for both in product(*two)] for two in combinations(ways, 2))
         labels = ", ".join(each[0].field.label for each in ways)
         general = f"no request can have each of {labels} in its places; give one of them another source"
-        raise ConfigError(f"{owner}: {next((reasons[0] for reasons in pairs if all(reasons)), general)}")
+        reasons = next(filter(all, pairs), [general])
+        raise ConfigError(f"{owner}: {max(reasons, key=lambda reason: reason.endswith(_ONE_TEXT))}")
     return chosen
 
 
@@ -83,7 +87,7 @@ def why_not_both(one: Way, other: Way) -> str:
                 "source"
             )
     if is_both and one.text != other.text and None not in (one.text, other.text):
-        return f"two different strings are sent in {one.place!r}; give the same text for both"
+        return f"two different strings are sent in {one.place!r}; {_ONE_TEXT}"
     return ""
 
 

@@ -396,6 +396,24 @@ def test_an_id_and_the_tenant_are_in_no_other_place_of_either(user: Any, tenant:
         scheme.sign_fields(KEY, t="42", tenant="acme")
 
 
+@pytest.mark.parametrize(
+    ("user", "tenant"),
+    [
+        (Cookie("t"), Query("t") | Cookie("t")),
+        (Query("t") | Cookie("t"), Cookie("t")),
+        (Cookie("t"), Cookie("t") | Query("t")),
+    ],
+)
+def test_the_error_for_two_texts_in_one_place_says_to_give_one(user: Any, tenant: Any) -> None:
+    made = Scheme(name="m", ids={"user": user}, message="{user}", signature=Query("sig"), tenant=tenant)
+
+    assert made.sign_fields(KEY, user="acme", tenant="acme").cookies == {"t": "acme"}
+    with pytest.raises(
+        ConfigError, match=r"two different strings are sent in Cookie\(.*; give the same text for both$"
+    ):
+        made.sign_fields(KEY, user="42", tenant="acme")
+
+
 def test_an_id_that_fits_nowhere_else_is_in_the_path_that_the_caller_writes() -> None:
     ids = {"a": Path("/u/{a}") | Form("a"), "b": Json("/b")}
     fields = Scheme(name="m", ids=ids, message="{a}:{b}", signature=Header("X-Sig")).sign_fields(KEY, a="1", b="2")
