@@ -414,8 +414,9 @@ def check_clock(owner: str, clock: Any, example: str = "time.time") -> None:
     check_function(owner, "clock", clock, "")
     now = clock()
     if not is_finite(now):
+        returned = now if isinstance(now, float) else type(now).__name__
         raise ConfigError(
-            f"{owner}: clock must return seconds, a number, as {example} does, not {type(now).__name__}; of a datetime "
+            f"{owner}: clock must return seconds, a finite number, as {example} does, not {returned}; of a datetime "
             "return .timestamp()"
         )
 
