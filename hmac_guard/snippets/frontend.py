@@ -173,7 +173,7 @@ def fetch_code(scheme: Scheme, tenant: str) -> str:
     # All other values differ from request to request.
     *ways, last = _chosen(scheme, values_of(scheme, {}, tenant))
     *_, tenant_name = local_names([*ids, "tenant?"], camel)
-    same = (signed[way.field.name] for way in ways if way.field in scheme.id_fields and is_shared(way, last))
+    same = (signed[way.field.name] for way in ways if is_shared(way, last))
     # A time that the message does not name is in the signed body.
     names = values_of(scheme, signed, next(same, tenant_name), "signature")
     call = _call_at(scheme, [*ways, last], names)

@@ -215,7 +215,7 @@ def _clock_mistake(time: Timestamp | Expires, text: str, now: float) -> Iterator
     off = time.moment(int(text)) - now
     if _FIRST_MOMENT < in_other_unit < now + _YEAR:
         yield "time_unit", f"{time.label} counts {other}, and the scheme {used}", f"send it in {used}"
-    elif time.moment(int(text)) < _FIRST_MOMENT < now:
+    elif time.moment(int(text)) < _FIRST_MOMENT:
         wanted = "the end: the present time plus the duration" if isinstance(time, Expires) else "signing"
         yield "time_duration", f"{time.label} is {text}, a duration and no Unix time", f"send the Unix time of {wanted}"
     elif isinstance(time, Timestamp) and (zone := _zone(off)):

@@ -84,6 +84,17 @@ DATED = Scheme(
     signature=Header("X-Sig"),
     timestamp=Timestamp(Json("/at", allow_int=True), max_age=60),
 )
+BOTH = Scheme(
+    name="both",
+    ids={},
+    message="{timestamp}.{@body}",
+    signature=Header("X-Sig"),
+    timestamp=Timestamp(Json("/at", allow_int=True), max_age=60),
+)
+ITEMS = Scheme(
+    name="items", ids={"body": Header("X-Sig").item("b", separators=(",", "="))}, message="{body}.{@body}",
+    signature=Header("X-Sig").item("s", separators=(",", "=")),
+)
 ORDER = Scheme(name="order", ids={"user": Json("/user")}, message="{user}.{@body}", signature=Header("X-Sig"))
 CALLS = Scheme(name="calls", ids={"user": Query("user")}, message="{@method}.{user}", signature=Query("sig"))
 TWICE = Scheme(
@@ -617,6 +628,8 @@ def test_an_id_may_have_the_name_of_another_part(own_folder: Path) -> None:
         (["shop:DATED", 'body={{"at":1900000000000}}'], "not_yet_valid"),
         (["shop:DATED", 'body={{"at":"soon"}}'], "malformed"),
         (["shop:DATED", "body={{}}"], "malformed"),
+        (["shop:BOTH", "timestamp={now}", 'body={{"at":{now}}}'], "verified"),
+        (["shop:BOTH", "timestamp={now}", 'body={{"at":1700000000}}'], "conflict"),
         (["shop:ORDER", "user=1", 'body={{"user":"1"}}'], "verified"),
         (["shop:ORDER", "user=2", 'body={{"user":"1"}}'], "conflict"),
         (["shop:ORDER", "user=2", "body={{}}"], "malformed"),
@@ -697,6 +710,13 @@ def test_a_header_with_another_id_is_not_verified(own_folder: Path) -> None:
 
     assert run(*words, f"u=a,s={right}", KEY=SECRET) == (0, "verified\n")
     assert run(*words, f"u=b,s={right}", KEY=SECRET)[0] == 2
+
+
+def test_an_id_in_a_header_may_have_the_name_of_another_part(own_folder: Path) -> None:
+    right = hmac.digest(SECRET.encode(), b"a.raw", "sha256").hex()
+    words = ["verify", "shop:ITEMS", "body=a", "@body=raw", "--key-env", "KEY", "--signature"]
+
+    assert run(*words, f"b=a,s={right}", KEY=SECRET) == (0, "verified\n")
 
 
 @pytest.mark.parametrize("body", [{"a": 1}, None, 5])

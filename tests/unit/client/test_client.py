@@ -883,6 +883,16 @@ def test_an_id_of_a_function_may_be_the_tenant_too(sign: Any) -> None:
 
 
 @pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
+def test_a_tenant_may_have_a_text_that_an_id_of_a_function_may_not_have(sign: Any) -> None:
+    scheme = OF_TENANT.replace(
+        ids={"a": Header("X-A"), "b": Header("X-B")}, message="{a}:{b}", tenant=Header("X-Org"), signature=Query("sig")
+    )
+    signer = sign(scheme, KEY, ["https://a.example"], a=lambda: "1", b=lambda: "2", tenant="eu:acme").signer
+
+    assert signer.sign(Outgoing("GET", "/")).headers == {"X-A": "1", "X-B": "2", "X-Org": "eu:acme"}
+
+
+@pytest.mark.parametrize("sign", [HttpxAuth, RequestsAuth])
 def test_an_id_that_fits_nowhere_else_is_in_the_path(sign: Any) -> None:
     ids = {"a": Path("/u/{a}") | Form("a"), "b": Json("/b")}
     scheme = Scheme(name="m", ids=ids, message="{a}:{b}", signature=Header("X-Sig"))

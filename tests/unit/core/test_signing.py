@@ -462,6 +462,14 @@ def test_an_id_that_a_path_cannot_carry_is_not_left_to_it() -> None:
         made.sign_fields(KEY, a="1/2", b="3")
 
 
+def test_the_signature_is_not_left_to_the_path() -> None:
+    signature = Form("s") | Path("/x/{signature}")
+    made = Scheme(name="m", ids={"a": Json("/a")}, message="{a}", signature=signature)
+
+    with pytest.raises(ConfigError, match="one body cannot be JSON and a form"):
+        made.sign_fields(KEY, a="1")
+
+
 class Name(str, Enum):
     PLAN = "X-Plan"
     OF_PLAN = "pro"
@@ -708,12 +716,25 @@ def test_a_signed_body_that_no_guard_accepts_is_an_error(ids: dict[str, Any], bo
         made.sign_fields(KEY, user="bob", body=body)
 
 
-@pytest.mark.parametrize("body", [multipart(user="bob"), multipart(page="1", user="bob"), b"user=bob"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        multipart(user="bob"),
+        multipart(page="1", user="bob"),
+        b"\r\n" + multipart(user="bob"),
+        b"user=bob",
+    ],
+)
 def test_an_id_is_read_from_each_kind_of_form(body: bytes) -> None:
     assert FORM.sign(KEY, user="bob", body=body) == hex_of(b"bob." + body)
     assert FORM.sign_fields(KEY, body=body).headers == {"X-Sig": hex_of(b"bob." + body)}
     either = FORM.replace(ids={"user": Header("X-User") | Form("user")})
     assert either.sign_fields(KEY, user="bob", body=body).headers == {"X-Sig": hex_of(b"bob." + body)}
+
+
+def test_an_id_that_is_only_in_a_form_is_read_from_one_that_begins_as_json() -> None:
+    body = b"[a]=1&user=bob"
+    assert FORM.sign(KEY, user="bob", body=body) == hex_of(b"bob." + body)
 
 
 def test_a_multipart_body_with_a_file_in_the_place_of_an_id_is_an_error() -> None:

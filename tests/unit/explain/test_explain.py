@@ -1064,6 +1064,28 @@ def test_an_encoded_slash_in_a_path_is_named(scheme: Scheme, target: str, senten
     assert said[-1] == "Except for that, the signature is right."
 
 
+def test_of_many_ids_few_choices_that_were_not_signed_are_tried() -> None:
+    ids = {f"id_{number}": f"{number}" for number in range(12)}
+    sources = {name: Query(name) for name in ids}
+    scheme = Scheme(name="many", ids=sources, message=":".join(f"{{{name}}}" for name in ids), signature=Query("sig"))
+    [missing] = [mistake for mistake in MISTAKES if mistake.name == "id_missing"]
+
+    assert 12 < sum(1 for _ in missing.vary(right_attempt(scheme, KEY.encode(), ids))) < 300
+
+
+def test_an_encoded_slash_in_another_segment_is_not_named() -> None:
+    scheme = user_hash(id=PathSource("/{org}/{id}"), signature=Query("sig"))
+    said = sentences(explained(scheme, f"/a%2Fb/7?sig={signed('7')}"))
+
+    assert "%2F" not in "".join(said)
+
+
+def test_an_id_without_a_slash_in_another_place_is_to_be_sent_in_the_path() -> None:
+    said = sentences(explained(NOTES, f"/users?id=7&sig={signed('7')}"))
+
+    assert "where the guard does not read it; send it in the path '/users/{id}/notes'" in said[1]
+
+
 def test_an_id_with_a_slash_in_another_place_is_not_to_be_sent_in_a_path() -> None:
     said = sentences(explained(NOTES, f"/users?id=a/b&sig={signed('a/b')}"))
 
@@ -1085,6 +1107,12 @@ def test_a_header_that_not_every_server_passes_on_is_named(headers: str, written
     dropped = f"Many servers and proxies drop a header whose name has '_': write {written}."
     assert sentences(explanation)[-1] == dropped
     assert as_json(explanation)["answer"][-1] == dropped
+
+
+def test_a_header_with_items_that_not_every_server_passes_on_is_named() -> None:
+    request = f"POST / HTTP/1.1\nStripe_Signature: t=1800000000,v1={signed('1800000000.x')}\n\nx"
+
+    assert "write 'Stripe-Signature' and not 'Stripe_Signature'" in sentences(explained(schemes.STRIPE, request))[-1]
 
 
 def test_another_header_with_an_underscore_is_not_named() -> None:

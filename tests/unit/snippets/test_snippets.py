@@ -402,6 +402,8 @@ ALSO_QUERY = PathSource("/u/{a}") | Query("a")
         ({"a": ALSO_QUERY, "b": PathSource("/u/{b}") | Query("b")}, Query("sig"), "/"),
         ({"a": ALSO_QUERY, "b": PathSource("/{k}/{b}") | Form("b")}, Query("sig"), "/k/b-42"),
         ({"a": Json("/a") | Form("a"), "b": Query("b")}, Form("sig"), "/"),
+        # A placeholder that is no id has no text.
+        ({"a": PathSource("/{k}/{a}", "/x/{a}/y"), "b": Query("b")}, Query("sig"), "/x/a-42/y"),
     ],
     ids=repr,
 )
@@ -434,6 +436,14 @@ def test_an_id_in_the_place_of_the_tenant_has_its_text_and_one_variable(user: An
     assert worked_example(scheme, "acme").message == "acme"
     assert sent in fetch_code(scheme, "acme")
     assert "tenant" not in fetch_code(scheme, "acme")
+
+
+def test_an_id_beside_the_tenant_in_a_path_has_its_own_text() -> None:
+    user, tenant = PathSource("/{org}/{user}"), PathSource("/{tenant}/{x}")
+    scheme = Scheme(name="x", ids={"user": user}, message="{user}", signature=Query("sig"), tenant=tenant)
+
+    assert worked_example(scheme, "acme").message == "user-42"
+    assert "/${encodeURIComponent(tenant)}/${encodeURIComponent(userId)}?" in fetch_code(scheme, "acme")
 
 
 def test_an_id_of_an_example_may_have_the_name_of_another_part() -> None:
