@@ -5,6 +5,7 @@ to T012, T086, T090.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from itertools import combinations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from hmac_guard.core.errors import ConfigError
 from hmac_guard.core.frozen import Frozen
 from hmac_guard.core.hidden import Hidden, hide
-from hmac_guard.core.numbers import LAST_SECOND
+from hmac_guard.core.numbers import LATEST
 from hmac_guard.core.secret import bytes_of, from_base64, from_whsec, utf8_of
 
 if TYPE_CHECKING:
@@ -75,9 +76,11 @@ class Key(Frozen):
         if id is not None and not (isinstance(id, str) and id.isprintable() and id.strip()):
             raise ConfigError("Key: id must be printable text, or None")
         for name, moment in (("not_before", not_before), ("not_after", not_after)):
-            if moment is not None and (isinstance(moment, bool) or not isinstance(moment, (int, float))):
+            if moment is not None and (
+                isinstance(moment, bool) or not isinstance(moment, (int, float)) or not -math.inf <= moment <= math.inf
+            ):
                 raise ConfigError(f"Key: {name} must be Unix seconds (a number), or None")
-            if moment is not None and not moment < LAST_SECOND:  # Not a number either.
+            if moment is not None and LATEST < moment < math.inf:
                 raise ConfigError(f"Key: {name} must be Unix seconds (not milliseconds) until the year 9999, or None")
         if not_before is not None and not_after is not None and not_after < not_before:
             raise ConfigError("Key: not_after is before not_before, so the key would never be active")

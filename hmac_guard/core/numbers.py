@@ -5,8 +5,10 @@ from typing import Any
 
 from hmac_guard.core.errors import ConfigError
 
-#: The last second of the year 9999, in Unix seconds. A number above it is a time in milliseconds.
+#: The last second of the year 9999, in Unix seconds.
 LAST_SECOND = 253_402_300_799.0
+#: A larger number is a time in milliseconds. A database may give `datetime.max` for "no end", in any time zone.
+LATEST = LAST_SECOND + 86_400
 
 
 def is_finite(value: object) -> bool:

@@ -246,13 +246,12 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "two ASGI guards under one name": (lambda: guard().asgi(guard().asgi(asgi_app)), "annotate_as="),
     "a key id that is blank": (lambda: Key(KEY, id=" "), "printable text"),
     "a key time that is text": (lambda: Key(KEY, not_after="2030"), "Unix seconds"),  # type: ignore[arg-type]
-    "a key time that is NaN": (lambda: Key(KEY, not_before=float("nan")), "Unix seconds"),
+    "a key time that is NaN": (lambda: Key(KEY, not_before=float("nan")), "Unix seconds (a number)"),
     "a key that ends at a time in milliseconds": (
         lambda: Key(KEY, not_after=1.9e12),
         "not_after must be Unix seconds (not milliseconds)",
     ),
     "a key that begins at a time in milliseconds": (lambda: Key(KEY, not_before=19 * 10**11), "not milliseconds"),
-    "a key without an end that is infinite": (lambda: Key(KEY, not_after=float("inf")), "or None"),
     "a key that is never active": (lambda: Key(KEY, not_before=2, not_after=1), "never be active"),
     "odd hex": (lambda: Key.from_hex("abc"), "hex digits"),
     "hex with spaces": (lambda: Key.from_hex("ab cd"), "hex digits"),

@@ -2,10 +2,12 @@
 
 import copy
 import logging
+import math
 import operator
 import os
 import pickle
 import warnings
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +298,21 @@ def test_a_key_is_active_at_its_first_and_at_its_last_second() -> None:
     ring = Keyring([Key(KEY, not_before=10, not_after=20), OLD])
 
     assert [len(ring.active(now)) for now in (9.9, 10, 20, 20.1)] == [1, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(math.inf, id="infinity"),
+        *(
+            pytest.param(datetime.max.replace(tzinfo=timezone(timedelta(hours=hours))).timestamp(), id=f"UTC{hours:+}")
+            for hours in (-12, 0, 14)
+        ),
+        pytest.param(datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc).timestamp(), id="the last second"),
+    ],
+)
+def test_a_database_may_give_no_end_as_the_last_moment(end: float) -> None:
+    assert Keyring(Key(KEY, not_after=end)).active(datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp())
 
 
 @pytest.mark.parametrize(
