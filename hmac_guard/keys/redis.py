@@ -74,7 +74,6 @@ class RedisInvalidation(Strict):
         self._is_own = isinstance(hidden.get(), (str, type(None)))
         self._redis: Hidden[Any] = _client_of(hidden) if self._is_own else _checked(hidden)
         _check_names(self._redis)
-        _check_connections(self._redis)
         self._channel = channel
         self._counter = f"{channel}:changes"
         self._watches: list[Background] = []
@@ -114,13 +113,14 @@ class RedisInvalidation(Strict):
             keys: The cache.
 
         Raises:
-            ConfigError: `keys` is not a `CachedKeys`.
+            ConfigError: `keys` is not a `CachedKeys`, or `max_connections` permits only one.
         """
         check_process()
         hidden = hide(keys)
         del keys
         if not isinstance(hidden.get(), CachedKeys):
             raise ConfigError("RedisInvalidation: watch takes the CachedKeys whose keys may change")
+        _check_connections(self._redis)
         has_tried = threading.Event()
         self._watches.append(Background("hmac_guard-news", partial(self._follow, hidden.get(), has_tried)))
         # The first connection imports modules. A child that is forked during an import gets half of a module.

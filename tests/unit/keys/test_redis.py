@@ -16,7 +16,7 @@ import pytest
 from databases import REDIS, Database, needs
 from key_sources import KEY, OTHER_KEY, Clock, Source, claim_of, follow
 from ports import LOCAL, own_port
-from redis import Redis, RedisCluster, Sentinel
+from redis import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as NoAnswer
@@ -681,8 +681,6 @@ def test_a_forked_worker_watches_too(channel: str, server: RedisServer) -> None:
             "decode some names",
             id="an encoding in the URL that ignores characters",
         ),
-        pytest.param(["redis://localhost?max_connections=1"], "at least two in max_connections", id="one connection"),
-        pytest.param([Redis(max_connections=1)], "at least two in max_connections", id="a client with one connection"),
         pytest.param(["rediss://localhost?ssl_cert_reqs=x"], "give a URL like", id="an unknown rule for certificates"),
         pytest.param(["redis://localhost", ""], "channel", id="no channel"),
         pytest.param(["redis://localhost", 7], "channel", id="a number for a channel"),
@@ -692,6 +690,33 @@ def test_a_forked_worker_watches_too(channel: str, server: RedisServer) -> None:
 def test_an_option_that_cannot_work_is_refused(arguments: list[object], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         RedisInvalidation(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "client_of",
+    [
+        pytest.param("{}?max_connections=1".format, id="a URL"),
+        pytest.param(
+            lambda url: Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=1, timeout=1)),
+            id="a client",
+        ),
+    ],
+)
+def test_one_connection_is_enough_to_publish_and_not_to_watch(
+    channel: str, server: RedisServer, client_of: Callable[[str], Any]
+) -> None:
+    source = Source(Key(KEY, "old"))
+    worker = Worker(server.url, channel, source)
+    assert key_id(worker.keys) == "old"
+    source.answer = Key(OTHER_KEY, "new")
+    news = RedisInvalidation(client_of(server.url), channel)
+
+    news.publish("acme")
+
+    assert becomes_true(lambda: key_id(worker.keys) == "new")
+    with pytest.raises(ConfigError, match="at least two in max_connections"):
+        news.watch(worker.keys)
+    close([worker])
 
 
 def test_what_remembers_nothing_has_nothing_to_watch() -> None:
