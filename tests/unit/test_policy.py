@@ -322,6 +322,15 @@ def test_a_tenant_may_have_its_own_mode(call: Call, tenant: str, status: int, qu
         assert reply.verdict.reason is Reason.OFF
 
 
+def test_on_verdict_is_not_called_for_a_tenant_that_is_not_checked(call: Call) -> None:
+    seen: list[str | None] = []
+    guard = Guard(SCHEME, RINGS, on_verdict=lambda verdict, claim: seen.append(claim.tenant))
+    for tenant in RINGS:
+        call(guard, Sent(query="user=u&sig=0", headers=[("X-Tenant", tenant)]))
+
+    assert seen == ["strict", "trying", "plain"]
+
+
 LESS_STRICT = [
     *(("enforce", "strict", 401), ("enforce", "trying", 200), ("enforce", "absent", 200), ("enforce", "plain", 401)),
     *(("report", "strict", 200), ("report", "trying", 200), ("report", "absent", 200), ("report", "plain", 200)),
