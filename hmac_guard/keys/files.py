@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hmac_guard.core.errors import ConfigError, KeysUnavailable
 from hmac_guard.core.hidden import Hidden, hide
@@ -69,7 +69,9 @@ class _Seen(NamedTuple):
         """Return the ring of a tenant; None if it has no file. Raise `KeysUnavailable` if that is not known."""
         found = self.read.get(tenant, self.others)
         if found.ring is None and (faults := [*found.faults, *self.others.faults]):
-            raise _Unavailable(faults[0])
+            unavailable: Any = KeysUnavailable(faults[0])
+            unavailable.text_is_logged = True
+            raise unavailable
         return found.ring
 
 
@@ -243,12 +245,6 @@ class FileKeys(Resolver):
 
     def _description(self) -> str:
         return f"FileKeys({', '.join(repr(shown_path(path)) for path in self._paths)})"
-
-
-class _Unavailable(KeysUnavailable):
-    """The files of a tenant cannot be read, and had no good key before."""
-
-    text_is_logged = True
 
 
 def _ring_of(found: list[tuple[Path, Key, bool]], faults: Faults) -> Keyring:

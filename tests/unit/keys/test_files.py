@@ -429,6 +429,7 @@ def test_a_tenant_whose_file_was_never_good_is_not_unknown(
     assert [status(keys, KEY), status(ChainKeys(keys, {"acme": old}), old)] == [503, 503]
     assert status(keys, OTHER_KEY, "globex") == 200
     assert "no key" in caplog.text
+    assert "the key resolver failed: hmac_guard.core.errors.KeysUnavailable: FileKeys: " in caplog.text
     assert KEY not in caplog.text
 
 
