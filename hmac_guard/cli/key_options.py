@@ -267,8 +267,11 @@ def _engine(db: Hidden[str | None]) -> Any:
         url = hide(make_url(str(db.get())))  # a tuple that contains the password
         if url.get().get_dialect().is_async:
             raise CliError(f"{url.get().drivername} is an async driver; use a sync driver, such as postgresql+psycopg")
-        if _has_second_at(db, url):
-            raise CliError("the URL of the database has two '@'; write %40 for one in the password")
+        if url.get().get_backend_name() != "sqlite" and _TWO_READINGS.search(str(db.get())):
+            raise CliError(
+                "the URL of the database can be read in two ways; write %40 for an '@', %3F for a '?' and %2F for a "
+                "'/' in the user, the password, the name and the options"
+            )
         engine = create_engine(url.get())
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise CliError(
@@ -283,18 +286,13 @@ def _engine(db: Hidden[str | None]) -> Any:
     return engine
 
 
-# In the name of an option; or in a password after a user with an `@`, which is a host and a query with a password.
-_SECOND_AT = re.compile("[?&][^=&]*@|://[^:/]*@[^:/]*:[^@]*[/?][^@]*@")
-
-
-def _has_second_at(db: Hidden[str | None], url: Hidden[Any]) -> bool:
-    """Return whether SQLAlchemy takes a part of a password with an `@` for the host, which the driver would print.
-
-    An `@` may be in a path of SQLite, in the name of a user, and in a value of the query.
-    """
-    if url.get().get_backend_name() == "sqlite":
-        return False
-    return "@" in f"{url.get().host}{url.get().database}" or _SECOND_AT.search(str(db.get())) is not None
+# SQLAlchemy takes the text from the first colon to the next `@` for the password. If that is wrong, it takes a part of
+# the password for the host, the name or the user, and the driver prints it. So a URL is refused if, in this order:
+# another `@` comes after that one; an `@` is in the options after a host, or after one with a port; a `/` comes before
+# the colon, and an `@` after it.
+_TWO_READINGS = re.compile(
+    r"://[^:/]*(?::[^@]*@.*|(?::(?:[^/?@]*\]:?)?\d*(?:/[^?@]*)?)?\?[^@]*=[^@]*|/[^?]*:[^@]*)@", re.DOTALL
+)
 
 
 def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
