@@ -20,7 +20,7 @@ from waiting import becomes_true
 from hmac_guard import ConfigError, KeysUnavailable, log
 from hmac_guard.keys import CachedKeys, RedisInvalidation, SqlKeys, VerdictCounts
 from hmac_guard.keys import redis as invalidation
-from hmac_guard.log import RECOVERED_AFTER, Failure, FailureLog, failure_of
+from hmac_guard.log import NO_TABLE, RECOVERED_AFTER, Failure, FailureLog, failure_of
 from hmac_guard.once import StoreFull
 
 FAULTS = {
@@ -119,6 +119,14 @@ def test_only_the_code_of_an_exception_or_of_its_cause_is_logged(
         fail(error)
 
     assert failure_of(caught.value).kind == f"{type(error).__module__}.{type(error).__name__}{code}"
+
+
+@pytest.mark.parametrize("detail", [None, 7, NO_TABLE, {NO_TABLE: 1}], ids=["none", "a number", "text", "a mapping"])
+def test_a_detail_of_another_exception_is_not_read(detail: object) -> None:
+    error = RuntimeError()
+    error.detail = detail  # type: ignore[attr-defined]
+
+    assert failure_of(error).kind == "builtins.RuntimeError"
 
 
 class Away:
