@@ -178,7 +178,8 @@ def test_a_database_that_takes_no_table_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("owner", [SqlKeys, SqlOnce])
-def test_a_failed_connect_is_not_repeated(tmp_path: Path, owner: Any, is_async: bool) -> None:
+@pytest.mark.parametrize("works", [0, 1], ids=["the first", "the second"])
+def test_a_failed_connect_is_not_repeated(tmp_path: Path, owner: Any, is_async: bool, works: int) -> None:
     """Each attempt could wait for the time-out of the driver, or log in with a wrong password."""
     url = f"sqlite{'+aiosqlite' * is_async}:///{tmp_path / 'keys.db'}"
     engine: Any = (create_async_engine if is_async else create_engine)(url, poolclass=NullPool)
@@ -187,12 +188,17 @@ def test_a_failed_connect_is_not_repeated(tmp_path: Path, owner: Any, is_async: 
     @event.listens_for(engine.sync_engine if is_async else engine, "do_connect")
     def refuse(*arguments: object) -> None:
         tried.append(arguments)
-        raise sqlite3.OperationalError("no connection")
+        if len(tried) > works:
+            raise sqlite3.OperationalError("no connection")
+
+    @event.listens_for(engine.sync_engine if is_async else engine, "before_cursor_execute")
+    def fail(*arguments: object) -> None:
+        raise OperationalError("lost", None, sqlite3.OperationalError("lost"))
 
     with pytest.raises(OperationalError, match="no connection"):
         asyncio.run(create_in(owner(engine))) if is_async else owner(engine).create_table()
 
-    assert len(tried) == 1
+    assert len(tried) == works + 1
 
 
 async def create_in(owner: Any) -> None:
