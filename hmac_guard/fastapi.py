@@ -75,7 +75,7 @@ class GuardSecurity(SecurityBase, Strict):
         self.scheme_name = openapi.scheme_name(guard) if scheme_name is None else _checked(scheme_name)
         self.model = _model(openapi.security_scheme(guard))
         self.responses = openapi.responses(guard)
-        self._driver = Driver(decider.for_view(), Mounts(cut=cut_by_starlette))
+        self._driver = Driver(decider.for_view(), Mounts(cut=cut_by_starlette, is_known=True))
         # A method of a subclass may take other parameters, which FastAPI must find.
         if any(each.kind is each.VAR_KEYWORD for each in signature(type(self).__call__).parameters.values()):
             self.__signature__ = _signature(guard)

@@ -64,12 +64,14 @@ class Mounts(NamedTuple):
         points: The mount points that the application and those inside it set.
         own: The one that the application sets. Then it ignores the one of the server.
         cut: How it cuts the mount point out of the path; None if that depends on the applications inside it.
+        is_known: Whether it is of an ASGI framework. A bridge to WSGI may cut the path in another way.
         keeps_root: Whether it may route the path with the mount point of the server.
     """
 
     points: Sequence[str] = ()
     own: str = ""
     cut: Cut | None = None
+    is_known: bool = False
     keeps_root: bool = False
 
     def readings(self, root: str, path: str) -> list[str]:
@@ -79,21 +81,22 @@ class Mounts(NamedTuple):
         """
         if self.cut is not None:
             return [self.cut(root, path)]
-        cuts = [cut for module, cut in CUTS.items() if module in sys.modules]
-        return [cut(root, path) for cut in cuts or (below,)]
+        if self.is_known:
+            return [cut(root, path) for module, cut in CUTS.items() if module in sys.modules]
+        return [below(root, path), *(cut(root, path) for cut in CUTS.values())]
 
 
-#: The modules and names of the classes of applications.
+#: The modules and names of the classes of ASGI applications, and of WSGI applications that are in a bridge.
 _FALCON = ("falcon.asgi.app", "App")
-_FRAMEWORKS = (
+_ASGI = (
     ("starlette.applications", "Starlette"),
     ("starlette.routing", "Router"),
+    ("django.core.handlers.asgi", "ASGIHandler"),
     ("quart.app", "Quart"),
     ("litestar.app", "Litestar"),
-    ("django.core.handlers.base", "BaseHandler"),
-    ("flask.app", "Flask"),
     _FALCON,
 )
+_IN_A_BRIDGE = (("django.core.handlers.base", "BaseHandler"), ("flask.app", "Flask"))
 
 #: The attributes in which a layer that only passes requests on stores the wrapped application: Starlette, WhiteNoise,
 #: asgiref. A router may answer some requests by their whole path, so the attributes of routers are not here.
@@ -103,11 +106,12 @@ _WRAPPED = ("app", "application", "inner", "wsgi_app", "wsgi_application")
 def mounts_of(app: Any) -> Mounts:
     """Return what is known of the mount points of an ASGI application."""
     points = [point for point, _ in mount_points_of(app) if point.strip("/")]
-    outermost = [layer for layer in _walk(app, _wrapped) if _is_framework(layer)]
+    outermost = [layer for layer in _walk(app, _wrapped) if _is_one_of(layer, _ASGI + _IN_A_BRIDGE)]
     own = {_own(layer) for layer in outermost}
     # Falcon mounts no other application.
     cut = cut_by_falcon if outermost and all(_is_of(layer, *_FALCON) for layer in outermost) else None
-    return Mounts(points, own.pop() if len(own) == 1 else "", cut, keeps_root=not outermost)
+    is_known = bool(outermost) and all(_is_one_of(layer, _ASGI) for layer in outermost)
+    return Mounts(points, own.pop() if len(own) == 1 else "", cut, is_known, keeps_root=not outermost)
 
 
 def mount_points_of(app: Any) -> Iterator[tuple[str, str]]:
@@ -157,7 +161,7 @@ def _wrapped(layer: Any) -> Iterator[Any]:
 
 def _passed_on(layer: Any) -> list[Any]:
     """Return the applications that get requests with an unchanged path from a layer."""
-    if _is_framework(layer):
+    if _is_one_of(layer, _ASGI + _IN_A_BRIDGE):
         return [mount.app for mount in _mounts_in(layer) if not getattr(mount, "path", "")]
     routed = stored(layer, "application_mapping")  # The router of Channels.
     if isinstance(routed, Mapping):
@@ -173,8 +177,8 @@ def _mounts_in(layer: Any) -> Iterator[Any]:
         yield from (route for route in layer.routes if any(_is_of(route, *kind) for kind in mounts))
 
 
-def _is_framework(layer: Any) -> bool:
-    return any(_is_of(layer, *kind) for kind in _FRAMEWORKS)
+def _is_one_of(layer: Any, kinds: Iterable[tuple[str, str]]) -> bool:
+    return any(_is_of(layer, *kind) for kind in kinds)
 
 
 def _is_of(layer: Any, module: str, name: str) -> bool:

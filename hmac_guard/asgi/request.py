@@ -97,7 +97,7 @@ class AsgiRequest(Request):
     def paths(self) -> Sequence[str]:
         mounts = self.mounts or UNKNOWN
         others = [below(point, self.whole_path) for point in mounts.points if point != mounts.own]
-        return [*self.id_paths(), *others, *(self._paths_of_mount() if self._is_in_mount() else ())]
+        return [*self._readings(self.root), *others, *(self._paths_of_mount() if self._is_in_mount() else ())]
 
     def _is_in_mount(self) -> bool:
         return bool(getattr(self.source.get("route_handler"), "is_mount", False))
@@ -111,14 +111,18 @@ class AsgiRequest(Request):
         return tuple(f"{mount.path.rstrip('/')}{rest}" for mount in mounts) or ("",)
 
     def id_paths(self) -> Sequence[str]:
-        is_in_litestar = "route_handler" in self.source
-        if self.mounts is None or not self.root.strip("/") or (is_in_litestar and not self._is_in_mount()):
+        is_known = self.mounts is not None and self.mounts.is_known
+        return self._readings(self.root if is_known else self.root.rstrip("/"))
+
+    def _readings(self, root: str) -> Sequence[str]:
+        mounts, is_in_litestar = self.mounts, "route_handler" in self.source
+        if mounts is None or not root.strip("/") or (is_in_litestar and not self._is_in_mount()):
             return (self.path,)
-        readings = [*dict.fromkeys([self.path, *self.mounts.readings(self.root, self.whole_path)])]
+        readings = [*dict.fromkeys([self.path, *mounts.readings(root, self.whole_path)])]
         # daphne lets every client name the mount point in a header, and an unknown application may well ignore it.
         # daphne alone leaves out `spec_version`. Litestar has already cut the path of a request in a mount.
         is_daphne = "spec_version" not in self.source.get("asgi", ("spec_version",))
-        return [*readings, self.whole_path] if (is_daphne and self.keeps_root) or is_in_litestar else readings
+        return [*readings, self.whole_path] if (is_daphne and not mounts.is_known) or is_in_litestar else readings
 
 
 def read_scope(scope: Any, names: HeaderNames, with_body: bool, mounts: Mounts = UNKNOWN) -> AsgiRequest:

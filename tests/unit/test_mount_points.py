@@ -288,6 +288,29 @@ def test_a_path_is_exempt_in_the_way_of_each_framework_of_the_process(layer: Any
     assert run_asgi(app, Sent(path="/sub/files/api/sub/private", root="/api")).status == 401
 
 
+@pytest.mark.parametrize("server", [{"spec_version": "2.3"}, {}], ids=["uvicorn", "daphne"])
+def test_a_bridge_to_wsgi_may_cut_the_path_within_a_segment(server: dict[str, str]) -> None:
+    """With the mount point /api, asgiref gives "users/theirs" to Flask, which routes it as "/users/theirs"."""
+    shop = pytest.importorskip("flask", reason="not run: Flask is not installed").Flask("shop")
+    shop.add_url_rule("/users/<name>", "users", lambda name: name)
+    scheme = Scheme(
+        name="x", ids={"name": Path("/users/{name}") | Query("name")}, message="{name}", signature=Query("sig")
+    )
+    signed = f"name=me&sig={scheme.sign(KEY, name='me')}"
+
+    def ask(guard: Guard, query: str = "") -> int:
+        app = guard.asgi(WsgiToAsgi(shop.wsgi_app))  # type: ignore[no-untyped-call]
+
+        async def as_server(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "asgi": {"version": "3.0", **server}}, receive, send)
+
+        return run_asgi(as_server, Sent(path="/apiusers/theirs", query=query, root="/api")).status
+
+    assert ask(Guard(scheme, KEY), signed) == 401
+    assert ask(Guard(NANGO, KEY, only=("/users/",))) == 401
+    assert ask(Guard(NANGO, KEY, exempt=("/apiusers/",))) == 401
+
+
 class Endless:
     """Each object wraps a further one."""
 
@@ -427,6 +450,8 @@ def test_the_frameworks_that_remove_the_mount_point_of_the_server_are_known() ->
     ]
 
     assert not any(mounts_of(CORSMiddleware(app)).keeps_root for app in apps)
+    # A bridge cuts the mount point out, but not as an ASGI framework does.
+    assert [mounts_of(CORSMiddleware(app)).is_known for app in apps] == [True] * 6 + [False]
     others: list[Any] = [print, ProtocolTypeRouter({"http": FastAPI()})]
     assert all(mounts_of(CORSMiddleware(app)).keeps_root for app in others)
 
